@@ -1,0 +1,11 @@
+//! What every day of the journal needs, and no more.
+//!
+//! The days themselves show io_uring: its entries, its completions, the calls of the
+//! [`io_uring`] crate. This crate does the chores around that, and knows no day.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "io_uring is an interface of the Linux kernel: build this workspace on Linux \
+     (in WSL 2, a virtual machine or a container on a Linux host)."
+);
+
