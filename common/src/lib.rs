@@ -9,3 +9,21 @@ compile_error!(
      (in WSL 2, a virtual machine or a container on a Linux host)."
 );
 
+#[cfg(target_os = "linux")]
+pub mod buffers;
+#[cfg(target_os = "linux")]
+pub mod catalog;
+#[cfg(all(target_os = "linux", feature = "drive"))]
+pub mod drive;
+#[cfg(target_os = "linux")]
+pub mod environment;
+#[cfg(target_os = "linux")]
+pub mod listener;
+#[cfg(target_os = "linux")]
+pub mod ring;
+#[cfg(target_os = "linux")]
+pub mod signals;
+#[cfg(target_os = "linux")]
+pub mod slots;
+#[cfg(target_os = "linux")]
+pub mod token;
