@@ -53,3 +53,13 @@ pub fn explain(call: &str, error: &io::Error) -> Refusal {
         remedy: "?".into(),
     }
 }
+/// Ends a program: prints what went wrong, if anything.
+pub fn report(program: &str, result: anyhow::Result<()>) -> std::process::ExitCode {
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -20,10 +20,14 @@ pub mod environment;
 #[cfg(target_os = "linux")]
 pub mod listener;
 #[cfg(target_os = "linux")]
+pub mod queues;
+#[cfg(target_os = "linux")]
 pub mod ring;
 #[cfg(target_os = "linux")]
 pub mod signals;
 #[cfg(target_os = "linux")]
 pub mod slots;
+#[cfg(target_os = "linux")]
+pub mod talk;
 #[cfg(target_os = "linux")]
 pub mod token;

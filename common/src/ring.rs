@@ -317,3 +317,34 @@ pub fn largest_table() -> u32 {
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
     hard.min(MAX_FIXED_FILES) as u32
 }
+
+/// How large a table to register for `slots` clients and `spare` slots beyond: less spare
+/// ones, if RLIMIT_NOFILE leaves no room for them.
+///
+/// # Errors
+/// A [`Refusal`] if not even the slots for clients fit.
+pub fn table_size(slots: u32, spare: u32) -> Result<u32> {
+    let largest = largest_table();
+    if slots > largest {
+        return Err(Refusal {
+            what: format!("no table of {slots} slots"),
+            why: format!("the hard RLIMIT_NOFILE of this process allows {largest}"),
+            remedy: format!("--slots {largest} or less, or `ulimit -Hn {slots}` as root first"),
+        }
+        .into());
+    }
+    Ok(slots.saturating_add(spare).min(largest))
+}
+
+/// A defect that this kernel is known for, in one line.
+///
+/// The only use that a day makes of the version: whether a *feature* is there is always
+/// found out by asking for it.
+pub fn known_trouble(release: &str) -> Option<&'static str> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse().ok());
+    let version: (u32, u32) = (numbers.next()?, numbers.next()?);
+    ((6, 6)..(6, 8)).contains(&version).then_some(
+        "Linux 6.6.1 to 6.8-rc could hand out wrong descriptors for a multishot accept with \
+         DEFER_TASKRUN (liburing issue 1062): keep the kernel up to date",
+    )
+}

@@ -1,0 +1,152 @@
+//! Both queues of a ring in use: pushing, submitting, waiting and reaping, with the answers
+//! that a full queue, an interrupted wait or a sleeping poller need.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, cqueue, squeue};
+
+/// A ring's submitter and queues, and how often they called the kernel.
+///
+/// There is one submitter for the whole life of the ring: `ring.submit()` would make a new
+/// one each time, which knows nothing of a registered ring descriptor.
+pub struct Queues<'ring> {
+    submitter: Submitter<'ring>,
+    sq: SubmissionQueue<'ring>,
+    cq: CompletionQueue<'ring>,
+    /// Completions taken early, when the kernel would submit no more until some were.
+    early: VecDeque<cqueue::Entry>,
+    sqpoll: bool,
+    enters: u64,
+}
+
+impl<'ring> Queues<'ring> {
+    /// Takes the queues of a ring apart.
+    pub fn new(ring: &'ring mut IoUring) -> Queues<'ring> {
+        let sqpoll = ring.params().is_setup_sqpoll();
+        let early = VecDeque::with_capacity(ring.params().cq_entries() as usize);
+        let (submitter, sq, cq) = ring.split();
+        Queues { submitter, sq, cq, early, sqpoll, enters: 0 }
+    }
+
+    /// Calls of `io_uring_enter(2)` so far. Exact, polled or not: every one of them is made
+    /// in this file.
+    pub fn enters(&self) -> u64 {
+        self.enters
+    }
+
+    /// Registers the ring's own descriptor (Linux 5.18), so that every enter from here on
+    /// passes an index instead. On an older kernel nothing changes, and the answer is
+    /// `false`.
+    pub fn register_ring_fd(&mut self) -> bool {
+        self.submitter.register_ring_fd().is_ok()
+    }
+
+    // ANCHOR: push
+    /// Queues an entry. If the queue is full, what is in it is submitted first: nothing is
+    /// ever dropped.
+    ///
+    /// # Safety
+    /// The memory that the entry points at must stay valid until its last completion, and
+    /// unchanged if the kernel reads it, unread if the kernel writes it.
+    pub unsafe fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
+        // SAFETY: passed on to our caller.
+        while unsafe { self.sq.push(entry) }.is_err() {
+            self.submit_full_queue()?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for a chain of `entries`: a link ends where a submit ends, so a chain goes
+    /// in whole or not at all. `false` if the queue is too small for it.
+    pub fn room_for(&mut self, entries: usize) -> io::Result<bool> {
+        if entries > self.sq.capacity() {
+            return Ok(false);
+        }
+        while self.sq.capacity() - self.sq.len() < entries {
+            self.submit_full_queue()?;
+        }
+        Ok(true)
+    }
+    // ANCHOR_END: push
+
+    fn submit_full_queue(&mut self) -> io::Result<()> {
+        self.sq.sync();
+        let mut flags = EnterFlags::empty();
+        if self.sqpoll {
+            // The poller does the submitting: wake it if it sleeps, and wait for room.
+            flags |= EnterFlags::SQ_WAIT;
+            if self.sq.need_wakeup() {
+                flags |= EnterFlags::SQ_WAKEUP;
+            }
+        }
+        let queued = self.sq.len() as u32;
+        self.enters += 1;
+        // SAFETY: no argument structure, so the kernel reads no memory but the queues.
+        let entered =
+            unsafe { self.submitter.enter::<libc::sigset_t>(queued, 0, flags.bits(), None) };
+        self.sq.sync();
+        match entered {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR) => Ok(()),
+                // Too many completions outstanding, or no memory for more operations until
+                // some end. Make room for completions, and let the kernel bring more.
+                Some(libc::EBUSY | libc::EAGAIN) => {
+                    self.early.extend(&mut self.cq);
+                    self.wait(1, Some(Duration::from_millis(1)))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    // ANCHOR: wait
+    /// The one system call of a turn: submits everything that is queued and waits until
+    /// `want` completions are there, or `timeout` is over.
+    ///
+    /// Returns without a completion after a timeout, and when a signal interrupts the wait:
+    /// the caller goes round its loop once more.
+    pub fn submit_and_wait(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
+        // The queues hold copies of tail and head. Unless they are synchronised, the kernel
+        // sees neither what was pushed nor what was taken, and the wait ends at once.
+        self.sq.sync();
+        self.cq.sync();
+        let nothing_to_submit = self.sq.is_empty() || (self.sqpoll && !self.sq.need_wakeup());
+        let enough = self.early.len() + self.cq.len() >= want as usize;
+        if nothing_to_submit && enough && !self.sq.cq_overflow() {
+            return Ok(());
+        }
+        self.wait(want, timeout)
+    }
+
+    fn wait(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
+        let want = (want as usize).saturating_sub(self.early.len());
+        self.enters += 1;
+        let waited = match timeout.map(Timespec::from) {
+            None => self.submitter.submit_and_wait(want),
+            Some(time) => self.submitter.submit_with_args(want, &SubmitArgs::new().timespec(&time)),
+        };
+        self.sq.sync();
+        self.cq.sync();
+        match waited {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                // Time is up; a signal came, or a stop and continue of the process; more
+                // completions wait in the kernel than the queue holds. All of these are
+                // answered by reaping and coming back.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+    // ANCHOR_END: wait
+
+    /// The next completion, oldest first; `None` when those that the last wait brought are
+    /// used up.
+    pub fn next_completion(&mut self) -> Option<cqueue::Entry> {
+        self.early.pop_front().or_else(|| self.cq.next())
+    }
+}

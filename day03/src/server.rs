@@ -1,0 +1,347 @@
+//! The accepting server: one turn submits what the last one led to, waits, and reaps.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::io;
+
+use anyhow::{Context, Result};
+use common::listener::Listener;
+use common::queues::Queues;
+use common::signals::StopSignals;
+use common::slots::{Admission, Slots, Step, Way};
+use common::talk::Talk;
+use common::token::{Op, Token};
+use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+use serde_json::json;
+
+/// Bytes that one receive throws away at most.
+const DISCARD: u32 = 1 << 20;
+
+/// What we know of the client in a slot.
+#[derive(Default)]
+struct Client {
+    number: u64,
+    /// Sent to the client; the kernel reads it until the send completes.
+    greeting: String,
+    /// The client ended, or must go.
+    leaving: bool,
+}
+
+/// The ring, the table of clients, and what has happened so far.
+pub struct Server<'ring> {
+    queues: Queues<'ring>,
+    listener: &'ring Listener,
+    admission: Admission,
+    slots: Slots,
+    clients: Vec<Client>,
+    /// Slots beyond the capacity, in the order their clients came.
+    waiting: VecDeque<u32>,
+    capacity: u32,
+    talk: Talk,
+    counts: Counts,
+    max: Option<u64>,
+    stopping: bool,
+}
+
+#[derive(Default)]
+struct Counts {
+    clients: u64,
+    accepts_armed: u64,
+    closed: u64,
+}
+
+impl<'ring> Server<'ring> {
+    /// A server for `capacity` clients at a time, on a ring whose table has `table` slots.
+    pub fn new(
+        ring: &'ring mut IoUring,
+        listener: &'ring Listener,
+        admission: Admission,
+        table: u32,
+        capacity: u32,
+        talk: Talk,
+    ) -> Server<'ring> {
+        Server {
+            queues: Queues::new(ring),
+            listener,
+            admission,
+            slots: Slots::new(table),
+            clients: (0..table).map(|_| Client::default()).collect(),
+            waiting: VecDeque::with_capacity(table as usize),
+            capacity,
+            talk,
+            counts: Counts::default(),
+            max: None,
+            stopping: false,
+        }
+    }
+
+    // ANCHOR: turn
+    /// Serves until a stop signal, or until `max` clients were served and have left.
+    pub fn run(mut self, signals: &mut StopSignals, max: Option<u64>) -> Result<()> {
+        self.max = max;
+        self.read_signal(signals)?;
+        loop {
+            self.admit()?;
+            self.queues.submit_and_wait(1, None).context("waiting for completions")?;
+            while let Some(completion) = self.queues.next_completion() {
+                self.handle(&completion, signals)?;
+            }
+            if self.stopping && self.slots.held() == 0 && !self.admission.is_armed() {
+                break;
+            }
+        }
+        self.summarise();
+        Ok(())
+    }
+    // ANCHOR_END: turn
+
+    // ANCHOR: admit
+    /// Arms the accept if it is not armed, in the way that suits the free slots.
+    fn admit(&mut self) -> Result<()> {
+        let token = Token::of(Op::Accept).pack();
+        let before = self.admission.way();
+        loop {
+            match self.admission.step(self.slots.held()) {
+                Step::ArmMultishot => {
+                    let accept = opcode::AcceptMulti::new(Fd(self.listener.fd()))
+                        .allocate_file_index(true)
+                        .build();
+                    self.push(accept.user_data(token))?;
+                    self.counts.accepts_armed += 1;
+                }
+                Step::ArmSingle => {
+                    let null = std::ptr::null_mut();
+                    let accept = opcode::Accept::new(Fd(self.listener.fd()), null, null.cast())
+                        .file_index(Some(DestinationSlot::auto_target()))
+                        .build();
+                    self.push(accept.user_data(token))?;
+                    self.counts.accepts_armed += 1;
+                }
+                Step::Cancel => {
+                    let cancel =
+                        opcode::AsyncCancel2::new(CancelBuilder::user_data(token).all()).build();
+                    self.push(cancel.user_data(Token::of(Op::Cancel).pack()))?;
+                }
+                Step::Wait => break,
+            }
+        }
+        if self.admission.way() != before {
+            self.say_way();
+        }
+        Ok(())
+    }
+    // ANCHOR_END: admit
+
+    // ANCHOR: handle
+    /// Takes one completion to the step that it belongs to.
+    fn handle(&mut self, completion: &cqueue::Entry, signals: &mut StopSignals) -> Result<()> {
+        let result = completion.result();
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(()); // not one of ours: nothing that we could do about it
+        };
+        let on_slot = !matches!(token.op, Op::Accept | Op::Cancel | Op::Signal);
+        if on_slot && !self.slots.finish(token.slot, token.generation) {
+            return Ok(()); // for a client that has left this slot
+        }
+        match token.op {
+            Op::Accept => self.accepted(result, cqueue::more(completion.flags())),
+            Op::Cancel => {
+                self.admission.cancel_ended();
+                Ok(())
+            }
+            Op::Signal if result > 0 => self.stop(signals.name()),
+            Op::Signal if self.stopping => Ok(()),
+            Op::Signal => self.read_signal(signals),
+            Op::Close => self.closed(token.slot),
+            // The client sent something; day 03 does not read it.
+            Op::Discard if result > 0 && !self.stopping => self.discard(token.slot),
+            Op::Discard => {
+                self.clients[token.slot as usize].leaving = true;
+                self.close_if_done(token.slot)
+            }
+            // A greeting that failed is no matter: the client's end completes the discard.
+            _ => self.close_if_done(token.slot),
+        }
+    }
+    // ANCHOR_END: handle
+
+    // ANCHOR: accepted
+    /// A client, or the news that the accept has ended. Both may come in one completion.
+    fn accepted(&mut self, result: i32, more: bool) -> Result<()> {
+        if !more {
+            // Without this the next client would wait for ever. A multishot can end on a
+            // success too, when the completion queue is full.
+            self.admission.accept_ended();
+        }
+        if result < 0 {
+            return self.accept_failed(-result);
+        }
+        let slot = result as u32;
+        self.slots.occupy(slot);
+        if self.stopping || self.max == Some(self.counts.clients) {
+            return self.close(slot); // it came while the accept was being cancelled
+        }
+        self.counts.clients += 1;
+        self.clients[slot as usize].number = self.counts.clients;
+        self.clients[slot as usize].leaving = false;
+        if self.max == Some(self.counts.clients) {
+            self.admission.close();
+            self.stopping = true;
+        }
+        if self.slots.held() - self.waiting.len() as u32 > self.capacity {
+            self.waiting.push_back(slot);
+            return Ok(());
+        }
+        self.greet(slot)
+    }
+    // ANCHOR_END: accepted
+
+    fn accept_failed(&mut self, errno: i32) -> Result<()> {
+        let error = io::Error::from_raw_os_error(errno);
+        match errno {
+            // Cancelled by us, or a client that left before it was accepted.
+            libc::ECANCELED | libc::ECONNABORTED | libc::EINTR | libc::EAGAIN => Ok(()),
+            // A kernel that cannot do it says so at the first accept.
+            libc::EINVAL if self.counts.clients == 0 => {
+                Err(error).context("accepting into a slot, which needs Linux 5.19")
+            }
+            // The rest passes, or strikes one client: memory, the system's file limit, the
+            // network. The accept is armed anew at the next turn.
+            _ => {
+                self.talk.detail(
+                    format_args!("an accept failed, and is armed anew: {error}"),
+                    json!({"event": "accept failed", "error": error.to_string()}),
+                );
+                Ok(())
+            }
+        }
+    }
+
+    // ANCHOR: greet
+    /// Tells a client its slot, and starts waiting for its end.
+    fn greet(&mut self, slot: u32) -> Result<()> {
+        let Client { number, greeting, .. } = &mut self.clients[slot as usize];
+        greeting.clear();
+        writeln!(greeting, "hello from slot {slot}, you are client {number}")?;
+        let send = opcode::Send::new(Fixed(slot), greeting.as_ptr(), greeting.len() as u32)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build();
+        self.talk.detail(
+            format_args!("client {number} is in slot {slot}"),
+            json!({"event": "accepted", "client": *number, "slot": slot}),
+        );
+        self.push_on(slot, Op::Send, send)?;
+        self.discard(slot)
+    }
+
+    /// Throws away what the client sends, up to its end: for TCP, MSG_TRUNC does so without
+    /// a buffer (`tcp(7)`).
+    fn discard(&mut self, slot: u32) -> Result<()> {
+        let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), DISCARD)
+            .flags(libc::MSG_TRUNC)
+            .build();
+        self.push_on(slot, Op::Discard, recv)
+    }
+    // ANCHOR_END: greet
+
+    // ANCHOR: close
+    fn close_if_done(&mut self, slot: u32) -> Result<()> {
+        if self.clients[slot as usize].leaving && self.slots.in_flight(slot) == 0 {
+            return self.close(slot);
+        }
+        Ok(())
+    }
+
+    /// Empties a slot. `close(2)` would take the number for a descriptor: slot 0 is not
+    /// standard input.
+    fn close(&mut self, slot: u32) -> Result<()> {
+        self.push_on(slot, Op::Close, opcode::Close::new(Fixed(slot)).build())
+    }
+
+    /// A slot came free: whoever waited longest is served.
+    fn closed(&mut self, slot: u32) -> Result<()> {
+        let number = self.clients[slot as usize].number;
+        self.slots.release(slot);
+        self.counts.closed += 1;
+        self.talk.detail(
+            format_args!("client {number} has left, slot {slot} is free"),
+            json!({"event": "closed", "client": number, "slot": slot}),
+        );
+        match self.waiting.pop_front() {
+            Some(next) => self.greet(next),
+            None => Ok(()),
+        }
+    }
+    // ANCHOR_END: close
+
+    // ANCHOR: stop
+    /// Cancels everything that is in flight. Each operation completes with ECANCELED, and
+    /// its slot is closed then.
+    fn stop(&mut self, signal: &str) -> Result<()> {
+        self.talk.detail(
+            format_args!("{signal}: no more clients"),
+            json!({"event": "stopping", "signal": signal}),
+        );
+        self.stopping = true;
+        self.admission.close();
+        while let Some(slot) = self.waiting.pop_front() {
+            self.close(slot)?;
+        }
+        let cancel = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
+        self.push(cancel.user_data(Token::of(Op::Cancel).pack()))
+    }
+    // ANCHOR_END: stop
+
+    fn read_signal(&mut self, signals: &mut StopSignals) -> Result<()> {
+        let (record, length) = signals.record();
+        let read = opcode::Read::new(Fd(signals.fd()), record, length).build();
+        self.push(read.user_data(Token::of(Op::Signal).pack()))
+    }
+
+    fn push_on(&mut self, slot: u32, op: Op, entry: squeue::Entry) -> Result<()> {
+        let generation = self.slots.generation(slot).context("an operation on a free slot")?;
+        self.slots.start(slot);
+        self.push(entry.user_data(Token::on(op, slot, generation).pack()))
+    }
+
+    // ANCHOR: push
+    fn push(&mut self, entry: squeue::Entry) -> Result<()> {
+        // SAFETY: the only memory our entries point at is a client's greeting and the signal
+        // record. A greeting is changed only when its slot has nothing in flight; the clients
+        // and the caller's signals outlive the loop, which ends when nothing is in flight.
+        unsafe { self.queues.push(&entry) }.context("submitting a full queue")
+    }
+    // ANCHOR_END: push
+
+    fn say_way(&mut self) {
+        let waiting = self.waiting.len() as u32;
+        let held = self.slots.held() - waiting;
+        let (way, why) = match self.admission.way() {
+            Way::Multishot => ("multishot", "slots are free again: back to one multishot accept"),
+            Way::OneByOne => ("one by one", "almost full: one single accept for each free slot"),
+        };
+        self.talk.detail(
+            format_args!("{why} ({held} of {} taken, {waiting} waiting)", self.capacity),
+            json!({"event": "accepting", "way": way, "held": held, "waiting": waiting}),
+        );
+    }
+
+    fn summarise(&mut self) {
+        let Counts { clients, accepts_armed, closed } = self.counts;
+        let enters = self.queues.enters();
+        self.talk.always(
+            format_args!(
+                "\n{clients} clients, {closed} slots closed; accepts armed {accepts_armed} times, \
+                 {enters} system calls to submit and wait"
+            ),
+            json!({
+                "event": "summary",
+                "clients": clients,
+                "closed": closed,
+                "accepts_armed": accepts_armed,
+                "enters": enters,
+            }),
+        );
+    }
+}
