@@ -1,1 +1,119 @@
-//! Drives a day from outside.
+//! Starting a day as a program of its own, and being its client: for tests and `xtask`.
+//!
+//! Nothing here waits without end: a day that hangs is killed and reported.
+
+mod process;
+mod seccomp;
+mod server;
+mod strace;
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{setsockopt, sockopt};
+
+pub use self::process::{open_fds, resident_kib, ring_slots};
+pub use self::seccomp::block_io_uring;
+pub use self::server::{EndedEarly, Server, Stopped};
+pub use self::strace::Strace;
+
+use crate::environment;
+
+/// How long anything here waits before it gives up. Only a failure takes that long, so it is
+/// generous: the machine may be busy, or emulated.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a condition is looked at while waiting for it.
+const POLL: Duration = Duration::from_millis(2);
+
+/// Whether a ring can be had here. If not, says so aloud and names the `test` that is
+/// skipped: past the test harness, which would hide the line.
+///
+/// # Panics
+/// Instead of skipping, if `REQUIRE_IO_URING=1` is set, as in continuous integration: a test
+/// that nobody runs proves nothing.
+pub fn io_uring_or_skip(test: &str) -> bool {
+    let Err(error) = io_uring::IoUring::new(2) else { return true };
+    let required = std::env::var_os("REQUIRE_IO_URING").is_some_and(|value| value == "1");
+    let line = skipped(test, &error);
+    assert!(!required, "{line}; REQUIRE_IO_URING=1 makes that a failure");
+    // A closed stderr is no reason to fail a test.
+    let _ = writeln!(io::stderr(), "{line}");
+    false
+}
+
+fn skipped(test: &str, error: &io::Error) -> String {
+    let cause = environment::explain("io_uring_setup", error);
+    format!("SKIPPED {test}: io_uring is not available here: {} ({})", cause.what, cause.why)
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// With `what` in the message, if it does not hold within [`PATIENCE`].
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(holds_in_time(condition), "waited {} s in vain for: {what}", PATIENCE.as_secs());
+}
+
+fn holds_in_time(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if condition() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Ends a connection rudely: the peer gets a reset and not an end-of-file.
+///
+/// # Panics
+/// If the socket does not take `SO_LINGER`, which no TCP socket does.
+pub fn reset(stream: TcpStream) {
+    // With a linger time of zero, close(2) throws away what is queued and sends RST
+    // (socket(7), SO_LINGER).
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    setsockopt(&stream, sockopt::Linger, &linger).expect("a TCP socket takes SO_LINGER");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_skip_names_the_test_and_the_cause() {
+        let line = skipped("echo_in_order", &io::Error::from_raw_os_error(libc::EPERM));
+        assert!(
+            line.starts_with("SKIPPED echo_in_order: io_uring is not available here: "),
+            "{line}"
+        );
+        assert!(line.contains("EPERM"), "{line}");
+    }
+
+    #[test]
+    fn a_reset_is_no_end_of_file() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        reset(client);
+        let error = accepted.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn waiting_asks_again_until_the_condition_holds() {
+        let mut asked = 0;
+        wait_until("the third time", || {
+            asked += 1;
+            asked == 3
+        });
+        assert_eq!(asked, 3);
+    }
+}

@@ -1,0 +1,142 @@
+//! What `/proc` tells about a running day (proc(5)).
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::POLL;
+
+/// How many descriptors the process has open. A direct slot is none.
+///
+/// # Errors
+/// If the process is gone, or is another user's.
+pub fn open_fds(pid: u32) -> io::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
+/// The memory of the process that is in RAM (`VmRSS`), in KiB.
+///
+/// # Errors
+/// If the process is gone.
+pub fn resident_kib(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    rss(&status).ok_or_else(|| io::Error::other(format!("process {pid} has no VmRSS")))
+}
+
+fn rss(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// The slots of the process's registered file table that are taken, in order; of all its
+/// rings, if it has several.
+///
+/// The kernel leaves the table out of the answer while the ring is busy. Then this asks
+/// again, and gives up after a while.
+///
+/// # Errors
+/// If the process is gone, is another user's, has no ring, or its ring stays busy.
+pub fn ring_slots(pid: u32) -> io::Result<Vec<u32>> {
+    for _ in 0..1000 {
+        if let Some(slots) = slots_unless_busy(pid)? {
+            return Ok(slots);
+        }
+        std::thread::sleep(POLL);
+    }
+    Err(io::Error::other(format!("the ring of process {pid} is never at rest")))
+}
+
+fn slots_unless_busy(pid: u32) -> io::Result<Option<Vec<u32>>> {
+    let mut rings = 0;
+    let mut slots = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let entry = entry?;
+        // A descriptor can be closed between the listing and this.
+        let Ok(target) = fs::read_link(entry.path()) else { continue };
+        if target != Path::new("anon_inode:[io_uring]") {
+            continue;
+        }
+        let fd = entry.file_name();
+        match fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", fd.to_string_lossy())) {
+            Ok(info) => match user_files(&info) {
+                Some(taken) => {
+                    rings += 1;
+                    slots.extend(taken);
+                }
+                None => return Ok(None),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        }
+    }
+    if rings == 0 {
+        return Err(io::Error::other(format!("process {pid} has no ring")));
+    }
+    slots.sort_unstable();
+    Ok(Some(slots))
+}
+
+/// The taken slots in a ring's fdinfo (`io_uring/fdinfo.c` in the kernel): after a line
+/// `UserFiles: N`, one line `INDEX: WHAT` for each file. Older kernels list the empty slots
+/// too, as `<none>`. `None` if the section is missing.
+fn user_files(info: &str) -> Option<Vec<u32>> {
+    let mut lines = info.lines().skip_while(|line| !line.starts_with("UserFiles:"));
+    lines.next()?;
+    let entries = lines.map_while(|line| {
+        let (index, what) = line.split_once(':')?;
+        Some((index.trim().parse().ok()?, what.trim()))
+    });
+    Some(entries.filter(|(_, what)| *what != "<none>").map(|(index, _)| index).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_an_old_kernel_lists_empty_slots() {
+        let info = "pos:\t0\nSqMask:\t0x7\nUserFiles:\t3\n    0: <none>\n    1: socket:[81]\n    \
+                    2: <none>\nUserBufs:\t1\n    0: 0x7f00/4096\nPollList:\n";
+        assert_eq!(user_files(info), Some(vec![1]));
+    }
+
+    #[test]
+    fn the_table_of_a_new_kernel_lists_only_taken_slots() {
+        let info = "SqThread:\t-1\nUserFiles:\t64\n    0: socket:[81]\n   12: /etc/passwd\n\
+                    UserBufs:\t0\nPollList:\n  op=13, task_works=0\n";
+        assert_eq!(user_files(info), Some(vec![0, 12]));
+    }
+
+    #[test]
+    fn a_busy_ring_has_no_table() {
+        assert_eq!(user_files("pos:\t0\nflags:\t02000002\n"), None);
+    }
+
+    #[test]
+    fn this_kernel_tells_the_slots_of_a_real_ring() {
+        if !crate::drive::io_uring_or_skip("this_kernel_tells_the_slots_of_a_real_ring") {
+            return;
+        }
+        let ring = io_uring::IoUring::new(2).unwrap();
+        let file = File::open("/proc/self/status").unwrap();
+        // A table with holes, as kernels before the sparse one have it (5.10).
+        let table = [-1, file.as_raw_fd(), -1, file.as_raw_fd()];
+        ring.submitter().register_files(&table).unwrap();
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", ring.as_raw_fd()));
+        assert_eq!(user_files(&info.unwrap()), Some(vec![1, 3]));
+        // Other tests of this process may have rings of their own at this moment.
+        let slots = ring_slots(std::process::id()).unwrap();
+        assert!(slots.contains(&1) && slots.contains(&3), "{slots:?}");
+    }
+
+    #[test]
+    fn memory_and_descriptors_of_this_process() {
+        let pid = std::process::id();
+        assert!(resident_kib(pid).unwrap() > 0);
+        assert!(open_fds(pid).unwrap() >= 3);
+        assert_eq!(rss("Name:\tday04\nVmRSS:\t    5120 kB\n"), Some(5120));
+    }
+}

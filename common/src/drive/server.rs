@@ -1,0 +1,388 @@
+//! A running day that serves clients.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::{PATIENCE, holds_in_time};
+
+/// How long the pipes of a dead process may stay open (a child of its own may hold them).
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A day that runs as a child process with `--json` and listens. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Log>,
+}
+
+/// How a server ended, and what it said.
+#[derive(Clone, Debug)]
+pub struct Stopped {
+    /// Its exit status; a signal that ended it is in there too.
+    pub status: ExitStatus,
+    /// Everything it printed, in order, the summary included.
+    pub events: Vec<Value>,
+    /// Its last event if that is the summary; otherwise null.
+    pub summary: Value,
+    /// What it printed to the standard error.
+    pub stderr: String,
+}
+
+/// A server that ended before it listened: it cannot run here, or its arguments are wrong.
+#[derive(Clone, Debug)]
+pub struct EndedEarly {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it printed to the standard error, without the line's end.
+    pub stderr: String,
+}
+
+impl fmt::Display for EndedEarly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it ended before it listened ({}):\n{}", in_words(self.status), self.stderr)
+    }
+}
+
+impl std::error::Error for EndedEarly {}
+
+/// An exit status in words: `exit status 1`, or `killed by SIGKILL`.
+pub(super) fn in_words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("killed by {signal}"),
+            Err(_) => format!("killed by signal {number}"),
+        },
+        (None, None) => status.to_string(),
+    }
+}
+
+impl Server {
+    /// Starts `command`, which must be told `--json`, and waits until it listens. Both its
+    /// outputs are read by threads, so a full pipe never stops it.
+    ///
+    /// # Errors
+    /// [`EndedEarly`] if it exits instead, with what it wrote to the standard error. Another
+    /// error if it cannot be started, or says something else or nothing within [`PATIENCE`].
+    pub fn start(mut command: Command) -> Result<Server> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
+        let log = Log::follow(&mut child);
+        // From here on a failure drops the server, which ends the child.
+        let mut server = Server { child, address: SocketAddr::from(([0, 0, 0, 0], 0)), log };
+        match server.log.first_line(PATIENCE) {
+            First::Event(event) => {
+                server.address = listening(&event)?;
+                Ok(server)
+            }
+            First::Strange(line) => bail!("it printed a line that is no JSON object: {line:?}"),
+            First::End => {
+                let status = server.exit_status()?;
+                let stderr = server.log.end(LAST_WORDS).stderr.trim_end().to_string();
+                Err(EndedEarly { status, stderr }.into())
+            }
+            First::Silence => bail!("it said nothing within {} s", PATIENCE.as_secs()),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A client's connection, whose reads and writes give up after [`PATIENCE`].
+    ///
+    /// # Errors
+    /// If the server does not take it.
+    pub fn connect(&self) -> Result<TcpStream> {
+        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)
+            .with_context(|| format!("cannot connect to {}", self.address))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    }
+
+    /// The first event that it printed: `listening`.
+    pub fn listening(&self) -> Value {
+        self.log.lock().events[0].clone()
+    }
+
+    /// What it has printed so far.
+    pub fn events(&self) -> Vec<Value> {
+        self.log.lock().events.clone()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends it a signal. One that has ended already gets none.
+    pub fn signal(&self, signal: Signal) {
+        // The child is reaped only by this server, so the id cannot be another process's.
+        let _ = kill(Pid::from_raw(self.child.id() as i32), signal);
+    }
+
+    /// Sends it a signal and waits for its end.
+    ///
+    /// # Errors
+    /// If it has not ended within [`PATIENCE`] (it is killed then), or printed a line that is
+    /// no JSON object. The exit status is the caller's to judge.
+    pub fn stop(self, signal: Signal) -> Result<Stopped> {
+        self.signal(signal);
+        self.finish(&format!("it still runs {} s after {signal}", PATIENCE.as_secs()))
+    }
+
+    /// Waits for its end without asking for it, as for a server with `--max`.
+    ///
+    /// # Errors
+    /// As [`Server::stop`].
+    pub fn wait(self) -> Result<Stopped> {
+        self.finish(&format!("it still runs after {} s", PATIENCE.as_secs()))
+    }
+
+    fn finish(mut self, late: &str) -> Result<Stopped> {
+        let status = self.exit_status().map_err(|_| anyhow!("{late}; it was killed"))?;
+        let Lines { events, strange, stderr, .. } = self.log.end(LAST_WORDS);
+        if let Some(line) = strange {
+            bail!("it printed a line that is no JSON object: {line:?}");
+        }
+        let summary = match events.last() {
+            Some(last) if last["event"] == "summary" => last.clone(),
+            _ => Value::Null,
+        };
+        Ok(Stopped { status, events, summary, stderr })
+    }
+
+    /// Its exit status, within [`PATIENCE`].
+    fn exit_status(&mut self) -> Result<ExitStatus> {
+        let mut ended = None;
+        holds_in_time(|| {
+            ended = self.child.try_wait().transpose();
+            ended.is_some()
+        });
+        Ok(ended.context("it still runs")??)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both do nothing if it was reaped already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn listening(event: &Value) -> Result<SocketAddr> {
+    let address = (event["event"] == "listening").then(|| event["address"].as_str()).flatten();
+    let address = address.with_context(|| {
+        format!("expected the event \"listening\" with an address first, got {event}")
+    })?;
+    address.parse().with_context(|| format!("it listens on {address:?}, which is no address"))
+}
+
+/// What a child prints, filled by two threads.
+#[derive(Debug, Default)]
+struct Log {
+    lines: Mutex<Lines>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Lines {
+    events: Vec<Value>,
+    /// The first line that is no JSON object.
+    strange: Option<String>,
+    stderr: String,
+    /// Pipes that are still open: stdout, stderr.
+    open: [bool; 2],
+}
+
+enum First {
+    Event(Value),
+    Strange(String),
+    End,
+    Silence,
+}
+
+impl Log {
+    fn follow(child: &mut Child) -> Arc<Log> {
+        let log = Arc::new(Log::default());
+        log.lock().open = [true; 2];
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let (out, err) = (Arc::clone(&log), Arc::clone(&log));
+        std::thread::spawn(move || out.read_events(stdout));
+        std::thread::spawn(move || err.read_stderr(stderr));
+        log
+    }
+
+    fn read_events(&self, stdout: impl Read) {
+        for line in BufReader::new(stdout).split(b'\n') {
+            let Ok(line) = line else { break };
+            let parsed = serde_json::from_slice(&line).ok().filter(Value::is_object);
+            let mut lines = self.lock();
+            match parsed {
+                Some(event) => lines.events.push(event),
+                None => {
+                    let text = String::from_utf8_lossy(&line).into_owned();
+                    lines.strange.get_or_insert(text);
+                }
+            }
+            self.changed.notify_all();
+        }
+        self.lock().open[0] = false;
+        self.changed.notify_all();
+    }
+
+    fn read_stderr(&self, mut stderr: impl Read) {
+        let mut part = [0; 4096];
+        while let Ok(len @ 1..) = stderr.read(&mut part) {
+            self.lock().stderr.push_str(&String::from_utf8_lossy(&part[..len]));
+        }
+        self.lock().open[1] = false;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `ready` says so, at most `patience`.
+    fn wait(&self, patience: Duration, ready: impl Fn(&Lines) -> bool) -> MutexGuard<'_, Lines> {
+        let deadline = Instant::now() + patience;
+        let mut lines = self.lock();
+        while !ready(&lines) {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
+            lines =
+                self.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        lines
+    }
+
+    fn first_line(&self, patience: Duration) -> First {
+        let ready =
+            |lines: &Lines| !lines.events.is_empty() || lines.strange.is_some() || !lines.open[0];
+        let lines = self.wait(patience, ready);
+        match (lines.events.first(), &lines.strange, lines.open[0]) {
+            (Some(event), ..) => First::Event(event.clone()),
+            (None, Some(line), _) => First::Strange(line.clone()),
+            (None, None, false) => First::End,
+            (None, None, true) => First::Silence,
+        }
+    }
+
+    /// Everything, once both pipes are closed.
+    fn end(&self, patience: Duration) -> Lines {
+        self.wait(patience, |lines| lines.open == [false; 2]).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stands in for a day: a shell that says what a server says.
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    const LISTENING: &str = r#"echo '{"event":"listening","address":"127.0.0.1:4"}'"#;
+
+    #[test]
+    fn a_server_is_started_asked_to_stop_and_heard_to_the_end() {
+        let script = format!(
+            "trap 'echo oops >&2; echo {{\\\"event\\\":\\\"summary\\\",\\\"clients\\\":3}}; \
+             exit 7' INT; {LISTENING}; while :; do sleep 0.01; done"
+        );
+        let mut server = Server::start(shell(&script)).unwrap();
+        assert_eq!(server.address(), "127.0.0.1:4".parse().unwrap());
+        assert_eq!(server.listening()["event"], "listening");
+        assert!(server.is_running());
+        let stopped = server.stop(Signal::SIGINT).unwrap();
+        assert_eq!(stopped.status.code(), Some(7));
+        assert_eq!(stopped.summary["clients"], 3);
+        assert_eq!(stopped.events.len(), 2);
+        assert_eq!(stopped.stderr, "oops\n");
+    }
+
+    #[test]
+    fn one_that_ends_first_is_quoted() {
+        let error = Server::start(shell("echo no ring here >&2; exit 1")).unwrap_err();
+        let early = error.downcast_ref::<EndedEarly>().unwrap();
+        assert_eq!(early.status.code(), Some(1));
+        assert_eq!(error.to_string(), "it ended before it listened (exit status 1):\nno ring here");
+    }
+
+    #[test]
+    fn one_that_says_something_else_is_quoted() {
+        for (script, quoted) in [
+            ("echo hello; sleep 60", "no JSON object: \"hello\""),
+            (r#"echo '{"event":"accepted"}'; sleep 60"#, r#"got {"event":"accepted"}"#),
+            (r#"echo '{"event":"listening","address":"there"}'; sleep 60"#, "\"there\""),
+        ] {
+            let error = Server::start(shell(&format!("exec 2>&-; {script}"))).unwrap_err();
+            assert!(error.to_string().contains(quoted), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = Server::start(Command::new("/nowhere/day03")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot start /nowhere/day03");
+    }
+
+    #[test]
+    fn without_a_summary_at_the_end_there_is_none() {
+        let stopped = Server::start(shell(LISTENING)).unwrap().wait().unwrap();
+        assert!(stopped.summary.is_null());
+        assert!(stopped.status.success());
+    }
+
+    #[test]
+    fn a_signal_that_ended_it_is_named() {
+        let server = Server::start(shell(&format!("{LISTENING}; exec sleep 60"))).unwrap();
+        let stopped = server.stop(Signal::SIGTERM).unwrap();
+        assert_eq!(in_words(stopped.status), "killed by SIGTERM");
+    }
+
+    #[test]
+    fn a_dropped_server_is_dead() {
+        let server = Server::start(shell(&format!("{LISTENING}; exec sleep 60"))).unwrap();
+        let pid = Pid::from_raw(server.pid() as i32);
+        drop(server);
+        assert_eq!(kill(pid, None), Err(nix::errno::Errno::ESRCH));
+    }
+
+    #[test]
+    fn a_talkative_server_is_never_stopped_by_a_full_pipe() {
+        let script = format!(
+            "{LISTENING}; i=0; while [ $i -lt 5000 ]; do \
+             echo '{{\"event\":\"accepted\",\"slot\":1,\"filler\":\"................\"}}'; \
+             echo filler filler filler >&2; i=$((i+1)); done"
+        );
+        let stopped = Server::start(shell(&script)).unwrap().wait().unwrap();
+        assert_eq!(stopped.events.len(), 5001);
+        assert_eq!(stopped.stderr.lines().count(), 5000);
+    }
+}

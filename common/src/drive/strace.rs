@@ -1,0 +1,97 @@
+//! Counting a day's system calls from outside, where `strace` is installed.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Result, ensure};
+
+use super::holds_in_time;
+
+/// The io_uring_enter calls of one program, recorded by `strace`.
+#[derive(Debug)]
+pub struct Strace {
+    log: PathBuf,
+}
+
+impl Strace {
+    /// Whether `strace` is installed, knows io_uring and may trace here.
+    pub fn works() -> bool {
+        Command::new("strace")
+            .args(["-e", "trace=io_uring_enter", "-o", "/dev/null", "true"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    /// A command that runs `program` with `arguments` under `strace`. The program keeps the
+    /// child's process id, so signals reach it and not the tracer (`strace -D`).
+    pub fn wrap(program: &str, arguments: &[&str]) -> (Command, Strace) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let log =
+            std::env::temp_dir().join(format!("drive-strace-{}-{number}", std::process::id()));
+        let mut command = Command::new("strace");
+        command.args(["-D", "-f", "-e", "trace=io_uring_enter", "-o"]).arg(&log);
+        command.arg("--").arg(program).args(arguments);
+        (command, Strace { log })
+    }
+
+    /// The calls, one line each as `strace` writes them, once the program has ended.
+    ///
+    /// # Errors
+    /// If the record never tells the program's end.
+    pub fn calls(self) -> Result<Vec<String>> {
+        let mut record = String::new();
+        // The tracer is a process of its own and may write its last line after the program
+        // was reaped.
+        let complete = holds_in_time(|| {
+            record = fs::read_to_string(&self.log).unwrap_or_default();
+            record.lines().next_back().is_some_and(|line| line.contains(" +++ "))
+        });
+        ensure!(complete, "strace did not tell the program's end:\n{record}");
+        Ok(calls_in(&record))
+    }
+}
+
+impl Drop for Strace {
+    fn drop(&mut self) {
+        // Missing if the program was never started.
+        let _ = fs::remove_file(&self.log);
+    }
+}
+
+/// With several threads a call can take two lines, the second `<... NAME resumed>`.
+fn calls_in(record: &str) -> Vec<String> {
+    record.lines().filter(|line| line.contains("io_uring_enter(")).map(str::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_call_counts_once() {
+        let record = "7 io_uring_enter(0, 1, 1, 0x11, NULL, 8 <unfinished ...>\n\
+                      8 io_uring_enter(4, 0, 1, 0x1, NULL, 8) = 0\n\
+                      7 <... io_uring_enter resumed>) = 1\n\
+                      7 --- SIGINT {si_signo=SIGINT} ---\n7 +++ exited with 0 +++\n";
+        assert_eq!(calls_in(record).len(), 2);
+    }
+
+    #[test]
+    fn a_program_under_strace_keeps_its_process_id() {
+        if !Strace::works() {
+            eprintln!("SKIPPED a_program_under_strace_keeps_its_process_id: no strace here");
+            return;
+        }
+        let (mut command, strace) = Strace::wrap("sh", &["-c", "echo $$"]);
+        let child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let pid = child.id();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), pid.to_string());
+        assert_eq!(strace.calls().unwrap(), Vec::<String>::new());
+    }
+}
