@@ -30,4 +30,6 @@ pub mod slots;
 #[cfg(target_os = "linux")]
 pub mod talk;
 #[cfg(target_os = "linux")]
+pub mod text;
+#[cfg(target_os = "linux")]
 pub mod token;

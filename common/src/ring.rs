@@ -208,7 +208,6 @@ pub const MAX_CQ_ENTRIES: u32 = 2 * MAX_ENTRIES;
 /// `None` if it breaks none that this crate knows: then the kernel lacks one of the flags.
 fn broken_rule(options: &RingOptions, entries: u32, flags: SetupFlags) -> Option<(String, String)> {
     let rule = |why: &str, remedy: &str| Some((why.to_string(), remedy.to_string()));
-    let cpus = environment::cpus();
     if entries == 0 {
         return rule("a submission queue has at least one entry", "--entries 1 or more");
     }
@@ -261,9 +260,9 @@ fn broken_rule(options: &RingOptions, entries: u32, flags: SetupFlags) -> Option
         Some(_) if !options.sqpoll => {
             rule("SQ_AFF binds the poller's thread, so it needs SQPOLL", "--sqpoll with --sq-cpu")
         }
-        Some(cpu) if cpu as usize >= cpus => Some((
-            format!("CPU {cpu} is not there: this machine has {cpus}, counted from 0"),
-            format!("--sq-cpu 0 to {}", cpus - 1),
+        Some(cpu) if !environment::online_cpus().contains(&cpu) => Some((
+            format!("CPU {cpu} is not there: {} are online, counted from 0", environment::cpus()),
+            "--sq-cpu with a number from /sys/devices/system/cpu/online".to_string(),
         )),
         _ => None,
     }

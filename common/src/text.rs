@@ -1,0 +1,62 @@
+//! Lines that fit a terminal.
+
+/// Columns that every day's output fits into.
+pub const WIDTH: usize = 80;
+
+/// Breaks long lines at spaces to fit `width` columns, and indents what follows a break.
+///
+/// What is quoted in backquotes is to be typed, and stays in one piece. A word longer than
+/// the line gets a line of its own.
+pub fn wrap(text: &str, width: usize, indent: usize) -> String {
+    text.lines().map(|line| wrap_line(line, width, indent)).collect::<Vec<_>>().join("\n")
+}
+
+fn wrap_line(line: &str, width: usize, indent: usize) -> String {
+    let text = line.trim_start();
+    let mut wrapped = line[..line.len() - text.len()].to_string();
+    let mut column = wrapped.len();
+    for (nth, word) in words(text).enumerate() {
+        let length = word.chars().count();
+        if nth == 0 {
+            column += length;
+        } else if column + 1 + length <= width {
+            wrapped.push(' ');
+            column += 1 + length;
+        } else {
+            wrapped.push('\n');
+            wrapped.push_str(&" ".repeat(indent));
+            column = indent + length;
+        }
+        wrapped.push_str(word);
+    }
+    wrapped
+}
+
+/// What stands between spaces, or between backquotes.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |c| {
+        quoted ^= c == '`';
+        c == ' ' && !quoted
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_break_at_spaces_and_are_indented() {
+        let text = "day03: cannot listen\n  why: another program has the port";
+        assert_eq!(
+            wrap(text, 22, 7),
+            "day03: cannot listen\n  why: another program\n       has the port"
+        );
+        assert_eq!(wrap(text, 80, 7), text);
+    }
+
+    #[test]
+    fn what_is_to_be_typed_stays_in_one_piece() {
+        assert_eq!(wrap("try `ulimit -n 4096` in it", 12, 2), "try\n  `ulimit -n 4096`\n  in it");
+    }
+}
