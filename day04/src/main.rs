@@ -1,2 +1,188 @@
-//! Day 04.
-fn main() {}
+//! Day 04: the event loop. Accept, receive, answer, close, with few system calls.
+//!
+//! A completion is a result, not readiness: what the loop learns from it decides the next
+//! entries, and all entries of a turn go to the kernel in the one call that also waits.
+//! Needs Linux 5.19; uses what later kernels add.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use common::buffers::{Buffers, MAX_BUFFERS};
+use common::environment;
+use common::listener::{self, Listener};
+use common::ring::{self, Granted, RingOptions};
+use common::signals::StopSignals;
+use common::slots::Admission;
+use common::talk::{Talk, TalkOptions};
+use serde_json::json;
+
+use crate::server::{Limits, Server};
+
+mod accept;
+mod ack;
+mod close;
+mod connection;
+mod deadlines;
+mod echo;
+mod receive;
+mod server;
+
+/// Answer requests over TCP with one event loop on one ring
+///
+/// By default it prints each request, answers `ack` and a zero byte, and closes. Ctrl-C
+/// stops it: what has arrived is answered first.
+#[derive(Parser, Clone, Debug)]
+#[command(version)]
+struct Options {
+    /// Where to listen; port 0 takes a free port and prints it
+    #[arg(long, value_name = "HOST:PORT", default_value = listener::DEFAULT_ADDRESS, value_parser = listener::parse_address)]
+    listen: SocketAddr,
+
+    /// What a client gets for its request
+    #[arg(long, value_enum, default_value_t = Reply::Ack)]
+    reply: Reply,
+
+    /// Clients that are served at a time
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    slots: u32,
+
+    /// Receive buffers that all clients share; rounded up to a power of two
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_BUFFERS)))]
+    buffers: u16,
+
+    /// Bytes in a receive buffer
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    buffer_size: u32,
+
+    /// Close a client that neither sends nor reads for this long; 0 never does
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
+    idle_timeout: Duration,
+
+    /// Receive once per entry, as on kernels before 6.0
+    #[arg(long)]
+    single_recv: bool,
+
+    /// Stop after this many connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max: Option<u64>,
+
+    #[command(flatten)]
+    ring: RingOptions,
+
+    #[command(flatten)]
+    talk: TalkOptions,
+}
+
+/// The two conversations that the server knows.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Reply {
+    /// The four bytes `ack\0`, then close
+    Ack,
+    /// Every byte back, until the client ends
+    Echo,
+}
+
+/// The size of the submission queue unless `--entries` says otherwise: about as many clients
+/// as one turn serves.
+const ENTRIES: u32 = 256;
+/// Completion queue entries for each submission queue entry: a multishot receive completes
+/// more often than it is submitted.
+const CQ_PER_SQ: u32 = 4;
+
+fn main() -> ExitCode {
+    environment::report("day04", run(&Options::parse()))
+}
+
+// ANCHOR: run
+fn run(options: &Options) -> Result<()> {
+    let mut signals = StopSignals::block()?;
+    let listener = Listener::bind(options.listen)?;
+
+    let (mut ring, dropped) = ring::build_best(&ring_options(options), ENTRIES)?;
+    let granted = Granted::of(&ring);
+    let table = ring::table_size(options.slots, Admission::spare(granted.cq_entries))?;
+    ring::register_slots(&ring.submitter(), table)?;
+    let count = options.buffers.next_power_of_two();
+    let mut buffers = Buffers::register(&ring.submitter(), 0, count, options.buffer_size)?;
+
+    let mut talk = Talk::new(options.talk);
+    announce(&mut talk, options, &listener, &granted, &dropped);
+
+    let limits = Limits {
+        capacity: options.slots,
+        table,
+        cq_entries: granted.cq_entries,
+        idle: options.idle_timeout,
+        max: options.max,
+    };
+    let mut server = Server::new(&mut ring, &listener, &mut buffers, options.reply, limits, talk);
+    if options.single_recv {
+        server.receive_singly();
+    }
+    server.run(&mut signals)
+}
+// ANCHOR_END: run
+
+fn ring_options(options: &Options) -> RingOptions {
+    let mut ring = options.ring.clone();
+    let entries = ring.entries.unwrap_or(ENTRIES);
+    ring.cq_entries = ring.cq_entries.or(entries.checked_mul(CQ_PER_SQ));
+    ring.cq_entries = ring.cq_entries.map(|cq| cq.clamp(1, ring::MAX_CQ_ENTRIES));
+    ring
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    /// Ten years: longer than any server runs, and no overflow when added to a time.
+    const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+    let wrong = "a number of seconds from 0 up, such as 30 or 0.5";
+    let seconds: f64 = text.parse().map_err(|_| wrong)?;
+    let time = Duration::try_from_secs_f64(seconds).map_err(|_| wrong)?;
+    Ok(if time.is_zero() { NEVER } else { time.min(NEVER) })
+}
+
+fn announce(
+    talk: &mut Talk,
+    options: &Options,
+    listener: &Listener,
+    granted: &Granted,
+    dropped: &[&str],
+) {
+    let what = match options.reply {
+        Reply::Ack => "every request is answered with ack and a zero byte, then closed",
+        Reply::Echo => "every byte comes back, until the client ends",
+    };
+    talk.explain(format_args!("day 04 · the event loop: {what}\n"));
+    talk.explain(format_args!(
+        "ring: {} submission and {} completion queue entries; {} slots; {} buffers of {} bytes",
+        granted.sq_entries,
+        granted.cq_entries,
+        options.slots,
+        options.buffers.next_power_of_two(),
+        options.buffer_size
+    ));
+    if !dropped.is_empty() {
+        talk.explain(format_args!("this kernel refused, so we do without: {}", dropped.join(", ")));
+    }
+    if let Some(trouble) = ring::known_trouble(&environment::kernel_release()) {
+        talk.explain(format_args!("careful: {trouble}"));
+    }
+    talk.always(
+        format_args!("listening on {}", listener.address()),
+        json!({
+            "event": "listening",
+            "address": listener.address().to_string(),
+            "slots": options.slots,
+            "sq_entries": granted.sq_entries,
+            "cq_entries": granted.cq_entries,
+            "dropped": dropped,
+        }),
+    );
+    talk.explain(format_args!(
+        "try: echo hello | nc {} {} (a second terminal); Ctrl-C here to stop\n",
+        listener.address().ip(),
+        listener.address().port()
+    ));
+}

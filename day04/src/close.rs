@@ -1,0 +1,162 @@
+//! Endings: of a connection, of patience, and of the server.
+
+
+use anyhow::Result;
+use common::signals::StopSignals;
+use common::token::Op;
+use io_uring::opcode;
+use io_uring::types::Fixed;
+use serde_json::json;
+
+use crate::connection::Stage;
+use crate::server::{LINGER, Server};
+
+impl Server<'_> {
+    // ANCHOR: settle
+    /// Asks whether a connection is done, after each of its completions.
+    pub fn settle(&mut self, slot: u32) -> Result<()> {
+        let connection = self.connections[slot as usize];
+        let quiet = self.slots.in_flight(slot) == 0;
+        match connection.stage {
+            Stage::Open if connection.end_of_input && connection.replies.is_empty() && quiet => {
+                self.close(slot)
+            }
+            Stage::Answering if quiet && connection.end_of_input => self.close(slot),
+            Stage::Answering if quiet => self.linger(slot),
+            Stage::Ending if quiet => {
+                self.drop_replies(slot);
+                self.close(slot)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A connection must go, whatever it is doing. Shutting both directions down completes
+    /// everything that is in flight on it; closing the slot alone would not.
+    pub fn end(&mut self, slot: u32) -> Result<()> {
+        let connection = &mut self.connections[slot as usize];
+        if matches!(connection.stage, Stage::Closing) {
+            return Ok(());
+        }
+        let first = std::mem::replace(&mut connection.stage, Stage::Ending) != Stage::Ending;
+        self.drop_replies(slot);
+        if first && self.slots.in_flight(slot) > 0 {
+            let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
+            return self.push_prompt(slot, Op::Shutdown, shutdown);
+        }
+        self.settle(slot)
+    }
+    // ANCHOR_END: settle
+
+    /// A shutdown completed. It fails when the client has gone, which its other completions
+    /// tell as well.
+    pub fn shut(&mut self, slot: u32) -> Result<()> {
+        self.settle(slot)
+    }
+
+    // ANCHOR: close
+    /// Empties the slot. Nothing is in flight on it: a late completion would otherwise reach
+    /// the next client.
+    pub fn close(&mut self, slot: u32) -> Result<()> {
+        self.connections[slot as usize].stage = Stage::Closing;
+        self.idle.remove(slot);
+        self.lingering.remove(slot);
+        self.stalled.remove(slot);
+        self.push_prompt(slot, Op::Close, opcode::Close::new(Fixed(slot)).build())
+    }
+
+    /// The slot is free: whoever waited longest is served.
+    pub fn closed(&mut self, slot: u32) -> Result<()> {
+        self.slots.release(slot);
+        match self.waiting.pop_front() {
+            Some(next) => self.open(next),
+            None => Ok(()),
+        }
+    }
+    // ANCHOR_END: close
+
+    // ANCHOR: expire
+    /// Ends the connections whose time is up.
+    pub fn expire(&mut self) -> Result<()> {
+        while let Some(slot) = self.lingering.expired(self.now) {
+            self.end(slot)?;
+        }
+        while let Some(slot) = self.idle.expired(self.now) {
+            self.time_out(slot)?;
+        }
+        if self.buffers_are_scarce() {
+            while let Some(slot) = self.stalled.expired(self.now) {
+                self.time_out(slot)?;
+            }
+        }
+        if self.grace.is_some_and(|end| end <= self.now) {
+            self.grace = None;
+            for slot in 0..self.limits.table {
+                if self.slots.generation(slot).is_some() {
+                    self.end(slot)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether clients wait for buffers. Only then must those go that leave their replies
+    /// unread, and with them the buffers they hold.
+    pub fn buffers_are_scarce(&self) -> bool {
+        !self.parked.is_empty() && self.buffers.with_kernel() == 0
+    }
+
+    fn time_out(&mut self, slot: u32) -> Result<()> {
+        self.counts.timed_out += 1;
+        self.talk.detail(
+            format_args!("slot {slot}: no progress, closed"),
+            json!({"event": "timed out", "slot": slot}),
+        );
+        self.end(slot)
+    }
+    // ANCHOR_END: expire
+
+    // ANCHOR: stop
+    /// A stop signal: the first one lets every client finish, the second one none.
+    pub fn signalled(&mut self, result: i32, signals: &mut StopSignals) -> Result<()> {
+        if result > 0 {
+            self.talk.detail(
+                format_args!("{}: no more clients", signals.name()),
+                json!({"event": "stopping", "signal": signals.name()}),
+            );
+            let second = self.grace.is_some();
+            self.grace = Some(if second { self.now } else { self.now + LINGER });
+            self.stop()?;
+        }
+        self.read_signal(signals)
+    }
+
+    /// No more clients and no more requests: what has arrived is answered, as if every
+    /// client had ended now.
+    fn stop(&mut self) -> Result<()> {
+        self.stopping = true;
+        self.admission.close();
+        while let Some(slot) = self.waiting.pop_front() {
+            self.close(slot)?;
+        }
+        for slot in 0..self.limits.table {
+            if self.slots.generation(slot).is_some()
+                && self.connections[slot as usize].stage == Stage::Open
+            {
+                self.stop_reading(slot)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shutting the reading side down completes an armed receive, after what had arrived,
+    /// with 0: the same as the client's own end.
+    fn stop_reading(&mut self, slot: u32) -> Result<()> {
+        if self.connections[slot as usize].receiving {
+            let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RD).build();
+            return self.push_prompt(slot, Op::Shutdown, shutdown);
+        }
+        self.input_ended(slot)
+    }
+    // ANCHOR_END: stop
+}

@@ -1,0 +1,104 @@
+//! Every byte back, in order, straight from the buffers they came in.
+
+use anyhow::Result;
+use common::token::Op;
+use io_uring::opcode;
+use io_uring::types::Fixed;
+
+use crate::Reply;
+use crate::connection::Stage;
+use crate::server::Server;
+
+/// Replies that may queue up for a client that does not read, before we stop receiving
+/// from it.
+const QUEUED: u16 = 8;
+
+impl Server<'_> {
+    // ANCHOR: reply
+    /// Queues a filled buffer as the client's next reply. The buffer stays ours until it is
+    /// sent, so a client that does not read holds a few buffers and no more.
+    pub fn reply_with(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
+        let connection = &mut self.connections[slot as usize];
+        self.chains.push(&mut connection.replies, buffer, length);
+        if !connection.sending {
+            self.send_next(slot)?;
+        }
+        if self.has_room(slot) { self.receive_if_room(slot) } else { self.cancel_receive(slot) }
+    }
+
+    /// Sends the oldest reply, or what is left of it. One send at a time: several could
+    /// overtake each other.
+    fn send_next(&mut self, slot: u32) -> Result<()> {
+        let connection = &mut self.connections[slot as usize];
+        let Some((buffer, length)) = self.chains.first(&connection.replies) else {
+            self.stalled.remove(slot);
+            return self.settle(slot);
+        };
+        connection.sending = true;
+        self.stalled.touch(slot, self.now);
+        let rest = &self.buffers.bytes(buffer, length)[connection.sent as usize..];
+        let send = opcode::Send::new(Fixed(slot), rest.as_ptr(), rest.len() as u32)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build();
+        self.push_on(slot, Op::Send, send)
+    }
+    // ANCHOR_END: reply
+
+    // ANCHOR: sent
+    /// A send ended: whole, short, or with an error.
+    pub fn sent(&mut self, slot: u32, result: i32) -> Result<()> {
+        if self.reply == Reply::Ack {
+            return self.answer_sent(slot, result);
+        }
+        let connection = &mut self.connections[slot as usize];
+        connection.sending = false;
+        if result < 0 && result != -libc::EINTR {
+            if connection.stage == Stage::Open {
+                self.say_failed(slot, -result);
+            }
+            return self.end(slot);
+        }
+        self.idle.touch(slot, self.now);
+        self.counts.bytes_out += result.max(0) as u64;
+        connection.sent += result.max(0) as u32;
+        let whole = self.chains.first(&connection.replies).map_or(0, |(_, length)| length);
+        if connection.sent >= whole {
+            connection.sent = 0;
+            if let Some(buffer) = self.chains.pop(&mut connection.replies) {
+                self.buffers.give_back(buffer);
+            }
+        }
+        if connection.stage != Stage::Open {
+            return self.settle(slot);
+        }
+        self.receive_if_room(slot)?;
+        self.send_next(slot)
+    }
+    // ANCHOR_END: sent
+
+    /// Arms the receive again, if it is not armed and the client may queue more.
+    pub fn receive_if_room(&mut self, slot: u32) -> Result<()> {
+        let connection = &self.connections[slot as usize];
+        let idle = !connection.receiving && !connection.parked && !connection.end_of_input;
+        if idle && connection.stage == Stage::Open && self.has_room(slot) {
+            return self.receive(slot);
+        }
+        self.settle(slot)
+    }
+
+    fn has_room(&self, slot: u32) -> bool {
+        let limit = QUEUED.min(self.buffers.count().div_ceil(2));
+        self.connections[slot as usize].replies.len() < limit
+    }
+
+    /// Gives back the replies that nobody will read, except the one being sent.
+    pub fn drop_replies(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.sending {
+            return; // its completion comes back here
+        }
+        while let Some(buffer) = self.chains.pop(&mut connection.replies) {
+            self.buffers.give_back(buffer);
+        }
+    }
+}

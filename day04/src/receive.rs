@@ -1,0 +1,214 @@
+//! Receiving into buffers that the kernel picks when data has come.
+
+use std::io;
+
+use anyhow::Result;
+use common::token::{Op, Token};
+use io_uring::types::{CancelBuilder, Fixed};
+use io_uring::{cqueue, opcode, squeue};
+use serde_json::json;
+
+use crate::Reply;
+use crate::connection::Stage;
+use crate::server::{NO_SLOT, Server};
+
+impl Server<'_> {
+    // ANCHOR: receive
+    /// Arms a receive: for every request to come (multishot) or for one.
+    ///
+    /// An ack needs one receive, as a rule, so it never asks for more. With no buffer left
+    /// the receive would fail at once, so the connection is parked until one comes back.
+    pub fn receive(&mut self, slot: u32) -> Result<()> {
+        if self.buffers.with_kernel() == 0 {
+            self.park(slot);
+            return Ok(());
+        }
+        self.connections[slot as usize].receiving = true;
+        let group = self.buffers.group();
+        let recv = if self.multishot_recv && self.reply == Reply::Echo {
+            opcode::RecvMulti::new(Fixed(slot), group).build()
+        } else {
+            opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), self.buffers.size())
+                .buf_group(group)
+                .build()
+                .flags(squeue::Flags::BUFFER_SELECT)
+        };
+        self.push_on(slot, Op::Recv, recv)
+    }
+    // ANCHOR_END: receive
+
+    // ANCHOR: received
+    /// Bytes, the client's end, or an error; each may end the receive.
+    pub fn received(&mut self, slot: u32, result: i32, flags: u32) -> Result<()> {
+        let buffer = cqueue::buffer_select(flags);
+        if let Some(buffer) = buffer {
+            self.buffers.take(buffer);
+        }
+        let connection = &mut self.connections[slot as usize];
+        if !cqueue::more(flags) {
+            connection.receiving = false;
+        }
+        match (result, buffer) {
+            (1.., Some(buffer)) if connection.stage == Stage::Open => {
+                self.idle.touch(slot, self.now);
+                self.counts.bytes_in += result as u64;
+                self.print(slot, buffer, result as u32);
+                let ends = !cqueue::sock_nonempty(flags);
+                self.connections[slot as usize].mid_request = !ends;
+                self.counts.requests += u64::from(ends);
+                match self.reply {
+                    Reply::Ack => {
+                        self.buffers.give_back(buffer);
+                        if ends { self.answer(slot) } else { self.receive(slot) }
+                    }
+                    Reply::Echo => self.reply_with(slot, buffer, result as u32),
+                }
+            }
+            (_, buffer) => {
+                if let Some(buffer) = buffer {
+                    self.buffers.give_back(buffer);
+                }
+                self.receive_ended(slot, result)
+            }
+        }
+    }
+    // ANCHOR_END: received
+
+    fn receive_ended(&mut self, slot: u32, result: i32) -> Result<()> {
+        let open = self.connections[slot as usize].stage == Stage::Open;
+        match -result {
+            _ if !open => self.settle(slot),
+            0 => self.input_ended(slot),
+            libc::ENOBUFS => {
+                self.counts.out_of_buffers += 1;
+                self.park(slot);
+                Ok(())
+            }
+            libc::EINVAL if self.multishot_recv => {
+                self.talk.explain(format_args!(
+                    "this kernel has no multishot receive (6.0): one receive at a time"
+                ));
+                self.multishot_recv = false;
+                self.receive(slot)
+            }
+            // Cancelled because enough replies are queued; or interrupted.
+            libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.receive_if_room(slot),
+            errno => {
+                self.say_failed(slot, errno);
+                self.end(slot)
+            }
+        }
+    }
+
+    /// The client sends no more. It may still read: what it asked for is answered first.
+    pub fn input_ended(&mut self, slot: u32) -> Result<()> {
+        let connection = &mut self.connections[slot as usize];
+        connection.end_of_input = true;
+        let unanswered = std::mem::take(&mut connection.mid_request);
+        self.counts.requests += u64::from(unanswered);
+        match self.reply {
+            Reply::Ack if unanswered => self.answer(slot),
+            _ => self.settle(slot),
+        }
+    }
+
+    // ANCHOR: park
+    fn park(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if std::mem::replace(&mut connection.parked, true) {
+            return;
+        }
+        if let Some(generation) = self.slots.generation(slot) {
+            self.parked.push_back((slot, generation));
+        }
+    }
+
+    /// Arms the receives of parked connections, as many as there are buffers.
+    pub fn unpark(&mut self) -> Result<()> {
+        for _ in 0..self.buffers.with_kernel() {
+            let Some((slot, generation)) = self.parked.pop_front() else { break };
+            if !self.slots.is_current(slot, generation) {
+                continue;
+            }
+            let connection = &mut self.connections[slot as usize];
+            connection.parked = false;
+            if connection.stage == Stage::Open && !connection.end_of_input {
+                self.receive(slot)?;
+            }
+        }
+        Ok(())
+    }
+    // ANCHOR_END: park
+
+    /// Stops a receive that is armed; its last completion says when it has stopped.
+    pub fn cancel_receive(&mut self, slot: u32) -> Result<()> {
+        let connection = &mut self.connections[slot as usize];
+        if !connection.receiving || std::mem::replace(&mut connection.cancelling, true) {
+            return Ok(());
+        }
+        let Some(generation) = self.slots.generation(slot) else { return Ok(()) };
+        let receive = Token::on(Op::Recv, slot, generation).pack();
+        let cancel = opcode::AsyncCancel2::new(CancelBuilder::user_data(receive)).build();
+        self.push_prompt(slot, Op::Cancel, cancel)
+    }
+
+    pub fn cancelled(&mut self, slot: u32) -> Result<()> {
+        debug_assert_ne!(slot, NO_SLOT);
+        self.connections[slot as usize].cancelling = false;
+        self.settle(slot)
+    }
+
+    pub fn say_failed(&mut self, slot: u32, errno: i32) {
+        if errno == libc::ECONNRESET || errno == libc::EPIPE {
+            self.counts.resets += 1;
+        }
+        let error = io::Error::from_raw_os_error(errno);
+        self.talk.detail(
+            format_args!("slot {slot}: {error}"),
+            json!({"event": "failed", "slot": slot, "error": error.to_string()}),
+        );
+    }
+
+    /// Prints what came, as text where it is text, everything else escaped.
+    fn print(&mut self, slot: u32, buffer: u16, length: u32) {
+        if self.talk.is_quiet() {
+            return;
+        }
+        let bytes = self.buffers.bytes(buffer, length);
+        let text = printable(bytes);
+        self.talk.detail(
+            format_args!("slot {slot}: {length} bytes: {text}"),
+            json!({"event": "request", "slot": slot, "bytes": length, "text": text}),
+        );
+    }
+}
+
+/// Bytes as one line of text: what is neither text nor a space is escaped.
+fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() || character == '\\' {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn requests_are_bytes_and_print_as_one_line() {
+        assert_eq!(printable(b"hello"), "hello");
+        assert_eq!(printable("h\u{e9}llo \u{1f980}".as_bytes()), "h\u{e9}llo \u{1f980}");
+        assert_eq!(printable(b"a\r\nb\x00\x1b[2J\xff\\"), r"a\r\nb\u{0}\u{1b}[2J\xff\\");
+    }
+}
