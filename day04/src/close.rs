@@ -1,6 +1,5 @@
 //! Endings: of a connection, of patience, and of the server.
 
-
 use anyhow::Result;
 use common::signals::StopSignals;
 use common::token::Op;
