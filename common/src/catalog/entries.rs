@@ -1,0 +1,138 @@
+//! What a submission queue entry carries besides its operation: `io_uring_enter(2)` and the
+//! `io_uring_prep_*(3)` pages. The group of these flags is the field that holds them.
+
+use super::table::table;
+
+const FLAGS: &str = "sqe->flags";
+const IOPRIO: &str = "sqe->ioprio";
+const LEN: &str = "sqe->len";
+const ADDR: &str = "sqe->addr";
+const CMD_OP: &str = "sqe->cmd_op";
+const TIMEOUT: &str = "sqe->timeout_flags";
+const CANCEL: &str = "sqe->cancel_flags";
+const MSG_RING: &str = "sqe->msg_ring_flags";
+const NOP: &str = "sqe->nop_flags";
+const FSYNC: &str = "sqe->fsync_flags";
+const INSTALL: &str = "sqe->install_fd_flags";
+const URING_CMD: &str = "sqe->uring_cmd_flags";
+
+table! {
+    /// The flags that any entry can carry, in `sqe->flags`.
+    ENTRY_FLAGS: Flags, "entry flag", "IOSQE_";
+    IOSQE_FIXED_FILE       = 1 << 0, "5.1",  FLAGS, "sqe->fd is a slot of the registered files";
+    IOSQE_IO_DRAIN         = 1 << 1, "5.2",  FLAGS, "start when everything before it has completed";
+    IOSQE_IO_LINK          = 1 << 2, "5.3",  FLAGS, "the next entry starts when this one has succeeded";
+    IOSQE_IO_HARDLINK      = 1 << 3, "5.5",  FLAGS, "the next entry starts when this one is done, however";
+    IOSQE_ASYNC            = 1 << 4, "5.6",  FLAGS, "give it to a worker thread at once";
+    IOSQE_BUFFER_SELECT    = 1 << 5, "5.7",  FLAGS, "the kernel picks a buffer of group sqe->buf_group";
+    IOSQE_CQE_SKIP_SUCCESS = 1 << 6, "5.17", FLAGS, "no completion if it succeeds";
+}
+
+table! {
+    /// The flags of `IORING_OP_ACCEPT`.
+    ACCEPT_FLAGS: Flags, "accept flag", "IORING_ACCEPT_";
+    IORING_ACCEPT_MULTISHOT  = 1 << 0, "5.19", IOPRIO, "a completion for every connection from now on";
+    IORING_ACCEPT_DONTWAIT   = 1 << 1, "6.10", IOPRIO, "EAGAIN if nobody is waiting";
+    IORING_ACCEPT_POLL_FIRST = 1 << 2, "6.10", IOPRIO, "wait for a connection before the first try";
+}
+
+table! {
+    /// The flags of the sends and receives. The message flags of `send(2)` and `recv(2)` are
+    /// in `sqe->msg_flags`, not here.
+    SEND_RECV_FLAGS: Flags, "send or receive flag", "IORING_";
+    IORING_RECVSEND_POLL_FIRST  = 1 << 0, "5.19", IOPRIO, "wait for readiness before the first try";
+    IORING_RECV_MULTISHOT       = 1 << 1, "6.0",  IOPRIO, "a completion for whatever comes from now on";
+    IORING_RECVSEND_FIXED_BUF   = 1 << 2, "6.0",  IOPRIO, "use the registered buffer sqe->buf_index";
+    IORING_SEND_ZC_REPORT_USAGE = 1 << 3, "6.2",  IOPRIO, "tell in the notification whether it was copied";
+    IORING_RECVSEND_BUNDLE      = 1 << 4, "6.10", IOPRIO, "use as many provided buffers as it takes";
+    IORING_SEND_VECTORIZED      = 1 << 5, "6.17", IOPRIO, "sqe->addr is a list of buffers";
+}
+
+table! {
+    /// The flags of `IORING_OP_POLL_ADD` and `IORING_OP_POLL_REMOVE`.
+    POLL_FLAGS: Flags, "poll flag", "IORING_POLL_";
+    IORING_POLL_ADD_MULTI        = 1 << 0, "5.13", LEN, "a completion each time, not only the first";
+    IORING_POLL_UPDATE_EVENTS    = 1 << 1, "5.13", LEN, "change which events are polled for";
+    IORING_POLL_UPDATE_USER_DATA = 1 << 2, "5.13", LEN, "change the poll's user_data";
+    IORING_POLL_ADD_LEVEL        = 1 << 3, "6.0",  LEN, "report as long as it is ready, not only the change";
+}
+
+table! {
+    /// The flags of `IORING_OP_TIMEOUT`, `_TIMEOUT_REMOVE` and `_LINK_TIMEOUT`.
+    TIMEOUT_FLAGS: Flags, "timeout flag", "IORING_TIMEOUT_";
+    IORING_TIMEOUT_ABS           = 1 << 0, "5.4",  TIMEOUT, "a moment, not a length of time";
+    IORING_TIMEOUT_UPDATE        = 1 << 1, "5.11", TIMEOUT, "change a timeout that is running";
+    IORING_TIMEOUT_BOOTTIME      = 1 << 2, "5.15", TIMEOUT, "by the clock that runs on while suspended";
+    IORING_TIMEOUT_REALTIME      = 1 << 3, "5.15", TIMEOUT, "by the time of day";
+    IORING_LINK_TIMEOUT_UPDATE   = 1 << 4, "5.15", TIMEOUT, "change a linked timeout that is running";
+    IORING_TIMEOUT_ETIME_SUCCESS = 1 << 5, "5.16", TIMEOUT, "running out does not break a link";
+    IORING_TIMEOUT_MULTISHOT     = 1 << 6, "6.4",  TIMEOUT, "again and again";
+    IORING_TIMEOUT_IMMEDIATE_ARG = 1 << 7, "7.1",  TIMEOUT, "sqe->addr is the time itself, in nanoseconds";
+}
+
+table! {
+    /// The flags of `IORING_OP_ASYNC_CANCEL` and `IORING_REGISTER_SYNC_CANCEL`.
+    CANCEL_FLAGS: Flags, "cancel flag", "IORING_ASYNC_CANCEL_";
+    IORING_ASYNC_CANCEL_ALL      = 1 << 0, "5.19", CANCEL, "every operation that matches, not only the first";
+    IORING_ASYNC_CANCEL_FD       = 1 << 1, "5.19", CANCEL, "match by descriptor";
+    IORING_ASYNC_CANCEL_ANY      = 1 << 2, "5.19", CANCEL, "whatever is in flight";
+    IORING_ASYNC_CANCEL_FD_FIXED = 1 << 3, "6.0",  CANCEL, "the descriptor is a slot";
+    IORING_ASYNC_CANCEL_USERDATA = 1 << 4, "6.6",  CANCEL, "match by user_data, besides the rest";
+    IORING_ASYNC_CANCEL_OP       = 1 << 5, "6.6",  CANCEL, "match by operation";
+}
+
+table! {
+    /// What `IORING_OP_MSG_RING` sends.
+    MSG_RING_COMMANDS: Codes, "ring message", "IORING_MSG_";
+    IORING_MSG_DATA    = 0, "5.18", ADDR, "a result and a user_data";
+    IORING_MSG_SEND_FD = 1, "6.0",  ADDR, "the file of a slot";
+}
+
+table! {
+    /// The flags of `IORING_OP_MSG_RING`.
+    MSG_RING_FLAGS: Flags, "ring message flag", "IORING_MSG_RING_";
+    IORING_MSG_RING_CQE_SKIP   = 1 << 0, "6.0", MSG_RING, "no completion in the other ring";
+    IORING_MSG_RING_FLAGS_PASS = 1 << 1, "6.3", MSG_RING, "sqe->file_index becomes the completion's flags";
+}
+
+table! {
+    /// The flags of `IORING_OP_NOP`, which serve to test the ring itself.
+    NOP_FLAGS: Flags, "nop flag", "IORING_NOP_";
+    IORING_NOP_INJECT_RESULT = 1 << 0, "6.10", NOP, "complete with the result in sqe->len";
+    IORING_NOP_FILE          = 1 << 1, "6.13", NOP, "look the descriptor up";
+    IORING_NOP_FIXED_FILE    = 1 << 2, "6.13", NOP, "look the slot up";
+    IORING_NOP_FIXED_BUFFER  = 1 << 3, "6.13", NOP, "look the registered buffer up";
+    IORING_NOP_TW            = 1 << 4, "6.17", NOP, "complete by way of task work";
+    IORING_NOP_CQE32         = 1 << 5, "6.18", NOP, "complete with 32 bytes";
+}
+
+table! {
+    /// The flags of `IORING_OP_FSYNC`.
+    FSYNC_FLAGS: Flags, "fsync flag", "IORING_FSYNC_";
+    IORING_FSYNC_DATASYNC = 1 << 0, "5.1", FSYNC, "the data, and of the rest only what finds it again";
+}
+
+table! {
+    /// The flags of `IORING_OP_FIXED_FD_INSTALL`.
+    INSTALL_FLAGS: Flags, "install flag", "IORING_FIXED_FD_";
+    IORING_FIXED_FD_NO_CLOEXEC = 1 << 0, "6.8", INSTALL, "the descriptor stays open across exec";
+}
+
+table! {
+    /// The flags of `IORING_OP_URING_CMD`.
+    URING_CMD_FLAGS: Flags, "command flag", "IORING_URING_CMD_";
+    IORING_URING_CMD_FIXED     = 1 << 0, "6.1",  URING_CMD, "use the registered buffer sqe->buf_index";
+    IORING_URING_CMD_MULTISHOT = 1 << 1, "6.18", URING_CMD, "several completions, each in a provided buffer";
+}
+
+table! {
+    /// The commands that `IORING_OP_URING_CMD` knows for a socket
+    /// (`io_uring_prep_cmd_sock(3)`).
+    SOCKET_COMMANDS: Codes, "socket command", "SOCKET_URING_OP_";
+    SOCKET_URING_OP_SIOCINQ      = 0, "6.6",  CMD_OP, "how many bytes wait to be received";
+    SOCKET_URING_OP_SIOCOUTQ     = 1, "6.6",  CMD_OP, "how many bytes wait to be sent";
+    SOCKET_URING_OP_GETSOCKOPT   = 2, "6.7",  CMD_OP, "read a socket option";
+    SOCKET_URING_OP_SETSOCKOPT   = 3, "6.7",  CMD_OP, "set a socket option";
+    SOCKET_URING_OP_TX_TIMESTAMP = 4, "6.17", CMD_OP, "when sent data left the machine";
+    SOCKET_URING_OP_GETSOCKNAME  = 5, "6.19", CMD_OP, "the socket's own address, or its peer's";
+}

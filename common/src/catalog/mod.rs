@@ -1,0 +1,88 @@
+//! The catalogue: what io_uring's numbers are called, since when, and what they mean.
+//!
+//! One static [`Table`] each of operations, setup flags, feature bits, register operations
+//! and the smaller flag sets. Everything that prints such a name asks here, so that a number
+//! has one name everywhere:
+//!
+//! ```
+//! use common::catalog::{OPERATIONS, SETUP_FLAGS};
+//!
+//! let accept = OPERATIONS.get(13).expect("in every kernel since 5.5");
+//! assert_eq!(accept.name, "IORING_OP_ACCEPT");
+//! assert_eq!(accept.since.to_string(), "5.5");
+//! assert_eq!(OPERATIONS.name(200).to_string(), "operation 200");
+//! assert_eq!(SETUP_FLAGS.flags(0x1008).to_string(), "IORING_SETUP_CQSIZE | IORING_SETUP_SINGLE_ISSUER");
+//! assert_eq!(format!("{:#}", SETUP_FLAGS.flags(0x1008)), "CQSIZE | SINGLE_ISSUER");
+//! ```
+//!
+//! # Where the facts come from
+//! Names and values are those of `<linux/io_uring.h>` up to Linux 7.3, which a test compares
+//! with the header of the machine it runs on. `since` is the first mainline release with the
+//! name. It was found by comparing the headers of 5.17, 6.1 to 6.5, 6.8, 6.11 to 6.13, 6.15
+//! to 6.17, 7.2 and 7.3, with what Linux 6.18 answers to `IORING_REGISTER_QUERY`, and, between
+//! those, from the man pages `io_uring_setup(2)`, `io_uring_enter(2)`, `io_uring_register(2)`
+//! and `io_uring_prep_*(3)`. Where a man page names a release whose header lacks the name
+//! (`IORING_OP_WAITID`, `IORING_REGISTER_QUERY`), the header is right.
+//!
+//! # What `since` is good for
+//! Messages, not decisions. Stable and distribution kernels carry some of it earlier (Linux
+//! 5.10.162 took over the whole of io_uring from 5.15), and a build can leave some of it out
+//! (futexes, epoll). A program that wants to know asks the kernel: by
+//! `IORING_REGISTER_PROBE`, by the feature bits, or by trying.
+
+mod completions;
+mod entries;
+mod kernel;
+mod operations;
+mod register;
+mod setup;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use completions::{
+    COMPLETION_FLAGS, CQ_RING_FLAGS, CompletionFlags, SQ_RING_FLAGS, buffer_id, completion_flags,
+};
+pub use entries::{
+    ACCEPT_FLAGS, CANCEL_FLAGS, ENTRY_FLAGS, FSYNC_FLAGS, INSTALL_FLAGS, MSG_RING_COMMANDS,
+    MSG_RING_FLAGS, NOP_FLAGS, POLL_FLAGS, SEND_RECV_FLAGS, SOCKET_COMMANDS, TIMEOUT_FLAGS,
+    URING_CMD_FLAGS,
+};
+pub use kernel::Kernel;
+pub use operations::{OPERATION_GROUPS, OPERATIONS};
+pub use register::{
+    BUFFER_RING_FLAGS, CLONE_FLAGS, REGISTER_FLAGS, REGISTER_OPERATIONS, RESOURCE_FLAGS,
+    RegisterCall, register_call,
+};
+pub use setup::{ENTER_FLAGS, FEATURES, SETUP_FLAGS};
+pub use table::{Entry, Flags, Kind, Name, Table};
+
+/// Every table, for those who want to print or search them all.
+pub static TABLES: [&Table; 25] = [
+    &OPERATIONS,
+    &SETUP_FLAGS,
+    &FEATURES,
+    &ENTER_FLAGS,
+    &REGISTER_OPERATIONS,
+    &REGISTER_FLAGS,
+    &ENTRY_FLAGS,
+    &COMPLETION_FLAGS,
+    &SQ_RING_FLAGS,
+    &CQ_RING_FLAGS,
+    &ACCEPT_FLAGS,
+    &SEND_RECV_FLAGS,
+    &POLL_FLAGS,
+    &TIMEOUT_FLAGS,
+    &CANCEL_FLAGS,
+    &MSG_RING_COMMANDS,
+    &MSG_RING_FLAGS,
+    &NOP_FLAGS,
+    &FSYNC_FLAGS,
+    &INSTALL_FLAGS,
+    &URING_CMD_FLAGS,
+    &SOCKET_COMMANDS,
+    &BUFFER_RING_FLAGS,
+    &RESOURCE_FLAGS,
+    &CLONE_FLAGS,
+];
