@@ -26,7 +26,7 @@
 //!
 //! # What `since` is good for
 //! Messages, not decisions. Stable and distribution kernels carry some of it earlier (Linux
-//! 5.10.162 took over the whole of io_uring from 5.15), and a build can leave some of it out
+//! 5.10.162 took over most of io_uring from 5.15), and a build can leave some of it out
 //! (futexes, epoll). A program that wants to know asks the kernel: by
 //! `IORING_REGISTER_PROBE`, by the feature bits, or by trying.
 

@@ -134,8 +134,15 @@ pub(super) fn append(text: &mut String, name: &str) {
     text.push_str(name);
 }
 
-/// The release of a row. Evaluated when the crate is compiled: a misprint is a compile error.
+/// The release of a row, which is nothing but two numbers. Evaluated when the crate is
+/// compiled: a misprint is a compile error.
 pub(super) const fn release(text: &str) -> Kernel {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        assert!(bytes[at].is_ascii_digit() || bytes[at] == b'.', "a release such as 5.19");
+        at += 1;
+    }
     match Kernel::parse(text) {
         Some(kernel) => kernel,
         None => panic!("a release such as 5.19"),

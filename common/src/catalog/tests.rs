@@ -68,6 +68,51 @@ fn later_codes_come_with_later_kernels() {
     assert!(register.is_sorted_by_key(|entry| entry.since));
 }
 
+/// How many of our names the header of each release has, counted in the headers themselves;
+/// and how many of them are operations. (Without `IOSQE_`, which not every copy of them kept.)
+#[test]
+fn each_release_has_as_many_names_as_its_header() {
+    let counted = [
+        ("5.17", 98, 40),
+        ("6.1", 139, 49),
+        ("6.2", 140, 49),
+        ("6.3", 143, 49),
+        ("6.4", 145, 49),
+        ("6.5", 147, 49),
+        ("6.8", 162, 55),
+        ("6.11", 172, 58),
+        ("6.12", 179, 58),
+        ("6.13", 188, 58),
+        ("6.15", 196, 62),
+        ("6.16", 197, 63),
+        ("6.17", 200, 63),
+        ("7.2", 214, 65),
+        ("7.3", 214, 65),
+    ];
+    for (release, names, operations) in counted {
+        let kernel = Kernel::parse(release).expect("a release");
+        let by_then = |table: &&Table| table.entries.iter().filter(|e| e.since <= kernel).count();
+        let others = TABLES.iter().filter(|table| table.prefix != ENTRY_FLAGS.prefix);
+        assert_eq!(others.map(by_then).sum::<usize>(), names, "names by Linux {release}");
+        assert_eq!(by_then(&&OPERATIONS), operations, "operations by Linux {release}");
+    }
+}
+
+/// What Linux 6.18 answered to `IORING_REGISTER_QUERY`.
+#[test]
+fn linux_6_18_has_what_it_said() {
+    let kernel = Kernel { major: 6, minor: 18 };
+    let codes = |table: &Table| table.entries.iter().filter(|entry| entry.since <= kernel).count();
+    let bits = |table: &Table| {
+        table.entries.iter().filter(|entry| entry.since <= kernel).map(|entry| entry.code).sum()
+    };
+    assert_eq!(codes(&OPERATIONS), 63);
+    assert_eq!(codes(&REGISTER_OPERATIONS), 36);
+    let masks: [u32; 4] =
+        [bits(&FEATURES), bits(&SETUP_FLAGS), bits(&ENTER_FLAGS), bits(&ENTRY_FLAGS)];
+    assert_eq!(masks, [0x3_ffff, 0x7_ffff, 0xff, 0x7f]);
+}
+
 #[test]
 fn every_operation_is_in_a_group_that_is_printed() {
     let grouped: usize = OPERATION_GROUPS
