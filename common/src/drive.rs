@@ -2,7 +2,9 @@
 //!
 //! Nothing here waits without end: a day that hangs is killed and reported.
 
+mod log;
 mod process;
+mod program;
 mod seccomp;
 mod server;
 mod strace;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{setsockopt, sockopt};
 
 pub use self::process::{open_fds, resident_kib, ring_slots};
+pub use self::program::{in_words, output_within};
 pub use self::seccomp::block_io_uring;
 pub use self::server::{EndedEarly, Server, Stopped};
 pub use self::strace::Strace;
@@ -53,11 +56,16 @@ fn skipped(test: &str, error: &io::Error) -> String {
 /// # Panics
 /// With `what` in the message, if it does not hold within [`PATIENCE`].
 pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
-    assert!(holds_in_time(condition), "waited {} s in vain for: {what}", PATIENCE.as_secs());
+    assert!(
+        holds_within(PATIENCE, condition),
+        "waited {} s in vain for: {what}",
+        PATIENCE.as_secs()
+    );
 }
 
-fn holds_in_time(mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+/// Asks again and again; `false` if the condition does not hold within `patience`.
+pub fn holds_within(patience: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
     loop {
         if condition() {
             return true;

@@ -1,2 +1,27 @@
-//! The workspace's tool.
-fn main() {}
+//! The workspace's tool: `cargo xtask --help` lists what it does.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod run;
+
+/// Runs the days of the journal and teaches with them
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+/// One module each.
+#[derive(Subcommand)]
+enum Task {
+    Run(run::Options),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().task {
+        Task::Run(options) => run::main(&options),
+    }
+}

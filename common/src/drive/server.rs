@@ -1,22 +1,19 @@
 //! A running day that serves clients.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::{PATIENCE, holds_in_time};
-
-/// How long the pipes of a dead process may stay open (a child of its own may hold them).
-const LAST_WORDS: Duration = Duration::from_secs(2);
+use super::PATIENCE;
+use super::log::{First, Lines, Log};
+use super::program::{LAST_WORDS, cannot_start, exit_within, in_words};
 
 /// A day that runs as a child process with `--json` and listens. Dropping it kills it.
 #[derive(Debug)]
@@ -24,6 +21,7 @@ pub struct Server {
     child: Child,
     address: SocketAddr,
     log: Arc<Log>,
+    patience: Duration,
 }
 
 /// How a server ended, and what it said.
@@ -56,18 +54,6 @@ impl fmt::Display for EndedEarly {
 
 impl std::error::Error for EndedEarly {}
 
-/// An exit status in words: `exit status 1`, or `killed by SIGKILL`.
-pub(super) fn in_words(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(number)) => match Signal::try_from(number) {
-            Ok(signal) => format!("killed by {signal}"),
-            Err(_) => format!("killed by signal {number}"),
-        },
-        (None, None) => status.to_string(),
-    }
-}
-
 impl Server {
     /// Starts `command`, which must be told `--json`, and waits until it listens. Both its
     /// outputs are read by threads, so a full pipe never stops it.
@@ -75,15 +61,23 @@ impl Server {
     /// # Errors
     /// [`EndedEarly`] if it exits instead, with what it wrote to the standard error. Another
     /// error if it cannot be started, or says something else or nothing within [`PATIENCE`].
-    pub fn start(mut command: Command) -> Result<Server> {
+    pub fn start(command: Command) -> Result<Server> {
+        Server::start_within(command, PATIENCE)
+    }
+
+    /// Starts `command` as [`Server::start`] does; it, its end and its clients' reads and
+    /// writes may take as long as `patience`.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_within(mut command: Command, patience: Duration) -> Result<Server> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
+        let mut child = command.spawn().with_context(|| cannot_start(&command))?;
         let log = Log::follow(&mut child);
         // From here on a failure drops the server, which ends the child.
-        let mut server = Server { child, address: SocketAddr::from(([0, 0, 0, 0], 0)), log };
-        match server.log.first_line(PATIENCE) {
+        let address = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut server = Server { child, address, log, patience };
+        match server.log.first_line(patience) {
             First::Event(event) => {
                 server.address = listening(&event)?;
                 Ok(server)
@@ -94,7 +88,7 @@ impl Server {
                 let stderr = server.log.end(LAST_WORDS).stderr.trim_end().to_string();
                 Err(EndedEarly { status, stderr }.into())
             }
-            First::Silence => bail!("it said nothing within {} s", PATIENCE.as_secs()),
+            First::Silence => bail!("it said nothing within {} s", patience.as_secs()),
         }
     }
 
@@ -113,10 +107,10 @@ impl Server {
     /// # Errors
     /// If the server does not take it.
     pub fn connect(&self) -> Result<TcpStream> {
-        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)
+        let stream = TcpStream::connect_timeout(&self.address, self.patience)
             .with_context(|| format!("cannot connect to {}", self.address))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(self.patience))?;
+        stream.set_write_timeout(Some(self.patience))?;
         Ok(stream)
     }
 
@@ -144,11 +138,12 @@ impl Server {
     /// Sends it a signal and waits for its end.
     ///
     /// # Errors
-    /// If it has not ended within [`PATIENCE`] (it is killed then), or printed a line that is
+    /// If it has not ended in time (it is killed then), or printed a line that is
     /// no JSON object. The exit status is the caller's to judge.
     pub fn stop(self, signal: Signal) -> Result<Stopped> {
         self.signal(signal);
-        self.finish(&format!("it still runs {} s after {signal}", PATIENCE.as_secs()))
+        let late = format!("it still runs {} s after {signal}", self.patience.as_secs());
+        self.finish(&late)
     }
 
     /// Waits for its end without asking for it, as for a server with `--max`.
@@ -156,7 +151,8 @@ impl Server {
     /// # Errors
     /// As [`Server::stop`].
     pub fn wait(self) -> Result<Stopped> {
-        self.finish(&format!("it still runs after {} s", PATIENCE.as_secs()))
+        let late = format!("it still runs after {} s", self.patience.as_secs());
+        self.finish(&late)
     }
 
     fn finish(mut self, late: &str) -> Result<Stopped> {
@@ -172,14 +168,9 @@ impl Server {
         Ok(Stopped { status, events, summary, stderr })
     }
 
-    /// Its exit status, within [`PATIENCE`].
+    /// Its exit status, if it ends in time.
     fn exit_status(&mut self) -> Result<ExitStatus> {
-        let mut ended = None;
-        holds_in_time(|| {
-            ended = self.child.try_wait().transpose();
-            ended.is_some()
-        });
-        Ok(ended.context("it still runs")??)
+        exit_within(&mut self.child, self.patience)?.context("it still runs")
     }
 }
 
@@ -197,103 +188,6 @@ fn listening(event: &Value) -> Result<SocketAddr> {
         format!("expected the event \"listening\" with an address first, got {event}")
     })?;
     address.parse().with_context(|| format!("it listens on {address:?}, which is no address"))
-}
-
-/// What a child prints, filled by two threads.
-#[derive(Debug, Default)]
-struct Log {
-    lines: Mutex<Lines>,
-    changed: Condvar,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Lines {
-    events: Vec<Value>,
-    /// The first line that is no JSON object.
-    strange: Option<String>,
-    stderr: String,
-    /// Pipes that are still open: stdout, stderr.
-    open: [bool; 2],
-}
-
-enum First {
-    Event(Value),
-    Strange(String),
-    End,
-    Silence,
-}
-
-impl Log {
-    fn follow(child: &mut Child) -> Arc<Log> {
-        let log = Arc::new(Log::default());
-        log.lock().open = [true; 2];
-        let stdout = child.stdout.take().expect("stdout is piped");
-        let stderr = child.stderr.take().expect("stderr is piped");
-        let (out, err) = (Arc::clone(&log), Arc::clone(&log));
-        std::thread::spawn(move || out.read_events(stdout));
-        std::thread::spawn(move || err.read_stderr(stderr));
-        log
-    }
-
-    fn read_events(&self, stdout: impl Read) {
-        for line in BufReader::new(stdout).split(b'\n') {
-            let Ok(line) = line else { break };
-            let parsed = serde_json::from_slice(&line).ok().filter(Value::is_object);
-            let mut lines = self.lock();
-            match parsed {
-                Some(event) => lines.events.push(event),
-                None => {
-                    let text = String::from_utf8_lossy(&line).into_owned();
-                    lines.strange.get_or_insert(text);
-                }
-            }
-            self.changed.notify_all();
-        }
-        self.lock().open[0] = false;
-        self.changed.notify_all();
-    }
-
-    fn read_stderr(&self, mut stderr: impl Read) {
-        let mut part = [0; 4096];
-        while let Ok(len @ 1..) = stderr.read(&mut part) {
-            self.lock().stderr.push_str(&String::from_utf8_lossy(&part[..len]));
-        }
-        self.lock().open[1] = false;
-        self.changed.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until `ready` says so, at most `patience`.
-    fn wait(&self, patience: Duration, ready: impl Fn(&Lines) -> bool) -> MutexGuard<'_, Lines> {
-        let deadline = Instant::now() + patience;
-        let mut lines = self.lock();
-        while !ready(&lines) {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
-            lines =
-                self.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        lines
-    }
-
-    fn first_line(&self, patience: Duration) -> First {
-        let ready =
-            |lines: &Lines| !lines.events.is_empty() || lines.strange.is_some() || !lines.open[0];
-        let lines = self.wait(patience, ready);
-        match (lines.events.first(), &lines.strange, lines.open[0]) {
-            (Some(event), ..) => First::Event(event.clone()),
-            (None, Some(line), _) => First::Strange(line.clone()),
-            (None, None, false) => First::End,
-            (None, None, true) => First::Silence,
-        }
-    }
-
-    /// Everything, once both pipes are closed.
-    fn end(&self, patience: Duration) -> Lines {
-        self.wait(patience, |lines| lines.open == [false; 2]).clone()
-    }
 }
 
 #[cfg(test)]

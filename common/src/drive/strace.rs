@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Result, ensure};
 
-use super::holds_in_time;
+use super::{PATIENCE, holds_within};
 
 /// The io_uring_enter calls of one program, recorded by `strace`.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Strace {
         let mut record = String::new();
         // The tracer is a process of its own and may write its last line after the program
         // was reaped.
-        let complete = holds_in_time(|| {
+        let complete = holds_within(PATIENCE, || {
             record = fs::read_to_string(&self.log).unwrap_or_default();
             record.lines().next_back().is_some_and(|line| line.contains(" +++ "))
         });

@@ -1,0 +1,99 @@
+//! Running a program to its end.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Output};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+
+use super::holds_within;
+
+/// How long the pipes of a dead process may stay open (a child of its own may hold them).
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Runs `command` to its end and collects what it prints, where that is piped.
+///
+/// # Errors
+/// If it cannot be started, or has not ended within `patience`: then it is killed.
+pub fn output_within(mut command: Command, patience: Duration) -> Result<Output> {
+    let mut child = command.spawn().with_context(|| cannot_start(&command))?;
+    let stdout = child.stdout.take().map(collect);
+    let stderr = child.stderr.take().map(collect);
+    let Some(status) = exit_within(&mut child, patience)? else {
+        child.kill().and_then(|()| child.wait()).context("killing it")?;
+        bail!("it still runs after {} s; it was killed", patience.as_secs());
+    };
+    let all = |pipe: Option<Receiver<Vec<u8>>>| {
+        pipe.and_then(|bytes| bytes.recv_timeout(LAST_WORDS).ok()).unwrap_or_default()
+    };
+    Ok(Output { status, stdout: all(stdout), stderr: all(stderr) })
+}
+
+/// Reads a pipe to its end on a thread of its own.
+fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        sender.send(bytes)
+    });
+    receiver
+}
+
+/// The exit status, or `None` if the child still runs after `patience`.
+pub(super) fn exit_within(child: &mut Child, patience: Duration) -> Result<Option<ExitStatus>> {
+    let mut ended = None;
+    holds_within(patience, || {
+        ended = child.try_wait().transpose();
+        ended.is_some()
+    });
+    Ok(ended.transpose()?)
+}
+
+pub(super) fn cannot_start(command: &Command) -> String {
+    format!("cannot start {}", command.get_program().to_string_lossy())
+}
+
+/// An exit status in words: `exit status 1`, or `killed by SIGKILL`.
+pub fn in_words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("killed by {signal}"),
+            Err(_) => format!("killed by signal {number}"),
+        },
+        (None, None) => status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    #[test]
+    fn a_program_is_heard_to_its_end() {
+        // More than a pipe holds, so that somebody must read while it runs.
+        let script = "head -c 200000 /dev/zero; echo oops >&2; exit 3";
+        let output = output_within(shell(script), super::super::PATIENCE).unwrap();
+        assert_eq!(in_words(output.status), "exit status 3");
+        assert_eq!((output.stdout.len(), output.stderr.as_slice()), (200_000, &b"oops\n"[..]));
+    }
+
+    #[test]
+    fn one_that_does_not_end_is_killed() {
+        let command = shell("exec sleep 60");
+        let error = output_within(command, Duration::from_millis(20)).unwrap_err();
+        assert_eq!(error.to_string(), "it still runs after 0 s; it was killed");
+    }
+}

@@ -1,0 +1,237 @@
+//! `cargo xtask run`: the days of the journal in order, each as a program of its own, with
+//! clients that check every answer.
+
+mod client;
+mod conversation;
+mod day03;
+mod day04;
+mod narration;
+mod programs;
+mod report;
+mod shown;
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use common::environment;
+use serde_json::json;
+
+use self::narration::Narrator;
+use self::programs::{Programs, Source};
+use self::report::{Failure, Outcome, Report, Trouble};
+
+/// Run the days in order, against real clients on loopback
+///
+/// Builds them, plays their clients, and checks every answer. Exit code 0: every day ran and
+/// every answer was right. 1: some day failed, or cannot run on this machine.
+#[derive(Args)]
+pub struct Options {
+    /// Only this day; several times for several
+    #[arg(long = "day", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
+    days: Vec<u8>,
+
+    /// Wait for the Enter key between days (on a terminal)
+    #[arg(long, conflicts_with = "json")]
+    pause: bool,
+
+    /// Build with optimisations
+    #[arg(long, conflicts_with = "programs")]
+    release: bool,
+
+    /// Run the programs day01 to day04 in this folder and build nothing
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
+
+    /// Print no narration but one JSON object in the end
+    #[arg(long)]
+    json: bool,
+
+    /// How long anything may take before it counts as hung
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    patience: u64,
+}
+
+/// A day, as it is announced.
+struct Day {
+    number: u8,
+    name: &'static str,
+    title: &'static str,
+    look: &'static str,
+    /// What a good run amounts to.
+    facts: &'static str,
+    run: fn(&mut Stage<'_>) -> Result<(), Trouble>,
+}
+
+const DAYS: [Day; 4] = [
+    Day {
+        number: 1,
+        name: "day01",
+        title: "a ring, and one operation that does nothing",
+        look: "the greeting that travels in user_data, and what this kernel can do.",
+        facts: "a ring, a greeting through it, and what this kernel can do",
+        run: shown::run,
+    },
+    Day {
+        number: 2,
+        name: "day02",
+        title: "what is asked and what is granted",
+        look: "the numbers on both sides of each arrow, and how few system calls it takes.",
+        facts: "rings of many kinds, asked and granted",
+        run: shown::run,
+    },
+    Day {
+        number: 3,
+        name: "day03",
+        title: "more clients than slots",
+        look: "who is served and who waits. Nobody is turned away: a slot that comes free goes \
+               to the client that waited longest.",
+        facts: "10 clients through 4 slots, each greeted, nobody lost",
+        run: day03::run,
+    },
+    Day {
+        number: 4,
+        name: "day04",
+        title: "accept, receive, answer, close",
+        look: "one answer for each request whatever its size, and an end-of-file after the \
+               last, never a reset.",
+        facts: "every request answered in full, every end clean",
+        run: day04::run,
+    },
+];
+
+/// What a day needs in order to run.
+struct Stage<'a> {
+    day: &'static str,
+    program: &'a Path,
+    narrator: &'a mut Narrator,
+    /// Whether its output is to be seen.
+    shown: bool,
+    patience: Duration,
+    /// Setup flags that the day did without, as it says.
+    dropped: Vec<String>,
+}
+
+/// Runs the days and tells how it went.
+pub fn main(options: &Options) -> ExitCode {
+    match run(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => environment::report("xtask run", Err(error)),
+    }
+}
+
+fn run(options: &Options) -> Result<bool> {
+    let wanted = |day: &&Day| options.days.is_empty() || options.days.contains(&day.number);
+    let days: Vec<&Day> = DAYS.iter().filter(wanted).collect();
+    let names: Vec<&str> = days.iter().map(|day| day.name).collect();
+    let source = match &options.programs {
+        Some(folder) => Source::Folder(folder),
+        None => Source::Build { release: options.release, quiet: options.json },
+    };
+    let programs = programs::find(&source, &names)?;
+
+    let mut narrator = if options.json { Narrator::silent() } else { Narrator::stdout() };
+    let reports = run_days(&days, &programs, options, &mut narrator);
+    if narrator.is_gone() {
+        return Ok(true); // the reader has seen enough
+    }
+    if options.json {
+        let kernel = environment::kernel_release();
+        writeln!(io::stdout(), "{}", json!({"kernel": kernel, "days": reports}))?;
+    } else {
+        narrator.summary(&reports);
+    }
+    Ok(reports.iter().all(Report::is_good))
+}
+
+fn run_days(
+    days: &[&'static Day],
+    programs: &Programs,
+    options: &Options,
+    narrator: &mut Narrator,
+) -> Vec<Report> {
+    let mut reports: Vec<Report> = Vec::new();
+    for day in days {
+        if narrator.is_gone() {
+            break;
+        }
+        if let Some(reason) = not_worth_trying(&reports) {
+            let outcome = Outcome::NotTried { reason };
+            reports.push(Report { day: day.name, outcome, dropped: Vec::new() });
+            continue;
+        }
+        if options.pause && !reports.is_empty() && !pause(narrator, day.name) {
+            break;
+        }
+        narrator.heading(day.name, day.title, day.look);
+        reports.push(run_day(day, programs, options, narrator));
+    }
+    reports
+}
+
+/// Without a ring no day can run, so day 01's explanation is enough.
+fn not_worth_trying(reports: &[Report]) -> Option<String> {
+    let first = reports.first()?;
+    let refused = first.day == "day01" && matches!(first.outcome, Outcome::Refused { .. });
+    refused.then(|| "day01 had no ring".to_string())
+}
+
+fn run_day(
+    day: &'static Day,
+    programs: &Programs,
+    options: &Options,
+    narrator: &mut Narrator,
+) -> Report {
+    let Some(program) = programs.get(day.name) else {
+        let failure = missing(day.name, options);
+        narrator.trouble(day.name, &failure.clone().into());
+        return Report { day: day.name, outcome: Outcome::Failed(failure), dropped: Vec::new() };
+    };
+    let mut stage = Stage {
+        day: day.name,
+        program,
+        narrator,
+        shown: !options.json,
+        patience: Duration::from_secs(options.patience),
+        dropped: Vec::new(),
+    };
+    let ended = (day.run)(&mut stage);
+    let dropped = stage.dropped;
+    let outcome = match ended {
+        Ok(()) => Outcome::Ran { facts: day.facts.to_string() },
+        Err(trouble) => {
+            narrator.trouble(day.name, &trouble);
+            match trouble {
+                Trouble::Refused(reason) => Outcome::Refused { reason },
+                Trouble::Failed(failure) => Outcome::Failed(failure),
+            }
+        }
+    };
+    Report { day: day.name, outcome, dropped }
+}
+
+fn missing(day: &str, options: &Options) -> Failure {
+    match &options.programs {
+        Some(folder) => Failure::new(
+            "looking for its program",
+            format!("a file {}", folder.join(day).display()),
+            "none",
+        ),
+        None => Failure::new("building it", "a program", "Cargo's messages above"),
+    }
+}
+
+/// Waits for Enter. `false`: the reader has had enough (`q`, or the end of the input).
+fn pause(narrator: &mut Narrator, next: &str) -> bool {
+    if !io::stdin().is_terminal() {
+        return true;
+    }
+    narrator.ask(&format!("Enter for {next}, q to end:"));
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    matches!(read, Ok(1..)) && !answer.trim().eq_ignore_ascii_case("q")
+}

@@ -1,0 +1,102 @@
+//! A server, its clients and the two columns that show them.
+
+use std::process::Command;
+use std::time::Duration;
+
+use common::drive::{self, Server};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::Stage;
+use super::client::Client;
+use super::narration::Narrator;
+use super::report::{Failure, Trouble};
+
+/// How long the narration waits for words that belong beside what the client just did. If
+/// they come later, they stand further down.
+const BESIDE: Duration = Duration::from_millis(500);
+
+/// A running day and what has been told of it.
+pub struct Conversation<'a> {
+    server: Server,
+    narrator: &'a mut Narrator,
+    /// How a batch of events reads.
+    words: fn(&[Value]) -> String,
+    /// Events that were told already.
+    told: usize,
+}
+
+impl<'a> Conversation<'a> {
+    /// Starts the day and names the columns.
+    pub fn start(
+        stage: &'a mut Stage<'_>,
+        arguments: &[&str],
+        words: fn(&[Value]) -> String,
+    ) -> Result<Conversation<'a>, Trouble> {
+        let mut command = Command::new(stage.program);
+        command.args(["--listen", "127.0.0.1:0", "--json"]).args(arguments);
+        command.stdin(std::process::Stdio::null());
+        let server = Server::start_within(command, stage.patience)
+            .map_err(|error| Trouble::at_start(stage.day, &error))?;
+        let listening = server.listening();
+        for name in listening["dropped"].as_array().into_iter().flatten() {
+            let name = name.as_str().unwrap_or_default().to_string();
+            if !stage.dropped.contains(&name) {
+                stage.dropped.push(name);
+            }
+        }
+        stage.narrator.columns("clients", &format!("{} {}", stage.day, arguments.join(" ")));
+        let narrator = &mut *stage.narrator;
+        Ok(Conversation { server, narrator, words, told: 1 })
+    }
+
+    /// A new client.
+    pub fn client(&self, name: impl Into<String>) -> Result<Client, Failure> {
+        Client::connect(&self.server, name)
+    }
+
+    /// Tells what the client did, and beside it what the server says meanwhile: until it has
+    /// said `count` more events of that name, or a moment has passed.
+    pub fn tell(&mut self, client: &str, count: usize, event: &str) {
+        let from = self.told;
+        drive::holds_within(BESIDE, || {
+            let events = self.server.events();
+            events[from..].iter().filter(|said| said["event"] == event).count() >= count
+        });
+        let events = self.server.events();
+        self.narrator.exchange(client, &(self.words)(&events[from..]));
+        self.told = events.len();
+    }
+
+    /// Stops the server as Ctrl-C does. Gives its summary, if it ended as it should.
+    pub fn interrupt(self) -> Result<Value, Failure> {
+        let during = "stopping it with SIGINT";
+        let stopped = self
+            .server
+            .stop(Signal::SIGINT)
+            .map_err(|error| Failure::new(during, "its end", format!("{error:#}")))?;
+        let words = (self.words)(&stopped.events[self.told..]);
+        self.narrator.exchange("Ctrl-C (SIGINT)", &words);
+        if stopped.status.code() != Some(0) {
+            let got = format!("{}\n{}", drive::in_words(stopped.status), stopped.stderr);
+            return Err(Failure::new(during, "exit status 0", got.trim_end()));
+        }
+        if stopped.summary.is_null() {
+            let got = stopped.events.last().map_or("nothing".to_string(), Value::to_string);
+            return Err(Failure::new(during, "the event \"summary\" as its last line", got));
+        }
+        Ok(stopped.summary)
+    }
+}
+
+/// Compares a number of the summary with what the clients did.
+pub fn check_count(summary: &Value, field: &str, expected: u64) -> Result<(), Failure> {
+    match summary[field].as_u64() {
+        Some(got) if got == expected => Ok(()),
+        _ => Err(Failure::new(
+            "comparing its summary with what the clients did",
+            format!("\"{field}\": {expected}"),
+            format!("\"{field}\": {}", summary[field]),
+        )),
+    }
+}

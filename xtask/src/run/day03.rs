@@ -1,0 +1,175 @@
+//! Day 03's clients: more of them than slots.
+
+use std::collections::BTreeSet;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::Value;
+
+use super::Stage;
+use super::client::Client;
+use super::conversation::{Conversation, check_count};
+use super::report::{Failure, Trouble};
+
+const SLOTS: usize = 4;
+const CLIENTS: usize = 10;
+
+/// Connects ten clients to four slots and lets one after the other leave.
+///
+/// # Errors
+/// [`Trouble`], if any of them is not greeted, is lost, or is counted wrongly.
+pub fn run(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    let patience = stage.patience;
+    let slots = SLOTS.to_string();
+    let mut talk = Conversation::start(stage, &["--slots", &slots], words)?;
+    let mut crowd = Crowd::connect(&talk, patience)?;
+
+    while crowd.served.len() < SLOTS {
+        crowd.next_greeting()?;
+    }
+    crowd.nobody_else_is_served()?;
+    let waiting = crowd.waiting.len();
+    talk.tell(
+        &format!("{CLIENTS} connect at once: {SLOTS} are greeted,\n{waiting} wait"),
+        SLOTS,
+        "accepted",
+    );
+    while !crowd.waiting.is_empty() {
+        let gone = crowd.leave()?;
+        let (number, slot) = crowd.next_greeting()?;
+        talk.tell(
+            &format!("{gone} leaves, client {number} reads:\n\"hello from slot {slot}, …\""),
+            1,
+            "accepted",
+        );
+    }
+    for _ in 1..SLOTS {
+        crowd.leave()?;
+    }
+    talk.tell("three of the last four leave", SLOTS - 1, "closed");
+
+    // The last one stays, and must see the end of the server as an end, not as a reset.
+    let summary = talk.interrupt()?;
+    crowd.served[0].expect_end()?;
+    check_count(&summary, "clients", CLIENTS as u64)?;
+    Ok(())
+}
+
+/// The clients: those who wait and those who were greeted, in the order of either.
+struct Crowd {
+    waiting: Vec<Client>,
+    served: Vec<Client>,
+    numbers: BTreeSet<u64>,
+    patience: Duration,
+}
+
+impl Crowd {
+    fn connect(talk: &Conversation<'_>, patience: Duration) -> Result<Crowd, Failure> {
+        let waiting = (1..=CLIENTS)
+            .map(|nth| talk.client(format!("connection {nth} of {CLIENTS}")))
+            .collect::<Result<_, _>>()?;
+        Ok(Crowd { waiting, served: Vec::new(), numbers: BTreeSet::new(), patience })
+    }
+
+    /// Waits until one more is greeted: its number and slot.
+    fn next_greeting(&mut self) -> Result<(u64, u64), Failure> {
+        let Some(ready) = self.readable(self.patience) else {
+            return Err(Failure::new(
+                format!("waiting for the greeting of client {}", self.numbers.len() + 1),
+                format!(
+                    "\"hello from slot …\": {} of {SLOTS} slots are free",
+                    SLOTS - self.served.len()
+                ),
+                "nothing in time",
+            ));
+        };
+        let mut client = self.waiting.remove(ready);
+        let line = client.line()?;
+        let Some((slot, number)) =
+            numbers(&line).filter(|(_, number)| self.numbers.insert(*number))
+        else {
+            return Err(Failure::new(
+                client.name(),
+                "\"hello from slot S, you are client C\", C its own",
+                format!("{line:?}"),
+            ));
+        };
+        client.rename(format!("client {number}"));
+        self.served.push(client);
+        Ok((number, slot))
+    }
+
+    /// Nobody beyond the slots may have been greeted. (A server that does so a moment later
+    /// is not caught here; this never blames one that does not.)
+    fn nobody_else_is_served(&self) -> Result<(), Failure> {
+        match self.readable(Duration::ZERO) {
+            None => Ok(()),
+            Some(ready) => Err(Failure::new(
+                self.waiting[ready].name(),
+                format!("to wait: all {SLOTS} slots are taken"),
+                "an answer, or the end of the connection",
+            )),
+        }
+    }
+
+    /// Who was greeted first leaves, and sees the server close in its turn.
+    fn leave(&mut self) -> Result<String, Failure> {
+        let client = self.served.remove(0);
+        client.end()?;
+        client.expect_end()?;
+        Ok(client.name().to_string())
+    }
+
+    /// The first of those who wait whose socket has something to read.
+    fn readable(&self, patience: Duration) -> Option<usize> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let interest = |client| PollFd::new(Client::stream(client).as_fd(), PollFlags::POLLIN);
+            let mut sockets: Vec<PollFd<'_>> = self.waiting.iter().map(interest).collect();
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            match poll(&mut sockets, timeout) {
+                Err(Errno::EINTR) => {}
+                Err(_) | Ok(0) => return None,
+                Ok(_) => return sockets.iter().position(|socket| socket.any().unwrap_or(false)),
+            }
+        }
+    }
+}
+
+/// The slot and the client's number in `hello from slot S, you are client C`.
+fn numbers(greeting: &str) -> Option<(u64, u64)> {
+    let (slot, number) =
+        greeting.strip_prefix("hello from slot ")?.split_once(", you are client ")?;
+    Some((slot.parse().ok()?, number.parse().ok()?))
+}
+
+/// What the server said, in words for its column.
+fn words(events: &[Value]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut places: Vec<String> = Vec::new();
+    for event in events {
+        let (client, slot) = (&event["client"], &event["slot"]);
+        match event["event"].as_str().unwrap_or_default() {
+            "accepted" => places.push(format!("client {client} in slot {slot}")),
+            "closed" => places.push(format!("slot {slot} is free")),
+            "accepting" => {
+                lines.push(format!("accepts {}", event["way"].as_str().unwrap_or_default()));
+            }
+            "stopping" => lines.push("no more clients".to_string()),
+            "summary" => {
+                lines.push(format!(
+                    "{} clients, {} slots closed",
+                    event["clients"], event["closed"]
+                ));
+            }
+            other => lines.push(other.to_string()),
+        }
+    }
+    if !places.is_empty() {
+        lines.push(places.join(", "));
+    }
+    lines.join("\n")
+}

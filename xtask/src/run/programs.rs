@@ -1,0 +1,105 @@
+//! Where the days' programs are: built now, or brought along.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// The executables that were found, by the name of their day.
+pub type Programs = BTreeMap<String, PathBuf>;
+
+/// How to get them.
+pub enum Source<'a> {
+    /// Ask Cargo to build them.
+    Build {
+        /// With optimisations.
+        release: bool,
+        /// Without Cargo's progress.
+        quiet: bool,
+    },
+    /// They lie in this folder.
+    Folder(&'a Path),
+}
+
+/// Finds the program of each day. One that does not build, or is not there, is missing from
+/// the answer; the others can run all the same.
+///
+/// # Errors
+/// If Cargo cannot be started.
+pub fn find(source: &Source<'_>, days: &[&str]) -> Result<Programs> {
+    match source {
+        Source::Folder(folder) => Ok(in_folder(folder, days)),
+        Source::Build { release, quiet } => build(days, *release, *quiet),
+    }
+}
+
+fn in_folder(folder: &Path, days: &[&str]) -> Programs {
+    days.iter()
+        .map(|day| (day.to_string(), folder.join(day)))
+        .filter(|(_, program)| program.is_file())
+        .collect()
+}
+
+/// One build for all of them, so that what they share is compiled once. Cargo itself says
+/// where it put each: that depends on CARGO_TARGET_DIR, on its configuration and on the
+/// target.
+fn build(days: &[&str], release: bool, quiet: bool) -> Result<Programs> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--keep-going", "--message-format=json-render-diagnostics"]);
+    command.arg("--manifest-path").arg(workspace().join("Cargo.toml"));
+    command.args(days.iter().flat_map(|day| ["--package", day]));
+    if release {
+        command.arg("--release");
+    }
+    if quiet {
+        command.arg("--quiet");
+    }
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start Cargo (`--programs FOLDER` runs days that are built already)")?;
+    Ok(executables(&String::from_utf8_lossy(&output.stdout), days))
+}
+
+/// The workspace's folder: this package's parent. Cargo tells it at run time, so that a moved
+/// checkout is found.
+fn workspace() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package.join("..")
+}
+
+/// Picks the days' executables from Cargo's messages, one JSON object a line.
+fn executables(messages: &str, days: &[&str]) -> Programs {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter_map(|message| {
+            let name = message["target"]["name"].as_str()?;
+            let program = message["executable"].as_str()?;
+            days.contains(&name).then(|| (name.to_string(), PathBuf::from(program)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_tells_where_the_programs_are() {
+        let messages = r#"
+{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"common"},"executable":null}
+{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"day01"},"executable":"/t/debug/day01"}
+{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"other"},"executable":"/t/debug/other"}
+{"reason":"compiler-message","message":{"level":"warning"}}
+{"reason":"build-finished","success":false}"#;
+        let programs = executables(messages, &["day01", "day02"]);
+        assert_eq!(programs, Programs::from([("day01".into(), "/t/debug/day01".into())]));
+    }
+}

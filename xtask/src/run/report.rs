@@ -1,0 +1,101 @@
+//! What became of each day, for people and for programs.
+
+use common::drive::EndedEarly;
+use serde::Serialize;
+
+/// What went wrong: as precise as a reader needs who was not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// What was being tried.
+    pub during: String,
+    /// What should have come.
+    pub expected: String,
+    /// What came instead.
+    pub got: String,
+}
+
+impl Failure {
+    /// A failure while `during` went on.
+    pub fn new(
+        during: impl Into<String>,
+        expected: impl Into<String>,
+        got: impl Into<String>,
+    ) -> Failure {
+        Failure { during: during.into(), expected: expected.into(), got: got.into() }
+    }
+}
+
+/// Why a day did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The day itself says that it cannot run on this machine; these are its words.
+    Refused(String),
+    /// The day did something wrong.
+    Failed(Failure),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        Trouble::Failed(failure)
+    }
+}
+
+impl Trouble {
+    /// Tells the two apart for a server that did not start: exit code 1 with an explanation
+    /// is what a day does on a machine that cannot run it.
+    pub fn at_start(day: &str, error: &anyhow::Error) -> Trouble {
+        match error.downcast_ref::<EndedEarly>() {
+            Some(early) if early.status.code() == Some(1) && !early.stderr.is_empty() => {
+                Trouble::Refused(early.stderr.clone())
+            }
+            _ => Failure::new(
+                format!("starting {day}"),
+                "the line that tells its address",
+                format!("{error:#}"),
+            )
+            .into(),
+        }
+    }
+}
+
+/// What became of one day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It ran, and every answer was right.
+    Ran {
+        /// What it did, in half a line.
+        facts: String,
+    },
+    /// It cannot run on this machine.
+    Refused {
+        /// Its own words.
+        reason: String,
+    },
+    /// It did something wrong.
+    Failed(Failure),
+    /// It was not started.
+    NotTried {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// One day's line in the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The program's name.
+    pub day: &'static str,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Setup flags that this kernel refused and that the day did without.
+    pub dropped: Vec<String>,
+}
+
+impl Report {
+    /// Whether the day ran to its end.
+    pub fn is_good(&self) -> bool {
+        matches!(self.outcome, Outcome::Ran { .. })
+    }
+}

@@ -1,0 +1,35 @@
+//! Days 01 and 02: programs that print and end. They are shown as they are.
+
+use std::process::{Command, Output, Stdio};
+
+use common::drive;
+
+use super::Stage;
+use super::report::{Failure, Trouble};
+
+/// Runs the day. On a terminal it prints there itself, so that it finds what it would find
+/// without us: its width, and whether colours are wanted.
+///
+/// # Errors
+/// [`Trouble`], if it does not end well.
+pub fn run(stage: &mut Stage<'_>) -> Result<(), Trouble> {
+    let mut command = Command::new(stage.program);
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    command.stdout(if stage.shown { Stdio::inherit() } else { Stdio::null() });
+    let during = format!("running {}", stage.day);
+    let output = drive::output_within(command, stage.patience)
+        .map_err(|error| Failure::new(&during, "an end", format!("{error:#}")))?;
+    judge(&output, &during)
+}
+
+fn judge(output: &Output, during: &str) -> Result<(), Trouble> {
+    let words = String::from_utf8_lossy(&output.stderr).trim_end().to_string();
+    match output.status.code() {
+        Some(0) => Ok(()),
+        Some(1) if !words.is_empty() => Err(Trouble::Refused(words)),
+        _ => {
+            let got = format!("{}\n{words}", drive::in_words(output.status));
+            Err(Failure::new(during, "exit status 0", got.trim_end()).into())
+        }
+    }
+}
