@@ -9,6 +9,7 @@ mod narration;
 mod programs;
 mod report;
 mod shown;
+mod words;
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use common::environment;
-use serde_json::json;
+use serde::Serialize;
 
 use self::narration::Narrator;
 use self::programs::{Programs, Source};
@@ -87,8 +88,8 @@ const DAYS: [Day; 4] = [
         number: 3,
         name: "day03",
         title: "more clients than slots",
-        look: "who is served and who waits. Nobody is turned away: a slot that comes free goes \
-               to the client that waited longest.",
+        look: "who is served and who waits. Nobody is turned away. (Some wait in a spare slot \
+               already: that is why slot numbers go past 3.)",
         facts: "10 clients through 4 slots, each greeted, nobody lost",
         run: day03::run,
     },
@@ -113,6 +114,14 @@ struct Stage<'a> {
     patience: Duration,
     /// Setup flags that the day did without, as it says.
     dropped: Vec<String>,
+}
+
+/// The object that `--json` prints.
+#[derive(Serialize)]
+struct Record<'a> {
+    /// The kernel's release.
+    kernel: String,
+    days: &'a [Report],
 }
 
 /// Runs the days and tells how it went.
@@ -140,8 +149,8 @@ fn run(options: &Options) -> Result<bool> {
         return Ok(true); // the reader has seen enough
     }
     if options.json {
-        let kernel = environment::kernel_release();
-        writeln!(io::stdout(), "{}", json!({"kernel": kernel, "days": reports}))?;
+        let result = Record { kernel: environment::kernel_release(), days: &reports };
+        writeln!(io::stdout(), "{}", serde_json::to_string(&result)?)?;
     } else {
         narrator.summary(&reports);
     }

@@ -6,9 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use common::drive::Server;
 
 use super::report::Failure;
-
-/// Longer ones are told by their size.
-const QUOTED: usize = 40;
+use super::words::quote;
 
 /// One connection to a day. Its reads and writes give up after the server's patience.
 pub struct Client {
@@ -84,7 +82,7 @@ impl Client {
 
     /// Reads the end-of-file.
     pub fn expect_end(&self) -> Result<(), Failure> {
-        let mut more = [0; QUOTED];
+        let mut more = [0; 16];
         match (&self.stream).read(&mut more) {
             Ok(0) => Ok(()),
             Ok(len) => Err(self.failure("the end-of-file", &quote(&more[..len]))),
@@ -123,25 +121,12 @@ impl Client {
 
     fn differs(&self, expected: &[u8], got: &[u8]) -> Failure {
         let at = expected.iter().zip(got).take_while(|(one, other)| one == other).count();
-        let got = if got.len() <= QUOTED {
-            quote(got)
-        } else {
-            format!("{}, different from byte {at} on", quote(got))
-        };
+        let got = format!("{}, different from byte {at} on", quote(got));
         self.failure(&quote(expected), &got)
     }
 
     fn failure(&self, expected: &str, got: &str) -> Failure {
         Failure::new(&self.name, expected, got)
-    }
-}
-
-/// Bytes for a person: quoted and escaped if short, otherwise only their number.
-pub fn quote(bytes: &[u8]) -> String {
-    if bytes.len() <= QUOTED {
-        format!("\"{}\"", bytes.escape_ascii()).replace("\\x00", "\\0")
-    } else {
-        format!("{} bytes", bytes.len())
     }
 }
 

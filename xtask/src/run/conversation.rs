@@ -1,6 +1,6 @@
 //! A server, its clients and the two columns that show them.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::drive::{self, Server};
@@ -35,7 +35,7 @@ impl<'a> Conversation<'a> {
     ) -> Result<Conversation<'a>, Trouble> {
         let mut command = Command::new(stage.program);
         command.args(["--listen", "127.0.0.1:0", "--json"]).args(arguments);
-        command.stdin(std::process::Stdio::null());
+        command.stdin(Stdio::null());
         let server = Server::start_within(command, stage.patience)
             .map_err(|error| Trouble::at_start(stage.day, &error))?;
         let listening = server.listening();
@@ -45,7 +45,8 @@ impl<'a> Conversation<'a> {
                 stage.dropped.push(name);
             }
         }
-        stage.narrator.columns("clients", &format!("{} {}", stage.day, arguments.join(" ")));
+        let title = format!("{} {}", stage.day, arguments.join(" "));
+        stage.narrator.columns("clients", &title);
         let narrator = &mut *stage.narrator;
         Ok(Conversation { server, narrator, words, told: 1 })
     }
@@ -55,14 +56,11 @@ impl<'a> Conversation<'a> {
         Client::connect(&self.server, name)
     }
 
-    /// Tells what the client did, and beside it what the server says meanwhile: until it has
-    /// said `count` more events of that name, or a moment has passed.
-    pub fn tell(&mut self, client: &str, count: usize, event: &str) {
+    /// Tells what the client did, and beside it what the server says to that: until
+    /// `complete` finds all of it there, or a moment has passed.
+    pub fn tell(&mut self, client: &str, complete: impl Fn(&[Value]) -> bool) {
         let from = self.told;
-        drive::holds_within(BESIDE, || {
-            let events = self.server.events();
-            events[from..].iter().filter(|said| said["event"] == event).count() >= count
-        });
+        drive::holds_within(BESIDE, || complete(&self.server.events()[from..]));
         let events = self.server.events();
         self.narrator.exchange(client, &(self.words)(&events[from..]));
         self.told = events.len();
@@ -78,8 +76,7 @@ impl<'a> Conversation<'a> {
         let words = (self.words)(&stopped.events[self.told..]);
         self.narrator.exchange("Ctrl-C (SIGINT)", &words);
         if stopped.status.code() != Some(0) {
-            let got = format!("{}\n{}", drive::in_words(stopped.status), stopped.stderr);
-            return Err(Failure::new(during, "exit status 0", got.trim_end()));
+            return Err(Failure::exit(during, stopped.status, &stopped.stderr));
         }
         if stopped.summary.is_null() {
             let got = stopped.events.last().map_or("nothing".to_string(), Value::to_string);

@@ -31,24 +31,19 @@ pub fn run(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     }
     crowd.nobody_else_is_served()?;
     let waiting = crowd.waiting.len();
-    talk.tell(
-        &format!("{CLIENTS} connect at once: {SLOTS} are greeted,\n{waiting} wait"),
-        SLOTS,
-        "accepted",
-    );
+    let deed = format!("{CLIENTS} connect at once: {SLOTS} are greeted,\n{waiting} wait");
+    talk.tell(&deed, |said| count(said, "accepted") == SLOTS);
+
     while !crowd.waiting.is_empty() {
         let gone = crowd.leave()?;
         let (number, slot) = crowd.next_greeting()?;
-        talk.tell(
-            &format!("{gone} leaves, client {number} reads:\n\"hello from slot {slot}, …\""),
-            1,
-            "accepted",
-        );
+        let deed = format!("{gone} leaves, client {number} reads:\n\"hello from slot {slot}, …\"");
+        talk.tell(&deed, |said| count(said, "accepted") == 1);
     }
     for _ in 1..SLOTS {
         crowd.leave()?;
     }
-    talk.tell("three of the last four leave", SLOTS - 1, "closed");
+    talk.tell("three of the last four leave", |said| count(said, "closed") == SLOTS - 1);
 
     // The last one stays, and must see the end of the server as an end, not as a reset.
     let summary = talk.interrupt()?;
@@ -146,30 +141,33 @@ fn numbers(greeting: &str) -> Option<(u64, u64)> {
     Some((slot.parse().ok()?, number.parse().ok()?))
 }
 
-/// What the server said, in words for its column.
+fn count(events: &[Value], name: &str) -> usize {
+    events.iter().filter(|event| event["event"] == name).count()
+}
+
+/// What the server said, in words for its column. Who came and went stands together.
 fn words(events: &[Value]) -> String {
     let mut lines: Vec<String> = Vec::new();
-    let mut places: Vec<String> = Vec::new();
+    let mut moves = false;
     for event in events {
         let (client, slot) = (&event["client"], &event["slot"]);
-        match event["event"].as_str().unwrap_or_default() {
-            "accepted" => places.push(format!("client {client} in slot {slot}")),
-            "closed" => places.push(format!("slot {slot} is free")),
+        let (is_move, line) = match event["event"].as_str().unwrap_or_default() {
+            "accepted" => (true, format!("client {client} in slot {slot}")),
+            "closed" => (true, format!("slot {slot} is free")),
             "accepting" => {
-                lines.push(format!("accepts {}", event["way"].as_str().unwrap_or_default()));
+                (false, format!("accepts {}", event["way"].as_str().unwrap_or_default()))
             }
-            "stopping" => lines.push("no more clients".to_string()),
+            "stopping" => (false, "no more clients".to_string()),
             "summary" => {
-                lines.push(format!(
-                    "{} clients, {} slots closed",
-                    event["clients"], event["closed"]
-                ));
+                (false, format!("{} clients, {} slots closed", event["clients"], event["closed"]))
             }
-            other => lines.push(other.to_string()),
+            other => (false, other.to_string()),
+        };
+        match lines.last_mut() {
+            Some(last) if moves && is_move => *last = format!("{last}, {line}"),
+            _ => lines.push(line),
         }
-    }
-    if !places.is_empty() {
-        lines.push(places.join(", "));
+        moves = is_move;
     }
     lines.join("\n")
 }

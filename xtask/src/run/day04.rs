@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::Stage;
-use super::client::{Client, quote};
+use super::client::Client;
 use super::conversation::{Conversation, check_count};
 use super::report::{Failure, Trouble};
+use super::words::{quote, several, shorten, thousands};
 
 /// The journal's answer, its closing zero included.
 const ACK: &[u8] = b"ack\0";
@@ -37,7 +38,7 @@ fn acknowledge(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     for (deed, request) in requests {
         let client = talk.client(format!("the client that {deed}"))?;
         client.send(request)?;
-        answered(&mut talk, &client, deed)?;
+        answered(&mut talk, &client, deed, request.len())?;
     }
     half_close(&mut talk)?;
     say_nothing(&mut talk)?;
@@ -51,10 +52,15 @@ fn acknowledge(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn answered(talk: &mut Conversation<'_>, client: &Client, deed: &str) -> Result<(), Failure> {
+fn answered(
+    talk: &mut Conversation<'_>,
+    client: &Client,
+    deed: &str,
+    sent: usize,
+) -> Result<(), Failure> {
     client.expect(ACK)?;
     client.expect_end()?;
-    talk.tell(&format!("{deed},\nreads {} and the end", quote(ACK)), 1, "closed");
+    talk.tell(&format!("{deed},\nreads {} and the end", quote(ACK)), |said| received(said) >= sent);
     Ok(())
 }
 
@@ -64,7 +70,7 @@ fn half_close(talk: &mut Conversation<'_>) -> Result<(), Failure> {
     let client = talk.client(format!("the client that {deed}"))?;
     client.send(b"goodbye")?;
     client.end()?;
-    answered(talk, &client, deed)
+    answered(talk, &client, deed, b"goodbye".len())
 }
 
 /// An end without a request is no request.
@@ -73,30 +79,29 @@ fn say_nothing(talk: &mut Conversation<'_>) -> Result<(), Failure> {
     let client = talk.client(format!("the client that {deed}"))?;
     client.end()?;
     client.expect_end()?;
-    talk.tell(&format!("{deed},\nreads the end, and no ack"), 1, "closed");
+    talk.tell(&format!("{deed},\nreads the end, and no ack"), |_| true);
     Ok(())
 }
 
 fn echo(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let mut talk = Conversation::start(stage, &["--reply", "echo"], words)?;
     let client = talk.client("the echo client")?;
-    let mut sent = 0;
-    for message in ["one", "two", "three"] {
-        client.echo(message.as_bytes())?;
-        sent += message.len();
-        talk.tell(&format!("sends {message:?}, reads {message:?}"), 1, "replied");
-    }
     // A pattern whose length divides no buffer: a piece out of place is seen.
     let large: Vec<u8> = (0..=250).cycle().take(LARGE).collect();
-    client.echo(&large)?;
-    sent += LARGE;
-    talk.tell("sends 1,000,000 bytes, reads them all in order", 1, "replied");
+    let mut sent = 0;
+    for message in [b"one", b"two".as_slice(), b"three", &large] {
+        client.echo(message)?;
+        sent += message.len();
+        let deed = format!("sends {0}, reads {0}", quote(message));
+        talk.tell(&deed, |said| received(said) >= message.len());
+    }
     client.send(b"goodbye")?;
     client.end()?;
     client.expect(b"goodbye")?;
     client.expect_end()?;
     sent += b"goodbye".len();
-    talk.tell("sends \"goodbye\" and half-closes,\nreads \"goodbye\" and the end", 1, "closed");
+    let deed = "sends \"goodbye\" and half-closes,\nreads \"goodbye\" and the end";
+    talk.tell(deed, |said| received(said) >= b"goodbye".len());
 
     let summary = talk.interrupt()?;
     check_count(&summary, "connections", 1)?;
@@ -105,22 +110,45 @@ fn echo(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// What the server said, in words for its column.
+/// The bytes of the requests that the server tells of.
+fn received(events: &[Value]) -> usize {
+    let sizes = events.iter().filter(|event| event["event"] == "request");
+    sizes.filter_map(|event| event["bytes"].as_u64()).sum::<u64>() as usize
+}
+
+/// What the server said, in words for its column. Pieces of one message stand together.
 fn words(events: &[Value]) -> String {
-    let lines: Vec<String> = events.iter().map(sentence).collect();
-    lines.join("\n")
+    let (pieces, rest): (Vec<_>, Vec<_>) =
+        events.iter().partition(|event| event["event"] == "request");
+    let request = match pieces.as_slice() {
+        [] => None,
+        [piece] => Some(format!("received {}", told(piece))),
+        several => Some(format!(
+            "received {} bytes in {} pieces",
+            thousands(received(events)),
+            several.len()
+        )),
+    };
+    request.into_iter().chain(rest.into_iter().map(sentence)).collect::<Vec<_>>().join("\n")
+}
+
+/// A request as the server prints it, cut to fit its column.
+fn told(request: &Value) -> String {
+    let text = request["text"].as_str().unwrap_or_default();
+    format!("\"{}\"", shorten(text, 26))
 }
 
 fn sentence(event: &Value) -> String {
-    let count = |field: &str| event[field].as_u64().unwrap_or_default();
+    let count = |field: &str| event[field].as_u64().unwrap_or_default() as usize;
     match event["event"].as_str().unwrap_or_default() {
+        "stopping" => "no more clients".to_string(),
         "summary" => format!(
-            "{} connections, {} requests, {} bytes in, {} out, {} enters",
-            count("connections"),
-            count("requests"),
-            count("bytes_in"),
-            count("bytes_out"),
-            count("enters")
+            "{}, {},\n{} bytes in, {} out,\n{} system calls",
+            several(count("connections"), "connection"),
+            several(count("requests"), "request"),
+            thousands(count("bytes_in")),
+            thousands(count("bytes_out")),
+            thousands(count("enters")),
         ),
         other => other.to_string(),
     }

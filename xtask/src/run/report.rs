@@ -1,6 +1,8 @@
 //! What became of each day, for people and for programs.
 
-use common::drive::EndedEarly;
+use std::process::ExitStatus;
+
+use common::drive::{self, EndedEarly};
 use serde::Serialize;
 
 /// What went wrong: as precise as a reader needs who was not there.
@@ -22,6 +24,13 @@ impl Failure {
         got: impl Into<String>,
     ) -> Failure {
         Failure { during: during.into(), expected: expected.into(), got: got.into() }
+    }
+
+    /// A program that should have ended well; what it wrote to the standard error may say
+    /// why it did not.
+    pub fn exit(during: &str, status: ExitStatus, stderr: &str) -> Failure {
+        let got = format!("{}\n{stderr}", drive::in_words(status));
+        Failure::new(during, "exit status 0", got.trim_end())
     }
 }
 
@@ -51,7 +60,7 @@ impl Trouble {
             _ => Failure::new(
                 format!("starting {day}"),
                 "the line that tells its address",
-                format!("{error:#}"),
+                format!("{error:#}").trim_end(),
             )
             .into(),
         }

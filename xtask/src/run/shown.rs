@@ -27,9 +27,6 @@ fn judge(output: &Output, during: &str) -> Result<(), Trouble> {
     match output.status.code() {
         Some(0) => Ok(()),
         Some(1) if !words.is_empty() => Err(Trouble::Refused(words)),
-        _ => {
-            let got = format!("{}\n{words}", drive::in_words(output.status));
-            Err(Failure::new(during, "exit status 0", got.trim_end()).into())
-        }
+        _ => Err(Failure::exit(during, output.status, &words).into()),
     }
 }
