@@ -1,8 +1,10 @@
 //! What this machine allows, and why not.
 //!
 //! [`Environment::read`] looks at the machine and changes nothing. What a refused call means
-//! is then a pure function of what it saw and of the error, in `environment/explain.rs`.
+//! is then a pure function of what it saw and of the error, in `environment/explain.rs`;
+//! `environment/describe.rs` puts what it saw into words.
 
+mod describe;
 mod explain;
 
 use std::fmt;

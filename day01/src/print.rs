@@ -1,0 +1,113 @@
+//! What the day says, for people and for programs. Pure functions of the survey: the same
+//! answers give the same text on every machine.
+
+use anyhow::Result;
+use common::catalog::{Entry, OPERATIONS};
+use common::environment::Environment;
+use common::text::{WIDTH, wrap};
+use serde_json::json;
+
+use crate::operations::{Operations, Which};
+use crate::survey::{Greeting, Sizes, Survey};
+
+// ANCHOR: text
+/// The whole survey, for people.
+pub fn text(survey: &Survey, which: Which, long: bool) -> String {
+    let mut sections = vec![machine(&survey.machine)];
+    sections.extend(survey.ring.as_ref().map(ring));
+    sections.extend(survey.greeting.as_ref().map(greeting));
+    match &survey.supported {
+        Some(codes) => sections.push(Operations { codes }.text(which, long)),
+        None if survey.refusal.is_none() => sections.push(no_probe()),
+        None => {}
+    }
+    sections.push(days(survey));
+    if survey.refusal.is_none() {
+        sections.push(next());
+    }
+    sections.join("\n")
+}
+// ANCHOR_END: text
+
+/// A labelled line of a section, broken where it is too long.
+pub fn row(label_width: usize, label: &str, value: &str) -> String {
+    let line = format!("  {label:<label_width$} {value}");
+    wrap(&line, WIDTH, label_width + 3) + "\n"
+}
+
+fn fact(label: &str, value: &str) -> String {
+    row(12, label, value)
+}
+
+fn machine(machine: &Environment) -> String {
+    let rows = machine.describe().map(|(label, value)| fact(label, &value));
+    "This machine\n".to_string() + &rows.concat()
+}
+
+fn ring(sizes: &Sizes) -> String {
+    format!("A ring of {}\n", sizes.asked)
+        + &fact(
+            "submissions",
+            &format!("{} entries asked, {} granted", sizes.asked, sizes.sq_entries),
+        )
+        + &fact("completions", &format!("{} entries granted, with nothing asked", sizes.cq_entries))
+}
+
+fn greeting(greeting: &Greeting) -> String {
+    let Greeting { user_data, text, res, enters } = greeting;
+    let calls = if *enters == 1 { "call" } else { "calls" };
+    "A greeting through the ring: a NOP, its user_data eight bytes of text\n".to_string()
+        + &fact("completion", &format!("user_data {user_data:#018x}, result {res}"))
+        + &fact("its bytes", &format!("\"{text}\""))
+        + &fact("cost", &format!("{enters} {calls} of io_uring_enter, there and back"))
+}
+
+fn no_probe() -> String {
+    "Operations: this kernel cannot be asked (IORING_REGISTER_PROBE came with 5.6)\n".to_string()
+}
+
+fn days(survey: &Survey) -> String {
+    let mut text = "The four days on this machine\n".to_string();
+    if let Some(refusal) = &survey.refusal {
+        return text + &fact("none", &format!("can run: {}", refusal.what));
+    }
+    // Days that get the same answer share a line.
+    for days in survey.days.chunk_by(|one, next| one.why_not == next.why_not) {
+        let names: Vec<_> = days.iter().map(|day| day.name.as_str()).collect();
+        let names = names.join(" ");
+        text += &match &days[0].why_not {
+            None => fact("ready", &names),
+            Some(why) => fact("not here", &format!("{names}: {why}")),
+        };
+    }
+    text
+}
+
+fn next() -> String {
+    "Next\n\
+     \x20 cargo run -p day01 -- --long          what each operation does, and since when\n\
+     \x20 cargo run -p day01 -- --ops missing   what this kernel lacks\n\
+     \x20 cargo run -p day02                    what a ring is asked for and granted\n"
+        .to_string()
+}
+
+/// The whole survey with the catalogue's words, for programs: one object on one line.
+pub fn json(survey: &Survey) -> Result<String> {
+    let mut object = serde_json::to_value(survey)?;
+    if let Some(codes) = &survey.supported {
+        let operations = Operations { codes };
+        let describe = |entry: &Entry| {
+            json!({
+                "name": entry.name,
+                "code": entry.code,
+                "since": entry.since.to_string(),
+                "group": entry.group,
+                "meaning": entry.meaning,
+                "supported": operations.has(entry),
+            })
+        };
+        object["operations"] = OPERATIONS.entries.iter().map(describe).collect();
+        object["unknown"] = json!(operations.unknown());
+    }
+    Ok(format!("{object}\n"))
+}
