@@ -59,7 +59,7 @@ impl Operations<'_> {
             };
         }
         let unknown: Vec<_> = self.unknown().iter().map(u8::to_string).collect();
-        if !unknown.is_empty() {
+        if which.lists(true) && !unknown.is_empty() {
             let codes = format!("{} (this kernel is newer than the program)", unknown.join(" "));
             text += &row(LABEL, "unknown codes", &codes);
         }

@@ -5,22 +5,23 @@ use anyhow::Result;
 use common::catalog::{Entry, OPERATIONS};
 use common::environment::Environment;
 use common::text::{WIDTH, wrap};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::operations::{Operations, Which};
 use crate::survey::{Greeting, Sizes, Survey};
 
 // ANCHOR: text
-/// The whole survey, for people.
+/// The whole survey, for people. The long list comes early, so that a small terminal shows
+/// the greeting and not the list when we are done.
 pub fn text(survey: &Survey, which: Which, long: bool) -> String {
     let mut sections = vec![machine(&survey.machine)];
-    sections.extend(survey.ring.as_ref().map(ring));
-    sections.extend(survey.greeting.as_ref().map(greeting));
     match &survey.supported {
         Some(codes) => sections.push(Operations { codes }.text(which, long)),
         None if survey.refusal.is_none() => sections.push(no_probe()),
         None => {}
     }
+    sections.extend(survey.ring.as_ref().map(ring));
+    sections.extend(survey.greeting.as_ref().map(greeting));
     sections.push(days(survey));
     if survey.refusal.is_none() {
         sections.push(next());
@@ -93,21 +94,23 @@ fn next() -> String {
 
 /// The whole survey with the catalogue's words, for programs: one object on one line.
 pub fn json(survey: &Survey) -> Result<String> {
+    let operations = survey.supported.as_ref().map(|codes| Operations { codes });
     let mut object = serde_json::to_value(survey)?;
-    if let Some(codes) = &survey.supported {
-        let operations = Operations { codes };
-        let describe = |entry: &Entry| {
-            json!({
-                "name": entry.name,
-                "code": entry.code,
-                "since": entry.since.to_string(),
-                "group": entry.group,
-                "meaning": entry.meaning,
-                "supported": operations.has(entry),
-            })
-        };
-        object["operations"] = OPERATIONS.entries.iter().map(describe).collect();
-        object["unknown"] = json!(operations.unknown());
-    }
+    object["operations"] = json!(operations.map(|operations| described(&operations)));
+    object["unknown"] = json!(operations.map(|operations| operations.unknown()));
     Ok(format!("{object}\n"))
+}
+
+fn described(operations: &Operations<'_>) -> Vec<Value> {
+    let describe = |entry: &Entry| {
+        json!({
+            "name": entry.name,
+            "code": entry.code,
+            "since": entry.since.to_string(),
+            "group": entry.group,
+            "meaning": entry.meaning,
+            "supported": operations.has(entry),
+        })
+    };
+    OPERATIONS.entries.iter().map(describe).collect()
 }
