@@ -125,7 +125,7 @@ impl Granted {
 }
 
 /// Sets up exactly this ring (`io_uring_setup(2)`), with `entries` where the options name
-/// none. Errors are the kernel's; [`broken_rule`] tells what EINVAL means.
+/// none. Errors are the kernel's; [`refusal`] tells what EINVAL means.
 pub fn build(options: &RingOptions, entries: u32, flags: SetupFlags) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     if let Some(cq_entries) = options.cq_entries {
