@@ -4,6 +4,10 @@
 //! takes them back on `IORING_OP_CLOSE`. It keeps no record of which client had a slot
 //! before. [`Slots`] does, and [`Admission`] decides when it is safe to accept.
 
+mod admission;
+
+pub use admission::{Admission, Step, Way};
+
 /// The ledger of a sparse table: one entry a slot.
 #[derive(Debug)]
 pub struct Slots {
@@ -98,145 +102,99 @@ impl Slots {
     }
 }
 
-/// How clients are let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// One multishot accept: an entry once, a completion for every client.
-    Multishot,
-    /// One single accept for every free slot: no client can be accepted without a place.
-    OneByOne,
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
 
-/// What to do about the accept now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Queue a multishot accept.
-    ArmMultishot,
-    /// Queue one single accept.
-    ArmSingle,
-    /// Queue a cancel of every accept that is armed.
-    Cancel,
-    /// Nothing to do until something completes.
-    Wait,
-}
+    use proptest::prelude::*;
 
-/// Lets clients in without losing one.
-///
-/// A direct accept on a full table fails with ENFILE *after* it took the client off the
-/// backlog: that client is gone. And a multishot goes on accepting until user space has
-/// seen its completions and cancelled it, which is too late when the table is exactly as
-/// large as the capacity. Two rules make it safe:
-///
-/// 1. The table has [`Admission::spare`] slots beyond the capacity. A multishot posts a
-///    completion for every client, and ends when the completion queue is full, so it cannot
-///    outrun user space by more than the queue holds. Who lands in a spare slot waits there.
-/// 2. Near capacity the multishot is cancelled, and what replaces it is one single accept
-///    for each free slot. The others wait in the listener's backlog.
-///
-/// Never are both armed at once.
-#[derive(Debug)]
-pub struct Admission {
-    capacity: u32,
-    /// Fewer free slots than this: one by one.
-    low: u32,
-    way: Way,
-    armed: u32,
-    cancelling: bool,
-    closed: bool,
-}
+    use super::*;
 
-/// Single accepts that are armed at once; more would only wait for the same backlog.
-const SINGLES: u32 = 16;
+    const LEN: u32 = 4;
 
-impl Admission {
-    /// For `capacity` clients at a time and a table of `table` slots, `spare` of them beyond
-    /// the capacity. With fewer than [`Admission::spare`] of those, clients are let in one
-    /// by one throughout.
-    pub fn new(capacity: u32, table: u32, cq_entries: u32) -> Admission {
-        let roomy = table >= capacity.saturating_add(Admission::spare(cq_entries));
-        Admission {
-            capacity,
-            low: if roomy { (capacity / 8).clamp(1, 64) } else { u32::MAX },
-            way: if roomy { Way::Multishot } else { Way::OneByOne },
-            armed: 0,
-            cancelling: false,
-            closed: false,
-        }
+    #[derive(Clone, Debug)]
+    enum Event {
+        Accepted(u32),
+        Submitted(u32),
+        Completed { slot: u32, age: u16 },
+        Closed(u32),
     }
 
-    /// Slots beyond the capacity that a multishot can fill before it stops: once what the
-    /// completion queue holds when user space decides to cancel, and once more while the
-    /// cancel is on its way. The one of each is the completion that ends the multishot.
-    pub fn spare(cq_entries: u32) -> u32 {
-        2 * (cq_entries + 1)
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let event = prop_oneof![
+            (0..LEN).prop_map(Event::Accepted),
+            (0..LEN).prop_map(Event::Submitted),
+            (0..LEN, 0..3u16).prop_map(|(slot, age)| Event::Completed { slot, age }),
+            (0..LEN).prop_map(Event::Closed),
+        ];
+        prop::collection::vec(event, 0..200)
     }
 
-    /// The way in use.
-    pub fn way(&self) -> Way {
-        self.way
-    }
-
-    /// Whether an accept is armed.
-    pub fn is_armed(&self) -> bool {
-        self.armed > 0
-    }
-
-    /// No more clients: from now on the only step is to cancel what is armed.
-    pub fn close(&mut self) {
-        self.closed = true;
-    }
-
-    /// What to do, given the slots that are held. Call it until it says [`Step::Wait`].
-    pub fn step(&mut self, held: u32) -> Step {
-        let free = self.capacity.saturating_sub(held);
-        let wanted = self.wanted(free);
-        if self.closed || wanted != self.way {
-            if self.armed > 0 {
-                if self.cancelling {
-                    return Step::Wait;
+    proptest! {
+        /// The ledger against the simplest record there is: a map from each slot that is
+        /// held to its client's number and what is in flight.
+        #[test]
+        fn the_ledger_agrees_with_a_map(events in events()) {
+            let mut slots = Slots::new(LEN);
+            let mut model: HashMap<u32, (u16, u16)> = HashMap::new();
+            for event in events {
+                match event {
+                    Event::Accepted(slot) if !model.contains_key(&slot) => {
+                        model.insert(slot, (slots.occupy(slot), 0));
+                    }
+                    Event::Submitted(slot) => {
+                        if let Some((_, in_flight)) = model.get_mut(&slot) {
+                            *in_flight += 1;
+                            slots.start(slot);
+                        }
+                    }
+                    Event::Completed { slot, age } => {
+                        let Some((generation, in_flight)) = model.get_mut(&slot) else {
+                            prop_assert!(!slots.finish(slot, age));
+                            continue;
+                        };
+                        if age > 0 {
+                            prop_assert!(!slots.finish(slot, generation.wrapping_sub(age)));
+                        } else if *in_flight > 0 {
+                            *in_flight -= 1;
+                            prop_assert!(slots.finish(slot, *generation));
+                        }
+                    }
+                    Event::Closed(slot) if model.get(&slot).is_some_and(|(_, n)| *n == 0) => {
+                        model.remove(&slot);
+                        slots.release(slot);
+                    }
+                    _ => {}
                 }
-                self.cancelling = true;
-                return Step::Cancel;
+                prop_assert_eq!(slots.held() as usize, model.len());
+                for slot in 0..LEN {
+                    let expected = model.get(&slot).map(|(generation, _)| *generation);
+                    prop_assert_eq!(slots.generation(slot), expected);
+                    prop_assert_eq!(slots.occupied().any(|held| held == slot), expected.is_some());
+                }
             }
-            self.way = wanted;
-        }
-        let limit = match self.way {
-            _ if self.closed => 0,
-            Way::Multishot => 1,
-            Way::OneByOne => free.min(SINGLES),
-        };
-        if self.armed >= limit {
-            return Step::Wait;
-        }
-        self.armed += 1;
-        match self.way {
-            Way::Multishot => Step::ArmMultishot,
-            Way::OneByOne => Step::ArmSingle,
         }
     }
 
-    /// An accept ended: its completion came without `IORING_CQE_F_MORE`, whatever its result.
-    pub fn accept_ended(&mut self) {
-        self.armed = self.armed.saturating_sub(1);
+    /// PITFALLS row 10: what was submitted for one client does not reach the next.
+    #[test]
+    fn a_late_completion_is_not_the_next_clients() {
+        let mut slots = Slots::new(1);
+        let first = slots.occupy(0);
+        slots.release(0);
+        let second = slots.occupy(0);
+        slots.start(0);
+        assert!(!slots.finish(0, first));
+        assert_eq!(slots.in_flight(0), 1);
+        assert!(slots.finish(0, second));
     }
 
-    /// The cancel completed. If an accept is still armed, the next step cancels again.
-    pub fn cancel_ended(&mut self) {
-        self.cancelling = false;
-    }
-
-    /// The way that suits this many free slots. The two thresholds differ, so that one
-    /// client coming and going does not change it every time.
-    fn wanted(&self, free: u32) -> Way {
-        match self.way {
-            Way::Multishot if free < self.low => Way::OneByOne,
-            Way::OneByOne
-                if free >= self.low.saturating_mul(2).min(self.capacity)
-                    && self.low != u32::MAX =>
-            {
-                Way::Multishot
-            }
-            same => same,
-        }
+    #[test]
+    #[should_panic(expected = "operations in flight")]
+    fn a_slot_is_not_released_while_something_is_in_flight() {
+        let mut slots = Slots::new(1);
+        slots.occupy(0);
+        slots.start(0);
+        slots.release(0);
     }
 }
