@@ -27,6 +27,8 @@ mod close;
 mod connection;
 mod deadlines;
 mod echo;
+#[cfg(test)]
+mod no_allocation;
 mod receive;
 mod server;
 
@@ -93,11 +95,13 @@ const ENTRIES: u32 = 256;
 const CQ_PER_SQ: u32 = 4;
 
 fn main() -> ExitCode {
-    environment::report("day04", run(&Options::parse()))
+    environment::report("day04", serve(&Options::parse(), |_| ()))
 }
 
 // ANCHOR: run
-fn run(options: &Options) -> Result<()> {
+/// Serves until it is stopped; `ready` is called once with the address, before the first
+/// client is let in.
+fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let mut signals = StopSignals::block()?;
     let listener = Listener::bind(options.listen)?;
 
@@ -122,6 +126,7 @@ fn run(options: &Options) -> Result<()> {
     if options.single_recv {
         server.receive_singly();
     }
+    ready(listener.address());
     server.run(&mut signals)
 }
 // ANCHOR_END: run
