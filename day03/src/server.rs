@@ -83,7 +83,8 @@ impl<'ring> Server<'ring> {
         self.read_signal(signals)?;
         loop {
             self.admit()?;
-            self.queues.submit_and_wait(1, None).context("waiting for completions")?;
+            let at_most = self.admission.rests_for();
+            self.queues.submit_and_wait(1, at_most).context("waiting for completions")?;
             while let Some(completion) = self.queues.next_completion() {
                 self.handle(&completion, signals)?;
             }
@@ -206,11 +207,11 @@ impl<'ring> Server<'ring> {
             libc::EINVAL if self.counts.clients == 0 => {
                 Err(error).context("accepting into a slot, which needs Linux 5.19")
             }
-            // The rest passes, or strikes one client: memory, the system's file limit, the
-            // network. The accept is armed anew at the next turn.
+            // The system is out of memory or files, or the network is down. It passes.
             _ => {
+                self.admission.rest();
                 self.talk.detail(
-                    format_args!("an accept failed, and is armed anew: {error}"),
+                    format_args!("an accept failed, and is armed anew in a moment: {error}"),
                     json!({"event": "accept failed", "error": error.to_string()}),
                 );
                 Ok(())

@@ -88,11 +88,11 @@ impl Server<'_> {
             libc::EINVAL if self.counts.connections == 0 => {
                 Err(error).context("accepting into a slot, which needs Linux 5.19")
             }
-            // Memory, the system's file limit, the network: it passes, or strikes one
-            // client. The accept is armed anew at the next turn.
+            // The system is out of memory or files, or the network is down. It passes.
             _ => {
+                self.admission.rest();
                 self.talk.detail(
-                    format_args!("an accept failed, and is armed anew: {error}"),
+                    format_args!("an accept failed, and is armed anew in a moment: {error}"),
                     json!({"event": "accept failed", "error": error.to_string()}),
                 );
                 Ok(())

@@ -39,6 +39,8 @@ impl Server<'_> {
         }
         let first = std::mem::replace(&mut connection.stage, Stage::Ending) != Stage::Ending;
         self.drop_replies(slot);
+        self.idle.remove(slot);
+        self.stalled.remove(slot);
         if first && self.slots.in_flight(slot) > 0 {
             let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
             return self.push_prompt(slot, Op::Shutdown, shutdown);

@@ -219,8 +219,9 @@ impl<'ring> Server<'ring> {
         let due = |deadlines: &Deadlines| deadlines.first().map(|(_, due)| due);
         let stalled = due(&self.stalled).filter(|_| self.buffers_are_scarce());
         let all = [due(&self.idle), due(&self.lingering), stalled, self.grace];
-        let due = all.into_iter().flatten().min()?;
-        Some(due.saturating_duration_since(self.now))
+        let due =
+            all.into_iter().flatten().min().map(|due| due.saturating_duration_since(self.now));
+        [due, self.admission.rests_for()].into_iter().flatten().min()
     }
 
     fn is_done(&self) -> bool {

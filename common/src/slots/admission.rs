@@ -1,5 +1,7 @@
 //! Letting clients in without losing one.
 
+use std::time::{Duration, Instant};
+
 /// How clients are let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -45,8 +47,11 @@ pub struct Admission {
     armed: u32,
     cancelling: bool,
     closed: bool,
+    retry_at: Option<Instant>,
 }
 
+/// How long accepting rests after it failed for want of memory or of files.
+const REST: Duration = Duration::from_millis(100);
 /// Single accepts that are armed at once; more would only wait for the same backlog.
 const SINGLES: u32 = 16;
 
@@ -63,6 +68,7 @@ impl Admission {
             armed: 0,
             cancelling: false,
             closed: false,
+            retry_at: None,
         }
     }
 
@@ -88,6 +94,17 @@ impl Admission {
         self.closed = true;
     }
 
+    /// An accept failed because the system ran out of something. Armed again at once it would
+    /// fail again, and again; so accepting rests for a while.
+    pub fn rest(&mut self) {
+        self.retry_at = Some(Instant::now() + REST);
+    }
+
+    /// How long accepting still rests; the wait should not be longer.
+    pub fn rests_for(&self) -> Option<Duration> {
+        self.retry_at.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
     /// What to do, given the slots that are held. Call it until it says [`Step::Wait`].
     pub fn step(&mut self, held: u32) -> Step {
         let free = self.capacity.saturating_sub(held);
@@ -102,8 +119,12 @@ impl Admission {
             }
             self.way = wanted;
         }
+        let resting = self.rests_for().is_some_and(|time| !time.is_zero());
+        if !resting {
+            self.retry_at = None;
+        }
         let limit = match self.way {
-            _ if self.closed => 0,
+            _ if self.closed || resting => 0,
             Way::Multishot => 1,
             Way::OneByOne => free.min(SINGLES),
         };
@@ -263,6 +284,19 @@ mod tests {
         admission.cancel_ended();
         assert_eq!(admission.step(0), Step::Wait);
         assert!(!admission.is_armed());
+    }
+
+    /// PITFALLS row 5: an accept that fails for want of files must not become a busy loop.
+    #[test]
+    fn accepting_rests_after_the_system_ran_out() {
+        let mut admission = Admission::new(4, 4 + Admission::spare(8), 8);
+        assert_eq!(admission.step(0), Step::ArmMultishot);
+        admission.accept_ended();
+        admission.rest();
+        assert_eq!(admission.step(0), Step::Wait);
+        std::thread::sleep(admission.rests_for().expect("a rest"));
+        assert_eq!(admission.step(0), Step::ArmMultishot);
+        assert_eq!(admission.rests_for(), None);
     }
 
     #[test]
