@@ -1,14 +1,18 @@
 //! Making a ring: what is asked, what the kernel grants, and what to leave out when it
 //! refuses.
 
+mod rules;
+
 use std::io;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use io_uring::{IoUring, Submitter};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
 use crate::environment::{self, Refusal};
+
+pub use self::rules::{MAX_CQ_ENTRIES, MAX_ENTRIES, refusal, unknown_flags};
 
 /// The sizes and the poller of a ring, as every day's command line takes them.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -26,11 +30,11 @@ pub struct RingOptions {
     pub sqpoll: bool,
 
     /// Milliseconds without work until that thread sleeps; the kernel's default is 1000
-    #[arg(long, value_name = "MS", requires = "sqpoll")]
+    #[arg(long, value_name = "MS")]
     pub sq_idle: Option<u32>,
 
-    /// The CPU that thread is bound to
-    #[arg(long, value_name = "CPU", requires = "sqpoll")]
+    /// The CPU that thread is bound to (`IORING_SETUP_SQ_AFF`)
+    #[arg(long, value_name = "CPU")]
     pub sq_cpu: Option<u32>,
 }
 
@@ -125,7 +129,7 @@ impl Granted {
 }
 
 /// Sets up exactly this ring (`io_uring_setup(2)`), with `entries` where the options name
-/// none. Errors are the kernel's; [`refusal`] tells what EINVAL means.
+/// none. Errors are the kernel's; [`refusal`] tells what they mean.
 pub fn build(options: &RingOptions, entries: u32, flags: SetupFlags) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     if let Some(cq_entries) = options.cq_entries {
@@ -166,6 +170,15 @@ pub fn build(options: &RingOptions, entries: u32, flags: SetupFlags) -> io::Resu
 /// # Errors
 /// A [`Refusal`] with the cause and the remedy, if no ring can be had.
 pub fn build_best(options: &RingOptions, entries: u32) -> Result<(IoUring, Vec<&'static str>)> {
+    if options.sq_idle.is_some() && !options.sqpoll {
+        // The kernel takes it and does nothing; who asks for it has something in mind.
+        return Err(Refusal {
+            what: "--sq-idle does nothing without --sqpoll".to_string(),
+            why: "it is the time until the poller sleeps, and there is none".to_string(),
+            remedy: "--sqpoll with --sq-idle, or neither".to_string(),
+        }
+        .into());
+    }
     let mut flags = SetupFlags::best(options);
     let mut dropped = Vec::new();
     loop {
@@ -180,94 +193,6 @@ pub fn build_best(options: &RingOptions, entries: u32) -> Result<(IoUring, Vec<&
     }
 }
 
-/// A refused setup in words: the rule that was broken, or what keeps this machine from
-/// having a ring at all.
-pub fn refusal(
-    options: &RingOptions,
-    entries: u32,
-    flags: SetupFlags,
-    error: &io::Error,
-) -> Refusal {
-    match broken_rule(options, options.entries.unwrap_or(entries), flags) {
-        Some((why, remedy)) if error.raw_os_error() == Some(libc::EINVAL) => Refusal {
-            what: format!("the kernel refused this ring: {}", environment::errno_name(error)),
-            why,
-            remedy,
-        },
-        _ => environment::explain("io_uring_setup", error),
-    }
-}
-
-/// Largest submission queue (`IORING_MAX_ENTRIES`, `io_uring/io_uring.h` in the kernel).
-pub const MAX_ENTRIES: u32 = 32768;
-/// Largest completion queue (`IORING_MAX_CQ_ENTRIES`).
-pub const MAX_CQ_ENTRIES: u32 = 2 * MAX_ENTRIES;
-
-/// The rule of `io_uring_setup(2)` that a request breaks, and what to ask instead.
-///
-/// `None` if it breaks none that this crate knows: then the kernel lacks one of the flags.
-fn broken_rule(options: &RingOptions, entries: u32, flags: SetupFlags) -> Option<(String, String)> {
-    let rule = |why: &str, remedy: &str| Some((why.to_string(), remedy.to_string()));
-    if entries == 0 {
-        return rule("a submission queue has at least one entry", "--entries 1 or more");
-    }
-    if entries > MAX_ENTRIES && !flags.clamp {
-        return rule(
-            "a submission queue has at most 32768 entries",
-            "--entries 32768 or less, or --clamp to have it cut",
-        );
-    }
-    match options.cq_entries {
-        Some(0) => {
-            return rule("a completion queue has at least one entry", "--cq-entries 1 or more");
-        }
-        Some(cq) if cq > MAX_CQ_ENTRIES && !flags.clamp => {
-            return rule(
-                "a completion queue has at most 65536 entries",
-                "--cq-entries 65536 or less, or --clamp to have it cut",
-            );
-        }
-        Some(cq)
-            if cq.min(MAX_CQ_ENTRIES).next_power_of_two()
-                < entries.min(MAX_ENTRIES).next_power_of_two() =>
-        {
-            return rule(
-                "the completion queue is not smaller than the submission queue",
-                "more --cq-entries, or fewer --entries",
-            );
-        }
-        _ => {}
-    }
-    if options.sqpoll && flags.defer_taskrun {
-        return rule(
-            "SQPOLL and DEFER_TASKRUN exclude each other: the poller, not the program, runs the completion work",
-            "one of --sqpoll and --defer-taskrun",
-        );
-    }
-    if options.sqpoll && flags.coop_taskrun {
-        return rule(
-            "SQPOLL and COOP_TASKRUN exclude each other: the poller is never interrupted anyway",
-            "one of --sqpoll and --coop-taskrun",
-        );
-    }
-    if flags.defer_taskrun && !flags.single_issuer {
-        return rule(
-            "DEFER_TASKRUN needs SINGLE_ISSUER: completions run in the one thread that submits",
-            "--single-issuer with --defer-taskrun",
-        );
-    }
-    match options.sq_cpu {
-        Some(_) if !options.sqpoll => {
-            rule("SQ_AFF binds the poller's thread, so it needs SQPOLL", "--sqpoll with --sq-cpu")
-        }
-        Some(cpu) if !environment::online_cpus().contains(&cpu) => Some((
-            format!("CPU {cpu} is not there: {} are online, counted from 0", environment::cpus()),
-            "--sq-cpu with a number from /sys/devices/system/cpu/online".to_string(),
-        )),
-        _ => None,
-    }
-}
-
 /// Registers a table of `slots` empty slots (`IORING_REGISTER_FILES2` with
 /// `IORING_RSRC_REGISTER_SPARSE`, Linux 5.19), for operations on direct descriptors.
 ///
@@ -275,46 +200,74 @@ fn broken_rule(options: &RingOptions, entries: u32, flags: SetupFlags) -> Option
 /// A [`Refusal`]: the kernel is older than 5.19, or RLIMIT_NOFILE is too low even after
 /// raising the soft limit as far as the hard one.
 pub fn register_slots(submitter: &Submitter<'_>, slots: u32) -> Result<()> {
-    make_room(slots)?;
-    submitter.register_files_sparse(slots).map_err(|error| {
-        match error.raw_os_error() {
-            Some(libc::EINVAL) => Refusal {
-                what: format!("the kernel refused a sparse table of {slots} slots: EINVAL"),
-                why: format!(
-                    "sparse tables, and multishot accepts into them, came with Linux 5.19; this is {}",
-                    environment::kernel_release()
-                ),
-                remedy: "a kernel of 5.19 or later; day01 and day02 run on older ones".to_string(),
+    make_room(slots);
+    let refusal = |error: io::Error| match error.raw_os_error() {
+        Some(libc::EINVAL) if slots == 0 => Refusal {
+            what: "the kernel refused a table of 0 slots: EINVAL".to_string(),
+            why: "a table has at least one slot".to_string(),
+            remedy: "--slots 1 or more".to_string(),
+        },
+        Some(libc::EINVAL) => Refusal {
+            what: format!("the kernel refused a sparse table of {slots} slots: EINVAL"),
+            why: format!(
+                "sparse tables, and multishot accepts into them, came with Linux 5.19; this is {}",
+                environment::kernel_release()
+            ),
+            remedy: "a kernel of 5.19 or later; day01 and day02 run on older ones".to_string(),
+        },
+        Some(libc::EMFILE) => Refusal {
+            what: format!("the kernel refused a table of {slots} slots: EMFILE"),
+            why: format!(
+                "a table is no larger than RLIMIT_NOFILE, nor than {MAX_FIXED_FILES}: at most {} here",
+                largest_table()
+            ),
+            remedy: match largest_table() {
+                MAX_FIXED_FILES => format!("--slots {MAX_FIXED_FILES} or less"),
+                largest => {
+                    format!("--slots {largest} or less, or `ulimit -n {slots}` as root first")
+                }
             },
-            Some(libc::EMFILE) => Refusal {
-                what: format!("the kernel refused a table of {slots} slots: EMFILE"),
-                why: "a table is no larger than RLIMIT_NOFILE, nor than 1048576".to_string(),
-                remedy: format!("fewer --slots, or `ulimit -n {slots}` in this shell first"),
-            },
-            _ => environment::explain("IORING_REGISTER_FILES2", &error),
-        }
-        .into()
-    })
+        },
+        _ => environment::explain("IORING_REGISTER_FILES2", &error),
+    };
+    Ok(submitter.register_files_sparse(slots).map_err(refusal)?)
 }
 
 /// Raises the soft RLIMIT_NOFILE, which bounds a registered table, to hold `slots` if the
-/// hard limit allows. Leaves it alone where it is large enough.
-fn make_room(slots: u32) -> Result<()> {
+/// hard limit allows. If that fails, the kernel refuses the table and tells why.
+fn make_room(slots: u32) {
     let needed = u64::from(slots);
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("reading RLIMIT_NOFILE")?;
-    if soft < needed && hard > soft {
-        setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard)
-            .context("raising RLIMIT_NOFILE to its hard limit")?;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        if soft < needed && hard > soft {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard);
+        }
     }
-    Ok(())
 }
+
+/// Registers the ring's own descriptor (`IORING_REGISTER_RING_FDS`, Linux 5.18): from here on
+/// this `submitter` names the ring by an index. No other submitter of the ring does.
+///
+/// # Errors
+/// A [`Refusal`]: the kernel is older than 5.18.
+pub fn register_ring_fd(submitter: &mut Submitter<'_>) -> Result<()> {
+    let refusal = |error: io::Error| match error.raw_os_error() {
+        Some(libc::EINVAL) => Refusal {
+            what: "the kernel refused to register the ring's descriptor: EINVAL".to_string(),
+            why: format!("that came with Linux 5.18; this is {}", environment::kernel_release()),
+            remedy: "the ring works without it; or a later kernel".to_string(),
+        },
+        _ => environment::explain("IORING_REGISTER_RING_FDS", &error),
+    };
+    Ok(submitter.register_ring_fd().map_err(refusal)?)
+}
+
+/// `IORING_MAX_FIXED_FILES` in the kernel's `io_uring/rsrc.c`.
+const MAX_FIXED_FILES: u32 = 1 << 20;
 
 /// The largest table that this process may register: what the hard RLIMIT_NOFILE allows.
 pub fn largest_table() -> u32 {
-    /// `IORING_MAX_FIXED_FILES` in the kernel's `io_uring/rsrc.c`.
-    const MAX_FIXED_FILES: u64 = 1 << 20;
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
-    hard.min(MAX_FIXED_FILES) as u32
+    hard.min(MAX_FIXED_FILES.into()) as u32
 }
 
 /// How large a table to register for `slots` clients and `spare` slots beyond: less spare

@@ -1,0 +1,204 @@
+//! Why a ring was refused: the rules of `io_uring_setup(2)`, each tried against the kernel
+//! in the tests below.
+
+use std::io;
+
+use io_uring::IoUring;
+
+use super::{RingOptions, SetupFlags, build};
+use crate::catalog::SETUP_FLAGS;
+use crate::environment::{self, Refusal};
+
+/// Largest submission queue (`IORING_MAX_ENTRIES`, `io_uring/io_uring.h` in the kernel).
+pub const MAX_ENTRIES: u32 = 32768;
+/// Largest completion queue (`IORING_MAX_CQ_ENTRIES`).
+pub const MAX_CQ_ENTRIES: u32 = 2 * MAX_ENTRIES;
+
+/// A refused setup in words: the rule that was broken, or what keeps this machine from
+/// having such a ring, or any.
+///
+/// The kernel says EINVAL for a rule, for a flag that it does not know and for a CPU that it
+/// may not use. So it is asked again, with less.
+pub fn refusal(
+    options: &RingOptions,
+    entries: u32,
+    flags: SetupFlags,
+    error: &io::Error,
+) -> Refusal {
+    let entries = options.entries.unwrap_or(entries);
+    let cause = match error.raw_os_error() {
+        Some(libc::EINVAL) => unknown(flags)
+            .or_else(|| broken_rule(options, entries, flags))
+            .or_else(|| outside_cpuset(options, entries, flags)),
+        Some(libc::EPERM) => poller_for_root(options),
+        _ => None,
+    };
+    match cause {
+        Some((why, remedy)) => Refusal {
+            what: format!("the kernel refused this ring: {}", environment::errno_name(error)),
+            why,
+            remedy,
+        },
+        None => environment::explain("io_uring_setup", error),
+    }
+}
+
+/// The flags among `asked` that this kernel does not know, by the headers' names. Each is
+/// tried on a ring of its own.
+pub fn unknown_flags(asked: SetupFlags) -> Vec<&'static str> {
+    let none = SetupFlags::default();
+    let alone = [
+        (asked.clamp, "IORING_SETUP_CLAMP", SetupFlags { clamp: true, ..none }),
+        (asked.submit_all, "IORING_SETUP_SUBMIT_ALL", SetupFlags { submit_all: true, ..none }),
+        (
+            asked.coop_taskrun,
+            "IORING_SETUP_COOP_TASKRUN",
+            SetupFlags { coop_taskrun: true, ..none },
+        ),
+        (
+            asked.single_issuer,
+            "IORING_SETUP_SINGLE_ISSUER",
+            SetupFlags { single_issuer: true, ..none },
+        ),
+        (
+            asked.defer_taskrun,
+            "IORING_SETUP_DEFER_TASKRUN",
+            // The one flag that never stands alone.
+            SetupFlags { defer_taskrun: true, single_issuer: true, ..none },
+        ),
+        (asked.no_sqarray, "IORING_SETUP_NO_SQARRAY", SetupFlags { no_sqarray: true, ..none }),
+    ];
+    let refused = |flags| {
+        build(&RingOptions::default(), 1, flags)
+            .is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL))
+    };
+    alone.into_iter().filter(|(asked, _, flags)| *asked && refused(*flags)).map(|f| f.1).collect()
+}
+
+fn unknown(flags: SetupFlags) -> Option<(String, String)> {
+    let names = unknown_flags(flags);
+    let entries = names.iter().filter_map(|name| SETUP_FLAGS.by_name(name));
+    let came: Vec<_> =
+        entries.map(|flag| format!("{} came with Linux {}", flag.short, flag.since)).collect();
+    (!names.is_empty()).then(|| {
+        (
+            format!("{}; this is {}", came.join(", "), environment::kernel_release()),
+            format!("without {}, or a later kernel", names.join(" and ")),
+        )
+    })
+}
+
+/// The rule that a request breaks, and what to ask instead. `None` if it breaks none.
+fn broken_rule(options: &RingOptions, entries: u32, flags: SetupFlags) -> Option<(String, String)> {
+    let (why, remedy) = sizes(options.cq_entries, entries, flags.clamp)
+        .or_else(|| exclusions(options.sqpoll, flags))
+        .or_else(|| {
+            (options.sq_cpu.is_some() && !options.sqpoll).then_some((
+                "SQ_AFF binds the poller's thread, so it needs SQPOLL",
+                "--sqpoll with --sq-cpu",
+            ))
+        })
+        .map(|(why, remedy)| (why.to_string(), remedy.to_string()))
+        .or_else(|| missing_cpu(options.sq_cpu?))?;
+    Some((why, remedy))
+}
+
+type Rule = (&'static str, &'static str);
+
+/// The kernel rounds both sizes up to powers of two before it compares them.
+fn sizes(cq_entries: Option<u32>, entries: u32, clamp: bool) -> Option<Rule> {
+    let rounded = |size: u32, max: u32| size.min(max).next_power_of_two();
+    let sq_size = rounded(entries, MAX_ENTRIES);
+    match cq_entries {
+        _ if entries == 0 => Some(("a submission queue holds 1 to 32768", "--entries 1 or more")),
+        _ if entries > MAX_ENTRIES && !clamp => Some((
+            "a submission queue holds 1 to 32768",
+            "--entries 32768 or less; or IORING_SETUP_CLAMP, which cuts it",
+        )),
+        Some(0) => Some(("a completion queue holds 1 to 65536", "--cq-entries 1 or more")),
+        Some(cq) if cq > MAX_CQ_ENTRIES && !clamp => Some((
+            "a completion queue holds 1 to 65536",
+            "--cq-entries 65536 or less; or IORING_SETUP_CLAMP, which cuts it",
+        )),
+        Some(cq) if rounded(cq, MAX_CQ_ENTRIES) < sq_size => Some((
+            "the completion queue may not be smaller than the submission queue",
+            "more --cq-entries, or fewer --entries",
+        )),
+        _ => None,
+    }
+}
+
+fn exclusions(sqpoll: bool, flags: SetupFlags) -> Option<Rule> {
+    if sqpoll && flags.defer_taskrun {
+        return Some((
+            "SQPOLL and DEFER_TASKRUN exclude each other: the poller does the completion work",
+            "one of --sqpoll and --defer-taskrun",
+        ));
+    }
+    if sqpoll && flags.coop_taskrun {
+        return Some((
+            "SQPOLL and COOP_TASKRUN exclude each other: the poller does the completion work",
+            "one of --sqpoll and --coop-taskrun",
+        ));
+    }
+    (flags.defer_taskrun && !flags.single_issuer)
+        .then_some(("DEFER_TASKRUN needs SINGLE_ISSUER", "--single-issuer with --defer-taskrun"))
+}
+
+fn missing_cpu(cpu: u32) -> Option<(String, String)> {
+    let online = environment::online_cpus();
+    (!online.contains(&cpu)).then(|| {
+        (
+            format!("CPU {cpu} is not there; those that are online: {}", numbers(&online)),
+            "--sq-cpu with one of them".to_string(),
+        )
+    })
+}
+
+/// Numbers as ranges: `0-3 8`.
+fn numbers(sorted: &[u32]) -> String {
+    let ranges = sorted.chunk_by(|a, b| a + 1 == *b);
+    let range = |range: &[u32]| match range {
+        [] => String::new(),
+        [one] => one.to_string(),
+        [first, .., last] => format!("{first}-{last}"),
+    };
+    ranges.map(range).collect::<Vec<_>>().join(" ")
+}
+
+/// Linux from 6.12 on keeps a poller inside the control group's cpuset. No file tells that
+/// for all kinds of control groups; the same ring without the CPU does.
+fn outside_cpuset(
+    options: &RingOptions,
+    entries: u32,
+    flags: SetupFlags,
+) -> Option<(String, String)> {
+    let cpu = options.sq_cpu?;
+    let anywhere = RingOptions { sq_cpu: None, ..options.clone() };
+    build(&anywhere, entries, flags).ok()?;
+    Some((
+        format!("the cpuset of this process's control group leaves out CPU {cpu}"),
+        "--sqpoll without --sq-cpu, or a CPU of `grep Cpus_allowed_list /proc/self/status`"
+            .to_string(),
+    ))
+}
+
+/// A poller was for privileged programs before Linux 5.13. If a ring without one can be had,
+/// that was it.
+fn poller_for_root(options: &RingOptions) -> Option<(String, String)> {
+    if !options.sqpoll {
+        return None;
+    }
+    IoUring::new(1).ok()?;
+    Some((
+        format!(
+            "SQPOLL needs CAP_SYS_NICE before Linux 5.13 (CAP_SYS_ADMIN before 5.11), and this \
+             is {}",
+            environment::kernel_release()
+        ),
+        "run it as root, or without --sqpoll".to_string(),
+    ))
+}
+
+#[cfg(test)]
+mod tests;
