@@ -1,0 +1,138 @@
+//! A sparse table, and files in its slots.
+
+use std::fmt::Display;
+use std::fs;
+use std::io;
+
+use anyhow::Result;
+use common::environment::errno_name;
+use common::ring;
+use io_uring::{IoUring, opcode, squeue, types};
+
+use super::{interruptible, or_say_why};
+use crate::report::Step;
+
+/// Slots of the table, and entries of the queue.
+const SLOTS: u32 = 8;
+
+// ANCHOR: slots
+/// A slot of a registered table is named by its index, and is no descriptor: what an
+/// operation puts there, the process's own table never sees.
+pub fn slots() -> Result<Step> {
+    let mut step = Step::new("A sparse table: files in slots, and no descriptor");
+    let mut ring = IoUring::new(SLOTS)?;
+    let shown = fill_and_empty(&mut step, &mut ring);
+    or_say_why(&mut step, "empty slots (5.19)", shown)?;
+    Ok(step)
+}
+
+fn fill_and_empty(step: &mut Step, ring: &mut IoUring) -> Result<()> {
+    ring::register_slots(&ring.submitter(), SLOTS)?;
+    step.ask(format!("{SLOTS} empty slots (5.19)"), "registered");
+    let before = descriptors()?;
+    step.ask("/proc/self/fd", list(&before));
+
+    let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), c"/proc/self/comm".as_ptr())
+        .file_index(Some(types::DestinationSlot::auto_target()))
+        .build();
+    // SAFETY: the entries point at a path that lives as long as the program.
+    let (enters, mut filled) = unsafe { submit(ring, &vec![open.clone(); SLOTS as usize]) }?;
+    filled.sort_unstable();
+    step.submit(
+        format!("{SLOTS} × OpenAt into a slot"),
+        enters,
+        format!("in slots {}", list(&filled)),
+    );
+    // SAFETY: as above.
+    let (enters, ninth) = unsafe { submit(ring, &[open]) }?;
+    step.submit("one more", enters, format!("{}: the table is full", answer(ninth[0])));
+
+    step.ask("/proc/self/fd", list(&descriptors()?));
+    read(step, ring, &before)?;
+
+    let close = |slot| opcode::Close::new(types::Fixed(slot)).build();
+    // SAFETY: the entries point at no memory.
+    let (enters, closed) = unsafe { submit(ring, &(0..SLOTS).map(close).collect::<Vec<_>>()) }?;
+    let failed = closed.iter().find(|result| **result < 0);
+    let closed = failed.map_or("closed".to_string(), |result| answer(*result));
+    step.submit(format!("{SLOTS} × Close of a slot"), enters, closed);
+    step.ask("/proc/self/fd", list(&descriptors()?));
+    Ok(())
+}
+
+/// Reads from a slot, and from the descriptor of the same number.
+fn read(step: &mut Step, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> {
+    // A number that is no descriptor here, so that this reads nobody's input.
+    let Some(slot) = (0..SLOTS).rev().find(|slot| !descriptors.contains(slot)) else {
+        return Ok(());
+    };
+    let mut bytes = [0u8; 32];
+    let (address, len) = (bytes.as_mut_ptr(), bytes.len() as u32);
+
+    let fixed = opcode::Read::new(types::Fixed(slot), address, len).build();
+    // SAFETY: the kernel may write to `bytes` until the read completes; `submit` returns
+    // after that, and nothing looks at them before.
+    let (enters, results) = unsafe { submit(ring, &[fixed]) }?;
+    let text = bytes[..results[0].max(0) as usize].escape_ascii();
+    step.submit(
+        format!("Read, types::Fixed({slot})"),
+        enters,
+        format!("{} bytes, \"{text}\"", results[0]),
+    );
+
+    let (address, len) = (bytes.as_mut_ptr(), bytes.len() as u32);
+    let plain = opcode::Read::new(types::Fd(slot as i32), address, len).build();
+    // SAFETY: as above.
+    let (enters, results) = unsafe { submit(ring, &[plain]) }?;
+    step.submit(
+        format!("Read, types::Fd({slot})"),
+        enters,
+        format!("{}: Fd is a descriptor; Fd(0) is stdin", answer(results[0])),
+    );
+    Ok(())
+}
+// ANCHOR_END: slots
+
+/// Submits entries and waits for the completions of all. Returns how many `io_uring_enter` it
+/// took, and the results in the order of the entries.
+///
+/// # Safety
+/// The memory that the entries point at must be valid until this returns. It returns after
+/// the last completion; or with an error if the kernel took none of them, and then the ring
+/// must not be entered any more.
+unsafe fn submit(ring: &mut IoUring, entries: &[squeue::Entry]) -> Result<(u32, Vec<i32>)> {
+    for (index, entry) in (0..).zip(entries) {
+        // SAFETY: passed on to our caller.
+        unsafe { ring.submission().push(&entry.clone().user_data(index)) }?;
+    }
+    let mut enters = 0;
+    while ring.completion().len() < entries.len() {
+        enters += interruptible(ring.submit_and_wait(entries.len()))?;
+    }
+    let mut results = vec![0; entries.len()];
+    for completion in ring.completion() {
+        results[completion.user_data() as usize] = completion.result();
+    }
+    Ok((enters, results))
+}
+
+/// A completion's result: a number, or the error's name.
+fn answer(result: i32) -> String {
+    if result < 0 { errno_name(&io::Error::from_raw_os_error(-result)) } else { result.to_string() }
+}
+
+/// The process's descriptors.
+fn descriptors() -> io::Result<Vec<u32>> {
+    let numbers: Vec<u32> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    // Listing takes a descriptor itself, closed by now.
+    let open = |number: &u32| fs::read_link(format!("/proc/self/fd/{number}")).is_ok();
+    let mut numbers: Vec<u32> = numbers.into_iter().filter(open).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn list(numbers: &[impl Display]) -> String {
+    numbers.iter().map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
+}
