@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{setsockopt, sockopt};
 
 pub use self::process::{open_fds, resident_kib, ring_slots};
-pub use self::program::{in_words, output_within};
+pub use self::program::{die_with_parent, in_words, output_within};
 pub use self::seccomp::block_io_uring;
 pub use self::server::{EndedEarly, Server, Stopped};
 pub use self::strace::Strace;

@@ -73,7 +73,7 @@ const DAYS: [Day; 4] = [
         name: "day01",
         title: "a ring, and one operation that does nothing",
         look: "the greeting that travels in user_data, and what this kernel can do.",
-        facts: "a ring, a greeting through it, and what this kernel can do",
+        facts: "a ring, a greeting through it, what this kernel can do",
         run: shown::run,
     },
     Day {
@@ -109,8 +109,6 @@ struct Stage<'a> {
     day: &'static str,
     program: &'a Path,
     narrator: &'a mut Narrator,
-    /// Whether its output is to be seen.
-    shown: bool,
     patience: Duration,
     /// Setup flags that the day did without, as it says.
     dropped: Vec<String>,
@@ -204,7 +202,6 @@ fn run_day(
         day: day.name,
         program,
         narrator,
-        shown: !options.json,
         patience: Duration::from_secs(options.patience),
         dropped: Vec::new(),
     };

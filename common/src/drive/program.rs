@@ -1,12 +1,13 @@
 //! Running a program to its end.
 
 use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Output};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 
 use super::holds_within;
@@ -30,6 +31,17 @@ pub fn output_within(mut command: Command, patience: Duration) -> Result<Output>
         pipe.and_then(|bytes| bytes.recv_timeout(LAST_WORDS).ok()).unwrap_or_default()
     };
     Ok(Output { status, stdout: all(stdout), stderr: all(stderr) })
+}
+
+/// Has the kernel kill the child when its parent dies, even if nobody asks the parent first
+/// (SIGKILL, a closed terminal): a server would listen for ever.
+///
+/// The parent is the *thread* that starts the child (`PR_SET_PDEATHSIG(2const)`), so this is
+/// for children that a main thread starts.
+pub fn die_with_parent(command: &mut Command) {
+    // SAFETY: the closure runs in the child after fork, where only what is async-signal-safe
+    // is allowed: it makes one system call, which touches no memory.
+    unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
 }
 
 /// Reads a pipe to its end on a thread of its own.

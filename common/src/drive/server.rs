@@ -124,9 +124,21 @@ impl Server {
         self.log.lock().events.clone()
     }
 
+    /// What it has printed to the standard error so far.
+    pub fn stderr(&self) -> String {
+        self.log.lock().stderr.clone()
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Its exit status, if it ended unasked or does so within `patience`.
+    pub fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let status = exit_within(&mut self.child, patience).ok().flatten()?;
+        self.log.end(LAST_WORDS);
+        Some(status)
     }
 
     /// Sends it a signal. One that has ended already gets none.
@@ -207,13 +219,13 @@ mod tests {
     fn a_server_is_started_asked_to_stop_and_heard_to_the_end() {
         let script = format!(
             "trap 'echo oops >&2; echo {{\\\"event\\\":\\\"summary\\\",\\\"clients\\\":3}}; \
-             exit 7' INT; {LISTENING}; while :; do sleep 0.01; done"
+             exit 7' TERM; {LISTENING}; while :; do sleep 0.01; done"
         );
         let mut server = Server::start(shell(&script)).unwrap();
         assert_eq!(server.address(), "127.0.0.1:4".parse().unwrap());
         assert_eq!(server.listening()["event"], "listening");
         assert!(server.is_running());
-        let stopped = server.stop(Signal::SIGINT).unwrap();
+        let stopped = server.stop(Signal::SIGTERM).unwrap();
         assert_eq!(stopped.status.code(), Some(7));
         assert_eq!(stopped.summary["clients"], 3);
         assert_eq!(stopped.events.len(), 2);
@@ -231,9 +243,9 @@ mod tests {
     #[test]
     fn one_that_says_something_else_is_quoted() {
         for (script, quoted) in [
-            ("echo hello; sleep 60", "no JSON object: \"hello\""),
-            (r#"echo '{"event":"accepted"}'; sleep 60"#, r#"got {"event":"accepted"}"#),
-            (r#"echo '{"event":"listening","address":"there"}'; sleep 60"#, "\"there\""),
+            ("echo hello; exec sleep 60", "no JSON object: \"hello\""),
+            (r#"echo '{"event":"accepted"}'; exec sleep 60"#, r#"got {"event":"accepted"}"#),
+            (r#"echo '{"event":"listening","address":"there"}'; exec sleep 60"#, "\"there\""),
         ] {
             let error = Server::start(shell(&format!("exec 2>&-; {script}"))).unwrap_err();
             assert!(error.to_string().contains(quoted), "{error:#}");
@@ -258,6 +270,16 @@ mod tests {
         let server = Server::start(shell(&format!("{LISTENING}; exec sleep 60"))).unwrap();
         let stopped = server.stop(Signal::SIGTERM).unwrap();
         assert_eq!(in_words(stopped.status), "killed by SIGTERM");
+    }
+
+    #[test]
+    fn one_that_ends_unasked_is_noticed() {
+        let mut server =
+            Server::start(shell(&format!("{LISTENING}; echo ouch >&2; exit 9"))).unwrap();
+        assert_eq!(server.ended(PATIENCE).unwrap().code(), Some(9));
+        assert_eq!(server.stderr(), "ouch\n");
+        let mut server = Server::start(shell(&format!("{LISTENING}; exec sleep 60"))).unwrap();
+        assert_eq!(server.ended(Duration::ZERO), None);
     }
 
     #[test]

@@ -14,10 +14,33 @@ use super::report::{Failure, Trouble};
 
 /// How long the narration waits for words that belong beside what the client just did. If
 /// they come later, they stand further down.
-const BESIDE: Duration = Duration::from_millis(500);
+const BESIDE: Duration = Duration::from_millis(200);
+
+/// How long a server that let its clients down is watched for its own end.
+const DYING: Duration = Duration::from_millis(500);
+
+/// Starts the day, lets the clients in `talk` do their part, and stops the day as Ctrl-C
+/// does. Gives what the clients leave behind, and the day's summary.
+///
+/// # Errors
+/// [`Trouble`], if the day does not start, a client is served wrongly, or the day does not
+/// end as it should.
+pub fn converse<T>(
+    stage: &mut Stage<'_>,
+    arguments: &[&str],
+    words: fn(&[Value]) -> String,
+    talk: impl FnOnce(&mut Conversation<'_>) -> Result<T, Failure>,
+) -> Result<(T, Value), Trouble> {
+    let mut conversation = Conversation::start(stage, arguments, words)?;
+    match talk(&mut conversation) {
+        Ok(left) => Ok((left, conversation.interrupt()?)),
+        Err(failure) => Err(conversation.look_after(failure).into()),
+    }
+}
 
 /// A running day and what has been told of it.
 pub struct Conversation<'a> {
+    day: &'static str,
     server: Server,
     narrator: &'a mut Narrator,
     /// How a batch of events reads.
@@ -28,7 +51,7 @@ pub struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     /// Starts the day and names the columns.
-    pub fn start(
+    fn start(
         stage: &'a mut Stage<'_>,
         arguments: &[&str],
         words: fn(&[Value]) -> String,
@@ -36,6 +59,7 @@ impl<'a> Conversation<'a> {
         let mut command = Command::new(stage.program);
         command.args(["--listen", "127.0.0.1:0", "--json"]).args(arguments);
         command.stdin(Stdio::null());
+        drive::die_with_parent(&mut command);
         let server = Server::start_within(command, stage.patience)
             .map_err(|error| Trouble::at_start(stage.day, &error))?;
         let listening = server.listening();
@@ -48,7 +72,7 @@ impl<'a> Conversation<'a> {
         let title = format!("{} {}", stage.day, arguments.join(" "));
         stage.narrator.columns("clients", &title);
         let narrator = &mut *stage.narrator;
-        Ok(Conversation { server, narrator, words, told: 1 })
+        Ok(Conversation { day: stage.day, server, narrator, words, told: 1 })
     }
 
     /// A new client.
@@ -59,6 +83,9 @@ impl<'a> Conversation<'a> {
     /// Tells what the client did, and beside it what the server says to that: until
     /// `complete` finds all of it there, or a moment has passed.
     pub fn tell(&mut self, client: &str, complete: impl Fn(&[Value]) -> bool) {
+        if self.narrator.is_silent() {
+            return;
+        }
         let from = self.told;
         drive::holds_within(BESIDE, || complete(&self.server.events()[from..]));
         let events = self.server.events();
@@ -66,8 +93,21 @@ impl<'a> Conversation<'a> {
         self.told = events.len();
     }
 
+    /// What the clients saw is often only the symptom: adds what the server itself says, and
+    /// how it ended, if it did.
+    fn look_after(mut self, mut failure: Failure) -> Failure {
+        if let Some(status) = self.server.ended(DYING) {
+            failure.got += &format!(", and {} ended: {}", self.day, drive::in_words(status));
+        }
+        let stderr = self.server.stderr();
+        if !stderr.is_empty() {
+            failure.got += &format!("\n{}", stderr.trim_end());
+        }
+        failure
+    }
+
     /// Stops the server as Ctrl-C does. Gives its summary, if it ended as it should.
-    pub fn interrupt(self) -> Result<Value, Failure> {
+    fn interrupt(self) -> Result<Value, Failure> {
         let during = "stopping it with SIGINT";
         let stopped = self
             .server

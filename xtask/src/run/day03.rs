@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Stage;
 use super::client::Client;
-use super::conversation::{Conversation, check_count};
+use super::conversation::{Conversation, check_count, converse};
 use super::report::{Failure, Trouble};
 
 const SLOTS: usize = 4;
@@ -23,9 +23,16 @@ const CLIENTS: usize = 10;
 pub fn run(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let patience = stage.patience;
     let slots = SLOTS.to_string();
-    let mut talk = Conversation::start(stage, &["--slots", &slots], words)?;
-    let mut crowd = Crowd::connect(&talk, patience)?;
+    let (crowd, summary) =
+        converse(stage, &["--slots", &slots], words, |talk| come_and_go(talk, patience))?;
+    // The last one stayed, and must see the server's end as an end, not as a reset.
+    crowd.served[0].expect_end()?;
+    check_count(&summary, "clients", CLIENTS as u64)?;
+    Ok(())
+}
 
+fn come_and_go(talk: &mut Conversation<'_>, patience: Duration) -> Result<Crowd, Failure> {
+    let mut crowd = Crowd::connect(talk, patience)?;
     while crowd.served.len() < SLOTS {
         crowd.next_greeting()?;
     }
@@ -37,19 +44,18 @@ pub fn run(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     while !crowd.waiting.is_empty() {
         let gone = crowd.leave()?;
         let (number, slot) = crowd.next_greeting()?;
-        let deed = format!("{gone} leaves, client {number} reads:\n\"hello from slot {slot}, …\"");
+        let deed = if number as usize == SLOTS + 1 {
+            format!("{gone} leaves, client {number} reads:\n\"hello from slot {slot}, …\"")
+        } else {
+            format!("{gone} leaves, client {number} is greeted")
+        };
         talk.tell(&deed, |said| count(said, "accepted") == 1);
     }
     for _ in 1..SLOTS {
         crowd.leave()?;
     }
     talk.tell("three of the last four leave", |said| count(said, "closed") == SLOTS - 1);
-
-    // The last one stays, and must see the end of the server as an end, not as a reset.
-    let summary = talk.interrupt()?;
-    crowd.served[0].expect_end()?;
-    check_count(&summary, "clients", CLIENTS as u64)?;
-    Ok(())
+    Ok(crowd)
 }
 
 /// The clients: those who wait and those who were greeted, in the order of either.
@@ -148,26 +154,65 @@ fn count(events: &[Value], name: &str) -> usize {
 /// What the server said, in words for its column. Who came and went stands together.
 fn words(events: &[Value]) -> String {
     let mut lines: Vec<String> = Vec::new();
-    let mut moves = false;
+    let mut moves: Vec<String> = Vec::new();
     for event in events {
         let (client, slot) = (&event["client"], &event["slot"]);
-        let (is_move, line) = match event["event"].as_str().unwrap_or_default() {
-            "accepted" => (true, format!("client {client} in slot {slot}")),
-            "closed" => (true, format!("slot {slot} is free")),
-            "accepting" => {
-                (false, format!("accepts {}", event["way"].as_str().unwrap_or_default()))
+        let line = match event["event"].as_str().unwrap_or_default() {
+            "accepted" => {
+                moves.push(format!("client {client} in slot {slot}"));
+                continue;
             }
-            "stopping" => (false, "no more clients".to_string()),
-            "summary" => {
-                (false, format!("{} clients, {} slots closed", event["clients"], event["closed"]))
+            "closed" => {
+                moves.push(format!("slot {slot} is free"));
+                continue;
             }
-            other => (false, other.to_string()),
+            "accepting" => format!("accepts {}", event["way"].as_str().unwrap_or_default()),
+            "stopping" => "no more clients".to_string(),
+            "summary" => format!("{} clients, {} slots closed", event["clients"], event["closed"]),
+            other => other.to_string(),
         };
-        match lines.last_mut() {
-            Some(last) if moves && is_move => *last = format!("{last}, {line}"),
-            _ => lines.push(line),
-        }
-        moves = is_move;
+        lines.extend(pairs(&mut moves));
+        lines.push(line);
     }
+    lines.extend(pairs(&mut moves));
     lines.join("\n")
+}
+
+/// Two to a line, which fits the column.
+fn pairs(moves: &mut Vec<String>) -> Vec<String> {
+    let moves = std::mem::take(moves);
+    moves.chunks(2).map(|pair| pair.join(", ")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_came_and_went_stands_together() {
+        let events = [
+            json!({"event": "closed", "client": 1, "slot": 0}),
+            json!({"event": "accepted", "client": 5, "slot": 4}),
+            json!({"event": "closed", "client": 2, "slot": 1}),
+            json!({"event": "accepting", "way": "multishot", "held": 2, "waiting": 0}),
+            json!({"event": "stopping", "signal": "SIGINT"}),
+            json!({"event": "closed", "client": 5, "slot": 4}),
+            json!({"event": "summary", "clients": 10, "closed": 10}),
+        ];
+        assert_eq!(
+            words(&events),
+            "slot 0 is free, client 5 in slot 4\nslot 1 is free\naccepts multishot\nno more clients\n\
+             slot 4 is free\n10 clients, 10 slots closed"
+        );
+    }
+
+    #[test]
+    fn a_greeting_tells_slot_and_number() {
+        assert_eq!(numbers("hello from slot 3, you are client 10"), Some((3, 10)));
+        for wrong in ["hello", "hello from slot x, you are client 1", ""] {
+            assert_eq!(numbers(wrong), None);
+        }
+    }
 }

@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use super::Stage;
 use super::client::Client;
-use super::conversation::{Conversation, check_count};
+use super::conversation::{Conversation, check_count, converse};
 use super::report::{Failure, Trouble};
 use super::words::{quote, several, shorten, thousands};
 
 /// The journal's answer, its closing zero included.
 const ACK: &[u8] = b"ack\0";
+const GOODBYE: &[u8] = b"goodbye";
 /// More than one receive of the journal holds (1,024 bytes).
 const LONG: usize = 5_000;
 /// More than the sockets' buffers and the server's take at once.
@@ -27,7 +28,16 @@ pub fn run(stage: &mut Stage<'_>) -> Result<(), Trouble> {
 }
 
 fn acknowledge(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    let mut talk = Conversation::start(stage, &["--reply", "ack"], words)?;
+    let (sent, summary) = converse(stage, &["--reply", "ack"], words, ask_for_acks)?;
+    check_count(&summary, "connections", 5)?;
+    check_count(&summary, "requests", 4)?;
+    check_count(&summary, "bytes_in", sent as u64)?;
+    check_count(&summary, "bytes_out", 4 * ACK.len() as u64)?;
+    Ok(())
+}
+
+/// Five clients, of whom one asks nothing: how many bytes they sent.
+fn ask_for_acks(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     let every_byte: Vec<u8> = (0..=255).collect();
     let long = vec![b'x'; LONG];
     let requests: [(&str, &[u8]); 3] = [
@@ -35,21 +45,16 @@ fn acknowledge(stage: &mut Stage<'_>) -> Result<(), Trouble> {
         ("sends 5,000 bytes in one write", &long),
         ("sends each of the 256 byte values", &every_byte),
     ];
+    let mut sent = 0;
     for (deed, request) in requests {
         let client = talk.client(format!("the client that {deed}"))?;
         client.send(request)?;
-        answered(&mut talk, &client, deed, request.len())?;
+        answered(talk, &client, deed, request.len())?;
+        sent += request.len();
     }
-    half_close(&mut talk)?;
-    say_nothing(&mut talk)?;
-
-    let summary = talk.interrupt()?;
-    let sent = 5 + every_byte.len() + LONG + b"goodbye".len();
-    check_count(&summary, "connections", 5)?;
-    check_count(&summary, "requests", 4)?;
-    check_count(&summary, "bytes_in", sent as u64)?;
-    check_count(&summary, "bytes_out", 4 * ACK.len() as u64)?;
-    Ok(())
+    sent += half_close(talk)?;
+    say_nothing(talk)?;
+    Ok(sent)
 }
 
 fn answered(
@@ -65,12 +70,13 @@ fn answered(
 }
 
 /// A client that ends its sending still gets its answer.
-fn half_close(talk: &mut Conversation<'_>) -> Result<(), Failure> {
+fn half_close(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     let deed = "sends \"goodbye\" and half-closes";
     let client = talk.client(format!("the client that {deed}"))?;
-    client.send(b"goodbye")?;
+    client.send(GOODBYE)?;
     client.end()?;
-    answered(talk, &client, deed, b"goodbye".len())
+    answered(talk, &client, deed, GOODBYE.len())?;
+    Ok(GOODBYE.len())
 }
 
 /// An end without a request is no request.
@@ -84,7 +90,15 @@ fn say_nothing(talk: &mut Conversation<'_>) -> Result<(), Failure> {
 }
 
 fn echo(stage: &mut Stage<'_>) -> Result<(), Trouble> {
-    let mut talk = Conversation::start(stage, &["--reply", "echo"], words)?;
+    let (sent, summary) = converse(stage, &["--reply", "echo"], words, ask_for_echoes)?;
+    check_count(&summary, "connections", 1)?;
+    check_count(&summary, "bytes_in", sent as u64)?;
+    check_count(&summary, "bytes_out", sent as u64)?;
+    Ok(())
+}
+
+/// One client, several messages: how many bytes it sent.
+fn ask_for_echoes(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     let client = talk.client("the echo client")?;
     // A pattern whose length divides no buffer: a piece out of place is seen.
     let large: Vec<u8> = (0..=250).cycle().take(LARGE).collect();
@@ -95,19 +109,13 @@ fn echo(stage: &mut Stage<'_>) -> Result<(), Trouble> {
         let deed = format!("sends {0}, reads {0}", quote(message));
         talk.tell(&deed, |said| received(said) >= message.len());
     }
-    client.send(b"goodbye")?;
+    client.send(GOODBYE)?;
     client.end()?;
-    client.expect(b"goodbye")?;
+    client.expect(GOODBYE)?;
     client.expect_end()?;
-    sent += b"goodbye".len();
     let deed = "sends \"goodbye\" and half-closes,\nreads \"goodbye\" and the end";
-    talk.tell(deed, |said| received(said) >= b"goodbye".len());
-
-    let summary = talk.interrupt()?;
-    check_count(&summary, "connections", 1)?;
-    check_count(&summary, "bytes_in", sent as u64)?;
-    check_count(&summary, "bytes_out", sent as u64)?;
-    Ok(())
+    talk.tell(deed, |said| received(said) >= GOODBYE.len());
+    Ok(sent + GOODBYE.len())
 }
 
 /// The bytes of the requests that the server tells of.
@@ -151,5 +159,36 @@ fn sentence(event: &Value) -> String {
             thousands(count("enters")),
         ),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn request(text: &str) -> Value {
+        json!({"event": "request", "slot": 0, "bytes": text.len(), "text": text})
+    }
+
+    #[test]
+    fn pieces_of_a_message_stand_together() {
+        assert_eq!(words(&[request("hello")]), "received \"hello\"");
+        let long = "x".repeat(2_500);
+        let pieces = [request(&long), request(&long)];
+        assert_eq!(words(&pieces), "received 5,000 bytes in 2 pieces");
+        let column = words(&pieces[..1]);
+        assert!(column.ends_with("x…\"") && column.chars().count() <= 39, "{column}");
+    }
+
+    #[test]
+    fn the_summary_is_told_in_full() {
+        let summary = json!({"event": "summary", "connections": 1, "requests": 4,
+            "bytes_in": 5268, "bytes_out": 16, "enters": 14});
+        assert_eq!(
+            words(&[json!({"event": "stopping", "signal": "SIGINT"}), summary]),
+            "no more clients\n1 connection, 4 requests,\n5,268 bytes in, 16 out,\n14 system calls"
+        );
     }
 }

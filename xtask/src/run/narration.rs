@@ -16,6 +16,9 @@ pub struct Narrator {
     out: Box<dyn Write>,
     colour: bool,
     gone: bool,
+    silent: bool,
+    /// Whether the last line was an empty one.
+    spaced: bool,
 }
 
 impl Narrator {
@@ -25,12 +28,16 @@ impl Narrator {
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let out = io::stdout();
         let colour = out.is_terminal() && !plain;
-        Narrator { out: Box::new(out), colour, gone: false }
+        Narrator::to(Box::new(out), colour)
     }
 
     /// Says nothing, for `--json`.
     pub fn silent() -> Narrator {
-        Narrator { out: Box::new(io::sink()), colour: false, gone: false }
+        Narrator { silent: true, ..Narrator::to(Box::new(io::sink()), false) }
+    }
+
+    fn to(out: Box<dyn Write>, colour: bool) -> Narrator {
+        Narrator { out, colour, gone: false, silent: false, spaced: false }
     }
 
     /// Whether nobody reads any more.
@@ -38,9 +45,27 @@ impl Narrator {
         self.gone
     }
 
+    /// Whether nothing is printed anyway.
+    pub fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// A program printed to the same place.
+    pub fn was_interrupted(&mut self) {
+        self.spaced = false;
+    }
+
     /// A line as it is.
     pub fn line(&mut self, text: &str) {
         self.gone |= writeln!(self.out, "{text}").and_then(|()| self.out.flush()).is_err();
+        self.spaced = text.is_empty();
+    }
+
+    /// An empty line, unless there is one already.
+    pub fn space(&mut self) {
+        if !self.spaced {
+            self.line("");
+        }
     }
 
     /// A day's heading: its name and title in a rule, and below it what to look at.
@@ -48,7 +73,7 @@ impl Narrator {
         let line = format!("── {name} · {title} ");
         let rule = "─".repeat(WIDTH.saturating_sub(line.chars().count()));
         let heading = self.paint("1;36", &format!("{line}{rule}"));
-        self.line("");
+        self.space();
         self.line(&heading);
         self.line(&text::wrap(&format!("Look at: {look}"), WIDTH, 9));
         self.line("");
@@ -75,20 +100,22 @@ impl Narrator {
             Trouble::Failed(failure) => (
                 "1;31",
                 format!(
-                    "{day} failed, {}\n  expected: {}\n  got:      {}",
-                    failure.during, failure.expected, failure.got
+                    "{day} failed at: {}\n  expected: {}\n  got:      {}",
+                    failure.during,
+                    failure.expected,
+                    failure.got.replace('\n', "\n            ")
                 ),
             ),
         };
         let painted = self.paint(code, &text::wrap(&text, WIDTH, 12));
-        self.line("");
+        self.space();
         self.line(&painted);
     }
 
     /// One line for each day, and what to do if one did not run.
     pub fn summary(&mut self, reports: &[Report]) {
         let heading = self.paint("1;36", &format!("── the days {}", "─".repeat(WIDTH - 12)));
-        self.line("");
+        self.space();
         self.line(&heading);
         for report in reports {
             let code = match report.outcome {
@@ -97,13 +124,13 @@ impl Narrator {
                 Outcome::Refused { .. } | Outcome::NotTried { .. } => "33",
             };
             let (status, rest) = verdict(report);
-            let line = text::wrap(&format!("{}  {status:<15} {rest}", report.day), WIDTH, 23);
+            let line = text::wrap(&format!("{}  {status:<10}  {rest}", report.day), WIDTH, 19);
             // Wrapped plain: escape sequences would count as columns.
             let painted = line.replacen(status, &self.paint(code, status), 1);
             self.line(&painted);
         }
         if let Some(advice) = advice(reports) {
-            self.line("");
+            self.space();
             self.line(&text::wrap(&advice, WIDTH, 0));
         }
     }
@@ -130,10 +157,15 @@ fn verdict(report: &Report) -> (&'static str, String) {
             };
             ("ran", format!("{facts}{without}"))
         }
-        Outcome::Refused { reason } => ("cannot run here", first_line(report.day, reason)),
+        Outcome::Refused { reason } => ("cannot run", first_line(report.day, reason)),
         Outcome::Failed(failure) => (
             "FAILED",
-            format!("{}: expected {}, got {}", failure.during, failure.expected, failure.got),
+            format!(
+                "{}: expected {}, got {}",
+                failure.during,
+                failure.expected,
+                failure.got.lines().next().unwrap_or_default()
+            ),
         ),
         Outcome::NotTried { reason } => ("not tried", reason.clone()),
     }
@@ -157,9 +189,8 @@ fn advice(reports: &[Report]) -> Option<String> {
              `cargo test -p {day}` looks closer."
         )),
         (None, Some(day)) => Some(format!(
-            "Above stands what {day} needs and this machine does not give: do what follows \
-             `try:`, then `cargo xtask run --day {}` again.",
-            day.trim_start_matches("day0")
+            "Above stands what {day} needs and this machine does not give, and what to do about \
+             it. Then `cargo xtask run` again."
         )),
         (None, None) => None,
     }
@@ -176,4 +207,108 @@ fn side_by_side(left: &str, right: &str) -> String {
         format!(" {client:<LEFT$} │ {server}").trim_end().to_string()
     });
     rows.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::super::report::Failure;
+    use super::*;
+
+    /// What a narrator printed.
+    #[derive(Clone, Default)]
+    struct Page(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn narrate(colour: bool, tell: impl FnOnce(&mut Narrator)) -> String {
+        let page = Page::default();
+        tell(&mut Narrator::to(Box::new(page.clone()), colour));
+        let bytes = page.0.take();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn tell_a_day(narrator: &mut Narrator) {
+        narrator.heading("day04", "accept, receive, answer, close", "one answer for each request, whatever its size, and an end-of-file after the last, never a reset.");
+        narrator.columns("clients", "day04 --reply ack");
+        narrator.exchange("sends \"hello\",\nreads \"ack\\0\" and the end", "received \"hello\"");
+        narrator.exchange("half-closes without a word", "");
+        narrator.exchange(
+            "Ctrl-C (SIGINT)",
+            "no more clients\n5 connections, 4 requests, 5,268 bytes in, 16 out",
+        );
+        let failure = Failure::new(
+            "the client that sends \"hello\"",
+            "\"ack\\0\"",
+            "the end-of-file, and day04 ended: exit status 101\nthread 'main' panicked at day04/src/server.rs:1:1",
+        );
+        narrator.trouble("day04", &failure.into());
+    }
+
+    fn reports() -> Vec<Report> {
+        let ran =
+            Outcome::Ran { facts: "10 clients through 4 slots, each greeted, nobody lost".into() };
+        let refused = Outcome::Refused {
+            reason: "day02: the kernel refused a sparse table of 8 slots: EINVAL\n  why: it is old\n  try: a newer one".into(),
+        };
+        let failed = Outcome::Failed(Failure::new(
+            "stopping it with SIGINT",
+            "exit status 0",
+            "exit status 101\nthread 'main' panicked",
+        ));
+        let not_tried = Outcome::NotTried { reason: "day01 had no ring".into() };
+        let dropped = vec!["IORING_SETUP_NO_SQARRAY".to_string()];
+        vec![
+            Report { day: "day03", outcome: ran, dropped },
+            Report { day: "day02", outcome: refused, dropped: vec![] },
+            Report { day: "day04", outcome: failed, dropped: vec![] },
+            Report { day: "day01", outcome: not_tried, dropped: vec![] },
+        ]
+    }
+
+    #[test]
+    fn a_day_in_two_columns() {
+        let page = narrate(false, tell_a_day);
+        assert!(page.lines().all(|line| line.chars().count() <= WIDTH), "{page}");
+        insta::assert_snapshot!(page);
+    }
+
+    #[test]
+    fn a_line_for_each_day() {
+        let page = narrate(false, |narrator| narrator.summary(&reports()));
+        assert!(page.lines().all(|line| line.chars().count() <= WIDTH), "{page}");
+        insta::assert_snapshot!(page);
+    }
+
+    #[test]
+    fn the_advice_fits_what_happened() {
+        let page = narrate(false, |narrator| narrator.summary(&reports()[..2]));
+        assert!(page.contains("what day02 needs and this machine does not give"), "{page}");
+        let page = narrate(false, |narrator| narrator.summary(&reports()[..1]));
+        assert!(!page.contains("Above"), "{page}");
+    }
+
+    #[test]
+    fn colours_change_nothing_but_the_colour() {
+        let tell = |narrator: &mut Narrator| {
+            tell_a_day(narrator);
+            narrator.summary(&reports());
+        };
+        let coloured = narrate(true, tell);
+        assert!(coloured.contains("\x1b[32mran\x1b[0m"), "{coloured}");
+        let mut parts = coloured.split("\x1b[");
+        let first = parts.next().unwrap_or_default().to_string();
+        let text = parts.fold(first, |text, part| text + part.split_once('m').unwrap().1);
+        assert_eq!(text, narrate(false, tell));
+    }
 }

@@ -15,10 +15,13 @@ use super::report::{Failure, Trouble};
 pub fn run(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let mut command = Command::new(stage.program);
     command.stdin(Stdio::null()).stderr(Stdio::piped());
-    command.stdout(if stage.shown { Stdio::inherit() } else { Stdio::null() });
+    let silent = stage.narrator.is_silent();
+    command.stdout(if silent { Stdio::null() } else { Stdio::inherit() });
+    drive::die_with_parent(&mut command);
     let during = format!("running {}", stage.day);
     let output = drive::output_within(command, stage.patience)
         .map_err(|error| Failure::new(&during, "an end", format!("{error:#}")))?;
+    stage.narrator.was_interrupted();
     judge(&output, &during)
 }
 
