@@ -227,7 +227,11 @@ fn missing(day: &str, options: &Options) -> Failure {
             format!("a file {}", folder.join(day).display()),
             "none",
         ),
-        None => Failure::new("building it", "a program", "Cargo's messages above"),
+        None => Failure::new(
+            "building it",
+            "a program",
+            format!("errors, which `cargo build -p {day}` shows"),
+        ),
     }
 }
 

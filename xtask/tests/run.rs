@@ -50,7 +50,9 @@ impl Folder {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || serve(listener));
-        let listening = format!(r#"{{"event":"listening","address":"{address}","dropped":[]}}"#);
+        let listening = format!(
+            r#"{{"event":"listening","address":"{address}","dropped":["IORING_SETUP_NO_SQARRAY"]}}"#
+        );
         self.script(
             day,
             &format!("trap '{at_sigint}' INT\necho '{listening}'\nwhile :; do sleep 0.02; done"),
