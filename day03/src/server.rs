@@ -41,7 +41,12 @@ pub struct Server<'ring> {
     talk: Talk,
     counts: Counts,
     max: Option<u64>,
+    /// No more clients are let in: there were enough, or a stop signal came.
     stopping: bool,
+    /// A stop signal came: those who are in must go.
+    cut_off: bool,
+    /// The read of the signals is in flight.
+    reading_signal: bool,
 }
 
 #[derive(Default)]
@@ -73,6 +78,8 @@ impl<'ring> Server<'ring> {
             counts: Counts::default(),
             max: None,
             stopping: false,
+            cut_off: false,
+            reading_signal: false,
         }
     }
 
@@ -92,6 +99,7 @@ impl<'ring> Server<'ring> {
                 break;
             }
         }
+        self.drain()?;
         self.summarise();
         Ok(())
     }
@@ -151,12 +159,10 @@ impl<'ring> Server<'ring> {
                 self.admission.cancel_ended();
                 Ok(())
             }
-            Op::Signal if result > 0 => self.stop(signals.name()),
-            Op::Signal if self.stopping => Ok(()),
-            Op::Signal => self.read_signal(signals),
+            Op::Signal => self.signalled(result, signals),
             Op::Close => self.closed(token.slot),
             // The client sent something; day 03 does not read it.
-            Op::Discard if result > 0 && !self.stopping => self.discard(token.slot),
+            Op::Discard if result > 0 && !self.cut_off => self.discard(token.slot),
             Op::Discard => {
                 self.clients[token.slot as usize].leaving = true;
                 self.close_if_done(token.slot)
@@ -181,6 +187,7 @@ impl<'ring> Server<'ring> {
         let slot = result as u32;
         self.slots.occupy(slot);
         if self.stopping || self.max == Some(self.counts.clients) {
+            self.clients[slot as usize].number = 0;
             return self.close(slot); // it came while the accept was being cancelled
         }
         self.counts.clients += 1;
@@ -265,10 +272,12 @@ impl<'ring> Server<'ring> {
         let number = self.clients[slot as usize].number;
         self.slots.release(slot);
         self.counts.closed += 1;
-        self.talk.detail(
-            format_args!("client {number} has left, slot {slot} is free"),
-            json!({"event": "closed", "client": number, "slot": slot}),
-        );
+        if number > 0 {
+            self.talk.detail(
+                format_args!("client {number} has left, slot {slot} is free"),
+                json!({"event": "closed", "client": number, "slot": slot}),
+            );
+        }
         match self.waiting.pop_front() {
             Some(next) => self.greet(next),
             None => Ok(()),
@@ -277,6 +286,11 @@ impl<'ring> Server<'ring> {
     // ANCHOR_END: close
 
     // ANCHOR: stop
+    fn signalled(&mut self, result: i32, signals: &mut StopSignals) -> Result<()> {
+        self.reading_signal = false;
+        if result > 0 { self.stop(signals.name()) } else { self.read_signal(signals) }
+    }
+
     /// Cancels everything that is in flight. Each operation completes with ECANCELED, and
     /// its slot is closed then.
     fn stop(&mut self, signal: &str) -> Result<()> {
@@ -285,18 +299,40 @@ impl<'ring> Server<'ring> {
             json!({"event": "stopping", "signal": signal}),
         );
         self.stopping = true;
+        self.cut_off = true;
         self.admission.close();
         while let Some(slot) = self.waiting.pop_front() {
             self.close(slot)?;
         }
+        self.cancel_everything()
+    }
+
+    fn cancel_everything(&mut self) -> Result<()> {
         let cancel = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
         self.push(cancel.user_data(Token::of(Op::Cancel).pack()))
+    }
+
+    /// After the last client: if no signal ended the loop, the read of one still has to, or
+    /// it could write to memory that is ours no longer.
+    fn drain(&mut self) -> Result<()> {
+        if self.reading_signal {
+            self.cancel_everything()?;
+        }
+        while self.reading_signal {
+            self.queues.submit_and_wait(1, None).context("waiting for the last completions")?;
+            while let Some(completion) = self.queues.next_completion() {
+                let token = Token::unpack(completion.user_data());
+                self.reading_signal &= token.is_none_or(|token| token.op != Op::Signal);
+            }
+        }
+        Ok(())
     }
     // ANCHOR_END: stop
 
     fn read_signal(&mut self, signals: &mut StopSignals) -> Result<()> {
         let (record, length) = signals.record();
         let read = opcode::Read::new(Fd(signals.fd()), record, length).build();
+        self.reading_signal = true;
         self.push(read.user_data(Token::of(Op::Signal).pack()))
     }
 
