@@ -123,7 +123,8 @@ impl Server<'_> {
         }
     }
 
-    /// Arms the receives of parked connections, as many as there are buffers.
+    /// Arms the receives of parked connections, as many as there are buffers. One whose
+    /// client is silent takes none, so more may follow in the next turn.
     pub fn unpark(&mut self) -> Result<()> {
         for _ in 0..self.buffers.with_kernel() {
             let Some((slot, generation)) = self.parked.pop_front() else { break };
@@ -137,6 +138,11 @@ impl Server<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a connection is parked although a buffer is there.
+    pub fn can_unpark(&self) -> bool {
+        !self.parked.is_empty() && self.buffers.with_kernel() > 0
     }
     // ANCHOR_END: park
 
