@@ -34,8 +34,11 @@ impl Server<'_> {
         }
     }
 
-    fn end_our_side(&mut self, slot: u32) -> Result<()> {
-        self.connections[slot as usize].shut = true;
+    /// The client has what it gets: end-of-file comes next.
+    pub fn end_our_side(&mut self, slot: u32) -> Result<()> {
+        let connection = &mut self.connections[slot as usize];
+        connection.stage = Stage::Answering;
+        connection.shut = true;
         let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR).build();
         self.push_prompt(slot, Op::Shutdown, shutdown)
     }

@@ -7,6 +7,7 @@ use io_uring::opcode;
 use io_uring::types::Fixed;
 use serde_json::json;
 
+use crate::Reply;
 use crate::connection::Stage;
 use crate::server::{LINGER, Server};
 
@@ -18,9 +19,15 @@ impl Server<'_> {
         let quiet = self.slots.in_flight(slot) == 0;
         match connection.stage {
             Stage::Open if connection.end_of_input && connection.replies.is_empty() && quiet => {
+                if self.cut_off && self.reply == Reply::Echo {
+                    return self.end_our_side(slot);
+                }
                 self.close(slot)
             }
-            Stage::Answering if quiet && connection.end_of_input => self.close(slot),
+            // Unless its input was cut off by us: then the client may still be sending.
+            Stage::Answering if quiet && connection.end_of_input && !self.cut_off => {
+                self.close(slot)
+            }
             Stage::Answering if quiet => self.linger(slot),
             Stage::Ending if quiet => {
                 self.drop_replies(slot);
@@ -136,6 +143,7 @@ impl Server<'_> {
     /// client had ended now.
     fn stop(&mut self) -> Result<()> {
         self.stopping = true;
+        self.cut_off = true;
         self.admission.close();
         while let Some(slot) = self.waiting.pop_front() {
             self.close(slot)?;
@@ -150,14 +158,10 @@ impl Server<'_> {
         Ok(())
     }
 
-    /// Shutting the reading side down completes an armed receive, after what had arrived,
-    /// with 0: the same as the client's own end.
+    /// What has arrived is still received, by receives that do not wait (a parked
+    /// connection's when it gets a buffer). The first that finds nothing ends the input.
     fn stop_reading(&mut self, slot: u32) -> Result<()> {
-        if self.connections[slot as usize].receiving {
-            let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RD).build();
-            return self.push_prompt(slot, Op::Shutdown, shutdown);
-        }
-        self.input_ended(slot)
+        self.cancel_receive(slot)
     }
     // ANCHOR_END: stop
 }

@@ -18,6 +18,7 @@ impl Server<'_> {
     ///
     /// An ack needs one receive, as a rule, so it never asks for more. With no buffer left
     /// the receive would fail at once, so the connection is parked until one comes back.
+    /// After a stop signal nothing is waited for.
     pub fn receive(&mut self, slot: u32) -> Result<()> {
         if self.buffers.with_kernel() == 0 {
             self.park(slot);
@@ -25,10 +26,11 @@ impl Server<'_> {
         }
         self.connections[slot as usize].receiving = true;
         let group = self.buffers.group();
-        let recv = if self.multishot_recv && self.reply == Reply::Echo {
+        let recv = if self.multishot_recv && self.reply == Reply::Echo && !self.cut_off {
             opcode::RecvMulti::new(Fixed(slot), group).build()
         } else {
             opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), self.buffers.size())
+                .flags(if self.cut_off { libc::MSG_DONTWAIT } else { 0 })
                 .buf_group(group)
                 .build()
                 .flags(squeue::Flags::BUFFER_SELECT)
@@ -91,6 +93,7 @@ impl Server<'_> {
                 self.multishot_recv = false;
                 self.receive(slot)
             }
+            libc::EAGAIN if self.cut_off => self.input_ended(slot),
             // Cancelled because enough replies are queued; or interrupted.
             libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.receive_if_room(slot),
             errno => {

@@ -77,7 +77,10 @@ pub struct Server<'ring> {
     /// Clients that have replies to read.
     pub stalled: Deadlines,
     pub multishot_recv: bool,
+    /// No more clients are let in: there were enough, or a stop signal came.
     pub stopping: bool,
+    /// A stop signal came: only what has arrived by now is answered.
+    pub cut_off: bool,
     pub grace: Option<Instant>,
     pub now: Instant,
     pub counts: Counts,
@@ -119,6 +122,7 @@ impl<'ring> Server<'ring> {
             stalled: Deadlines::new(table, STALLED),
             multishot_recv: true,
             stopping: false,
+            cut_off: false,
             grace: None,
             now: Instant::now(),
             counts: Counts::default(),
