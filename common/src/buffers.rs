@@ -45,7 +45,12 @@ impl Buffers {
     ) -> Result<Buffers> {
         assert!(count.is_power_of_two() && count <= MAX_BUFFERS, "{count} buffers");
         let ring = Mapping::new(usize::from(count) * size_of::<BufRingEntry>())?;
-        let memory = Mapping::new(usize::from(count) * size as usize)?;
+        let bytes = usize::from(count) * size as usize;
+        let memory = Mapping::new(bytes).map_err(|error| Refusal {
+            what: format!("no memory for {count} buffers of {size} bytes: {error:#}"),
+            why: format!("that is {} MiB, more than this process may have", bytes >> 20),
+            remedy: "fewer --buffers, or a smaller --buffer-size".to_string(),
+        })?;
         // SAFETY: the mapping is page-aligned and holds `count` entries. It lives as long as
         // `Buffers`, which its owner keeps until the ring is dropped or drained; `Drop`
         // says more.
@@ -183,7 +188,7 @@ impl Mapping {
                 MapFlags::MAP_PRIVATE,
             )
         }
-        .with_context(|| format!("mapping {len} bytes for buffers"))?;
+        .context("mmap")?;
         Ok(Mapping { address: address.cast(), len: len.get() })
     }
 }

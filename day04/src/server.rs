@@ -289,12 +289,13 @@ impl<'ring> Server<'ring> {
         let enters = self.queues.enters();
         let counts = &self.counts;
         let Counts { connections, requests, bytes_in, bytes_out, .. } = counts;
-        let per_request = enters as f64 / (*requests).max(1) as f64;
+        let per_request = (*requests > 0).then(|| enters as f64 / *requests as f64);
+        let ratio = per_request.map_or(String::new(), |ratio| format!(", {ratio:.2} a request"));
         self.talk.always(
             format_args!(
                 "\n{connections} connections, {requests} requests, {bytes_in} bytes in, \
-                 {bytes_out} bytes out\n{enters} system calls to submit and wait: \
-                 {per_request:.2} a request\n{} resets, {} timed out, {} waits for a buffer",
+                 {bytes_out} bytes out\n{enters} system calls to submit and wait{ratio}\n\
+                 {} resets, {} timed out, {} waits for a buffer",
                 counts.resets, counts.timed_out, counts.out_of_buffers
             ),
             json!({
