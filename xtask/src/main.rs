@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use xtask::trace;
+
 mod run;
 
 /// Runs the days of the journal and teaches with them
@@ -18,10 +20,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     Run(run::Options),
+    Trace(trace::cli::Options),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Run(options) => run::main(&options),
+        Task::Trace(options) => trace::cli::main(options),
     }
 }

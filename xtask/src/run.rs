@@ -6,7 +6,6 @@ mod conversation;
 mod day03;
 mod day04;
 mod narration;
-mod programs;
 mod report;
 mod shown;
 mod words;
@@ -22,8 +21,8 @@ use common::environment;
 use serde::Serialize;
 
 use self::narration::Narrator;
-use self::programs::{Programs, Source};
 use self::report::{Failure, Outcome, Report, Trouble};
+use xtask::programs::{self, Programs, Source};
 
 /// Run the days in order, against real clients on loopback
 ///

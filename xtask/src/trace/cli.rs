@@ -1,0 +1,233 @@
+//! The command: options, where the output goes, and signals.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use common::catalog;
+use common::environment::Refusal;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::SignalFd;
+use nix::unistd::Pid;
+
+use super::event::{Event, What};
+use super::json::Lines;
+use super::launch::Program;
+use super::summary_text;
+use super::text::{Style, Text};
+use super::watch::Sink;
+use super::{Outcome, Trace};
+use crate::programs::{self, Source};
+
+/// Show what crosses the rings of a program: every entry and every completion
+///
+/// Runs PROGRAM unchanged, with all threads and children, and tells on standard error what
+/// it asks of io_uring (→) and what the kernel answers (←). Any language, any library, no
+/// root. The exit status is the program's; 128 and the signal, if one killed it.
+#[derive(Args, Debug)]
+#[command(after_help = COST)]
+pub struct Options {
+    /// Write the events to FILE too, one JSON object a line; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Only the summary, no events
+    #[arg(long)]
+    summary: bool,
+
+    /// Only entries and completions of these operations, such as ACCEPT,RECV; the summary
+    /// counts all
+    #[arg(long, value_name = "OP,…", value_delimiter = ',', value_parser = operation)]
+    only: Vec<String>,
+
+    /// Stop telling after N events; the summary counts all
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+
+    /// Say how many system calls each of N requests took
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    requests: Option<u64>,
+
+    /// The program and its arguments; day01 to day04 are built first
+    #[arg(last = true, required = true, value_name = "PROGRAM ARGS")]
+    command: Vec<OsString>,
+}
+
+const COST: &str = "Cost: each system call of the program stops it twice.";
+
+/// Runs the command; the exit code is the program's.
+pub fn main(options: Options) -> ExitCode {
+    match trace(options) {
+        Ok(status) => ExitCode::from(status),
+        Err((refusal, status)) => {
+            let _ = writeln!(io::stderr(), "{refusal}");
+            ExitCode::from(u8::try_from(status).unwrap_or(1))
+        }
+    }
+}
+
+fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
+    let mut words = options.command.into_iter();
+    let named = words.next().unwrap_or_default();
+    let (program, ours) = resolve(named)?;
+    let program = Program { program, args: words.collect(), ..Default::default() };
+
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    let filter = |sink| Box::new(Filter { sink, only: options.only.clone(), left: options.limit });
+    if !options.summary {
+        sinks.push(filter(Box::new(Text::new(io::stderr(), style())) as Box<dyn Sink>));
+    }
+    let json = match &options.json {
+        Some(path) => Some(Lines::create(path).map_err(|error| (cannot_write(path, &error), 1))?),
+        None => None,
+    };
+    if let Some(lines) = &json {
+        sinks.push(filter(Box::new(lines.clone())));
+    }
+
+    let signals = block_signals();
+    let began = Instant::now();
+    let trace = Trace::show(program, ours, sinks)?;
+    if let Some(signals) = signals {
+        pass_on(signals, trace.pid());
+    }
+    let Outcome { status, summary, failure } = trace.finish();
+    if let Some(refusal) = failure {
+        return Err((refusal, status));
+    }
+    let _ = write!(io::stderr(), "\n{}", summary_text::page(&summary, options.requests));
+    if let (Some(lines), Some(path)) = (json, &options.json) {
+        let us = began.elapsed().as_micros() as u64;
+        lines.finish(us, &summary).map_err(|error| (cannot_write(path, &error), 1))?;
+    }
+    Ok(u8::try_from(status).unwrap_or(1))
+}
+
+/// An operation's short name, from that or the header's, in any case.
+fn operation(text: &str) -> Result<String, String> {
+    let upper = text.trim().to_uppercase();
+    match catalog::OPERATIONS.by_name(&upper) {
+        Some(entry) => Ok(entry.short.to_string()),
+        None => Err("no such operation; `cargo xtask trace -- day01` lists them".to_string()),
+    }
+}
+
+/// The program to run, and whether its `user_data` is `common::token`'s.
+fn resolve(named: OsString) -> Result<(OsString, bool), (Refusal, i32)> {
+    const DAYS: [&str; 4] = ["day01", "day02", "day03", "day04"];
+    let Some(day) = DAYS.into_iter().find(|day| named == *day) else {
+        let ours = is_ours(Path::new(&named));
+        return Ok((named, ours));
+    };
+    let built = programs::find(&Source::Build { release: false, quiet: true }, &[day]);
+    if let Some(path) = built.ok().and_then(|mut programs| programs.remove(day)) {
+        return Ok((path.into_os_string(), true));
+    }
+    // Nothing to build with, or not allowed to: perhaps it lies beside us.
+    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(day)));
+    match beside.filter(|path| path.is_file()) {
+        Some(path) => Ok((path.into_os_string(), true)),
+        None => Err((
+            Refusal {
+                what: format!("{day} could not be built"),
+                why: "Cargo says so above".to_string(),
+                remedy: format!("`cargo build -p {day}` by itself"),
+            },
+            1,
+        )),
+    }
+}
+
+/// Whether a program was built in this workspace, beside this very tool.
+fn is_ours(program: &Path) -> bool {
+    let folder = |path: &Path| Some(path.canonicalize().ok()?.parent()?.to_path_buf());
+    let here = std::env::current_exe().ok().and_then(|path| folder(&path));
+    here.is_some() && here == folder(program)
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Refusal {
+    Refusal {
+        what: format!("cannot write the events to {}", path.display()),
+        why: error.to_string(),
+        remedy: "--json with a file in a folder of yours".to_string(),
+    }
+}
+
+fn style() -> Style {
+    let terminal = io::stderr().is_terminal();
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    Style { colour: terminal && !plain, width: width().unwrap_or(80).clamp(60, 160) }
+}
+
+/// Columns of the terminal that the trace goes to.
+fn width() -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the kernel writes one `winsize`, ours, before the call returns.
+    let answer = unsafe { libc::ioctl(io::stderr().as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
+    (answer == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// Keeps the signals that are meant for the program from ending the tracer. Blocked before
+/// any thread is made, they are blocked in all of them; the program starts without.
+fn block_signals() -> Option<SignalFd> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        set.add(signal);
+    }
+    set.thread_block().ok()?;
+    SignalFd::new(&set).ok()
+}
+
+/// Passes signals on. What the terminal sends (Ctrl-C) it sends to the program as well.
+fn pass_on(signals: SignalFd, program: Pid) {
+    /// `si_code` of a signal that no process sent.
+    const SI_KERNEL: i32 = 0x80;
+    std::thread::spawn(move || {
+        while let Ok(Some(info)) = signals.read_signal() {
+            if info.ssi_code == SI_KERNEL {
+                continue;
+            }
+            if let Ok(signal) = Signal::try_from(info.ssi_signo as i32) {
+                let _ = kill(program, signal);
+            }
+        }
+    });
+}
+
+/// Lets through what was asked for.
+struct Filter {
+    sink: Box<dyn Sink>,
+    only: Vec<String>,
+    left: Option<u64>,
+}
+
+impl Filter {
+    fn wanted(&self, event: &Event) -> bool {
+        let of = |op: &str| self.only.iter().any(|only| only == op);
+        match &event.what {
+            _ if self.only.is_empty() => true,
+            What::Submit(submit) => of(&submit.op),
+            What::Complete(complete) => complete.op.as_deref().is_some_and(of),
+            What::Enter(_) | What::Return(_) | What::Register(_) => false,
+            _ => true,
+        }
+    }
+}
+
+impl Sink for Filter {
+    fn take(&mut self, events: &[Event]) {
+        let mut wanted: Vec<Event> =
+            events.iter().filter(|event| self.wanted(event)).cloned().collect();
+        if let Some(left) = &mut self.left {
+            wanted.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= wanted.len() as u64;
+        }
+        if !wanted.is_empty() {
+            self.sink.take(&wanted);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The bytes of submission entries and completions as fields. Pure, and happy with any bytes.
+
+/// Operation codes that the tracer treats apart (`enum io_uring_op`).
+pub mod op {
+    #![allow(missing_docs, reason = "the names are the header's, and the catalogue explains them")]
+    pub const NOP: u8 = 0;
+    pub const READV: u8 = 1;
+    pub const WRITEV: u8 = 2;
+    pub const FSYNC: u8 = 3;
+    pub const READ_FIXED: u8 = 4;
+    pub const WRITE_FIXED: u8 = 5;
+    pub const POLL_ADD: u8 = 6;
+    pub const POLL_REMOVE: u8 = 7;
+    pub const SYNC_FILE_RANGE: u8 = 8;
+    pub const SENDMSG: u8 = 9;
+    pub const RECVMSG: u8 = 10;
+    pub const TIMEOUT: u8 = 11;
+    pub const TIMEOUT_REMOVE: u8 = 12;
+    pub const ACCEPT: u8 = 13;
+    pub const ASYNC_CANCEL: u8 = 14;
+    pub const LINK_TIMEOUT: u8 = 15;
+    pub const CONNECT: u8 = 16;
+    pub const FALLOCATE: u8 = 17;
+    pub const OPENAT: u8 = 18;
+    pub const CLOSE: u8 = 19;
+    pub const FILES_UPDATE: u8 = 20;
+    pub const STATX: u8 = 21;
+    pub const READ: u8 = 22;
+    pub const WRITE: u8 = 23;
+    pub const FADVISE: u8 = 24;
+    pub const MADVISE: u8 = 25;
+    pub const SEND: u8 = 26;
+    pub const RECV: u8 = 27;
+    pub const OPENAT2: u8 = 28;
+    pub const EPOLL_CTL: u8 = 29;
+    pub const SPLICE: u8 = 30;
+    pub const PROVIDE_BUFFERS: u8 = 31;
+    pub const REMOVE_BUFFERS: u8 = 32;
+    pub const TEE: u8 = 33;
+    pub const SHUTDOWN: u8 = 34;
+    pub const RENAMEAT: u8 = 35;
+    pub const UNLINKAT: u8 = 36;
+    pub const MKDIRAT: u8 = 37;
+    pub const SYMLINKAT: u8 = 38;
+    pub const LINKAT: u8 = 39;
+    pub const MSG_RING: u8 = 40;
+    pub const SOCKET: u8 = 45;
+    pub const URING_CMD: u8 = 46;
+    pub const SEND_ZC: u8 = 47;
+    pub const SENDMSG_ZC: u8 = 48;
+    pub const READ_MULTISHOT: u8 = 49;
+    pub const WAITID: u8 = 50;
+    pub const FUTEX_WAIT: u8 = 51;
+    pub const FUTEX_WAKE: u8 = 52;
+    pub const FUTEX_WAITV: u8 = 53;
+    pub const FIXED_FD_INSTALL: u8 = 54;
+    pub const FTRUNCATE: u8 = 55;
+    pub const BIND: u8 = 56;
+    pub const LISTEN: u8 = 57;
+    pub const RECV_ZC: u8 = 58;
+    pub const EPOLL_WAIT: u8 = 59;
+    pub const READV_FIXED: u8 = 60;
+    pub const WRITEV_FIXED: u8 = 61;
+    pub const PIPE: u8 = 62;
+    pub const NOP128: u8 = 63;
+    pub const URING_CMD128: u8 = 64;
+}
+
+/// Entry flags (`IOSQE_*`).
+pub mod sqe {
+    #![allow(missing_docs, reason = "the names are the header's, and the catalogue explains them")]
+    pub const FIXED_FILE: u8 = 1 << 0;
+    pub const IO_LINK: u8 = 1 << 2;
+    pub const IO_HARDLINK: u8 = 1 << 3;
+    pub const BUFFER_SELECT: u8 = 1 << 5;
+    pub const CQE_SKIP_SUCCESS: u8 = 1 << 6;
+}
+
+/// Completion flags (`IORING_CQE_F_*`).
+pub mod cqe {
+    #![allow(missing_docs, reason = "the names are the header's, and the catalogue explains them")]
+    pub const BUFFER: u32 = 1 << 0;
+    pub const MORE: u32 = 1 << 1;
+    pub const NOTIF: u32 = 1 << 3;
+    pub const BUF_MORE: u32 = 1 << 4;
+    pub const SKIP: u32 = 1 << 5;
+    pub const LARGE: u32 = 1 << 15;
+}
+
+/// A submission queue entry (`struct io_uring_sqe`), under the header's names where they are
+/// one, under the position's where they are many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Which operation.
+    pub opcode: u8,
+    /// `IOSQE_*`.
+    pub flags: u8,
+    /// Priority, or the operation's own flags (multishot is among them).
+    pub ioprio: u16,
+    /// Descriptor, or slot with `IOSQE_FIXED_FILE`; some operations mean something else.
+    pub fd: i32,
+    /// Offset in a file, or a second address.
+    pub off: u64,
+    /// Address in the program's memory, or something else.
+    pub addr: u64,
+    /// Length, or a count.
+    pub len: u32,
+    /// The operation's flags: `msg_flags`, `timeout_flags`, `open_flags` ….
+    pub op_flags: u32,
+    /// Comes back with the completion, unseen by the kernel.
+    pub user_data: u64,
+    /// Index of a registered buffer, or a group of provided ones.
+    pub buf_index: u16,
+    /// Registered credentials to act with.
+    pub personality: u16,
+    /// Slot to fill plus one (`file_index`), or a second descriptor.
+    pub file_index: u32,
+    /// A third address.
+    pub addr3: u64,
+}
+
+impl Entry {
+    /// Bytes that this reads: the first half of a 128-byte entry is the same.
+    pub const SIZE: usize = 64;
+
+    /// Reads an entry; any bytes will do.
+    pub fn parse(bytes: &[u8; Entry::SIZE]) -> Entry {
+        Entry {
+            opcode: bytes[0],
+            flags: bytes[1],
+            ioprio: half(bytes, 2),
+            fd: word(bytes, 4) as i32,
+            off: long(bytes, 8),
+            addr: long(bytes, 16),
+            len: word(bytes, 24),
+            op_flags: word(bytes, 28),
+            user_data: long(bytes, 32),
+            buf_index: half(bytes, 40),
+            personality: half(bytes, 42),
+            file_index: word(bytes, 44),
+            addr3: long(bytes, 48),
+        }
+    }
+
+    /// Whether an `IOSQE_*` flag is set.
+    pub fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether the next entry waits for this one.
+    pub fn linked(&self) -> bool {
+        self.has(sqe::IO_LINK | sqe::IO_HARDLINK)
+    }
+
+    /// Whether it may be answered by more than one completion, each but the last with
+    /// `IORING_CQE_F_MORE`. Zero-copy sends are not meant here, see [`Entry::zero_copy`].
+    pub fn multishot(&self) -> bool {
+        match self.opcode {
+            op::ACCEPT => self.ioprio & 1 != 0,
+            op::RECV | op::RECVMSG | op::RECV_ZC => self.ioprio & 2 != 0,
+            op::POLL_ADD => self.len & 1 != 0,
+            op::TIMEOUT => self.op_flags & (1 << 6) != 0,
+            op::URING_CMD | op::URING_CMD128 => self.op_flags & (1 << 1) != 0,
+            op::READ_MULTISHOT => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a second completion (`IORING_CQE_F_NOTIF`) gives the buffer back.
+    pub fn zero_copy(&self) -> bool {
+        matches!(self.opcode, op::SEND_ZC | op::SENDMSG_ZC)
+    }
+
+    /// The slot that the operation is to fill with what it opens or accepts.
+    pub fn direct(&self) -> Direct {
+        let makes_a_file =
+            matches!(self.opcode, op::ACCEPT | op::OPENAT | op::OPENAT2 | op::SOCKET | op::PIPE);
+        match self.file_index {
+            0 => Direct::No,
+            _ if !makes_a_file => Direct::No,
+            u32::MAX => Direct::Any,
+            index => Direct::Slot(index - 1),
+        }
+    }
+}
+
+/// Whether an operation fills a slot of the registered table instead of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direct {
+    /// It makes an ordinary descriptor, or none.
+    No,
+    /// The kernel picks a free slot (`IORING_FILE_INDEX_ALLOC`).
+    Any,
+    /// This slot.
+    Slot(u32),
+}
+
+/// A completion queue entry (`struct io_uring_cqe`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Completion {
+    /// What the entry carried.
+    pub user_data: u64,
+    /// A value, or an error number as a negative one.
+    pub res: i32,
+    /// `IORING_CQE_F_*`, and a buffer's id in the upper half.
+    pub flags: u32,
+    /// The second half of a 32-byte completion.
+    pub extra: Option<[u64; 2]>,
+}
+
+impl Completion {
+    /// Reads a completion; any bytes will do.
+    pub fn parse(bytes: &[u8; 16], extra: Option<&[u8; 16]>) -> Completion {
+        Completion {
+            user_data: long(bytes, 0),
+            res: word(bytes, 8) as i32,
+            flags: word(bytes, 12),
+            extra: extra.map(|bytes| [long(bytes, 0), long(bytes, 8)]),
+        }
+    }
+
+    /// Whether an `IORING_CQE_F_*` flag is set.
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// The provided buffer that it hands over.
+    pub fn buffer(&self) -> Option<u16> {
+        self.has(cqe::BUFFER).then_some((self.flags >> 16) as u16)
+    }
+
+    /// The error that it reports. A notification's negative result is a flag, not an error.
+    pub fn error(&self) -> Option<i32> {
+        let errors = -4095..0;
+        (errors.contains(&self.res) && !self.has(cqe::NOTIF)).then(|| -self.res)
+    }
+}
+
+fn half(bytes: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes(bytes[at..at + 2].try_into().expect("2 bytes"))
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("8 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_accept_reads_as_the_header_lays_it_out() {
+        let mut bytes = [0; 64];
+        bytes[0] = op::ACCEPT;
+        bytes[2] = 1;
+        bytes[4..8].copy_from_slice(&3_i32.to_ne_bytes());
+        bytes[32..40].copy_from_slice(&42_u64.to_ne_bytes());
+        bytes[44..48].copy_from_slice(&u32::MAX.to_ne_bytes());
+        let entry = Entry::parse(&bytes);
+        assert_eq!((entry.fd, entry.user_data), (3, 42));
+        assert!(entry.multishot());
+        assert_eq!(entry.direct(), Direct::Any);
+    }
+
+    #[test]
+    fn a_notification_is_no_error() {
+        let completion = Completion { res: i32::MIN, flags: cqe::NOTIF, ..Default::default() };
+        assert_eq!(completion.error(), None);
+        let completion = Completion { res: -libc::EPIPE, ..Default::default() };
+        assert_eq!(completion.error(), Some(libc::EPIPE));
+    }
+}

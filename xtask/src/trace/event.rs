@@ -1,0 +1,267 @@
+//! What the tracer tells: one [`Event`] after the other.
+//!
+//! An event is one line of the JSON output; `schema.json` beside this file describes every
+//! field. Times are microseconds since the trace began. `user_data` and addresses are
+//! hexadecimal strings, for a JSON number holds 53 bits.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// Microseconds since the trace began.
+    pub us: u64,
+    /// The thread that it happened in, or in whose call it was noticed; 0 where the tracer
+    /// noticed it by looking on its own.
+    pub tid: i32,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// The kinds of events. `ring` numbers the rings of a trace from 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// The program starts, or a process of it became another program.
+    Start(Start),
+    /// `io_uring_setup`.
+    Setup(Setup),
+    /// `io_uring_register`.
+    Register(Register),
+    /// `io_uring_enter` begins.
+    Enter(Enter),
+    /// An entry went in.
+    Submit(Submit),
+    /// A completion came out.
+    Complete(Complete),
+    /// `io_uring_enter` returns.
+    Return(Return),
+    /// Entries or completions went by unread.
+    Unseen(Unseen),
+    /// The program let go of a ring, and so does the tracer.
+    Close(Close),
+    /// A process or thread begins.
+    Task(Task),
+    /// A process ended.
+    Exit(Exit),
+}
+
+/// See [`What::Start`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Start {
+    /// The process.
+    pub pid: i32,
+    /// The program's path.
+    pub program: String,
+}
+
+/// See [`What::Setup`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Setup {
+    /// The new ring; absent if none was granted, or if it cannot be followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring: Option<u32>,
+    /// Its descriptor, or its index if it has none (`IORING_SETUP_REGISTERED_FD_ONLY`).
+    pub result: i64,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why a ring that was granted is not followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_followed: Option<String>,
+    /// The entries that were asked for.
+    pub asked_entries: u64,
+    /// The completion queue that was asked for, where `CQSIZE` makes it count.
+    pub asked_cq_entries: u32,
+    /// The setup flags that were asked for.
+    pub asked_flags: Vec<String>,
+    /// What the kernel made of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub granted: Option<Granted>,
+}
+
+/// What the kernel granted, or a resize left.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Granted {
+    /// Submission queue entries.
+    pub sq_entries: u32,
+    /// Completion queue entries.
+    pub cq_entries: u32,
+    /// The setup flags in force.
+    pub flags: Vec<String>,
+    /// What this kernel can do.
+    pub features: Vec<String>,
+    /// Milliseconds until the polling thread sleeps.
+    pub sq_thread_idle: u32,
+    /// The polling thread's CPU.
+    pub sq_thread_cpu: u32,
+}
+
+/// See [`What::Register`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Register {
+    /// The ring, if it is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring: Option<u32>,
+    /// The operation's name.
+    pub op: String,
+    /// The number of arguments, or what else the operation takes there.
+    pub count: u64,
+    /// What the operation is about, in words; may be empty.
+    pub detail: String,
+    /// What the kernel answered.
+    pub result: i64,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The ring's new sizes after a resize.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resized: Option<Granted>,
+}
+
+/// See [`What::Enter`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Enter {
+    /// The ring, if it is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring: Option<u32>,
+    /// Numbers the enters of a trace from 1.
+    pub enter: u64,
+    /// How many entries the kernel is to take.
+    pub to_submit: u32,
+    /// How many completions to wait for.
+    pub min_complete: u32,
+    /// `IORING_ENTER_*`.
+    pub flags: Vec<String>,
+    /// The descriptor, or the registered index.
+    pub fd: i32,
+}
+
+/// See [`What::Return`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Return {
+    /// The ring, if it is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring: Option<u32>,
+    /// The enter that this ends.
+    pub enter: u64,
+    /// Entries taken, or an error number as a negative one.
+    pub result: i64,
+    /// The error's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Microseconds between the call and the answer: how long it slept, if it did.
+    pub inside_us: u64,
+    /// More completions wait in the kernel, for the queue is full (`IORING_SQ_CQ_OVERFLOW`).
+    pub overflow: bool,
+}
+
+/// See [`What::Submit`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Submit {
+    /// The ring.
+    pub ring: u32,
+    /// Numbers the entries of a trace from 1.
+    pub seq: u64,
+    /// The operation's name.
+    pub op: String,
+    /// Its code.
+    pub opcode: u8,
+    /// `IOSQE_*`.
+    pub flags: Vec<String>,
+    /// As a hexadecimal string.
+    pub user_data: String,
+    /// The same by its meaning, where it is a day's token, text or a small number.
+    pub meaning: String,
+    /// What the operation is about; the names depend on it.
+    pub details: Map<String, Value>,
+    /// The details in words.
+    pub words: String,
+}
+
+/// See [`What::Complete`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Complete {
+    /// The ring.
+    pub ring: u32,
+    /// The entry that it answers; absent if there was none, or if it went in unseen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// That entry's operation; absent likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub op: Option<String>,
+    /// Several entries with this `user_data` could have been meant, of different operations.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ambiguous: bool,
+    /// As a hexadecimal string.
+    pub user_data: String,
+    /// The same by its meaning.
+    pub meaning: String,
+    /// A value, or an error number as a negative one.
+    pub res: i32,
+    /// The error's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The result in words.
+    pub words: String,
+    /// `IORING_CQE_F_*`.
+    pub flags: Vec<String>,
+    /// The provided buffer that it hands over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffer: Option<u16>,
+    /// The entry stays armed: another completion will come.
+    pub more: bool,
+    /// Microseconds since the entry was seen going in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_us: Option<u64>,
+    /// The second half of a 32-byte completion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra: Option<[String; 2]>,
+}
+
+/// See [`What::Unseen`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unseen {
+    /// The ring.
+    pub ring: u32,
+    /// Entries that were overwritten before they could be read.
+    pub entries: u64,
+    /// Completions likewise.
+    pub completions: u64,
+    /// Entries that the kernel dropped, for their index was out of range.
+    pub dropped: u64,
+}
+
+/// See [`What::Close`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Close {
+    /// The ring.
+    pub ring: u32,
+    /// Entries that were published and never submitted.
+    pub never_submitted: u32,
+    /// Completions that were posted and never reaped.
+    pub never_reaped: u32,
+}
+
+/// See [`What::Task`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Task {
+    /// The new thread, which for a process is the first of its own.
+    pub new: i32,
+    /// Whether it is a process of its own.
+    pub process: bool,
+}
+
+/// See [`What::Exit`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Exit {
+    /// The process.
+    pub pid: i32,
+    /// Its exit status, or 128 and the signal that killed it.
+    pub status: i32,
+    /// The signal's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+}

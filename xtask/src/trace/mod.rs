@@ -1,0 +1,274 @@
+//! `cargo xtask trace`: what crosses the rings of a program, seen from outside.
+//!
+//! The program runs unchanged under `ptrace`. It is stopped at its system calls; at
+//! `io_uring_setup` the ring's descriptor is duplicated (`pidfd_getfd`) and mapped read-only,
+//! at every `io_uring_enter` the new entries are read before the kernel takes them and the
+//! new completions before the program sees them. From the outside in:
+//!
+//! - [`cli`]: the command; [`text`] and [`json`]: the two views;
+//! - [`Trace`]: the same as a library, for checks that drive a program and ask what it did;
+//! - [`tracer`]: the stops, on a thread of its own; [`launch`] starts the program;
+//! - [`watch`]: the story: [`ring`] finds what is new in a ring's [`memory`], [`decode`] reads
+//!   it, [`pairing`] finds the entry for a completion, [`describe`] and [`context`] say what
+//!   it is about, [`event`] and [`summary`] are what comes of it;
+//! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
+//!   other two system calls, [`syscalls`] and [`sys`] the machine.
+
+pub mod cli;
+pub mod context;
+pub mod decode;
+pub mod describe;
+pub mod descriptors;
+pub mod event;
+pub mod json;
+pub mod launch;
+pub mod memory;
+pub mod names;
+pub mod pairing;
+pub mod params;
+pub mod register;
+pub mod ring;
+pub mod summary;
+pub mod summary_text;
+mod sys;
+pub mod syscalls;
+pub mod text;
+pub mod tracer;
+pub mod watch;
+
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use common::environment::Refusal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use event::Event;
+use launch::{Launched, Program};
+use summary::Summary;
+use tracer::{Shared, Tracer};
+use watch::{Sink, Watch};
+
+/// How a trace ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The program's exit status: 128 and the signal, if one killed it.
+    pub status: i32,
+    /// The totals.
+    pub summary: Summary,
+    /// Why the program never began.
+    pub failure: Option<Refusal>,
+}
+
+/// A program that is being traced.
+///
+/// ```no_run
+/// # use xtask::trace::{Trace, launch::Program};
+/// # use std::time::Duration;
+/// let program = Program { program: "target/debug/day03".into(), ..Default::default() };
+/// let trace = Trace::start(program, true, Vec::new()).expect("a traced day03");
+/// trace.wait_for(Duration::from_secs(5), |events| events.len() > 10);
+/// let outcome = trace.stop(Duration::from_secs(2));
+/// ```
+#[derive(Debug)]
+pub struct Trace {
+    pid: Pid,
+    shared: Arc<Shared>,
+    record: Arc<Record>,
+    tracer: JoinHandle<(i32, Option<Refusal>)>,
+    looker: JoinHandle<()>,
+}
+
+/// The events so far, and a bell that rings when there are more.
+#[derive(Debug, Default)]
+struct Record {
+    events: Mutex<Vec<Event>>,
+    more: Condvar,
+    keep: bool,
+}
+
+impl Record {
+    fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Sink for Arc<Record> {
+    fn take(&mut self, events: &[Event]) {
+        if self.keep {
+            self.lock().extend_from_slice(events);
+            self.more.notify_all();
+        }
+    }
+}
+
+impl Trace {
+    /// Starts a program under trace and keeps its events, to be asked for.
+    ///
+    /// `tokens` says that its `user_data` is made by `common::token`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if it cannot be started or traced.
+    pub fn start(
+        program: Program,
+        tokens: bool,
+        sinks: Vec<Box<dyn Sink>>,
+    ) -> Result<Trace, Refusal> {
+        Trace::begin(program, tokens, sinks, true).map_err(|(refusal, _)| refusal)
+    }
+
+    /// As [`Trace::start`], but leaves it to the sinks to keep events; with the exit status
+    /// that a shell would give for the refusal.
+    ///
+    /// # Errors
+    /// As [`Trace::start`].
+    pub fn show(
+        program: Program,
+        tokens: bool,
+        sinks: Vec<Box<dyn Sink>>,
+    ) -> Result<Trace, (Refusal, i32)> {
+        Trace::begin(program, tokens, sinks, false)
+    }
+
+    fn begin(
+        program: Program,
+        tokens: bool,
+        mut sinks: Vec<Box<dyn Sink>>,
+        keep: bool,
+    ) -> Result<Trace, (Refusal, i32)> {
+        let record = Arc::new(Record { keep, ..Default::default() });
+        sinks.push(Box::new(Arc::clone(&record)));
+        let shared = Arc::new(Shared::new(Watch::new(sinks, tokens)));
+        let (started, start) = mpsc::channel();
+        let ours = Arc::clone(&shared);
+        // A tracee belongs to the thread that seized it, so that thread does everything.
+        let tracer = thread::spawn(move || match launch::launch(program) {
+            Ok(launched) => {
+                let _ = started.send(Ok(launched.pid));
+                let result = trace(&ours, launched);
+                ours.end();
+                result
+            }
+            Err(refusal) => {
+                ours.end();
+                let _ = started.send(Err(refusal));
+                (launch::NOT_STARTED, None)
+            }
+        });
+        let pid = match start.recv() {
+            Ok(Ok(pid)) => Pid::from_raw(pid),
+            Ok(Err(refusal)) => return Err(refusal),
+            Err(_) => unreachable!("the tracer's thread sends before it ends"),
+        };
+        let theirs = Arc::clone(&shared);
+        let looker = thread::spawn(move || look_in_between(&theirs));
+        Ok(Trace { pid, shared, record, tracer, looker })
+    }
+
+    /// The program's process.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Sends the program a signal. One that has ended already is no error.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill(self.pid, signal);
+    }
+
+    /// The totals so far.
+    pub fn summary(&self) -> Summary {
+        self.shared.lock().summary.clone()
+    }
+
+    /// The events so far.
+    pub fn events(&self) -> Vec<Event> {
+        self.record.lock().clone()
+    }
+
+    /// Waits until the events so far satisfy `enough`; whether they did in time.
+    pub fn wait_for(&self, patience: Duration, enough: impl Fn(&[Event]) -> bool) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut events = self.record.lock();
+        loop {
+            if enough(&events) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.record.more.wait_timeout(events, left);
+            events = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+    }
+
+    /// Whether the program and all that it started have ended.
+    pub fn ended(&self) -> bool {
+        self.tracer.is_finished()
+    }
+
+    /// Waits until the program and all that it started have ended.
+    pub fn finish(self) -> Outcome {
+        let (status, failure) = self.tracer.join().unwrap_or((1, None));
+        let _ = self.looker.join();
+        let summary = self.shared.lock().summary.clone();
+        Outcome { status, summary, failure }
+    }
+
+    /// Asks the program to stop (SIGINT), kills it if it has not within `grace`, and tells
+    /// how it ended, with all events.
+    pub fn stop(self, grace: Duration) -> (Outcome, Vec<Event>) {
+        self.signal(Signal::SIGINT);
+        let deadline = Instant::now() + grace;
+        while !self.tracer.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if !self.tracer.is_finished() {
+            self.signal(Signal::SIGKILL);
+        }
+        let record = Arc::clone(&self.record);
+        let outcome = self.finish();
+        let events = std::mem::take(&mut *record.lock());
+        (outcome, events)
+    }
+}
+
+fn trace(shared: &Arc<Shared>, launched: Launched) -> (i32, Option<Refusal>) {
+    let (status, began) = Tracer::new(Arc::clone(shared), &launched).run();
+    if began {
+        return (status, None);
+    }
+    match launched.failure() {
+        Some((refusal, status)) => (status, Some(refusal)),
+        None => (status, None),
+    }
+}
+
+/// Looks at the rings while the program runs: an enter that sleeps is told while it does, and
+/// rings whose thread polls, or whose program does, are not left alone until they wrap.
+fn look_in_between(shared: &Shared) {
+    const OFTEN: Duration = Duration::from_micros(50);
+    const SOON: Duration = Duration::from_millis(1);
+    const SELDOM: Duration = Duration::from_millis(10);
+    let mut still = 0_u32;
+    let mut watch = shared.lock();
+    while !watch.over() {
+        if watch.idle() {
+            still = 0;
+            watch = shared.bell.wait(watch).unwrap_or_else(std::sync::PoisonError::into_inner);
+            continue;
+        }
+        still = if watch.look_at_all() { 0 } else { still.saturating_add(1) };
+        let pause = match watch.hurry() {
+            (true, _) if still < 200 => OFTEN,
+            (_, true) => SOON,
+            _ if still < 20 => SOON,
+            _ => SELDOM,
+        };
+        drop(watch);
+        thread::sleep(pause);
+        watch = shared.lock();
+    }
+}

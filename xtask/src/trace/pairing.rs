@@ -1,0 +1,217 @@
+//! Which entry a completion answers.
+//!
+//! The kernel gives back `user_data` and nothing else. Most programs choose it so that one
+//! entry at a time carries a value; some give every entry the same. Then the completion's
+//! result and flags narrow it down, and of those left the oldest is taken.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::decode::{Completion, Entry, cqe, op, sqe};
+
+/// An entry that may still be answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Flight {
+    /// Its number, counted over all rings of the trace.
+    pub seq: u64,
+    /// When it was seen, in microseconds since the trace began.
+    pub us: u64,
+    /// As it went in.
+    pub entry: Entry,
+    /// Completions that answered it so far.
+    pub answers: u32,
+}
+
+/// What a completion turned out to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// The entry it answers.
+    pub flight: Flight,
+    /// Entries of different operations could have been meant.
+    pub ambiguous: bool,
+}
+
+/// The entries of one ring that may still be answered.
+#[derive(Debug, Default)]
+pub struct InFlight {
+    by_user_data: HashMap<u64, VecDeque<Flight>>,
+    /// Entries that stay silent if they succeed (`IOSQE_CQE_SKIP_SUCCESS`): nobody knows
+    /// whether they are done, so only the last few are kept.
+    silent: VecDeque<Flight>,
+}
+
+/// How many silent entries are remembered.
+const SILENT: usize = 4096;
+
+/// How many entries with the same `user_data` are looked at for another operation.
+const LOOKED_AT: usize = 64;
+
+impl InFlight {
+    /// An entry went in.
+    pub fn submitted(&mut self, seq: u64, us: u64, entry: Entry) {
+        let flight = Flight { seq, us, entry, answers: 0 };
+        if entry.has(sqe::CQE_SKIP_SUCCESS) && !entry.multishot() {
+            if self.silent.len() == SILENT {
+                self.silent.pop_front();
+            }
+            self.silent.push_back(flight);
+        } else {
+            self.by_user_data.entry(entry.user_data).or_default().push_back(flight);
+        }
+    }
+
+    /// A completion came out: the entry it answers, which is forgotten unless there is more
+    /// to come.
+    pub fn completed(&mut self, completion: &Completion) -> Option<Answer> {
+        if let Some(answer) = self.answer_from_waiting(completion) {
+            return Some(answer);
+        }
+        let matches = |flight: &Flight| {
+            flight.entry.user_data == completion.user_data && plausible(flight, completion)
+        };
+        let index = self.silent.iter().position(matches)?;
+        let mut flight = self.silent.remove(index)?;
+        flight.answers = 1;
+        Some(Answer { flight, ambiguous: false })
+    }
+
+    fn answer_from_waiting(&mut self, completion: &Completion) -> Option<Answer> {
+        let candidates = self.by_user_data.get_mut(&completion.user_data)?;
+        let fits = |flight: &Flight| plausible(flight, completion);
+        let index = candidates.iter().position(fits).unwrap_or(0);
+        let opcode = candidates.get(index)?.entry.opcode;
+        let ambiguous = candidates
+            .iter()
+            .take(LOOKED_AT)
+            .any(|flight| flight.entry.opcode != opcode && fits(flight));
+        let flight = candidates.get_mut(index)?;
+        flight.answers += 1;
+        let flight = *flight;
+        if !completion.has(cqe::MORE) {
+            candidates.remove(index);
+            if candidates.is_empty() {
+                self.by_user_data.remove(&completion.user_data);
+            }
+        }
+        Some(Answer { flight, ambiguous })
+    }
+
+    /// `IORING_OP_POLL_REMOVE` gave an armed poll another `user_data`.
+    pub fn renamed(&mut self, from: u64, to: u64) {
+        let Some(flights) = self.by_user_data.get_mut(&from) else { return };
+        let Some(index) = flights.iter().position(|flight| flight.entry.opcode == op::POLL_ADD)
+        else {
+            return;
+        };
+        if let Some(mut flight) = flights.remove(index) {
+            flight.entry.user_data = to;
+            self.by_user_data.entry(to).or_default().push_back(flight);
+        }
+    }
+
+    /// Entries that were not fully answered, oldest first; silent ones are left out.
+    pub fn armed(&self) -> Vec<Flight> {
+        let mut flights: Vec<Flight> = self.by_user_data.values().flatten().copied().collect();
+        flights.sort_by_key(|flight| flight.seq);
+        flights
+    }
+}
+
+/// Whether the entry could have got this answer.
+fn plausible(flight: &Flight, completion: &Completion) -> bool {
+    let entry = &flight.entry;
+    if completion.has(cqe::NOTIF) {
+        return entry.zero_copy() && flight.answers > 0;
+    }
+    if entry.zero_copy() && flight.answers > 0 {
+        return false;
+    }
+    if completion.has(cqe::MORE) && !entry.multishot() && !entry.zero_copy() {
+        return false;
+    }
+    if completion.has(cqe::BUFFER) && !may_hand_over_a_buffer(entry) {
+        return false;
+    }
+    match completion.res {
+        value if value == -libc::ETIME => {
+            matches!(entry.opcode, op::TIMEOUT | op::LINK_TIMEOUT | op::URING_CMD)
+        }
+        value if value > 0 => may_count(entry, value as u32),
+        _ => true,
+    }
+}
+
+fn may_hand_over_a_buffer(entry: &Entry) -> bool {
+    entry.has(sqe::BUFFER_SELECT) || matches!(entry.opcode, op::RECV_ZC | op::URING_CMD)
+}
+
+/// Whether a successful result may be this number. A byte count is no more than was asked.
+fn may_count(entry: &Entry, value: u32) -> bool {
+    match entry.opcode {
+        op::TIMEOUT | op::POLL_REMOVE | op::TIMEOUT_REMOVE | op::CLOSE | op::FSYNC => false,
+        op::CONNECT | op::SHUTDOWN | op::FALLOCATE | op::BIND | op::LISTEN | op::STATX => false,
+        op::READ | op::WRITE | op::READ_FIXED | op::WRITE_FIXED
+            if !entry.has(sqe::BUFFER_SELECT) =>
+        {
+            value <= entry.len
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(opcode: u8, user_data: u64) -> Entry {
+        Entry { opcode, user_data, len: 100, ..Default::default() }
+    }
+
+    fn completion(user_data: u64, res: i32, flags: u32) -> Completion {
+        Completion { user_data, res, flags, extra: None }
+    }
+
+    #[test]
+    fn a_multishot_is_answered_until_more_is_missing() {
+        let mut flights = InFlight::default();
+        flights.submitted(1, 0, Entry { ioprio: 1, ..entry(op::ACCEPT, 5) });
+        for _ in 0..3 {
+            let answer = flights.completed(&completion(5, 0, cqe::MORE)).expect("an answer");
+            assert_eq!(answer.flight.seq, 1);
+        }
+        assert!(flights.completed(&completion(5, -23, 0)).is_some());
+        assert!(flights.completed(&completion(5, 0, 0)).is_none());
+        assert!(flights.armed().is_empty());
+    }
+
+    #[test]
+    fn one_user_data_for_all_is_narrowed_down_by_the_answer() {
+        let mut flights = InFlight::default();
+        flights.submitted(1, 0, entry(op::READ, 0));
+        flights.submitted(2, 0, entry(op::LINK_TIMEOUT, 0));
+        let late = flights.completed(&completion(0, -libc::ETIME, 0)).expect("the timeout");
+        assert_eq!((late.flight.seq, late.ambiguous), (2, false));
+        assert_eq!(flights.completed(&completion(0, 7, 0)).expect("the read").flight.seq, 1);
+    }
+
+    #[test]
+    fn a_zero_copy_send_is_answered_twice() {
+        let mut flights = InFlight::default();
+        flights.submitted(1, 0, entry(op::SEND_ZC, 9));
+        flights.submitted(2, 0, entry(op::SEND_ZC, 9));
+        let first = flights.completed(&completion(9, 10, cqe::MORE)).expect("result");
+        let second = flights.completed(&completion(9, 10, cqe::MORE)).expect("result");
+        assert_eq!((first.flight.seq, second.flight.seq), (1, 2));
+        assert!(flights.completed(&completion(9, 0, cqe::NOTIF)).is_some());
+        assert!(flights.completed(&completion(9, 0, cqe::NOTIF)).is_some());
+        assert!(flights.armed().is_empty());
+    }
+
+    #[test]
+    fn a_silent_entry_is_found_when_it_fails_and_not_listed_as_armed() {
+        let mut flights = InFlight::default();
+        let silent = Entry { flags: sqe::CQE_SKIP_SUCCESS, ..entry(op::CLOSE, 3) };
+        flights.submitted(1, 0, silent);
+        assert!(flights.armed().is_empty());
+        assert!(flights.completed(&completion(3, -libc::EBADF, 0)).is_some());
+    }
+}

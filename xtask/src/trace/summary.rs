@@ -1,0 +1,101 @@
+//! The totals of a trace.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Everything that was counted. Exact, except where it says "unseen".
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Rings that were granted.
+    pub rings: u64,
+    /// Setups that were refused, by the error's name.
+    pub refused: BTreeMap<String, u64>,
+    /// Calls of `io_uring_enter`.
+    pub enters: u64,
+    /// Enters that failed, by the error's name; `EINTR` is an interrupted wait.
+    pub failed_enters: BTreeMap<String, u64>,
+    /// Entries that the kernel took, by operation.
+    pub entries: BTreeMap<String, u64>,
+    /// Completions that the kernel posted, by the operation of the entry they answer.
+    pub completions: BTreeMap<String, Completions>,
+    /// Calls of `io_uring_register`, by operation.
+    pub registers: BTreeMap<String, u64>,
+    /// Every other system call, by name; `None` if they were not counted.
+    pub other_calls: BTreeMap<String, u64>,
+    /// What was still armed or under way when its ring was closed.
+    pub armed: Vec<Armed>,
+    /// Entries that were published and never submitted.
+    pub never_submitted: u64,
+    /// Completions that were posted and never reaped.
+    pub never_reaped: u64,
+    /// Entries that went by unread.
+    pub unseen_entries: u64,
+    /// Completions that went by unread.
+    pub unseen_completions: u64,
+    /// Entries that the kernel dropped, for their index was out of range.
+    pub dropped: u64,
+    /// How often an enter returned with completions waiting outside a full queue.
+    pub overflows: u64,
+    /// Completions that the kernel threw away (only without `IORING_FEAT_NODROP`).
+    pub lost: u64,
+    /// A kernel thread polled one of the rings.
+    pub polled: bool,
+    /// The exit status of the program.
+    pub status: Option<i32>,
+}
+
+/// Completions of one operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Completions {
+    /// All of them.
+    pub count: u64,
+    /// Those with an error.
+    pub errors: u64,
+    /// Those with `IORING_CQE_F_MORE`.
+    pub more: u64,
+}
+
+/// An entry that was not fully answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Armed {
+    /// Its ring.
+    pub ring: u32,
+    /// Its number.
+    pub seq: u64,
+    /// Its operation.
+    pub op: String,
+    /// What it was about, in words.
+    pub words: String,
+    /// Its `user_data` by its meaning.
+    pub meaning: String,
+    /// Whether it is a multishot.
+    pub multishot: bool,
+    /// Whether the next entry waited for it.
+    pub linked: bool,
+}
+
+/// The name under which completions are counted that answer no entry that was seen.
+pub const UNPAIRED: &str = "(no entry seen)";
+
+impl Summary {
+    /// All entries, read or not.
+    pub fn all_entries(&self) -> u64 {
+        self.entries.values().sum::<u64>() + self.unseen_entries
+    }
+
+    /// All completions, read or not.
+    pub fn all_completions(&self) -> u64 {
+        self.completions.values().map(|completions| completions.count).sum::<u64>()
+            + self.unseen_completions
+    }
+
+    /// All system calls: setups, registers, enters and others.
+    pub fn all_calls(&self) -> u64 {
+        self.enters
+            + self.rings
+            + self.refused.values().sum::<u64>()
+            + self.registers.values().sum::<u64>()
+            + self.other_calls.values().sum::<u64>()
+    }
+}

@@ -1,0 +1,164 @@
+//! The totals, for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::summary::{Completions, Summary};
+
+/// How many names of other system calls are listed.
+const CALLS: usize = 12;
+
+/// The totals as a page of text; `requests` adds how many system calls each took.
+pub fn page(summary: &Summary, requests: Option<u64>) -> String {
+    let mut page = String::from("Summary\n");
+    if summary.rings == 0 {
+        no_ring(&mut page, summary);
+    } else {
+        rings(&mut page, summary);
+    }
+    calls(&mut page, summary, requests);
+    page
+}
+
+fn no_ring(page: &mut String, summary: &Summary) {
+    if summary.refused.is_empty() {
+        let _ = writeln!(page, "  The program never asked for a ring.");
+    } else {
+        let _ =
+            writeln!(page, "  Every ring was refused: {}.", counts(&summary.refused, usize::MAX));
+        let _ = writeln!(page, "  `cargo xtask trace -- day01` says why, and what to do.");
+    }
+}
+
+fn rings(page: &mut String, summary: &Summary) {
+    let entries = summary.all_entries();
+    let enters = summary.enters;
+    let _ = writeln!(page, "  {:<22}{:>9}", "rings", summary.rings);
+    let _ = write!(page, "  {:<22}{enters:>9}", "enters");
+    let _ = match summary.failed_enters.is_empty() {
+        true => writeln!(page),
+        false => writeln!(page, "   failed: {}", counts(&summary.failed_enters, usize::MAX)),
+    };
+    let _ = write!(page, "  {:<22}{entries:>9}", "entries");
+    let _ = match enters {
+        0 => writeln!(page),
+        _ => writeln!(page, "   {:.2} an enter", entries as f64 / enters as f64),
+    };
+    let _ = writeln!(page, "  {:<22}{:>9}", "completions", summary.all_completions());
+    operations(page, summary);
+    ends(page, summary);
+    doubts(page, summary);
+}
+
+fn operations(page: &mut String, summary: &Summary) {
+    let mut rows: BTreeMap<&str, (u64, Completions)> = BTreeMap::new();
+    for (op, count) in &summary.entries {
+        rows.entry(op).or_default().0 = *count;
+    }
+    for (op, completions) in &summary.completions {
+        rows.entry(op).or_default().1 = *completions;
+    }
+    let _ = writeln!(
+        page,
+        "\n  {:<22}{:>9}{:>13}{:>9}{:>9}",
+        "operation", "entries", "completions", "errors", "MORE"
+    );
+    for (op, (entries, completions)) in rows {
+        let Completions { count, errors, more } = completions;
+        let _ = writeln!(page, "  {op:<22}{entries:>9}{count:>13}{errors:>9}{more:>9}");
+    }
+}
+
+fn ends(page: &mut String, summary: &Summary) {
+    let _ = writeln!(page);
+    if summary.armed.is_empty() {
+        let _ = writeln!(page, "  Nothing was under way when the rings were closed.");
+    } else {
+        let _ = writeln!(page, "  Still under way when the ring was closed:");
+        for armed in summary.armed.iter().take(CALLS) {
+            let linked = if armed.linked { ", links the next" } else { "" };
+            let (op, words, meaning) = (&armed.op, &armed.words, &armed.meaning);
+            let _ = writeln!(page, "    {} {op} {words}{linked} [{meaning}]", armed.seq);
+        }
+        if summary.armed.len() > CALLS {
+            let _ = writeln!(page, "    and {} more", summary.armed.len() - CALLS);
+        }
+    }
+    let ends = [
+        (summary.never_submitted, "entries were published and never submitted"),
+        (summary.never_reaped, "completions were posted and never reaped"),
+        (summary.overflows, "enters returned with the completion queue full"),
+        (summary.dropped, "entries were dropped: their index is out of range"),
+        (summary.lost, "completions were thrown away by the kernel"),
+    ];
+    for (count, what) in ends {
+        if count > 0 {
+            let _ = writeln!(page, "  {count} {what}.");
+        }
+    }
+}
+
+fn doubts(page: &mut String, summary: &Summary) {
+    let (entries, completions) = (summary.unseen_entries, summary.unseen_completions);
+    if entries + completions > 0 {
+        let _ = writeln!(
+            page,
+            "  Unseen, for they were overwritten between two looks: {entries} entries, \
+             {completions} completions.\n  The totals above count them; the table does not."
+        );
+    }
+    if summary.polled {
+        let _ = writeln!(page, "  A kernel thread polls for entries: the ring was sampled.");
+    }
+}
+
+fn calls(page: &mut String, summary: &Summary, requests: Option<u64>) {
+    let _ = writeln!(page);
+    if !summary.registers.is_empty() {
+        let _ = writeln!(page, "  io_uring_register: {}", counts(&summary.registers, CALLS));
+    }
+    let others: u64 = summary.other_calls.values().sum();
+    let _ = writeln!(page, "  other system calls: {others}");
+    let list = counts(&summary.other_calls, CALLS);
+    for line in wrapped(&list, 74) {
+        let _ = writeln!(page, "    {line}");
+    }
+    if let Some(requests) = requests.filter(|requests| *requests > 0) {
+        let each = |count: u64| count as f64 / requests as f64;
+        let _ = writeln!(
+            page,
+            "\n  per request, of {requests}: {:.2} enters, {:.2} entries, {:.2} system calls of any kind",
+            each(summary.enters),
+            each(summary.all_entries()),
+            each(summary.all_calls()),
+        );
+        let _ = writeln!(page, "  (those of the program's start and end are among them)");
+    }
+}
+
+/// `read 12, mmap 3`, the most frequent first.
+fn counts(counts: &BTreeMap<String, u64>, most: usize) -> String {
+    let mut sorted: Vec<(&String, &u64)> = counts.iter().collect();
+    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let mut names: Vec<String> =
+        sorted.iter().take(most).map(|(name, count)| format!("{name} {count}")).collect();
+    if sorted.len() > most {
+        names.push(format!("and {} others", sorted.len() - most));
+    }
+    names.join(", ")
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_inclusive(", ") {
+        if line.len() + word.trim_end().len() > width {
+            lines.push(std::mem::take(&mut line).trim_end().to_string());
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}

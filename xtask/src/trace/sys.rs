@@ -1,0 +1,196 @@
+//! The system calls that a tracer makes, thin and checked: the only file here, with
+//! [`super::memory`] and [`super::launch`], that needs `unsafe`.
+//!
+//! Not nix's `ptrace` and `waitpid`: they know only the classic signals, and a program that
+//! uses a real-time one (glibc's own thread cancellation does) would be an error there.
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use libc::{c_int, c_long, c_void, pid_t};
+use nix::errno::Errno;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::Pid;
+
+/// What `waitpid` reports about a traced task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It ended by itself, with this code.
+    Exited(i32),
+    /// It was ended by this signal.
+    Signaled(i32),
+    /// It stopped at the entry or the exit of a system call.
+    Syscall,
+    /// A `PTRACE_EVENT_*` stop; the second value is the signal part of the status.
+    Event(c_int, i32),
+    /// A signal is about to be delivered.
+    Signal(i32),
+}
+
+/// The options every task is traced with: children and threads come along, and nothing
+/// survives a tracer that dies.
+pub const OPTIONS: c_int = libc::PTRACE_O_TRACESYSGOOD
+    | libc::PTRACE_O_TRACECLONE
+    | libc::PTRACE_O_TRACEFORK
+    | libc::PTRACE_O_TRACEVFORK
+    | libc::PTRACE_O_TRACEEXEC
+    | libc::PTRACE_O_TRACEEXIT
+    | libc::PTRACE_O_TRACESECCOMP
+    | libc::PTRACE_O_EXITKILL;
+
+/// Waits for any task that this thread traces, and for nobody else's children
+/// (`__WNOTHREAD`): whoever uses the tracer as a library has children of its own.
+///
+/// # Errors
+/// `ECHILD` when no task is left.
+pub fn wait_any() -> io::Result<(pid_t, Status)> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the kernel writes one c_int, ours, before the call returns.
+        let pid = unsafe { libc::waitpid(-1, &mut status, libc::__WALL | libc::__WNOTHREAD) };
+        if pid >= 0 {
+            return Ok((pid, decode(status)));
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINTR) {
+            return Err(error);
+        }
+    }
+}
+
+fn decode(status: c_int) -> Status {
+    if libc::WIFEXITED(status) {
+        return Status::Exited(libc::WEXITSTATUS(status));
+    }
+    if libc::WIFSIGNALED(status) {
+        return Status::Signaled(libc::WTERMSIG(status));
+    }
+    let signal = libc::WSTOPSIG(status);
+    match status >> 16 {
+        0 if signal == libc::SIGTRAP | 0x80 => Status::Syscall,
+        0 => Status::Signal(signal),
+        event => Status::Event(event, signal),
+    }
+}
+
+fn ptrace(request: libc::c_uint, pid: pid_t, addr: usize, data: usize) -> io::Result<c_long> {
+    // SAFETY: every caller below passes either plain numbers, or in `data` the address of a
+    // live buffer of at least the `addr` bytes that the request writes before it returns.
+    let result = unsafe { libc::ptrace(request, pid, addr as *mut c_void, data as *mut c_void) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Starts to trace a task without stopping it (`PTRACE_SEIZE`).
+pub fn seize(pid: pid_t) -> io::Result<()> {
+    ptrace(libc::PTRACE_SEIZE, pid, 0, OPTIONS as usize).map(drop)
+}
+
+/// Lets a task go on to its next system call stop, delivering `signal` unless it is 0.
+pub fn to_next_syscall(pid: pid_t, signal: i32) -> io::Result<()> {
+    ptrace(libc::PTRACE_SYSCALL, pid, 0, signal as usize).map(drop)
+}
+
+/// Lets a task go on without stopping at system calls, delivering `signal` unless it is 0.
+pub fn go_on(pid: pid_t, signal: i32) -> io::Result<()> {
+    ptrace(libc::PTRACE_CONT, pid, 0, signal as usize).map(drop)
+}
+
+/// Leaves a task in its job-control stop, but hears of its end (`PTRACE_LISTEN`).
+pub fn listen(pid: pid_t) -> io::Result<()> {
+    ptrace(libc::PTRACE_LISTEN, pid, 0, 0).map(drop)
+}
+
+/// The number that belongs to an event stop: a new task's id, or an exec's former one.
+pub fn event_message(pid: pid_t) -> io::Result<u64> {
+    let mut message: libc::c_ulong = 0;
+    ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut message as usize)?;
+    Ok(message)
+}
+
+/// `struct ptrace_syscall_info` of `linux/ptrace.h`, the union as words.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RawSyscallInfo {
+    /// `PTRACE_SYSCALL_INFO_*`.
+    pub op: u8,
+    pub(super) pad: [u8; 3],
+    /// `AUDIT_ARCH_*` of the system call's convention.
+    pub arch: u32,
+    pub(super) instruction_pointer: u64,
+    pub(super) stack_pointer: u64,
+    /// Entry and seccomp: number and six arguments. Exit: value, and in the lowest byte of
+    /// the second word whether it is an error.
+    pub words: [u64; 8],
+}
+
+/// Asks the kernel which system call a task stopped at (Linux 5.3, any architecture).
+pub fn syscall_info(pid: pid_t) -> io::Result<RawSyscallInfo> {
+    let mut info = RawSyscallInfo::default();
+    let size = size_of::<RawSyscallInfo>();
+    ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid, size, &raw mut info as usize)?;
+    Ok(info)
+}
+
+/// Copies another process's memory; short or unreadable is an error.
+pub fn read_memory(pid: pid_t, address: u64, into: &mut [u8]) -> io::Result<()> {
+    let length = into.len();
+    let remote = [RemoteIoVec { base: address as usize, len: length }];
+    let got = process_vm_readv(Pid::from_raw(pid), &mut [IoSliceMut::new(into)], &remote)?;
+    if got == length { Ok(()) } else { Err(Errno::EFAULT.into()) }
+}
+
+/// A duplicate of another process's descriptor (`pidfd_getfd(2)`, Linux 5.6).
+///
+/// `task` may be a thread other than its process's first, which may have ended already:
+/// then only Linux 6.9 and later can help.
+pub fn take_descriptor(process: pid_t, task: pid_t, fd: RawFd) -> io::Result<OwnedFd> {
+    /// `O_EXCL`: the descriptor is for a thread, not for a process (Linux 6.9).
+    const PIDFD_THREAD: c_int = libc::O_EXCL;
+    let pidfd = match pidfd_open(task, PIDFD_THREAD) {
+        Ok(pidfd) => pidfd,
+        Err(_) => pidfd_open(process, 0)?,
+    };
+    owned(
+        // SAFETY: plain numbers; `pidfd` is open for the whole call.
+        unsafe {
+            libc::syscall(libc::SYS_pidfd_getfd, std::os::fd::AsRawFd::as_raw_fd(&pidfd), fd, 0)
+        },
+    )
+}
+
+fn pidfd_open(pid: pid_t, flags: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, flags) })
+}
+
+fn owned(result: c_long) -> io::Result<OwnedFd> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both callers' system calls return a new descriptor that nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_of_every_kind() {
+        assert_eq!(decode(0x0300), Status::Exited(3));
+        assert_eq!(decode(0x0009), Status::Signaled(9));
+        assert_eq!(decode(0x857f), Status::Syscall);
+        assert_eq!(decode(0x227f), Status::Signal(34), "a real-time signal");
+        assert_eq!(decode(0x0006_057f), Status::Event(libc::PTRACE_EVENT_EXIT, 5));
+    }
+
+    #[test]
+    fn own_memory_is_readable_and_a_hole_is_an_error() {
+        let secret = *b"sixteen bytes...";
+        let mut copy = [0; 16];
+        let me = std::process::id() as pid_t;
+        read_memory(me, secret.as_ptr() as u64, &mut copy).expect("reading our own stack");
+        assert_eq!(copy, secret);
+        assert!(read_memory(me, 8, &mut copy).is_err());
+    }
+}

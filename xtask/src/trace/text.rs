@@ -1,0 +1,315 @@
+//! The events as a conversation, for people: what the program says to the kernel goes to the
+//! right, what the kernel says back comes from it.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::io::Write;
+
+use super::context::span;
+use super::event::{Complete, Enter, Event, Granted, Register, Return, Setup, Submit, What};
+use super::watch::Sink;
+
+/// How the text looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// With colours.
+    pub colour: bool,
+    /// Characters in a line.
+    pub width: usize,
+}
+
+/// Writes one event a line.
+pub struct Text<W> {
+    out: Option<W>,
+    style: Style,
+    rings: HashSet<u32>,
+    tasks: u32,
+}
+
+const DIM: &str = "2";
+const BOLD: &str = "1";
+const RED: &str = "31";
+const GREEN: &str = "32";
+const CYAN: &str = "36";
+const YELLOW: &str = "33";
+
+/// Columns before the text: the time and the word or arrow.
+const INDENT: usize = 21;
+
+impl<W: Write + Send> Text<W> {
+    /// Writes to `out`, until that refuses.
+    pub fn new(out: W, style: Style) -> Text<W> {
+        Text { out: Some(out), style, rings: HashSet::new(), tasks: 1 }
+    }
+
+    fn paint(&self, colour: &str, text: &str) -> String {
+        if self.style.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_string() }
+    }
+
+    /// `   0.0012  word     text`, with the thread if there are several.
+    fn line(&self, into: &mut String, event: &Event, colour: &str, word: &str, text: &str) {
+        let time = self.paint(DIM, &format!("{:9.4}", event.us as f64 / 1e6));
+        let word = self.paint(colour, &format!("{word:<9}"));
+        let who = match event.tid {
+            tid if self.tasks > 1 && tid != 0 => self.paint(DIM, &format!("[{tid}] ")),
+            _ => String::new(),
+        };
+        let _ = writeln!(into, "{time}  {word} {who}{text}");
+    }
+
+    /// `ring 2: `, if there is more than one.
+    fn which(&self, ring: Option<u32>) -> String {
+        match ring {
+            Some(ring) if self.rings.len() > 1 => format!("ring {ring}: "),
+            _ => String::new(),
+        }
+    }
+
+    fn event(&mut self, into: &mut String, event: &Event, batch: &[Event]) {
+        match &event.what {
+            What::Start(start) => {
+                let text = format!("{} is process {}", start.program, start.pid);
+                self.line(into, event, BOLD, "program", &text);
+            }
+            What::Setup(setup) => self.setup(into, event, setup),
+            What::Register(register) => self.register(into, event, register),
+            What::Enter(enter) => {
+                let answer = batch.iter().find_map(|other| match &other.what {
+                    What::Return(back) if back.enter == enter.enter => Some(back),
+                    _ => None,
+                });
+                let text = format!("{}{}", self.which(enter.ring), self.enter(enter, answer));
+                self.line(into, event, BOLD, "enter", &text);
+            }
+            What::Return(back) => self.returned(into, event, back, batch),
+            What::Submit(submit) => self.submit(into, event, submit),
+            What::Complete(complete) => self.complete(into, event, complete),
+            What::Unseen(unseen) => {
+                let mut parts = Vec::new();
+                for (count, what) in [
+                    (unseen.entries, "entries went by unseen"),
+                    (unseen.completions, "completions went by unseen"),
+                    (unseen.dropped, "entries dropped: their index is out of range"),
+                ] {
+                    if count > 0 {
+                        parts.push(format!("{count} {what}"));
+                    }
+                }
+                let text = format!("{}{}", self.which(Some(unseen.ring)), parts.join(", "));
+                self.line(into, event, YELLOW, "unseen", &text);
+            }
+            What::Close(close) => {
+                let mut text = format!("ring {}", close.ring);
+                if close.never_submitted > 0 {
+                    let _ = write!(text, ", {} entries never submitted", close.never_submitted);
+                }
+                if close.never_reaped > 0 {
+                    let _ = write!(text, ", {} completions never reaped", close.never_reaped);
+                }
+                self.line(into, event, BOLD, "close", &text);
+            }
+            What::Task(task) => {
+                self.tasks += 1;
+                let what = if task.process { "a child process" } else { "a thread" };
+                self.line(into, event, BOLD, "start", &format!("{what}, {}", task.new));
+            }
+            What::Exit(exit) => {
+                let text = match &exit.signal {
+                    Some(signal) => format!("process {}, killed by {signal}", exit.pid),
+                    None => format!("process {}, status {}", exit.pid, exit.status),
+                };
+                self.line(into, event, BOLD, "exit", &text);
+            }
+        }
+    }
+
+    fn setup(&mut self, into: &mut String, event: &Event, setup: &Setup) {
+        let mut asked = format!("{} entries", setup.asked_entries);
+        if setup.asked_flags.iter().any(|flag| flag == "CQSIZE") {
+            let _ = write!(asked, " and {} completions", setup.asked_cq_entries);
+        }
+        let Some(granted) = &setup.granted else {
+            let error = setup.error.as_deref().unwrap_or("?");
+            let refused = self.paint(RED, &format!("refused: {error}"));
+            self.line(into, event, BOLD, "setup", &format!("asks for {asked}: {refused}"));
+            self.list(into, "flags", &setup.asked_flags);
+            return;
+        };
+        let name = match (setup.ring, &setup.not_followed) {
+            (Some(ring), _) => {
+                self.rings.insert(ring);
+                format!("ring {ring} (fd {})", setup.result)
+            }
+            (None, reason) => format!(
+                "fd {}, which cannot be followed ({})",
+                setup.result,
+                reason.as_deref().unwrap_or("?")
+            ),
+        };
+        let text = format!("asks for {asked}; {name} has {}", sizes(granted));
+        self.line(into, event, BOLD, "setup", &text);
+        self.list(into, "flags", &granted.flags);
+        let missing: Vec<String> = setup
+            .asked_flags
+            .iter()
+            .filter(|flag| !granted.flags.contains(flag))
+            .cloned()
+            .collect();
+        self.list(into, "not granted", &missing);
+        self.list(into, "features", &granted.features);
+    }
+
+    /// Names below a line, wrapped.
+    fn list(&self, into: &mut String, what: &str, names: &[String]) {
+        if names.is_empty() {
+            return;
+        }
+        let mut line = format!("{:INDENT$}{what}", "");
+        let start = INDENT + what.len();
+        let mut at = start;
+        for name in names {
+            if at + 1 + name.len() > self.style.width && at > start {
+                let _ = writeln!(into, "{}", self.paint(DIM, &line));
+                line = " ".repeat(start);
+                at = start;
+            }
+            let _ = write!(line, " {name}");
+            at += 1 + name.len();
+        }
+        let _ = writeln!(into, "{}", self.paint(DIM, &line));
+    }
+
+    fn register(&mut self, into: &mut String, event: &Event, register: &Register) {
+        let mut text = self.which(register.ring) + &register.op;
+        if !register.detail.is_empty() {
+            let _ = write!(text, ", {}", register.detail);
+        }
+        if let Some(error) = &register.error {
+            text = format!("{text}: {}", self.paint(RED, &format!("refused: {error}")));
+        } else if let Some(resized) = &register.resized {
+            let _ = write!(text, ": now {}", sizes(resized));
+        }
+        self.line(into, event, BOLD, "register", &text);
+    }
+
+    fn enter(&self, enter: &Enter, answer: Option<&Return>) -> String {
+        let mut parts = Vec::new();
+        if enter.to_submit > 0 {
+            parts.push(format!("submits {}", enter.to_submit));
+        }
+        let waits = enter.flags.iter().any(|flag| flag == "GETEVENTS");
+        match enter.min_complete {
+            0 if waits => parts.push("fetches completions".to_string()),
+            0 => {}
+            count => parts.push(format!("waits for {count}")),
+        }
+        if parts.is_empty() {
+            parts.push("asks for nothing".to_string());
+        }
+        let ordinary = ["GETEVENTS", "REGISTERED_RING", "EXT_ARG"];
+        let flags: Vec<&str> = enter
+            .flags
+            .iter()
+            .map(String::as_str)
+            .filter(|flag| !ordinary.contains(flag))
+            .collect();
+        if !flags.is_empty() {
+            parts.push(flags.join(" "));
+        }
+        if enter.ring.is_none() {
+            parts.push(format!("fd {}, not a ring that is followed", enter.fd));
+        }
+        let text = parts.join(", ");
+        match answer {
+            Some(back) => format!("{text}{}", self.answer(enter, back)),
+            None if enter.min_complete > 0 => format!("{text}, and sleeps"),
+            None => format!("{text}, which takes time"),
+        }
+    }
+
+    /// What is not as the enter's line lets expect.
+    fn answer(&self, enter: &Enter, back: &Return) -> String {
+        match &back.error {
+            Some(error) => format!(": {}", self.paint(RED, error)),
+            None if back.result != i64::from(enter.to_submit) => {
+                self.paint(YELLOW, &format!(": {} taken", back.result))
+            }
+            None => String::new(),
+        }
+    }
+
+    fn returned(&self, into: &mut String, event: &Event, back: &Return, batch: &[Event]) {
+        let told = batch.iter().any(|other| match &other.what {
+            What::Enter(enter) => enter.enter == back.enter,
+            _ => false,
+        });
+        if !told {
+            let which = self.which(back.ring);
+            let slept = span(back.inside_us);
+            let text = match &back.error {
+                Some(error) => format!("{which}after {slept}: {}", self.paint(RED, error)),
+                None => format!("{which}after {slept}"),
+            };
+            self.line(into, event, BOLD, "returns", &text);
+        }
+        if back.overflow {
+            let text = "the completion queue is full: more completions wait in the kernel";
+            self.line(into, event, YELLOW, "overflow", text);
+        }
+    }
+
+    fn submit(&self, into: &mut String, event: &Event, submit: &Submit) {
+        let mut text = self.which(Some(submit.ring));
+        let _ = write!(text, "{} {}", self.paint(CYAN, &submit.op), submit.words);
+        let shown = ["FIXED_FILE", "BUFFER_SELECT"];
+        let flags: Vec<&str> =
+            submit.flags.iter().map(String::as_str).filter(|flag| !shown.contains(flag)).collect();
+        if !flags.is_empty() {
+            let _ = write!(text, " {}", self.paint(YELLOW, &flags.join(" ")));
+        }
+        let _ = write!(text, " {}", self.paint(DIM, &format!("[{}]", submit.meaning)));
+        self.line(into, event, CYAN, &format!("  → {}", submit.seq), &text);
+    }
+
+    fn complete(&self, into: &mut String, event: &Event, complete: &Complete) {
+        let mut text = self.which(Some(complete.ring));
+        let op = complete.op.as_deref().unwrap_or("an entry that was not seen");
+        let colour = if complete.error.is_some() { RED } else { GREEN };
+        let _ = write!(text, "{} {}", self.paint(colour, op), complete.words);
+        if let Some(buffer) = complete.buffer {
+            let _ = write!(text, " in buffer {buffer}");
+        }
+        let flags: Vec<&str> =
+            complete.flags.iter().map(String::as_str).filter(|flag| *flag != "BUFFER").collect();
+        if !flags.is_empty() {
+            let _ = write!(text, " {}", self.paint(YELLOW, &flags.join(" ")));
+        }
+        let doubt = if complete.ambiguous { " (or another)" } else { "" };
+        let meaning = format!("[{}{doubt}]", complete.meaning);
+        let _ = write!(text, " {}", self.paint(DIM, &meaning));
+        let word = match complete.seq {
+            Some(seq) => format!("  ← {seq}"),
+            None => "  ←".to_string(),
+        };
+        self.line(into, event, colour, &word, &text);
+    }
+}
+
+fn sizes(granted: &Granted) -> String {
+    format!("{} entries and {} completions", granted.sq_entries, granted.cq_entries)
+}
+
+impl<W: Write + Send> Sink for Text<W> {
+    fn take(&mut self, events: &[Event]) {
+        let mut text = String::new();
+        for event in events {
+            self.event(&mut text, event, events);
+        }
+        // A reader that has gone away (`| head`) is no reason to stop the program.
+        if let Some(out) = &mut self.out {
+            if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+                self.out = None;
+            }
+        }
+    }
+}
