@@ -80,22 +80,25 @@ impl SetupFlags {
         }
     }
 
+    /// Each flag with its name, oldest first.
+    fn each(&mut self) -> [(&mut bool, &'static str); 6] {
+        [
+            (&mut self.clamp, "IORING_SETUP_CLAMP"),
+            (&mut self.submit_all, "IORING_SETUP_SUBMIT_ALL"),
+            (&mut self.coop_taskrun, "IORING_SETUP_COOP_TASKRUN"),
+            (&mut self.single_issuer, "IORING_SETUP_SINGLE_ISSUER"),
+            (&mut self.defer_taskrun, "IORING_SETUP_DEFER_TASKRUN"),
+            (&mut self.no_sqarray, "IORING_SETUP_NO_SQARRAY"),
+        ]
+    }
+
     /// Clears the newest flag that is still set and tells its name; `None` when there is
     /// nothing left to drop. DEFER_TASKRUN needs SINGLE_ISSUER, so it goes first.
     fn drop_newest(&mut self) -> Option<&'static str> {
-        let newest_first = [
-            (&mut self.no_sqarray, "IORING_SETUP_NO_SQARRAY"),
-            (&mut self.defer_taskrun, "IORING_SETUP_DEFER_TASKRUN"),
-            (&mut self.single_issuer, "IORING_SETUP_SINGLE_ISSUER"),
-            (&mut self.coop_taskrun, "IORING_SETUP_COOP_TASKRUN"),
-            (&mut self.submit_all, "IORING_SETUP_SUBMIT_ALL"),
-        ];
-        for (flag, name) in newest_first {
-            if std::mem::take(flag) {
-                return Some(name);
-            }
-        }
-        None
+        let mut newest_first = self.each().into_iter().rev();
+        let (flag, name) = newest_first.find(|(flag, _)| **flag)?;
+        *flag = false;
+        Some(name)
     }
 }
 

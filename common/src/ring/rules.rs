@@ -45,34 +45,22 @@ pub fn refusal(
 
 /// The flags among `asked` that this kernel does not know, by the headers' names. Each is
 /// tried on a ring of its own.
-pub fn unknown_flags(asked: SetupFlags) -> Vec<&'static str> {
-    let none = SetupFlags::default();
-    let alone = [
-        (asked.clamp, "IORING_SETUP_CLAMP", SetupFlags { clamp: true, ..none }),
-        (asked.submit_all, "IORING_SETUP_SUBMIT_ALL", SetupFlags { submit_all: true, ..none }),
-        (
-            asked.coop_taskrun,
-            "IORING_SETUP_COOP_TASKRUN",
-            SetupFlags { coop_taskrun: true, ..none },
-        ),
-        (
-            asked.single_issuer,
-            "IORING_SETUP_SINGLE_ISSUER",
-            SetupFlags { single_issuer: true, ..none },
-        ),
-        (
-            asked.defer_taskrun,
-            "IORING_SETUP_DEFER_TASKRUN",
-            // The one flag that never stands alone.
-            SetupFlags { defer_taskrun: true, single_issuer: true, ..none },
-        ),
-        (asked.no_sqarray, "IORING_SETUP_NO_SQARRAY", SetupFlags { no_sqarray: true, ..none }),
-    ];
-    let refused = |flags| {
-        build(&RingOptions::default(), 1, flags)
-            .is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL))
-    };
-    alone.into_iter().filter(|(asked, _, flags)| *asked && refused(*flags)).map(|f| f.1).collect()
+pub fn unknown_flags(mut asked: SetupFlags) -> Vec<&'static str> {
+    let mut unknown = Vec::new();
+    for (nth, (asked, name)) in asked.each().into_iter().enumerate() {
+        let mut alone = SetupFlags::default();
+        *alone.each()[nth].0 = true;
+        // The one flag that is never granted alone.
+        alone.single_issuer |= alone.defer_taskrun;
+        if *asked && is_invalid(&build(&RingOptions::default(), 1, alone)) {
+            unknown.push(name);
+        }
+    }
+    unknown
+}
+
+fn is_invalid(built: &io::Result<IoUring>) -> bool {
+    built.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL))
 }
 
 fn unknown(flags: SetupFlags) -> Option<(String, String)> {
@@ -90,17 +78,10 @@ fn unknown(flags: SetupFlags) -> Option<(String, String)> {
 
 /// The rule that a request breaks, and what to ask instead. `None` if it breaks none.
 fn broken_rule(options: &RingOptions, entries: u32, flags: SetupFlags) -> Option<(String, String)> {
-    let (why, remedy) = sizes(options.cq_entries, entries, flags.clamp)
-        .or_else(|| exclusions(options.sqpoll, flags))
-        .or_else(|| {
-            (options.sq_cpu.is_some() && !options.sqpoll).then_some((
-                "SQ_AFF binds the poller's thread, so it needs SQPOLL",
-                "--sqpoll with --sq-cpu",
-            ))
-        })
+    sizes(options.cq_entries, entries, flags.clamp)
+        .or_else(|| exclusions(options, flags))
         .map(|(why, remedy)| (why.to_string(), remedy.to_string()))
-        .or_else(|| missing_cpu(options.sq_cpu?))?;
-    Some((why, remedy))
+        .or_else(|| missing_cpu(options.sq_cpu?))
 }
 
 type Rule = (&'static str, &'static str);
@@ -128,21 +109,24 @@ fn sizes(cq_entries: Option<u32>, entries: u32, clamp: bool) -> Option<Rule> {
     }
 }
 
-fn exclusions(sqpoll: bool, flags: SetupFlags) -> Option<Rule> {
-    if sqpoll && flags.defer_taskrun {
-        return Some((
+fn exclusions(options: &RingOptions, flags: SetupFlags) -> Option<Rule> {
+    if options.sqpoll && flags.defer_taskrun {
+        Some((
             "SQPOLL and DEFER_TASKRUN exclude each other: the poller does the completion work",
             "one of --sqpoll and --defer-taskrun",
-        ));
-    }
-    if sqpoll && flags.coop_taskrun {
-        return Some((
+        ))
+    } else if options.sqpoll && flags.coop_taskrun {
+        Some((
             "SQPOLL and COOP_TASKRUN exclude each other: the poller does the completion work",
             "one of --sqpoll and --coop-taskrun",
-        ));
+        ))
+    } else if flags.defer_taskrun && !flags.single_issuer {
+        Some(("DEFER_TASKRUN needs SINGLE_ISSUER", "--single-issuer with --defer-taskrun"))
+    } else if options.sq_cpu.is_some() && !options.sqpoll {
+        Some(("SQ_AFF binds the poller's thread, so it needs SQPOLL", "--sqpoll with --sq-cpu"))
+    } else {
+        None
     }
-    (flags.defer_taskrun && !flags.single_issuer)
-        .then_some(("DEFER_TASKRUN needs SINGLE_ISSUER", "--single-issuer with --defer-taskrun"))
 }
 
 fn missing_cpu(cpu: u32) -> Option<(String, String)> {
@@ -166,8 +150,9 @@ fn numbers(sorted: &[u32]) -> String {
     ranges.map(range).collect::<Vec<_>>().join(" ")
 }
 
-/// Linux from 6.12 on keeps a poller inside the control group's cpuset. No file tells that
-/// for all kinds of control groups; the same ring without the CPU does.
+/// Linux 6.12, and later releases of some older kernels, keep a poller inside the control
+/// group's cpuset. No file tells that for all kinds of control groups; the same ring without
+/// the CPU does.
 fn outside_cpuset(
     options: &RingOptions,
     entries: u32,

@@ -21,7 +21,7 @@ fn agree(options: &RingOptions, entries: u32, flags: SetupFlags) {
     let rule = broken_rule(options, entries, flags);
     match build(options, entries, flags) {
         Ok(_) => assert_eq!(rule, None, "granted: {options:?} {entries} {flags:?}"),
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+        refused @ Err(_) if is_invalid(&refused) => {
             assert!(rule.is_some(), "EINVAL without a rule: {options:?} {entries} {flags:?}");
         }
         // An old kernel may want privileges for a poller or count memory. It looks at the
@@ -127,6 +127,35 @@ fn a_kernel_with_all_flags_knows_them() {
     // The names are the catalogue's, or the message could not tell the version.
     assert!(unknown.iter().all(|name| SETUP_FLAGS.by_name(name).is_some()));
     assert_eq!(unknown_flags(SetupFlags::default()), Vec::<&str>::new());
+}
+
+/// What cannot be provoked on every machine is told by elimination.
+#[test]
+fn a_refusal_that_breaks_no_rule_is_the_machines() {
+    if !io_uring_or_skip("a_refusal_that_breaks_no_rule_is_the_machines") {
+        return;
+    }
+    let none = SetupFlags::default();
+    let sqpoll = RingOptions { sqpoll: true, ..Default::default() };
+    let not_permitted = io::Error::from_raw_os_error(libc::EPERM);
+    let refused = refusal(&sqpoll, 1, none, &not_permitted);
+    assert!(refused.why.starts_with("SQPOLL needs CAP_SYS_NICE before Linux 5.13"), "{refused}");
+    let refused = refusal(&RingOptions::default(), 1, none, &not_permitted);
+    assert!(!refused.why.contains("CAP_SYS_NICE"), "{refused}");
+
+    let Some(cpu) = free_cpu() else { return };
+    let bound = RingOptions { sq_cpu: Some(cpu), ..sqpoll };
+    let refused = refusal(&bound, 1, none, &io::Error::from_raw_os_error(libc::EINVAL));
+    assert!(refused.why.contains(&format!("leaves out CPU {cpu}")), "{refused}");
+}
+
+#[test]
+fn the_newest_flag_is_dropped_first() {
+    let mut flags = SetupFlags { clamp: false, ..ALL };
+    let dropped: Vec<_> = std::iter::from_fn(|| flags.drop_newest()).collect();
+    let names = ["NO_SQARRAY", "DEFER_TASKRUN", "SINGLE_ISSUER", "COOP_TASKRUN", "SUBMIT_ALL"];
+    assert_eq!(dropped, names.map(|name| format!("IORING_SETUP_{name}")));
+    assert_eq!(flags, SetupFlags::default());
 }
 
 /// The kernel would take it in silence.
