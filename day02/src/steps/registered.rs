@@ -95,3 +95,24 @@ impl Drop for Hidden<'_> {
         let _ = self.put(&self.copy);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::drive::io_uring_or_skip;
+
+    use super::*;
+    use crate::steps::nop;
+
+    #[test]
+    fn the_descriptor_is_the_rings_again() {
+        if !io_uring_or_skip("the_descriptor_is_the_rings_again") {
+            return;
+        }
+        let mut ring = IoUring::new(2).expect("a ring");
+        let hidden = Hidden::behind_dev_null(&ring).expect("two more descriptors");
+        let refused = ring.submit_and_wait(1).expect_err("/dev/null is no ring");
+        assert_eq!(refused.raw_os_error(), Some(libc::EOPNOTSUPP));
+        drop(hidden);
+        assert_eq!(nop(&mut ring).expect("it is entered"), 1);
+    }
+}

@@ -43,7 +43,7 @@ fn fill_and_empty(step: &mut Step, ring: &mut IoUring) -> Result<()> {
         enters,
         format!("in slots {}", list(&filled)),
     );
-    // SAFETY: as above.
+    // SAFETY: the same path.
     let (enters, ninth) = unsafe { submit(ring, &[open]) }?;
     step.submit("one more", enters, format!("{}: the table is full", answer(ninth[0])));
 
@@ -82,7 +82,7 @@ fn read(step: &mut Step, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> 
 
     let (address, len) = (bytes.as_mut_ptr(), bytes.len() as u32);
     let plain = opcode::Read::new(types::Fd(slot as i32), address, len).build();
-    // SAFETY: as above.
+    // SAFETY: as for the read before it.
     let (enters, results) = unsafe { submit(ring, &[plain]) }?;
     step.submit(
         format!("Read, types::Fd({slot})"),
