@@ -236,7 +236,8 @@ mod tests {
                 lost: 0, accepted: 0, ended: 0,
             };
             let (mut came, mut left) = (0, 0);
-            let settle = std::iter::repeat_n((0, 3), 2500);
+            // A table of one slot serves one client a turn, and up to 59 times 99 come.
+            let settle = std::iter::repeat_n((0, 3), 6000);
             for (coming, leaving) in turns.into_iter().chain(settle) {
                 came += coming;
                 kernel.backlog += coming;
