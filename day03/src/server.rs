@@ -26,6 +26,8 @@ struct Client {
     greeting: String,
     /// The client ended, or must go.
     leaving: bool,
+    /// Our side of the connection is shut down.
+    shut: bool,
 }
 
 /// The ring, the table of clients, and what has happened so far.
@@ -186,13 +188,14 @@ impl<'ring> Server<'ring> {
         }
         let slot = result as u32;
         self.slots.occupy(slot);
+        self.clients[slot as usize].leaving = false;
+        self.clients[slot as usize].shut = false;
         if self.stopping || self.max == Some(self.counts.clients) {
             self.clients[slot as usize].number = 0;
             return self.close(slot); // it came while the accept was being cancelled
         }
         self.counts.clients += 1;
         self.clients[slot as usize].number = self.counts.clients;
-        self.clients[slot as usize].leaving = false;
         if self.max == Some(self.counts.clients) {
             self.admission.close();
             self.stopping = true;
@@ -261,10 +264,23 @@ impl<'ring> Server<'ring> {
         Ok(())
     }
 
-    /// Empties a slot. `close(2)` would take the number for a descriptor: slot 0 is not
-    /// standard input.
+    /// Ends the connection, then empties the slot.
+    ///
+    /// The close alone would do on new kernels. Up to Linux 6.12 it takes effect only when
+    /// every operation on *any* slot has ended that is older than it, and with clients who
+    /// stay, that is never: this client would not see its end.
+    ///
+    /// `close(2)` would take the number for a descriptor: slot 0 is not standard input.
     fn close(&mut self, slot: u32) -> Result<()> {
-        self.push_on(slot, Op::Close, opcode::Close::new(Fixed(slot)).build())
+        let client = &mut self.clients[slot as usize];
+        client.leaving = true;
+        if std::mem::replace(&mut client.shut, true) {
+            return self.push_on(slot, Op::Close, opcode::Close::new(Fixed(slot)).build());
+        }
+        // It fails if the client has reset the connection: then there is nothing to end, and
+        // its completion leads to the close all the same.
+        let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
+        self.push_on(slot, Op::Shutdown, shutdown)
     }
 
     /// A slot came free: whoever waited longest is served.

@@ -33,6 +33,7 @@ impl Server<'_> {
                 self.drop_replies(slot);
                 self.close(slot)
             }
+            Stage::Closing if quiet => self.close(slot),
             _ => Ok(()),
         }
     }
@@ -49,10 +50,15 @@ impl Server<'_> {
         self.idle.remove(slot);
         self.stalled.remove(slot);
         if first && self.slots.in_flight(slot) > 0 {
-            let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
-            return self.push_prompt(slot, Op::Shutdown, shutdown);
+            return self.shut_both_sides(slot);
         }
         self.settle(slot)
+    }
+
+    fn shut_both_sides(&mut self, slot: u32) -> Result<()> {
+        self.connections[slot as usize].shut = true;
+        let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
+        self.push_prompt(slot, Op::Shutdown, shutdown)
     }
     // ANCHOR_END: settle
 
@@ -65,11 +71,18 @@ impl Server<'_> {
     // ANCHOR: close
     /// Empties the slot. Nothing is in flight on it: a late completion would otherwise reach
     /// the next client.
+    ///
+    /// Before that, our side has ended. Up to Linux 6.12 a close alone ends nothing as long
+    /// as an operation on *any* slot is in flight that is older than the close: the file is
+    /// let go in order with those, and only then would the client see its end.
     pub fn close(&mut self, slot: u32) -> Result<()> {
         self.connections[slot as usize].stage = Stage::Closing;
         self.idle.remove(slot);
         self.lingering.remove(slot);
         self.stalled.remove(slot);
+        if !self.connections[slot as usize].shut {
+            return self.shut_both_sides(slot); // its completion comes back here
+        }
         self.push_prompt(slot, Op::Close, opcode::Close::new(Fixed(slot)).build())
     }
 

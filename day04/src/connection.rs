@@ -36,7 +36,7 @@ pub struct Connection {
     pub end_of_input: bool,
     /// Part of a request has come, and its end has not.
     pub mid_request: bool,
-    /// Both directions are shut down already.
+    /// Our side is shut down, or about to be.
     pub shut: bool,
     /// Bytes of the first reply that are sent.
     pub sent: u32,
