@@ -160,14 +160,15 @@ impl<'ring> Server<'ring> {
     ///
     /// Some entries complete while they are being submitted: closing a slot, say. Their
     /// completions call for no hurry, so the wait is for one *more* than those. Unless slots
-    /// are scarce: then every slot that comes free is news. And while parked connections can
-    /// have a buffer, there is nothing to wait for.
+    /// are scarce, or we are about to stop: then every slot that comes free is news. And
+    /// while parked connections can have a buffer, there is nothing to wait for.
     fn submit_and_wait(&mut self) -> Result<()> {
         let prompt = std::mem::take(&mut self.prompt);
-        let want = match self.admission.way() {
+        let hurry = self.stopping || self.admission.way() == Way::OneByOne;
+        let want = match hurry {
             _ if self.can_unpark() => 0,
-            Way::OneByOne => 1,
-            Way::Multishot => (prompt + 1).min(self.in_flight),
+            true => 1,
+            false => (prompt + 1).min(self.in_flight),
         };
         let unhurried = (want > 1).then_some(UNHURRIED);
         let timeout = [self.until_deadline(), unhurried].into_iter().flatten().min();
