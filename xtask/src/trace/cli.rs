@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -11,13 +11,14 @@ use clap::Args;
 use common::catalog;
 use common::environment::Refusal;
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::SignalFd;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use super::event::{Event, What};
 use super::json::Lines;
 use super::launch::Program;
 use super::summary_text;
+use super::sys;
 use super::text::{Style, Text};
 use super::watch::Sink;
 use super::{Outcome, Trace};
@@ -160,15 +161,10 @@ fn cannot_write(path: &Path, error: &io::Error) -> Refusal {
 fn style() -> Style {
     let terminal = io::stderr().is_terminal();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    Style { colour: terminal && !plain, width: width().unwrap_or(80).clamp(60, 160) }
-}
-
-/// Columns of the terminal that the trace goes to.
-fn width() -> Option<usize> {
-    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: the kernel writes one `winsize`, ours, before the call returns.
-    let answer = unsafe { libc::ioctl(io::stderr().as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
-    (answer == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+    Style {
+        colour: terminal && !plain,
+        width: sys::columns(io::stderr().as_fd()).unwrap_or(80).max(60),
+    }
 }
 
 /// Keeps the signals that are meant for the program from ending the tracer. Blocked before
@@ -179,7 +175,7 @@ fn block_signals() -> Option<SignalFd> {
         set.add(signal);
     }
     set.thread_block().ok()?;
-    SignalFd::new(&set).ok()
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).ok()
 }
 
 /// Passes signals on. What the terminal sends (Ctrl-C) it sends to the program as well.

@@ -48,19 +48,34 @@ fn detail(key: &'static str, value: impl Into<Value>, words: String) -> Detail {
     Detail { key, value: value.into(), words }
 }
 
+/// How long an enter waits at most, in microseconds: `struct io_uring_getevents_arg`, which
+/// `IORING_ENTER_EXT_ARG` says the fifth argument is.
+pub fn of_enter(pid: pid_t, args: &[u64; 6]) -> Option<u64> {
+    const EXT_ARG: u64 = 1 << 3;
+    const TIME: u64 = 16;
+    if args[3] & EXT_ARG == 0 {
+        return None;
+    }
+    let mut address = [0; 8];
+    read_memory(pid, args[4].checked_add(TIME)?, &mut address).ok()?;
+    Some(timespec(pid, u64::from_ne_bytes(address))? / 1000)
+}
+
+/// Nanoseconds from a `struct __kernel_timespec`.
+fn timespec(pid: pid_t, address: u64) -> Option<u64> {
+    let mut bytes = [0; 16];
+    read_memory(pid, address, &mut bytes).ok()?;
+    let (seconds, rest) = bytes.split_at(8);
+    let seconds = u64::from_ne_bytes(seconds.try_into().ok()?);
+    let rest = u64::from_ne_bytes(rest.try_into().ok()?);
+    Some(seconds.saturating_mul(1_000_000_000).saturating_add(rest))
+}
+
 fn duration(pid: pid_t, entry: &Entry) -> Option<Detail> {
     const ABSOLUTE: u32 = 1 << 0;
     const IMMEDIATE: u32 = 1 << 7;
-    let nanoseconds = if entry.op_flags & IMMEDIATE != 0 {
-        entry.addr
-    } else {
-        let mut bytes = [0; 16];
-        read_memory(pid, entry.addr, &mut bytes).ok()?;
-        let (seconds, rest) = bytes.split_at(8);
-        let seconds = u64::from_ne_bytes(seconds.try_into().ok()?);
-        let rest = u64::from_ne_bytes(rest.try_into().ok()?);
-        seconds.saturating_mul(1_000_000_000).saturating_add(rest)
-    };
+    let nanoseconds =
+        if entry.op_flags & IMMEDIATE != 0 { entry.addr } else { timespec(pid, entry.addr)? };
     let words = match entry.op_flags & ABSOLUTE {
         0 => format!("after {}", span(nanoseconds / 1000)),
         _ => format!("at {} of its clock", span(nanoseconds / 1000)),
@@ -106,6 +121,10 @@ fn preview(pid: pid_t, address: u64, length: usize) -> Option<String> {
     let mut bytes = [0; PREVIEW];
     let shown = length.min(PREVIEW);
     read_memory(pid, address, &mut bytes[..shown]).ok()?;
+    let text = |byte: &u8| matches!(byte, 0 | b'\t' | b'\r' | b'\n' | 0x20..0x7f);
+    if bytes[..shown].iter().all(|byte| *byte == 0) || !bytes[..shown].iter().all(text) {
+        return None;
+    }
     let more = if length > shown { "…" } else { "" };
     Some(format!("\"{}\"{more}", bytes[..shown].escape_ascii()))
 }

@@ -5,7 +5,7 @@ use common::catalog::{self, Table};
 use serde_json::{Map, Value};
 
 use super::decode::{Completion, Direct, Entry, cqe, op, sqe};
-use super::names::{error_name, hex, message_flags, names, operation, poll_events, user_data};
+use super::names::{error_name, hex, message_flags, names, operation, plural, poll_events};
 
 /// One thing worth knowing about an entry.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,11 +52,11 @@ impl Details {
     }
 }
 
-/// What an entry asks for.
-pub fn details(entry: &Entry) -> Details {
+/// What an entry asks for. `meaning` tells what a `user_data` in it stands for.
+pub fn details(entry: &Entry, meaning: &dyn Fn(u64) -> String) -> Details {
     let mut details = Details::default();
     file(entry, &mut details);
-    per_operation(entry, &mut details);
+    per_operation(entry, &mut details, meaning);
     if entry.multishot() {
         details.add("multishot", true, "multishot");
     }
@@ -67,7 +67,9 @@ pub fn details(entry: &Entry) -> Details {
     }
     if entry.has(sqe::BUFFER_SELECT) {
         let group = entry.buf_index;
-        details.add("buffer_group", group, format!("a buffer of group {group}"));
+        let sends = matches!(entry.opcode, op::SEND | op::SEND_ZC | op::SENDMSG | op::WRITE);
+        let way = if sends { "from" } else { "into" };
+        details.add("buffer_group", group, format!("{way} a buffer of group {group}"));
     }
     if entry.personality != 0 {
         let id = entry.personality;
@@ -119,7 +121,7 @@ fn file(entry: &Entry, details: &mut Details) {
     }
 }
 
-fn per_operation(entry: &Entry, details: &mut Details) {
+fn per_operation(entry: &Entry, details: &mut Details, meaning: &dyn Fn(u64) -> String) {
     match entry.opcode {
         op::READ | op::WRITE | op::READ_MULTISHOT | op::READ_FIXED | op::WRITE_FIXED => {
             bytes(entry, details);
@@ -148,7 +150,7 @@ fn per_operation(entry: &Entry, details: &mut Details) {
             details.flags("poll_flags", &catalog::POLL_FLAGS, entry.len, 1);
         }
         op::POLL_REMOVE => {
-            target(entry, details);
+            target(entry, details, meaning);
             details.flags("poll_flags", &catalog::POLL_FLAGS, entry.len, 0);
         }
         op::TIMEOUT | op::LINK_TIMEOUT => {
@@ -159,10 +161,10 @@ fn per_operation(entry: &Entry, details: &mut Details) {
             details.flags("timeout_flags", &catalog::TIMEOUT_FLAGS, entry.op_flags, 1 << 6);
         }
         op::TIMEOUT_REMOVE => {
-            target(entry, details);
+            target(entry, details, meaning);
             details.flags("timeout_flags", &catalog::TIMEOUT_FLAGS, entry.op_flags, 0);
         }
-        op::ASYNC_CANCEL => cancel(entry, details),
+        op::ASYNC_CANCEL => cancel(entry, details, meaning),
         op::ACCEPT => {
             details.flags("accept_flags", &catalog::ACCEPT_FLAGS, u32::from(entry.ioprio), 1);
         }
@@ -245,10 +247,14 @@ fn per_rarer_operation(entry: &Entry, details: &mut Details) {
 }
 
 fn bytes(entry: &Entry, details: &mut Details) {
+    let takes = matches!(
+        entry.opcode,
+        op::READ | op::READ_FIXED | op::READ_MULTISHOT | op::RECV | op::RECV_ZC
+    );
     let words = match entry.len {
         0 => String::new(),
-        1 => "1 byte".to_string(),
-        count => format!("{count} bytes"),
+        count if takes => format!("up to {}", plural(u64::from(count), "byte")),
+        count => plural(u64::from(count), "byte"),
     };
     details.add("bytes", entry.len, words);
 }
@@ -285,11 +291,11 @@ fn message(entry: &Entry, details: &mut Details) {
 }
 
 /// Whose `user_data` a removal or an update is for.
-fn target(entry: &Entry, details: &mut Details) {
-    details.add("target", hex(entry.addr), format!("of {}", user_data(entry.addr)));
+fn target(entry: &Entry, details: &mut Details, meaning: &dyn Fn(u64) -> String) {
+    details.add("target", hex(entry.addr), format!("of [{}]", meaning(entry.addr)));
 }
 
-fn cancel(entry: &Entry, details: &mut Details) {
+fn cancel(entry: &Entry, details: &mut Details, meaning: &dyn Fn(u64) -> String) {
     const ALL: u32 = 1 << 0;
     const FD: u32 = 1 << 1;
     const ANY: u32 = 1 << 2;
@@ -312,7 +318,7 @@ fn cancel(entry: &Entry, details: &mut Details) {
         details.add("target", name.clone(), format!("{all} {name}"));
     }
     if flags & USERDATA != 0 || flags & (FD | ANY | OP) == 0 {
-        let words = format!("{all} with {}", user_data(entry.addr));
+        let words = format!("{all} of [{}]", meaning(entry.addr));
         details.add("target_user_data", hex(entry.addr), words);
     }
     if flags != 0 {
@@ -344,7 +350,7 @@ pub fn result(asked: Option<&Entry>, completion: &Completion) -> String {
         | op::READ_FIXED
         | op::READ_MULTISHOT
         | op::READV_FIXED
-            if res == 0 && entry.len != 0 =>
+            if res == 0 && (entry.len != 0 || entry.has(sqe::BUFFER_SELECT)) =>
         {
             "0, the end".to_string()
         }
@@ -365,13 +371,7 @@ pub fn result(asked: Option<&Entry>, completion: &Completion) -> String {
         | op::WRITEV_FIXED
         | op::READ_MULTISHOT
         | op::TEE
-        | op::RECV_ZC => {
-            if res == 1 {
-                "1 byte".to_string()
-            } else {
-                format!("{res} bytes")
-            }
-        }
+        | op::RECV_ZC => plural(u64::from(res.unsigned_abs()), "byte"),
         op::POLL_ADD => poll_events(res as u32).join("|"),
         op::ASYNC_CANCEL if entry.op_flags & 0b101 != 0 => format!("{res} cancelled"),
         _ if res == 0 => "done".to_string(),
@@ -381,6 +381,7 @@ pub fn result(asked: Option<&Entry>, completion: &Completion) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::user_data;
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -394,8 +395,8 @@ mod tests {
             file_index: u32::MAX,
             ..Default::default()
         };
-        assert_eq!(details(&accept).words(), "fd 3, multishot, into any free slot");
-        let object = details(&accept).object();
+        assert_eq!(details(&accept, &user_data).words(), "fd 3, multishot, into any free slot");
+        let object = details(&accept, &user_data).object();
         assert_eq!(object["fd"], json!(3));
         assert_eq!(object["into_slot"], json!("any"));
     }
@@ -416,7 +417,7 @@ mod tests {
             let entry = Entry::parse(&bytes);
             let completion = Completion::parse(&cqe, None);
             prop_assert!(!operation(entry.opcode).is_empty());
-            let _ = (details(&entry).words(), details(&entry).object());
+            let _ = (details(&entry, &user_data).words(), details(&entry, &user_data).object());
             prop_assert!(!result(Some(&entry), &completion).is_empty() || completion.res == 0);
             prop_assert!(!result(None, &completion).is_empty());
         }

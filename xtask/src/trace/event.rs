@@ -133,6 +133,9 @@ pub struct Enter {
     pub to_submit: u32,
     /// How many completions to wait for.
     pub min_complete: u32,
+    /// How long to wait at most, in microseconds (`IORING_ENTER_EXT_ARG`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most_us: Option<u64>,
     /// `IORING_ENTER_*`.
     pub flags: Vec<String>,
     /// The descriptor, or the registered index.

@@ -17,6 +17,11 @@ pub fn operation(opcode: u8) -> String {
     format!("{:#}", catalog::OPERATIONS.name(u32::from(opcode)))
 }
 
+/// `1 byte`, `2 bytes`.
+pub fn plural(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// An error's name as the headers spell it.
 pub fn error_name(number: i32) -> String {
     // What the kernel uses inside and `ptrace` shows: the call is about to be repeated.

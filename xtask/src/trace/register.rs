@@ -2,6 +2,7 @@
 
 use libc::pid_t;
 
+use super::names;
 use super::sys::read_memory;
 
 /// The operations that the tracer follows or explains (`enum io_uring_register_op`).
@@ -60,13 +61,13 @@ pub fn detail(pid: pid_t, operation: u32, argument: u64, count: u64) -> String {
 fn describe(pid: pid_t, operation: u32, argument: u64, count: u64) -> Option<String> {
     const SPARSE: u32 = 1;
     let text = match operation {
-        op::FILES | op::FILES_UPDATE => format!("{count} files"),
-        op::BUFFERS => format!("{count} buffers"),
+        op::FILES | op::FILES_UPDATE => plural(count as u32, "file"),
+        op::BUFFERS => plural(count as u32, "buffer"),
         op::FILES2 | op::BUFFERS2 => {
             let bytes: [u8; 8] = read(pid, argument)?;
-            let what = if operation == op::FILES2 { "slots" } else { "buffers" };
+            let what = if operation == op::FILES2 { "slot" } else { "buffer" };
             let empty = if word(&bytes, 4) & SPARSE != 0 { "empty " } else { "" };
-            format!("{} {empty}{what}", word(&bytes, 0))
+            plural(word(&bytes, 0), &format!("{empty}{what}"))
         }
         op::FILES_UPDATE2 | op::BUFFERS_UPDATE => {
             let bytes: [u8; 32] = read(pid, argument)?;
@@ -86,7 +87,7 @@ fn describe(pid: pid_t, operation: u32, argument: u64, count: u64) -> Option<Str
         }
         op::PBUF_RING => {
             let bytes: [u8; 16] = read(pid, argument)?;
-            format!("{} buffers, group {}", word(&bytes, 8), half(&bytes, 12))
+            format!("{}, group {}", plural(word(&bytes, 8), "buffer"), half(&bytes, 12))
         }
         op::UNREGISTER_PBUF_RING => {
             let bytes: [u8; 16] = read(pid, argument)?;
@@ -99,6 +100,10 @@ fn describe(pid: pid_t, operation: u32, argument: u64, count: u64) -> Option<Str
         _ => return None,
     };
     Some(text)
+}
+
+fn plural(count: u32, what: &str) -> String {
+    names::plural(u64::from(count), what)
 }
 
 fn read<const N: usize>(pid: pid_t, address: u64) -> Option<[u8; N]> {

@@ -137,8 +137,16 @@ impl Ring {
         entries
     }
 
+    /// An enter is over: what it left in the queue is offered again by the next.
+    pub fn withdraw(&mut self) {
+        self.offered.clear();
+    }
+
     /// Reads what the kernel took and posted since the last look.
-    pub fn look(&mut self) -> Sight {
+    ///
+    /// `inside` says that a task is in an enter of this ring. Then the kernel may be amid
+    /// submitting: it moves the head only at the end, and completions may come before that.
+    pub fn look(&mut self, inside: bool) -> Sight {
         let mut sight = Sight::default();
         // First the completions' end, then the entries, then the completions up to there: so
         // that no completion is read before the entry that it answers.
@@ -147,7 +155,8 @@ impl Ring {
             self.offer(0);
         }
         self.take_entries(&mut sight);
-        if let Some(tail) = posted {
+        let amid = inside && !self.polled() && !self.offered.is_empty();
+        if let Some(tail) = posted.filter(|_| !amid) {
             self.take_completions(tail, &mut sight);
         }
         sight.overflow = self.overflowing();

@@ -5,7 +5,7 @@
 //! uses a real-time one (glibc's own thread cancellation does) would be an error there.
 
 use std::io::{self, IoSliceMut};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use libc::{c_int, c_long, c_void, pid_t};
 use nix::errno::Errno;
@@ -152,9 +152,7 @@ pub fn take_descriptor(process: pid_t, task: pid_t, fd: RawFd) -> io::Result<Own
     };
     owned(
         // SAFETY: plain numbers; `pidfd` is open for the whole call.
-        unsafe {
-            libc::syscall(libc::SYS_pidfd_getfd, std::os::fd::AsRawFd::as_raw_fd(&pidfd), fd, 0)
-        },
+        unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) },
     )
 }
 
@@ -169,6 +167,14 @@ fn owned(result: c_long) -> io::Result<OwnedFd> {
     }
     // SAFETY: both callers' system calls return a new descriptor that nobody else knows.
     Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) })
+}
+
+/// Columns of the terminal behind a descriptor; `None` if it is none.
+pub fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the kernel writes one `winsize`, ours, before the call returns.
+    let answer = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
+    (answer == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub struct Text<W> {
     style: Style,
     rings: HashSet<u32>,
     tasks: u32,
+    begun: bool,
 }
 
 const DIM: &str = "2";
@@ -39,14 +40,14 @@ const INDENT: usize = 21;
 impl<W: Write + Send> Text<W> {
     /// Writes to `out`, until that refuses.
     pub fn new(out: W, style: Style) -> Text<W> {
-        Text { out: Some(out), style, rings: HashSet::new(), tasks: 1 }
+        Text { out: Some(out), style, rings: HashSet::new(), tasks: 1, begun: false }
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
         if self.style.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_string() }
     }
 
-    /// `   0.0012  word     text`, with the thread if there are several.
+    /// `   0.0012  word     text`, with the thread if there are several; folded at the width.
     fn line(&self, into: &mut String, event: &Event, colour: &str, word: &str, text: &str) {
         let time = self.paint(DIM, &format!("{:9.4}", event.us as f64 / 1e6));
         let word = self.paint(colour, &format!("{word:<9}"));
@@ -54,7 +55,8 @@ impl<W: Write + Send> Text<W> {
             tid if self.tasks > 1 && tid != 0 => self.paint(DIM, &format!("[{tid}] ")),
             _ => String::new(),
         };
-        let _ = writeln!(into, "{time}  {word} {who}{text}");
+        let line = format!("{time}  {word} {who}{text}");
+        let _ = writeln!(into, "{}", folded(&line, self.style.width));
     }
 
     /// `ring 2: `, if there is more than one.
@@ -146,17 +148,18 @@ impl<W: Write + Send> Text<W> {
                 reason.as_deref().unwrap_or("?")
             ),
         };
-        let text = format!("asks for {asked}; {name} has {}", sizes(granted));
-        self.line(into, event, BOLD, "setup", &text);
-        self.list(into, "flags", &granted.flags);
+        self.line(into, event, BOLD, "setup", &format!("asks for {asked}"));
+        let text = format!("is granted {name}: {}", sizes(granted));
+        let _ = writeln!(into, "{}", folded(&format!("{:INDENT$}{text}", ""), self.style.width));
+        self.list(into, "  flags   ", &granted.flags);
         let missing: Vec<String> = setup
             .asked_flags
             .iter()
             .filter(|flag| !granted.flags.contains(flag))
             .cloned()
             .collect();
-        self.list(into, "not granted", &missing);
-        self.list(into, "features", &granted.features);
+        self.list(into, "  without ", &missing);
+        self.list(into, "  features", &granted.features);
     }
 
     /// Names below a line, wrapped.
@@ -202,6 +205,9 @@ impl<W: Write + Send> Text<W> {
             0 if waits => parts.push("fetches completions".to_string()),
             0 => {}
             count => parts.push(format!("waits for {count}")),
+        }
+        if let Some(us) = enter.at_most_us {
+            parts.push(format!("at most {}", span(us)));
         }
         if parts.is_empty() {
             parts.push("asks for nothing".to_string());
@@ -267,7 +273,7 @@ impl<W: Write + Send> Text<W> {
         if !flags.is_empty() {
             let _ = write!(text, " {}", self.paint(YELLOW, &flags.join(" ")));
         }
-        let _ = write!(text, " {}", self.paint(DIM, &format!("[{}]", submit.meaning)));
+        let _ = write!(text, " {}", self.paint(DIM, &unbroken(&format!("[{}]", submit.meaning))));
         self.line(into, event, CYAN, &format!("  → {}", submit.seq), &text);
     }
 
@@ -286,13 +292,55 @@ impl<W: Write + Send> Text<W> {
         }
         let doubt = if complete.ambiguous { " (or another)" } else { "" };
         let meaning = format!("[{}{doubt}]", complete.meaning);
-        let _ = write!(text, " {}", self.paint(DIM, &meaning));
+        let _ = write!(text, " {}", self.paint(DIM, &unbroken(&meaning)));
         let word = match complete.seq {
             Some(seq) => format!("  ← {seq}"),
             None => "  ←".to_string(),
         };
         self.line(into, event, colour, &word, &text);
     }
+}
+
+/// A text that [`folded`] keeps in one piece.
+fn unbroken(text: &str) -> String {
+    text.replace(' ', NO_BREAK)
+}
+
+const NO_BREAK: &str = "\u{a0}";
+
+/// Breaks a line at spaces, and indents what follows. Colours take no room.
+fn folded(line: &str, width: usize) -> String {
+    const HANG: usize = INDENT + 2;
+    let visible = |text: &str| {
+        let mut escaped = false;
+        let mut count = 0;
+        for letter in text.chars() {
+            match letter {
+                '\x1b' => escaped = true,
+                'm' if escaped => escaped = false,
+                _ if escaped => {}
+                _ => count += 1,
+            }
+        }
+        count
+    };
+    if visible(line) <= width {
+        return line.replace(NO_BREAK, " ");
+    }
+    let mut folded = String::new();
+    let mut at = 0;
+    for word in line.split_inclusive(' ') {
+        let length = visible(word);
+        if at > HANG && at + visible(word.trim_end()) > width {
+            folded.truncate(folded.trim_end().len());
+            folded.push('\n');
+            folded.push_str(&" ".repeat(HANG));
+            at = HANG;
+        }
+        folded.push_str(word);
+        at += length;
+    }
+    folded.replace(NO_BREAK, " ")
 }
 
 fn sizes(granted: &Granted) -> String {
@@ -302,6 +350,11 @@ fn sizes(granted: &Granted) -> String {
 impl<W: Write + Send> Sink for Text<W> {
     fn take(&mut self, events: &[Event]) {
         let mut text = String::new();
+        if !self.begun {
+            self.begun = true;
+            let legend = "  seconds  → the program asks  ← the kernel answers  [user_data]";
+            let _ = writeln!(text, "{}", self.paint(DIM, legend));
+        }
         for event in events {
             self.event(&mut text, event, events);
         }

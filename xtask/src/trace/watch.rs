@@ -203,6 +203,7 @@ impl Watch {
             enter: self.summary.enters,
             to_submit: args[1] as u32,
             min_complete: args[2] as u32,
+            at_most_us: context::of_enter(tid, args),
             flags: names(&catalog::ENTER_FLAGS, args[3] as u32),
             fd: args[0] as i32,
         };
@@ -222,6 +223,11 @@ impl Watch {
         if let Some(id) = inside.ring {
             self.take_rewound(tid, id, result);
             overflow = self.look(tid, id);
+            if !self.somebody_inside(id) {
+                if let Some(followed) = self.rings.get_mut(&id) {
+                    followed.ring.withdraw();
+                }
+            }
         }
         let error = (result < 0).then(|| error_name(-result as i32));
         if let Some(name) = &error {
@@ -283,10 +289,15 @@ impl Watch {
         (polled, self.inside.values().any(|inside| !inside.told))
     }
 
+    fn somebody_inside(&self, id: RingId) -> bool {
+        self.inside.values().any(|inside| inside.ring == Some(id))
+    }
+
     /// Looks at one ring and tells what it sees; whether completions overflow.
     pub fn look(&mut self, tid: pid_t, id: RingId) -> bool {
+        let inside = self.somebody_inside(id);
         let Some(followed) = self.rings.get_mut(&id) else { return false };
-        let sight = followed.ring.look();
+        let sight = followed.ring.look(inside);
         let overflow = sight.overflow;
         if !sight.is_empty() {
             self.tell_sight(tid, id, sight);
@@ -323,8 +334,9 @@ impl Watch {
         if entry.opcode == op::POLL_REMOVE && entry.len & UPDATE_USER_DATA != 0 {
             followed.in_flight.renamed(entry.addr, entry.off);
         }
-        let mut details = details(&entry);
-        if let Some(detail) = context::of_entry(followed.owner, &entry) {
+        let owner = followed.owner;
+        let mut details = details(&entry, &|value| self.meaning(value, None));
+        if let Some(detail) = context::of_entry(owner, &entry) {
             details.push(detail);
         }
         let submit = event::Submit {
@@ -408,7 +420,7 @@ impl Watch {
             ring,
             seq: flight.seq,
             op: operation(entry.opcode),
-            words: details(entry).words(),
+            words: details(entry, &|value| self.meaning(value, None)).words(),
             meaning: self.meaning(entry.user_data, Some(entry.opcode)),
             multishot: entry.multishot(),
             linked: entry.linked(),
