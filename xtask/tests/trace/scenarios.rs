@@ -1,0 +1,256 @@
+//! Programs to be traced. Each is this very test executable, started again with
+//! `XTASK_TRACED` naming one of these functions.
+
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+
+/// The scenarios by name.
+pub const ALL: &[(&str, fn())] = &[
+    ("nops", nops),
+    ("no_ring", || {}),
+    ("large", large),
+    ("two_rings", two_rings),
+    ("registered", registered),
+    ("array", array),
+    ("threads", threads),
+    ("fork", fork),
+    ("hang", hang),
+    ("sqpoll", sqpoll),
+    ("overflow", overflow),
+    ("interrupted", interrupted),
+    ("rebind", rebind),
+    ("links", links),
+    ("garbage", garbage),
+    ("same_user_data", same_user_data),
+    ("status", || std::process::exit(7)),
+];
+
+fn nop(user_data: u64) -> squeue::Entry {
+    opcode::Nop::new().build().user_data(user_data)
+}
+
+fn push(ring: &mut IoUring, entry: &squeue::Entry) {
+    // SAFETY: no entry of these scenarios points at memory that ends before its completion.
+    unsafe { ring.submission().push(entry) }.expect("room for an entry");
+}
+
+fn submit(ring: &mut IoUring, entries: &[squeue::Entry], wait: usize) {
+    for entry in entries {
+        push(ring, entry);
+    }
+    ring.submit_and_wait(wait).expect("an enter");
+}
+
+fn reap(ring: &mut IoUring) -> usize {
+    ring.completion().count()
+}
+
+/// Three entries by two enters; the last completion is left in the queue.
+fn nops() {
+    let mut ring = IoUring::new(8).expect("a ring");
+    submit(&mut ring, &[nop(u64::from_ne_bytes(*b"hello\0\0\0")), nop(2)], 2);
+    assert_eq!(reap(&mut ring), 2);
+    submit(&mut ring, &[nop(3)], 1);
+}
+
+/// 128-byte entries and 32-byte completions.
+fn large() {
+    let mut ring: IoUring<squeue::Entry128, cqueue::Entry32> =
+        IoUring::builder().build(4).expect("a ring of large entries");
+    for user_data in 1..=10 {
+        let entry = squeue::Entry128::from(nop(user_data));
+        // SAFETY: a NOP points at nothing.
+        unsafe { ring.submission().push(&entry) }.expect("room");
+        ring.submit_and_wait(1).expect("an enter");
+        assert_eq!(ring.completion().count(), 1);
+    }
+}
+
+fn two_rings() {
+    let mut first = IoUring::new(2).expect("a ring");
+    let mut second = IoUring::new(4).expect("a ring");
+    submit(&mut first, &[nop(1)], 1);
+    submit(&mut second, &[nop(2), nop(3)], 2);
+    drop(first);
+    submit(&mut second, &[nop(4)], 1);
+}
+
+/// Enters by the registered index, which the crate's own `submit` does not use.
+fn registered() {
+    let mut ring = IoUring::new(2).expect("a ring");
+    let (submitter, mut submissions, mut completions) = ring.split();
+    let mut submitter = submitter;
+    submitter.register_ring_fd().expect("an index");
+    for user_data in 1..=3 {
+        // SAFETY: a NOP points at nothing.
+        unsafe { submissions.push(&nop(user_data)) }.expect("room");
+        submissions.sync();
+        submitter.submit_and_wait(1).expect("an enter");
+        completions.sync();
+        assert_eq!(completions.by_ref().count(), 1);
+    }
+}
+
+/// With the index array, more entries than the queue holds, in many rounds.
+fn array() {
+    let mut ring = IoUring::builder().build(4).expect("a ring");
+    for round in 0..25 {
+        let entries: Vec<_> = (0..4).map(|entry| nop(round * 4 + entry + 1)).collect();
+        submit(&mut ring, &entries, 4);
+        assert_eq!(reap(&mut ring), 4);
+    }
+}
+
+/// One ring that four threads take turns with.
+fn threads() {
+    let ring = Mutex::new(IoUring::new(8).expect("a ring"));
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let ring = &ring;
+            scope.spawn(move || {
+                for turn in 0..25 {
+                    let mut ring = ring.lock().expect("the ring");
+                    submit(&mut ring, &[nop(thread * 100 + turn)], 1);
+                    assert_eq!(reap(&mut ring), 1);
+                }
+            });
+        }
+    });
+}
+
+/// A child that has a ring of its own, and one that ends at once.
+fn fork() {
+    let again = |scenario: &str| {
+        let program = std::env::current_exe().expect("this program");
+        let mut command = std::process::Command::new(program);
+        command.args(super::AGAIN).env("XTASK_TRACED", scenario);
+        assert!(command.status().expect("a child").success());
+    };
+    let mut ring = IoUring::new(2).expect("a ring");
+    again("nops");
+    again("no_ring");
+    submit(&mut ring, &[nop(9)], 1);
+}
+
+/// Sleeps in the kernel until it is killed.
+fn hang() {
+    let mut ring = IoUring::new(2).expect("a ring");
+    submit(&mut ring, &[timeout(&types::Timespec::new().sec(600))], 1);
+}
+
+fn timeout(time: &types::Timespec) -> squeue::Entry {
+    opcode::Timeout::new(time).build().user_data(5)
+}
+
+/// A hundred entries that a kernel thread takes, one after the other.
+fn sqpoll() {
+    let mut ring = IoUring::builder().setup_sqpoll(50).build(4).expect("a polled ring");
+    for user_data in 1..=100 {
+        push(&mut ring, &nop(user_data));
+        let _ = ring.submit();
+        while reap(&mut ring) == 0 {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Twelve completions for a queue of four.
+fn overflow() {
+    let mut ring = IoUring::builder().setup_cqsize(4).build(4).expect("a ring");
+    for round in 0..3 {
+        let entries: Vec<_> = (1..=4).map(|entry| nop(round * 4 + entry)).collect();
+        submit(&mut ring, &entries, 0);
+    }
+    let mut reaped = 0;
+    while reaped < 12 {
+        reaped += reap(&mut ring);
+        let _ = ring.submit_and_wait(1);
+        reaped += reap(&mut ring);
+    }
+}
+
+/// A wait that a signal ends.
+fn interrupted() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: the handler does nothing, and so nothing that a handler may not do.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
+    }
+    let mut ring = IoUring::new(2).expect("a ring");
+    // The harness has other threads: the signal is for this one.
+    // SAFETY: plain numbers.
+    let me = unsafe { libc::gettid() };
+    let process = std::process::id() as libc::c_int;
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        // SAFETY: plain numbers.
+        unsafe { libc::syscall(libc::SYS_tgkill, process, me, libc::SIGALRM) };
+    });
+    let time = types::Timespec::new().sec(600);
+    push(&mut ring, &timeout(&time));
+    ring.submit().expect("submitted");
+    let error = ring.submit_and_wait(1).expect_err("an interrupted wait");
+    assert_eq!(error.raw_os_error(), Some(libc::EINTR));
+}
+
+/// Closes a ring with an armed accept, and wants the port back while it still runs.
+fn rebind() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let mut ring = IoUring::new(2).expect("a ring");
+    let accept = opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd())).build().user_data(1);
+    submit(&mut ring, &[accept], 0);
+    drop(ring);
+    drop(listener);
+    // The kernel ends a ring a moment after its last descriptor.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = TcpListener::bind(address) {
+        assert!(Instant::now() < deadline, "somebody still holds the ring: {error}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A chain that breaks: the second entry fails, the third is cancelled.
+fn links() {
+    let mut ring = IoUring::new(4).expect("a ring");
+    let linked = squeue::Flags::IO_LINK;
+    let bad = opcode::Read::new(types::Fd(-1), std::ptr::null_mut(), 0).build().user_data(2);
+    submit(&mut ring, &[nop(1).flags(linked), bad.flags(linked), nop(3)], 3);
+    assert_eq!(reap(&mut ring), 3);
+}
+
+/// Entries that nobody ever filled in.
+fn garbage() {
+    let mut ring = IoUring::new(64).expect("a ring");
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..500 {
+        let mut bytes = [0_u8; 64];
+        for byte in &mut bytes {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *byte = (state >> 56) as u8;
+        }
+        // An operation that no kernel has, lest one of them does something to this machine.
+        bytes[0] |= 0x80;
+        // SAFETY: an entry is 64 bytes of plain data, and the kernel refuses this operation
+        // before it looks at any address in it.
+        let entry: squeue::Entry = unsafe { std::mem::transmute(bytes) };
+        push(&mut ring, &entry);
+        let _ = ring.submit_and_wait(1);
+        reap(&mut ring);
+    }
+}
+
+/// Every entry carries the same `user_data`; one of them is a timeout.
+fn same_user_data() {
+    let mut ring = IoUring::new(4).expect("a ring");
+    let time = types::Timespec::new().nsec(1_000_000);
+    let timeout = opcode::Timeout::new(&time).build().user_data(0);
+    submit(&mut ring, &[timeout, nop(0), nop(0)], 3);
+    assert_eq!(reap(&mut ring), 3);
+}
