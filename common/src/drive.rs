@@ -2,6 +2,8 @@
 //!
 //! Nothing here waits without end: a day that hangs is killed and reported.
 
+mod limits;
+mod listener;
 mod log;
 mod process;
 mod program;
@@ -11,11 +13,14 @@ mod strace;
 
 use std::io::{self, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-pub use self::process::{open_fds, resident_kib, ring_slots};
+pub use self::limits::limit_descriptors;
+pub use self::listener::listener_of;
+pub use self::process::{descriptors, open_fds, resident_kib, ring_slots};
 pub use self::program::{die_with_parent, in_words, output_within};
 pub use self::seccomp::block_io_uring;
 pub use self::server::{EndedEarly, Server, Stopped};
@@ -49,6 +54,27 @@ pub fn io_uring_or_skip(test: &str) -> bool {
 fn skipped(test: &str, error: &io::Error) -> String {
     let cause = environment::explain("io_uring_setup", error);
     format!("SKIPPED {test}: io_uring is not available here: {} ({})", cause.what, cause.why)
+}
+
+/// Starts a server that accepts into direct slots. If no ring can be had here, or the kernel
+/// is older than 5.19, says so aloud, names the `test` that is skipped, and returns `None`.
+///
+/// # Panics
+/// If it does not start although it could; and as [`io_uring_or_skip`].
+pub fn start_or_skip(test: &str, command: Command) -> Option<Server> {
+    if !io_uring_or_skip(test) {
+        return None;
+    }
+    let error = match Server::start(command) {
+        Ok(server) => return Some(server),
+        Err(error) => error,
+    };
+    let too_old = error
+        .downcast_ref::<EndedEarly>()
+        .is_some_and(|early| early.stderr.contains("came with Linux 5.19"));
+    assert!(too_old, "{error:#}");
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: {error:#}");
+    None
 }
 
 /// Waits until `condition` holds.

@@ -101,3 +101,56 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
         .next()
         .ok_or_else(|| format!("{text} names no address"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// PITFALLS.md row 3: a reply sent in two pieces waits for the peer's delayed
+    /// acknowledgement, unless the accepted socket has TCP_NODELAY.
+    #[test]
+    fn pitfall_03_accepted_sockets_inherit_tcp_nodelay() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let client = TcpStream::connect(listener.address()).unwrap();
+        assert!(!client.nodelay().unwrap(), "it is not the default");
+        let (accepted, _) = listener.socket.accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
+    }
+
+    /// JOURNAL.md row 14: the journal listens on every interface.
+    #[test]
+    fn journal_14_the_default_address_is_loopback() {
+        let address = parse_address(DEFAULT_ADDRESS).unwrap();
+        assert!(address.ip().is_loopback(), "{address}");
+        assert_eq!(address.port(), 4242);
+    }
+
+    /// JOURNAL.md row 15: an error says what happened and what to type, not "Success".
+    #[test]
+    fn journal_15_a_taken_port_is_explained() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = listener.address().port();
+        let error = Listener::bind(listener.address()).unwrap_err();
+        let refusal = error.downcast_ref::<Refusal>().expect("a refusal");
+        assert_eq!(refusal.what, format!("cannot listen on 127.0.0.1:{port}: EADDRINUSE"));
+        assert_eq!(refusal.why, "another program has the port");
+        assert!(refusal.remedy.contains(&format!("sport = :{port}")), "{}", refusal.remedy);
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_explained() {
+        // For documentation only (RFC 5737): no machine has it.
+        let error = Listener::bind("192.0.2.1:0".parse().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("EADDRNOTAVAIL"), "{error:#}");
+    }
+
+    #[test]
+    fn an_argument_that_is_no_address_is_explained() {
+        for text in ["nonsense", "127.0.0.1", "127.0.0.1:65536", ":"] {
+            let error = parse_address(text).unwrap_err();
+            assert!(error.ends_with("write HOST:PORT, as in 127.0.0.1:4242 or [::1]:0"), "{error}");
+        }
+    }
+}

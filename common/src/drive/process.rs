@@ -1,5 +1,6 @@
 //! What `/proc` tells about a running day (proc(5)).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,6 +13,30 @@ use super::POLL;
 /// If the process is gone, or is another user's.
 pub fn open_fds(pid: u32) -> io::Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
+/// The descriptors that the process has open, and what each one is: a path, or words such as
+/// `socket:[81]`.
+///
+/// # Errors
+/// As [`open_fds`].
+pub fn descriptors(pid: u32) -> io::Result<BTreeMap<i32, String>> {
+    let mut descriptors = BTreeMap::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let entry = entry?;
+        // One can be closed between the listing and this.
+        let Ok(target) = fs::read_link(entry.path()) else { continue };
+        let number = entry.file_name().to_string_lossy().parse().map_err(io::Error::other)?;
+        descriptors.insert(number, target.to_string_lossy().into_owned());
+    }
+    Ok(descriptors)
+}
+
+/// Whether the process is stopped, as by SIGSTOP.
+pub(super) fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before it is in parentheses, and may hold any character.
+    stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
 }
 
 /// The memory of the process that is in RAM (`VmRSS`), in KiB.
@@ -137,6 +162,10 @@ mod tests {
         let pid = std::process::id();
         assert!(resident_kib(pid).unwrap() > 0);
         assert!(open_fds(pid).unwrap() >= 3);
+        let file = File::open("/proc/self/stat").unwrap();
+        let target = descriptors(pid).unwrap()[&file.as_raw_fd()].clone();
+        assert!(target.ends_with("/stat"), "{target}");
+        assert!(!is_stopped(pid));
         assert_eq!(rss("Name:\tday04\nVmRSS:\t    5120 kB\n"), Some(5120));
     }
 }

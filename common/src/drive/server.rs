@@ -11,9 +11,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::PATIENCE;
 use super::log::{First, Lines, Log};
+use super::process::is_stopped;
 use super::program::{LAST_WORDS, cannot_start, exit_within, in_words};
+use super::{PATIENCE, wait_until};
 
 /// A day that runs as a child process with `--json` and listens. Dropping it kills it.
 #[derive(Debug)]
@@ -145,6 +146,21 @@ impl Server {
     pub fn signal(&self, signal: Signal) {
         // The child is reaped only by this server, so the id cannot be another process's.
         let _ = kill(Pid::from_raw(self.child.id() as i32), signal);
+    }
+
+    /// Stops it as Ctrl-Z does (SIGSTOP), and returns when it has stopped. Clients can still
+    /// connect and send: the kernel keeps them in the backlog.
+    ///
+    /// # Panics
+    /// If it does not stop.
+    pub fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+        wait_until("the server stops", || is_stopped(self.pid()));
+    }
+
+    /// Lets a paused server go on.
+    pub fn resume(&self) {
+        self.signal(Signal::SIGCONT);
     }
 
     /// Sends it a signal and waits for its end.
@@ -280,6 +296,20 @@ mod tests {
         assert_eq!(server.stderr(), "ouch\n");
         let mut server = Server::start(shell(&format!("{LISTENING}; exec sleep 60"))).unwrap();
         assert_eq!(server.ended(Duration::ZERO), None);
+    }
+
+    #[test]
+    fn a_paused_server_goes_on_when_it_is_resumed() {
+        let script = format!("{LISTENING}; read line; exit 3");
+        let mut command = shell(&script);
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        command.stdin(reader);
+        let mut server = Server::start(command).unwrap();
+        server.pause();
+        drop(writer);
+        assert!(server.is_running());
+        server.resume();
+        assert_eq!(server.wait().unwrap().status.code(), Some(3));
     }
 
     #[test]
