@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use xtask::trace;
 
+mod kernels;
 mod run;
 
 /// Runs the days of the journal and teaches with them
@@ -21,11 +22,13 @@ struct Cli {
 enum Task {
     Run(run::Options),
     Trace(trace::cli::Options),
+    Kernels(kernels::Options),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Run(options) => run::main(&options),
         Task::Trace(options) => trace::cli::main(options),
+        Task::Kernels(options) => kernels::main(&options),
     }
 }

@@ -1,0 +1,99 @@
+//! The programs that go into the initramfs, built so that they need nothing beside them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::initramfs::Archive;
+use super::inside::DAYS;
+
+/// The kernels are fetched for it, so the programs are built for it.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+const NAMES: [&str; 4] = ["day01", "day02", "day03", "day04"];
+
+/// Where everything that this command fetches and builds is kept: a folder of Cargo's target
+/// directory, and the workspace that Cargo was called in.
+pub struct Places {
+    /// The workspace's folder.
+    pub workspace: PathBuf,
+    /// `target/kernels`.
+    pub cache: PathBuf,
+}
+
+/// Asks Cargo.
+///
+/// # Errors
+/// If Cargo cannot be started, or answers nonsense.
+pub fn places() -> Result<Places> {
+    let output = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start Cargo, which builds the days for the kernels")?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("reading Cargo's answer")?;
+    let folder = |key: &str| metadata[key].as_str().map(PathBuf::from);
+    let workspace = folder("workspace_root").context("Cargo did not tell the workspace")?;
+    let target = folder("target_directory").context("Cargo did not tell its target directory")?;
+    Ok(Places { workspace, cache: target.join("kernels") })
+}
+
+/// Builds the days and this tool statically and packs them.
+///
+/// # Errors
+/// If they do not build.
+pub fn initramfs(places: &Places) -> Result<Vec<u8>> {
+    let folder = build(places)?;
+    let read = |name: &str| {
+        let path = folder.join(name);
+        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    let days = DAYS.trim_start_matches('/');
+    let mut archive = Archive::default();
+    archive.directory(days);
+    for name in NAMES {
+        archive.program(&format!("{days}/{name}"), &read(name)?);
+    }
+    archive.program("xtask", &read("xtask")?);
+    Ok(archive.finish())
+}
+
+/// Builds into a target directory of its own: the flags differ, and one directory for both
+/// would be rebuilt each time.
+fn build(places: &Places) -> Result<PathBuf> {
+    let directory = places.cache.join("build");
+    let status = cargo()
+        .args(["build", "--quiet", "--target", TARGET, "--package", "xtask"])
+        .args(NAMES.iter().flat_map(|day| ["--package", day]))
+        .arg("--manifest-path")
+        .arg(places.workspace.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&directory)
+        // The C library goes into the programs: the initramfs has none. An explicit target
+        // keeps these flags from the procedural macros, which cannot be built so.
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        // Small programs load faster in an emulator.
+        .env("CARGO_PROFILE_DEV_STRIP", "symbols")
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot start Cargo, which builds the days for the kernels")?;
+    if !status.success() {
+        bail!(
+            "the days do not build statically for {TARGET} (Cargo's words stand above; if the \
+             target is missing: rustup target add {TARGET}; if libc.a is: install libc6-dev)"
+        );
+    }
+    Ok(directory.join(TARGET).join("debug"))
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Where the initramfs is written for the emulator.
+pub fn initramfs_path(cache: &Path) -> PathBuf {
+    cache.join("initramfs.cpio")
+}
