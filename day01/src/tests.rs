@@ -1,7 +1,7 @@
 //! What the day prints for answers that other kernels gave.
 //!
-//! `tests/recorded/` holds such answers, in the form of `day01 --json`; those there now are
-//! made up. A recording of a real kernel is added as a file, and a line in [`prints`].
+//! `tests/recorded/` holds such answers, in the form of `day01 --json`. Those called `linux_…`
+//! are of real kernels, kept by `cargo xtask kernels --record`; the others are made up.
 
 use common::catalog::OPERATIONS;
 use common::environment::{Environment, Limit};
@@ -38,6 +38,31 @@ fn docker() -> Environment {
     }
 }
 
+/// The recordings of real kernels.
+fn real_kernels() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recorded");
+    let files = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let names = files.map(|file| file.unwrap().path().file_stem().unwrap().display().to_string());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("linux_")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn prints_every_kernel_that_was_recorded() {
+    let names = real_kernels();
+    assert!(names.len() >= 4, "{names:?}");
+    for name in names {
+        let survey = recorded(&name);
+        insta::assert_snapshot!(name, print::text(&survey, Which::Have, false));
+    }
+}
+
+#[test]
+fn prints_what_a_real_old_kernel_lacks() {
+    insta::assert_snapshot!(print::text(&recorded("linux_5_10"), Which::Missing, false));
+}
+
 #[test]
 fn prints_a_kernel_newer_than_the_catalogue() {
     insta::assert_snapshot!(print::text(&recorded("newer"), Which::Have, false));
@@ -71,8 +96,13 @@ fn prints_a_blocked_machine() {
 
 #[test]
 fn nothing_is_wider_than_a_terminal_or_longer_than_half_a_page() {
-    let surveys =
-        [recorded("newer"), recorded("old"), recorded("oldest"), refused(docker(), libc::ENOSYS)];
+    let mut surveys = vec![
+        recorded("newer"),
+        recorded("old"),
+        recorded("oldest"),
+        refused(docker(), libc::ENOSYS),
+    ];
+    surveys.extend(real_kernels().iter().map(|name| recorded(name)));
     for survey in &surveys {
         for which in [Which::Have, Which::Missing, Which::All] {
             let long = print::text(survey, which, true);

@@ -1,6 +1,7 @@
 //! What the day prints for answers that other kernels gave.
 //!
-//! `tests/recorded/` holds such answers, in the form of `day02 --json`.
+//! `tests/recorded/` holds such answers, in the form of `day02 --json`. Those called
+//! `linux_…` are of real kernels, kept by `cargo xtask kernels --record`.
 
 use common::text::WIDTH;
 
@@ -12,13 +13,27 @@ fn recorded(name: &str) -> Report {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-#[test]
-fn a_walk_on_a_kernel_that_has_everything() {
-    insta::assert_snapshot!(recorded("linux_6_18").text(false));
+/// The recordings of real kernels.
+fn real_kernels() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recorded");
+    let files = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let names = files.map(|file| file.unwrap().path().file_stem().unwrap().display().to_string());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("linux_")).collect();
+    names.sort();
+    names
 }
 
 #[test]
-fn a_walk_on_an_old_kernel() {
+fn a_walk_on_every_kernel_that_was_recorded() {
+    let names = real_kernels();
+    assert!(names.len() >= 4, "{names:?}");
+    for name in names {
+        insta::assert_snapshot!(name.clone(), recorded(&name).text(false));
+    }
+}
+
+#[test]
+fn an_old_kernel_at_length() {
     insta::assert_snapshot!(recorded("linux_5_10").text(true));
 }
 
@@ -29,9 +44,9 @@ fn one_ring() {
 
 #[test]
 fn nothing_is_wider_than_a_terminal() {
-    for name in ["linux_6_18", "linux_5_10", "one_ring"] {
+    for name in real_kernels().into_iter().chain(["one_ring".to_string()]) {
         for long in [false, true] {
-            for line in recorded(name).text(long).lines() {
+            for line in recorded(&name).text(long).lines() {
                 assert!(line.chars().count() <= WIDTH, "{name}: {line}");
             }
         }
