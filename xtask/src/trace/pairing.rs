@@ -19,6 +19,8 @@ pub struct Flight {
     pub entry: Entry,
     /// Completions that answered it so far.
     pub answers: u32,
+    /// Whether it is in a chain of links, and so may be cancelled by another's failure.
+    pub chained: bool,
 }
 
 /// What a completion turned out to be.
@@ -37,6 +39,8 @@ pub struct InFlight {
     /// Entries that stay silent if they succeed (`IOSQE_CQE_SKIP_SUCCESS`): nobody knows
     /// whether they are done, so only the last few are kept.
     silent: VecDeque<Flight>,
+    /// The entry before linked the next.
+    in_chain: bool,
 }
 
 /// How many silent entries are remembered.
@@ -48,7 +52,9 @@ const LOOKED_AT: usize = 64;
 impl InFlight {
     /// An entry went in.
     pub fn submitted(&mut self, seq: u64, us: u64, entry: Entry) {
-        let flight = Flight { seq, us, entry, answers: 0 };
+        let chained = entry.linked() || self.in_chain;
+        self.in_chain = entry.linked();
+        let flight = Flight { seq, us, entry, answers: 0, chained };
         if entry.has(sqe::CQE_SKIP_SUCCESS) && !entry.multishot() {
             if self.silent.len() == SILENT {
                 self.silent.pop_front();
@@ -60,35 +66,38 @@ impl InFlight {
     }
 
     /// A completion came out: the entry it answers, which is forgotten unless there is more
-    /// to come.
+    /// to come. The likeliest first: one that waits and could have got this answer, then one
+    /// that only speaks of failure, then whichever carries the `user_data`.
     pub fn completed(&mut self, completion: &Completion) -> Option<Answer> {
-        if let Some(answer) = self.answer_from_waiting(completion) {
-            return Some(answer);
+        let fits = |flight: &Flight| plausible(flight, completion);
+        let waiting = self.by_user_data.get(&completion.user_data);
+        if let Some(index) = waiting.and_then(|flights| flights.iter().position(fits)) {
+            return self.answer_waiting(completion, index);
         }
-        let matches = |flight: &Flight| {
-            flight.entry.user_data == completion.user_data && plausible(flight, completion)
+        let failed = |flight: &Flight| {
+            flight.entry.user_data == completion.user_data && completion.res < 0 && fits(flight)
         };
-        let index = self.silent.iter().position(matches)?;
-        let mut flight = self.silent.remove(index)?;
-        flight.answers = 1;
-        Some(Answer { flight, ambiguous: false })
+        if let Some(index) = self.silent.iter().position(failed) {
+            let mut flight = self.silent.remove(index)?;
+            flight.answers = 1;
+            return Some(Answer { flight, ambiguous: false });
+        }
+        self.answer_waiting(completion, 0)
     }
 
-    fn answer_from_waiting(&mut self, completion: &Completion) -> Option<Answer> {
-        let candidates = self.by_user_data.get_mut(&completion.user_data)?;
-        let fits = |flight: &Flight| plausible(flight, completion);
-        let index = candidates.iter().position(fits).unwrap_or(0);
-        let opcode = candidates.get(index)?.entry.opcode;
-        let ambiguous = candidates
+    fn answer_waiting(&mut self, completion: &Completion, index: usize) -> Option<Answer> {
+        let flights = self.by_user_data.get_mut(&completion.user_data)?;
+        let opcode = flights.get(index)?.entry.opcode;
+        let ambiguous = flights
             .iter()
             .take(LOOKED_AT)
-            .any(|flight| flight.entry.opcode != opcode && fits(flight));
-        let flight = candidates.get_mut(index)?;
+            .any(|other| other.entry.opcode != opcode && plausible(other, completion));
+        let flight = flights.get_mut(index)?;
         flight.answers += 1;
         let flight = *flight;
         if !completion.has(cqe::MORE) {
-            candidates.remove(index);
-            if candidates.is_empty() {
+            flights.remove(index);
+            if flights.is_empty() {
                 self.by_user_data.remove(&completion.user_data);
             }
         }
@@ -132,11 +141,27 @@ fn plausible(flight: &Flight, completion: &Completion) -> bool {
         return false;
     }
     match completion.res {
-        value if value == -libc::ETIME => {
-            matches!(entry.opcode, op::TIMEOUT | op::LINK_TIMEOUT | op::URING_CMD)
-        }
+        0 => !matches!(entry.opcode, op::POLL_ADD | op::LINK_TIMEOUT),
         value if value > 0 => may_count(entry, value as u32),
-        _ => true,
+        value => may_fail(flight, -i64::from(value)),
+    }
+}
+
+/// Whether the entry may have failed like this.
+fn may_fail(flight: &Flight, error: i64) -> bool {
+    const INJECT_RESULT: u32 = 1 << 0;
+    let entry = &flight.entry;
+    match error as i32 {
+        libc::ETIME => {
+            matches!(entry.opcode, op::TIMEOUT | op::LINK_TIMEOUT | op::URING_CMD | op::NOP)
+        }
+        libc::ECANCELED if !flight.chained => !matches!(
+            entry.opcode,
+            op::NOP | op::ASYNC_CANCEL | op::POLL_REMOVE | op::TIMEOUT_REMOVE
+        ),
+        libc::ENOENT | libc::EALREADY if entry.opcode == op::POLL_ADD => false,
+        libc::ECANCELED | libc::EINVAL => true,
+        _ => entry.opcode != op::NOP || entry.op_flags & INJECT_RESULT != 0,
     }
 }
 
@@ -147,7 +172,8 @@ fn may_hand_over_a_buffer(entry: &Entry) -> bool {
 /// Whether a successful result may be this number. A byte count is no more than was asked.
 fn may_count(entry: &Entry, value: u32) -> bool {
     match entry.opcode {
-        op::TIMEOUT | op::POLL_REMOVE | op::TIMEOUT_REMOVE | op::CLOSE | op::FSYNC => false,
+        op::TIMEOUT | op::LINK_TIMEOUT | op::POLL_REMOVE | op::TIMEOUT_REMOVE => false,
+        op::CLOSE | op::FSYNC => false,
         op::CONNECT | op::SHUTDOWN | op::FALLOCATE | op::BIND | op::LISTEN | op::STATX => false,
         op::READ | op::WRITE | op::READ_FIXED | op::WRITE_FIXED
             if !entry.has(sqe::BUFFER_SELECT) =>

@@ -150,7 +150,7 @@ impl Ring {
         let mut sight = Sight::default();
         // First the completions' end, then the entries, then the completions up to there: so
         // that no completion is read before the entry that it answers.
-        let posted = self.memory.word(Part::Cq, self.params.cq().tail);
+        let posted = self.cq_tail();
         if self.polled() {
             self.offer(0);
         }
@@ -178,7 +178,10 @@ impl Ring {
         let entries = self.params.sq_entries;
         let behind = head.wrapping_sub(self.sq_seen);
         if behind > entries {
-            // More than the queue holds went by.
+            if !self.polled() {
+                // No enter takes more than the queue holds: the program garbled its ring.
+                return;
+            }
             sight.unseen_entries += u64::from(behind - entries);
             self.sq_seen = head.wrapping_sub(entries);
         }
@@ -235,6 +238,19 @@ impl Ring {
                 sight.completed.push(completion);
             }
         }
+    }
+
+    /// One past the last completion; `None` if the program garbled its ring, for the kernel
+    /// posts no more than the queue holds.
+    fn cq_tail(&self) -> Option<u32> {
+        // More than a billion in between two looks are none.
+        const ABSURD: u32 = 1 << 30;
+        // The program's end first: it can only come closer to the kernel's meanwhile.
+        let head = self.memory.word(Part::Cq, self.params.cq().head)?;
+        let tail = self.memory.word(Part::Cq, self.params.cq().tail)?;
+        let behind = tail.wrapping_sub(self.cq_seen);
+        let fits = tail.wrapping_sub(head) <= self.params.cq_entries || self.polled();
+        (behind <= self.params.cq_entries || (fits && behind < ABSURD)).then_some(tail)
     }
 
     fn sq_ends(&self) -> Option<(u32, u32)> {
