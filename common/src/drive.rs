@@ -10,8 +10,9 @@ mod program;
 mod seccomp;
 mod server;
 mod strace;
+mod talking;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ pub use self::program::{die_with_parent, in_words, output_within};
 pub use self::seccomp::block_io_uring;
 pub use self::server::{EndedEarly, Server, Stopped};
 pub use self::strace::Strace;
+pub use self::talking::{Said, Talking};
 
 use crate::environment;
 
@@ -103,6 +105,16 @@ pub fn holds_within(patience: Duration, mut condition: impl FnMut() -> bool) -> 
     }
 }
 
+/// Reads the end of a stream: not a byte more, and no reset.
+///
+/// # Panics
+/// If anything else comes.
+pub fn end_of_file(mut stream: &TcpStream) {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("an end-of-file, no reset");
+    assert_eq!(rest, b"", "an end-of-file, no bytes");
+}
+
 /// Ends a connection rudely: the peer gets a reset and not an end-of-file.
 ///
 /// # Panics
@@ -116,7 +128,6 @@ pub fn reset(stream: TcpStream) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
     use std::net::TcpListener;
 
     use super::*;

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::log::{First, Lines, Log};
-use super::process::is_stopped;
+use super::process::{is_stopped, ring_slots};
 use super::program::{LAST_WORDS, cannot_start, exit_within, in_words};
 use super::{PATIENCE, wait_until};
 
@@ -36,6 +36,27 @@ pub struct Stopped {
     pub summary: Value,
     /// What it printed to the standard error.
     pub stderr: String,
+}
+
+impl Stopped {
+    /// A count of the summary.
+    ///
+    /// # Panics
+    /// If the summary has none of that name.
+    pub fn count(&self, name: &str) -> u64 {
+        self.summary[name].as_u64().unwrap_or_else(|| panic!("no {name} in {self:?}"))
+    }
+
+    /// Insists that it ended as it should: exit code 0, a summary, and no complaint.
+    ///
+    /// # Panics
+    /// If it did not.
+    pub fn well(self) -> Stopped {
+        assert_eq!(self.status.code(), Some(0), "{self:?}");
+        assert!(self.summary.is_object(), "no summary: {self:?}");
+        assert_eq!(self.stderr, "", "{self:?}");
+        self
+    }
 }
 
 /// A server that ended before it listened: it cannot run here, or its arguments are wrong.
@@ -161,6 +182,16 @@ impl Server {
     /// Lets a paused server go on.
     pub fn resume(&self) {
         self.signal(Signal::SIGCONT);
+    }
+
+    /// Waits until no client is in a slot.
+    ///
+    /// # Panics
+    /// If that never happens.
+    pub fn wait_until_empty(&self) {
+        wait_until("every slot is free", || {
+            ring_slots(self.pid()).expect("the server has a ring").is_empty()
+        });
     }
 
     /// Sends it a signal and waits for its end.
@@ -302,7 +333,7 @@ mod tests {
     fn a_paused_server_goes_on_when_it_is_resumed() {
         let script = format!("{LISTENING}; read line; exit 3");
         let mut command = shell(&script);
-        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
         command.stdin(reader);
         let mut server = Server::start(command).unwrap();
         server.pause();
