@@ -89,6 +89,7 @@ impl Server<'_> {
     /// The slot is free: whoever waited longest is served.
     pub fn closed(&mut self, slot: u32) -> Result<()> {
         self.slots.release(slot);
+        self.closed_since_renewal += 1;
         match self.waiting.pop_front() {
             Some(next) => self.open(next),
             None => Ok(()),

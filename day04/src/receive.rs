@@ -12,6 +12,9 @@ use crate::Reply;
 use crate::connection::Stage;
 use crate::server::{NO_SLOT, Server};
 
+/// Closed slots after which the receives are renewed, at the earliest.
+const RENEW_AFTER: u32 = 1024;
+
 impl Server<'_> {
     // ANCHOR: receive
     /// Arms a receive: for every request to come (multishot) or for one.
@@ -148,6 +151,28 @@ impl Server<'_> {
         !self.parked.is_empty() && self.buffers.with_kernel() > 0
     }
     // ANCHOR_END: park
+
+    // ANCHOR: renew
+    /// Now and then, cancels every armed receive, so that each is armed anew.
+    ///
+    /// Up to Linux 6.12 an operation on a slot holds back the release of every file that
+    /// leaves the table after it began. One receive that waits for hours would keep all the
+    /// sockets that were closed meanwhile in memory, some 4 KiB each. The more receives there
+    /// are to renew, the more closes share the cost.
+    pub fn renew_receives(&mut self) -> Result<()> {
+        let share = self.slots.held().saturating_mul(4);
+        if self.closed_since_renewal < share.max(RENEW_AFTER) {
+            return Ok(());
+        }
+        self.closed_since_renewal = 0;
+        for slot in 0..self.limits.table {
+            if self.slots.generation(slot).is_some() {
+                self.cancel_receive(slot)?;
+            }
+        }
+        Ok(())
+    }
+    // ANCHOR_END: renew
 
     /// Stops a receive that is armed; its last completion says when it has stopped.
     pub fn cancel_receive(&mut self, slot: u32) -> Result<()> {

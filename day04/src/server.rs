@@ -77,6 +77,8 @@ pub struct Server<'ring> {
     /// Clients that have replies to read.
     pub stalled: Deadlines,
     pub multishot_recv: bool,
+    /// Slots closed since the receives were last renewed.
+    pub closed_since_renewal: u32,
     /// No more clients are let in: there were enough, or a stop signal came.
     pub stopping: bool,
     /// A stop signal came: only what has arrived by now is answered.
@@ -121,6 +123,7 @@ impl<'ring> Server<'ring> {
             lingering: Deadlines::new(table, LINGER),
             stalled: Deadlines::new(table, STALLED),
             multishot_recv: true,
+            closed_since_renewal: 0,
             stopping: false,
             cut_off: false,
             grace: None,
@@ -145,6 +148,7 @@ impl<'ring> Server<'ring> {
             self.admit()?;
             self.look_after_answered()?;
             self.unpark()?;
+            self.renew_receives()?;
             self.submit_and_wait()?;
             while let Some(completion) = self.queues.next_completion() {
                 self.handle(&completion, signals)?;
