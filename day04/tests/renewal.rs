@@ -10,8 +10,7 @@ use nix::sys::signal::Signal;
 /// More connections than the closes after which receives are renewed.
 const GUESTS: u64 = 1100;
 
-/// A client that stays keeps its conversation through a renewal, which costs no more than
-/// one or two system calls.
+/// A client that stays keeps its conversation through a renewal.
 #[test]
 fn a_client_who_stays_is_served_through_a_renewal() {
     if !io_uring_or_skip("a_client_who_stays_is_served_through_a_renewal") {
