@@ -95,10 +95,11 @@ impl Narrator {
 
     /// What keeps a day from its end.
     pub fn trouble(&mut self, day: &str, trouble: &Trouble) {
-        let (code, text) = match trouble {
-            Trouble::Refused(words) => ("33", words.clone()),
+        let (code, indent, text) = match trouble {
+            Trouble::Refused(words) => ("33", 7, words.clone()),
             Trouble::Failed(failure) => (
                 "1;31",
+                12,
                 format!(
                     "{day} failed at: {}\n  expected: {}\n  got:      {}",
                     failure.during,
@@ -107,7 +108,7 @@ impl Narrator {
                 ),
             ),
         };
-        let painted = self.paint(code, &text::wrap(&text, WIDTH, 12));
+        let painted = self.paint(code, &text::wrap(&text, WIDTH, indent));
         self.space();
         self.line(&painted);
     }
@@ -281,6 +282,15 @@ mod tests {
         let page = narrate(false, tell_a_day);
         assert!(page.lines().all(|line| line.chars().count() <= WIDTH), "{page}");
         insta::assert_snapshot!(page);
+    }
+
+    #[test]
+    fn what_a_refusal_says_stands_under_its_first_word() {
+        let words = "day04: no table of 1024 slots\n  why: the hard RLIMIT_NOFILE of this process \
+                     allows 64, and every slot that is registered counts against it";
+        let page = narrate(false, |out| out.trouble("day04", &Trouble::Refused(words.into())));
+        let last = page.lines().last().unwrap();
+        assert!(last.starts_with("       ") && !last.starts_with("        "), "{page}");
     }
 
     #[test]
