@@ -225,7 +225,9 @@ pub fn register_slots(submitter: &Submitter<'_>, slots: u32) -> Result<()> {
                 largest_table()
             ),
             remedy: match largest_table() {
+                // No limit of the process can be raised to hold more than the kernel does.
                 MAX_FIXED_FILES => format!("--slots {MAX_FIXED_FILES} or less"),
+                largest if slots > MAX_FIXED_FILES => format!("--slots {largest} or less"),
                 largest => {
                     format!("--slots {largest} or less, or `ulimit -n {slots}` as root first")
                 }

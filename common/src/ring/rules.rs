@@ -94,12 +94,12 @@ fn sizes(cq_entries: Option<u32>, entries: u32, clamp: bool) -> Option<Rule> {
         _ if entries == 0 => Some(("a submission queue holds 1 to 32768", "--entries 1 or more")),
         _ if entries > MAX_ENTRIES && !clamp => Some((
             "a submission queue holds 1 to 32768",
-            "--entries 32768 or less; or IORING_SETUP_CLAMP, which cuts it",
+            "--entries 32768 or less; day02 has --clamp as well, which cuts it",
         )),
         Some(0) => Some(("a completion queue holds 1 to 65536", "--cq-entries 1 or more")),
         Some(cq) if cq > MAX_CQ_ENTRIES && !clamp => Some((
             "a completion queue holds 1 to 65536",
-            "--cq-entries 65536 or less; or IORING_SETUP_CLAMP, which cuts it",
+            "--cq-entries 65536 or less; day02 has --clamp as well, which cuts it",
         )),
         Some(cq) if rounded(cq, MAX_CQ_ENTRIES) < sq_size => Some((
             "the completion queue may not be smaller than the submission queue",

@@ -164,6 +164,9 @@ fn a_table_is_bounded_by_the_hard_limit_on_descriptors() {
     assert!(text.contains("a table of 21 slots: EMFILE"), "{text}");
     assert!(text.contains("RLIMIT_NOFILE") && text.contains("at most 20 here"), "{text}");
     assert!(text.contains("--slots 20 or less, or `ulimit -n 21` as root first"), "{text}");
+    // No limit can be raised to hold more slots than the kernel allows in any table.
+    let text = stderr(&limited("-n 20", "--slots 1048577"));
+    assert!(text.ends_with("try: --slots 20 or less\n"), "{text}");
     // The soft limit is raised as far as that.
     let output = limited("-Sn 20", "--slots 21");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
