@@ -1,14 +1,15 @@
 //! `user_data` as a typed value.
 //!
 //! The kernel carries the 64 bits of `user_data` from a submission queue entry to its
-//! completions and never looks at them (`io_uring_enter(2)`). A server has three questions
-//! for a completion: which operation was it, on which slot, and is that slot still the same
-//! client's? A [`Token`] answers them without an allocation:
+//! completions and reads no meaning into them (`io_uring_enter(2)`); only a cancel compares
+//! them, to find its operation. A server has three questions for a completion: which
+//! operation was it, on which slot, and is that slot still the same client's? A [`Token`]
+//! answers them without an allocation:
 //!
 //! ```text
 //!  63      56 55              40 39              24 23                     0
 //! +----------+------------------+------------------+------------------------+
-//! | operation|      buffer      |    generation    |          slot          |
+//! | operation|       zero       |    generation    |          slot          |
 //! +----------+------------------+------------------+------------------------+
 //! ```
 
@@ -80,8 +81,6 @@ pub struct Token {
     pub slot: u32,
     /// Which of the slot's successive clients it was for.
     pub generation: u16,
-    /// The provided buffer that it sends from, zero where there is none.
-    pub buffer: u16,
 }
 
 impl Token {
@@ -91,17 +90,12 @@ impl Token {
 
     /// A token for an operation that belongs to no connection.
     pub fn of(op: Op) -> Token {
-        Token { op, slot: 0, generation: 0, buffer: 0 }
+        Token { op, slot: 0, generation: 0 }
     }
 
     /// A token for an operation on one client's slot.
     pub fn on(op: Op, slot: u32, generation: u16) -> Token {
-        Token { op, slot, generation, buffer: 0 }
-    }
-
-    /// The same token, with the buffer that the operation reads from.
-    pub fn with_buffer(self, buffer: u16) -> Token {
-        Token { buffer, ..self }
+        Token { op, slot, generation }
     }
 
     /// The 64 bits for `user_data`.
@@ -110,17 +104,17 @@ impl Token {
     /// If `slot` is [`Token::MAX_SLOTS`] or more: it would run into the generation.
     pub fn pack(self) -> u64 {
         assert!(self.slot < Token::MAX_SLOTS, "slot {} does not fit 24 bits", self.slot);
-        u64::from(self.op as u8) << 56
-            | u64::from(self.buffer) << 40
-            | u64::from(self.generation) << 24
-            | u64::from(self.slot)
+        u64::from(self.op as u8) << 56 | u64::from(self.generation) << 24 | u64::from(self.slot)
     }
 
-    /// Reads a completion's `user_data`; `None` if no [`Op`] has its code.
+    /// Reads a completion's `user_data`; `None` if it is no token: no [`Op`] has its code, or
+    /// the unused bits are not zero.
     pub fn unpack(user_data: u64) -> Option<Token> {
+        if (user_data >> 40) as u16 != 0 {
+            return None;
+        }
         Some(Token {
             op: Op::from_code((user_data >> 56) as u8)?,
-            buffer: (user_data >> 40) as u16,
             generation: (user_data >> 24) as u16,
             slot: user_data as u32 & (Token::MAX_SLOTS - 1),
         })
@@ -142,9 +136,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_token() -> impl Strategy<Value = Token> {
-        (0..Op::ALL.len(), 0..Token::MAX_SLOTS, any::<u16>(), any::<u16>()).prop_map(
-            |(op, slot, generation, buffer)| Token { op: Op::ALL[op], slot, generation, buffer },
-        )
+        (0..Op::ALL.len(), 0..Token::MAX_SLOTS, any::<u16>())
+            .prop_map(|(op, slot, generation)| Token { op: Op::ALL[op], slot, generation })
     }
 
     proptest! {
@@ -154,10 +147,15 @@ mod tests {
         }
 
         #[test]
-        fn unpack_takes_any_bits_and_packs_back_to_them(bits in any::<u64>()) {
+        fn unpack_takes_any_bits_and_packs_back_to_them(
+            code in 0..=Op::ALL.len() as u64 + 1,
+            unused in prop_oneof![Just(0), 1..1u64 << 16],
+            rest in 0..1u64 << 40,
+        ) {
+            let bits = code << 56 | unused << 40 | rest;
             match Token::unpack(bits) {
                 Some(token) => prop_assert_eq!(token.pack(), bits),
-                None => prop_assert!(Op::from_code((bits >> 56) as u8).is_none()),
+                None => prop_assert!(unused != 0 || Op::from_code(code as u8).is_none()),
             }
         }
     }

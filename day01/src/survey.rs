@@ -99,7 +99,7 @@ fn sizes(ring: &IoUring) -> Sizes {
 const GREETING: [u8; 8] = *b"hello io";
 
 /// Sends an operation that does nothing through the ring. What comes back in its completion
-/// is what we wrote into its entry: the kernel carries `user_data` and never looks at it.
+/// is what we wrote into its entry: the kernel carries `user_data` and reads no meaning into it.
 fn greet(ring: &mut IoUring) -> Result<Greeting, Refusal> {
     let entry = opcode::Nop::new().build().user_data(u64::from_le_bytes(GREETING));
     // SAFETY: a NOP points at no memory, so nothing has to outlive its completion.
