@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::process::{Command, Output};
 
 use common::drive::{Strace, block_io_uring, io_uring_or_skip};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
 use serde_json::Value;
 
 /// Says aloud that part of a test was skipped, past the test harness, which hides what
@@ -156,7 +158,7 @@ fn a_reader_that_goes_away_is_no_error() {
     if !io_uring_or_skip("a_reader_that_goes_away_is_no_error") {
         return;
     }
-    let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
     drop(reader);
     let mut command = command(&[]);
     command.stdout(writer);
