@@ -27,7 +27,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use common::environment;
 
-use self::debian::Archive;
+use self::debian::{Archive, Wanted};
 use self::outcome::Answers;
 use self::programs::Places;
 use self::table::Row;
@@ -114,12 +114,25 @@ fn kernels(options: &Options, places: &Places) -> Result<Vec<Kernel>> {
             |path: &PathBuf| Ok(Kernel { name: image::release_of(path)?, image: Ok(path.clone()) });
         return options.images.iter().map(named).collect();
     }
-    let archive = Archive::find()?;
+    let is_there = |wanted: &Wanted| !options.fetch && wanted.is_cached(&places.cache);
+    let archive = match debian::KERNELS.iter().all(is_there) {
+        true => None,
+        false => Some(Archive::find()?),
+    };
     let mut kernels = Vec::new();
     for wanted in &debian::KERNELS {
-        progress(&format!("kernel {}: from the cache or from Debian", wanted.name))?;
-        let image = debian::image(&archive, wanted, &places.cache, options.fetch);
+        let image = match &archive {
+            Some(archive) if !is_there(wanted) => {
+                progress(&format!("fetching the kernel {} from Debian", wanted.name))?;
+                debian::fetch(archive, wanted, &places.cache)
+            }
+            _ => Ok(wanted.path(&places.cache)),
+        };
         kernels.push(Kernel { name: wanted.name.to_string(), image });
+    }
+    if kernels.iter().all(|kernel| kernel.image.is_err()) {
+        // Nothing to boot: the first failure tells why.
+        kernels.swap_remove(0).image?;
     }
     Ok(kernels)
 }

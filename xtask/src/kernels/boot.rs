@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use common::drive;
 use common::environment::Refusal;
 
 use super::console::Console;
@@ -47,11 +48,11 @@ pub fn look_for_qemu() -> Result<()> {
 /// goes to `log`, where it can be read afterwards.
 ///
 /// # Errors
-/// If the emulator cannot be started or the log not be written. A kernel that fails is no
-/// error but [`Boot::trouble`].
+/// If the log cannot be written. A kernel that fails is no error but [`Boot::trouble`].
 pub fn boot(image: &Path, initramfs: &Path, log: &Path, deadline: Duration) -> Result<Boot> {
     let output = File::create(log).with_context(|| format!("writing {}", log.display()))?;
-    let mut emulator = Command::new(QEMU)
+    let mut emulator = Command::new(QEMU);
+    emulator
         // Emulation needs no rights and no hardware, and is the same everywhere.
         .args(["-accel", "tcg", "-cpu", CPU, "-smp", "2", "-m", "1024"])
         .args(["-nodefaults", "-display", "none", "-monitor", "none", "-serial", "stdio"])
@@ -64,12 +65,11 @@ pub fn boot(image: &Path, initramfs: &Path, log: &Path, deadline: Duration) -> R
         .args(["-append", COMMAND_LINE])
         .stdin(Stdio::null())
         .stderr(output.try_clone()?)
-        .stdout(output)
-        .spawn()
-        .with_context(|| format!("starting {QEMU}"))?;
-    let ended = wait(&mut emulator, deadline);
+        .stdout(output);
+    drive::die_with_parent(&mut emulator);
+    let ended = drive::output_within(emulator, deadline).map(|output| output.status);
     let console = Console::read(&fs::read(log)?);
-    let trouble = trouble(&console, ended?, deadline, log);
+    let trouble = trouble(&console, &ended, log);
     Ok(Boot { console, trouble })
 }
 
@@ -78,41 +78,20 @@ pub fn boot(image: &Path, initramfs: &Path, log: &Path, deadline: Duration) -> R
 /// `Documentation/admin-guide/kernel-parameters.rst`.
 const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/xtask -- kernels --inside";
 
-/// `None`: the deadline passed, and the emulator was ended.
-fn wait(emulator: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>> {
-    let end = Instant::now() + deadline;
-    loop {
-        if let Some(status) = emulator.try_wait().context("waiting for the emulator")? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= end {
-            emulator.kill().context("ending the emulator")?;
-            emulator.wait().context("waiting for the emulator")?;
-            return Ok(None);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 /// Says what went wrong: a panic before all else, for it explains the rest.
-fn trouble(
-    console: &Console,
-    ended: Option<ExitStatus>,
-    deadline: Duration,
-    log: &Path,
-) -> Option<String> {
+fn trouble(console: &Console, ended: &Result<ExitStatus>, log: &Path) -> Option<String> {
     let what = if let Some(panic) = console.panic() {
         format!("the kernel panicked: {panic}")
     } else if console.is_complete() {
         return None;
     } else {
         match ended {
-            None => format!("it did not come to its end within {} s", deadline.as_secs()),
-            Some(status) if status.success() => "it ended before all was reported".to_string(),
-            Some(status) => format!("the emulator failed: {status}"),
+            Err(error) => format!("the boot failed: {error:#}"),
+            Ok(status) if status.success() => "it ended before all was reported".to_string(),
+            Ok(status) => format!("the emulator failed: {}", drive::in_words(*status)),
         }
     };
-    Some(format!("{what}; its last words (all of them: {}):{}", log.display(), console.tail()))
+    Some(format!("{what}; its last words (all are in {}):{}", log.display(), console.tail()))
 }
 
 /// Where the console of a kernel is kept.
@@ -124,25 +103,27 @@ pub fn log_of(cache: &Path, name: &str) -> PathBuf {
 mod tests {
     use std::os::unix::process::ExitStatusExt;
 
+    use anyhow::anyhow;
+
     use super::*;
     use crate::kernels::console::{Message, line};
 
-    fn told(console: &str, ended: Option<i32>) -> String {
+    fn told(console: &str, ended: Result<i32>) -> String {
         let console = Console::read(console.as_bytes());
         let ended = ended.map(|code| ExitStatus::from_raw(code << 8));
-        trouble(&console, ended, Duration::from_secs(9), Path::new("6.1.log")).unwrap_or_default()
+        trouble(&console, &ended, Path::new("6.1.log")).unwrap_or_default()
     }
 
     #[test]
     fn a_boot_that_reported_all_is_no_trouble() {
-        assert_eq!(told(&line(&Message::Done), Some(0)), "");
+        assert_eq!(told(&line(&Message::Done), Ok(0)), "");
     }
 
     #[test]
     fn a_panic_is_told_even_after_a_report() {
         let console =
             line(&Message::Done) + "[ 1.0] Kernel panic - not syncing: Attempted to kill init!";
-        let told = told(&console, Some(0));
+        let told = told(&console, Ok(0));
         assert!(
             told.starts_with("the kernel panicked: not syncing: Attempted to kill init!"),
             "{told}"
@@ -151,18 +132,13 @@ mod tests {
 
     #[test]
     fn an_end_too_early_or_too_late_is_told_with_the_last_words() {
-        let late = told("unpacking\n", None);
-        assert!(late.starts_with("it did not come to its end within 9 s"), "{late}");
-        assert!(late.contains("6.1.log") && late.ends_with("unpacking"), "{late}");
-        assert!(told("", Some(0)).starts_with("it ended before all was reported"));
-        let failed = told("qemu: could not load kernel", Some(1));
-        assert!(failed.starts_with("the emulator failed: exit status: 1"), "{failed}");
-    }
-
-    #[test]
-    fn an_emulator_that_hangs_is_ended() {
-        let mut hangs = Command::new("sleep").arg("600").spawn().unwrap();
-        assert_eq!(wait(&mut hangs, Duration::from_millis(1)).unwrap(), None);
-        assert!(hangs.try_wait().unwrap().is_some());
+        let late = told("unpacking\n", Err(anyhow!("it still runs after 9 s")));
+        assert!(late.starts_with("the boot failed: it still runs after 9 s; its last"), "{late}");
+        assert!(late.contains("6.1.log") && late.ends_with("\n    unpacking"), "{late}");
+        let early = told("", Ok(0));
+        assert!(early.starts_with("it ended before all was reported"), "{early}");
+        assert!(early.ends_with("\n    none"), "{early}");
+        let failed = told("qemu: could not load kernel", Ok(1));
+        assert!(failed.starts_with("the emulator failed: exit status 1"), "{failed}");
     }
 }

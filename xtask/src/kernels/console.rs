@@ -84,6 +84,9 @@ impl Console {
 
     /// The end of what the kernel said, to explain a failure.
     pub fn tail(&self) -> String {
+        if self.rest.is_empty() {
+            return "\n    none".to_string();
+        }
         let from = self.rest.len().saturating_sub(8);
         self.rest[from..].iter().map(|line| format!("\n    {line}")).collect()
     }

@@ -119,32 +119,42 @@ fn no_archive(what: &str) -> Refusal {
     }
 }
 
-/// The image of one kernel: from the cache, or fetched into it.
+impl Wanted {
+    /// Where the image is kept.
+    pub fn path(&self, cache: &Path) -> PathBuf {
+        cache.join(format!("{}.bzImage", self.name))
+    }
+
+    /// Whether it is there, and is an image.
+    pub fn is_cached(&self, cache: &Path) -> bool {
+        image::release_of(&self.path(cache)).is_ok()
+    }
+}
+
+/// Fetches the image of a kernel into the cache.
 ///
 /// # Errors
 /// If the archive cannot be reached, no longer carries the kernel, or its package holds no image.
-pub fn image(archive: &Archive, wanted: &Wanted, cache: &Path, refresh: bool) -> Result<PathBuf> {
-    let cached = cache.join(format!("{}.bzImage", wanted.name));
-    if refresh || !cached.exists() {
-        let apt = Apt::new(archive, wanted, cache)?;
-        fetch(&apt, wanted, &cached).with_context(|| {
-            format!(
-                "the kernel {} could not be fetched from {}",
-                wanted.name,
-                wanted.suites.join(" or ")
-            )
-        })?;
-    }
-    Ok(cached)
+pub fn fetch(archive: &Archive, wanted: &Wanted, cache: &Path) -> Result<PathBuf> {
+    let path = wanted.path(cache);
+    let apt = Apt::new(archive, wanted, cache)?;
+    let suites = wanted.suites.join(" or ");
+    fetch_to(&apt, &path).with_context(|| {
+        format!("the kernel {} could not be fetched from {suites}", wanted.name)
+    })?;
+    // Lists and modules, a hundred megabytes of them.
+    fs::remove_dir_all(&apt.directory)
+        .with_context(|| format!("clearing {}", apt.directory.display()))?;
+    Ok(path)
 }
 
-fn fetch(apt: &Apt, wanted: &Wanted, cached: &Path) -> Result<()> {
+fn fetch_to(apt: &Apt, path: &Path) -> Result<()> {
     // A suite that is gone makes this fail although another may have answered: whether there
     // is a kernel decides.
     let update = apt.run("apt-get", &["--quiet", "update"])?;
     let Some(package) = apt.package() else {
         return Err(Refusal {
-            what: format!("no package of a kernel {}: apt says: {}", wanted.name, update.errors()),
+            what: format!("apt knows no kernel there; it says: {}", update.errors()),
             why: "the archive cannot be reached, or Debian has moved the suite to its museum of \
                   old releases"
                 .to_string(),
@@ -157,9 +167,7 @@ fn fetch(apt: &Apt, wanted: &Wanted, cached: &Path) -> Result<()> {
     let vmlinuz =
         find_image(&unpacked).with_context(|| format!("the package {package} holds no vmlinuz"))?;
     image::release_of(&vmlinuz)?;
-    fs::rename(&vmlinuz, cached).with_context(|| format!("writing {}", cached.display()))?;
-    // The rest is modules, a hundred megabytes of them.
-    fs::remove_dir_all(&unpacked).with_context(|| format!("clearing {}", unpacked.display()))
+    fs::rename(&vmlinuz, path).with_context(|| format!("writing {}", path.display()))
 }
 
 /// An apt with sources, lists and a cache of its own.
