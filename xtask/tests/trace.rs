@@ -157,6 +157,21 @@ fn several_rings_are_told_apart() {
     assert_eq!(rings, [1, 2, 2, 2]);
 }
 
+/// The fast mode tells the same story of the rings, and counts nothing else.
+#[test]
+fn the_fast_mode_misses_nothing_that_crosses_a_ring() {
+    needs_io_uring!("the_fast_mode_misses_nothing_that_crosses_a_ring");
+    for (scenario, nops) in [("nops", 3), ("registered", 3), ("threads", 100), ("fork", 4)] {
+        let program = Program { fast: true, ..program(scenario) };
+        let trace = Trace::start(program, false, Vec::new()).expect("a trace");
+        drive::wait_until("the scenario to end", || trace.ended());
+        let Outcome { status, summary, .. } = trace.finish();
+        assert_eq!(status, 0, "{scenario}");
+        assert_nops(&summary, nops);
+        assert!(summary.other_calls.is_empty(), "{scenario}: {:?}", summary.other_calls);
+    }
+}
+
 #[test]
 fn a_registered_index_is_as_good_as_a_descriptor() {
     needs_io_uring!("a_registered_index_is_as_good_as_a_descriptor");

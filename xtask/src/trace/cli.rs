@@ -30,7 +30,7 @@ use crate::programs::{self, Source};
 /// it asks of io_uring (→) and what the kernel answers (←). Any language, any library, no
 /// root. The exit status is the program's; 128 and the signal, if one killed it.
 #[derive(Args, Debug)]
-#[command(after_help = COST)]
+#[command(after_help = NOTES)]
 pub struct Options {
     /// Write the events to FILE too, one JSON object a line; `-` for standard output
     #[arg(long, value_name = "FILE")]
@@ -53,12 +53,31 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
 
+    /// Stop only at calls that matter to rings: others run at full speed and are not counted
+    #[arg(long, conflicts_with = "requests")]
+    fast: bool,
+
     /// The program and its arguments; day01 to day04 are built first
     #[arg(last = true, required = true, value_name = "PROGRAM ARGS")]
     command: Vec<OsString>,
 }
 
-const COST: &str = "Cost: each system call of the program stops it twice.";
+const NOTES: &str = "\
+Reading it:
+  enter      the program calls the kernel: takes its entries, waits for completions
+  → 7 RECV   entry 7 goes in; the words say what for, [..] is its user_data
+  ← 7 RECV   a completion for entry 7 comes out, with its result or error
+  MORE       entry 7 stays armed: another completion will come
+  returns    the end of an enter that slept, and how long it did
+
+Cost:
+  Every system call stops the program twice: 20 to 40 microseconds where it took 0.3.
+  Every entry and completion adds 2 to 5, less with --summary. Between its calls the
+  program runs at full speed. With --fast, calls that have nothing to do with rings
+  are not stopped at; in return they are not counted, and a ring that is refused by
+  a seccomp filter (a container's, say) is not heard of.
+  A ring that a kernel thread polls has no calls to stop at: it is sampled. Totals are
+  exact all the same; what was overwritten between two looks is counted as unseen.";
 
 /// Runs the command; the exit code is the program's.
 pub fn main(options: Options) -> ExitCode {
@@ -75,7 +94,8 @@ fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
     let mut words = options.command.into_iter();
     let named = words.next().unwrap_or_default();
     let (program, ours) = resolve(named)?;
-    let program = Program { program, args: words.collect(), ..Default::default() };
+    let program =
+        Program { program, args: words.collect(), fast: options.fast, ..Default::default() };
 
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     let filter = |sink| Box::new(Filter { sink, only: options.only.clone(), left: options.limit });

@@ -11,6 +11,7 @@ use common::environment::Refusal;
 use libc::{c_char, pid_t};
 use nix::unistd::{AccessFlags, ForkResult, access, fork, pipe2};
 
+use super::filter::Filter;
 use super::names::error_name;
 use super::sys;
 
@@ -29,6 +30,8 @@ pub struct Program {
     pub stderr: Option<OwnedFd>,
     /// Its standard input, if not ours.
     pub stdin: Option<OwnedFd>,
+    /// Stop it only at the calls that matter to rings; others are then not counted.
+    pub fast: bool,
 }
 
 /// A program that has been started and is traced from its first instruction on.
@@ -175,6 +178,7 @@ fn start(program: &Program, path: &Path) -> io::Result<(pid_t, OwnedFd, OwnedFd)
     let streams: [(&Option<OwnedFd>, RawFd); 3] =
         [(&program.stdin, 0), (&program.stdout, 1), (&program.stderr, 2)];
 
+    let filter = program.fast.then(Filter::new);
     // SAFETY: the child does nothing but `become_program`, which is made for it.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok((child.as_raw(), go, failure)),
@@ -182,7 +186,9 @@ fn start(program: &Program, path: &Path) -> io::Result<(pid_t, OwnedFd, OwnedFd)
             drop(go);
             // SAFETY: this is the child. The lists end with a null pointer, and what they
             // point at lies in its own copy of our memory, which nothing frees before exec.
-            unsafe { become_program(&path, &argv, &envp, &heard, &failed, &streams) }
+            unsafe {
+                become_program(&path, &argv, &envp, &heard, &failed, &streams, filter.as_ref())
+            }
         }
     }
 }
@@ -200,6 +206,7 @@ unsafe fn become_program(
     heard: &OwnedFd,
     failed: &OwnedFd,
     streams: &[(&Option<OwnedFd>, RawFd); 3],
+    filter: Option<&Filter>,
 ) -> ! {
     // SAFETY: as the function demands; all descriptors are open in the child too.
     unsafe {
@@ -213,7 +220,9 @@ unsafe fn become_program(
             }
         }
         reset_signals();
-        libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr());
+        if filter.is_none_or(|filter| filter.install().is_ok()) {
+            libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr());
+        }
         let number = nix::errno::Errno::last_raw().to_ne_bytes();
         libc::write(failed.as_raw_fd(), number.as_ptr().cast(), number.len());
         libc::_exit(NOT_STARTED)

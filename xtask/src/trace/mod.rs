@@ -7,7 +7,8 @@
 //!
 //! - [`cli`]: the command; [`text`] and [`json`]: the two views;
 //! - [`Trace`]: the same as a library, for checks that drive a program and ask what it did;
-//! - [`tracer`]: the stops, on a thread of its own; [`launch`] starts the program;
+//! - [`tracer`]: the stops, on a thread of its own; [`launch`] starts the program,
+//!   [`filter`] is the fast mode;
 //! - [`watch`]: the story: [`ring`] finds what is new in a ring's [`memory`], [`decode`] reads
 //!   it, [`pairing`] finds the entry for a completion, [`describe`] and [`context`] say what
 //!   it is about, [`event`] and [`summary`] are what comes of it;
@@ -20,6 +21,7 @@ pub mod decode;
 pub mod describe;
 pub mod descriptors;
 pub mod event;
+pub mod filter;
 pub mod json;
 pub mod launch;
 pub mod memory;
@@ -86,7 +88,6 @@ pub struct Trace {
 struct Record {
     events: Mutex<Vec<Event>>,
     more: Condvar,
-    keep: bool,
 }
 
 impl Record {
@@ -97,10 +98,8 @@ impl Record {
 
 impl Sink for Arc<Record> {
     fn take(&mut self, events: &[Event]) {
-        if self.keep {
-            self.lock().extend_from_slice(events);
-            self.more.notify_all();
-        }
+        self.lock().extend_from_slice(events);
+        self.more.notify_all();
     }
 }
 
@@ -138,16 +137,20 @@ impl Trace {
         mut sinks: Vec<Box<dyn Sink>>,
         keep: bool,
     ) -> Result<Trace, (Refusal, i32)> {
-        let record = Arc::new(Record { keep, ..Default::default() });
-        sinks.push(Box::new(Arc::clone(&record)));
+        let record = Arc::new(Record::default());
+        if keep {
+            sinks.push(Box::new(Arc::clone(&record)));
+        }
         let shared = Arc::new(Shared::new(Watch::new(sinks, tokens)));
         let (started, start) = mpsc::channel();
         let ours = Arc::clone(&shared);
+        let fast = program.fast;
+        shared.lock().summary.fast = fast;
         // A tracee belongs to the thread that seized it, so that thread does everything.
         let tracer = thread::spawn(move || match launch::launch(program) {
             Ok(launched) => {
                 let _ = started.send(Ok(launched.pid));
-                let result = trace(&ours, launched);
+                let result = trace(&ours, launched, fast);
                 ours.end();
                 result
             }
@@ -235,8 +238,8 @@ impl Trace {
     }
 }
 
-fn trace(shared: &Arc<Shared>, launched: Launched) -> (i32, Option<Refusal>) {
-    let (status, began) = Tracer::new(Arc::clone(shared), &launched).run();
+fn trace(shared: &Arc<Shared>, launched: Launched, fast: bool) -> (i32, Option<Refusal>) {
+    let (status, began) = Tracer::new(Arc::clone(shared), &launched, fast).run();
     if began {
         return (status, None);
     }

@@ -21,7 +21,7 @@ pub struct Summary {
     pub completions: BTreeMap<String, Completions>,
     /// Calls of `io_uring_register`, by operation.
     pub registers: BTreeMap<String, u64>,
-    /// Every other system call, by name; `None` if they were not counted.
+    /// Every other system call, by name; empty in the fast mode.
     pub other_calls: BTreeMap<String, u64>,
     /// What was still armed or under way when its ring was closed.
     pub armed: Vec<Armed>,
@@ -39,6 +39,8 @@ pub struct Summary {
     pub overflows: u64,
     /// Completions that the kernel threw away (only without `IORING_FEAT_NODROP`).
     pub lost: u64,
+    /// The program ran without stopping at other system calls: they were not counted.
+    pub fast: bool,
     /// A kernel thread polled one of the rings.
     pub polled: bool,
     /// The exit status of the program.

@@ -117,6 +117,10 @@ fn calls(page: &mut String, summary: &Summary, requests: Option<u64>) {
     if !summary.registers.is_empty() {
         let _ = writeln!(page, "  io_uring_register: {}", counts(&summary.registers, CALLS));
     }
+    if summary.fast {
+        let _ = writeln!(page, "  other system calls: not counted (--fast)");
+        return;
+    }
     let others: u64 = summary.other_calls.values().sum();
     let _ = writeln!(page, "  other system calls: {others}");
     let list = counts(&summary.other_calls, CALLS);

@@ -279,7 +279,7 @@ impl<W: Write + Send> Text<W> {
 
     fn complete(&self, into: &mut String, event: &Event, complete: &Complete) {
         let mut text = self.which(Some(complete.ring));
-        let op = complete.op.as_deref().unwrap_or("an entry that was not seen");
+        let op = complete.op.as_deref().unwrap_or("(no entry seen)");
         let colour = if complete.error.is_some() { RED } else { GREEN };
         let _ = write!(text, "{} {}", self.paint(colour, op), complete.words);
         if let Some(buffer) = complete.buffer {

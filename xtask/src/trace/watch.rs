@@ -3,23 +3,22 @@
 //! Shared by the thread that stops the program and the one that looks at sleeping and polled
 //! rings in between, behind one lock.
 
-use std::collections::{BTreeMap, HashMap};
+mod story;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use common::catalog;
-use common::token::{Op, Token};
 use libc::pid_t;
 
 use super::context;
-use super::decode::{Completion, Entry, op};
-use super::describe::{details, result};
 use super::descriptors::RingId;
 use super::event::{self, Event, What};
-use super::names::{error_name, hex, names, operation, user_data};
-use super::pairing::{Flight, InFlight};
+use super::names::{error_name, names};
+use super::pairing::InFlight;
 use super::params::{Params, setup};
 use super::ring::{Ring, Sight};
-use super::summary::{Armed, Summary, UNPAIRED};
+use super::summary::{Armed, Summary};
 
 /// Where events go.
 pub trait Sink: Send {
@@ -56,7 +55,10 @@ pub struct Watch {
     inside: HashMap<pid_t, Inside>,
     last_ring: RingId,
     last_seq: u64,
+    messages: VecDeque<story::Message>,
     over: bool,
+    /// Something was seen since the last [`Watch::look_at_all`].
+    moved: bool,
     batch: Vec<Event>,
     sinks: Vec<Box<dyn Sink>>,
 }
@@ -81,7 +83,9 @@ impl Watch {
             inside: HashMap::new(),
             last_ring: 0,
             last_seq: 0,
+            messages: VecDeque::new(),
             over: false,
+            moved: false,
             batch: Vec::new(),
             sinks,
         }
@@ -95,6 +99,11 @@ impl Watch {
     pub fn tell(&mut self, tid: pid_t, what: What) {
         let us = self.now();
         self.batch.push(Event { us, tid, what });
+    }
+
+    /// Whether only the totals are wanted: putting each event into words is most of the work.
+    fn nobody_listens(&self) -> bool {
+        self.sinks.is_empty()
     }
 
     /// Hands what was told to the sinks.
@@ -146,6 +155,9 @@ impl Watch {
 
     /// A system call that has nothing to do with rings.
     pub fn count_call(&mut self, name: &str) {
+        if self.summary.fast {
+            return;
+        }
         match self.summary.other_calls.get_mut(name) {
             Some(count) => *count += 1,
             None => {
@@ -278,9 +290,8 @@ impl Watch {
         for id in self.followed() {
             self.look_unless_waiting(0, id);
         }
-        let moved = !self.batch.is_empty();
         self.flush();
-        moved
+        std::mem::take(&mut self.moved)
     }
 
     /// Whether a ring has to be looked at often, and whether an enter waits to be told.
@@ -305,98 +316,6 @@ impl Watch {
         overflow
     }
 
-    fn tell_sight(&mut self, tid: pid_t, ring: RingId, sight: Sight) {
-        for entry in sight.submitted {
-            self.tell_entry(tid, ring, entry);
-        }
-        for completion in &sight.completed {
-            self.tell_completion(tid, ring, completion);
-        }
-        let (entries, completions) = (sight.unseen_entries, sight.unseen_completions);
-        let dropped = sight.dropped;
-        self.summary.unseen_entries += entries;
-        self.summary.unseen_completions += completions;
-        self.summary.dropped += dropped;
-        if entries + completions + dropped > 0 {
-            self.tell(tid, What::Unseen(event::Unseen { ring, entries, completions, dropped }));
-        }
-    }
-
-    fn tell_entry(&mut self, tid: pid_t, ring: RingId, entry: Entry) {
-        let us = self.now();
-        self.last_seq += 1;
-        let seq = self.last_seq;
-        let op = operation(entry.opcode);
-        *self.summary.entries.entry(op.clone()).or_default() += 1;
-        let Some(followed) = self.rings.get_mut(&ring) else { return };
-        followed.in_flight.submitted(seq, us, entry);
-        const UPDATE_USER_DATA: u32 = 1 << 2;
-        if entry.opcode == op::POLL_REMOVE && entry.len & UPDATE_USER_DATA != 0 {
-            followed.in_flight.renamed(entry.addr, entry.off);
-        }
-        let owner = followed.owner;
-        let mut details = details(&entry, &|value| self.meaning(value, None));
-        if let Some(detail) = context::of_entry(owner, &entry) {
-            details.push(detail);
-        }
-        let submit = event::Submit {
-            ring,
-            seq,
-            op,
-            opcode: entry.opcode,
-            flags: names(&catalog::ENTRY_FLAGS, u32::from(entry.flags)),
-            user_data: hex(entry.user_data),
-            meaning: self.meaning(entry.user_data, Some(entry.opcode)),
-            words: details.words(),
-            details: details.object(),
-        };
-        self.batch.push(Event { us, tid, what: What::Submit(submit) });
-    }
-
-    fn tell_completion(&mut self, tid: pid_t, ring: RingId, completion: &Completion) {
-        let us = self.now();
-        let Some(followed) = self.rings.get_mut(&ring) else { return };
-        let answer = followed.in_flight.completed(completion);
-        let asked = answer.map(|answer| answer.flight.entry);
-        let mut words = result(asked.as_ref(), completion);
-        if let Some(entry) = &asked {
-            if let Some(data) = context::of_completion(followed.owner, entry, completion) {
-                words = format!("{words} {data}");
-            }
-        }
-        let op = asked.map(|entry| operation(entry.opcode));
-        let name = op.clone().unwrap_or_else(|| UNPAIRED.to_string());
-        let counts = self.summary.completions.entry(name).or_default();
-        counts.count += 1;
-        counts.errors += u64::from(completion.error().is_some());
-        counts.more += u64::from(completion.has(super::decode::cqe::MORE));
-        let complete = event::Complete {
-            ring,
-            seq: answer.map(|answer| answer.flight.seq),
-            op,
-            ambiguous: answer.is_some_and(|answer| answer.ambiguous),
-            user_data: hex(completion.user_data),
-            meaning: self.meaning(completion.user_data, asked.map(|entry| entry.opcode)),
-            res: completion.res,
-            error: completion.error().map(error_name),
-            words,
-            flags: names(&catalog::COMPLETION_FLAGS, completion.flags & 0xffff),
-            buffer: completion.buffer(),
-            more: completion.has(super::decode::cqe::MORE),
-            after_us: answer.map(|answer| us.saturating_sub(answer.flight.us)),
-            extra: completion.extra.map(|extra| extra.map(hex)),
-        };
-        self.batch.push(Event { us, tid, what: What::Complete(complete) });
-    }
-
-    /// `user_data` by its meaning. A foreign program's may look like a token by chance, so
-    /// the operation has to agree.
-    fn meaning(&self, value: u64, opcode: Option<u8>) -> String {
-        let token = Token::unpack(value)
-            .filter(|token| self.tokens && opcode.is_none_or(|opcode| agrees(token.op, opcode)));
-        token.map_or_else(|| user_data(value), |token| token.to_string())
-    }
-
     /// The program is about to lose its last handle on a ring: one last look, then let go.
     pub fn close(&mut self, tid: pid_t, id: RingId) {
         self.look(tid, id);
@@ -414,34 +333,8 @@ impl Watch {
         self.flush();
     }
 
-    fn armed(&self, ring: RingId, flight: &Flight) -> Armed {
-        let entry = &flight.entry;
-        Armed {
-            ring,
-            seq: flight.seq,
-            op: operation(entry.opcode),
-            words: details(entry, &|value| self.meaning(value, None)).words(),
-            meaning: self.meaning(entry.user_data, Some(entry.opcode)),
-            multishot: entry.multishot(),
-            linked: entry.linked(),
-        }
-    }
-
     /// The rings that are still followed.
     pub fn followed(&self) -> Vec<RingId> {
         self.rings.keys().copied().collect()
-    }
-}
-
-/// Whether a token's operation is one that this entry can be.
-fn agrees(token: Op, opcode: u8) -> bool {
-    match token {
-        Op::Accept => opcode == op::ACCEPT,
-        Op::Recv | Op::Discard => matches!(opcode, op::RECV | op::RECVMSG | op::READ),
-        Op::Send => matches!(opcode, op::SEND | op::SEND_ZC | op::WRITE),
-        Op::Shutdown => opcode == op::SHUTDOWN,
-        Op::Close => opcode == op::CLOSE,
-        Op::Cancel => opcode == op::ASYNC_CANCEL,
-        Op::Signal => matches!(opcode, op::READ | op::READ_MULTISHOT | op::POLL_ADD),
     }
 }

@@ -1,0 +1,239 @@
+//! What the tracer does at both ends of the system calls that matter to rings.
+
+use common::catalog;
+use libc::pid_t;
+
+use super::{Begun, Task, Tracer};
+use crate::trace::descriptors::{RingId, TableId};
+use crate::trace::event::{self, What};
+use crate::trace::names::{error_name, names};
+use crate::trace::params::{Params, setup};
+use crate::trace::register;
+use crate::trace::ring::Ring;
+use crate::trace::sys;
+use crate::trace::syscalls::{self, Call, Kind, Stop};
+
+impl Tracer {
+    /// A stop by the filter of the fast mode, in place of one at the entry.
+    pub(super) fn filtered(&mut self, pid: pid_t) {
+        // A program may have a filter that stops for a tracer, too: not ours to look at.
+        if let (true, Ok(Stop::Entry(call))) = (self.fast, syscalls::stop_of(pid)) {
+            self.entry(pid, call);
+        }
+    }
+
+    pub(super) fn system_call(&mut self, pid: pid_t) {
+        match syscalls::stop_of(pid) {
+            Ok(Stop::Entry(call)) => self.entry(pid, call),
+            Ok(Stop::Exit(result)) => self.exit(pid, result),
+            Ok(Stop::None) | Err(_) => {}
+        }
+    }
+
+    fn entry(&mut self, pid: pid_t, call: Call) {
+        let kind = syscalls::kind(&call);
+        let Some(Task { table, process, .. }) = self.tasks.get(&pid) else { return };
+        let (table, process) = (*table, *process);
+        let mut begun = Begun { call, kind, ring: None, asked: None };
+        match kind {
+            Kind::Setup => begun.asked = read_params(pid, call.args[1]),
+            Kind::Enter => {
+                begun.ring = self.ring_of_enter(pid, table, &call);
+                self.shared.lock().entering(pid, begun.ring, &call.args);
+            }
+            Kind::Register => {
+                begun.ring = self.ring_of_register(pid, table, &call);
+                self.registering(pid, &begun);
+            }
+            _ => {
+                let mut watch = self.shared.lock();
+                watch.count_call(&syscalls::name(&call));
+                watch.glance(pid, process);
+                drop(watch);
+                self.closing(pid, table, kind, &call);
+            }
+        }
+        if let Some(task) = self.tasks.get_mut(&pid) {
+            task.call = Some(begun);
+        }
+    }
+
+    /// Calls that close descriptors: the tracer has to let go first, so that the program's
+    /// own close is the one that ends the ring.
+    fn closing(&mut self, pid: pid_t, table: TableId, kind: Kind, call: &Call) {
+        const CLOEXEC: u64 = 1 << 2;
+        let (first, last) = match kind {
+            Kind::Close => (call.args[0] as u32, call.args[0] as u32),
+            Kind::CloseRange if call.args[2] & CLOEXEC == 0 => {
+                (call.args[0] as u32, call.args[1] as u32)
+            }
+            Kind::DupTo if call.args[0] != call.args[1] => {
+                (call.args[1] as u32, call.args[1] as u32)
+            }
+            _ => return,
+        };
+        let orphans = self.descriptors.close(table, first, last);
+        self.let_go(pid, orphans);
+    }
+
+    fn exit(&mut self, pid: pid_t, result: i64) {
+        let Some(task) = self.tasks.get_mut(&pid) else { return };
+        let Some(begun) = task.call.take() else { return };
+        let (call, table) = (begun.call, task.table);
+        match begun.kind {
+            Kind::Enter => self.shared.lock().returned(pid, result),
+            Kind::Setup => self.set_up(pid, &begun, result),
+            Kind::Register => self.registered(pid, &begun, result),
+            Kind::Dup | Kind::DupTo if result >= 0 => self.copied(table, call.args[0], result),
+            Kind::Fcntl
+                if result >= 0
+                    && matches!(call.args[1] as i32, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) =>
+            {
+                self.copied(table, call.args[0], result);
+            }
+            Kind::Unshare if result == 0 && call.args[0] & libc::CLONE_FILES as u64 != 0 => {
+                let own = self.descriptors.copy(table);
+                if let Some(task) = self.tasks.get_mut(&pid) {
+                    task.table = own;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn copied(&mut self, table: TableId, from: u64, to: i64) {
+        if let Some(ring) = self.descriptors.ring(table, from as i32) {
+            self.descriptors.add(table, to as i32, ring);
+        }
+    }
+
+    fn ring_of_enter(&self, pid: pid_t, table: TableId, call: &Call) -> Option<RingId> {
+        const REGISTERED_RING: u64 = 1 << 4;
+        if call.args[3] & REGISTERED_RING != 0 {
+            self.descriptors.indexed(pid, call.args[0] as u32)
+        } else {
+            self.descriptors.ring(table, call.args[0] as i32)
+        }
+    }
+
+    fn ring_of_register(&self, pid: pid_t, table: TableId, call: &Call) -> Option<RingId> {
+        if call.args[1] as u32 & register::USE_REGISTERED_RING != 0 {
+            self.descriptors.indexed(pid, call.args[0] as u32)
+        } else {
+            self.descriptors.ring(table, call.args[0] as i32)
+        }
+    }
+
+    fn set_up(&mut self, pid: pid_t, begun: &Begun, result: i64) {
+        let call = &begun.call;
+        let asked = begun.asked.unwrap_or_default();
+        let mut told = event::Setup {
+            ring: None,
+            result,
+            error: None,
+            not_followed: None,
+            asked_entries: call.args[0],
+            asked_cq_entries: asked.cq_entries,
+            asked_flags: names(&catalog::SETUP_FLAGS, asked.flags),
+            granted: None,
+        };
+        if result < 0 {
+            let name = error_name(-result as i32);
+            *self.shared.lock().summary.refused.entry(name.clone()).or_default() += 1;
+            told.error = Some(name);
+        } else {
+            self.shared.lock().summary.rings += 1;
+            let granted = read_params(pid, call.args[1]).unwrap_or_default();
+            told.granted = Some(as_granted(&granted));
+            match self.take_over(pid, result as i32, granted) {
+                Ok(ring) => told.ring = Some(ring),
+                Err(error) => told.not_followed = Some(error.to_string()),
+            }
+        }
+        let mut watch = self.shared.lock();
+        watch.tell(pid, What::Setup(told));
+        watch.flush();
+        self.shared.bell.notify_all();
+    }
+
+    fn take_over(&mut self, pid: pid_t, fd: i32, params: Params) -> std::io::Result<RingId> {
+        let Some(task) = self.tasks.get(&pid) else { return Err(nix::errno::Errno::ESRCH.into()) };
+        let ring = if params.has(setup::NO_MMAP) {
+            Ring::remote(task.process, params)
+        } else {
+            Ring::mapped(sys::take_descriptor(task.process, pid, fd)?, params)?
+        };
+        let table = task.table;
+        let id = self.shared.lock().follow(task.process, ring);
+        if params.has(setup::REGISTERED_FD_ONLY) {
+            self.descriptors.add_index(pid, fd as u32, id);
+        } else {
+            self.descriptors.add(table, fd, id);
+        }
+        Ok(id)
+    }
+
+    fn registering(&mut self, pid: pid_t, begun: &Begun) {
+        let [_, opcode, argument, count, ..] = begun.call.args;
+        if let Some(ring) = begun.ring {
+            self.shared.lock().look(pid, ring);
+        }
+        // As with a close: let go before the program does.
+        if opcode as u32 & !register::USE_REGISTERED_RING == register::op::UNREGISTER_RING_FDS {
+            let mut orphans = Vec::new();
+            for index in register::ring_indices(pid, argument, count) {
+                orphans.extend(self.descriptors.remove_index(pid, index.index));
+            }
+            self.let_go(pid, orphans);
+        }
+    }
+
+    fn registered(&mut self, pid: pid_t, begun: &Begun, result: i64) {
+        let Some(table) = self.tasks.get(&pid).map(|task| task.table) else { return };
+        let ring = begun.ring;
+        let [_, opcode, argument, count, ..] = begun.call.args;
+        let operation = opcode as u32 & !register::USE_REGISTERED_RING;
+        let detail = register::detail(pid, operation, argument, count);
+        let mut resized = None;
+        if result >= 0 && operation == register::op::RING_FDS {
+            for index in register::ring_indices(pid, argument, result as u64) {
+                if let Some(ring) = self.descriptors.ring(table, index.fd) {
+                    self.descriptors.add_index(pid, index.index, ring);
+                }
+            }
+        } else if result >= 0 && operation == register::op::RESIZE_RINGS {
+            resized = self.resized(pid, ring, argument);
+        }
+        let op = format!("{:#}", catalog::REGISTER_OPERATIONS.name(operation));
+        let error = (result < 0).then(|| error_name(-result as i32));
+        let told = event::Register { ring, op, count, detail, result, error, resized };
+        self.shared.lock().registered(pid, told);
+    }
+
+    fn resized(&self, pid: pid_t, ring: Option<RingId>, argument: u64) -> Option<event::Granted> {
+        let params = read_params(pid, argument)?;
+        let mut watch = self.shared.lock();
+        let ring = ring?;
+        let before = watch.params(ring)?;
+        let after = params.as_resized(&before);
+        watch.resized(ring, after).ok()?;
+        Some(as_granted(&after))
+    }
+}
+
+fn read_params(pid: pid_t, address: u64) -> Option<Params> {
+    let mut bytes = [0; Params::SIZE];
+    sys::read_memory(pid, address, &mut bytes).ok()?;
+    Some(Params::parse(&bytes))
+}
+
+fn as_granted(params: &Params) -> event::Granted {
+    event::Granted {
+        sq_entries: params.sq_entries,
+        cq_entries: params.cq_entries,
+        flags: names(&catalog::SETUP_FLAGS, params.flags),
+        features: names(&catalog::FEATURES, params.features),
+        sq_thread_idle: params.sq_thread_idle,
+        sq_thread_cpu: params.sq_thread_cpu,
+    }
+}
