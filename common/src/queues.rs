@@ -96,7 +96,7 @@ impl<'ring> Queues<'ring> {
                 // some end. Make room for completions, and let the kernel bring more.
                 Some(libc::EBUSY | libc::EAGAIN) => {
                     self.early.extend(&mut self.cq);
-                    self.wait(1, Some(Duration::from_millis(1)))
+                    self.wait(1, Some(Duration::from_millis(1)), Duration::ZERO)
                 }
                 _ => Err(error),
             },
@@ -119,15 +119,54 @@ impl<'ring> Queues<'ring> {
         if nothing_to_submit && enough && !self.sq.cq_overflow() {
             return Ok(());
         }
-        self.wait(want, timeout)
+        self.wait(want, timeout, Duration::ZERO)
     }
 
-    fn wait(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
+    /// Like [`Queues::submit_and_wait`], but patient for `min_wait` only: after that a single
+    /// completion ends the wait, as one would if it was there already.
+    ///
+    /// Ask the ring first whether its kernel can do it
+    /// (`ring.params().is_feature_min_timeout()`, Linux 6.12): an older one ignores
+    /// `min_wait`, or refuses it with EINVAL. Source: `io_uring_enter(2)`, `min_wait_usec`.
+    pub fn submit_and_gather(
+        &mut self,
+        want: u32,
+        min_wait: Duration,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        self.sq.sync();
+        self.cq.sync();
+        self.wait(want, timeout, min_wait)
+    }
+
+    /// Whether a completion is there. A look at memory, not a system call; nothing is
+    /// submitted. A ring with DEFER_TASKRUN delivers in the wait only, so there it never
+    /// sees anything new.
+    pub fn has_completion(&mut self) -> bool {
+        self.cq.sync();
+        !self.early.is_empty() || !self.cq.is_empty()
+    }
+
+    fn wait(
+        &mut self,
+        want: u32,
+        timeout: Option<Duration>,
+        min_wait: Duration,
+    ) -> io::Result<()> {
         let want = (want as usize).saturating_sub(self.early.len());
         self.enters += 1;
-        let waited = match timeout.map(Timespec::from) {
-            None => self.submitter.submit_and_wait(want),
-            Some(time) => self.submitter.submit_with_args(want, &SubmitArgs::new().timespec(&time)),
+        let time = timeout.map(Timespec::from);
+        let mut args = SubmitArgs::new();
+        if let Some(time) = &time {
+            args = args.timespec(time);
+        }
+        let waited = if !min_wait.is_zero() {
+            let min_wait = u32::try_from(min_wait.as_micros()).unwrap_or(u32::MAX);
+            self.submitter.submit_with_args(want, &args.min_wait_usec(min_wait))
+        } else if timeout.is_some() {
+            self.submitter.submit_with_args(want, &args)
+        } else {
+            self.submitter.submit_and_wait(want)
         };
         self.sq.sync();
         self.cq.sync();

@@ -187,6 +187,11 @@ impl<'a> Rung<'a> {
                 }
                 // Nothing depends on these two: what they end tells of its end itself.
                 Op::Cancel | Op::Shutdown => {}
+                Op::Discard => {
+                    if self.slots.is_current(token.slot, token.generation) {
+                        return Ok(Some(done));
+                    }
+                }
                 Op::Close => {
                     if self.slots.finish(token.slot, token.generation) {
                         self.slots.release(token.slot);
@@ -266,6 +271,14 @@ impl<'a> Rung<'a> {
         self.push_chain(slot, &farewell(slot))
     }
 
+    /// The slot was found empty: its chain has ended without a word.
+    pub fn forget(&mut self, slot: u32) {
+        if let Some(generation) = self.slots.generation(slot) {
+            self.slots.finish(slot, generation);
+            self.slots.release(slot);
+        }
+    }
+
     fn stop(&mut self) -> Result<()> {
         self.close_the_door()?;
         self.cut_off = true;
@@ -303,6 +316,13 @@ impl<'a> Rung<'a> {
             self.push_entry(Token::on(*op, slot, generation), entry.clone())?;
         }
         Ok(())
+    }
+
+    /// Queues an operation that changes nothing, on a slot that may be empty by now. It does
+    /// not keep the slot from being closed.
+    pub fn push_look(&mut self, slot: u32, entry: squeue::Entry) -> Result<()> {
+        let generation = self.slots.generation(slot).context("a look at a free slot")?;
+        self.push_entry(Token::on(Op::Discard, slot, generation), entry)
     }
 
     fn push_plain(&mut self, op: Op, entry: squeue::Entry) -> Result<()> {
