@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, listen,
-    setsockopt, socket, sockopt,
+    AddressFamily, Backlog, Shutdown, SockFlag, SockProtocol, SockType, SockaddrStorage, bind,
+    listen, setsockopt, shutdown, socket, sockopt,
 };
 
 use crate::environment::Refusal;
@@ -36,6 +36,22 @@ impl Listener {
     /// # Errors
     /// A [`Refusal`] that says what to type if the address is taken, not ours, or reserved.
     pub fn bind(address: SocketAddr) -> Result<Listener> {
+        Listener::open(address, false)
+    }
+
+    /// Like [`Listener::bind`], but the address can be bound several times, if every time in
+    /// this way (`SO_REUSEPORT`, `socket(7)`): the kernel spreads the clients over all the
+    /// listeners. Bind the first, and the others to its [`Listener::address`].
+    ///
+    /// Another program of the same user can join in as well, so a taken port may go unnoticed.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub fn bind_shared(address: SocketAddr) -> Result<Listener> {
+        Listener::open(address, true)
+    }
+
+    fn open(address: SocketAddr, shared: bool) -> Result<Listener> {
         let family = match address {
             SocketAddr::V4(_) => AddressFamily::Inet,
             SocketAddr::V6(_) => AddressFamily::Inet6,
@@ -44,6 +60,9 @@ impl Listener {
             .with_context(|| format!("making a TCP socket for {address}"))?;
         // Without it the port stays refused for a minute after a server that had clients.
         setsockopt(&socket, sockopt::ReuseAddr, &true).context("setting SO_REUSEADDR")?;
+        if shared {
+            setsockopt(&socket, sockopt::ReusePort, &true).context("setting SO_REUSEPORT")?;
+        }
         setsockopt(&socket, sockopt::TcpNoDelay, &true).context("setting TCP_NODELAY")?;
         bind(socket.as_raw_fd(), &SockaddrStorage::from(address))
             .and_then(|()| listen(&socket, Backlog::new(BACKLOG)?))
@@ -66,6 +85,13 @@ impl Listener {
     /// every accept on it before dropping it, or the ring keeps accepting.
     pub fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
+    }
+
+    /// Stops listening, whichever ring accepts here: an armed accept ends with EINVAL, and
+    /// clients that were not accepted are reset (`shutdown(2)`).
+    pub fn shut(&self) {
+        // It fails only if it does not listen any more.
+        let _ = shutdown(self.fd(), Shutdown::Both);
     }
 }
 

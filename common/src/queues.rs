@@ -134,9 +134,12 @@ impl<'ring> Queues<'ring> {
         min_wait: Duration,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
+        /// Without a timeout the kernel would take the end of `min_wait` for the end of the
+        /// wait, and return with nothing (`io_cqring_min_timer_wakeup` in its `io_uring.c`).
+        const LONG: Duration = Duration::from_secs(3600);
         self.sq.sync();
         self.cq.sync();
-        self.wait(want, timeout, min_wait)
+        self.wait(want, timeout.or(Some(LONG)), min_wait)
     }
 
     /// Whether a completion is there. A look at memory, not a system call; nothing is
@@ -147,12 +150,7 @@ impl<'ring> Queues<'ring> {
         !self.early.is_empty() || !self.cq.is_empty()
     }
 
-    fn wait(
-        &mut self,
-        want: u32,
-        timeout: Option<Duration>,
-        min_wait: Duration,
-    ) -> io::Result<()> {
+    fn wait(&mut self, want: u32, timeout: Option<Duration>, min_wait: Duration) -> io::Result<()> {
         let want = (want as usize).saturating_sub(self.early.len());
         self.enters += 1;
         let time = timeout.map(Timespec::from);

@@ -12,22 +12,22 @@
 #![allow(dead_code)]
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
-use common::listener::{self, Listener};
+use common::listener::Listener;
 use common::queues::Queues;
 use common::signals::StopSignals;
 use common::slots::Slots;
-use common::talk::{Talk, TalkOptions};
 use common::token::{Op, Token};
 use io_uring::squeue::Flags;
 use io_uring::types::{CancelBuilder, Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
-use serde_json::{Value, json};
+
+pub use self::words::{Basics, Counts, Reply, announce, summarise};
+
+mod words;
 
 /// Submission queue entries of every rung: about as many clients as one turn serves.
 pub const ENTRIES: u32 = 256;
@@ -37,45 +37,6 @@ pub const BUFFER: usize = 4096;
 pub const ACK: &[u8; 4] = b"ack\0";
 /// How long accepting rests after it failed, so that it does not fail again and again.
 const REST: Duration = Duration::from_millis(10);
-
-/// The command line that all rungs share.
-#[derive(clap::Args, Clone, Debug)]
-pub struct Basics {
-    /// Where to listen; port 0 takes a free port and prints it
-    #[arg(long, value_name = "HOST:PORT", default_value = listener::DEFAULT_ADDRESS, value_parser = listener::parse_address)]
-    pub listen: SocketAddr,
-
-    /// Clients that are served at a time
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
-    pub slots: u32,
-
-    /// Stop after this many connections
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub max: Option<u64>,
-
-    #[command(flatten)]
-    pub talk: TalkOptions,
-}
-
-/// The two conversations, as on day 04.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// The four bytes `ack\0`, then close
-    Ack,
-    /// Every byte back, until the client ends
-    Echo,
-}
-
-/// What the summary tells.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    pub connections: u64,
-    pub requests: u64,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub resets: u64,
-    pub enters: u64,
-}
 
 /// A completion for a client who is still there.
 #[derive(Clone, Copy, Debug)]
@@ -219,6 +180,10 @@ impl<'a> Rung<'a> {
             self.accepting = false;
         }
         if result < 0 {
+            if self.max.is_some_and(|max| self.taken.load(Ordering::Relaxed) >= max) {
+                self.stopping = true; // another ring took the last one
+                return Ok(None);
+            }
             if result == -libc::EINVAL && self.counts.connections == 0 {
                 let error = io::Error::from_raw_os_error(libc::EINVAL);
                 return Err(error).context("accepting into a slot, which needs Linux 5.19");
@@ -359,44 +324,4 @@ pub fn farewell(slot: u32) -> [(Op, squeue::Entry); 2] {
 
 fn shutdown(slot: u32) -> squeue::Entry {
     opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build().flags(Flags::SKIP_SUCCESS)
-}
-
-/// Prints where the rung listens. `details` go into the JSON object, if it is one.
-pub fn announce(talk: &mut Talk, title: &str, address: SocketAddr, reply: Reply, details: Value) {
-    let reply = if reply == Reply::Ack { "ack" } else { "echo" };
-    talk.explain(format_args!("{title}; reply: {reply}"));
-    let mut event = json!({"event": "listening", "address": address.to_string(), "reply": reply});
-    if let (Value::Object(event), Value::Object(details)) = (&mut event, details) {
-        event.extend(details);
-    }
-    talk.always(format_args!("listening on {address}"), event);
-    talk.explain(format_args!("Ctrl-C stops it"));
-}
-
-/// Prints what day 04 prints at its end.
-pub fn summarise(talk: &mut Talk, counts: Counts, details: Value) {
-    let Counts { connections, requests, bytes_in, bytes_out, resets, enters } = counts;
-    let per_request = (requests > 0).then(|| enters as f64 / requests as f64);
-    let ratio = per_request.map_or(String::new(), |ratio| format!(", {ratio:.2} a request"));
-    let mut event = json!({
-        "event": "summary",
-        "connections": connections,
-        "requests": requests,
-        "bytes_in": bytes_in,
-        "bytes_out": bytes_out,
-        "resets": resets,
-        "enters": enters,
-        "enters_per_request": per_request,
-    });
-    if let (Value::Object(event), Value::Object(details)) = (&mut event, details) {
-        event.extend(details);
-    }
-    talk.always(
-        format_args!(
-            "\n{connections} connections, {requests} requests, {bytes_in} bytes in, \
-             {bytes_out} bytes out, {resets} resets\n\
-             {enters} system calls to submit and wait{ratio}"
-        ),
-        event,
-    );
 }
