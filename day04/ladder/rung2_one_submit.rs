@@ -95,9 +95,8 @@ struct Server<'a> {
 impl Server<'_> {
     fn serve(&mut self) -> Result<()> {
         while self.rung.goes_on()? {
-            let patience = self.rung.patience();
             // RUNG 2: one call submits what the last turn prepared, and waits.
-            self.rung.queues.submit_and_wait(1, patience).context("waiting")?;
+            self.rung.queues.submit_and_wait(1, self.rung.patience()).context("waiting")?;
             while let Some(done) = self.rung.next()? {
                 self.handle(done)?;
             }

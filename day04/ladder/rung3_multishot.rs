@@ -6,16 +6,13 @@
 //!
 //! The differences to rung 2:
 //! - A receive is armed once a client (echo) and completes for everything that comes. It is
-//!   not submitted again after each request. (An ack needs one receive, so it asks for one.)
+//!   not submitted again after each request: fewer entries, though with one client still two
+//!   calls a request. (An ack needs one receive, so it asks for one.)
 //! - No client has a buffer. The kernel takes one from a common ring when data has come, and
 //!   it goes back when its bytes are sent: silent clients cost no memory.
 //!
-//! With one client still two calls a request, as with rung 2: one that sends, one that waits.
-//! It is with many clients that fewer entries and less memory count.
-//!
 //! What day 04 has and this has not: see `scaffold.rs`; besides, here a client that sends and
-//! never reads can take all the buffers, and the others must wait; and the queue of replies
-//! is memory from the heap.
+//! never reads can take all the buffers, and the queues of replies are on the heap.
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -108,8 +105,7 @@ struct Server<'a> {
 impl Server<'_> {
     fn serve(&mut self) -> Result<()> {
         while self.rung.goes_on()? {
-            let patience = self.rung.patience();
-            self.rung.queues.submit_and_wait(1, patience).context("waiting")?;
+            self.rung.queues.submit_and_wait(1, self.rung.patience()).context("waiting")?;
             while let Some(done) = self.rung.next()? {
                 self.handle(done)?;
             }
@@ -180,10 +176,11 @@ impl Server<'_> {
         let client = &self.clients[slot as usize];
         let (buffer, length) = client.replies[0];
         let rest = &self.buffers.bytes(buffer, length)[client.sent as usize..];
-        let send = opcode::Send::new(Fixed(slot), rest.as_ptr(), rest.len() as u32)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
-        self.rung.push(slot, Op::Send, send)
+        self.rung.push(slot, Op::Send, sending(slot, rest))
+    }
+
+    fn acknowledge(&mut self, slot: u32) -> Result<()> {
+        self.rung.push(slot, Op::Send, sending(slot, ACK))
     }
 
     fn sent(&mut self, done: Done) -> Result<()> {
@@ -202,15 +199,7 @@ impl Server<'_> {
         if !client.replies.is_empty() {
             return self.send(done.slot);
         }
-        let ends = self.reply == Reply::Ack || client.leaving;
-        if ends { self.rung.leave(done.slot) } else { Ok(()) }
-    }
-
-    fn acknowledge(&mut self, slot: u32) -> Result<()> {
-        let send = opcode::Send::new(Fixed(slot), ACK.as_ptr(), ACK.len() as u32)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
-        self.rung.push(slot, Op::Send, send)
+        if self.reply == Reply::Ack || client.leaving { self.rung.leave(done.slot) } else { Ok(()) }
     }
 
     fn failed(&mut self, done: Done) -> Result<()> {
@@ -223,8 +212,7 @@ impl Server<'_> {
             }
             (Op::Recv, libc::EINVAL) if self.multishot => {
                 self.multishot = false;
-                let note = "this kernel has no multishot receive (6.0): one receive at a time";
-                self.talk.always(format_args!("{note}"), json!({"event": "fallback", "why": note}));
+                self.talk.explain(format_args!("no multishot receive before Linux 6.0: without"));
                 return self.receive(done.slot);
             }
             (Op::Recv, 0) if self.reply == Reply::Ack && client.asked => {
@@ -252,4 +240,10 @@ impl Server<'_> {
         }
         Ok(())
     }
+}
+
+fn sending(slot: u32, bytes: &[u8]) -> squeue::Entry {
+    opcode::Send::new(Fixed(slot), bytes.as_ptr(), bytes.len() as u32)
+        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+        .build()
 }

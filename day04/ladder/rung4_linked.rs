@@ -96,8 +96,7 @@ struct Server<'a> {
 impl Server<'_> {
     fn serve(&mut self) -> Result<()> {
         while self.rung.goes_on()? {
-            let patience = self.rung.patience();
-            self.rung.queues.submit_and_wait(1, patience).context("waiting")?;
+            self.rung.queues.submit_and_wait(1, self.rung.patience()).context("waiting")?;
             while let Some(done) = self.rung.next()? {
                 self.handle(done)?;
             }

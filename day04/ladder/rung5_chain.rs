@@ -93,8 +93,7 @@ impl Server<'_> {
                 let looks = self.look()?;
                 self.rung.queues.submit_and_wait(looks + 1, Some(LOOK)).context("waiting")?;
             } else {
-                let patience = self.rung.patience();
-                self.rung.queues.submit_and_wait(1, patience).context("waiting")?;
+                self.rung.queues.submit_and_wait(1, self.rung.patience()).context("waiting")?;
             }
             while let Some(done) = self.rung.next()? {
                 self.handle(done)?;

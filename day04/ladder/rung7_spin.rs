@@ -125,8 +125,7 @@ impl Server<'_> {
             std::hint::spin_loop();
         }
         // No system call if a completion is there.
-        let patience = self.rung.patience();
-        self.rung.queues.submit_and_wait(1, patience).context("waiting")
+        self.rung.queues.submit_and_wait(1, self.rung.patience()).context("waiting")
     }
 
     fn handle(&mut self, done: Done) -> Result<()> {

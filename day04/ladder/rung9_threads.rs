@@ -130,7 +130,7 @@ impl House<'_> {
         };
         while server.rung.goes_on()? {
             server.turn()?;
-            if server.rung.is_stopping() {
+            if server.rung.is_stopping() && !server.rung.is_cut_off() {
                 // RUNG 9: after the last client of `--max` the other threads may let in none.
                 self.listeners.iter().for_each(Listener::shut);
             }
@@ -162,8 +162,7 @@ struct Server<'a> {
 
 impl Server<'_> {
     fn turn(&mut self) -> Result<()> {
-        let patience = self.rung.patience();
-        self.rung.queues.submit_and_wait(1, patience).context("waiting")?;
+        self.rung.queues.submit_and_wait(1, self.rung.patience()).context("waiting")?;
         while let Some(done) = self.rung.next()? {
             self.handle(done)?;
         }
