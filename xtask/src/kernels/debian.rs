@@ -131,20 +131,30 @@ impl Wanted {
     }
 }
 
-/// Fetches the image of a kernel into the cache.
+/// Fetches the image of a kernel into the cache: the highest version of all its suites, or
+/// where the mirror fails to have that one, what one of the suites has.
 ///
 /// # Errors
 /// If the archive cannot be reached, no longer carries the kernel, or its package holds no image.
 pub fn fetch(archive: &Archive, wanted: &Wanted, cache: &Path) -> Result<PathBuf> {
     let path = wanted.path(cache);
-    let apt = Apt::new(archive, wanted, cache)?;
-    let suites = wanted.suites.join(" or ");
-    fetch_to(&apt, &path).with_context(|| {
-        format!("the kernel {} could not be fetched from {suites}", wanted.name)
-    })?;
+    let directory = cache.join("apt").join(wanted.name);
+    let fetch_from = |suites: &[&str]| {
+        let apt = Apt::new(&archive.sources(suites), &directory)?;
+        fetch_to(&apt, &path)
+    };
+    let mut alone = wanted.suites.chunks(1);
+    fetch_from(wanted.suites)
+        .or_else(|error| match alone.any(|suite| fetch_from(suite).is_ok()) {
+            true => Ok(()),
+            false => Err(error),
+        })
+        .with_context(|| {
+            let suites = wanted.suites.join(" or ");
+            format!("the kernel {} could not be fetched from {suites}", wanted.name)
+        })?;
     // Lists and modules, a hundred megabytes of them.
-    fs::remove_dir_all(&apt.directory)
-        .with_context(|| format!("clearing {}", apt.directory.display()))?;
+    fs::remove_dir_all(&directory).with_context(|| format!("clearing {}", directory.display()))?;
     Ok(path)
 }
 
@@ -176,10 +186,10 @@ struct Apt {
 }
 
 impl Apt {
-    fn new(archive: &Archive, wanted: &Wanted, cache: &Path) -> Result<Apt> {
-        let directory = cache.join("apt").join(wanted.name);
+    fn new(sources: &str, directory: &Path) -> Result<Apt> {
+        let directory = directory.to_path_buf();
         let files = [
-            ("sources.list", archive.sources(wanted.suites)),
+            ("sources.list", sources.to_string()),
             // One priority for all suites: the highest version is the candidate, also where
             // a suite (backports) asks to be used only by name.
             ("preferences", "Package: *\nPin: release *\nPin-Priority: 500\n".to_string()),
