@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::text;
+
 /// `--quiet` and `--json`, as the servers take them.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct TalkOptions {
@@ -56,10 +58,14 @@ impl Talk {
         }
     }
 
-    /// Words for people alone: neither `--quiet` nor `--json` prints them.
+    /// Words for people alone, wrapped to fit a terminal: neither `--quiet` nor `--json`
+    /// prints them.
     pub fn explain(&mut self, text: fmt::Arguments<'_>) {
         if !self.options.json && !self.is_quiet() {
-            self.always(text, ());
+            let text = text.to_string();
+            let empty_line = if text.ends_with('\n') { "\n" } else { "" };
+            let wrapped = text::wrap(&text, text::WIDTH, 2);
+            self.always(format_args!("{wrapped}{empty_line}"), ());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Lines that fit a terminal.
+//! Lines that fit a terminal, and numbers for people.
 
 /// Columns that every day's output fits into.
 pub const WIDTH: usize = 80;
@@ -41,6 +41,24 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// A number with a comma between each three digits.
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things: `1 request`, `4 requests`.
+pub fn several(number: usize, thing: &str) -> String {
+    format!("{} {thing}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +76,15 @@ mod tests {
     #[test]
     fn what_is_to_be_typed_stays_in_one_piece() {
         assert_eq!(wrap("try `ulimit -n 4096` in it", 12, 2), "try\n  `ulimit -n 4096`\n  in it");
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        let numbers = [0, 999, 1_000, 123_456, 1_000_000];
+        assert_eq!(numbers.map(thousands), ["0", "999", "1,000", "123,456", "1,000,000"]);
+        assert_eq!(
+            (several(1, "request"), several(2, "request")),
+            ("1 request".into(), "2 requests".into())
+        );
     }
 }

@@ -13,8 +13,9 @@ use common::environment;
 use common::listener::{self, Listener};
 use common::ring::{self, Granted, RingOptions};
 use common::signals::StopSignals;
-use common::slots::Admission;
+use common::slots::{Admission, Way};
 use common::talk::{Talk, TalkOptions};
+use common::text::several;
 use serde_json::json;
 
 use crate::server::Server;
@@ -67,10 +68,10 @@ fn run(options: &Options) -> Result<()> {
     let table = ring::table_size(options.slots, spare)?;
     ring::register_slots(&ring.submitter(), table)?;
 
-    let mut talk = Talk::new(options.talk);
-    announce(&mut talk, options, &listener, &granted, &dropped, table);
-
     let admission = Admission::new(options.slots, table, granted.cq_entries);
+    let mut talk = Talk::new(options.talk);
+    announce(&mut talk, options, &listener, &granted, &dropped, table, admission.way());
+
     let server = Server::new(&mut ring, &listener, admission, table, options.slots, talk);
     server.run(&mut signals, options.max)
 }
@@ -83,6 +84,7 @@ fn announce(
     granted: &Granted,
     dropped: &[&str],
     table: u32,
+    way: Way,
 ) {
     talk.explain(format_args!(
         "day 03 · one multishot accept, every client in a direct slot\n\n\
@@ -95,11 +97,19 @@ fn announce(
     if let Some(trouble) = ring::known_trouble(&environment::kernel_release()) {
         talk.explain(format_args!("careful: {trouble}"));
     }
-    talk.explain(format_args!(
-        "table: {} slots for clients, {} spare ones where late comers wait",
-        options.slots,
-        table - options.slots
-    ));
+    let spare = table - options.slots;
+    match way {
+        Way::Multishot => talk.explain(format_args!(
+            "table: {}, and {spare} spare where late comers wait",
+            several(options.slots as usize, "slot")
+        )),
+        Way::OneByOne => talk.explain(format_args!(
+            "table: {} and {spare} spare: RLIMIT_NOFILE leaves too little room for a multishot \
+             accept, so clients are let in one by one (`ulimit -n {}` in this shell first)",
+            several(options.slots as usize, "slot"),
+            options.slots + Admission::spare(granted.cq_entries)
+        )),
+    }
     talk.always(
         format_args!("listening on {}", listener.address()),
         json!({
@@ -107,6 +117,7 @@ fn announce(
             "address": listener.address().to_string(),
             "slots": options.slots,
             "table": table,
+            "accepting": way.name(),
             "sq_entries": granted.sq_entries,
             "cq_entries": granted.cq_entries,
             "dropped": dropped,
@@ -114,8 +125,8 @@ fn announce(
     );
     talk.explain(format_args!(
         "try: nc {} {} (a second terminal); Ctrl-C here to stop\n\
-         (no client's address is shown: a multishot accept has room for one, and the next\n\
-         client may overwrite it before it is read)\n",
+         (no client's address is shown: a multishot accept has room for one, and the \
+         next client may overwrite it before it is read)\n",
         listener.address().ip(),
         listener.address().port()
     ));

@@ -10,6 +10,7 @@ use common::queues::Queues;
 use common::signals::StopSignals;
 use common::slots::{Admission, Slots, Step, Way};
 use common::talk::Talk;
+use common::text::several;
 use common::token::{Op, Token};
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
@@ -17,6 +18,9 @@ use serde_json::json;
 
 /// Bytes that one receive throws away at most.
 const DISCARD: u32 = 1 << 20;
+
+/// Closed slots after which the discards of those who stay are renewed, at the earliest.
+const RENEW_AFTER: u64 = 1024;
 
 /// What we know of the client in a slot.
 #[derive(Default)]
@@ -43,6 +47,8 @@ pub struct Server<'ring> {
     talk: Talk,
     counts: Counts,
     max: Option<u64>,
+    /// How many slots are closed when it is time to renew the discards.
+    renew_at: u64,
     /// No more clients are let in: there were enough, or a stop signal came.
     stopping: bool,
     /// A stop signal came: those who are in must go.
@@ -79,6 +85,7 @@ impl<'ring> Server<'ring> {
             talk,
             counts: Counts::default(),
             max: None,
+            renew_at: RENEW_AFTER,
             stopping: false,
             cut_off: false,
             reading_signal: false,
@@ -92,6 +99,7 @@ impl<'ring> Server<'ring> {
         self.read_signal(signals)?;
         loop {
             self.admit()?;
+            self.renew_discards()?;
             let at_most = self.admission.rests_for();
             self.queues.submit_and_wait(1, at_most).context("waiting for completions")?;
             while let Some(completion) = self.queues.next_completion() {
@@ -163,14 +171,17 @@ impl<'ring> Server<'ring> {
             }
             Op::Signal => self.signalled(result, signals),
             Op::Close => self.closed(token.slot),
-            // The client sent something; day 03 does not read it.
-            Op::Discard if result > 0 && !self.cut_off => self.discard(token.slot),
+            // The client sent something, which day 03 does not read; or it is time to renew.
+            Op::Discard if (result > 0 || result == -libc::ECANCELED) && !self.cut_off => {
+                self.discard(token.slot)
+            }
             Op::Discard => {
                 self.clients[token.slot as usize].leaving = true;
                 self.close_if_done(token.slot)
             }
-            // A greeting that failed is no matter: the client's end completes the discard.
-            _ => self.close_if_done(token.slot),
+            // A greeting or a shutdown that failed is no matter: the client has gone, and its
+            // discard completes too. (There is no `Recv` on day 03.)
+            Op::Send | Op::Shutdown | Op::Recv => self.close_if_done(token.slot),
         }
     }
     // ANCHOR_END: handle
@@ -255,6 +266,27 @@ impl<'ring> Server<'ring> {
         self.push_on(slot, Op::Discard, recv)
     }
     // ANCHOR_END: greet
+
+    /// Now and then, cancels the discards of those who stay, so that each is queued anew.
+    ///
+    /// Up to Linux 6.12 an operation on a slot holds back the release of every file that
+    /// leaves the table after it began: one client who stays for hours would keep the sockets
+    /// of all who left meanwhile in memory.
+    fn renew_discards(&mut self) -> Result<()> {
+        if self.counts.closed < self.renew_at || self.cut_off {
+            return Ok(());
+        }
+        self.renew_at = self.counts.closed + u64::from(self.slots.held() * 4).max(RENEW_AFTER);
+        for slot in 0..self.clients.len() as u32 {
+            if let Some(generation) = self.slots.generation(slot) {
+                let discard =
+                    CancelBuilder::user_data(Token::on(Op::Discard, slot, generation).pack());
+                let cancel = opcode::AsyncCancel2::new(discard).build();
+                self.push(cancel.user_data(Token::of(Op::Cancel).pack()))?;
+            }
+        }
+        Ok(())
+    }
 
     // ANCHOR: close
     fn close_if_done(&mut self, slot: u32) -> Result<()> {
@@ -370,13 +402,14 @@ impl<'ring> Server<'ring> {
     fn say_way(&mut self) {
         let waiting = self.waiting.len() as u32;
         let held = self.slots.held() - waiting;
-        let (way, why) = match self.admission.way() {
-            Way::Multishot => ("multishot", "slots are free again: back to one multishot accept"),
-            Way::OneByOne => ("one by one", "almost full: one single accept for each free slot"),
+        let way = self.admission.way();
+        let why = match way {
+            Way::Multishot => "slots are free again: back to one multishot accept",
+            Way::OneByOne => "almost full: one single accept for each free slot",
         };
         self.talk.detail(
             format_args!("{why} ({held} of {} taken, {waiting} waiting)", self.capacity),
-            json!({"event": "accepting", "way": way, "held": held, "waiting": waiting}),
+            json!({"event": "accepting", "way": way.name(), "held": held, "waiting": waiting}),
         );
     }
 
@@ -385,8 +418,11 @@ impl<'ring> Server<'ring> {
         let enters = self.queues.enters();
         self.talk.always(
             format_args!(
-                "\n{clients} clients, {closed} slots closed; accepts armed {accepts_armed} times, \
-                 {enters} system calls to submit and wait"
+                "\n{}, {} closed\n{} armed, {} to submit and wait",
+                several(clients as usize, "client"),
+                several(closed as usize, "slot"),
+                several(accepts_armed as usize, "accept"),
+                several(enters as usize, "system call"),
             ),
             json!({
                 "event": "summary",

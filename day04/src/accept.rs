@@ -103,13 +103,14 @@ impl Server<'_> {
     fn say_way(&mut self) {
         let waiting = self.waiting.len() as u32;
         let held = self.slots.held() - waiting;
-        let (way, why) = match self.admission.way() {
-            Way::Multishot => ("multishot", "slots are free again: back to one multishot accept"),
-            Way::OneByOne => ("one by one", "almost full: one single accept for each free slot"),
+        let way = self.admission.way();
+        let why = match way {
+            Way::Multishot => "slots are free again: back to one multishot accept",
+            Way::OneByOne => "almost full: one single accept for each free slot",
         };
         self.talk.detail(
             format_args!("{why} ({held} of {} taken, {waiting} waiting)", self.limits.capacity),
-            json!({"event": "accepting", "way": way, "held": held, "waiting": waiting}),
+            json!({"event": "accepting", "way": way.name(), "held": held, "waiting": waiting}),
         );
     }
 }

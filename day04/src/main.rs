@@ -15,7 +15,7 @@ use common::environment;
 use common::listener::{self, Listener};
 use common::ring::{self, Granted, RingOptions};
 use common::signals::StopSignals;
-use common::slots::Admission;
+use common::slots::{Admission, Way};
 use common::talk::{Talk, TalkOptions};
 use serde_json::json;
 
@@ -47,9 +47,9 @@ struct Options {
     #[arg(long, value_enum, default_value_t = Reply::Ack)]
     reply: Reply,
 
-    /// Clients that are served at a time
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    slots: u32,
+    /// Clients that are served at a time; 1024, or as many as RLIMIT_NOFILE allows
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    slots: Option<u32>,
 
     /// Receive buffers that all clients share; rounded up to a power of two
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_BUFFERS)))]
@@ -87,6 +87,8 @@ enum Reply {
     Echo,
 }
 
+/// Slots unless `--slots` says otherwise.
+const SLOTS: u32 = 1024;
 /// The size of the submission queue unless `--entries` says otherwise: about as many clients
 /// as one turn serves.
 const ENTRIES: u32 = 256;
@@ -105,23 +107,23 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let mut signals = StopSignals::block()?;
     let listener = Listener::bind(options.listen)?;
 
-    let (mut ring, dropped) = ring::build_best(&ring_options(options), ENTRIES)?;
+    let slots = options.slots.unwrap_or(SLOTS.min(ring::largest_table()));
+    let (mut ring, dropped) = ring::build_best(&ring_options(options, slots), ENTRIES)?;
     let granted = Granted::of(&ring);
-    let table = ring::table_size(options.slots, Admission::spare(granted.cq_entries))?;
+    let table = ring::table_size(slots, Admission::spare(granted.cq_entries))?;
     ring::register_slots(&ring.submitter(), table)?;
     let count = options.buffers.next_power_of_two();
     let mut buffers = Buffers::register(&ring.submitter(), 0, count, options.buffer_size)?;
 
-    let mut talk = Talk::new(options.talk);
-    announce(&mut talk, options, &listener, &granted, &dropped);
-
     let limits = Limits {
-        capacity: options.slots,
+        capacity: slots,
         table,
         cq_entries: granted.cq_entries,
         idle: options.idle_timeout,
         max: options.max,
     };
+    let mut talk = Talk::new(options.talk);
+    announce(&mut talk, options, &listener, &granted, &dropped, &limits);
     let mut server = Server::new(&mut ring, &listener, &mut buffers, options.reply, limits, talk);
     if options.single_recv {
         server.receive_singly();
@@ -131,11 +133,18 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
 }
 // ANCHOR_END: run
 
-fn ring_options(options: &Options) -> RingOptions {
+/// Completion queue entries, where the user names none: several for each submission queue
+/// entry, but so few that the spare slots of a multishot accept fit the registered table.
+fn ring_options(options: &Options, slots: u32) -> RingOptions {
     let mut ring = options.ring.clone();
-    let entries = ring.entries.unwrap_or(ENTRIES);
-    ring.cq_entries = ring.cq_entries.or(entries.checked_mul(CQ_PER_SQ));
-    ring.cq_entries = ring.cq_entries.map(|cq| cq.clamp(1, ring::MAX_CQ_ENTRIES));
+    let entries = ring.entries.unwrap_or(ENTRIES).clamp(1, ring::MAX_ENTRIES);
+    ring.cq_entries = ring.cq_entries.or_else(|| {
+        let room = ring::largest_table().saturating_sub(slots);
+        let sizes = [CQ_PER_SQ, CQ_PER_SQ / 2, 1].map(|times| entries.saturating_mul(times));
+        let fits = |cq: &u32| Admission::spare(cq.next_power_of_two()) <= room;
+        let cq = sizes.into_iter().find(fits).unwrap_or(entries * CQ_PER_SQ);
+        Some(cq.min(ring::MAX_CQ_ENTRIES))
+    });
     ring
 }
 
@@ -154,6 +163,7 @@ fn announce(
     listener: &Listener,
     granted: &Granted,
     dropped: &[&str],
+    limits: &Limits,
 ) {
     let what = match options.reply {
         Reply::Ack => "every request is answered with ack and a zero byte, then closed",
@@ -164,10 +174,18 @@ fn announce(
         "ring: {} submission and {} completion queue entries; {} slots; {} buffers of {} bytes",
         granted.sq_entries,
         granted.cq_entries,
-        options.slots,
+        limits.capacity,
         options.buffers.next_power_of_two(),
         options.buffer_size
     ));
+    let way = Admission::new(limits.capacity, limits.table, limits.cq_entries).way();
+    if way == Way::OneByOne {
+        talk.explain(format_args!(
+            "RLIMIT_NOFILE leaves too little room for a multishot accept, so clients are let in \
+             one by one (`ulimit -n {}` in this shell first)",
+            limits.capacity + Admission::spare(limits.cq_entries)
+        ));
+    }
     if !dropped.is_empty() {
         talk.explain(format_args!("this kernel refused, so we do without: {}", dropped.join(", ")));
     }
@@ -179,7 +197,9 @@ fn announce(
         json!({
             "event": "listening",
             "address": listener.address().to_string(),
-            "slots": options.slots,
+            "slots": limits.capacity,
+            "table": limits.table,
+            "accepting": way.name(),
             "sq_entries": granted.sq_entries,
             "cq_entries": granted.cq_entries,
             "dropped": dropped,

@@ -10,6 +10,7 @@ use common::queues::Queues;
 use common::signals::StopSignals;
 use common::slots::{Admission, Slots, Way};
 use common::talk::Talk;
+use common::text::several;
 use common::token::{Op, Token};
 use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{IoUring, cqueue, opcode, squeue};
@@ -277,7 +278,7 @@ impl<'ring> Server<'ring> {
         self.push_on(slot, op, entry)
     }
 
-    /// Queues an entry. Who owns the memory it points at:
+    /// Queues an entry; the comment inside says who owns the memory that it points at.
     pub fn push(&mut self, entry: squeue::Entry, token: Token) -> Result<()> {
         self.in_flight += 1;
         let entry = entry.user_data(token.pack());
@@ -295,13 +296,20 @@ impl<'ring> Server<'ring> {
         let counts = &self.counts;
         let Counts { connections, requests, bytes_in, bytes_out, .. } = counts;
         let per_request = (*requests > 0).then(|| enters as f64 / *requests as f64);
-        let ratio = per_request.map_or(String::new(), |ratio| format!(", {ratio:.2} a request"));
+        // With a few requests, starting and stopping would count for more than serving.
+        let ratio = per_request.filter(|_| *requests >= 10);
+        let ratio = ratio.map_or(String::new(), |ratio| format!(", {ratio:.2} a request"));
         self.talk.always(
             format_args!(
-                "\n{connections} connections, {requests} requests, {bytes_in} bytes in, \
-                 {bytes_out} bytes out\n{enters} system calls to submit and wait{ratio}\n\
-                 {} resets, {} timed out, {} waits for a buffer",
-                counts.resets, counts.timed_out, counts.out_of_buffers
+                "\n{}, {}, {bytes_in} bytes in, {bytes_out} bytes out\n\
+                 {} to submit and wait{ratio}\n\
+                 {}, {} timed out, {} for a buffer",
+                several(*connections as usize, "connection"),
+                several(*requests as usize, "request"),
+                several(enters as usize, "system call"),
+                several(counts.resets as usize, "reset"),
+                counts.timed_out,
+                several(counts.out_of_buffers as usize, "wait"),
             ),
             json!({
                 "event": "summary",

@@ -11,6 +11,16 @@ pub enum Way {
     OneByOne,
 }
 
+impl Way {
+    /// The name that events give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Way::Multishot => "multishot",
+            Way::OneByOne => "one by one",
+        }
+    }
+}
+
 /// What to do about the accept now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -74,7 +84,7 @@ impl Admission {
 
     /// Slots beyond the capacity that a multishot can fill before it stops: once what the
     /// completion queue holds when user space decides to cancel, and once more while the
-    /// cancel is on its way. The one of each is the completion that ends the multishot.
+    /// cancel is on its way. The 1 in each is the completion that ends the multishot.
     pub fn spare(cq_entries: u32) -> u32 {
         2 * (cq_entries + 1)
     }
