@@ -132,8 +132,12 @@ impl Said {
         let (ip, port) = (address.ip(), address.port());
         let text = self.stdout.replace(&address.to_string(), "ADDRESS");
         let text = text.replace(&format!("{ip} {port}"), "IP PORT");
+        // What some kernels are told, with its wrapped lines.
+        let mut of_this_kernel = false;
         let lines = text.lines().filter(|line| {
-            !line.starts_with("this kernel refused") && !line.starts_with("careful: ")
+            let begins = line.starts_with("this kernel refused") || line.starts_with("careful: ");
+            of_this_kernel = begins || (of_this_kernel && line.starts_with("  "));
+            !of_this_kernel
         });
         lines.map(|line| without_slots(&without_counts(line, counts)) + "\n").collect()
     }
