@@ -10,7 +10,10 @@ use super::words::{quote, several, shorten, thousands};
 
 /// The journal's answer, its closing zero included.
 const ACK: &[u8] = b"ack\0";
+const HELLO: &[u8] = b"hello";
 const GOODBYE: &[u8] = b"goodbye";
+/// Clients that come one after the other.
+const IN_A_ROW: usize = 100;
 /// More than one receive of the journal holds (1,024 bytes).
 const LONG: usize = 5_000;
 /// More than the sockets' buffers and the server's take at once.
@@ -29,19 +32,19 @@ pub fn run(stage: &mut Stage<'_>) -> Result<(), Trouble> {
 
 fn acknowledge(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let (sent, summary) = converse(stage, &["--reply", "ack"], words, ask_for_acks)?;
-    check_count(&summary, "connections", 5)?;
-    check_count(&summary, "requests", 4)?;
+    check_count(&summary, "connections", 5 + IN_A_ROW as u64)?;
+    check_count(&summary, "requests", 4 + IN_A_ROW as u64)?;
     check_count(&summary, "bytes_in", sent as u64)?;
-    check_count(&summary, "bytes_out", 4 * ACK.len() as u64)?;
+    check_count(&summary, "bytes_out", (4 + IN_A_ROW as u64) * ACK.len() as u64)?;
     Ok(())
 }
 
-/// Five clients, of whom one asks nothing: how many bytes they sent.
+/// Five clients, of whom one asks nothing, and many in a row: how many bytes they sent.
 fn ask_for_acks(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     let every_byte: Vec<u8> = (0..=255).collect();
     let long = vec![b'x'; LONG];
     let requests: [(&str, &[u8]); 3] = [
-        ("sends \"hello\"", b"hello"),
+        ("sends \"hello\"", HELLO),
         ("sends 5,000 bytes in one write", &long),
         ("sends each of the 256 byte values", &every_byte),
     ];
@@ -54,6 +57,21 @@ fn ask_for_acks(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     }
     sent += half_close(talk)?;
     say_nothing(talk)?;
+    Ok(sent + many_in_a_row(talk)?)
+}
+
+/// One client after the other: enough of them to see what a request costs.
+fn many_in_a_row(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
+    for number in 1..=IN_A_ROW {
+        let client = talk.client(format!("client {number} of those in a row"))?;
+        client.send(HELLO)?;
+        client.expect(ACK)?;
+        client.expect_end()?;
+    }
+    let sent = IN_A_ROW * HELLO.len();
+    let deed =
+        format!("{IN_A_ROW} more, one after the other,\neach reads {} and the end", quote(ACK));
+    talk.tell(&deed, |said| received(said) >= sent);
     Ok(sent)
 }
 
@@ -151,14 +169,25 @@ fn sentence(event: &Value) -> String {
     match event["event"].as_str().unwrap_or_default() {
         "stopping" => "no more clients".to_string(),
         "summary" => format!(
-            "{}, {},\n{} bytes in, {} out,\n{} system calls",
+            "{}, {},\n{} bytes in, {} out,\n{} system calls{}",
             several(count("connections"), "connection"),
             several(count("requests"), "request"),
             thousands(count("bytes_in")),
             thousands(count("bytes_out")),
             thousands(count("enters")),
+            per_request(event),
         ),
         other => other.to_string(),
+    }
+}
+
+/// What a request cost, where there were enough for starting and stopping not to count.
+fn per_request(summary: &Value) -> String {
+    match summary["enters_per_request"].as_f64() {
+        Some(ratio) if summary["requests"].as_u64() >= Some(IN_A_ROW as u64) => {
+            format!(", {ratio:.1} a request")
+        }
+        _ => String::new(),
     }
 }
 
