@@ -52,7 +52,10 @@ pub fn report(program: &str, result: anyhow::Result<()>) -> ExitCode {
     if reader_is_gone(&error) {
         return ExitCode::SUCCESS;
     }
-    let mut text = format!("{program}: {error:#}");
+    let mut text = match out_of_descriptors(&error) {
+        Some(refusal) => format!("{program}: {refusal}"),
+        None => format!("{program}: {error:#}"),
+    };
     let mut stderr = io::stderr().lock();
     if stderr.is_terminal() {
         text = text::wrap(&text, text::WIDTH, 7);
@@ -60,6 +63,12 @@ pub fn report(program: &str, result: anyhow::Result<()>) -> ExitCode {
     // If stderr is gone too, nobody is left to tell.
     let _ = writeln!(stderr, "{text}");
     ExitCode::FAILURE
+}
+
+/// Any step may need a descriptor. What to do about it is always the same.
+fn out_of_descriptors(error: &anyhow::Error) -> Option<Refusal> {
+    let cause = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).next_back()?;
+    (cause.raw_os_error() == Some(libc::EMFILE)).then(|| explain("a system call", cause))
 }
 
 /// Whether it all goes back to a pipe without a reader. Rust programs ignore SIGPIPE, so a

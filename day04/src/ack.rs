@@ -103,6 +103,9 @@ impl Server<'_> {
         if lingering && (result > 0 || result == -libc::EAGAIN) {
             return self.discard(slot);
         }
+        if lingering && result < 0 {
+            self.say_failed(slot, -result);
+        }
         self.end(slot)
     }
     // ANCHOR_END: linger

@@ -60,7 +60,7 @@ struct Options {
     buffer_size: u32,
 
     /// Close a client that neither sends nor reads for this long; 0 never does
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds, allow_negative_numbers = true)]
     idle_timeout: Duration,
 
     /// Receive once per entry, as on kernels before 6.0

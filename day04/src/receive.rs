@@ -222,10 +222,9 @@ fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() || character == '\\' {
-                text.extend(character.escape_default());
-            } else {
-                text.push(character);
+            match character {
+                '\'' | '"' => text.push(character),
+                _ => text.extend(character.escape_debug()),
             }
         }
         for byte in chunk.invalid() {
@@ -243,6 +242,7 @@ mod tests {
     fn requests_are_bytes_and_print_as_one_line() {
         assert_eq!(printable(b"hello"), "hello");
         assert_eq!(printable("h\u{e9}llo \u{1f980}".as_bytes()), "h\u{e9}llo \u{1f980}");
-        assert_eq!(printable(b"a\r\nb\x00\x1b[2J\xff\\"), r"a\r\nb\u{0}\u{1b}[2J\xff\\");
+        assert_eq!(printable("\u{202e}abc".as_bytes()), r"\u{202e}abc");
+        assert_eq!(printable(b"'a\r\nb\x00\x1b[2J\xff\\"), r"'a\r\nb\0\u{1b}[2J\xff\\");
     }
 }
