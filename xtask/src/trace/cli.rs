@@ -30,7 +30,7 @@ use crate::programs::{self, Source};
 /// it asks of io_uring (→) and what the kernel answers (←). Any language, any library, no
 /// root. The exit status is the program's; 128 and the signal, if one killed it.
 #[derive(Args, Debug)]
-#[command(after_help = NOTES)]
+#[command(after_help = NOTES, override_usage = "cargo xtask trace [OPTIONS] -- PROGRAM [ARGS…]")]
 pub struct Options {
     /// Write the events to FILE too, one JSON object a line; `-` for standard output
     #[arg(long, value_name = "FILE")]

@@ -5,7 +5,9 @@ use common::catalog::{self, Table};
 use serde_json::{Map, Value};
 
 use super::decode::{Completion, Direct, Entry, cqe, op, sqe};
-use super::names::{error_name, hex, message_flags, names, operation, plural, poll_events};
+use super::names::{
+    error_name, error_words, hex, message_flags, names, operation, plural, poll_events,
+};
 
 /// One thing worth knowing about an entry.
 #[derive(Clone, Debug, PartialEq)]
@@ -332,7 +334,7 @@ pub fn result(asked: Option<&Entry>, completion: &Completion) -> String {
         return "the buffer is free again".to_string();
     }
     if let Some(error) = completion.error() {
-        return error_name(error);
+        return format!("{} ({})", error_name(error), error_words(error));
     }
     let res = completion.res;
     let Some(entry) = asked else { return res.to_string() };

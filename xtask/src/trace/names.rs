@@ -38,6 +38,13 @@ pub fn error_name(number: i32) -> String {
     }
 }
 
+/// What an error means, as `strerror(3)` says it, in lower case.
+pub fn error_words(number: i32) -> String {
+    let words = nix::errno::Errno::from_raw(number).desc();
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
 /// A value of `user_data` that is no token: as a small number, as text, or as an address.
 pub fn user_data(value: u64) -> String {
     let bytes = value.to_ne_bytes();

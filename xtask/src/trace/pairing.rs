@@ -43,6 +43,9 @@ pub struct InFlight {
     in_chain: bool,
 }
 
+/// `IORING_ASYNC_CANCEL_ALL` and `IORING_ASYNC_CANCEL_ANY`: the result is a count.
+const CANCEL_MANY: u32 = 0b101;
+
 /// How many silent entries are remembered.
 const SILENT: usize = 4096;
 
@@ -141,9 +144,18 @@ fn plausible(flight: &Flight, completion: &Completion) -> bool {
         return false;
     }
     match completion.res {
-        0 => !matches!(entry.opcode, op::POLL_ADD | op::LINK_TIMEOUT),
+        0 => may_be_nothing(entry),
         value if value > 0 => may_count(entry, value as u32),
         value => may_fail(flight, -i64::from(value)),
+    }
+}
+
+/// Whether a successful result may be 0.
+fn may_be_nothing(entry: &Entry) -> bool {
+    match entry.opcode {
+        op::POLL_ADD | op::LINK_TIMEOUT => false,
+        op::WRITE | op::WRITE_FIXED | op::SEND => entry.len == 0,
+        _ => true,
     }
 }
 
@@ -159,10 +171,30 @@ fn may_fail(flight: &Flight, error: i64) -> bool {
             entry.opcode,
             op::NOP | op::ASYNC_CANCEL | op::POLL_REMOVE | op::TIMEOUT_REMOVE
         ),
-        libc::ENOENT | libc::EALREADY if entry.opcode == op::POLL_ADD => false,
+        libc::ENOENT | libc::EALREADY if moves_data(entry.opcode) => false,
         libc::ECANCELED | libc::EINVAL => true,
         _ => entry.opcode != op::NOP || entry.op_flags & INJECT_RESULT != 0,
     }
+}
+
+/// Operations that cannot miss what they are about: `ENOENT` is for cancels and paths.
+fn moves_data(opcode: u8) -> bool {
+    matches!(
+        opcode,
+        op::READ
+            | op::WRITE
+            | op::READV
+            | op::WRITEV
+            | op::READ_FIXED
+            | op::WRITE_FIXED
+            | op::SEND
+            | op::RECV
+            | op::SENDMSG
+            | op::RECVMSG
+            | op::ACCEPT
+            | op::POLL_ADD
+            | op::TIMEOUT
+    )
 }
 
 fn may_hand_over_a_buffer(entry: &Entry) -> bool {
@@ -174,6 +206,7 @@ fn may_count(entry: &Entry, value: u32) -> bool {
     match entry.opcode {
         op::TIMEOUT | op::LINK_TIMEOUT | op::POLL_REMOVE | op::TIMEOUT_REMOVE => false,
         op::CLOSE | op::FSYNC => false,
+        op::ASYNC_CANCEL => entry.op_flags & CANCEL_MANY != 0,
         op::CONNECT | op::SHUTDOWN | op::FALLOCATE | op::BIND | op::LISTEN | op::STATX => false,
         op::READ | op::WRITE | op::READ_FIXED | op::WRITE_FIXED
             if !entry.has(sqe::BUFFER_SELECT) =>
