@@ -14,6 +14,7 @@ mod inside;
 mod outcome;
 mod predict;
 mod programs;
+mod query;
 mod record;
 mod table;
 

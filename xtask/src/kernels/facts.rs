@@ -8,6 +8,8 @@ use common::catalog::SETUP_FLAGS;
 use common::environment;
 use serde::{Deserialize, Serialize};
 
+use super::query::{self, Query};
+
 /// What is compared with the catalogue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -19,6 +21,9 @@ pub struct Facts {
     pub setup_flags: u32,
     /// The codes of its operations (`IORING_OP_*`).
     pub operations: Vec<u32>,
+    /// What else it tells, from Linux 6.18 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Query>,
 }
 
 /// Asks the kernel that runs this.
@@ -33,6 +38,7 @@ pub fn ask() -> io::Result<Facts> {
         features: parameters.features,
         setup_flags: flags.filter(|flag| takes(*flag, &ring)).sum(),
         operations: probe(&ring)?,
+        query: query::ask()?,
     })
 }
 
@@ -156,6 +162,7 @@ pub fn sample(release: &str) -> Facts {
         features: codes(&FEATURES).sum(),
         setup_flags: codes(&SETUP_FLAGS).sum(),
         operations: codes(&OPERATIONS).collect(),
+        query: None,
     }
 }
 

@@ -3,7 +3,10 @@
 //! All of it is a pure function of what was reported: whoever breaks a fallback, or misprints
 //! a version in the catalogue, is told which by the kernels that disagree.
 
-use common::catalog::{ACCEPT_FLAGS, Entry, FEATURES, Kernel, OPERATIONS, SETUP_FLAGS, Table};
+use common::catalog::{
+    ACCEPT_FLAGS, ENTER_FLAGS, ENTRY_FLAGS, Entry, FEATURES, Kernel, OPERATIONS,
+    REGISTER_OPERATIONS, SETUP_FLAGS, Table,
+};
 
 use super::facts::Facts;
 use super::outcome::{DayReport, Outcome, Printed};
@@ -46,6 +49,14 @@ pub fn differences(facts: &Facts) -> Vec<String> {
     let mut all = compare(&OPERATIONS, kernel, operations, has_operation);
     all.extend(compare(&FEATURES, kernel, features, |bit| facts.features & bit != 0));
     all.extend(compare(&SETUP_FLAGS, kernel, kernel, |bit| facts.setup_flags & bit != 0));
+    if let Some(query) = &facts.query {
+        let registers = |code| code < query.register_operations;
+        all.extend(compare(&REGISTER_OPERATIONS, kernel, kernel, registers));
+        let enters = |bit| query.enter_flags & u64::from(bit) != 0;
+        all.extend(compare(&ENTER_FLAGS, kernel, kernel, enters));
+        let marks = |bit| query.entry_flags & u64::from(bit) != 0;
+        all.extend(compare(&ENTRY_FLAGS, kernel, kernel, marks));
+    }
     if kernel <= COMPARED {
         all.extend(
             news(facts).into_iter().map(|news| format!("the catalogue does not know {news}")),
@@ -73,19 +84,29 @@ fn compare(
     table.entries.iter().filter(wrong).map(describe).collect()
 }
 
-/// What the kernel has and the catalogue does not know: operations and feature bits.
+/// What the kernel has and the catalogue does not know.
 pub fn news(facts: &Facts) -> Vec<String> {
-    let mut news: Vec<String> = facts
-        .operations
-        .iter()
-        .filter(|code| OPERATIONS.get(**code).is_none())
-        .map(|code| format!("operation {code}"))
-        .collect();
-    let bits = FEATURES.unknown_in(facts.features);
-    if bits != 0 {
-        news.push(format!("feature bits {bits:#x}"));
-    }
-    news
+    let query = facts.query.clone().unwrap_or_default();
+    let codes = facts.operations.iter().map(|code| (&OPERATIONS, *code));
+    let registers = (0..query.register_operations).map(|code| (&REGISTER_OPERATIONS, code));
+    let bits = [
+        (&FEATURES, u64::from(facts.features)),
+        (&SETUP_FLAGS, query.setup_flags),
+        (&ENTER_FLAGS, query.enter_flags),
+        (&ENTRY_FLAGS, query.entry_flags),
+    ];
+    let single = |(table, bits): (&'static Table, u64)| {
+        (0..u32::BITS)
+            .map(|at| 1 << at)
+            .filter(move |bit| bits & u64::from(*bit) != 0)
+            .map(move |bit| (table, bit))
+    };
+    codes
+        .chain(registers)
+        .chain(bits.into_iter().flat_map(single))
+        .filter(|(table, code)| table.get(*code).is_none())
+        .map(|(table, code)| table.name(code).to_string())
+        .collect()
 }
 
 /// The setup flags that the servers ask for, in the order in which they do without them when
@@ -189,6 +210,7 @@ mod tests {
 
     use super::*;
     use crate::kernels::facts::sample;
+    use crate::kernels::query::Query;
 
     fn ran(dropped: &[&str]) -> DayReport {
         let dropped = dropped.iter().map(ToString::to_string).collect();
@@ -243,6 +265,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_tells_from_6_18_on_is_compared_too() {
+        let mut facts = sample("250.1.0");
+        facts.query = Some(Query {
+            register_operations: 37,
+            setup_flags: 0x40_0000,
+            enter_flags: 0xfe,
+            entry_flags: 0x7f,
+        });
+        assert_eq!(
+            differences(&facts),
+            [
+                "IORING_REGISTER_BPF_FILTER is missing, and the catalogue says since 7.0",
+                "IORING_ENTER_GETEVENTS is missing, and the catalogue says since 5.1",
+            ]
+        );
+        assert_eq!(news(&facts), ["setup flag 0x400000"]);
+    }
+
+    #[test]
     fn the_stable_kernel_5_10_may_have_what_it_took_over() {
         let plain = sample("5.10.100");
         assert_eq!(differences(&plain), [""; 0]);
@@ -265,7 +306,7 @@ mod tests {
         facts.operations.push(200);
         facts.features |= 1 << 31;
         assert_eq!(differences(&facts), [""; 0]);
-        assert_eq!(news(&facts), ["operation 200", "feature bits 0x80000000"]);
+        assert_eq!(news(&facts), ["operation 200", "feature bit 0x80000000"]);
         let mut facts = sample("6.1.0");
         facts.operations.push(200);
         assert_eq!(differences(&facts), ["the catalogue does not know operation 200"]);
