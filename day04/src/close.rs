@@ -122,10 +122,11 @@ impl Server<'_> {
         Ok(())
     }
 
-    /// Whether clients wait for buffers. Only then must those go that leave their replies
-    /// unread, and with them the buffers they hold.
+    /// Whether clients wait for buffers who hold none. Only then must those go that leave
+    /// their replies unread, and with them the buffers they hold.
     pub fn buffers_are_scarce(&self) -> bool {
-        !self.parked.is_empty() && self.buffers.with_kernel() == 0
+        let holds_none = |slot: u32| self.connections[slot as usize].replies.is_empty();
+        self.buffers.with_kernel() == 0 && self.parked.iter().any(|(slot, _)| holds_none(*slot))
     }
 
     fn time_out(&mut self, slot: u32) -> Result<()> {

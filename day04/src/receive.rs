@@ -19,14 +19,19 @@ impl Server<'_> {
     // ANCHOR: receive
     /// Arms a receive: for every request to come (multishot) or for one.
     ///
-    /// An ack needs one receive, as a rule, so it never asks for more. With no buffer left
-    /// the receive would fail at once, so the connection is parked until one comes back.
-    /// After a stop signal nothing is waited for.
+    /// With no buffer left the receive would fail at once, so the connection is parked until
+    /// one comes back; behind those that are parked already, or it could outrun them for ever.
     pub fn receive(&mut self, slot: u32) -> Result<()> {
-        if self.buffers.with_kernel() == 0 {
+        if self.buffers.with_kernel() == 0 || !self.parked.is_empty() {
             self.park(slot);
             return Ok(());
         }
+        self.arm_receive(slot)
+    }
+
+    /// An ack needs one receive, as a rule, so it never asks for more. After a stop signal
+    /// nothing is waited for.
+    fn arm_receive(&mut self, slot: u32) -> Result<()> {
         self.connections[slot as usize].receiving = true;
         let group = self.buffers.group();
         let recv = if self.multishot_recv && self.reply == Reply::Echo && !self.cut_off {
@@ -140,7 +145,7 @@ impl Server<'_> {
             let connection = &mut self.connections[slot as usize];
             connection.parked = false;
             if connection.stage == Stage::Open && !connection.end_of_input {
-                self.receive(slot)?;
+                self.arm_receive(slot)?;
             }
         }
         Ok(())

@@ -165,18 +165,16 @@ impl<'ring> Server<'ring> {
     ///
     /// Some entries complete while they are being submitted: closing a slot, say. Their
     /// completions call for no hurry, so the wait is for one *more* than those. Unless slots
-    /// are scarce, or we are about to stop: then every slot that comes free is news. And
-    /// while parked connections can have a buffer, there is nothing to wait for.
+    /// are scarce, or we are about to stop: then every slot that comes free is news.
     fn submit_and_wait(&mut self) -> Result<()> {
         let prompt = std::mem::take(&mut self.prompt);
         let hurry = self.stopping || self.admission.way() == Way::OneByOne;
-        let want = match hurry {
-            _ if self.can_unpark() => 0,
-            true => 1,
-            false => (prompt + 1).min(self.in_flight),
-        };
+        let want = if hurry { 1 } else { (prompt + 1).min(self.in_flight) };
         let unhurried = (want > 1).then_some(UNHURRIED);
-        let timeout = [self.until_deadline(), unhurried].into_iter().flatten().min();
+        // While parked connections can have a buffer, only what is there already is fetched.
+        // It takes a wait to do so: a mere submit does not run deferred work.
+        let unpark = self.can_unpark().then_some(Duration::ZERO);
+        let timeout = [self.until_deadline(), unhurried, unpark].into_iter().flatten().min();
         self.queues.submit_and_wait(want, timeout).context("waiting for completions")?;
         self.now = Instant::now();
         Ok(())
