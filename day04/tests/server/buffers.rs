@@ -1,0 +1,143 @@
+//! Memory that all clients share: PITFALLS.md rows 8 and 22.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use common::drive::{reset, resident_kib, wait_until};
+use nix::sys::signal::Signal;
+
+use super::*;
+
+#[test]
+fn pitfall_08_fewer_buffers_than_clients_serve_all() {
+    for arguments in [
+        &["--buffers", "1"][..],
+        &["--buffers", "2", "--buffer-size", "100"],
+        &["--buffers", "2", "--single-recv"],
+        &["--buffers", "2", "--entries", "1", "--cq-entries", "1"],
+    ] {
+        for reply in ["ack", "echo"] {
+            let Some(server) = serve(&[&["--reply", reply], arguments].concat()) else { return };
+            server.pause();
+            let clients: Vec<_> = (0..50).map(|_| server.connect().unwrap()).collect();
+            clients.iter().for_each(|mut client| client.write_all(&[b'x'; 250]).unwrap());
+            server.resume();
+            for client in &clients {
+                client.shutdown(Shutdown::Write).unwrap();
+                let answer = to_the_end(client);
+                let whole = if reply == "ack" { answer == b"ack\0" } else { answer == [b'x'; 250] };
+                assert!(whole, "{arguments:?} {reply}: {answer:?}");
+            }
+            drop(clients);
+            server.wait_until_empty();
+            server.stop(Signal::SIGINT).unwrap().well();
+        }
+    }
+}
+
+/// A receive that is armed while the buffers are out fails at once: armed again and again,
+/// it would make a loop that never sleeps.
+#[test]
+fn pitfall_08_without_buffers_it_does_not_spin() {
+    let Some(server) = serve_echo(&["--buffers", "4", "--buffer-size", "65536"]) else { return };
+    let hogs: Vec<_> = (0..3).map(|_| hog(&server)).collect();
+    let clients: Vec<_> = (0..10).map(|_| server.connect().unwrap()).collect();
+    clients.iter().for_each(|mut client| client.write_all(b"hello").unwrap());
+    // Nobody gets a buffer until the first hogs have gone a second without reading.
+    for mut client in &clients {
+        client.read_exact(&mut [0; 5]).unwrap();
+    }
+    drop((hogs, clients));
+    let stopped = server.stop(Signal::SIGINT).unwrap().well();
+    let (enters, buffers) = (stopped.count("enters"), stopped.count("bytes_in") / 65536);
+    // A spin makes ten thousands of calls a second.
+    assert!(enters < 8 * buffers + 400, "{enters} enters for {buffers} full buffers");
+}
+
+/// Clients that are silent need no buffer, and must not keep the others from one.
+#[test]
+fn pitfall_08_silent_clients_do_not_keep_a_free_buffer_from_the_others() {
+    let Some(server) = serve_echo(&["--buffers", "1"]) else { return };
+    let (greedy, _) = hog(&server);
+    // All of these wait for the one buffer, the silent ones first.
+    let silent: Vec<_> = (0..40).map(|_| server.connect().unwrap()).collect();
+    let mut client = server.connect().unwrap();
+    client.write_all(b"hello").unwrap();
+    reset(greedy);
+    client.read_exact(&mut [0; 5]).expect("a buffer is free");
+    for client in &silent {
+        echo(client, b"me too");
+    }
+    drop((silent, client));
+    server.stop(Signal::SIGINT).unwrap().well();
+}
+
+/// Nor does a client that always has something to send. Also row 18: a turn that only
+/// submits does not run the work that brings the others' bytes.
+#[test]
+fn pitfall_08_a_flood_does_not_keep_the_buffers_from_the_others() {
+    for arguments in [&["--buffers", "2"][..], &["--buffers", "1", "--single-recv"]] {
+        let Some(server) = serve_echo(arguments) else { return };
+        let (stop, flood) = (AtomicBool::new(false), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                let client = server.connect().unwrap();
+                let mut writer = client.try_clone().unwrap();
+                let (stop, flood) = (&stop, &flood);
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        writer.write_all(&[b'x'; 1 << 16]).unwrap();
+                    }
+                    writer.shutdown(Shutdown::Write).unwrap();
+                });
+                scope.spawn(move || {
+                    let mut part = vec![0; 1 << 16];
+                    while let Ok(read @ 1..) = (&client).read(&mut part) {
+                        flood.fetch_add(read, Ordering::Relaxed);
+                    }
+                });
+            }
+            wait_until("the flood is on", || flood.load(Ordering::Relaxed) > 1 << 22);
+            let client = server.connect().unwrap();
+            let before = flood.load(Ordering::Relaxed);
+            (0..30).for_each(|_| echo(&client, b"ping"));
+            let each = (flood.load(Ordering::Relaxed) - before) / 30;
+            stop.store(true, Ordering::Relaxed);
+            // Turn by turn it would be some kilobytes. It was hundreds of megabytes.
+            assert!(each < 16 << 20, "{each} bytes of the flood for each short message");
+        });
+        server.stop(Signal::SIGINT).unwrap().well();
+    }
+}
+
+#[test]
+fn pitfall_22_clients_that_never_read_cost_no_memory() {
+    let Some(server) = serve_echo(&["--quiet"]) else { return };
+    echo_all(&server.connect().unwrap(), &noise(1 << 20));
+    let before = resident_kib(server.pid()).unwrap();
+    let (hogs, sent): (Vec<_>, Vec<_>) = (0..6).map(|_| hog(&server)).unzip();
+    let (grown, sent) =
+        (resident_kib(server.pid()).unwrap() - before, sent.iter().sum::<usize>() / 1024);
+    // All 256 buffers are a mebibyte.
+    assert!(sent > 4 * 3072, "the hogs sent only {sent} KiB");
+    assert!(grown < 3072, "{grown} KiB more for {sent} KiB that nobody reads");
+    // The others are served as before.
+    for _ in 0..10 {
+        assert!(echo_all(&server.connect().unwrap(), &noise(100_000)) == noise(100_000));
+    }
+    drop(hogs);
+    server.stop(Signal::SIGINT).unwrap().well();
+}
+
+#[test]
+fn pitfall_22_nor_do_they_keep_the_buffers_for_ever() {
+    for arguments in [&["--buffers", "4"][..], &["--buffers", "1", "--entries", "1"]] {
+        let Some(server) = serve_echo(arguments) else { return };
+        let hogs: Vec<_> = (0..3).map(|_| hog(&server)).collect();
+        for _ in 0..5 {
+            assert!(echo_all(&server.connect().unwrap(), &noise(50_000)) == noise(50_000));
+        }
+        drop(hogs);
+        let stopped = server.stop(Signal::SIGINT).unwrap().well();
+        assert!(stopped.count("timed_out") > 0, "{}", stopped.summary);
+    }
+}

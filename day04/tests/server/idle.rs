@@ -1,0 +1,68 @@
+//! Clients that say nothing.
+
+use std::time::Duration;
+
+use common::drive::{end_of_file, wait_until};
+use nix::sys::signal::Signal;
+
+use super::*;
+
+/// Whether the stream has ended, without waiting for it.
+fn has_ended(client: &TcpStream) -> bool {
+    client.set_nonblocking(true).unwrap();
+    let peeked = client.peek(&mut [0]);
+    client.set_nonblocking(false).unwrap();
+    matches!(peeked, Ok(0))
+}
+
+#[test]
+fn a_silent_client_is_closed_and_a_talking_one_is_not() {
+    let Some(server) = serve_echo(&["--idle-timeout", "1"]) else { return };
+    let (silent, talking) = (server.connect().unwrap(), server.connect().unwrap());
+    wait_until("the silent client is closed", || {
+        echo(&talking, b"still here");
+        std::thread::sleep(Duration::from_millis(20));
+        has_ended(&silent)
+    });
+    end_of_file(&silent);
+    echo(&talking, b"still here");
+    let events = server.events();
+    let timed_out = events.iter().filter(|event| event["event"] == "timed out").count();
+    assert_eq!(timed_out, 1, "{events:?}");
+    drop(talking);
+    let stopped = server.stop(Signal::SIGINT).unwrap().well();
+    assert_eq!(stopped.count("timed_out"), 1);
+}
+
+/// With a part of a request, with replies that it does not read, and for the ack.
+#[test]
+fn whoever_makes_no_progress_is_closed() {
+    for reply in ["ack", "echo"] {
+        let arguments = ["--reply", reply, "--idle-timeout", "0.2", "--slots", "2"];
+        let Some(server) = serve(&arguments) else { return };
+        let silent = [server.connect().unwrap(), server.connect().unwrap()];
+        silent.iter().for_each(end_of_file);
+        if reply == "echo" {
+            let (greedy, _) = hog(&server);
+            server.wait_until_empty();
+            drop(greedy);
+        }
+        let client = server.connect().unwrap();
+        assert!(!echo_all(&client, b"hello").is_empty());
+        server.stop(Signal::SIGINT).unwrap().well();
+    }
+}
+
+/// Nobody is closed for being silent, and an idle server sleeps.
+#[test]
+fn an_idle_timeout_of_zero_closes_nobody() {
+    let Some(server) = serve_echo(&["--idle-timeout", "0"]) else { return };
+    let silent = server.connect().unwrap();
+    echo(&silent, b"hello");
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(!has_ended(&silent));
+    drop(silent);
+    server.wait_until_empty();
+    let stopped = server.stop(Signal::SIGINT).unwrap().well();
+    assert!(stopped.count("enters") < 30, "{}", stopped.summary);
+}

@@ -1,0 +1,115 @@
+//! The server as its clients and its user meet it: the program itself, on loopback.
+//!
+//! A test is named after the row of JOURNAL.md's table (`journal_02_…`) or of PITFALLS.md
+//! (`pitfall_04_…`) that it provokes.
+
+mod buffers;
+mod counts;
+mod idle;
+mod journal;
+mod output;
+mod pitfalls;
+mod requests;
+mod stop;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::Command;
+
+use common::drive::{Server, start_or_skip};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::AsFd;
+
+/// Day 04 with these arguments, and nothing else said.
+fn day04(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_day04"));
+    // A backtrace has no place in what a user reads.
+    command.args(["--listen", "127.0.0.1:0"]).args(arguments).env("RUST_BACKTRACE", "1");
+    command
+}
+
+/// A running server; `None` if it cannot run here, which was said aloud.
+fn serve(arguments: &[&str]) -> Option<Server> {
+    start_or_skip(&test_name(), with_json(day04(arguments)))
+}
+
+/// One that echoes.
+fn serve_echo(arguments: &[&str]) -> Option<Server> {
+    start_or_skip(&test_name(), with_json(day04(&[&["--reply", "echo"], arguments].concat())))
+}
+
+fn with_json(mut command: Command) -> Command {
+    command.arg("--json");
+    command
+}
+
+/// The test harness names its threads after the tests.
+fn test_name() -> String {
+    std::thread::current().name().unwrap_or("a test").to_string()
+}
+
+/// Sends a request and reads to the end: the answer, and no reset.
+fn ask(server: &Server, request: &[u8]) -> Vec<u8> {
+    let mut client = server.connect().unwrap();
+    client.write_all(request).unwrap();
+    to_the_end(&client)
+}
+
+/// Reads to the end, which is no reset.
+fn to_the_end(mut client: &TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).expect("an end-of-file, no reset");
+    answer
+}
+
+/// Sends a message and reads it back.
+fn echo(mut client: &TcpStream, message: &[u8]) {
+    client.write_all(message).unwrap();
+    let mut back = vec![0; message.len()];
+    client.read_exact(&mut back).expect("the message back");
+    assert!(back == message, "other bytes came back");
+}
+
+/// Sends all of it from a thread of its own, ends its side, and reads what comes back.
+fn echo_all(client: &TcpStream, bytes: &[u8]) -> Vec<u8> {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut writer = client;
+            writer.write_all(bytes).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+        });
+        to_the_end(client)
+    })
+}
+
+/// Bytes without a pattern that a mistake could keep (a linear congruential generator).
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+/// A client that sends until nothing more fits anywhere, and never reads. Also how many
+/// bytes it sent.
+fn hog(server: &Server) -> (TcpStream, usize) {
+    let client = server.connect().unwrap();
+    client.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    loop {
+        match (&client).write(&[b'x'; 1 << 16]) {
+            Ok(written) => sent += written,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                // Long enough for a server that still takes something.
+                let mut fds = [PollFd::new(client.as_fd(), PollFlags::POLLOUT)];
+                if poll(&mut fds, PollTimeout::from(200_u8)) == Ok(0) {
+                    return (client, sent);
+                }
+            }
+        }
+    }
+}

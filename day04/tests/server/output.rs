@@ -1,0 +1,113 @@
+//! What it prints: for people, for programs, and with `--quiet`.
+
+use common::drive::Talking;
+use nix::sys::signal::Signal;
+
+use super::*;
+
+const COUNTS: [&str; 2] = ["system calls", "a request"];
+
+/// A server that talks to people; `None` if it cannot run here, which was said aloud.
+fn talk(arguments: &[&str]) -> Option<Talking> {
+    drop(serve(&[])?);
+    Some(Talking::start(day04(arguments)).unwrap())
+}
+
+#[test]
+fn an_ack_session_reads_well() {
+    let Some(mut server) = talk(&[]) else { return };
+    let address = server.address();
+    for request in [&b"hello"[..], "h\u{e9}llo\r\n".as_bytes(), b"\x00\x1b[2J\xff\\"] {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(request).unwrap();
+        assert_eq!(to_the_end(&client), b"ack\0");
+        server.until("bytes: ").unwrap();
+    }
+    let said = server.stop(Signal::SIGINT).unwrap();
+    assert_eq!((said.status.code(), said.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(said.for_snapshot(address, &COUNTS));
+}
+
+#[test]
+fn an_echo_session_reads_well() {
+    let Some(mut server) = talk(&["--reply", "echo", "--slots", "8"]) else { return };
+    let address = server.address();
+    let client = TcpStream::connect(address).unwrap();
+    for message in ["one", "two", "three"] {
+        echo(&client, message.as_bytes());
+        server.until(message).unwrap();
+    }
+    drop(client);
+    let said = server.stop(Signal::SIGINT).unwrap();
+    assert_eq!((said.status.code(), said.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(said.for_snapshot(address, &COUNTS));
+}
+
+#[test]
+fn quiet_leaves_the_address_and_the_summary() {
+    let Some(server) = talk(&["--quiet"]) else { return };
+    let address = server.address();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"hello").unwrap();
+    assert_eq!(to_the_end(&client), b"ack\0");
+    let said = server.stop(Signal::SIGTERM).unwrap();
+    assert_eq!(said.status.code(), Some(0));
+    assert_eq!(
+        said.for_snapshot(address, &COUNTS),
+        "listening on ADDRESS\n\n\
+         1 connections, 1 requests, 5 bytes in, 4 bytes out\n\
+         N system calls to submit and wait, N a request\n\
+         0 resets, 0 timed out, 0 waits for a buffer\n"
+    );
+}
+
+#[test]
+fn json_lines_begin_with_the_address_and_end_with_the_summary() {
+    let Some(server) = serve(&["--slots", "3", "--entries", "6"]) else { return };
+    assert_eq!(server.listening()["slots"], 3);
+    assert_eq!(server.listening()["sq_entries"], 8);
+    assert_eq!(ask(&server, b"a\nb\xff"), b"ack\0");
+    let stopped = server.stop(Signal::SIGINT).unwrap().well();
+    let events: Vec<_> = stopped.events.iter().map(|event| &event["event"]).collect();
+    assert_eq!(events, ["listening", "request", "stopping", "summary"]);
+    assert_eq!(stopped.events[1]["bytes"], 4);
+    assert_eq!(stopped.events[1]["text"], r"a\nb\xff");
+    assert_eq!((stopped.count("bytes_in"), stopped.count("bytes_out")), (4, 4));
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_end_it() {
+    for arguments in [&[][..], &["--quiet"]] {
+        let Some(mut server) = talk(arguments) else { return };
+        server.hang_up();
+        for _ in 0..3 {
+            let mut client = TcpStream::connect(server.address()).unwrap();
+            client.write_all(b"still there?").unwrap();
+            assert_eq!(to_the_end(&client), b"ack\0");
+        }
+        let said = server.stop(Signal::SIGINT).unwrap();
+        assert_eq!((said.status.code(), said.stderr.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused_with_exit_code_2() {
+    for (arguments, named) in [
+        (&["--no-such-option"][..], "--no-such-option"),
+        (&["--slots", "0"], "--slots"),
+        (&["--buffers", "0"], "--buffers"),
+        (&["--buffers", "40000"], "--buffers"),
+        (&["--buffer-size", "0"], "--buffer-size"),
+        (&["--reply", "shout"], "--reply"),
+        (&["--idle-timeout=-1"], "--idle-timeout"),
+        (&["--idle-timeout", "soon"], "--idle-timeout"),
+        (&["--max", "0"], "--max"),
+        (&["--listen", "4242"], "--listen"),
+        (&["extra"], "extra"),
+    ] {
+        let output = day04(&[]).args(arguments).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(named), "{arguments:?}: {error}");
+    }
+}
