@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::drive::{end_of_file, wait_until};
 use nix::sys::signal::Signal;
 
+use super::hog::Hog;
 use super::*;
 
 /// Whether the stream has ended, without waiting for it.
@@ -43,7 +44,7 @@ fn whoever_makes_no_progress_is_closed() {
         let silent = [server.connect().unwrap(), server.connect().unwrap()];
         silent.iter().for_each(end_of_file);
         if reply == "echo" {
-            let (greedy, _) = hog(&server);
+            let greedy = Hog::feed(&server).stop();
             server.wait_until_empty();
             drop(greedy);
         }

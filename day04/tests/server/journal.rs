@@ -9,6 +9,7 @@ use common::drive::{descriptors, end_of_file, open_fds, reset, ring_slots};
 use common::listener;
 use nix::sys::signal::Signal;
 
+use super::hog::Hog;
 use super::*;
 
 #[test]
@@ -93,8 +94,8 @@ fn journal_04_a_reset_at_any_stage_ends_that_client_alone() {
 fn journal_04_a_reset_gives_the_buffers_back() {
     let Some(server) = serve_echo(&["--buffers", "4"]) else { return };
     for _ in 0..3 {
-        let (greedy, _) = hog(&server);
-        reset(greedy);
+        let greedy = Hog::feed(&server);
+        reset(greedy.stop());
         let client = server.connect().unwrap();
         assert!(echo_all(&client, &noise(100_000)) == noise(100_000));
     }

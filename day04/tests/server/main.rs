@@ -5,6 +5,7 @@
 
 mod buffers;
 mod counts;
+mod hog;
 mod idle;
 mod journal;
 mod output;
@@ -12,13 +13,11 @@ mod pitfalls;
 mod requests;
 mod stop;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 
 use common::drive::{Server, start_or_skip};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
 
 /// Day 04 with these arguments, and nothing else said.
 fn day04(arguments: &[&str]) -> Command {
@@ -90,26 +89,4 @@ fn noise(length: usize) -> Vec<u8> {
         (state >> 24) as u8
     };
     std::iter::repeat_with(next).take(length).collect()
-}
-
-/// A client that sends until nothing more fits anywhere, and never reads. Also how many
-/// bytes it sent.
-fn hog(server: &Server) -> (TcpStream, usize) {
-    let client = server.connect().unwrap();
-    client.set_nonblocking(true).unwrap();
-    let mut sent = 0;
-    loop {
-        match (&client).write(&[b'x'; 1 << 16]) {
-            Ok(written) => sent += written,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                // Long enough for a server that still takes something.
-                let mut fds = [PollFd::new(client.as_fd(), PollFlags::POLLOUT)];
-                if poll(&mut fds, PollTimeout::from(200_u8)) == Ok(0) {
-                    return (client, sent);
-                }
-            }
-        }
-    }
 }

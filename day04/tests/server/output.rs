@@ -55,8 +55,8 @@ fn quiet_leaves_the_address_and_the_summary() {
     assert_eq!(
         said.for_snapshot(address, &COUNTS),
         "listening on ADDRESS\n\n\
-         1 connections, 1 requests, 5 bytes in, 4 bytes out\n\
-         N system calls to submit and wait, N a request\n\
+         1 connection, 1 request, 5 bytes in, 4 bytes out\n\
+         N system calls to submit and wait\n\
          0 resets, 0 timed out, 0 waits for a buffer\n"
     );
 }
