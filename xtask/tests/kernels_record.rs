@@ -17,8 +17,14 @@ use xtask::programs::{self, Source};
 /// How often each operation went in, or came out.
 type Counts = BTreeMap<String, u64>;
 
-const EVENTS: [&str; 4] =
-    ["io_uring_create", "io_uring_submit_req", "io_uring_req_failed", "io_uring_complete"];
+/// The events of the record. A submission's is called `…_sqe` up to Linux 6.3.
+const EVENTS: [&str; 5] = [
+    "io_uring_create",
+    "io_uring_submit_req",
+    "io_uring_submit_sqe",
+    "io_uring_req_failed",
+    "io_uring_complete",
+];
 
 /// A tracing instance of our own, so that nobody else's tracing is disturbed.
 struct Tracepoints(PathBuf);
@@ -34,10 +40,11 @@ impl Tracepoints {
         fs::create_dir(&folder).ok()?;
         let tracepoints = Tracepoints(folder);
         tracepoints.write("buffer_size_kb", "8192")?;
-        for event in EVENTS {
-            tracepoints.write(&format!("events/io_uring/{event}/enable"), "1")?;
-        }
-        Some(tracepoints)
+        let enable = |event: &str| {
+            tracepoints.write(&format!("events/io_uring/{event}/enable"), "1").is_some()
+        };
+        let enabled = EVENTS.iter().filter(|event| enable(event)).count();
+        (enabled >= EVENTS.len() - 1).then_some(tracepoints)
     }
 
     fn write(&self, file: &str, text: &str) -> Option<()> {
@@ -107,7 +114,7 @@ impl Record {
         let (request, user_data) = (field("req "), field("user_data "));
         match event.as_str() {
             // A request that is refused at once is recorded as failed and not as submitted.
-            "io_uring_submit_req" | "io_uring_req_failed" => {
+            "io_uring_submit_req" | "io_uring_submit_sqe" | "io_uring_req_failed" => {
                 let op = [field("opcode "), field("op_str ")].concat();
                 *self.entries.entry(op.clone()).or_default() += 1;
                 self.by_request.insert(request, op.clone());

@@ -26,6 +26,8 @@ pub const ALL: &[(&str, fn())] = &[
     ("links", links),
     ("garbage", garbage),
     ("same_user_data", same_user_data),
+    ("own_memory", own_memory),
+    ("resize", resize),
     ("status", || std::process::exit(7)),
 ];
 
@@ -253,4 +255,113 @@ fn same_user_data() {
     let timeout = opcode::Timeout::new(&time).build().user_data(0);
     submit(&mut ring, &[timeout, nop(0), nop(0)], 3);
     assert_eq!(reap(&mut ring), 3);
+}
+
+/// `io_uring_setup` and its friends without the crate, for what it cannot do.
+mod raw {
+    use std::ptr;
+
+    pub const SQ_RING: libc::off_t = 0;
+    pub const SQES: libc::off_t = 0x1000_0000;
+
+    /// `struct io_uring_params` as its 30 words.
+    pub type Params = [u32; 30];
+
+    pub fn setup(entries: u32, params: &mut Params) -> Option<libc::c_int> {
+        // SAFETY: the kernel reads and writes the 120 bytes before the call returns.
+        let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, entries, params.as_mut_ptr()) };
+        libc::c_int::try_from(fd).ok().filter(|fd| *fd >= 0)
+    }
+
+    pub fn register(fd: libc::c_int, operation: u32, params: &mut Params) -> libc::c_long {
+        // SAFETY: as above.
+        unsafe { libc::syscall(libc::SYS_io_uring_register, fd, operation, params.as_mut_ptr(), 1) }
+    }
+
+    pub fn enter(fd: libc::c_int, submit: u32, wait: u32, flags: u32) {
+        const GETEVENTS: u32 = 1;
+        let null = ptr::null::<libc::c_void>();
+        // SAFETY: no pointer goes in.
+        let taken = unsafe {
+            libc::syscall(libc::SYS_io_uring_enter, fd, submit, wait, flags | GETEVENTS, null, 0)
+        };
+        assert_eq!(taken, libc::c_long::from(submit));
+    }
+
+    /// 64 KiB: of a ring's descriptor, or of nobody's.
+    pub fn map(fd: libc::c_int, offset: libc::off_t, length: usize) -> *mut u32 {
+        let flags = if fd < 0 { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS } else { libc::MAP_SHARED };
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping touches no memory of ours.
+        let start = unsafe { libc::mmap(ptr::null_mut(), length, protection, flags, fd, offset) };
+        assert_ne!(start, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
+        start.cast()
+    }
+
+    /// Publishes a NOP in a ring without an index array.
+    pub fn publish_nop(params: &Params, rings: *mut u32, sqes: *mut u32, user_data: u32) {
+        let tail = params[11] as usize / 4;
+        // SAFETY: both mappings are live, and the offsets are the kernel's. Nobody else
+        // writes the tail, and the entry is behind it until it is published.
+        unsafe {
+            let at = *rings.add(tail);
+            let entry = sqes.add((at & (params[0] - 1)) as usize * 16);
+            ptr::write_bytes(entry, 0, 16);
+            *entry.add(8) = user_data;
+            rings.add(tail).write_volatile(at + 1);
+        }
+    }
+}
+
+/// A ring in the program's own memory that has no descriptor, only an index.
+fn own_memory() {
+    const NO_MMAP: u32 = 1 << 14;
+    const REGISTERED_FD_ONLY: u32 = 1 << 15;
+    const NO_SQARRAY: u32 = 1 << 16;
+    const REGISTERED_RING: u32 = 1 << 4;
+    let (rings, sqes) = (raw::map(-1, 0, 4096), raw::map(-1, 0, 4096));
+    let mut params: raw::Params = [0; 30];
+    params[2] = NO_MMAP | REGISTERED_FD_ONLY | NO_SQARRAY;
+    let words = |address: *mut u32| {
+        let address = address as u64;
+        [address as u32, (address >> 32) as u32]
+    };
+    params[18..20].copy_from_slice(&words(sqes));
+    params[28..30].copy_from_slice(&words(rings));
+    let Some(index) = raw::setup(4, &mut params) else {
+        return super::not_here("NO_MMAP came with Linux 6.5, NO_SQARRAY with 6.6");
+    };
+    for user_data in 1..=10 {
+        raw::publish_nop(&params, rings, sqes, user_data);
+        raw::enter(index, 1, 1, REGISTERED_RING);
+        // SAFETY: the mapping is live, and only this program moves the completions' head.
+        unsafe { *rings.add(params[20] as usize / 4) += 1 };
+    }
+}
+
+/// A ring that grows while it has a completion in it.
+fn resize() {
+    const FLAGS: u32 = 1 << 12 | 1 << 13 | 1 << 16;
+    const RESIZE_RINGS: u32 = 33;
+    let mut params: raw::Params = [0; 30];
+    params[2] = FLAGS;
+    let Some(fd) = raw::setup(2, &mut params) else {
+        return super::not_here("NO_SQARRAY came with Linux 6.6");
+    };
+    let bytes = |params: &raw::Params| params[25] as usize + params[1] as usize * 16;
+    let rings = raw::map(fd, raw::SQ_RING, bytes(&params));
+    let sqes = raw::map(fd, raw::SQES, params[0] as usize * 64);
+    raw::publish_nop(&params, rings, sqes, 1);
+    raw::enter(fd, 1, 1, 0);
+    let mut larger: raw::Params = [0; 30];
+    larger[0] = 16;
+    if raw::register(fd, RESIZE_RINGS, &mut larger) < 0 {
+        return super::not_here("resizing came with Linux 6.13");
+    }
+    let rings = raw::map(fd, raw::SQ_RING, bytes(&larger));
+    let sqes = raw::map(fd, raw::SQES, larger[0] as usize * 64);
+    for user_data in 2..=9 {
+        raw::publish_nop(&larger, rings, sqes, user_data);
+    }
+    raw::enter(fd, 8, 9, 0);
 }
