@@ -8,6 +8,27 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
+/// The arguments that make this test executable one of the scenarios.
+pub const AGAIN: [&str; 4] = ["--exact", "traced", "--nocapture", "--quiet"];
+
+/// The exit status of a scenario whose feature this kernel has not got.
+pub const NOT_HERE: i32 = 77;
+
+/// Ends a scenario that this kernel cannot run.
+fn not_here(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    std::process::exit(NOT_HERE);
+}
+
+/// Becomes a scenario, if this process was started to be one.
+pub fn run_if_asked() {
+    let Some(name) = std::env::var_os("XTASK_TRACED") else { return };
+    let scenario = ALL.iter().find(|(known, _)| name == **known);
+    scenario.expect("a scenario of that name").1();
+    // Not back into the harness, whose own ways would be in the trace.
+    std::process::exit(0);
+}
+
 /// The scenarios by name.
 pub const ALL: &[(&str, fn())] = &[
     ("nops", nops),
@@ -129,7 +150,7 @@ fn fork() {
     let again = |scenario: &str| {
         let program = std::env::current_exe().expect("this program");
         let mut command = std::process::Command::new(program);
-        command.args(super::AGAIN).env("XTASK_TRACED", scenario);
+        command.args(AGAIN).env("XTASK_TRACED", scenario);
         assert!(command.status().expect("a child").success());
     };
     let mut ring = IoUring::new(2).expect("a ring");
@@ -329,7 +350,7 @@ fn own_memory() {
     params[18..20].copy_from_slice(&words(sqes));
     params[28..30].copy_from_slice(&words(rings));
     let Some(index) = raw::setup(4, &mut params) else {
-        return super::not_here("NO_MMAP came with Linux 6.5, NO_SQARRAY with 6.6");
+        return not_here("NO_MMAP came with Linux 6.5, NO_SQARRAY with 6.6");
     };
     for user_data in 1..=10 {
         raw::publish_nop(&params, rings, sqes, user_data);
@@ -346,7 +367,7 @@ fn resize() {
     let mut params: raw::Params = [0; 30];
     params[2] = FLAGS;
     let Some(fd) = raw::setup(2, &mut params) else {
-        return super::not_here("NO_SQARRAY came with Linux 6.6");
+        return not_here("NO_SQARRAY came with Linux 6.6");
     };
     let bytes = |params: &raw::Params| params[25] as usize + params[1] as usize * 16;
     let rings = raw::map(fd, raw::SQ_RING, bytes(&params));
@@ -356,7 +377,7 @@ fn resize() {
     let mut larger: raw::Params = [0; 30];
     larger[0] = 16;
     if raw::register(fd, RESIZE_RINGS, &mut larger) < 0 {
-        return super::not_here("resizing came with Linux 6.13");
+        return not_here("resizing came with Linux 6.13");
     }
     let rings = raw::map(fd, raw::SQ_RING, bytes(&larger));
     let sqes = raw::map(fd, raw::SQES, larger[0] as usize * 64);

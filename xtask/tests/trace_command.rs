@@ -1,0 +1,224 @@
+//! `cargo xtask trace` as a command: its options, its exit status, what it prints and writes.
+
+#[path = "trace/scenarios.rs"]
+mod scenarios;
+#[path = "trace/schema.rs"]
+mod schema;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+use common::drive::{self, PATIENCE};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// Not a test of its own: the program that the others trace.
+#[test]
+fn traced() {
+    scenarios::run_if_asked();
+}
+
+macro_rules! needs_io_uring {
+    ($test:literal) => {
+        if !drive::io_uring_or_skip($test) {
+            return;
+        }
+    };
+}
+
+fn xtask(options: &[&str], program: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("trace").args(options).arg("--").args(program).stdin(Stdio::null());
+    drive::die_with_parent(&mut command);
+    command
+}
+
+/// The command on a scenario.
+fn xtask_on(options: &[&str], scenario: &str) -> Command {
+    let program = std::env::current_exe().expect("this program");
+    let words: Vec<&str> =
+        [program.to_str().expect("a path in UTF-8")].into_iter().chain(scenarios::AGAIN).collect();
+    let mut command = xtask(options, &words);
+    command.env("XTASK_TRACED", scenario);
+    command
+}
+
+struct Told {
+    status: Option<i32>,
+    text: String,
+}
+
+fn told(mut command: Command) -> Told {
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let output = drive::output_within(command, PATIENCE).expect("it ends");
+    Told {
+        status: output.status.code(),
+        text: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn the_exit_status_is_the_programs() {
+    assert_eq!(told(xtask(&[], &["sh", "-c", "exit 5"])).status, Some(5));
+    assert_eq!(told(xtask(&[], &["sh", "-c", "kill -TERM $$"])).status, Some(143));
+}
+
+#[test]
+fn a_program_that_is_not_there() {
+    let told = told(xtask(&[], &["no-such-program"]));
+    assert_eq!(told.status, Some(127));
+    assert!(told.text.contains("there is no program no-such-program"), "{}", told.text);
+    assert!(told.text.contains("try:"), "{}", told.text);
+}
+
+#[test]
+fn a_program_without_a_ring() {
+    let told = told(xtask(&[], &["true"]));
+    assert_eq!(told.status, Some(0));
+    assert!(told.text.contains("never asked for a ring"), "{}", told.text);
+    assert!(told.text.contains("execve") || told.text.contains("mmap"), "{}", told.text);
+}
+
+/// As Docker does it: the tracer and the program under one filter.
+#[test]
+fn a_program_that_is_kept_from_io_uring() {
+    needs_io_uring!("a_program_that_is_kept_from_io_uring");
+    let mut command = xtask_on(&[], "nops");
+    drive::block_io_uring(&mut command, libc::EPERM);
+    let told = told(command);
+    assert!(told.text.contains("refused: EPERM"), "{}", told.text);
+    assert!(told.text.contains("Every ring was refused: EPERM 1"), "{}", told.text);
+}
+
+#[test]
+fn only_limit_and_requests() {
+    needs_io_uring!("only_limit_and_requests");
+    let all = told(xtask_on(&["--only", "TIMEOUT"], "same_user_data")).text;
+    let entries = |text: &str| text.lines().filter(|line| line.contains('→')).count();
+    assert_eq!(entries(&all), 2, "the legend and the timeout: {all}");
+    let limited = told(xtask_on(&["--limit", "3"], "nops")).text;
+    let events = limited.split("Summary").next().expect("the events");
+    assert!(!events.contains("close"), "{limited}");
+    assert!(limited.contains("NOP                           3            3"), "{limited}");
+    let requests = told(xtask_on(&["--summary", "--requests", "3"], "nops")).text;
+    assert!(requests.contains("per request, of 3: 0.67 enters, 1.00 entries"), "{requests}");
+    assert!(!requests.contains('→'), "no events: {requests}");
+    let wrong = told(xtask_on(&["--only", "NOTHING"], "nops"));
+    assert_eq!(wrong.status, Some(2));
+    assert!(wrong.text.contains("no such operation"), "{}", wrong.text);
+}
+
+#[test]
+fn the_lines_of_json_are_as_the_schema_says() {
+    needs_io_uring!("the_lines_of_json_are_as_the_schema_says");
+    let root: Value =
+        serde_json::from_str(include_str!("../src/trace/schema.json")).expect("the schema");
+    let mut seen = std::collections::BTreeSet::new();
+    for (scenario, _) in scenarios::ALL.iter().filter(|(name, _)| *name != "hang") {
+        let path = std::env::temp_dir().join(format!("xtask-{scenario}-{}", std::process::id()));
+        let file = path.to_str().expect("a path in UTF-8");
+        let told = told(xtask_on(&["--summary", "--json", file], scenario));
+        let text = std::fs::read_to_string(&path).expect("the events");
+        let _ = std::fs::remove_file(&path);
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        for line in &lines {
+            assert_eq!(schema::line_violation(&root, line), None, "{scenario}: {}", told.text);
+            seen.insert(line["event"].as_str().expect("a name").to_string());
+        }
+        let ends = [lines.first(), lines.last()].map(|line| line.expect("a line")["event"].clone());
+        assert_eq!(ends, ["trace", "summary"], "{scenario}");
+    }
+    let rarer = ["register", "unseen"];
+    for event in root["$defs"].as_object().expect("definitions").keys() {
+        let known = seen.contains(event) || event == "granted" || rarer.contains(&event.as_str());
+        assert!(known, "no scenario has the event {event}: {seen:?}");
+    }
+}
+
+/// The validator itself can say no.
+#[test]
+fn the_schema_refuses_what_is_wrong() {
+    let root: Value =
+        serde_json::from_str(include_str!("../src/trace/schema.json")).expect("the schema");
+    let good = serde_json::json!({ "us": 1, "tid": 2, "event": "task", "new": 3, "process": true });
+    assert_eq!(schema::line_violation(&root, &good), None);
+    for (field, value) in [
+        ("new", serde_json::json!("3")),
+        ("us", serde_json::json!(-1)),
+        ("more", serde_json::json!(1)),
+        ("event", serde_json::json!("nonsense")),
+    ] {
+        let mut bad = good.clone();
+        bad[field] = value;
+        assert!(schema::line_violation(&root, &bad).is_some(), "{bad}");
+    }
+}
+
+/// `trace … 2>&1 | head -1` ends neither the program nor the tracer's composure.
+#[test]
+fn a_reader_that_goes_away_is_no_trouble() {
+    let mut command = xtask(&[], &["sh", "-c", "sleep 0.2; exit 3"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the command");
+    let mut reader = BufReader::new(child.stderr.take().expect("its words"));
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("the first line");
+    drop(reader);
+    assert_eq!(child.wait().expect("its end").code(), Some(3));
+}
+
+/// A signal for the tracer is a signal for the program: a day stops in order.
+#[test]
+fn a_signal_is_passed_on() {
+    let script = "trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done";
+    let mut command = xtask(&["--summary"], &["sh", "-c", script]);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the command");
+    let mut stdout = child.stdout.take().expect("its words");
+    let mut word = [0; 5];
+    stdout.read_exact(&mut word).expect("ready");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("a signal");
+    assert_eq!(child.wait().expect("its end").code(), Some(9));
+}
+
+/// An inherited descriptor would be one that the program has not got without the tracer.
+#[test]
+fn the_program_inherits_nothing_of_the_tracers() {
+    let list = |mut command: Command| {
+        let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().expect("a list");
+        String::from_utf8_lossy(&output.stdout).lines().count()
+    };
+    let mut alone = Command::new("ls");
+    alone.arg("/proc/self/fd");
+    let path = std::env::temp_dir().join(format!("xtask-fds-{}", std::process::id()));
+    let file = path.to_str().expect("a path in UTF-8");
+    let traced = list(xtask(&["--json", file], &["ls", "/proc/self/fd"]));
+    let _ = std::fs::remove_file(&path);
+    assert_eq!(traced, list(alone));
+}
+
+/// A stopped program stays stopped, as it would without a tracer, and goes on when told.
+#[test]
+fn a_stopped_program_stays_stopped() {
+    let script = "echo $$; read line; exit 4";
+    let mut command = xtask(&["--summary"], &["sh", "-c", script]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the command");
+    let mut stdout = BufReader::new(child.stdout.take().expect("its words"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("its process id");
+    let program = Pid::from_raw(line.trim().parse().expect("a number"));
+    kill(program, Signal::SIGSTOP).expect("a signal");
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{program}/stat")).expect("its state");
+        stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
+    };
+    // T: stopped; t: in the hands of a tracer. Stopped for good, it is one of them for long.
+    drive::wait_until("the program to stop", || matches!(state(), Some('T' | 't')));
+    drop(child.stdin.take());
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(child.try_wait().expect("its state"), None, "it went on by itself");
+    kill(program, Signal::SIGCONT).expect("a signal");
+    assert_eq!(child.wait().expect("its end").code(), Some(4));
+}
