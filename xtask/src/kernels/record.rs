@@ -79,7 +79,10 @@ mod tests {
             operations: vec![0, 1],
             ..Facts::default()
         };
-        let printed = vec![Printed { day: "day01".into(), json: json!({"supported": [0, 1]}) }];
+        let printed = vec![Printed {
+            day: "day01".into(),
+            json: json!({"supported": [0], "operations": []}),
+        }];
         let answers = Answers { facts: facts.clone(), days: Vec::new(), printed };
         let written = record(&workspace, &answers).unwrap();
         let names: Vec<_> = written.iter().map(|path| path.to_str().unwrap()).collect();
@@ -89,6 +92,8 @@ mod tests {
         );
         let text = fs::read_to_string(workspace.join(&written[0])).unwrap();
         assert_eq!(serde_json::from_str::<Facts>(&text).unwrap(), facts);
+        let text = fs::read_to_string(workspace.join(&written[1])).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json!({"supported": [0]}));
         fs::remove_dir_all(&workspace).unwrap();
     }
 
