@@ -217,7 +217,7 @@ impl Server<'_> {
         let text = printable(bytes);
         self.talk.detail(
             format_args!("slot {slot}: {length} bytes: {text}"),
-            json!({"event": "request", "slot": slot, "bytes": length, "text": text}),
+            json!({"event": "received", "slot": slot, "bytes": length, "text": text}),
         );
     }
 }

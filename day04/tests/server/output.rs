@@ -69,7 +69,7 @@ fn json_lines_begin_with_the_address_and_end_with_the_summary() {
     assert_eq!(ask(&server, b"a\nb\xff"), b"ack\0");
     let stopped = server.stop(Signal::SIGINT).unwrap().well();
     let events: Vec<_> = stopped.events.iter().map(|event| &event["event"]).collect();
-    assert_eq!(events, ["listening", "request", "stopping", "summary"]);
+    assert_eq!(events, ["listening", "received", "stopping", "summary"]);
     assert_eq!(stopped.events[1]["bytes"], 4);
     assert_eq!(stopped.events[1]["text"], r"a\nb\xff");
     assert_eq!((stopped.count("bytes_in"), stopped.count("bytes_out")), (4, 4));

@@ -138,14 +138,14 @@ fn ask_for_echoes(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
 
 /// The bytes of the requests that the server tells of.
 fn received(events: &[Value]) -> usize {
-    let sizes = events.iter().filter(|event| event["event"] == "request");
+    let sizes = events.iter().filter(|event| event["event"] == "received");
     sizes.filter_map(|event| event["bytes"].as_u64()).sum::<u64>() as usize
 }
 
 /// What the server said, in words for its column. Pieces of one message stand together.
 fn words(events: &[Value]) -> String {
     let (pieces, rest): (Vec<_>, Vec<_>) =
-        events.iter().partition(|event| event["event"] == "request");
+        events.iter().partition(|event| event["event"] == "received");
     let request = match pieces.as_slice() {
         [] => None,
         [piece] => Some(format!("received {}", told(piece))),
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     fn request(text: &str) -> Value {
-        json!({"event": "request", "slot": 0, "bytes": text.len(), "text": text})
+        json!({"event": "received", "slot": 0, "bytes": text.len(), "text": text})
     }
 
     #[test]
