@@ -18,7 +18,7 @@ fn has_ended(client: &TcpStream) -> bool {
 
 #[test]
 fn a_silent_client_is_closed_and_a_talking_one_is_not() {
-    let Some(server) = serve_echo(&["--idle-timeout", "1"]) else { return };
+    let Some(server) = serve_echo(&["--idle-timeout", "2"]) else { return };
     let (silent, talking) = (server.connect().unwrap(), server.connect().unwrap());
     wait_until("the silent client is closed", || {
         echo(&talking, b"still here");
@@ -48,8 +48,11 @@ fn whoever_makes_no_progress_is_closed() {
             server.wait_until_empty();
             drop(greedy);
         }
-        let client = server.connect().unwrap();
-        assert!(!echo_all(&client, b"hello").is_empty());
+        // On a busy machine even this client may be too slow for the server: it tries again.
+        wait_until("a client is answered", || {
+            let mut client = server.connect().unwrap();
+            client.write_all(b"hello").is_ok() && matches!(client.read(&mut [0]), Ok(1))
+        });
         server.stop(Signal::SIGINT).unwrap().well();
     }
 }
