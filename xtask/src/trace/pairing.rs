@@ -154,6 +154,8 @@ fn plausible(flight: &Flight, completion: &Completion) -> bool {
 fn may_be_nothing(entry: &Entry) -> bool {
     match entry.opcode {
         op::POLL_ADD | op::LINK_TIMEOUT => false,
+        // Without a count of completions to wait for, a timeout ends by time alone.
+        op::TIMEOUT => entry.off != 0,
         op::WRITE | op::WRITE_FIXED | op::SEND => entry.len == 0,
         _ => true,
     }
@@ -164,9 +166,10 @@ fn may_fail(flight: &Flight, error: i64) -> bool {
     const INJECT_RESULT: u32 = 1 << 0;
     let entry = &flight.entry;
     match error as i32 {
-        libc::ETIME => {
-            matches!(entry.opcode, op::TIMEOUT | op::LINK_TIMEOUT | op::URING_CMD | op::NOP)
-        }
+        libc::ETIME => match entry.opcode {
+            op::NOP => entry.op_flags & INJECT_RESULT != 0,
+            opcode => matches!(opcode, op::TIMEOUT | op::LINK_TIMEOUT | op::URING_CMD),
+        },
         libc::ECANCELED if !flight.chained => !matches!(
             entry.opcode,
             op::NOP | op::ASYNC_CANCEL | op::POLL_REMOVE | op::TIMEOUT_REMOVE
