@@ -95,6 +95,13 @@ impl Listener {
     }
 }
 
+/// For servers that do without a ring: the same socket, with the same settings.
+impl From<Listener> for TcpListener {
+    fn from(listener: Listener) -> TcpListener {
+        listener.socket
+    }
+}
+
 fn cannot_listen(address: SocketAddr, errno: Errno) -> Refusal {
     let port = address.port();
     let (why, remedy) = match errno {
