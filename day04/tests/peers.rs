@@ -88,6 +88,7 @@ fn options(address: SocketAddr, reply: Reply) -> load::Options {
         warm_up: 5,
         time: 20,
         cpus: vec![0],
+        count_calls: false,
     }
 }
 

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use xtask::trace;
 
+mod bench;
 mod kernels;
 mod run;
 
@@ -22,6 +23,7 @@ struct Cli {
 enum Task {
     Run(run::Options),
     Trace(trace::cli::Options),
+    Bench(bench::Options),
     Kernels(kernels::Options),
 }
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Run(options) => run::main(&options),
         Task::Trace(options) => trace::cli::main(options),
+        Task::Bench(options) => bench::main(&options),
         Task::Kernels(options) => kernels::main(&options),
     }
 }

@@ -46,23 +46,40 @@ fn in_folder(folder: &Path, days: &[&str]) -> Programs {
 /// where it put each: that depends on CARGO_TARGET_DIR, on its configuration and on the
 /// target.
 fn build(days: &[&str], release: bool, quiet: bool) -> Result<Programs> {
+    let mut arguments: Vec<&str> = days.iter().flat_map(|day| ["--package", day]).collect();
+    if release {
+        arguments.push("--release");
+    }
+    if quiet {
+        arguments.push("--quiet");
+    }
+    let messages = cargo_build(&arguments)?;
+    Ok(executables(&messages, |_, name| days.contains(&name)))
+}
+
+/// Builds with optimisations what a comparison of `package` needs: its program, its examples
+/// and its bench targets. The names are those of the targets.
+///
+/// # Errors
+/// If Cargo cannot be started.
+pub fn build_for_bench(package: &str) -> Result<Programs> {
+    let messages =
+        cargo_build(&["--release", "--package", package, "--bins", "--examples", "--benches"])?;
+    Ok(executables(&messages, |kind, _| ["bin", "example", "bench"].contains(&kind)))
+}
+
+/// Cargo's messages, one JSON object a line. Its errors go to the terminal.
+fn cargo_build(arguments: &[&str]) -> Result<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--keep-going", "--message-format=json-render-diagnostics"]);
-    command.arg("--manifest-path").arg(workspace().join("Cargo.toml"));
-    command.args(days.iter().flat_map(|day| ["--package", day]));
-    if release {
-        command.arg("--release");
-    }
-    if quiet {
-        command.arg("--quiet");
-    }
+    command.arg("--manifest-path").arg(workspace().join("Cargo.toml")).args(arguments);
     let output = command
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .context("cannot start Cargo (`--programs FOLDER` runs days that are built already)")?;
-    Ok(executables(&String::from_utf8_lossy(&output.stdout), days))
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The workspace's folder: this package's parent. Cargo tells it at run time, so that a moved
@@ -73,16 +90,17 @@ fn workspace() -> PathBuf {
     package.join("..")
 }
 
-/// Picks the days' executables from Cargo's messages, one JSON object a line.
-fn executables(messages: &str, days: &[&str]) -> Programs {
+/// Picks executables from Cargo's messages by the kind and the name of their target.
+fn executables(messages: &str, wanted: impl Fn(&str, &str) -> bool) -> Programs {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| message["reason"] == "compiler-artifact")
         .filter_map(|message| {
             let name = message["target"]["name"].as_str()?;
+            let kind = message["target"]["kind"][0].as_str()?;
             let program = message["executable"].as_str()?;
-            days.contains(&name).then(|| (name.to_string(), PathBuf::from(program)))
+            wanted(kind, name).then(|| (name.to_string(), PathBuf::from(program)))
         })
         .collect()
 }
@@ -95,11 +113,12 @@ mod tests {
     fn cargo_tells_where_the_programs_are() {
         let messages = r#"
 {"reason":"compiler-artifact","target":{"kind":["lib"],"name":"common"},"executable":null}
+{"reason":"compiler-artifact","target":{"kind":["test"],"name":"run"},"executable":"/t/debug/run"}
 {"reason":"compiler-artifact","target":{"kind":["bin"],"name":"day01"},"executable":"/t/debug/day01"}
 {"reason":"compiler-artifact","target":{"kind":["bin"],"name":"other"},"executable":"/t/debug/other"}
 {"reason":"compiler-message","message":{"level":"warning"}}
 {"reason":"build-finished","success":false}"#;
-        let programs = executables(messages, &["day01", "day02"]);
+        let programs = executables(messages, |kind, name| kind == "bin" && name != "other");
         assert_eq!(programs, Programs::from([("day01".into(), "/t/debug/day01".into())]));
     }
 }

@@ -7,11 +7,14 @@ use anyhow::{Context, Result, ensure};
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
+use super::calls::Calls;
 use super::{Options, Outcome};
 
 /// Counts answers between the end of the warm-up and the end.
 pub struct Meter {
     server: ClockId,
+    /// `None`: not asked for, or not allowed.
+    calls: Option<Calls>,
     cpus: Vec<usize>,
     warm_up: Duration,
     time: Duration,
@@ -28,6 +31,7 @@ struct Reading {
     server: Duration,
     client: Duration,
     busy: Duration,
+    calls: Option<u64>,
 }
 
 impl Meter {
@@ -36,6 +40,7 @@ impl Meter {
             .context("the server's CPU clock")?;
         Ok(Meter {
             server,
+            calls: options.count_calls.then(|| Calls::of(options.pid).ok()).flatten(),
             cpus: options.cpus.clone(),
             warm_up: Duration::from_millis(options.warm_up),
             time: Duration::from_millis(options.time),
@@ -79,6 +84,7 @@ impl Meter {
             at: Instant::now(),
             server: clock(self.server).context("the server's CPU time: it has ended")?,
             client: clock(ClockId::CLOCK_PROCESS_CPUTIME_ID)?,
+            calls: self.calls.as_ref().map(Calls::read).transpose()?,
             busy: busy(&fs::read_to_string("/proc/stat")?, &self.cpus, ticks()?),
         })
     }
@@ -102,6 +108,7 @@ impl Meter {
             p99: percentile(&mut self.latencies, 99),
             memory_start,
             memory_idle,
+            calls: to.calls.zip(from.calls).map(|(to, from)| to - from),
         })
     }
 }

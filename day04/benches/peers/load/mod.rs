@@ -5,6 +5,7 @@
 //! than the server measures itself. Its echo needs Linux 6.0 (multishot receive).
 
 mod ack;
+mod calls;
 mod echo;
 mod meter;
 
@@ -62,6 +63,10 @@ pub struct Options {
     /// The CPUs that others should leave alone; several times for several
     #[arg(long = "cpu")]
     pub cpus: Vec<usize>,
+
+    /// Count the server's system calls, where that is allowed
+    #[arg(long)]
+    pub count_calls: bool,
 }
 
 /// What was measured.
@@ -86,6 +91,8 @@ pub struct Outcome {
     pub memory_start: u64,
     /// With the idle connections open.
     pub memory_idle: u64,
+    /// System calls of the server in the time that counts, if they were counted.
+    pub calls: Option<u64>,
 }
 
 /// Asks and measures.

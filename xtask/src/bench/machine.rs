@@ -1,0 +1,177 @@
+//! Which CPUs to use, and what else keeps them busy.
+
+use std::fs;
+use std::mem;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use common::environment;
+use nix::sys::resource::{Resource, getrlimit};
+use serde::Serialize;
+
+/// Where the server and its client run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    pub kernel: String,
+    /// CPUs that this process may use.
+    pub cpus: Vec<usize>,
+    /// The server's, and the client's; `None` if there is one CPU only.
+    pub apart: Option<(usize, usize)>,
+    /// The two are hardware threads of one core.
+    pub siblings: bool,
+    /// Runnable tasks in the last minute, before we began.
+    pub load_average: f64,
+    pub open_files: u64,
+}
+
+impl Machine {
+    pub fn look() -> Machine {
+        let cpus = allowed_cpus();
+        let (apart, siblings) = choose(&cpus, |cpu| {
+            let file = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+            fs::read_to_string(file).map_or_else(|_| vec![cpu], |list| numbers(&list))
+        });
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        Machine {
+            kernel: environment::kernel_release(),
+            apart,
+            siblings,
+            cpus,
+            load_average: load.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0),
+            open_files: getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard),
+        }
+    }
+
+    /// The CPUs that others should leave alone.
+    pub fn ours(&self) -> Vec<usize> {
+        self.apart.map_or_else(|| self.cpus.clone(), |(server, client)| vec![server, client])
+    }
+
+    pub fn pin_server(&self, command: &mut Command) {
+        if let Some((server, _)) = self.apart {
+            pin(command, server);
+        }
+    }
+
+    pub fn pin_client(&self, command: &mut Command) {
+        if let Some((_, client)) = self.apart {
+            pin(command, client);
+        }
+    }
+
+    /// What a reader should know before the numbers.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        match self.apart {
+            Some((server, client)) => {
+                remarks
+                    .push(format!("each server has CPU {server} alone, its client CPU {client}"));
+            }
+            None => remarks.push(
+                "one CPU for server and client together: what counts is the CPU time a request"
+                    .to_string(),
+            ),
+        }
+        if self.siblings {
+            remarks.push(
+                "both are hardware threads of one core, so each slows the other down".to_string(),
+            );
+        }
+        if self.load_average > 0.5 {
+            remarks.push(format!(
+                "the load average is {:.1}: other programs are running",
+                self.load_average
+            ));
+        }
+        remarks
+    }
+}
+
+/// Two CPUs, of different cores if there are such; and whether they are of one core.
+fn choose(
+    cpus: &[usize],
+    siblings: impl Fn(usize) -> Vec<usize>,
+) -> (Option<(usize, usize)>, bool) {
+    // The last ones: the first has, as a rule, the interrupts.
+    let [others @ .., server] = cpus else { return (None, false) };
+    let same_core = siblings(*server);
+    let apart = others.iter().rev().find(|cpu| !same_core.contains(cpu));
+    match (apart, others.last()) {
+        (Some(client), _) => (Some((*server, *client)), false),
+        (None, Some(client)) => (Some((*server, *client)), true),
+        (None, None) => (None, false),
+    }
+}
+
+/// A list as in sysfs: `0-3,8`.
+fn numbers(list: &str) -> Vec<usize> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    };
+    list.trim().split(',').filter_map(range).flatten().collect()
+}
+
+fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: `cpu_set_t` is an array of integers, for which zeroes are a value.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    // SAFETY: the kernel writes at most the given size to the set, which is ours.
+    let got = unsafe { libc::sched_getaffinity(0, mem::size_of_val(&set), &mut set) };
+    if got != 0 {
+        return vec![0];
+    }
+    let bits = 8 * mem::size_of_val(&set);
+    // SAFETY: the number is below the bits of the set.
+    (0..bits).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
+}
+
+/// Has the child run on one CPU (`sched_setaffinity(2)`), with all its threads.
+fn pin(command: &mut Command, cpu: usize) {
+    // SAFETY: as in `allowed_cpus`; the CPU is one that it returned, so below the set's bits.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        set
+    };
+    // SAFETY: the closure runs in the child after fork and makes one system call, which reads
+    // a set that was copied into it.
+    unsafe {
+        command.pre_exec(move || match libc::sched_setaffinity(0, mem::size_of_val(&set), &set) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_and_client_are_on_different_cores_if_there_are_two() {
+        let pairs = |cpu: usize| vec![cpu & !1, cpu | 1];
+        assert_eq!(choose(&[0, 1, 2, 3], pairs), (Some((3, 1)), false));
+        assert_eq!(choose(&[0, 1], pairs), (Some((1, 0)), true));
+        assert_eq!(choose(&[0, 1], |cpu| vec![cpu]), (Some((1, 0)), false));
+        assert_eq!(choose(&[5], pairs), (None, false));
+        assert_eq!(choose(&[], pairs), (None, false));
+    }
+
+    #[test]
+    fn a_list_of_sysfs_is_read() {
+        assert_eq!(numbers("0-3,8\n"), [0, 1, 2, 3, 8]);
+        assert_eq!(numbers("5\n"), [5]);
+        assert_eq!(numbers(""), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn a_pinned_child_runs_where_it_was_put() {
+        let cpu = *allowed_cpus().last().unwrap();
+        let mut command = Command::new("grep");
+        command.args(["Cpus_allowed_list", "/proc/self/status"]);
+        pin(&mut command, cpu);
+        let output = command.output().unwrap();
+        let line = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(line.split_whitespace().last(), Some(cpu.to_string().as_str()), "{line}");
+    }
+}

@@ -1,0 +1,265 @@
+//! What is measured: the servers and the workloads.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use common::drive;
+use serde::Serialize;
+
+use xtask::programs::Programs;
+
+/// The server that all others are compared with.
+pub const REFERENCE: &str = "epoll";
+/// The servers without a ring, as the bench target `peers` calls them.
+const PEERS: [&str; 3] = ["threads", "epoll", "tokio"];
+/// Clients that a server with slots is ready for unless told more.
+const SLOTS: u32 = 1024;
+
+/// What a client gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    Ack,
+    Echo,
+}
+
+impl Reply {
+    pub fn name(self) -> &'static str {
+        match self {
+            Reply::Ack => "ack",
+            Reply::Echo => "echo",
+        }
+    }
+}
+
+/// How the server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Workload {
+    pub reply: Reply,
+    /// Connections with one request outstanding each.
+    pub connections: u32,
+    /// Bytes of a request.
+    pub size: u32,
+    /// Connections that are open and silent.
+    pub idle: u32,
+    /// Left out by `--quick`.
+    #[serde(skip)]
+    pub long: bool,
+}
+
+const fn echo(connections: u32, size: u32, long: bool) -> Workload {
+    Workload { reply: Reply::Echo, connections, size, idle: 0, long }
+}
+
+const fn ack(connections: u32) -> Workload {
+    Workload { reply: Reply::Ack, connections, size: 64, idle: 0, long: false }
+}
+
+/// Everything but the idle connections.
+pub const WORKLOADS: [Workload; 10] = [
+    echo(1, 64, false),
+    echo(32, 64, false),
+    echo(256, 64, true),
+    echo(1000, 64, false),
+    echo(1, 4096, true),
+    echo(32, 4096, false),
+    echo(256, 4096, true),
+    echo(1000, 4096, false),
+    ack(1),
+    ack(32),
+];
+
+/// What `--workload` calls the measurement with idle connections.
+pub const SCALE: &str = "scale";
+
+/// The active connections of that measurement, with and without the idle ones.
+pub const ACTIVE: Workload = echo(32, 64, false);
+
+/// How many connections may idle, if each side may have so many open files: a table of
+/// slots needs some more than there are clients.
+pub fn most_idle(open_files: u64) -> u32 {
+    let clients = open_files.saturating_sub(4096) / 9 * 8;
+    u32::try_from(clients).unwrap_or(u32::MAX).max(100)
+}
+
+impl Workload {
+    /// As `--workload` takes it, such as `echo-64-32`.
+    pub fn name(&self) -> String {
+        match self.reply {
+            Reply::Ack => format!("ack-{}", self.connections),
+            Reply::Echo => format!("echo-{}-{}", self.size, self.connections),
+        }
+    }
+
+    /// In words.
+    pub fn title(&self) -> String {
+        let plural = if self.connections == 1 { "" } else { "s" };
+        let connections = format!("{} connection{plural}", self.connections);
+        match self.reply {
+            Reply::Ack => format!("ack, a new connection for each request, {connections}"),
+            Reply::Echo => format!("echo, {} bytes, {connections}", self.size),
+        }
+    }
+}
+
+/// A program that serves.
+#[derive(Clone, Debug, Serialize)]
+pub struct Server {
+    pub name: String,
+    #[serde(skip)]
+    program: PathBuf,
+    #[serde(skip)]
+    arguments: Vec<String>,
+    /// Whether it takes `--reply`; if not, it answers with ack.
+    #[serde(skip)]
+    takes_reply: bool,
+    /// Whether it has slots, so that it must know how many clients to expect.
+    pub ring: bool,
+}
+
+impl Server {
+    /// Whether it can hold this conversation.
+    pub fn speaks(&self, reply: Reply) -> bool {
+        self.takes_reply || reply == Reply::Ack
+    }
+
+    /// Starts it for a workload, on a free port of loopback.
+    pub fn command(&self, workload: &Workload) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).args(["--listen", "127.0.0.1:0", "--quiet", "--json"]);
+        if self.takes_reply {
+            command.args(["--reply", workload.reply.name()]);
+        }
+        let clients = workload.connections + workload.idle;
+        // Some more than there are clients: near its capacity day 04 lets them in one by one.
+        let slots = clients + clients / 8 + 64;
+        if self.ring && slots > SLOTS {
+            command.arg("--slots").arg(slots.to_string());
+        }
+        command
+    }
+}
+
+/// The servers in the order of the tables: day 04, the peers, and what else the package has
+/// to offer: every cargo example of it is a rung of the ladder.
+///
+/// # Errors
+/// If day 04 or the peers did not build.
+pub fn servers(programs: &Programs) -> Result<Vec<Server>> {
+    let program = |name| {
+        programs.get(name).with_context(|| {
+            format!(
+                "{name} did not build; `cargo build --release -p day04 --benches` shows the errors"
+            )
+        })
+    };
+    let (day04, peers) = (program("day04")?, program("peers")?);
+    let server = |name: &str, program: &Path, arguments: &[&str]| Server {
+        name: name.to_string(),
+        program: program.to_path_buf(),
+        arguments: arguments.iter().map(ToString::to_string).collect(),
+        takes_reply: true,
+        ring: !PEERS.contains(&name),
+    };
+    let mut servers = vec![server("day04", day04, &[])];
+    servers.extend(PEERS.map(|kind| server(kind, peers, &["serve", kind])));
+    servers.push(server("day04-sqpoll", day04, &["--sqpoll"]));
+    for (name, program) in programs {
+        if name != "day04" && name != "peers" {
+            let takes_reply = help(program)?.contains("--reply");
+            servers.push(Server { takes_reply, ..server(name, program, &[]) });
+        }
+    }
+    Ok(servers)
+}
+
+fn help(program: &Path) -> Result<String> {
+    let mut command = Command::new(program);
+    command.arg("--help").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let output = drive::output_within(command, Duration::from_secs(10))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Those that were asked for. The reference is always among them.
+///
+/// # Errors
+/// If there is none of that name.
+pub fn choose(servers: Vec<Server>, only: &[String], quick: bool) -> Result<Vec<Server>> {
+    let known = servers.iter().map(|server| server.name.as_str());
+    if let Some(name) = only.iter().find(|name| !known.clone().any(|known| known == **name)) {
+        bail!("no server is called {name}; there are {}", known.collect::<Vec<_>>().join(", "));
+    }
+    let wanted = |server: &Server| match only {
+        [] => !quick || server.name == "day04" || PEERS.contains(&server.name.as_str()),
+        _ => server.name == REFERENCE || only.contains(&server.name),
+    };
+    Ok(servers.into_iter().filter(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Server> {
+        let paths =
+            ["day04", "peers"].map(|name| (name.to_string(), PathBuf::from("/p").join(name)));
+        servers(&Programs::from(paths)).unwrap()
+    }
+
+    fn names(servers: &[Server]) -> Vec<&str> {
+        servers.iter().map(|server| server.name.as_str()).collect()
+    }
+
+    fn line(server: &str, workload: Workload) -> String {
+        let servers = all();
+        let server = servers.iter().find(|known| known.name == server).unwrap();
+        format!("{:?}", server.command(&workload)).replace('"', "")
+    }
+
+    #[test]
+    fn a_server_is_told_what_to_answer_and_how_many_to_expect() {
+        assert_eq!(
+            line("day04", echo(32, 64, false)),
+            "/p/day04 --listen 127.0.0.1:0 --quiet --json --reply echo"
+        );
+        let many = Workload { idle: 10_000, ..ACTIVE };
+        assert!(line("day04", many).ends_with("--reply echo --slots 11350"));
+        assert_eq!(
+            line("epoll", many),
+            "/p/peers serve epoll --listen 127.0.0.1:0 --quiet --json --reply echo"
+        );
+        assert!(line("day04-sqpoll", ack(1)).starts_with("/p/day04 --sqpoll "));
+    }
+
+    #[test]
+    fn the_reference_is_always_measured() {
+        let only = ["day04-sqpoll".to_string()];
+        assert_eq!(names(&choose(all(), &only, true).unwrap()), ["epoll", "day04-sqpoll"]);
+        assert_eq!(
+            names(&choose(all(), &[], true).unwrap()),
+            ["day04", "threads", "epoll", "tokio"]
+        );
+        assert_eq!(choose(all(), &[], false).unwrap().len(), all().len());
+        let error = choose(all(), &["nginx".to_string()], false).unwrap_err().to_string();
+        assert!(
+            error.starts_with("no server is called nginx; there are day04, threads"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn without_its_programs_nothing_is_measured() {
+        let error = servers(&Programs::new()).unwrap_err().to_string();
+        assert!(error.starts_with("day04 did not build"), "{error}");
+    }
+
+    #[test]
+    fn no_two_workloads_have_the_same_name() {
+        let names: std::collections::BTreeSet<String> =
+            WORKLOADS.iter().map(Workload::name).collect();
+        assert_eq!(names.len(), WORKLOADS.len());
+        assert!(names.contains("echo-4096-1000") && names.contains("ack-32"), "{names:?}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Ratios of rounds, and what can be concluded from them.
+
+use serde::Serialize;
+
+/// The middle and the ends of what several rounds gave.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+impl Spread {
+    /// `None` of nothing.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
+        let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        let (min, max) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median = match values.len() % 2 {
+            1 => values[middle],
+            _ => (values[middle - 1] + values[middle]) / 2.0,
+        };
+        Some(Spread { median, min, max })
+    }
+
+    /// Of `own` as ratios to `reference`, round by round: what disturbs a whole round
+    /// disturbs both, and cancels out.
+    pub fn of_ratios(own: &[Option<f64>], reference: &[Option<f64>]) -> Option<Spread> {
+        let pairs = own.iter().zip(reference);
+        Spread::of(pairs.filter_map(|(own, reference)| Some((*own)? / (*reference)?)))
+    }
+}
+
+/// How a server stands against the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// More requests a second in every round.
+    Ahead,
+    /// Fewer in every round.
+    Behind,
+    /// More in some, fewer in others.
+    Unclear,
+    /// Others used the machine, so the numbers are theirs as well.
+    Noisy,
+}
+
+/// The share of a CPU that others may take before nothing can be told.
+pub const QUIET: f64 = 0.10;
+
+/// With fewer rounds, all of them can agree by chance.
+const ENOUGH_ROUNDS: usize = 3;
+
+/// Judges ratios of requests a second; `others` is the share of a CPU that other processes
+/// took meanwhile.
+pub fn judge(ratios: Option<Spread>, rounds: usize, others: f64) -> Standing {
+    match ratios {
+        _ if others > QUIET => Standing::Noisy,
+        Some(ratios) if rounds >= ENOUGH_ROUNDS && ratios.min > 1.0 => Standing::Ahead,
+        Some(ratios) if rounds >= ENOUGH_ROUNDS && ratios.max < 1.0 => Standing::Behind,
+        _ => Standing::Unclear,
+    }
+}
+
+/// A shuffler, so that no server is always first (xorshift; Marsaglia 2003).
+pub struct Order(u64);
+
+impl Order {
+    pub fn new(seed: u64) -> Order {
+        Order(seed | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// The numbers below `count` in random order.
+    pub fn of(&mut self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        for last in (1..count).rev() {
+            order.swap(last, (self.next() % (last as u64 + 1)) as usize);
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread(median: f64, min: f64, max: f64) -> Option<Spread> {
+        Some(Spread { median, min, max })
+    }
+
+    #[test]
+    fn the_median_of_ratios_is_not_the_ratio_of_medians() {
+        let own = [Some(30.0), Some(4.0), None, Some(9.0)];
+        let reference = [Some(10.0), Some(8.0), Some(1.0), Some(9.0)];
+        assert_eq!(Spread::of_ratios(&own, &reference), spread(1.0, 0.5, 3.0));
+        assert_eq!(Spread::of([4.0, 1.0]), spread(2.5, 1.0, 4.0));
+        assert_eq!(Spread::of([f64::NAN]), None);
+        assert_eq!(Spread::of_ratios(&own, &[None; 4]), None);
+    }
+
+    #[test]
+    fn only_rounds_that_agree_on_a_quiet_machine_have_a_winner() {
+        let (faster, slower) = (spread(1.2, 1.01, 1.3), spread(0.8, 0.7, 0.99));
+        assert_eq!(judge(faster, 5, 0.02), Standing::Ahead);
+        assert_eq!(judge(slower, 5, 0.02), Standing::Behind);
+        assert_eq!(judge(spread(1.5, 0.99, 2.0), 5, 0.02), Standing::Unclear);
+        assert_eq!(judge(faster, 2, 0.02), Standing::Unclear);
+        assert_eq!(judge(None, 5, 0.02), Standing::Unclear);
+        for ratios in [faster, slower, None] {
+            assert_eq!(judge(ratios, 5, 0.11), Standing::Noisy);
+        }
+    }
+
+    #[test]
+    fn an_order_has_everyone_once_and_differs() {
+        let mut order = Order::new(42);
+        let orders: Vec<Vec<usize>> = (0..20).map(|_| order.of(4)).collect();
+        for order in &orders {
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3]);
+        }
+        let firsts: Vec<usize> = orders.iter().map(|order| order[0]).collect();
+        assert!((0..4).all(|server| firsts.contains(&server)), "{firsts:?}");
+    }
+}
