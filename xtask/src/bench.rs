@@ -70,8 +70,8 @@ pub struct Options {
     plot: Option<PathBuf>,
 }
 
-const HELP: &str = "For numbers that mean something: a quiet machine, mains power, two free \
-                    CPUs. As root, `nice -n -20 cargo xtask bench` keeps others from interfering.";
+const HELP: &str = "For numbers that mean something: a quiet machine on mains power, with two free \
+                    CPUs. System calls are counted where that is allowed: as root, as a rule.";
 
 fn workload_name(text: &str) -> Result<String, String> {
     let mut names: Vec<String> = WORKLOADS.iter().map(Workload::name).collect();

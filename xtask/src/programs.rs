@@ -63,8 +63,9 @@ fn build(days: &[&str], release: bool, quiet: bool) -> Result<Programs> {
 /// # Errors
 /// If Cargo cannot be started.
 pub fn build_for_bench(package: &str) -> Result<Programs> {
+    // Not `--benches`: that would build the program once more, as a test of itself.
     let messages =
-        cargo_build(&["--release", "--package", package, "--bins", "--examples", "--benches"])?;
+        cargo_build(&["--release", "--package", package, "--bins", "--examples", "--bench=*"])?;
     Ok(executables(&messages, |kind, _| ["bin", "example", "bench"].contains(&kind)))
 }
 

@@ -151,7 +151,7 @@ pub fn servers(programs: &Programs) -> Result<Vec<Server>> {
     let program = |name| {
         programs.get(name).with_context(|| {
             format!(
-                "{name} did not build; `cargo build --release -p day04 --benches` shows the errors"
+                "{name} did not build; `cargo build --release -p day04 --bin day04 --bench peers` shows the errors"
             )
         })
     };

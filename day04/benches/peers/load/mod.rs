@@ -64,7 +64,7 @@ pub struct Options {
     #[arg(long = "cpu")]
     pub cpus: Vec<usize>,
 
-    /// Count the server's system calls, where that is allowed
+    /// Count the server's system calls, where that is allowed; it costs some time
     #[arg(long)]
     pub count_calls: bool,
 }
