@@ -22,6 +22,7 @@ pub mod describe;
 pub mod descriptors;
 pub mod event;
 pub mod filter;
+mod fold;
 pub mod json;
 pub mod launch;
 pub mod memory;

@@ -85,15 +85,15 @@ fn ends(page: &mut String, summary: &Summary) {
         }
     }
     let ends = [
-        (summary.never_submitted, "entries were published and never submitted"),
-        (summary.never_reaped, "completions were posted and never reaped"),
-        (summary.overflows, "enters returned with the completion queue full"),
-        (summary.dropped, "entries were dropped: their index is out of range"),
-        (summary.lost, "completions were thrown away by the kernel"),
+        (summary.never_submitted, "entries published and never submitted"),
+        (summary.never_reaped, "completions posted and never reaped"),
+        (summary.overflows, "enters that returned with the completion queue full"),
+        (summary.dropped, "entries dropped, for their index was out of range"),
+        (summary.lost, "completions thrown away by the kernel"),
     ];
     for (count, what) in ends {
         if count > 0 {
-            let _ = writeln!(page, "  {count} {what}.");
+            let _ = writeln!(page, "  {what}: {count}");
         }
     }
 }

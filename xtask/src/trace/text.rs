@@ -7,6 +7,8 @@ use std::io::Write;
 
 use super::context::span;
 use super::event::{Complete, Enter, Event, Granted, Register, Return, Setup, Submit, What};
+use super::fold::{folded, unbroken};
+use super::names::plural;
 use super::watch::Sink;
 
 /// How the text looks.
@@ -25,6 +27,7 @@ pub struct Text<W> {
     rings: HashSet<u32>,
     tasks: u32,
     begun: bool,
+    features: Vec<String>,
 }
 
 const DIM: &str = "2";
@@ -36,11 +39,20 @@ const YELLOW: &str = "33";
 
 /// Columns before the text: the time and the word or arrow.
 const INDENT: usize = 21;
+/// Columns before what a line goes on with when it is folded.
+const HANG: usize = INDENT + 2;
 
 impl<W: Write + Send> Text<W> {
     /// Writes to `out`, until that refuses.
     pub fn new(out: W, style: Style) -> Text<W> {
-        Text { out: Some(out), style, rings: HashSet::new(), tasks: 1, begun: false }
+        Text {
+            out: Some(out),
+            style,
+            rings: HashSet::new(),
+            tasks: 1,
+            begun: false,
+            features: Vec::new(),
+        }
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
@@ -56,7 +68,7 @@ impl<W: Write + Send> Text<W> {
             _ => String::new(),
         };
         let line = format!("{time}  {word} {who}{text}");
-        let _ = writeln!(into, "{}", folded(&line, self.style.width));
+        let _ = writeln!(into, "{}", folded(&line, self.style.width, HANG));
     }
 
     /// `ring 2: `, if there is more than one.
@@ -101,12 +113,18 @@ impl<W: Write + Send> Text<W> {
                 self.line(into, event, YELLOW, "unseen", &text);
             }
             What::Close(close) => {
+                self.rings.remove(&close.ring);
                 let mut text = format!("ring {}", close.ring);
                 if close.never_submitted > 0 {
-                    let _ = write!(text, ", {} entries never submitted", close.never_submitted);
+                    let _ =
+                        write!(text, ", {} never submitted", entries(close.never_submitted.into()));
                 }
                 if close.never_reaped > 0 {
-                    let _ = write!(text, ", {} completions never reaped", close.never_reaped);
+                    let _ = write!(
+                        text,
+                        ", {} never reaped",
+                        plural(close.never_reaped.into(), "completion")
+                    );
                 }
                 self.line(into, event, BOLD, "close", &text);
             }
@@ -126,7 +144,7 @@ impl<W: Write + Send> Text<W> {
     }
 
     fn setup(&mut self, into: &mut String, event: &Event, setup: &Setup) {
-        let mut asked = format!("{} entries", setup.asked_entries);
+        let mut asked = entries(setup.asked_entries);
         if setup.asked_flags.iter().any(|flag| flag == "CQSIZE") {
             let _ = write!(asked, " and {} completions", setup.asked_cq_entries);
         }
@@ -150,7 +168,8 @@ impl<W: Write + Send> Text<W> {
         };
         self.line(into, event, BOLD, "setup", &format!("asks for {asked}"));
         let text = format!("is granted {name}: {}", sizes(granted));
-        let _ = writeln!(into, "{}", folded(&format!("{:INDENT$}{text}", ""), self.style.width));
+        let _ =
+            writeln!(into, "{}", folded(&format!("{:INDENT$}{text}", ""), self.style.width, HANG));
         self.list(into, "  flags   ", &granted.flags);
         let missing: Vec<String> = setup
             .asked_flags
@@ -159,7 +178,18 @@ impl<W: Write + Send> Text<W> {
             .cloned()
             .collect();
         self.list(into, "  without ", &missing);
-        self.list(into, "  features", &granted.features);
+        if granted.flags.iter().any(|flag| flag == "SQPOLL") {
+            let mut poller = format!("sleeps after {} ms idle", granted.sq_thread_idle);
+            if granted.flags.iter().any(|flag| flag == "SQ_AFF") {
+                let _ = write!(poller, ", on CPU {}", granted.sq_thread_cpu);
+            }
+            self.list(into, "  poller  ", &[poller]);
+        }
+        // They are the kernel's, and so the same for every ring.
+        if self.features != granted.features {
+            self.list(into, "  features", &granted.features);
+            self.features.clone_from(&granted.features);
+        }
     }
 
     /// Names below a line, wrapped.
@@ -266,7 +296,10 @@ impl<W: Write + Send> Text<W> {
 
     fn submit(&self, into: &mut String, event: &Event, submit: &Submit) {
         let mut text = self.which(Some(submit.ring));
-        let _ = write!(text, "{} {}", self.paint(CYAN, &submit.op), submit.words);
+        let _ = write!(text, "{}", self.paint(CYAN, &submit.op));
+        if !submit.words.is_empty() {
+            let _ = write!(text, " {}", submit.words);
+        }
         let shown = ["FIXED_FILE", "BUFFER_SELECT"];
         let flags: Vec<&str> =
             submit.flags.iter().map(String::as_str).filter(|flag| !shown.contains(flag)).collect();
@@ -301,50 +334,12 @@ impl<W: Write + Send> Text<W> {
     }
 }
 
-/// A text that [`folded`] keeps in one piece.
-fn unbroken(text: &str) -> String {
-    text.replace(' ', NO_BREAK)
-}
-
-const NO_BREAK: &str = "\u{a0}";
-
-/// Breaks a line at spaces, and indents what follows. Colours take no room.
-fn folded(line: &str, width: usize) -> String {
-    const HANG: usize = INDENT + 2;
-    let visible = |text: &str| {
-        let mut escaped = false;
-        let mut count = 0;
-        for letter in text.chars() {
-            match letter {
-                '\x1b' => escaped = true,
-                'm' if escaped => escaped = false,
-                _ if escaped => {}
-                _ => count += 1,
-            }
-        }
-        count
-    };
-    if visible(line) <= width {
-        return line.replace(NO_BREAK, " ");
-    }
-    let mut folded = String::new();
-    let mut at = 0;
-    for word in line.split_inclusive(' ') {
-        let length = visible(word);
-        if at > HANG && at + visible(word.trim_end()) > width {
-            folded.truncate(folded.trim_end().len());
-            folded.push('\n');
-            folded.push_str(&" ".repeat(HANG));
-            at = HANG;
-        }
-        folded.push_str(word);
-        at += length;
-    }
-    folded.replace(NO_BREAK, " ")
-}
-
 fn sizes(granted: &Granted) -> String {
-    format!("{} entries and {} completions", granted.sq_entries, granted.cq_entries)
+    format!("{}, {} completions", entries(granted.sq_entries.into()), granted.cq_entries)
+}
+
+fn entries(count: u64) -> String {
+    if count == 1 { "1 entry".to_string() } else { format!("{count} entries") }
 }
 
 impl<W: Write + Send> Sink for Text<W> {
