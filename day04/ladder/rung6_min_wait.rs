@@ -65,13 +65,13 @@ fn run(options: &Options) -> Result<()> {
     let mut talk = Talk::new(options.basics.talk);
     // RUNG 6: a feature bit says whether the kernel knows it (IORING_FEAT_MIN_TIMEOUT).
     let gathers = ring.params().is_feature_min_timeout();
+    let title = "rung 6 · a wait that gathers completions";
+    let details = json!({"min_wait": gathers.then_some(options.min_wait)});
+    scaffold::announce(&mut talk, title, listener.address(), options.reply, details);
     if !gathers {
         let note = "this kernel has no min-wait (6.12): the wait ends at the first completion";
         talk.explain(format_args!("{note}"));
     }
-    let title = "rung 6 · a wait that gathers completions";
-    let details = json!({"min_wait": gathers.then_some(options.min_wait)});
-    scaffold::announce(&mut talk, title, listener.address(), options.reply, details);
 
     let taken = AtomicU64::new(0);
     let mut server = Server {

@@ -49,8 +49,9 @@ fn clients_that_stay_see_their_end_at_a_stop() {
     }
     // The chain has to look which clients are still there. One is, and it is cut off.
     let Some(server) = serve(CHAIN, &[]) else { return };
-    let mut client = connect(&server);
-    assert_eq!(ask(&server, b"hello"), b"ack\0");
+    let (mut client, mut other) = (connect(&server), connect(&server));
+    other.write_all(b"hello").expect("it reads");
+    other.read_exact(&mut [0; 4]).expect("an answer, though its end may wait");
     stop(server);
     match client.read_to_end(&mut Vec::new()) {
         Ok(_) => {}
