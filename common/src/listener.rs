@@ -152,6 +152,25 @@ mod tests {
         assert!(accepted.nodelay().unwrap());
     }
 
+    #[test]
+    fn a_shared_address_is_shared_with_those_alone_who_ask_for_it() {
+        let first = Listener::bind_shared("127.0.0.1:0".parse().unwrap()).unwrap();
+        let second = Listener::bind_shared(first.address()).unwrap();
+        assert_eq!(first.address(), second.address());
+        let error = Listener::bind(first.address()).unwrap_err();
+        assert!(error.to_string().contains("EADDRINUSE"), "{error:#}");
+    }
+
+    #[test]
+    fn a_listener_that_is_shut_takes_no_more_clients() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        TcpStream::connect(listener.address()).unwrap();
+        listener.shut();
+        let error = TcpStream::connect(listener.address()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+        listener.shut();
+    }
+
     /// JOURNAL.md row 14: the journal listens on every interface.
     #[test]
     fn journal_14_the_default_address_is_loopback() {

@@ -187,3 +187,56 @@ impl<'ring> Queues<'ring> {
         self.early.pop_front().or_else(|| self.cq.next())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use io_uring::opcode;
+
+    use super::*;
+    use crate::drive::io_uring_or_skip;
+
+    fn push_nop(queues: &mut Queues<'_>) {
+        // SAFETY: a NOP points at no memory.
+        unsafe { queues.push(&opcode::Nop::new().build()) }.unwrap();
+    }
+
+    #[test]
+    fn a_completion_is_seen_without_a_call() {
+        if !io_uring_or_skip("a_completion_is_seen_without_a_call") {
+            return;
+        }
+        let mut ring = IoUring::new(8).unwrap();
+        let mut queues = Queues::new(&mut ring);
+        assert!(!queues.has_completion());
+        push_nop(&mut queues);
+        queues.submit_and_wait(0, None).unwrap();
+        assert!(queues.has_completion());
+        assert!(queues.next_completion().is_some());
+        assert!(!queues.has_completion());
+        assert_eq!(queues.enters(), 1);
+    }
+
+    #[test]
+    fn gathering_ends_with_what_is_there_but_never_with_nothing() {
+        const NAME: &str = "gathering_ends_with_what_is_there_but_never_with_nothing";
+        if !io_uring_or_skip(NAME) {
+            return;
+        }
+        let mut ring = IoUring::new(8).unwrap();
+        if !ring.params().is_feature_min_timeout() {
+            eprintln!("SKIPPED {NAME}: min-wait came with Linux 6.12");
+            return;
+        }
+        let mut queues = Queues::new(&mut ring);
+        let (short, long) = (Duration::from_millis(1), Duration::from_millis(100));
+        push_nop(&mut queues);
+        queues.submit_and_gather(8, short, None).unwrap();
+        assert!(queues.next_completion().is_some(), "one of eight, after the min-wait");
+        let start = Instant::now();
+        queues.submit_and_gather(8, short, Some(long)).unwrap();
+        assert!(queues.next_completion().is_none());
+        assert!(start.elapsed() >= long, "nothing came, and the wait ended with the min-wait");
+    }
+}

@@ -7,6 +7,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
 
 use common::drive::{Strace, wait_until};
 
@@ -132,6 +134,19 @@ fn strace_counts_as_the_rungs_do() {
         converse(&server, &client, Pace::Rush, 30);
         let counted = stop(server).count("enters");
         assert_eq!(strace.calls().expect("a record").len() as u64, counted, "{rung}");
+    }
+}
+
+#[test]
+fn a_rung_without_work_makes_no_calls() {
+    for rung in ECHO {
+        let Some(server) = serve(rung, &["--reply", "echo"]) else { return };
+        let client = connect(&server);
+        converse(&server, &client, Pace::Asleep, 1);
+        // No condition shows that nothing happens.
+        thread::sleep(Duration::from_millis(50));
+        let enters = stop(server).count("enters");
+        assert!(enters <= 20, "{rung}: {enters} calls for one request");
     }
 }
 
