@@ -1,12 +1,15 @@
 //! What the clients of each rung see.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::drive::{end_of_file, holds_within, reset};
+use common::drive::{end_of_file, holds_within, reset, ring_slots, wait_until};
+use nix::sys::socket::{setsockopt, sockopt};
 
+use super::enters::until_asleep;
 use super::*;
 
 /// Bytes that show when some are lost, doubled or in another order.
@@ -128,18 +131,57 @@ fn end_of_file_is_no_request_except_to_the_chain() {
 }
 
 #[test]
-fn out_of_buffers_clients_wait_and_none_is_lost() {
-    // Rung 3 has 256 buffers; more clients than that send while the server sleeps.
-    let Some(server) = serve("rung3_multishot", &["--reply", "echo"]) else { return };
-    let clients: Vec<_> = (0..400).map(|_| connect(&server)).collect();
-    clients.iter().for_each(|client| echo(client, b"in"));
-    server.pause();
-    clients.iter().for_each(|mut client| client.write_all(b"all at once").expect("room"));
-    server.resume();
-    for mut client in &clients {
-        let mut answer = [0; 11];
-        client.read_exact(&mut answer).expect("an answer");
-        assert_eq!(&answer, b"all at once");
+fn nobody_is_answered_before_the_request() {
+    for rung in all() {
+        let Some(server) = serve(rung, &[]) else { return };
+        let mut client = connect(&server);
+        let accepted = || ring_slots(server.pid()).is_ok_and(|slots| !slots.is_empty());
+        wait_until("the client has a slot", accepted);
+        until_asleep(&server);
+        client.set_nonblocking(true).expect("a socket can");
+        let early = client.read(&mut [0; 4]).expect_err("nothing was asked");
+        assert_eq!(early.kind(), ErrorKind::WouldBlock, "{rung}");
+        client.set_nonblocking(false).expect("a socket can");
+        client.write_all(b"hello").expect("it reads");
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).expect("an answer and the end");
+        assert_eq!(answer, b"ack\0", "{rung}");
+        stop(server);
     }
-    assert_eq!(stop(server).count("connections"), 400);
+}
+
+/// Rung 3: a client that does not read holds all the buffers. The others wait, and are served
+/// when they come back.
+#[test]
+fn out_of_buffers_clients_wait_and_none_is_lost() {
+    let Some(server) = serve("rung3_multishot", &["--reply", "echo"]) else { return };
+    let greedy = connect(&server);
+    setsockopt(&greedy, sockopt::RcvBuf, &(256 << 10)).expect("a socket takes SO_RCVBUF");
+    let others = [(); 3].map(|()| connect(&server));
+    others.iter().for_each(|client| echo(client, b"in"));
+    let written = AtomicUsize::new(0);
+    let message = bytes(3, 12 << 20); // more than a send queue and the buffers hold
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for part in message.chunks(1 << 16) {
+                (&greedy).write_all(part).expect("it reads, in the end");
+                written.fetch_add(part.len(), Ordering::Relaxed);
+            }
+        });
+        let mut before = usize::MAX;
+        wait_until("the greedy client is stuck", || {
+            thread::sleep(Duration::from_millis(100));
+            std::mem::replace(&mut before, written.load(Ordering::Relaxed)) == before
+        });
+        others.iter().for_each(|mut client| client.write_all(b"and us").expect("room"));
+        let mut answer = vec![0; message.len()];
+        (&greedy).read_exact(&mut answer).expect("every byte back");
+        assert!(answer == message, "bytes came back changed");
+        for mut client in &others {
+            let mut answer = [0; 6];
+            client.read_exact(&mut answer).expect("an answer, late");
+            assert_eq!(&answer, b"and us");
+        }
+    });
+    assert_eq!(stop(server).count("connections"), 4);
 }

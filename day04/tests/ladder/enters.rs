@@ -15,7 +15,7 @@ use common::drive::{Strace, wait_until};
 use super::*;
 
 /// Waits until the main thread sleeps, which it does in the wait for completions only.
-fn until_asleep(server: &Server) {
+pub fn until_asleep(server: &Server) {
     let stat = format!("/proc/{0}/task/{0}/stat", server.pid());
     wait_until("the server sleeps", || {
         let stat = fs::read_to_string(&stat).expect("it runs");
