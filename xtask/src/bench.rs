@@ -197,7 +197,11 @@ impl Comparison<'_> {
         }
         self.bench.times = times;
         let tables = workloads.iter().zip(&samples);
-        tables.map(|(workload, samples)| Table::new(*workload, &self.names, samples)).collect()
+        tables
+            .map(|(workload, samples)| {
+                Table::new(*workload, self.bench.machine, &self.names, samples)
+            })
+            .collect()
     }
 
     fn none(&self) -> Vec<Samples> {
@@ -244,7 +248,7 @@ impl Comparison<'_> {
                 }
             }
         }
-        Scale::new(idle, ACTIVE.connections, &self.names, &alone, &among)
+        Scale::new(idle, ACTIVE.connections, self.bench.machine, &self.names, &alone, &among)
     }
 }
 

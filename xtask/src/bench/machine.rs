@@ -3,6 +3,7 @@
 use std::fs;
 use std::mem;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use common::environment;
@@ -22,6 +23,9 @@ pub struct Machine {
     /// Runnable tasks in the last minute, before we began.
     pub load_average: f64,
     pub open_files: u64,
+    /// Where someone has the kernel trace every io_uring operation or system call, which
+    /// makes them slower, and not equally.
+    pub traced: Option<String>,
 }
 
 impl Machine {
@@ -39,6 +43,7 @@ impl Machine {
             cpus,
             load_average: load.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0),
             open_files: getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard),
+            traced: traced(),
         }
     }
 
@@ -83,6 +88,10 @@ impl Machine {
                 self.load_average
             ));
         }
+        if let Some(place) = &self.traced {
+            remarks
+                .push(format!("{place} traces what servers do, which slows some more than others"));
+        }
         remarks
     }
 }
@@ -110,6 +119,23 @@ fn numbers(list: &str) -> Vec<usize> {
         Some(first.parse().ok()?..=last.parse().ok()?)
     };
     list.trim().split(',').filter_map(range).flatten().collect()
+}
+
+/// A place in tracefs where events of io_uring or of system calls are on: the file `enable` of
+/// a group says 0 if none is. Nothing is found where we may not look.
+fn traced() -> Option<String> {
+    let top = Path::new("/sys/kernel/tracing");
+    let instances = fs::read_dir(top.join("instances")).into_iter().flatten();
+    let instances = instances.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_on = |place: &Path, group: &str| {
+        fs::read_to_string(place.join("events").join(group).join("enable"))
+            .is_ok_and(|state| state.trim() != "0")
+    };
+    [top.to_path_buf()]
+        .into_iter()
+        .chain(instances)
+        .find(|place| ["io_uring", "syscalls", "raw_syscalls"].iter().any(|g| is_on(place, g)))
+        .map(|place| place.display().to_string())
 }
 
 fn allowed_cpus() -> Vec<usize> {

@@ -61,7 +61,7 @@ fn height_of(table: &Table) -> f64 {
 }
 
 fn group(svg: &mut String, table: &Table, top: f64, scale: f64) {
-    let noisy = if table.is_noisy() { ": too noisy to tell" } else { "" };
+    let noisy = if table.noise.is_some() { ": too noisy to tell" } else { "" };
     let (title, line) = (escape(&table.title), top + 22.0);
     let _ = writeln!(svg, "<text x=\"10\" y=\"{line}\" fill=\"#222\">{title}{noisy}</text>");
     let measured: Vec<(&Row, Spread)> =
@@ -109,7 +109,7 @@ fn in_words(tables: &[&Table]) -> String {
         Some(format!("{} {median:.2} ({min:.2} to {max:.2})", row.server))
     };
     let table = |table: &&Table| {
-        let noisy = if table.is_noisy() { " (too noisy to tell)" } else { "" };
+        let noisy = if table.noise.is_some() { " (too noisy to tell)" } else { "" };
         let rows: Vec<String> = table.rows.iter().filter_map(row).collect();
         format!("{}{noisy}: {}.", table.title, rows.join(", "))
     };

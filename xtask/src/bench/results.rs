@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::machine::Machine;
 use super::measure::Sample;
 use super::plan::{REFERENCE, Workload};
-use super::statistics::{QUIET, Spread, Standing, judge};
+use super::statistics::{Spread, Standing, judge, noise};
 
 /// Everything, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -34,6 +34,8 @@ pub struct Table {
     pub workload: Workload,
     /// The share of a CPU that other processes took, the median of all measurements.
     pub others: f64,
+    /// Why nobody can tell who is ahead, if so.
+    pub noise: Option<String>,
     pub rows: Vec<Row>,
 }
 
@@ -94,24 +96,28 @@ impl Samples {
 }
 
 impl Table {
-    pub fn new(workload: Workload, servers: &[String], samples: &[Samples]) -> Table {
+    pub fn new(
+        workload: Workload,
+        machine: &Machine,
+        servers: &[String],
+        samples: &[Samples],
+    ) -> Table {
         let all = samples.iter().flat_map(|samples| samples.rounds.iter().flatten());
         let others = Spread::of(all.map(Sample::others)).map_or(0.0, |spread| spread.median);
+        let noise = noise(others, machine.traced.as_deref());
         let none = Samples::default();
         let reference = servers.iter().position(|server| server == REFERENCE);
         let reference = reference.map_or(&none, |index| &samples[index]);
-        let row = |(server, samples): (&String, _)| Row::new(server, samples, reference, others);
+        let row =
+            |(server, samples): (&String, _)| Row::new(server, samples, reference, noise.is_some());
         Table {
             name: workload.name(),
             title: workload.title(),
             workload,
             others,
             rows: servers.iter().zip(samples).map(row).collect(),
+            noise,
         }
-    }
-
-    pub fn is_noisy(&self) -> bool {
-        self.others > QUIET
     }
 
     /// The servers of that standing; the reference stands nowhere.
@@ -123,7 +129,7 @@ impl Table {
 }
 
 impl Row {
-    fn new(server: &str, samples: &Samples, reference: &Samples, others: f64) -> Row {
+    fn new(server: &str, samples: &Samples, reference: &Samples, noisy: bool) -> Row {
         let ratio = |value| Spread::of_ratios(&samples.each(value), &reference.each(value));
         let rate_ratio = ratio(Sample::rate);
         let measured = samples.rounds.iter().flatten();
@@ -141,7 +147,7 @@ impl Row {
             calls_are_own: calls.is_none() && own.is_some(),
             p50: samples.median(|sample| sample.p50),
             p99: samples.median(|sample| sample.p99),
-            standing: judge(rate_ratio, measured.clone().count(), others),
+            standing: judge(rate_ratio, measured.clone().count(), noisy),
             limited_by_client: 2 * limited > measured.count(),
             failure: samples.failure.clone(),
         }
@@ -154,6 +160,8 @@ pub struct Scale {
     pub idle: u32,
     pub active: u32,
     pub others: f64,
+    /// Why the ratio cannot be trusted, if so.
+    pub noise: Option<String>,
     pub rows: Vec<ScaleRow>,
 }
 
@@ -174,6 +182,7 @@ impl Scale {
     pub fn new(
         idle: u32,
         active: u32,
+        machine: &Machine,
         servers: &[String],
         alone: &[Samples],
         among: &[Samples],
@@ -194,10 +203,7 @@ impl Scale {
             }
         };
         let rows = servers.iter().zip(alone).zip(among).map(row).collect();
-        Scale { idle, active, others, rows }
-    }
-
-    pub fn is_noisy(&self) -> bool {
-        self.others > QUIET
+        let noise = noise(others, machine.traced.as_deref());
+        Scale { idle, active, others, noise, rows }
     }
 }

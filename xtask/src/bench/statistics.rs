@@ -47,16 +47,27 @@ pub enum Standing {
 }
 
 /// The share of a CPU that others may take before nothing can be told.
-pub const QUIET: f64 = 0.10;
+const QUIET: f64 = 0.10;
 
 /// With fewer rounds, all of them can agree by chance.
 const ENOUGH_ROUNDS: usize = 3;
 
-/// Judges ratios of requests a second; `others` is the share of a CPU that other processes
-/// took meanwhile.
-pub fn judge(ratios: Option<Spread>, rounds: usize, others: f64) -> Standing {
+/// Why nothing can be told, if it cannot: `others` is the share of a CPU that other processes
+/// took meanwhile, `traced` where someone has the kernel trace the servers.
+pub fn noise(others: f64, traced: Option<&str>) -> Option<String> {
+    match traced {
+        _ if others > QUIET => {
+            Some(format!("other programs took {:.0} % of a CPU meanwhile", 100.0 * others))
+        }
+        Some(place) => Some(format!("{place} traces what servers do")),
+        None => None,
+    }
+}
+
+/// Judges ratios of requests a second.
+pub fn judge(ratios: Option<Spread>, rounds: usize, noisy: bool) -> Standing {
     match ratios {
-        _ if others > QUIET => Standing::Noisy,
+        _ if noisy => Standing::Noisy,
         Some(ratios) if rounds >= ENOUGH_ROUNDS && ratios.min > 1.0 => Standing::Ahead,
         Some(ratios) if rounds >= ENOUGH_ROUNDS && ratios.max < 1.0 => Standing::Behind,
         _ => Standing::Unclear,
@@ -109,14 +120,17 @@ mod tests {
     #[test]
     fn only_rounds_that_agree_on_a_quiet_machine_have_a_winner() {
         let (faster, slower) = (spread(1.2, 1.01, 1.3), spread(0.8, 0.7, 0.99));
-        assert_eq!(judge(faster, 5, 0.02), Standing::Ahead);
-        assert_eq!(judge(slower, 5, 0.02), Standing::Behind);
-        assert_eq!(judge(spread(1.5, 0.99, 2.0), 5, 0.02), Standing::Unclear);
-        assert_eq!(judge(faster, 2, 0.02), Standing::Unclear);
-        assert_eq!(judge(None, 5, 0.02), Standing::Unclear);
+        assert_eq!(judge(faster, 5, false), Standing::Ahead);
+        assert_eq!(judge(slower, 5, false), Standing::Behind);
+        assert_eq!(judge(spread(1.5, 0.99, 2.0), 5, false), Standing::Unclear);
+        assert_eq!(judge(faster, 2, false), Standing::Unclear);
+        assert_eq!(judge(None, 5, false), Standing::Unclear);
         for ratios in [faster, slower, None] {
-            assert_eq!(judge(ratios, 5, 0.11), Standing::Noisy);
+            assert_eq!(judge(ratios, 5, true), Standing::Noisy);
         }
+        assert_eq!(noise(0.02, None), None);
+        assert_eq!(noise(0.11, None).unwrap(), "other programs took 11 % of a CPU meanwhile");
+        assert_eq!(noise(0.02, Some("/t")).unwrap(), "/t traces what servers do");
     }
 
     #[test]

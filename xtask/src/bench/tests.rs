@@ -42,18 +42,23 @@ fn table(workload: Workload, others: f64) -> Table {
     let unclear = samples([9_900, 10_200, 10_000], others);
     let reference = samples([10_000; 3], others);
     let failed = Samples { failure: Some("the answer is 3 bytes".into()), ..Samples::default() };
-    Table::new(workload, &servers(), &[faster, slower, reference, unclear, failed])
+    Table::new(workload, &machine(), &servers(), &[faster, slower, reference, unclear, failed])
 }
 
-fn results(others: f64) -> Results {
-    let machine = Machine {
+fn machine() -> Machine {
+    Machine {
         kernel: "6.18.0".into(),
         cpus: vec![0, 1],
         apart: Some((1, 0)),
         siblings: false,
         load_average: 0.1,
         open_files: 20_000,
-    };
+        traced: None,
+    }
+}
+
+fn results(others: f64) -> Results {
+    let machine = machine();
     let workloads = vec![table(WORKLOADS[1], others), table(WORKLOADS[8], others)];
     Results { machine, rounds: 3, workloads, scale: None }
 }
@@ -87,7 +92,7 @@ fn a_busy_client_is_named() {
     day04.rounds = day04.rounds.iter().map(busy).collect();
     let epoll = samples([10_000; 3], 0.0);
     let names = ["day04", "epoll"].map(str::to_string);
-    let text = text::table(&Table::new(WORKLOADS[1], &names, &[day04, epoll]));
+    let text = text::table(&Table::new(WORKLOADS[1], &machine(), &names, &[day04, epoll]));
     assert!(text.contains("The client was busier than day04:"), "{text}");
 }
 
@@ -105,10 +110,10 @@ fn idle_connections() {
         memory(samples([10_000, 9_000, 8_000], 0.0), 3_000, 3_100),
         memory(samples([5_000; 3], 0.0), 3_000, 103_000),
     ];
-    let scale = Scale::new(10_000, ACTIVE.connections, &names, &alone, &among);
+    let scale = Scale::new(10_000, ACTIVE.connections, &machine(), &names, &alone, &among);
     assert_snapshot!(text::scale(&scale));
     let loud = [samples([10_000; 3], 0.5), samples([10_000; 3], 0.5)];
-    let scale = Scale::new(10_000, ACTIVE.connections, &names, &loud, &loud);
+    let scale = Scale::new(10_000, ACTIVE.connections, &machine(), &names, &loud, &loud);
     assert!(text::scale(&scale).contains("Too noisy to tell"));
 }
 

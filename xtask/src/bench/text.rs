@@ -71,8 +71,8 @@ fn conclusion(table: &Table) -> Vec<String> {
             rate.median, cpu.median
         ));
     }
-    if table.is_noisy() {
-        lines.push(format!("Too noisy to tell: {}.", others(table.others)));
+    if let Some(noise) = &table.noise {
+        lines.push(format!("Too noisy to tell: {noise}."));
         return lines;
     }
     let mut say = |standing, what: &str| {
@@ -99,10 +99,6 @@ fn conclusion(table: &Table) -> Vec<String> {
     lines
 }
 
-fn others(share: f64) -> String {
-    format!("other programs took {:.0} % of a CPU meanwhile", 100.0 * share)
-}
-
 /// The idle connections.
 pub fn scale(scale: &Scale) -> String {
     let mut lines = vec![
@@ -118,8 +114,8 @@ pub fn scale(scale: &Scale) -> String {
                 RAM; what the kernel holds for sockets is not in it. Tables that a server makes \
                 at its start count as memory alone.";
     lines.push(wrap(&format!("  {note}"), WIDTH, 2));
-    if scale.is_noisy() {
-        lines.push(format!("  Too noisy to tell: {}.", others(scale.others)));
+    if let Some(noise) = &scale.noise {
+        lines.push(wrap(&format!("  Too noisy to tell: {noise}."), WIDTH, 2));
     }
     lines.join("\n") + "\n"
 }
