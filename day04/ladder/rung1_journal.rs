@@ -6,7 +6,7 @@
 //!
 //! The loop waits for a completion, handles it, prepares the next operation and submits that
 //! one at once. Receive, send and close are a system call each, and so is every wait: with
-//! one client three a request (echo), five a connection (ack).
+//! one client three a request (echo), six a connection (ack).
 //!
 //! The journal's defects are mended: a slot is closed as a slot and comes free again, a reset
 //! ends one connection and not the server, end-of-file is no request, a longer request is
