@@ -17,7 +17,7 @@ const DISCARD: u32 = 1 << 20;
 impl Server<'_> {
     // ANCHOR: answer
     /// Sends the answer and ends our side, as one chain: the shutdown starts when the send
-    /// has succeeded. Both complete while they are being submitted, for four bytes always
+    /// has succeeded. Neither waits for the client, for four bytes always
     /// fit a socket on which nothing was sent before.
     pub fn answer(&mut self, slot: u32) -> Result<()> {
         self.connections[slot as usize].stage = Stage::Answering;

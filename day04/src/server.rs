@@ -90,7 +90,7 @@ pub struct Server<'ring> {
     pub talk: Talk,
     /// Operations that will complete at least once more.
     in_flight: u32,
-    /// Those of this turn that complete while they are being submitted.
+    /// Those of this turn that complete soon, whatever the clients do.
     prompt: u32,
 }
 
@@ -163,7 +163,7 @@ impl<'ring> Server<'ring> {
 
     /// The one system call of a turn.
     ///
-    /// Some entries complete while they are being submitted: closing a slot, say. Their
+    /// Some entries complete soon, whatever the clients do: closing a slot, say. Their
     /// completions call for no hurry, so the wait is for one *more* than those. Unless slots
     /// are scarce, or we are about to stop: then every slot that comes free is news.
     fn submit_and_wait(&mut self) -> Result<()> {
@@ -270,7 +270,9 @@ impl<'ring> Server<'ring> {
         self.push(entry, Token::on(op, slot, generation))
     }
 
-    /// Like [`Server::push_on`], for an entry that completes while it is being submitted.
+    /// Like [`Server::push_on`], for an entry that completes soon, whatever the clients do:
+    /// while it is being submitted, or, as a shutdown does, in a worker thread of the kernel
+    /// right after.
     pub fn push_prompt(&mut self, slot: u32, op: Op, entry: squeue::Entry) -> Result<()> {
         self.prompt += 1;
         self.push_on(slot, op, entry)
