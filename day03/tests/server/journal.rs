@@ -8,7 +8,7 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use common::drive::{descriptors, end_of_file, open_fds, reset, ring_slots};
+use common::drive::{Strace, descriptors, end_of_file, open_fds, reset, ring_slots};
 use common::listener;
 use nix::sys::signal::Signal;
 
@@ -93,9 +93,12 @@ fn journal_05_stop_and_continue_do_not_end_it() {
     let Some(server) = serve(&[]) else { return };
     let steady = server.connect().unwrap();
     greeting(&steady);
-    for _ in 0..5 {
-        server.pause();
-        server.resume();
+    for _ in 0..3 {
+        // A wait that submitted something returns that number, and only the next one EINTR.
+        for _ in 0..5 {
+            server.pause();
+            server.resume();
+        }
         greeting(&server.connect().unwrap());
     }
     steady.shutdown(Shutdown::Write).unwrap();
@@ -193,6 +196,23 @@ fn journal_12_a_turn_is_one_system_call() {
     assert!(enters <= 5 * clients + 8, "{enters} enters for {clients} clients, one by one");
 }
 
+/// A turn that waits for nothing, or a call that is made elsewhere, shows from outside.
+#[test]
+fn journal_12_the_count_is_the_one_that_strace_has() {
+    if !Strace::works() {
+        eprintln!("SKIPPED {}: strace is not installed, or may not trace here", test_name());
+        return;
+    }
+    let arguments = ["--listen", "127.0.0.1:0", "--json"];
+    let (command, strace) = Strace::wrap(env!("CARGO_BIN_EXE_day03"), &arguments);
+    let Some(server) = start_or_skip(&test_name(), command) else { return };
+    for _ in 0..20 {
+        greeting(&server.connect().unwrap());
+    }
+    let stopped = server.stop(Signal::SIGINT).unwrap().well();
+    assert_eq!(stopped.count("enters"), strace.calls().unwrap().len() as u64);
+}
+
 #[test]
 fn journal_12_many_clients_share_a_turn() {
     let Some(server) = serve(&["--quiet", "--entries", "256", "--slots", "200"]) else { return };
@@ -234,6 +254,27 @@ fn journal_15_a_taken_port_is_named_and_the_remedy_with_it() {
         assert!(error.contains(part), "{part}: {error}");
     }
     assert!(!error.contains("Success"), "{error}");
+}
+
+/// Every ring that can be asked for serves.
+#[test]
+fn every_kind_of_ring_serves() {
+    for ring in [
+        &["--sqpoll"][..],
+        &["--sqpoll", "--sq-idle", "1", "--entries", "1"],
+        &["--entries", "1024", "--cq-entries", "4096", "--slots", "1"],
+    ] {
+        let Some(server) = serve(ring) else { return };
+        for number in 1..=20 {
+            let client = server.connect().unwrap();
+            assert_eq!(greeting(&client).1, number, "{ring:?}");
+            client.shutdown(Shutdown::Write).unwrap();
+            end_of_file(&client);
+        }
+        server.wait_until_empty();
+        let stopped = server.stop(Signal::SIGINT).unwrap().well();
+        assert_eq!(stopped.count("closed"), 20, "{ring:?}");
+    }
 }
 
 /// What the summary says is what the kernel has: slots that are still taken when it counts

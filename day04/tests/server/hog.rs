@@ -48,6 +48,11 @@ impl Hog {
         self.shared.sent.load(Ordering::Relaxed)
     }
 
+    /// Whether the server has closed it.
+    pub fn was_closed(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
     /// Stops sending: what is left is a client that does not read.
     pub fn stop(mut self) -> TcpStream {
         self.end();

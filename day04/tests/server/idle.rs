@@ -27,9 +27,6 @@ fn a_silent_client_is_closed_and_a_talking_one_is_not() {
     });
     end_of_file(&silent);
     echo(&talking, b"still here");
-    let events = server.events();
-    let timed_out = events.iter().filter(|event| event["event"] == "timed out").count();
-    assert_eq!(timed_out, 1, "{events:?}");
     drop(talking);
     let stopped = server.stop(Signal::SIGINT).unwrap().well();
     assert_eq!(stopped.count("timed_out"), 1);

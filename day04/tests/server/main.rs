@@ -27,14 +27,19 @@ fn day04(arguments: &[&str]) -> Command {
     command
 }
 
-/// A running server; `None` if it cannot run here, which was said aloud.
+/// A running server that says little; `None` if it cannot run here, which was said aloud.
 fn serve(arguments: &[&str]) -> Option<Server> {
-    start_or_skip(&test_name(), with_json(day04(arguments)))
+    serve_aloud(&[&["--quiet"], arguments].concat())
 }
 
 /// One that echoes.
 fn serve_echo(arguments: &[&str]) -> Option<Server> {
-    start_or_skip(&test_name(), with_json(day04(&[&["--reply", "echo"], arguments].concat())))
+    serve(&[&["--reply", "echo"], arguments].concat())
+}
+
+/// One that tells of every request.
+fn serve_aloud(arguments: &[&str]) -> Option<Server> {
+    start_or_skip(&test_name(), with_json(day04(arguments)))
 }
 
 fn with_json(mut command: Command) -> Command {

@@ -6,6 +6,8 @@ use nix::sys::signal::Signal;
 use super::*;
 
 const COUNTS: [&str; 2] = ["system calls", "a request"];
+/// Sizes that fit a low RLIMIT_NOFILE too, so that what is granted is the same everywhere.
+const FITTING: [&str; 4] = ["--slots", "64", "--entries", "64"];
 
 /// A server that talks to people; `None` if it cannot run here, which was said aloud.
 fn talk(arguments: &[&str]) -> Option<Talking> {
@@ -15,7 +17,7 @@ fn talk(arguments: &[&str]) -> Option<Talking> {
 
 #[test]
 fn an_ack_session_reads_well() {
-    let Some(mut server) = talk(&[]) else { return };
+    let Some(mut server) = talk(&FITTING) else { return };
     let address = server.address();
     for request in [&b"hello"[..], "h\u{e9}llo\r\n".as_bytes(), b"\x00\x1b[2J\xff\\"] {
         let mut client = TcpStream::connect(address).unwrap();
@@ -30,7 +32,7 @@ fn an_ack_session_reads_well() {
 
 #[test]
 fn an_echo_session_reads_well() {
-    let Some(mut server) = talk(&["--reply", "echo", "--slots", "8"]) else { return };
+    let Some(mut server) = talk(&[&["--reply", "echo"], &FITTING[..]].concat()) else { return };
     let address = server.address();
     let client = TcpStream::connect(address).unwrap();
     for message in ["one", "two", "three"] {
@@ -63,7 +65,7 @@ fn quiet_leaves_the_address_and_the_summary() {
 
 #[test]
 fn json_lines_begin_with_the_address_and_end_with_the_summary() {
-    let Some(server) = serve(&["--slots", "3", "--entries", "6"]) else { return };
+    let Some(server) = serve_aloud(&["--slots", "3", "--entries", "6"]) else { return };
     assert_eq!(server.listening()["slots"], 3);
     assert_eq!(server.listening()["sq_entries"], 8);
     assert_eq!(ask(&server, b"a\nb\xff"), b"ack\0");

@@ -89,7 +89,7 @@ fn pitfall_05_a_soft_limit_is_raised() {
 /// has no files or memory left. Here that can be had without privileges, and be mended.
 #[test]
 fn pitfall_05_an_accept_that_keeps_failing_is_retried_without_a_spin() {
-    let Some(server) = serve(&[]) else { return };
+    let Some(server) = serve_aloud(&["--slots", "64"]) else { return };
     assert_eq!(ask(&server, b"hello"), b"ack\0");
     let listener = match listener_of(server.pid()) {
         Ok(listener) => listener,

@@ -13,9 +13,9 @@ use super::*;
 fn pitfall_24_a_stop_under_load_ends_with_a_summary() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         for arguments in [
-            &["--quiet"][..],
-            &["--quiet", "--reply", "echo", "--buffers", "2"],
-            &["--quiet", "--slots", "2", "--entries", "1", "--cq-entries", "1"],
+            &[][..],
+            &["--reply", "echo", "--buffers", "2"],
+            &["--slots", "2", "--entries", "1", "--cq-entries", "1"],
         ] {
             let Some(server) = serve(arguments) else { return };
             let (stop, served) = (AtomicBool::new(false), AtomicU64::new(0));
