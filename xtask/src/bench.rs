@@ -24,7 +24,7 @@ use xtask::programs;
 
 use self::machine::Machine;
 use self::measure::{Bench, Times};
-use self::plan::{ACTIVE, SCALE, Server, WORKLOADS, Workload};
+use self::plan::{ACTIVE, SCALE, Server, UnknownServer, WORKLOADS, Workload, several};
 use self::results::{Results, Samples, Scale, Table};
 use self::statistics::Order;
 
@@ -86,6 +86,10 @@ pub fn main(options: &Options) -> ExitCode {
     match compare(options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(error) if error.is::<UnknownServer>() => {
+            environment::report("xtask bench", Err(error));
+            ExitCode::from(2)
+        }
         Err(error) => environment::report("xtask bench", Err(error)),
     }
 }
@@ -93,8 +97,10 @@ pub fn main(options: &Options) -> ExitCode {
 /// `false`: some server failed.
 fn compare(options: &Options) -> Result<bool> {
     let programs = programs::build_for_bench("day04")?;
-    let servers = plan::choose(plan::servers(&programs)?, &options.only, options.quick)?;
     let machine = Machine::look();
+    let third = machine.third().is_some();
+    let servers = plan::servers(&programs)?;
+    let servers = plan::choose(servers, &options.only, options.quick, third)?;
     let times = Times {
         warm_up: Duration::from_millis(if options.quick { 50 } else { 150 }),
         time: Duration::from_millis(options.time.unwrap_or(if options.quick { 200 } else { 500 })),
@@ -140,7 +146,8 @@ fn chosen_workloads(options: &Options) -> (Vec<Workload>, bool) {
 
 fn opening(machine: &Machine, comparison: &Comparison<'_>, workloads: usize) -> String {
     let servers = comparison.names.join(", ");
-    let head = format!("{workloads} workloads, {} rounds: {servers}", comparison.rounds);
+    let (workloads, rounds) = (several(workloads, "workload"), several(comparison.rounds, "round"));
+    let head = format!("{workloads}, {rounds}: {servers}");
     let lines = [head].into_iter().chain(machine.remarks());
     lines.map(|line| common::text::wrap(&line, common::text::WIDTH, 2) + "\n").collect()
 }

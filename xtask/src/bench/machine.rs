@@ -52,15 +52,23 @@ impl Machine {
         self.apart.map_or_else(|| self.cpus.clone(), |(server, client)| vec![server, client])
     }
 
-    pub fn pin_server(&self, command: &mut Command) {
+    /// `two`: the server keeps a second CPU busy. It gets one if there are three.
+    pub fn pin_server(&self, command: &mut Command, two: bool) {
         if let Some((server, _)) = self.apart {
-            pin(command, server);
+            let second = self.third().filter(|_| two);
+            pin(command, &[server, second.unwrap_or(server)]);
         }
+    }
+
+    /// A CPU that is neither the server's nor the client's.
+    pub fn third(&self) -> Option<usize> {
+        let (server, client) = self.apart?;
+        self.cpus.iter().copied().rev().find(|cpu| *cpu != server && *cpu != client)
     }
 
     pub fn pin_client(&self, command: &mut Command) {
         if let Some((_, client)) = self.apart {
-            pin(command, client);
+            pin(command, &[client]);
         }
     }
 
@@ -76,6 +84,13 @@ impl Machine {
                 "one CPU for server and client together: what counts is the CPU time a request"
                     .to_string(),
             ),
+        }
+        if self.third().is_none() {
+            remarks.push(
+                "no third CPU: servers whose ring is polled (SQPOLL) are left out unless named \
+                 by --only"
+                    .to_string(),
+            );
         }
         if self.siblings {
             remarks.push(
@@ -151,14 +166,14 @@ fn allowed_cpus() -> Vec<usize> {
     (0..bits).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
 }
 
-/// Has the child run on one CPU (`sched_setaffinity(2)`), with all its threads.
-fn pin(command: &mut Command, cpu: usize) {
-    // SAFETY: as in `allowed_cpus`; the CPU is one that it returned, so below the set's bits.
-    let set = unsafe {
-        let mut set: libc::cpu_set_t = mem::zeroed();
-        libc::CPU_SET(cpu, &mut set);
-        set
-    };
+/// Has the child run on these CPUs only (`sched_setaffinity(2)`), with all its threads.
+fn pin(command: &mut Command, cpus: &[usize]) {
+    // SAFETY: as in `allowed_cpus`.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    for cpu in cpus {
+        // SAFETY: the CPU is one that `allowed_cpus` returned, so below the set's bits.
+        unsafe { libc::CPU_SET(*cpu, &mut set) };
+    }
     // SAFETY: the closure runs in the child after fork and makes one system call, which reads
     // a set that was copied into it.
     unsafe {
@@ -195,7 +210,7 @@ mod tests {
         let cpu = *allowed_cpus().last().unwrap();
         let mut command = Command::new("grep");
         command.args(["Cpus_allowed_list", "/proc/self/status"]);
-        pin(&mut command, cpu);
+        pin(&mut command, &[cpu]);
         let output = command.output().unwrap();
         let line = String::from_utf8(output.stdout).unwrap();
         assert_eq!(line.split_whitespace().last(), Some(cpu.to_string().as_str()), "{line}");

@@ -79,7 +79,7 @@ impl Bench<'_> {
     /// If it does not start or answers wrongly, or the client meets a limit.
     pub fn measure(&self, server: &Server, workload: &Workload, count: bool) -> Result<Sample> {
         let mut command = server.command(workload);
-        self.machine.pin_server(&mut command);
+        self.machine.pin_server(&mut command, server.polled);
         drive::die_with_parent(&mut command);
         let mut running = Running::start(command)?;
         let asked = self.ask(&running, workload, count);

@@ -1,10 +1,11 @@
 //! What is measured: the servers and the workloads.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use common::drive;
 use serde::Serialize;
 
@@ -95,13 +96,17 @@ impl Workload {
 
     /// In words.
     pub fn title(&self) -> String {
-        let plural = if self.connections == 1 { "" } else { "s" };
-        let connections = format!("{} connection{plural}", self.connections);
+        let connections = several(self.connections as usize, "connection");
         match self.reply {
             Reply::Ack => format!("ack, a new connection for each request, {connections}"),
             Reply::Echo => format!("echo, {} bytes, {connections}", self.size),
         }
     }
+}
+
+/// `1 round`, `2 rounds`
+pub fn several(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A program that serves.
@@ -117,6 +122,8 @@ pub struct Server {
     takes_reply: bool,
     /// Whether it has slots, so that it must know how many clients to expect.
     pub ring: bool,
+    /// Whether it keeps a second CPU busy: a thread of the kernel polls its ring.
+    pub polled: bool,
 }
 
 impl Server {
@@ -162,6 +169,7 @@ pub fn servers(programs: &Programs) -> Result<Vec<Server>> {
         arguments: arguments.iter().map(ToString::to_string).collect(),
         takes_reply: true,
         ring: !PEERS.contains(&name),
+        polled: name.contains("sqpoll"),
     };
     let mut servers = vec![server("day04", day04, &[])];
     servers.extend(PEERS.map(|kind| server(kind, peers, &["serve", kind])));
@@ -182,16 +190,40 @@ fn help(program: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Those that were asked for. The reference is always among them.
+/// A name on the command line that no server has.
+#[derive(Debug)]
+pub struct UnknownServer {
+    name: String,
+    known: Vec<String>,
+}
+
+impl fmt::Display for UnknownServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no server is called {}; there are {}", self.name, self.known.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownServer {}
+
+/// Those that were asked for. The reference is always among them. A server with a poller is
+/// left out, unless named, where there is no CPU for it (`third`): the two would keep each
+/// other from working.
 ///
 /// # Errors
 /// If there is none of that name.
-pub fn choose(servers: Vec<Server>, only: &[String], quick: bool) -> Result<Vec<Server>> {
+pub fn choose(
+    servers: Vec<Server>,
+    only: &[String],
+    quick: bool,
+    third: bool,
+) -> Result<Vec<Server>> {
     let known = servers.iter().map(|server| server.name.as_str());
     if let Some(name) = only.iter().find(|name| !known.clone().any(|known| known == **name)) {
-        bail!("no server is called {name}; there are {}", known.collect::<Vec<_>>().join(", "));
+        let known = known.map(str::to_string).collect();
+        return Err(UnknownServer { name: name.clone(), known }.into());
     }
     let wanted = |server: &Server| match only {
+        [] if server.polled && !third => false,
         [] => !quick || server.name == "day04" || PEERS.contains(&server.name.as_str()),
         _ => server.name == REFERENCE || only.contains(&server.name),
     };
@@ -236,13 +268,14 @@ mod tests {
     #[test]
     fn the_reference_is_always_measured() {
         let only = ["day04-sqpoll".to_string()];
-        assert_eq!(names(&choose(all(), &only, true).unwrap()), ["epoll", "day04-sqpoll"]);
+        assert_eq!(names(&choose(all(), &only, true, false).unwrap()), ["epoll", "day04-sqpoll"]);
         assert_eq!(
-            names(&choose(all(), &[], true).unwrap()),
+            names(&choose(all(), &[], true, true).unwrap()),
             ["day04", "threads", "epoll", "tokio"]
         );
-        assert_eq!(choose(all(), &[], false).unwrap().len(), all().len());
-        let error = choose(all(), &["nginx".to_string()], false).unwrap_err().to_string();
+        assert_eq!(choose(all(), &[], false, true).unwrap().len(), all().len());
+        assert!(!names(&choose(all(), &[], false, false).unwrap()).contains(&"day04-sqpoll"));
+        let error = choose(all(), &["nginx".to_string()], false, true).unwrap_err().to_string();
         assert!(
             error.starts_with("no server is called nginx; there are day04, threads"),
             "{error}"
