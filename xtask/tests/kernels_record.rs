@@ -40,6 +40,9 @@ impl Tracepoints {
         fs::create_dir(&folder).ok()?;
         let tracepoints = Tracepoints(folder);
         tracepoints.write("buffer_size_kb", "8192")?;
+        // The default clock differs from one CPU to the other: a polling thread's first entry
+        // could be recorded as earlier than its ring.
+        tracepoints.write("trace_clock", "mono")?;
         let enable = |event: &str| {
             tracepoints.write(&format!("events/io_uring/{event}/enable"), "1").is_some()
         };

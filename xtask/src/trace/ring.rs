@@ -159,6 +159,9 @@ impl Ring {
         if let Some(tail) = posted.filter(|_| !amid) {
             self.take_completions(tail, &mut sight);
         }
+        if self.polled() {
+            self.take_answered(&mut sight);
+        }
         sight.overflow = self.overflowing();
         sight
     }
@@ -177,6 +180,9 @@ impl Ring {
         let Some((head, tail)) = self.sq_ends() else { return };
         let entries = self.params.sq_entries;
         let behind = head.wrapping_sub(self.sq_seen);
+        if behind as i32 <= 0 {
+            return;
+        }
         if behind > entries {
             if !self.polled() {
                 // No enter takes more than the queue holds: the program garbled its ring.
@@ -212,6 +218,36 @@ impl Ring {
         // What the kernel took can be forgotten; so can what a garbled head skipped over.
         if self.offered.len() > 2 * entries as usize {
             self.offered.clear();
+        }
+    }
+
+    /// A polling thread moves the head after it has posted the first completions. What is
+    /// answered was taken, wherever the head is.
+    fn take_answered(&mut self, sight: &mut Sight) {
+        for completion in &sight.completed {
+            let answered = |offered: &Offered| match offered {
+                Offered::Entry(entry, _) => entry.user_data == completion.user_data,
+                Offered::Invalid => false,
+            };
+            if !self.offered.values().any(answered) {
+                continue;
+            }
+            while let Some(offered) = self.offered.remove(&self.sq_seen) {
+                let found = answered(&offered);
+                match offered {
+                    Offered::Entry(entry, places) => {
+                        sight.submitted.push(entry);
+                        self.sq_seen = self.sq_seen.wrapping_add(places);
+                    }
+                    Offered::Invalid => {
+                        sight.dropped += 1;
+                        self.sq_seen = self.sq_seen.wrapping_add(1);
+                    }
+                }
+                if found {
+                    break;
+                }
+            }
         }
     }
 
