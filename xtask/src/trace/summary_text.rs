@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use common::text::WIDTH;
+
+use super::fold::{folded, unbroken};
 use super::summary::{Completions, Summary};
 
 /// How many names of other system calls are listed.
@@ -17,11 +20,13 @@ pub fn page(summary: &Summary, requests: Option<u64>) -> String {
         rings(&mut page, summary);
     }
     calls(&mut page, summary, requests);
-    page
+    page.lines().map(|line| folded(line, WIDTH, 4) + "\n").collect()
 }
 
 fn no_ring(page: &mut String, summary: &Summary) {
-    if summary.refused.is_empty() {
+    if summary.refused.is_empty() && summary.fast {
+        let _ = writeln!(page, "  No ring was set up; without --fast a refused one is told of.");
+    } else if summary.refused.is_empty() {
         let _ = writeln!(page, "  The program never asked for a ring.");
     } else {
         let _ =
@@ -123,10 +128,7 @@ fn calls(page: &mut String, summary: &Summary, requests: Option<u64>) {
     }
     let others: u64 = summary.other_calls.values().sum();
     let _ = writeln!(page, "  other system calls: {others}");
-    let list = counts(&summary.other_calls, CALLS);
-    for line in wrapped(&list, 74) {
-        let _ = writeln!(page, "    {line}");
-    }
+    let _ = writeln!(page, "    {}", counts(&summary.other_calls, CALLS));
     if let Some(requests) = requests.filter(|requests| *requests > 0) {
         let each = |count: u64| count as f64 / requests as f64;
         let _ = writeln!(
@@ -144,25 +146,13 @@ fn calls(page: &mut String, summary: &Summary, requests: Option<u64>) {
 fn counts(counts: &BTreeMap<String, u64>, most: usize) -> String {
     let mut sorted: Vec<(&String, &u64)> = counts.iter().collect();
     sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let mut names: Vec<String> =
-        sorted.iter().take(most).map(|(name, count)| format!("{name} {count}")).collect();
+    let mut names: Vec<String> = sorted
+        .iter()
+        .take(most)
+        .map(|(name, count)| unbroken(&format!("{name} {count}")))
+        .collect();
     if sorted.len() > most {
         names.push(format!("and {} others", sorted.len() - most));
     }
     names.join(", ")
-}
-
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split_inclusive(", ") {
-        if line.len() + word.trim_end().len() > width {
-            lines.push(std::mem::take(&mut line).trim_end().to_string());
-        }
-        line.push_str(word);
-    }
-    if !line.is_empty() {
-        lines.push(line);
-    }
-    lines
 }
