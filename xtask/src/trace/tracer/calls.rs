@@ -137,13 +137,16 @@ impl Tracer {
             asked_flags: names(&catalog::SETUP_FLAGS, asked.flags),
             granted: None,
         };
-        if result < 0 {
-            let name = error_name(-result as i32);
+        let granted = read_params(pid, call.args[1]).unwrap_or_default();
+        // A seccomp filter that kills or traps lets no call happen: what then stands for its
+        // result is the number of the call.
+        let trapped = result >= 0 && granted.sq_entries == 0;
+        if result < 0 || trapped {
+            let name = if trapped { "SIGSYS".to_string() } else { error_name(-result as i32) };
             *self.shared.lock().summary.refused.entry(name.clone()).or_default() += 1;
             told.error = Some(name);
         } else {
             self.shared.lock().summary.rings += 1;
-            let granted = read_params(pid, call.args[1]).unwrap_or_default();
             told.granted = Some(as_granted(&granted));
             match self.take_over(pid, result as i32, granted) {
                 Ok(ring) => told.ring = Some(ring),
