@@ -267,10 +267,12 @@ impl Ring {
         }
         // Whatever the kernel overwrote while it was being read does not count as read.
         let now = self.memory.word(Part::Cq, self.params.cq().tail).unwrap_or(tail);
+        // Only a ring of mixed completions has gaps; elsewhere a message may carry the flag.
+        let may_have_gaps = self.params.has(setup::CQE_MIXED);
         for (at, completion) in read {
             if now.wrapping_sub(at) > entries {
                 sight.unseen_completions += 1;
-            } else if !completion.has(cqe::SKIP) {
+            } else if !(may_have_gaps && completion.has(cqe::SKIP)) {
                 sight.completed.push(completion);
             }
         }

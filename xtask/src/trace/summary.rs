@@ -37,6 +37,9 @@ pub struct Summary {
     pub dropped: u64,
     /// How often an enter returned with completions waiting outside a full queue.
     pub overflows: u64,
+    /// Rings that were closed with completions waiting outside a full queue: nobody outside
+    /// the kernel can tell how many.
+    pub closed_overflowing: u64,
     /// Completions that the kernel threw away (only without `IORING_FEAT_NODROP`).
     pub lost: u64,
     /// The program ran without stopping at other system calls: they were not counted.

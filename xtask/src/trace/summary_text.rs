@@ -93,6 +93,10 @@ fn ends(page: &mut String, summary: &Summary) {
         (summary.never_submitted, "entries published and never submitted"),
         (summary.never_reaped, "completions posted and never reaped"),
         (summary.overflows, "enters that returned with the completion queue full"),
+        (
+            summary.closed_overflowing,
+            "rings closed with the queue full and more completions waiting, unseen",
+        ),
         (summary.dropped, "entries dropped, for their index was out of range"),
         (summary.lost, "completions thrown away by the kernel"),
     ];

@@ -318,7 +318,8 @@ impl Watch {
 
     /// The program is about to lose its last handle on a ring: one last look, then let go.
     pub fn close(&mut self, tid: pid_t, id: RingId) {
-        self.look(tid, id);
+        let overflow = self.look(tid, id);
+        self.summary.closed_overflowing += u64::from(overflow);
         let Some(followed) = self.rings.remove(&id) else { return };
         let armed: Vec<Armed> =
             followed.in_flight.armed().iter().map(|flight| self.armed(id, flight)).collect();
