@@ -15,6 +15,7 @@ mod talking;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -113,6 +114,17 @@ pub fn end_of_file(mut stream: &TcpStream) {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("an end-of-file, no reset");
     assert_eq!(rest, b"", "an end-of-file, no bytes");
+}
+
+/// Raises a flag when it is dropped, also by a panic: so that threads who look at the flag
+/// end, and the scope that waits for them does.
+#[derive(Debug)]
+pub struct RaiseAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for RaiseAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Ends a connection rudely: the peer gets a reset and not an end-of-file.

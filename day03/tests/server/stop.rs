@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use common::drive::{end_of_file, wait_until};
+use common::drive::{RaiseAtEnd, end_of_file, wait_until};
 use nix::sys::signal::Signal;
 
 use super::*;
@@ -17,6 +17,7 @@ fn pitfall_24_a_stop_under_load_closes_everybody() {
             let (stop, served) = (AtomicBool::new(false), AtomicU64::new(0));
             let address = server.address();
             let stopped = std::thread::scope(|scope| {
+                let _end = RaiseAtEnd(&stop);
                 for _ in 0..6 {
                     scope.spawn(|| {
                         // Errors are what a stopping server's clients see.
@@ -29,9 +30,7 @@ fn pitfall_24_a_stop_under_load_closes_everybody() {
                     });
                 }
                 wait_until("clients are served", || served.load(Ordering::Relaxed) > 50);
-                let stopped = server.stop(signal);
-                stop.store(true, Ordering::Relaxed);
-                stopped
+                server.stop(signal)
             });
             let stopped = stopped.unwrap().well();
             assert!(stopped.count("clients") > 50);

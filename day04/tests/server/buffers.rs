@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use common::drive::{reset, resident_kib, wait_until};
+use common::drive::{RaiseAtEnd, reset, resident_kib, wait_until};
 use nix::sys::signal::Signal;
 
 use super::hog::Hog;
@@ -80,6 +80,7 @@ fn pitfall_08_a_flood_does_not_keep_the_buffers_from_the_others() {
         let Some(server) = serve_echo(arguments) else { return };
         let (stop, flood) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|scope| {
+            let _end = RaiseAtEnd(&stop);
             for _ in 0..3 {
                 let client = server.connect().unwrap();
                 let mut writer = client.try_clone().unwrap();
@@ -102,7 +103,6 @@ fn pitfall_08_a_flood_does_not_keep_the_buffers_from_the_others() {
             let before = flood.load(Ordering::Relaxed);
             (0..30).for_each(|_| echo(&client, b"ping"));
             let each = (flood.load(Ordering::Relaxed) - before) / 30;
-            stop.store(true, Ordering::Relaxed);
             // Turn by turn it would be some kilobytes. It was hundreds of megabytes.
             assert!(each < 16 << 20, "{each} bytes of the flood for each short message");
         });
@@ -127,6 +127,17 @@ fn pitfall_22_clients_that_never_read_cost_no_memory() {
     }
     drop(hogs);
     server.stop(Signal::SIGINT).unwrap().well();
+}
+
+/// Its replies queue up to a limit, and then nothing more is received from it.
+#[test]
+fn pitfall_22_a_client_that_never_reads_leaves_buffers_for_the_others() {
+    let Some(server) = serve_echo(&[]) else { return };
+    let greedy = Hog::feed(&server);
+    assert!(echo_all(&server.connect().unwrap(), &noise(100_000)) == noise(100_000));
+    drop(greedy);
+    let stopped = server.stop(Signal::SIGINT).unwrap().well();
+    assert_eq!((stopped.count("out_of_buffers"), stopped.count("timed_out")), (0, 0));
 }
 
 #[test]

@@ -16,12 +16,16 @@ fn pitfall_09_a_long_request_gets_its_answer_and_no_reset() {
         assert_eq!(ask(&server, &noise(length)), b"ack\0");
     }
     // The server finds the socket empty after the first part, and answers that. What comes
-    // later must not cost the client its answer.
+    // later, longer than the server leaves completions unhurried and shorter than it
+    // lingers, must not cost the client its answer.
     let mut client = server.connect().unwrap();
     client.write_all(b"first").unwrap();
     let mut first = [0];
     client.read_exact(&mut first).unwrap();
-    client.write_all(&noise(2 << 20)).expect("no reset while it is still sending");
+    for part in noise(2 << 20).chunks(1 << 17) {
+        client.write_all(part).expect("no reset while it is still sending");
+        std::thread::sleep(Duration::from_millis(15));
+    }
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!([&first[..], &to_the_end(&client)].concat(), b"ack\0");
     drop(client);

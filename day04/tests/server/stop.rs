@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::drive::{end_of_file, wait_until};
+use common::drive::{RaiseAtEnd, end_of_file, ring_slots, wait_until};
 use nix::sys::signal::Signal;
 
 use super::hog::Hog;
@@ -21,6 +21,7 @@ fn pitfall_24_a_stop_under_load_ends_with_a_summary() {
             let (stop, served) = (AtomicBool::new(false), AtomicU64::new(0));
             let address = server.address();
             let stopped = std::thread::scope(|scope| {
+                let _end = RaiseAtEnd(&stop);
                 for _ in 0..6 {
                     scope.spawn(|| {
                         // Errors are what a stopping server's clients see.
@@ -35,9 +36,7 @@ fn pitfall_24_a_stop_under_load_ends_with_a_summary() {
                     });
                 }
                 wait_until("clients are served", || served.load(Ordering::Relaxed) > 50);
-                let stopped = server.stop(signal);
-                stop.store(true, Ordering::Relaxed);
-                stopped
+                server.stop(signal)
             });
             let stopped = stopped.unwrap().well();
             assert!(stopped.count("requests") > 50);
@@ -53,9 +52,7 @@ fn pitfall_24_what_has_arrived_is_answered() {
         for reply in ["ack", "echo"] {
             let Some(server) = serve(&[&["--reply", reply], arguments].concat()) else { return };
             let clients: Vec<_> = (0..20).map(|_| server.connect().unwrap()).collect();
-            wait_until("all are in", || {
-                common::drive::ring_slots(server.pid()).unwrap().len() == clients.len()
-            });
+            wait_until("all are in", || ring_slots(server.pid()).unwrap().len() == clients.len());
             server.pause();
             clients.iter().for_each(|mut client| client.write_all(b"hello").unwrap());
             server.signal(Signal::SIGINT);
@@ -93,7 +90,7 @@ fn pitfall_24_silent_clients_see_their_end() {
     for reply in ["ack", "echo"] {
         let Some(server) = serve(&["--reply", reply]) else { return };
         let client = server.connect().unwrap();
-        wait_until("it is in", || !common::drive::ring_slots(server.pid()).unwrap().is_empty());
+        wait_until("it is in", || !ring_slots(server.pid()).unwrap().is_empty());
         server.signal(Signal::SIGINT);
         end_of_file(&client);
         drop(client);
