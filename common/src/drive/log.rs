@@ -1,6 +1,6 @@
 //! What a server prints, read by threads while it runs.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -63,8 +63,14 @@ impl Log {
 
     fn read_stderr(&self, mut stderr: impl Read) {
         let mut part = [0; 4096];
-        while let Ok(len @ 1..) = stderr.read(&mut part) {
-            self.lock().stderr.push_str(&String::from_utf8_lossy(&part[..len]));
+        loop {
+            match stderr.read(&mut part) {
+                Ok(len @ 1..) => {
+                    self.lock().stderr.push_str(&String::from_utf8_lossy(&part[..len]));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                _ => break,
+            }
         }
         self.lock().open[1] = false;
         self.changed.notify_all();

@@ -83,10 +83,13 @@ impl Client {
     /// Reads the end-of-file.
     pub fn expect_end(&self) -> Result<(), Failure> {
         let mut more = [0; 16];
-        match (&self.stream).read(&mut more) {
-            Ok(0) => Ok(()),
-            Ok(len) => Err(self.failure("the end-of-file", &quote(&more[..len]))),
-            Err(error) => Err(self.failure("the end-of-file", &told(&error, &[]))),
+        loop {
+            return match (&self.stream).read(&mut more) {
+                Ok(0) => Ok(()),
+                Ok(len) => Err(self.failure("the end-of-file", &quote(&more[..len]))),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => Err(self.failure("the end-of-file", &told(&error, &[]))),
+            };
         }
     }
 
