@@ -11,8 +11,9 @@
 //! - No client has a buffer. The kernel takes one from a common ring when data has come, and
 //!   it goes back when its bytes are sent: silent clients cost no memory.
 //!
-//! What day 04 has and this has not: see `scaffold.rs`; besides, here a client that sends and
-//! never reads can take all the buffers, and the queues of replies are on the heap.
+//! What day 04 has and this has not: see `scaffold.rs`; besides, day 04 does not wake up for
+//! the end of a send, which saves it the second call. Here a client that sends and never
+//! reads can take all the buffers, and the queues of replies are on the heap.
 
 use std::collections::VecDeque;
 use std::process::ExitCode;

@@ -8,7 +8,9 @@
 //! - The kernel starts the next receive by itself when the send has succeeded. The send's own
 //!   completion is skipped: that the receive completed says that everything was sent. So the
 //!   wait ends when the client has something new, and not before: with one client *one* call
-//!   a request (echo). An ack links send, shutdown and close: three calls a connection.
+//!   a request (echo). Day 04 comes to the same by counting: its wait is for one completion
+//!   more than it has sends under way. An ack links send, shutdown and close: three calls a
+//!   connection.
 //! - A multishot receive never ends, so nothing could be linked to it: receives are single
 //!   again. And since the chain never sends and receives at a time, both use one buffer, the
 //!   client's own, as on rung 2. That is the price: a silent client ties it up.

@@ -20,10 +20,13 @@ impl Server<'_> {
     pub fn reply_with(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
         let connection = &mut self.connections[slot as usize];
         self.chains.push(&mut connection.replies, buffer, length);
-        if !connection.sending {
-            self.send_next(slot)?;
+        let sending = connection.sending;
+        if self.has_room(slot) {
+            self.receive_if_room(slot)?;
+        } else {
+            self.cancel_receive(slot)?;
         }
-        if self.has_room(slot) { self.receive_if_room(slot) } else { self.cancel_receive(slot) }
+        if sending { Ok(()) } else { self.send_next(slot) }
     }
 
     /// Sends the oldest reply, or what is left of it. One send at a time: several could
@@ -40,7 +43,18 @@ impl Server<'_> {
         let send = opcode::Send::new(Fixed(slot), rest.as_ptr(), rest.len() as u32)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build();
-        self.push_on(slot, Op::Send, send)
+        if self.nobody_waits_for_the_send(slot) {
+            self.push_prompt(slot, Op::Send, send)
+        } else {
+            self.push_on(slot, Op::Send, send)
+        }
+    }
+
+    /// Whether the end of a send brings nothing but its buffer: the next receive is armed
+    /// already, no other reply is queued, and no connection is parked for want of a buffer.
+    fn nobody_waits_for_the_send(&self, slot: u32) -> bool {
+        let connection = &self.connections[slot as usize];
+        connection.receiving && connection.replies.len() == 1 && self.parked.is_empty()
     }
     // ANCHOR_END: reply
 

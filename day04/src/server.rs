@@ -25,8 +25,10 @@ use crate::deadlines::Deadlines;
 pub const LINGER: Duration = Duration::from_secs(2);
 /// How long a client may leave its replies unread while others wait for the buffers.
 const STALLED: Duration = Duration::from_secs(1);
-/// How long a completion that needs no hurry may lie in the queue.
-const UNHURRIED: Duration = Duration::from_millis(100);
+/// How long a completion that needs no hurry may lie in the queue. It is also how long others
+/// wait at most when a send that should have completed at once meets a client that does not
+/// read.
+const UNHURRIED: Duration = Duration::from_millis(20);
 
 /// The sizes that the command line sets.
 #[derive(Clone, Copy, Debug)]
@@ -163,9 +165,10 @@ impl<'ring> Server<'ring> {
 
     /// The one system call of a turn.
     ///
-    /// Some entries complete soon, whatever the clients do: closing a slot, say. Their
-    /// completions call for no hurry, so the wait is for one *more* than those. Unless slots
-    /// are scarce, or we are about to stop: then every slot that comes free is news.
+    /// Some entries complete soon, whatever the clients do: closing a slot, say, or sending a
+    /// reply to a client that reads. Their completions call for no hurry, so the wait is for
+    /// one *more* than those. Unless slots are scarce, or we are about to stop: then every
+    /// slot that comes free is news.
     fn submit_and_wait(&mut self) -> Result<()> {
         let prompt = std::mem::take(&mut self.prompt);
         let hurry = self.stopping || self.admission.way() == Way::OneByOne;
