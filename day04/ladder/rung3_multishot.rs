@@ -6,14 +6,13 @@
 //!
 //! The differences to rung 2:
 //! - A receive is armed once a client (echo) and completes for everything that comes. It is
-//!   not submitted again after each request: fewer entries, though with one client still two
-//!   calls a request. (An ack needs one receive, so it asks for one.)
+//!   not submitted again after each request, though one client still takes two calls for it.
 //! - No client has a buffer. The kernel takes one from a common ring when data has come, and
 //!   it goes back when its bytes are sent: silent clients cost no memory.
 //!
-//! What day 04 has and this has not: see `scaffold.rs`; besides, day 04 does not wake up for
-//! the end of a send, which saves it the second call. Here a client that sends and never
-//! reads can take all the buffers, and the queues of replies are on the heap.
+//! Day 04 does not wake up for the end of a send, which saves the second call; for the rest
+//! see `scaffold.rs`. Here a client that never reads can take all the buffers, and the queues
+//! of replies are on the heap.
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
