@@ -110,16 +110,7 @@ impl<'ring> Queues<'ring> {
     /// Returns without a completion after a timeout, and when a signal interrupts the wait:
     /// the caller goes round its loop once more.
     pub fn submit_and_wait(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
-        // The queues hold copies of tail and head. Unless they are synchronised, the kernel
-        // sees neither what was pushed nor what was taken, and the wait ends at once.
-        self.sq.sync();
-        self.cq.sync();
-        let nothing_to_submit = self.sq.is_empty() || (self.sqpoll && !self.sq.need_wakeup());
-        let enough = self.early.len() + self.cq.len() >= want as usize;
-        if nothing_to_submit && enough && !self.sq.cq_overflow() {
-            return Ok(());
-        }
-        self.wait(want, timeout, Duration::ZERO)
+        self.submit_and_gather(want, Duration::ZERO, timeout)
     }
 
     /// Like [`Queues::submit_and_wait`], but patient for `min_wait` only: after that a single
@@ -137,9 +128,17 @@ impl<'ring> Queues<'ring> {
         /// Without a timeout the kernel would take the end of `min_wait` for the end of the
         /// wait, and return with nothing (`io_cqring_min_timer_wakeup` in its `io_uring.c`).
         const LONG: Duration = Duration::from_secs(3600);
+        // The queues hold copies of tail and head. Unless they are synchronised, the kernel
+        // sees neither what was pushed nor what was taken, and the wait ends at once.
         self.sq.sync();
         self.cq.sync();
-        self.wait(want, timeout.or(Some(LONG)), min_wait)
+        let nothing_to_submit = self.sq.is_empty() || (self.sqpoll && !self.sq.need_wakeup());
+        let enough = self.early.len() + self.cq.len() >= want as usize;
+        if nothing_to_submit && enough && !self.sq.cq_overflow() {
+            return Ok(());
+        }
+        let timeout = if min_wait.is_zero() { timeout } else { timeout.or(Some(LONG)) };
+        self.wait(want, timeout, min_wait)
     }
 
     /// Whether a completion is there. A look at memory, not a system call; nothing is

@@ -23,6 +23,7 @@ use crate::server::{Limits, Server};
 
 mod accept;
 mod ack;
+mod batch;
 mod close;
 mod connection;
 mod deadlines;

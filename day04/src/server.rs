@@ -17,6 +17,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 use serde_json::json;
 
 use crate::Reply;
+use crate::batch::{Batch, GATHER};
 use crate::connection::{Chains, Connection};
 use crate::deadlines::Deadlines;
 
@@ -94,6 +95,10 @@ pub struct Server<'ring> {
     in_flight: u32,
     /// Those of this turn that complete soon, whatever the clients do.
     prompt: u32,
+    /// How many requests the next wait gathers.
+    batch: Batch,
+    /// The kernel can gather.
+    gathers: bool,
 }
 
 impl<'ring> Server<'ring> {
@@ -107,6 +112,7 @@ impl<'ring> Server<'ring> {
         talk: Talk,
     ) -> Server<'ring> {
         let table = limits.table;
+        let gathers = ring.params().is_feature_min_timeout();
         let mut queues = Queues::new(ring);
         queues.register_ring_fd();
         Server {
@@ -135,6 +141,8 @@ impl<'ring> Server<'ring> {
             talk,
             in_flight: 0,
             prompt: 0,
+            batch: Batch::new(),
+            gathers,
         }
     }
 
@@ -152,10 +160,13 @@ impl<'ring> Server<'ring> {
             self.look_after_answered()?;
             self.unpark()?;
             self.renew_receives()?;
-            self.submit_and_wait()?;
+            let asked = self.submit_and_wait()?;
+            let mut came = 0;
             while let Some(completion) = self.queues.next_completion() {
+                came += 1;
                 self.handle(&completion, signals)?;
             }
+            self.batch.learn(asked, came, self.slots.held());
             self.expire()?;
         }
         self.drain()?;
@@ -163,24 +174,29 @@ impl<'ring> Server<'ring> {
         Ok(())
     }
 
-    /// The one system call of a turn.
+    /// The one system call of a turn. Returns how many completions it asked for.
     ///
     /// Some entries complete soon, whatever the clients do: closing a slot, say, or sending a
     /// reply to a client that reads. Their completions call for no hurry, so the wait is for
-    /// one *more* than those. Unless slots are scarce, or we are about to stop: then every
-    /// slot that comes free is news.
-    fn submit_and_wait(&mut self) -> Result<()> {
+    /// *more* than those: for one request, or for a batch. Unless slots are scarce, or we are
+    /// about to stop: then every slot that comes free is news.
+    fn submit_and_wait(&mut self) -> Result<u32> {
         let prompt = std::mem::take(&mut self.prompt);
         let hurry = self.stopping || self.admission.way() == Way::OneByOne;
-        let want = if hurry { 1 } else { (prompt + 1).min(self.in_flight) };
+        let unpark = self.can_unpark();
+        let batch = if self.gathers && !unpark { self.batch.size() } else { 1 };
+        let want = if hurry { 1 } else { (prompt + batch).min(self.in_flight) };
         let unhurried = (want > 1).then_some(UNHURRIED);
         // While parked connections can have a buffer, only what is there already is fetched.
         // It takes a wait to do so: a mere submit does not run deferred work.
-        let unpark = self.can_unpark().then_some(Duration::ZERO);
-        let timeout = [self.until_deadline(), unhurried, unpark].into_iter().flatten().min();
-        self.queues.submit_and_wait(want, timeout).context("waiting for completions")?;
+        let at_once = unpark.then_some(Duration::ZERO);
+        let timeout = [self.until_deadline(), unhurried, at_once].into_iter().flatten().min();
+        let min_wait = if batch > 1 { GATHER } else { Duration::ZERO };
+        self.queues
+            .submit_and_gather(want, min_wait, timeout)
+            .context("waiting for completions")?;
         self.now = Instant::now();
-        Ok(())
+        Ok(want)
     }
     // ANCHOR_END: turn
 
