@@ -100,6 +100,7 @@ fn only_limit_and_requests() {
     let limited = told(xtask_on(&["--limit", "3"], "nops")).text;
     let events = limited.split("Summary").next().expect("the events");
     assert!(!events.contains("close"), "{limited}");
+    assert!(events.contains("that was --limit"), "{limited}");
     assert!(limited.contains("NOP                           3            3"), "{limited}");
     let requests = told(xtask_on(&["--summary", "--requests", "3"], "nops")).text;
     assert!(requests.contains("per request, of 3: 0.67 enters, 1.00 entries"), "{requests}");

@@ -32,7 +32,8 @@ use crate::programs::{self, Source};
 #[derive(Args, Debug)]
 #[command(after_help = NOTES, override_usage = "cargo xtask trace [OPTIONS] -- PROGRAM [ARGS…]")]
 pub struct Options {
-    /// Write the events to FILE too, one JSON object a line; `-` for standard output
+    /// Write the events to FILE too, one JSON object a line; `-` for standard output, where
+    /// they mix with what the program prints
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
@@ -98,16 +99,19 @@ fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
         Program { program, args: words.collect(), fast: options.fast, ..Default::default() };
 
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    let filter = |sink| Box::new(Filter { sink, only: options.only.clone(), left: options.limit });
+    let filter = |sink, says_when_full| {
+        let only = options.only.clone();
+        Box::new(Filter { sink, only, left: options.limit, says_when_full })
+    };
     if !options.summary {
-        sinks.push(filter(Box::new(Text::new(io::stderr(), style())) as Box<dyn Sink>));
+        sinks.push(filter(Box::new(Text::new(io::stderr(), style())) as Box<dyn Sink>, true));
     }
     let json = match &options.json {
         Some(path) => Some(Lines::create(path).map_err(|error| (cannot_write(path, &error), 1))?),
         None => None,
     };
     if let Some(lines) = &json {
-        sinks.push(filter(Box::new(lines.clone())));
+        sinks.push(filter(Box::new(lines.clone()), false));
     }
 
     let signals = block_signals();
@@ -219,6 +223,8 @@ struct Filter {
     sink: Box<dyn Sink>,
     only: Vec<String>,
     left: Option<u64>,
+    /// Tell once, on the terminal, that events are left out from here on.
+    says_when_full: bool,
 }
 
 impl Filter {
@@ -238,12 +244,16 @@ impl Sink for Filter {
     fn take(&mut self, events: &[Event]) {
         let mut wanted: Vec<Event> =
             events.iter().filter(|event| self.wanted(event)).cloned().collect();
+        let came = wanted.len();
         if let Some(left) = &mut self.left {
             wanted.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= wanted.len() as u64;
         }
         if !wanted.is_empty() {
             self.sink.take(&wanted);
+        }
+        if came > wanted.len() && std::mem::take(&mut self.says_when_full) {
+            let _ = writeln!(io::stderr(), "… that was --limit; the summary counts on");
         }
     }
 }
