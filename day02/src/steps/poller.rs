@@ -68,6 +68,7 @@ fn awake(step: &mut Step, ring: &mut IoUring) -> Result<()> {
     Ok(())
 }
 
+// ANCHOR: asleep
 fn asleep(step: &mut Step, ring: &mut IoUring) -> Result<()> {
     let (submitter, mut sq, mut cq) = ring.split();
     loop {
@@ -95,6 +96,7 @@ fn asleep(step: &mut Step, ring: &mut IoUring) -> Result<()> {
     step.submit("an enter with SQ_WAKEUP", enters, "woken, and the NOP completed");
     Ok(())
 }
+// ANCHOR_END: asleep
 // ANCHOR_END: poller
 
 /// Sets `sq_thread_idle` without SQPOLL. The crate sets both or none of them, so the system

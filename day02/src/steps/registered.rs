@@ -30,6 +30,7 @@ pub fn registered_ring() -> Result<Step> {
 pub fn show_registered_ring(step: &mut Step, ring: &mut IoUring) -> Result<()> {
     // SAFETY: a NOP points at no memory.
     unsafe { ring.submission().push(&opcode::Nop::new().build()) }?;
+    // ANCHOR: two_submitters
     let mut submitter = ring.submitter();
     ring::register_ring_fd(&mut submitter)?;
 
@@ -37,6 +38,7 @@ pub fn show_registered_ring(step: &mut Step, ring: &mut IoUring) -> Result<()> {
     let hidden = Hidden::behind_dev_null(ring)?;
     let by_descriptor = ring.submit_and_wait(1);
     let by_index = submitter.submit_and_wait(1);
+    // ANCHOR_END: two_submitters
     drop(hidden);
     // The index holds the ring open: kept, it would outlive the descriptor.
     submitter.unregister_ring_fd()?;

@@ -32,9 +32,11 @@ fn fill_and_empty(step: &mut Step, ring: &mut IoUring) -> Result<()> {
     let before = descriptors()?;
     step.ask("/proc/self/fd", list(&before));
 
+    // ANCHOR: open
     let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), c"/proc/self/comm".as_ptr())
         .file_index(Some(types::DestinationSlot::auto_target()))
         .build();
+    // ANCHOR_END: open
     // SAFETY: the entries point at a path that lives as long as the program.
     let (enters, mut filled) = unsafe { submit(ring, &vec![open.clone(); SLOTS as usize]) }?;
     filled.sort_unstable();
@@ -50,9 +52,11 @@ fn fill_and_empty(step: &mut Step, ring: &mut IoUring) -> Result<()> {
     step.ask("/proc/self/fd", list(&descriptors()?));
     read(step, ring, &before)?;
 
+    // ANCHOR: close
     let close = |slot| opcode::Close::new(types::Fixed(slot)).build();
     // SAFETY: the entries point at no memory.
     let (enters, closed) = unsafe { submit(ring, &(0..SLOTS).map(close).collect::<Vec<_>>()) }?;
+    // ANCHOR_END: close
     let failed = closed.iter().find(|result| **result < 0);
     let closed = failed.map_or("closed".to_string(), |result| answer(*result));
     step.submit(format!("{SLOTS} × Close of a slot"), enters, closed);
@@ -69,6 +73,7 @@ fn read(step: &mut Step, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> 
     let mut bytes = [0u8; 32];
     let (address, len) = (bytes.as_mut_ptr(), bytes.len() as u32);
 
+    // ANCHOR: read
     let fixed = opcode::Read::new(types::Fixed(slot), address, len).build();
     // SAFETY: the kernel may write to `bytes` until the read completes; `submit` returns
     // after that, and nothing looks at them before.
@@ -84,6 +89,7 @@ fn read(step: &mut Step, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> 
     let plain = opcode::Read::new(types::Fd(slot as i32), address, len).build();
     // SAFETY: as for the read before it.
     let (enters, results) = unsafe { submit(ring, &[plain]) }?;
+    // ANCHOR_END: read
     step.submit(
         format!("Read, types::Fd({slot})"),
         enters,

@@ -46,6 +46,7 @@ pub fn task_run() -> Result<Step> {
     Ok(step)
 }
 
+// ANCHOR: deliver
 fn deliver(ring: &mut IoUring) -> Result<(u32, &'static str)> {
     let (ours, theirs) = UnixStream::pair()?;
     let poll = opcode::PollAdd::new(types::Fd(ours.as_raw_fd()), libc::POLLIN as u32);
@@ -64,6 +65,7 @@ fn deliver(ring: &mut IoUring) -> Result<(u32, &'static str)> {
     }
     Ok((enters, "not after a submit; after a wait"))
 }
+// ANCHOR_END: deliver
 
 fn submit_elsewhere(ring: &mut IoUring) -> Result<String> {
     // SAFETY: a NOP points at no memory.
