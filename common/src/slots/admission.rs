@@ -34,6 +34,7 @@ pub enum Step {
     Wait,
 }
 
+// ANCHOR: rules
 /// Lets clients in without losing one.
 ///
 /// A direct accept on a full table fails with ENFILE *after* it took the client off the
@@ -48,6 +49,7 @@ pub enum Step {
 ///    for each free slot. The others wait in the listener's backlog.
 ///
 /// Never are both armed at once.
+// ANCHOR_END: rules
 #[derive(Debug)]
 pub struct Admission {
     capacity: u32,
@@ -115,6 +117,7 @@ impl Admission {
         self.retry_at.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
+    // ANCHOR: step
     /// What to do, given the slots that are held. Call it until it says [`Step::Wait`].
     pub fn step(&mut self, held: u32) -> Step {
         let free = self.capacity.saturating_sub(held);
@@ -147,6 +150,7 @@ impl Admission {
             Way::OneByOne => Step::ArmSingle,
         }
     }
+    // ANCHOR_END: step
 
     /// An accept ended: its completion came without `IORING_CQE_F_MORE`, whatever its result.
     pub fn accept_ended(&mut self) {

@@ -28,6 +28,7 @@ fn journal_02_closing_a_slot_touches_no_descriptor() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
+// ANCHOR: no_descriptor
 /// And a client is no descriptor either, as long as it stays.
 #[test]
 fn a_client_is_a_slot_and_no_descriptor() {
@@ -41,6 +42,7 @@ fn a_client_is_a_slot_and_no_descriptor() {
     drop(clients);
     server.wait_until_empty();
 }
+// ANCHOR_END: no_descriptor
 
 #[test]
 fn journal_03_slots_come_free_and_every_client_sees_its_end() {
