@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use xtask::trace;
 
 mod bench;
+mod book;
 mod kernels;
 mod run;
 
@@ -25,6 +26,7 @@ enum Task {
     Trace(trace::cli::Options),
     Bench(bench::Options),
     Kernels(kernels::Options),
+    Book(book::Options),
 }
 
 fn main() -> ExitCode {
@@ -33,5 +35,6 @@ fn main() -> ExitCode {
         Task::Trace(options) => trace::cli::main(options),
         Task::Bench(options) => bench::main(&options),
         Task::Kernels(options) => kernels::main(&options),
+        Task::Book(options) => book::main(&options),
     }
 }

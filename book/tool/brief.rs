@@ -1,0 +1,49 @@
+//! The briefs of the exercises, as parts of a page.
+
+use crate::problem::Complaint;
+
+/// A brief with every heading two levels lower. What is in code blocks stays as it is.
+pub fn lowered(text: &str) -> Result<String, Complaint> {
+    let mut out = String::new();
+    let mut fence: Option<&str> = None;
+    for line in text.lines() {
+        let start = line.trim_start();
+        let marks = &start[..start.len() - start.trim_start_matches(['`', '~']).len()];
+        match fence {
+            Some(open) if marks.starts_with(open) && start.trim_end() == marks => fence = None,
+            None if marks.len() >= 3 => fence = Some(marks),
+            None if is_heading(line) => {
+                let level = line.len() - line.trim_start_matches('#').len();
+                if level > 4 {
+                    return Err(Complaint::new(
+                        format!("the heading `{line}` cannot be lowered by two levels"),
+                        "a brief has headings of four levels at most",
+                    ));
+                }
+                out.push_str("##");
+            }
+            _ => {}
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+/// Whether a line is a heading: up to six `#` and a blank.
+fn is_heading(line: &str) -> bool {
+    let text = line.trim_start_matches('#');
+    text.len() < line.len() && line.len() - text.len() <= 6 && text.starts_with(' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headings_are_lowered_and_code_is_not() {
+        let text = "# One\n#tag\n```text\n# no heading\n```\n## Two\n";
+        assert_eq!(lowered(text).unwrap(), "### One\n#tag\n```text\n# no heading\n```\n#### Two\n");
+        assert!(lowered("##### Five\n").is_err());
+    }
+}

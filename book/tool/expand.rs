@@ -1,0 +1,336 @@
+//! Puts into a chapter what its directives ask for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::pages::{self, Page};
+use crate::problem::{Complaint, Problem, name};
+use crate::scan::{self, Block, Directive, Inside};
+use crate::trace::{self, Trace};
+use crate::transcript::Transcript;
+use crate::{brief, catalogue, figure, listing, markup};
+
+/// What every directive knows.
+pub struct Sources<'a> {
+    /// The workspace.
+    pub root: &'a Path,
+    /// The book's folder.
+    pub book: &'a Path,
+    /// All pages.
+    pub pages: &'a [Page],
+}
+
+/// The directives that there are, for messages.
+const DIRECTIVES: &str =
+    "include, transcript, quote, count, ring, figure, catalog, brief, plan, total";
+
+/// The chapter's text with all directives resolved. `file` is its path from the workspace's root;
+/// `folder` is what the paths in it are counted from.
+pub fn chapter(
+    sources: &Sources<'_>,
+    file: &str,
+    folder: &Path,
+    text: &str,
+) -> Result<String, Vec<Problem>> {
+    let found = scan::scan(text);
+    let mut problems: Vec<Problem> =
+        found.broken.iter().map(|(line, wrong)| wrong.clone().at(file, *line)).collect();
+    for (index, block) in found.blocks.iter().enumerate() {
+        if let Err(wrong) = check_block(index, block, &found.directives) {
+            problems.push(wrong.at(file, block.line));
+        }
+    }
+    let mut edits: Vec<(std::ops::Range<usize>, String)> =
+        found.escapes.iter().map(|at| (*at..*at + 1, String::new())).collect();
+    for directive in &found.directives {
+        match resolve(sources, folder, directive, &found.blocks) {
+            Ok(text) => edits.push((directive.range.clone(), text)),
+            Err(Wrong::Here(wrong)) => problems.push(wrong.at(file, directive.line)),
+            Err(Wrong::Elsewhere(more)) => problems.extend(more),
+        }
+    }
+    if !problems.is_empty() {
+        problems.sort_by_key(|problem| problem.line);
+        return Err(problems);
+    }
+    edits.sort_by_key(|(range, _)| range.start);
+    let (mut out, mut from) = (String::with_capacity(text.len()), 0);
+    for (range, new) in edits {
+        out.push_str(&text[from..range.start]);
+        out.push_str(&new);
+        from = range.end;
+    }
+    out.push_str(&text[from..]);
+    Ok(out)
+}
+
+/// A code block has a language, and Rust is cut from a file.
+fn check_block(index: usize, block: &Block, directives: &[Directive]) -> Result<(), Complaint> {
+    let Some(language) = &block.language else {
+        return Err(Complaint::new(
+            "a code block by indentation alone",
+            "put it between ```text and ```, or begin its lines further to the left",
+        ));
+    };
+    let rust = match language.to_ascii_lowercase().as_str() {
+        "" => {
+            return Err(Complaint::new(
+                "a code block that does not say what it holds",
+                "write ```console, ```c, ```text or whatever it is; ```rust is for listings by \
+                 {{#include}}",
+            ));
+        }
+        "rust" | "rs" => true,
+        _ => false,
+    };
+    let only_includes = || {
+        block.body.lines().map(str::trim).all(|line| {
+            line.is_empty() || (line.starts_with("{{#include ") && line.ends_with("}}"))
+        })
+    };
+    let includes = directives.iter().filter(|d| d.inside == Inside::Block(index)).count();
+    if rust && (language != "rust" || includes == 0 || !only_includes()) {
+        return Err(Complaint::new(
+            "Rust that no compiler has seen",
+            "in ```rust put nothing but {{#include path:anchor}}, so that the listing is cut from \
+             the code that runs; what is no program goes into ```text",
+        ));
+    }
+    Ok(())
+}
+
+/// What is wrong with a directive, or with what it takes in.
+enum Wrong {
+    Here(Complaint),
+    Elsewhere(Vec<Problem>),
+}
+
+impl From<Complaint> for Wrong {
+    fn from(complaint: Complaint) -> Self {
+        Self::Here(complaint)
+    }
+}
+
+/// What a directive becomes.
+fn resolve(
+    sources: &Sources<'_>,
+    folder: &Path,
+    directive: &Directive,
+    blocks: &[Block],
+) -> Result<String, Wrong> {
+    let arguments = directive.arguments.as_str();
+    if let Inside::Block(index) = directive.inside {
+        if directive.name != "include" {
+            return Err(out_of_place(directive, "outside code blocks").into());
+        }
+        let prefix = alone(directive)?;
+        return Ok(include(sources, folder, arguments, &blocks[index], prefix)?);
+    }
+    if directive.inside == Inside::Span {
+        return Err(out_of_place(directive, "outside `code`: it brings its own").into());
+    }
+    let text = match directive.name.as_str() {
+        "count" => return Ok(count(sources, arguments)?),
+        "quote" => return Ok(quote(sources, arguments)?),
+        "total" => return Ok(pages::total(sources.pages, arguments)?.to_string()),
+        "include" => return Err(out_of_place(directive, "within ```rust and ```").into()),
+        "transcript" => markup::fenced("console", &transcript(sources, arguments)?.shown),
+        "ring" => {
+            let (file, json) = read(sources, "traces", arguments, "json")?;
+            trace::html(arguments, &json).map_err(|wrong| in_file(wrong, &file))?
+        }
+        "figure" => {
+            let (file, svg) = read(sources, "figures", arguments, "svg")?;
+            figure::html(arguments, &svg).map_err(|wrong| in_file(wrong, &file))?
+        }
+        "catalog" => catalogue::table(arguments)?,
+        "plan" => pages::plan(sources.pages),
+        "brief" => exercise(sources, arguments)?,
+        other => {
+            return Err(Complaint::new(
+                format!("there is no directive `{other}`"),
+                format!("there are: {DIRECTIVES}; to show it as it stands, write `\\{{{{#`"),
+            )
+            .into());
+        }
+    };
+    Ok(indented(&text, alone(directive)?))
+}
+
+/// A complaint about a directive that stands where it cannot.
+fn out_of_place(directive: &Directive, where_to: &str) -> Complaint {
+    Complaint::new(
+        format!("`{{{{#{}}}}}` stands where it has no meaning", directive.name),
+        format!("put it {where_to}; to show it as it stands, write `\\{{{{#`"),
+    )
+}
+
+/// What stands before a directive that has to be alone on its line.
+fn alone(directive: &Directive) -> Result<&str, Complaint> {
+    directive.alone.as_deref().ok_or_else(|| {
+        Complaint::new(
+            format!("`{{{{#{}}}}}` shares its line", directive.name),
+            "give it a line of its own, with an empty line before and after",
+        )
+    })
+}
+
+/// `text` with `prefix` before every line but the first, before which it stands already.
+fn indented(text: &str, prefix: &str) -> String {
+    let lines: Vec<&str> = text.trim_end_matches('\n').lines().collect();
+    lines.join(&format!("\n{prefix}"))
+}
+
+/// `{{#include path:anchor}}`.
+fn include(
+    sources: &Sources<'_>,
+    folder: &Path,
+    arguments: &str,
+    block: &Block,
+    prefix: &str,
+) -> Result<String, Complaint> {
+    let wanted = listing::wanted(arguments)?;
+    let file = listing::file(sources.root, folder, wanted.path)?;
+    let shown = name(sources.root, &file);
+    let rust = file.extension().is_some_and(|extension| extension == "rs");
+    if block.language.as_deref() == Some("rust") && !rust {
+        return Err(Complaint::new(
+            format!("{shown} is no Rust file"),
+            "give the block the language of the file",
+        ));
+    }
+    let text = load(&file, &shown)?;
+    let passage = listing::passage(&text, wanted.anchor, &shown)?;
+    if passage.lines().any(|line| line.trim_start().starts_with("```")) {
+        return Err(Complaint::new(
+            format!("the passage of {shown} would end the code block"),
+            "cut it elsewhere",
+        ));
+    }
+    Ok(indented(&if rust { visible(&passage) } else { passage }, prefix))
+}
+
+/// mdBook hides a Rust line that begins with `# `. A second `#` keeps it.
+fn visible(passage: &str) -> String {
+    let hidden = |line: &str| {
+        let line = line.trim_start();
+        line == "#" || line.starts_with("# ") || line.starts_with("##")
+    };
+    passage
+        .lines()
+        .map(|line| if hidden(line) { line.replacen('#', "##", 1) } else { line.to_owned() } + "\n")
+        .collect()
+}
+
+/// `{{#transcript NAME}}`, read.
+fn transcript(sources: &Sources<'_>, name: &str) -> Result<Transcript, Complaint> {
+    let (file, text) = read(sources, "transcripts", name, "txt")?;
+    Transcript::parse(&text).map_err(|(line, wrong)| in_file(wrong, &format!("{file}:{line}")))
+}
+
+/// `{{#quote NAME "text"}}`.
+fn quote(sources: &Sources<'_>, arguments: &str) -> Result<String, Complaint> {
+    let parsed = arguments
+        .split_once(char::is_whitespace)
+        .and_then(|(name, text)| Some((name, text.trim().strip_prefix('"')?.strip_suffix('"')?)));
+    let (name, text) = parsed.filter(|(_, text)| !text.is_empty()).ok_or_else(|| {
+        Complaint::new(
+            format!("`{{{{#quote {arguments}}}}}` is not complete"),
+            "write {{#quote TRANSCRIPT \"words of the line\"}}",
+        )
+    })?;
+    Ok(markup::code(transcript(sources, name)?.line_with(text)?))
+}
+
+/// `{{#count TRACE what}}`.
+fn count(sources: &Sources<'_>, arguments: &str) -> Result<String, Complaint> {
+    let (name, what) = arguments.split_once(char::is_whitespace).ok_or_else(|| {
+        Complaint::new(
+            format!("`{{{{#count {arguments}}}}}` is not complete"),
+            "write {{#count TRACE enters}}, or entries, completions, ACCEPT, completions:ACCEPT",
+        )
+    })?;
+    let (file, json) = read(sources, "traces", name, "json")?;
+    let trace = Trace::parse(name, &json).map_err(|wrong| in_file(wrong, &file))?;
+    Ok(trace.count(what.trim())?.to_string())
+}
+
+/// `{{#brief DAY NAME}}`.
+fn exercise(sources: &Sources<'_>, arguments: &str) -> Result<String, Wrong> {
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let &[day, name] = words.as_slice() else {
+        return Err(Complaint::new(
+            format!("`{{{{#brief {arguments}}}}}` names no exercise"),
+            "write {{#brief day01 first_nop}}",
+        )
+        .into());
+    };
+    let file = format!("{day}/exercises/{name}/brief.md");
+    let path = sources.root.join(&file);
+    if !path.is_file() {
+        return Err(Complaint::new(
+            format!("there is no file {file}"),
+            "cargo xtask exercise list",
+        )
+        .into());
+    }
+    let text = brief::lowered(&load(&path, &file)?).map_err(|wrong| in_file(wrong, &file))?;
+    let folder = path.parent().unwrap_or(sources.root);
+    chapter(sources, &file, folder, &text).map_err(Wrong::Elsewhere)
+}
+
+/// The file that a name means: its path for messages, and its text.
+fn read(
+    sources: &Sources<'_>,
+    folder: &str,
+    name: &str,
+    extension: &str,
+) -> Result<(String, String), Complaint> {
+    let path: PathBuf = sources.book.join(folder).join(format!("{name}.{extension}"));
+    let shown = crate::problem::name(sources.root, &path);
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err(Complaint::new(
+            format!("`{name}` is no name"),
+            format!("write the name of a file in book/{folder}/, without `.{extension}`"),
+        ));
+    }
+    if !path.is_file() {
+        return Err(missing(&path, &shown, folder, name, extension));
+    }
+    Ok((shown.clone(), load(&path, &shown)?))
+}
+
+/// A complaint about a file that is not there, with those that are.
+fn missing(path: &Path, shown: &str, folder: &str, name: &str, extension: &str) -> Complaint {
+    let mut known: Vec<String> = path
+        .parent()
+        .and_then(|parent| fs::read_dir(parent).ok())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|it| it == extension))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    known.sort();
+    let make = match folder {
+        "transcripts" => format!("write its `$ ` lines, then: cargo xtask book record {name}"),
+        "traces" => format!("cargo xtask record {name}"),
+        _ => "draw it".to_owned(),
+    };
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Complaint::new(format!("there is no file {shown}"), format!("{make}\nthere are: {known}"))
+}
+
+/// A file's text.
+fn load(path: &Path, shown: &str) -> Result<String, Complaint> {
+    fs::read_to_string(path).map_err(|wrong| {
+        Complaint::new(format!("{shown} cannot be read: {wrong}"), "it has to be UTF-8 text")
+    })
+}
+
+/// The same complaint with the file that it is about.
+fn in_file(wrong: Complaint, file: &str) -> Complaint {
+    Complaint::new(format!("{file}: {}", wrong.what), wrong.remedy)
+}

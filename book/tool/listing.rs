@@ -1,0 +1,233 @@
+//! Listings: the lines between two anchors of a source file.
+//!
+//! `// ANCHOR: name` opens a passage and `// ANCHOR_END: name` closes it; they may nest. In files
+//! that are not Rust the words stand after whatever begins a comment there.
+
+use std::path::{Path, PathBuf};
+
+use crate::problem::{Complaint, name, normal};
+
+/// A file and the anchor in it, as `{{#include path:anchor}}` names them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// The path, from the chapter.
+    pub path: &'a str,
+    /// The anchor; `None` for the whole file.
+    pub anchor: Option<&'a str>,
+}
+
+/// Reads the words after `#include`.
+pub fn wanted(arguments: &str) -> Result<Wanted<'_>, Complaint> {
+    let (path, anchor) = match arguments.split_once(':') {
+        Some((path, anchor)) => (path.trim(), Some(anchor.trim())),
+        None => (arguments, None),
+    };
+    if path.is_empty() || path.contains(char::is_whitespace) {
+        return Err(Complaint::new(
+            format!("`{{{{#include {arguments}}}}}` names no file"),
+            "write {{#include ../../day03/src/server.rs:accept}}",
+        ));
+    }
+    match anchor {
+        Some(anchor) if anchor.is_empty() || !anchor.chars().all(is_name) => {
+            Err(by_lines(path, anchor))
+        }
+        Some(anchor) if anchor.chars().all(|c| c.is_ascii_digit()) => Err(by_lines(path, anchor)),
+        _ => Ok(Wanted { path, anchor }),
+    }
+}
+
+/// Lines have no names, and they move.
+fn by_lines(path: &str, lines: &str) -> Complaint {
+    Complaint::new(
+        format!("`{path}:{lines}` is no anchor: a listing is not cut by line numbers"),
+        "put `// ANCHOR: name` and `// ANCHOR_END: name` round the passage, and write the name \
+         after the colon",
+    )
+}
+
+/// What an anchor's name is made of.
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+/// The file that a chapter in the folder `from` means by `path`. It has to lie in the workspace.
+pub fn file(root: &Path, from: &Path, path: &str) -> Result<PathBuf, Complaint> {
+    let file = normal(&from.join(path));
+    if !file.starts_with(normal(root)) {
+        return Err(Complaint::new(
+            format!("`{path}` lies outside the workspace"),
+            "cite a file of the workspace: its path is counted from the chapter's folder",
+        ));
+    }
+    if !file.is_file() {
+        return Err(Complaint::new(
+            format!("there is no file {}", name(root, &file)),
+            format!("`{path}` is counted from {}/", name(root, from)),
+        ));
+    }
+    Ok(file)
+}
+
+/// The passage of `text` with this anchor, or all of it: without the lines that hold anchors, and
+/// moved to the left as far as it goes. `file` is its name in messages.
+pub fn passage(text: &str, anchor: Option<&str>, file: &str) -> Result<String, Complaint> {
+    let lines: Vec<&str> = match anchor {
+        None => text.lines().filter(|line| mark(line).is_none()).collect(),
+        Some(anchor) => between(text, anchor, file)?,
+    };
+    let passage = dedented(&lines);
+    if passage.trim().is_empty() {
+        let what = anchor.map_or(format!("{file} is empty"), |anchor| {
+            format!("nothing stands between the anchors `{anchor}` in {file}")
+        });
+        return Err(Complaint::new(what, "move the anchors round the passage that is meant"));
+    }
+    Ok(passage)
+}
+
+/// The lines between the two lines of an anchor.
+fn between<'t>(text: &'t str, anchor: &str, file: &str) -> Result<Vec<&'t str>, Complaint> {
+    let mut lines = Vec::new();
+    let mut opened = None;
+    let mut closed = false;
+    for (index, line) in text.lines().enumerate() {
+        match mark(line) {
+            Some(Mark::Start(name)) if name == anchor => {
+                if opened.is_some() {
+                    return Err(Complaint::new(
+                        format!("{file}:{}: a second anchor `{anchor}`", index + 1),
+                        "give each passage a name of its own",
+                    ));
+                }
+                opened = Some(index + 1);
+            }
+            Some(Mark::End(name)) if name == anchor => closed = true,
+            Some(_) => {}
+            None if opened.is_some() && !closed => lines.push(line),
+            None => {}
+        }
+    }
+    match opened {
+        None => Err(Complaint::new(
+            format!("{file} has no anchor `{anchor}`"),
+            match anchors(text).as_slice() {
+                [] => format!(
+                    "it has none: put `// ANCHOR: {anchor}` and `// ANCHOR_END: {anchor}` round the passage"
+                ),
+                names => format!("it has: {}", names.join(", ")),
+            },
+        )),
+        Some(line) if !closed => Err(Complaint::new(
+            format!("{file}:{line}: the anchor `{anchor}` has no end"),
+            format!("put `// ANCHOR_END: {anchor}` after the passage"),
+        )),
+        Some(_) => Ok(lines),
+    }
+}
+
+/// What an anchor's line says.
+#[derive(Debug, PartialEq, Eq)]
+enum Mark<'t> {
+    /// The passage begins after it.
+    Start(&'t str),
+    /// The passage ended before it.
+    End(&'t str),
+}
+
+/// The anchor that a line holds.
+fn mark(line: &str) -> Option<Mark<'_>> {
+    let name = |rest: &'static str| {
+        let (_, after) = line.split_once(rest)?;
+        let after = after.trim_start();
+        let end = after.find(|c| !is_name(c)).unwrap_or(after.len());
+        (end > 0).then_some(&after[..end])
+    };
+    name("ANCHOR:").map(Mark::Start).or_else(|| name("ANCHOR_END:").map(Mark::End))
+}
+
+/// The names of all anchors that begin in a file.
+fn anchors(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter_map(|line| match mark(line) {
+            Some(Mark::Start(name)) => Some(name),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The lines without the white space that all of them begin with, each ended by a newline. Empty
+/// lines at the beginning and at the end are left out.
+fn dedented(lines: &[&str]) -> String {
+    let filled = |line: &&str| !line.trim().is_empty();
+    let first = lines.iter().position(|line| filled(&line)).unwrap_or(lines.len());
+    let last = lines.iter().rposition(|line| filled(&line)).map_or(first, |last| last + 1);
+    let lines = &lines[first..last];
+    let indent = lines
+        .iter()
+        .filter(|line| filled(line))
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    lines.iter().map(|line| format!("{}\n", line.get(indent..).unwrap_or("").trim_end())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "\
+fn main() {
+    // ANCHOR: outer
+    let ring = ring();
+
+    // ANCHOR: inner
+    if ready {
+        go();
+    }
+    // ANCHOR_END: inner
+    // ANCHOR_END: outer
+}
+// ANCHOR: open
+// ANCHOR: hollow
+// ANCHOR_END: hollow
+";
+
+    #[test]
+    fn a_passage_is_cut_and_moved_to_the_left() {
+        assert_eq!(
+            passage(SOURCE, Some("outer"), "a.rs").unwrap(),
+            "let ring = ring();\n\nif ready {\n    go();\n}\n"
+        );
+        assert_eq!(passage(SOURCE, Some("inner"), "a.rs").unwrap(), "if ready {\n    go();\n}\n");
+    }
+
+    #[test]
+    fn a_whole_file_has_no_anchor_lines() {
+        let whole = passage("one\n// ANCHOR: x\n  two\n// ANCHOR_END: x\n", None, "a.rs").unwrap();
+        assert_eq!(whole, "one\n  two\n");
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_anchor_is_told() {
+        let complaint = |anchor| passage(SOURCE, Some(anchor), "a.rs").unwrap_err();
+        let missing = complaint("middle");
+        assert_eq!(missing.what, "a.rs has no anchor `middle`");
+        assert_eq!(missing.remedy, "it has: outer, inner, open, hollow");
+        assert_eq!(complaint("open").what, "a.rs:12: the anchor `open` has no end");
+        assert_eq!(complaint("hollow").what, "nothing stands between the anchors `hollow` in a.rs");
+        let twice = "// ANCHOR: a\nx\n// ANCHOR_END: a\n// ANCHOR: a\n";
+        assert!(passage(twice, Some("a"), "a.rs").unwrap_err().what.contains("a second anchor"));
+    }
+
+    #[test]
+    fn line_numbers_are_refused() {
+        for lines in ["a.rs:10:20", "a.rs:10", "a.rs::20", "a.rs:10:", "a.rs:"] {
+            let complaint = wanted(lines).unwrap_err();
+            assert!(complaint.what.contains("line numbers"), "{lines}: {complaint:?}");
+        }
+        assert_eq!(wanted("a.rs:b").unwrap(), Wanted { path: "a.rs", anchor: Some("b") });
+        assert_eq!(wanted("a.rs").unwrap(), Wanted { path: "a.rs", anchor: None });
+        assert!(wanted("").is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! The book's tool: builds it, shows it, and checks every sentence that a program can check.
+//!
+//! `cargo xtask book` starts it. It is mdBook with a preprocessor: what the chapters show is cut
+//! from compiled code, taken from runs, or played from recordings, and a directive that cannot be
+//! resolved is an error.
+
+mod brief;
+mod build;
+mod catalogue;
+mod cli;
+mod config;
+mod expand;
+mod figure;
+mod listing;
+mod markup;
+mod pages;
+mod preprocessor;
+mod problem;
+mod scan;
+mod trace;
+mod transcript;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

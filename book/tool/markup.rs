@@ -1,0 +1,76 @@
+//! Words made safe for HTML and for Markdown.
+
+/// `text` with the characters that HTML gives a meaning replaced.
+pub fn html(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+        out
+    })
+}
+
+/// `text` as code within a line. All punctuation is written as numbers, so that it comes out the
+/// same in a paragraph, in a table and in HTML.
+pub fn code(text: &str) -> String {
+    format!("<code>{}</code>", plain(text))
+}
+
+/// `text` so that neither Markdown nor HTML finds anything in it.
+pub fn plain(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if c.is_ascii_punctuation() {
+            out.push_str(&format!("&#{};", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
+/// `body` in a fence that is longer than any fence in it.
+pub fn fenced(language: &str, body: &str) -> String {
+    let longest = body
+        .lines()
+        .map(|line| line.trim_start())
+        .map(|line| line.len() - line.trim_start_matches('`').len())
+        .max()
+        .unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}{language}\n{}\n{fence}", body.trim_end_matches('\n'))
+}
+
+/// `json` so that it can stand within a script element: still the same JSON.
+pub fn json_in_script(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn punctuation_means_nothing() {
+        assert_eq!(code("a*b|c"), "<code>a&#42;b&#124;c</code>");
+        assert_eq!(html("<a href=\"x\">"), "&lt;a href=&quot;x&quot;&gt;");
+    }
+
+    #[test]
+    fn a_fence_is_longer_than_what_it_holds() {
+        assert_eq!(fenced("text", "a\n"), "```text\na\n```");
+        assert_eq!(fenced("text", "````\n"), "`````text\n````\n`````");
+    }
+
+    #[test]
+    fn a_script_is_not_ended_by_its_data() {
+        let json = json_in_script(r#"{"a":"</script>&"}"#);
+        assert!(!json.contains('<'), "{json}");
+        let back: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(back["a"], "</script>&");
+    }
+}

@@ -1,0 +1,88 @@
+//! Recorded traces: `book/traces/NAME.json`, which the ring player shows.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::markup;
+use crate::problem::Complaint;
+
+/// What the book itself needs of a recording. The player reads the rest.
+#[derive(Debug, Deserialize)]
+pub struct Trace {
+    /// What is shown, in a few words.
+    pub title: String,
+    /// The command that was recorded.
+    pub command: String,
+    /// How many there were of what: `enters`, `entries`, `completions`, `ACCEPT`,
+    /// `completions:ACCEPT`.
+    pub counts: Map<String, Value>,
+}
+
+impl Trace {
+    /// Reads a recording.
+    pub fn parse(name: &str, json: &str) -> Result<Self, Complaint> {
+        serde_json::from_str(json)
+            .map_err(|wrong| Complaint::new(format!("it is no recording: {wrong}"), again(name)))
+    }
+
+    /// One of the counts. An operation that the catalogue knows and the trace has not is zero.
+    pub fn count(&self, what: &str) -> Result<u64, Complaint> {
+        if let Some(number) = self.counts.get(what).and_then(Value::as_u64) {
+            return Ok(number);
+        }
+        let operation = what.strip_prefix("completions:").unwrap_or(what);
+        if common::catalog::OPERATIONS.entries.iter().any(|entry| entry.short == operation) {
+            return Ok(0);
+        }
+        let known: Vec<&str> = self.counts.keys().map(String::as_str).collect();
+        Err(Complaint::new(
+            format!("the recording does not count `{what}`"),
+            format!("it counts: {}", known.join(", ")),
+        ))
+    }
+}
+
+/// What records a trace anew.
+fn again(name: &str) -> String {
+    format!("cargo xtask record {name}")
+}
+
+/// The player with its recording: the JSON within the page, so that it works from `file://`.
+pub fn html(name: &str, json: &str) -> Result<String, Complaint> {
+    let trace = Trace::parse(name, json)?;
+    let value: Value = serde_json::from_str(json)
+        .map_err(|wrong| Complaint::new(format!("it is no JSON: {wrong}"), again(name)))?;
+    Ok(format!(
+        "<figure class=\"ring-player\" data-trace=\"{}\"><figcaption>{} (<code>{}</code>)</figcaption>\
+         <script type=\"application/json\" class=\"ring-trace\">{}</script></figure>",
+        markup::html(name),
+        markup::html(&trace.title),
+        markup::html(&trace.command),
+        markup::json_in_script(&value.to_string()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOP: &str = r#"{"name":"nop","title":"A <NOP>","program":"day01","command":"cargo run -p day01",
+"steps":[],"counts":{"enters":1,"NOP":1,"completions:NOP":1}}"#;
+
+    #[test]
+    fn counts_are_looked_up() {
+        let trace = Trace::parse("nop", NOP).unwrap();
+        assert_eq!(trace.count("enters").unwrap(), 1);
+        assert_eq!(trace.count("completions:NOP").unwrap(), 1);
+        assert_eq!(trace.count("ACCEPT").unwrap(), 0);
+        let wrong = trace.count("acepts").unwrap_err();
+        assert_eq!(wrong.remedy, "it counts: NOP, completions:NOP, enters");
+    }
+
+    #[test]
+    fn a_recording_stands_in_the_page() {
+        let html = html("nop", NOP).unwrap();
+        assert!(!html.contains('\n') && html.contains("A &lt;NOP&gt;"), "{html}");
+        assert!(Trace::parse("nop", "{}").unwrap_err().remedy.contains("cargo xtask record nop"));
+    }
+}

@@ -1,0 +1,171 @@
+//! Transcripts: what was typed, and what came of it.
+//!
+//! `book/transcripts/NAME.txt` holds commands, each a line that begins with `$ `, with the output
+//! expected below it. A line `…` stands for any number of lines, `⟨words⟩` for anything within its
+//! line. A command that ends in `&` runs in the background. Lines at the top that begin with `# `
+//! are not shown; `# needs: 6.1` is the lowest kernel whose output this is.
+
+use common::catalog::Kernel;
+
+use crate::problem::Complaint;
+
+/// One command of a transcript.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// What the shell is given, without the `&`.
+    pub text: String,
+    /// Whether it goes on running while the next ones do.
+    pub background: bool,
+    /// What it prints.
+    pub expected: Vec<String>,
+}
+
+/// A transcript file, read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Transcript {
+    /// The lowest kernel whose output this is.
+    pub needs: Option<Kernel>,
+    /// In the order of the file; at least one.
+    pub commands: Vec<Command>,
+    /// What the reader sees.
+    pub shown: String,
+}
+
+impl Transcript {
+    /// Reads a transcript. What is wrong comes with its line.
+    pub fn parse(text: &str) -> Result<Self, (usize, Complaint)> {
+        let mut needs = None;
+        let mut commands: Vec<Command> = Vec::new();
+        let mut shown = String::new();
+        for (index, line) in text.lines().enumerate() {
+            let number = index + 1;
+            if let Some(command) = line.strip_prefix("$ ") {
+                commands.push(self::command(number, command));
+            } else if let Some(last) = commands.last_mut() {
+                last.expected.push(line.trim_end().to_owned());
+            } else if let Some(note) = line.strip_prefix("# ") {
+                if let Some(release) = note.strip_prefix("needs:") {
+                    needs = Some(self::release(release).map_err(|wrong| (number, wrong))?);
+                }
+                continue;
+            } else {
+                return Err((
+                    number,
+                    Complaint::new(
+                        "output without a command above it",
+                        "begin the transcript with `$ ` and the command that prints it",
+                    ),
+                ));
+            }
+            shown.push_str(line.trim_end());
+            shown.push('\n');
+        }
+        if commands.is_empty() {
+            return Err((
+                1,
+                Complaint::new(
+                    "a transcript without a command",
+                    "begin it with `$ ` and the command that prints the rest",
+                ),
+            ));
+        }
+        for command in &mut commands {
+            while command.expected.last().is_some_and(|line| line.is_empty()) {
+                command.expected.pop();
+            }
+        }
+        Ok(Self { needs, commands, shown: shown.trim_end().to_owned() + "\n" })
+    }
+
+    /// The one line of output that contains `text`.
+    pub fn line_with(&self, text: &str) -> Result<&str, Complaint> {
+        let lines: Vec<&str> = self
+            .commands
+            .iter()
+            .flat_map(|command| &command.expected)
+            .map(|line| line.trim())
+            .filter(|line| line.contains(text))
+            .collect();
+        match lines.as_slice() {
+            [line] => Ok(line),
+            [] => Err(Complaint::new(
+                format!("no line of the transcript's output contains \"{text}\""),
+                "quote words that a run printed; the transcript has them",
+            )),
+            many => Err(Complaint::new(
+                format!("{} lines of the transcript's output contain \"{text}\"", many.len()),
+                format!("quote more of the one that is meant:\n{}", many.join("\n")),
+            )),
+        }
+    }
+}
+
+/// The command of a line that began with `$ `.
+fn command(line: usize, text: &str) -> Command {
+    let text = text.trim();
+    let (text, background) = match text.strip_suffix('&') {
+        Some(text) if !text.ends_with('&') => (text.trim_end(), true),
+        _ => (text, false),
+    };
+    Command { line, text: text.to_owned(), background, expected: Vec::new() }
+}
+
+/// A kernel release such as `6.1`.
+fn release(text: &str) -> Result<Kernel, Complaint> {
+    Kernel::parse(text.trim()).ok_or_else(|| {
+        Complaint::new(
+            format!("`{}` is no kernel release", text.trim()),
+            "write two numbers, as in `# needs: 6.1`",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "\
+# needs: 6.1
+# a note
+$ cargo run -p day04 -- --max 1 &
+listening on 127.0.0.1:4242
+…
+$ echo hello | nc 127.0.0.1 4242 && true
+ack
+
+";
+
+    #[test]
+    fn commands_and_their_output() {
+        let transcript = Transcript::parse(TWO).unwrap();
+        assert_eq!(transcript.needs, Kernel::parse("6.1"));
+        let [server, client] = transcript.commands.as_slice() else { panic!("{transcript:?}") };
+        assert_eq!((server.line, server.background), (3, true));
+        assert_eq!(server.text, "cargo run -p day04 -- --max 1");
+        assert_eq!(server.expected, ["listening on 127.0.0.1:4242", "…"]);
+        assert_eq!((client.line, client.background), (6, false));
+        assert_eq!(client.expected, ["ack"]);
+        assert!(transcript.shown.starts_with("$ cargo run"), "{}", transcript.shown);
+        assert!(transcript.shown.ends_with("\nack\n"), "{}", transcript.shown);
+    }
+
+    #[test]
+    fn a_quote_is_one_line() {
+        let transcript = Transcript::parse("$ a\n  one two\none three\n").unwrap();
+        assert_eq!(transcript.line_with("two").unwrap(), "one two");
+        assert!(transcript.line_with("four").unwrap_err().what.contains("no line"));
+        let several = transcript.line_with("one").unwrap_err();
+        assert!(several.what.starts_with("2 lines"), "{several:?}");
+        assert!(several.remedy.contains("one three"), "{several:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_line() {
+        assert_eq!(Transcript::parse("# note\nhello\n").unwrap_err().0, 2);
+        assert_eq!(Transcript::parse("").unwrap_err().1.what, "a transcript without a command");
+        let wrong = Transcript::parse("# needs: six\n$ a\n").unwrap_err();
+        assert_eq!(wrong.1.what, "`six` is no kernel release");
+    }
+}
