@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use xtask::trace;
+use xtask::{exercise, trace};
 
 mod bench;
 mod book;
@@ -24,6 +24,7 @@ struct Cli {
 enum Task {
     Run(run::Options),
     Trace(trace::cli::Options),
+    Exercise(exercise::Options),
     Bench(bench::Options),
     Kernels(kernels::Options),
     Book(book::Options),
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Run(options) => run::main(&options),
         Task::Trace(options) => trace::cli::main(options),
+        Task::Exercise(options) => exercise::main(&options),
         Task::Bench(options) => bench::main(&options),
         Task::Kernels(options) => kernels::main(&options),
         Task::Book(options) => book::main(&options),

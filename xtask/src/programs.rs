@@ -85,10 +85,11 @@ fn cargo_build(arguments: &[&str]) -> Result<String> {
 
 /// The workspace's folder: this package's parent. Cargo tells it at run time, so that a moved
 /// checkout is found.
-fn workspace() -> PathBuf {
+pub fn workspace() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    package.join("..")
+    let workspace = package.join("..");
+    workspace.canonicalize().unwrap_or(workspace)
 }
 
 /// Picks executables from Cargo's messages by the kind and the name of their target.

@@ -52,7 +52,7 @@ use event::Event;
 use launch::{Launched, Program};
 use summary::Summary;
 use tracer::{Shared, Tracer};
-use watch::{Sink, Watch};
+use watch::{OtherCall, RingNow, Sink, Watch};
 
 /// How a trace ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,6 +143,9 @@ impl Trace {
             sinks.push(Box::new(Arc::clone(&record)));
         }
         let shared = Arc::new(Shared::new(Watch::new(sinks, tokens)));
+        if keep {
+            shared.lock().keep_calls();
+        }
         let (started, start) = mpsc::channel();
         let ours = Arc::clone(&shared);
         let fast = program.fast;
@@ -186,6 +189,21 @@ impl Trace {
         self.shared.lock().summary.clone()
     }
 
+    /// The calls so far that have nothing to do with rings; none in the fast mode.
+    pub fn calls(&self) -> Vec<OtherCall> {
+        self.shared.lock().calls().to_vec()
+    }
+
+    /// The rings that the program has open, as they are at this moment.
+    pub fn rings(&self) -> Vec<RingNow> {
+        self.shared.lock().now_all()
+    }
+
+    /// How many events there are so far.
+    pub fn happened(&self) -> usize {
+        self.record.lock().len()
+    }
+
     /// The events so far.
     pub fn events(&self) -> Vec<Event> {
         self.record.lock().clone()
@@ -219,6 +237,15 @@ impl Trace {
         let _ = self.looker.join();
         let summary = self.shared.lock().summary.clone();
         Outcome { status, summary, failure }
+    }
+
+    /// As [`Trace::finish`], with all that was recorded.
+    pub fn finish_with_record(self) -> (Outcome, Vec<Event>, Vec<OtherCall>) {
+        let (record, shared) = (Arc::clone(&self.record), Arc::clone(&self.shared));
+        let outcome = self.finish();
+        let events = std::mem::take(&mut *record.lock());
+        let calls = shared.lock().calls().to_vec();
+        (outcome, events, calls)
     }
 
     /// Asks the program to stop (SIGINT), kills it if it has not within `grace`, and tells

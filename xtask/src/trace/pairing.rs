@@ -120,6 +120,11 @@ impl InFlight {
         }
     }
 
+    /// Whether there are entries that may be under way and would not say when they are done.
+    pub fn any_silent(&self) -> bool {
+        !self.silent.is_empty()
+    }
+
     /// Entries that were not fully answered, oldest first; silent ones are left out.
     pub fn armed(&self) -> Vec<Flight> {
         let mut flights: Vec<Flight> = self.by_user_data.values().flatten().copied().collect();

@@ -334,6 +334,18 @@ impl<W: Write + Send> Text<W> {
     }
 }
 
+/// Some events of a trace as lines without times and colours; `all` are those around them.
+pub fn lines(picked: &[Event], all: &[Event], width: usize) -> Vec<String> {
+    const TIME: usize = 11;
+    let style = Style { colour: false, width: width + TIME };
+    let mut text: Text<std::io::Sink> = Text::new(std::io::sink(), style);
+    let mut lines = String::new();
+    for event in picked {
+        text.event(&mut lines, event, all);
+    }
+    lines.lines().map(|line| line.chars().skip(TIME).collect()).collect()
+}
+
 fn sizes(granted: &Granted) -> String {
     format!("{}, {} completions", entries(granted.sq_entries.into()), granted.cq_entries)
 }

@@ -3,6 +3,7 @@
 //! Shared by the thread that stops the program and the one that looks at sleeping and polled
 //! rings in between, behind one lock.
 
+mod now;
 mod story;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -19,6 +20,9 @@ use super::pairing::InFlight;
 use super::params::{Params, setup};
 use super::ring::{Ring, Sight};
 use super::summary::{Armed, Summary};
+use super::syscalls::Call;
+
+pub use now::RingNow;
 
 /// Where events go.
 pub trait Sink: Send {
@@ -45,6 +49,22 @@ struct Inside {
     told: bool,
 }
 
+/// A system call that has nothing to do with rings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherCall {
+    /// Microseconds since the trace began.
+    pub us: u64,
+    /// The thread that made it.
+    pub tid: pid_t,
+    /// Its name.
+    pub name: String,
+    /// Its six arguments, whether it has so many or not.
+    pub args: [u64; 6],
+}
+
+/// How many calls are kept: a program that spins over one must not fill our memory.
+const CALLS_KEPT: usize = 1 << 17;
+
 /// The state of a trace.
 pub struct Watch {
     began: Instant,
@@ -56,6 +76,7 @@ pub struct Watch {
     last_ring: RingId,
     last_seq: u64,
     messages: VecDeque<story::Message>,
+    calls: Option<Vec<OtherCall>>,
     over: bool,
     /// Something was seen since the last [`Watch::look_at_all`].
     moved: bool,
@@ -84,6 +105,7 @@ impl Watch {
             last_ring: 0,
             last_seq: 0,
             messages: VecDeque::new(),
+            calls: None,
             over: false,
             moved: false,
             batch: Vec::new(),
@@ -153,10 +175,24 @@ impl Watch {
         }
     }
 
+    /// Keeps every call that has nothing to do with rings, and not only their number.
+    pub fn keep_calls(&mut self) {
+        self.calls = Some(Vec::new());
+    }
+
+    /// The calls that were kept so far.
+    pub fn calls(&self) -> &[OtherCall] {
+        self.calls.as_deref().unwrap_or_default()
+    }
+
     /// A system call that has nothing to do with rings.
-    pub fn count_call(&mut self, name: &str) {
+    pub fn count_call(&mut self, tid: pid_t, name: &str, call: &Call) {
         if self.summary.fast {
             return;
+        }
+        let us = self.now();
+        if let Some(calls) = self.calls.as_mut().filter(|calls| calls.len() < CALLS_KEPT) {
+            calls.push(OtherCall { us, tid, name: name.to_string(), args: call.args });
         }
         match self.summary.other_calls.get_mut(name) {
             Some(count) => *count += 1,

@@ -47,7 +47,7 @@ impl Tracer {
             }
             _ => {
                 let mut watch = self.shared.lock();
-                watch.count_call(&syscalls::name(&call));
+                watch.count_call(pid, &syscalls::name(&call), &call);
                 watch.glance(pid, process);
                 drop(watch);
                 self.closing(pid, table, kind, &call);

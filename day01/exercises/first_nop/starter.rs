@@ -1,0 +1,25 @@
+//! first_nop: an entry goes in, its completion comes out, and your tag with it.
+//!
+//! The program gets a tag as its argument. It pushes a NOP and ends: the kernel never hears
+//! of it. Give the entry the tag, have the kernel take it, and print what came back.
+//!
+//! Run it: `cargo run --bin first_nop -- 17`
+
+use anyhow::{Context, Result};
+use io_uring::{IoUring, opcode};
+
+fn main() -> Result<()> {
+    let tag: u64 = std::env::args().nth(1).context("say a tag: `first_nop 17`")?.parse()?;
+    let mut ring = IoUring::new(8)?;
+
+    // TODO: the entry has to carry the tag.
+    let nop = opcode::Nop::new().build();
+
+    // SAFETY: a NOP points at no memory.
+    unsafe { ring.submission().push(&nop)? };
+
+    // TODO: submit it, wait for its completion, take that from the queue, and print its
+    // user_data and its result.
+    println!("the tag is {tag}; nothing has come back yet");
+    Ok(())
+}

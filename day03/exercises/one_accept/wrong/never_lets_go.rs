@@ -1,0 +1,19 @@
+// expect: E-NOT-CLOSED
+// why: the clients are accepted, and their connections stay open.
+
+use common::listener::Listener;
+use io_uring::{IoUring, opcode, types};
+
+fn main() {
+    let mut ring = IoUring::new(8).unwrap();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    println!("listening on {}", listener.address());
+    let accept = opcode::AcceptMulti::new(types::Fd(listener.fd())).build();
+    unsafe { ring.submission().push(&accept).unwrap() };
+    loop {
+        ring.submit_and_wait(1).unwrap();
+        for completion in ring.completion() {
+            println!("a client with descriptor {}", completion.result());
+        }
+    }
+}

@@ -1,0 +1,18 @@
+// expect: E-HANG-PUSHED
+// why: the accept is pushed, and the loop only looks at the completion queue.
+
+use common::listener::Listener;
+use io_uring::{IoUring, opcode, types};
+
+fn main() {
+    let mut ring = IoUring::new(8).unwrap();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    println!("listening on {}", listener.address());
+    let accept = opcode::AcceptMulti::new(types::Fd(listener.fd())).build();
+    unsafe { ring.submission().push(&accept).unwrap() };
+    loop {
+        for completion in ring.completion() {
+            let _ = nix::unistd::close(completion.result());
+        }
+    }
+}

@@ -1,0 +1,12 @@
+// expect: E-NO-RING
+// why: the standard library accepts, with a system call a client.
+
+use std::net::TcpListener;
+
+fn main() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("listening on {}", listener.local_addr().unwrap());
+    for client in listener.incoming() {
+        drop(client);
+    }
+}

@@ -1,0 +1,8 @@
+//! Day 3's checks.
+
+use super::Check;
+
+mod one_accept;
+
+/// By the names of the exercises.
+pub const CHECKS: &[(&str, Check)] = &[("one_accept", one_accept::check)];

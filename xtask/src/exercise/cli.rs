@@ -1,0 +1,177 @@
+//! The command and its parts.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use common::text::{WIDTH, wrap};
+
+use super::check;
+use super::exercises::{self, Exercise};
+use super::verdict::{Paint, Verdict};
+use super::verify;
+use super::workbook::Workbook;
+use crate::programs::workspace;
+
+/// The exercises of the four days, checked by what the kernel saw
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand, Debug)]
+enum Task {
+    /// All exercises in order
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compile and check programs in workbook/; one that is missing is put there first
+    Check {
+        /// The exercises
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// The brief and a hint: the first, or the one asked for
+    Hint {
+        /// The exercise
+        name: String,
+        /// Which hint, from 1 (a question) to 3 (nearly the code)
+        #[arg(default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3))]
+        number: u32,
+    },
+    /// Put the starter back; your program is kept in workbook/backup
+    Reset {
+        /// The exercise
+        name: String,
+        /// Take the last reset back
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Print the solution
+    Solution {
+        /// The exercise
+        name: String,
+    },
+    /// Prove that starters fail as stated, solutions pass, and wrong answers fail as stated
+    Verify(verify::Options),
+}
+
+/// Runs the command.
+pub fn main(options: &Options) -> ExitCode {
+    match run(&options.task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "cargo xtask exercise: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<bool> {
+    let workspace = workspace();
+    let all = exercises::load(&workspace)?;
+    let workbook = Workbook::of(&workspace);
+    match task {
+        Task::List { json } => list(&all, &workbook, *json),
+        Task::Check { names, json } => check(&exercises::pick(&all, names)?, &workbook, *json),
+        Task::Hint { name, number } => hint(exercises::find(&all, name)?, *number),
+        Task::Reset { name, undo } => reset(exercises::find(&all, name)?, &workbook, *undo),
+        Task::Solution { name } => solution(exercises::find(&all, name)?),
+        Task::Verify(options) => verify::main(options, &all, &workspace),
+    }
+}
+
+/// Prints; a reader that has gone away is no failure.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
+    let mut day = 0;
+    for exercise in all {
+        let about = &exercise.about;
+        let begun = workbook.program(&exercise.name).exists();
+        if json {
+            let object = serde_json::json!({
+                "exercise": exercise.name,
+                "day": exercise.day,
+                "title": about.title,
+                "minutes": about.minutes,
+                "book": about.book,
+                "begun": begun,
+            });
+            say(&object.to_string());
+            continue;
+        }
+        if exercise.day != day {
+            day = exercise.day;
+            say(&format!("Day {day}"));
+        }
+        let mark = if begun { "begun" } else { "" };
+        let minutes = about.minutes;
+        let line = format!("  {:<18}{:<44}{minutes:>3} min  {mark}", exercise.name, about.title);
+        say(line.trim_end());
+    }
+    Ok(true)
+}
+
+fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
+    let mut passed = true;
+    for exercise in picked {
+        workbook.begin(exercise)?;
+        let verdict = checked(exercise, workbook)?;
+        passed &= verdict.passed();
+        if json {
+            say(&verdict.json(exercise).to_string());
+        } else {
+            say(&verdict.text(exercise, Paint::for_stdout()));
+        }
+    }
+    Ok(passed)
+}
+
+/// Compiles and checks the learner's program.
+fn checked(exercise: &Exercise, workbook: &Workbook) -> Result<Verdict> {
+    let built = workbook.compile(&exercise.name)?;
+    Ok(match built.program(&exercise.name) {
+        Ok(program) => check::program(exercise, &program),
+        Err(words) => Verdict::NotCompiled(words),
+    })
+}
+
+fn hint(exercise: &Exercise, number: u32) -> Result<bool> {
+    let hints = exercise.hints()?;
+    let hint = hints.get(number as usize - 1).context("there are three hints")?;
+    say(&wrap(hint, WIDTH, 0));
+    Ok(true)
+}
+
+fn reset(exercise: &Exercise, workbook: &Workbook, undo: bool) -> Result<bool> {
+    let name = &exercise.name;
+    if undo {
+        workbook.undo(exercise)?;
+        say(&format!("{name}: your program is back"));
+    } else {
+        let backup = workbook.reset(exercise)?;
+        say(&format!("{name}: the starter is back; your program is kept in {}", backup.display()));
+        say(&format!("`cargo xtask exercise reset --undo {name}` takes it back"));
+    }
+    Ok(true)
+}
+
+fn solution(exercise: &Exercise) -> Result<bool> {
+    let path = exercise.solution();
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    say(text.trim_end());
+    Ok(true)
+}

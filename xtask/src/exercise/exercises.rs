@@ -1,0 +1,194 @@
+//! The exercises as they lie in the days' folders.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::checks::{self, Check};
+
+/// What an `exercise.toml` says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// In a few words.
+    pub title: String,
+    /// Its place within the day, from 1.
+    pub order: u32,
+    /// How long it takes.
+    pub minutes: u32,
+    /// Page and fragment of the book.
+    pub book: String,
+    /// The id that the starter must fail with.
+    pub starter: String,
+    /// The lowest kernel, as in `6.0`, if it is above the day's.
+    pub needs: Option<String>,
+}
+
+/// An exercise.
+#[derive(Clone)]
+pub struct Exercise {
+    /// Its name, which is its program's too.
+    pub name: String,
+    /// The day, from 1.
+    pub day: u32,
+    /// What `exercise.toml` says.
+    pub about: About,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What decides.
+    pub check: Check,
+}
+
+impl Exercise {
+    /// What to do.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn brief(&self) -> Result<String> {
+        read(&self.folder.join("brief.md"))
+    }
+
+    /// The program to begin with.
+    pub fn starter(&self) -> PathBuf {
+        self.folder.join("starter.rs")
+    }
+
+    /// The program solved.
+    pub fn solution(&self) -> PathBuf {
+        self.folder.join("solution.rs")
+    }
+
+    /// The three hints: a question, a pointer, nearly the code.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or does not hold three sections.
+    pub fn hints(&self) -> Result<Vec<String>> {
+        let path = self.folder.join("hints.md");
+        let hints = sections(&read(&path)?);
+        if hints.len() != 3 {
+            bail!("{} has {} sections, not three", path.display(), hints.len());
+        }
+        Ok(hints)
+    }
+
+    /// Programs that somebody could take for solutions, in the order of their names.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn wrong(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.folder.join("wrong");
+        let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
+            .with_context(|| format!("reading {}", folder.display()))?
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            .collect();
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// The lowest kernel that it runs on.
+    pub fn kernel(&self) -> (u32, u32) {
+        let days = if self.day < 3 { (5, 10) } else { (5, 19) };
+        self.about.needs.as_deref().and_then(release).map_or(days, |needs| needs.max(days))
+    }
+}
+
+/// `6.0` or `6.18.5-amd64` as a pair of numbers.
+pub fn release(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split(|letter: char| !letter.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// What stands under each `## ` heading.
+fn sections(text: &str) -> Vec<String> {
+    let mut sections: Vec<String> = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("## ") {
+            sections.push(String::new());
+        } else if let Some(section) = sections.last_mut() {
+            section.push_str(line);
+            section.push('\n');
+        }
+    }
+    sections.into_iter().map(|section| section.trim().to_string()).collect()
+}
+
+/// All exercises that have a folder and a check, in the order in which they are to be done.
+///
+/// # Errors
+/// If a folder's files are missing or say something else than they should, or if a folder has
+/// no check.
+pub fn load(workspace: &Path) -> Result<Vec<Exercise>> {
+    let mut exercises = Vec::new();
+    for day in 1..=4 {
+        let folder = workspace.join(format!("day{day:02}/exercises"));
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            exercises.push(one(day, name, entry.path())?);
+        }
+    }
+    exercises.sort_by_key(|exercise| (exercise.day, exercise.about.order));
+    Ok(exercises)
+}
+
+fn one(day: u32, name: String, folder: PathBuf) -> Result<Exercise> {
+    let path = folder.join("exercise.toml");
+    let about = basic_toml::from_str(&read(&path)?)
+        .with_context(|| format!("{} is not as it should be", path.display()))?;
+    let check = checks::of(&name)
+        .with_context(|| format!("{} has no check in xtask/src/exercise/checks", name))?;
+    Ok(Exercise { name, day, about, folder, check })
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// Picks exercises by name; all, if none is named.
+///
+/// # Errors
+/// If there is none of that name: says which one was meant, most likely.
+pub fn pick(all: &[Exercise], names: &[String]) -> Result<Vec<Exercise>> {
+    if names.is_empty() {
+        return Ok(all.to_vec());
+    }
+    names.iter().map(|name| find(all, name).cloned()).collect()
+}
+
+/// The exercise of that name.
+///
+/// # Errors
+/// As [`pick`].
+pub fn find<'a>(all: &'a [Exercise], name: &str) -> Result<&'a Exercise> {
+    if let Some(exercise) = all.iter().find(|exercise| exercise.name == name) {
+        return Ok(exercise);
+    }
+    let near =
+        all.iter().find(|exercise| exercise.name.contains(name) || name.contains(&exercise.name));
+    match near {
+        Some(near) => bail!("there is no exercise {name}; did you mean {}?", near.name),
+        None => bail!("there is no exercise {name}; `cargo xtask exercise list` shows all"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_are_what_stands_under_the_headings() {
+        let hints = sections("# Hints\n\n## 1\n\nWhy?\n\n## 2\nLook there.\n## 3\n\n    code\n");
+        assert_eq!(hints, ["Why?", "Look there.", "code"]);
+    }
+
+    #[test]
+    fn a_release_is_two_numbers() {
+        assert_eq!(release("6.0"), Some((6, 0)));
+        assert_eq!(release("6.18.5+deb14-amd64"), Some((6, 18)));
+        assert_eq!(release("six"), None);
+    }
+}

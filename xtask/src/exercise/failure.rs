@@ -1,0 +1,78 @@
+//! What a check answers.
+
+use super::ids::{self, Id};
+
+/// The program did what was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// What the kernel saw, in a sentence, for the learner to be proud of.
+    pub note: String,
+}
+
+impl Passed {
+    /// With a sentence on what was seen.
+    pub fn new(note: impl Into<String>) -> Passed {
+        Passed { note: note.into() }
+    }
+}
+
+/// Why an exercise is not passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which way to fail it is.
+    pub id: Id,
+    /// What the client did, or how the program was run.
+    pub client: String,
+    /// What the kernel recorded: two or three lines of the trace that matter.
+    pub kernel: Vec<String>,
+    /// Which rule that breaks, and what to do, in one or two sentences.
+    pub rule: String,
+    /// Where the book explains it, as in `day3.html#re-arming`; the exercise's own place if
+    /// there is none.
+    pub book: Option<String>,
+}
+
+impl Failure {
+    /// A failure that says no more than its id means; the other functions add to it.
+    pub fn new(id: Id, client: impl Into<String>) -> Failure {
+        Failure { id, client: client.into(), kernel: Vec::new(), rule: String::new(), book: None }
+    }
+
+    /// Neither passed nor failed: what cannot be seen here, and why.
+    pub fn not_observed(why: impl Into<String>) -> Failure {
+        Failure { rule: why.into(), ..Failure::new(ids::NOT_OBSERVED, "") }
+    }
+
+    /// Whether it is no verdict on the program.
+    pub fn is_not_observed(&self) -> bool {
+        self.id == ids::NOT_OBSERVED
+    }
+
+    /// What the client did, in place of what was said before.
+    #[must_use]
+    pub fn client(mut self, did: impl Into<String>) -> Failure {
+        self.client = did.into();
+        self
+    }
+
+    /// The lines of the kernel's record that matter.
+    #[must_use]
+    pub fn kernel(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Failure {
+        self.kernel = lines.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The rule that was broken.
+    #[must_use]
+    pub fn rule(mut self, rule: impl Into<String>) -> Failure {
+        self.rule = rule.into();
+        self
+    }
+
+    /// Where the book explains it.
+    #[must_use]
+    pub fn book(mut self, place: impl Into<String>) -> Failure {
+        self.book = Some(place.into());
+        self
+    }
+}

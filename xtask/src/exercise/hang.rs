@@ -1,0 +1,236 @@
+//! Why a program does not go on, in terms of its two rings.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::trace::Trace;
+use crate::trace::event::What;
+use crate::trace::syscalls::{self, Call};
+use crate::trace::watch::RingNow;
+
+use super::failure::Failure;
+use super::ids;
+use super::record::Record;
+
+/// What is known of a hang before the rings are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It sleeps in an enter that nothing can end.
+    Stuck,
+    /// It burns CPU time and gets nowhere.
+    Spins,
+    /// Nothing has happened for as long as the run's patience lasts.
+    Still,
+    /// Things happen, and go on happening.
+    Endless,
+}
+
+/// How often a program that seems to stand still is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a state that nothing can end has to last: long enough for the trace to have seen
+/// everything on a busy machine.
+const CERTAIN: Duration = Duration::from_millis(1200);
+/// CPU time without an entry or a completion, after which a program spins.
+const SPUN: Duration = Duration::from_secs(2);
+/// More events than any exercise needs.
+const EVENTS: usize = 400_000;
+
+/// Watches a program for signs of life.
+#[derive(Debug)]
+pub struct Stillness {
+    patience: Duration,
+    looked: Instant,
+    progress: u64,
+    since: Instant,
+    cpu: Duration,
+    stuck: Option<Instant>,
+}
+
+impl Stillness {
+    /// From now on.
+    pub fn new(patience: Duration) -> Stillness {
+        let now = Instant::now();
+        Stillness {
+            patience,
+            looked: now,
+            progress: u64::MAX,
+            since: now,
+            cpu: Duration::ZERO,
+            stuck: None,
+        }
+    }
+
+    /// Whether it hangs, to be asked again and again. `printed` are the bytes that it printed;
+    /// `long` that it has run for longer than any program may.
+    pub fn verdict(&mut self, pid: u32, trace: &Trace, printed: usize, long: bool) -> Option<Kind> {
+        if self.looked.elapsed() < LOOK {
+            return None;
+        }
+        self.looked = Instant::now();
+        if long || trace.happened() > EVENTS {
+            return Some(Kind::Endless);
+        }
+        let summary = trace.summary();
+        let progress = summary.all_entries()
+            + summary.all_completions()
+            + summary.rings
+            + summary.registers.values().sum::<u64>()
+            + printed as u64;
+        let (cpu, threads) = cpu_time(pid);
+        if progress != self.progress {
+            (self.progress, self.since, self.cpu) = (progress, Instant::now(), cpu);
+            self.stuck = None;
+            return None;
+        }
+        if threads == 1 && nothing_can_come(&trace.rings()) {
+            let since = *self.stuck.get_or_insert_with(Instant::now);
+            if since.elapsed() >= CERTAIN {
+                return Some(Kind::Stuck);
+            }
+        } else {
+            self.stuck = None;
+        }
+        if cpu.saturating_sub(self.cpu) >= SPUN {
+            return Some(Kind::Spins);
+        }
+        (self.since.elapsed() >= self.patience).then_some(Kind::Still)
+    }
+}
+
+/// The program's one ring waits, without a time limit, for more than can come.
+fn nothing_can_come(rings: &[RingNow]) -> bool {
+    let [ring] = rings else { return false };
+    let [enter] = ring.inside.as_slice() else { return false };
+    let waits = enter.at_most_us.is_none() && enter.min_complete > ring.unreaped;
+    waits && !ring.polled && !ring.silent && ring.in_flight.is_empty()
+}
+
+/// The CPU time of a process, and how many threads it has. Those that the kernel made for its
+/// rings (`iou-sqp-…`, `iou-wrk-…`) do not count.
+fn cpu_time(pid: u32) -> (Duration, usize) {
+    let mut ticks = 0;
+    let mut threads = 0;
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return (Duration::ZERO, 0) };
+    for task in tasks.flatten() {
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        // The name is in parentheses and may hold any character.
+        let Some((name, fields)) = stat.rsplit_once(") ") else { continue };
+        if name.contains("(iou-") {
+            continue;
+        }
+        threads += 1;
+        let field = |nth: usize| -> u64 {
+            fields.split(' ').nth(nth).and_then(|value| value.parse().ok()).unwrap_or(0)
+        };
+        ticks += field(11) + field(12);
+    }
+    // USER_HZ, which is 100 on every architecture that this runs on.
+    (Duration::from_millis(ticks * 10), threads)
+}
+
+/// The call that the process's main thread sleeps in, by its name; `None` if it runs.
+fn sleeps_in(pid: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
+    let number: u64 = text.split(' ').next()?.parse().ok()?;
+    Some(syscalls::name(&Call { number, args: [0; 6], native: true }).into_owned())
+}
+
+fn of_interest(what: &What) -> bool {
+    matches!(what, What::Enter(_) | What::Submit(_) | What::Complete(_) | What::Register(_))
+}
+
+/// Puts a hang into words.
+pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Failure {
+    let lines = || record.last_lines(of_interest);
+    let fail = |id, mut kernel: Vec<String>, now: String, rule: String| {
+        kernel.push(format!("now: {now}"));
+        record.fail(id).kernel(kernel).rule(rule)
+    };
+    if kind == Kind::Endless {
+        let now = format!("{} enters, and no end", record.summary.enters);
+        let rule = "The program goes on and on; what was asked for needs far less.";
+        return fail(ids::SPIN, lines(), now, rule.to_string());
+    }
+    if let Some(ring) = rings.iter().find(|ring| ring.pushed > 0) {
+        return pushed(ring, lines(), record);
+    }
+    let waiting = rings
+        .iter()
+        .find_map(|ring| ring.inside.iter().find(|e| e.min_complete > 0).map(|e| (ring, e)));
+    if let Some((ring, enter)) = waiting {
+        let asked = enter.min_complete;
+        let there = ring.unreaped;
+        if ring.in_flight.is_empty() && !ring.silent {
+            let now =
+                format!("it waits for {asked}; {there} lie in the queue, and nothing is in flight");
+            let rule = "io_uring_enter returns when as many completions are there as were asked \
+                        for. One that nobody submitted never comes: wait for no more than are in \
+                        flight.";
+            return fail(ids::HANG_WAIT, lines(), now, rule.to_string());
+        }
+        let flight = in_flight(ring);
+        let now = format!("it waits for {asked}; {there} lie in the queue; in flight: {flight}");
+        let rule = "The program waits for what is in flight, and none of it completes.";
+        return fail(ids::HANG_IN_FLIGHT, lines(), now, rule.to_string());
+    }
+    if let Some(ring) = rings.iter().find(|ring| ring.unreaped > 0) {
+        let now = format!("{} completions lie in the queue, and nobody takes them", ring.unreaped);
+        let rule = "The kernel has answered. The answers lie in the completion queue until the \
+                    program takes them with `ring.completion()`, which has to be asked anew each \
+                    time round a loop.";
+        return fail(ids::HANG_NOT_REAPED, lines(), now, rule.to_string());
+    }
+    let mut kernel = lines();
+    if kernel.is_empty() {
+        kernel.push("nothing went through a ring so far".to_string());
+    }
+    match sleeps_in(pid).filter(|_| kind != Kind::Spins) {
+        Some(call) => {
+            let now = format!("it sleeps in the system call {call}");
+            let rule = format!(
+                "The program sleeps in {call}(2), a call of its own, and hears nothing of its \
+                 ring meanwhile."
+            );
+            fail(ids::HANG_CALL, kernel, now, rule)
+        }
+        None => {
+            let flight = rings.first().map_or_else(|| "nothing".to_string(), in_flight);
+            let now = format!("it burns CPU time; in flight: {flight}");
+            let rule = "The program goes round in a loop. To wait, let the kernel do it: \
+                        `submit_and_wait` sleeps until a completion is there.";
+            fail(ids::SPIN, kernel, now, rule.to_string())
+        }
+    }
+}
+
+fn pushed(ring: &RingNow, mut kernel: Vec<String>, record: &Record) -> Failure {
+    let count = ring.pushed;
+    let entries = if count == 1 { "1 entry is".into() } else { format!("{count} entries are") };
+    kernel.push(format!("now: {entries} pushed, and the kernel has not been told"));
+    let rule = if ring.polled {
+        "The kernel thread that polls this ring has gone to sleep. `submit` sees that \
+         (IORING_SQ_NEED_WAKEUP) and wakes it; a push alone does not."
+    } else {
+        "A push only writes into memory that the kernel shares. The kernel looks at it when \
+         `submit` (or `submit_and_wait`) calls io_uring_enter, and until then nothing can \
+         complete."
+    };
+    record.fail(ids::HANG_PUSHED).kernel(kernel).rule(rule)
+}
+
+fn in_flight(ring: &RingNow) -> String {
+    const SHOWN: usize = 3;
+    if ring.in_flight.is_empty() {
+        return "nothing that says when it is done".to_string();
+    }
+    let mut names: Vec<String> = ring
+        .in_flight
+        .iter()
+        .take(SHOWN)
+        .map(|armed| format!("{} {}", armed.op, armed.words).trim().to_string())
+        .collect();
+    if ring.in_flight.len() > SHOWN {
+        names.push(format!("{} more", ring.in_flight.len() - SHOWN));
+    }
+    names.join("; ")
+}

@@ -1,0 +1,25 @@
+//! `cargo xtask exercise`: the exercises, for scripts, and what `learn` and `class` build on.
+//!
+//! - [`exercises`]: what lies in the days' folders; [`checks`]: what decides, one file each;
+//! - [`workbook`]: the learner's folder; [`compile`]: Cargo, asked to build in it;
+//! - [`attempt`] runs a program, [`run`] is one run of it, [`record`] what was seen of it,
+//!   [`hang`] why it does not go on;
+//! - [`failure`] and [`ids`]: what a check answers; [`verdict`]: that for people and scripts;
+//! - [`verify`] proves the exercises themselves.
+
+pub mod attempt;
+pub mod check;
+pub mod checks;
+mod cli;
+pub mod compile;
+pub mod exercises;
+pub mod failure;
+pub mod hang;
+pub mod ids;
+pub mod record;
+pub mod run;
+pub mod verdict;
+pub mod verify;
+pub mod workbook;
+
+pub use cli::{Options, main};

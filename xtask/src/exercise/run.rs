@@ -1,0 +1,454 @@
+//! A run of a learner's program: traced, fed, listened to, and never left behind.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use common::drive;
+use nix::fcntl::OFlag;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, pipe2};
+
+use crate::trace::event::{Event, What};
+use crate::trace::launch::Program;
+use crate::trace::watch::RingNow;
+use crate::trace::{Outcome, Trace};
+
+use super::attempt::Launch;
+use super::failure::Failure;
+use super::hang::{self, Stillness};
+use super::ids;
+use super::record::Record;
+
+/// How often something that is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+/// Bytes that are kept of what a program prints.
+const PRINTED: usize = 1 << 20;
+/// No run takes longer, however busy it is.
+const LONGEST: Duration = Duration::from_secs(90);
+
+/// A program that runs. Dropping it kills it and all that it started.
+#[derive(Debug)]
+pub struct Run {
+    /// Until it is over.
+    trace: Option<Trace>,
+    /// Then.
+    done: Option<Record>,
+    pid: Pid,
+    stdout: Printed,
+    stderr: Printed,
+    did: String,
+    patience: Duration,
+    began: Instant,
+    address: Option<SocketAddr>,
+}
+
+/// What a program has printed so far, read by a thread.
+#[derive(Debug)]
+struct Printed {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Printed {
+    fn new(pipe: OwnedFd) -> Printed {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let theirs = Arc::clone(&bytes);
+        let reader = thread::spawn(move || {
+            let mut pipe = File::from(pipe);
+            let mut buffer = [0; 4096];
+            loop {
+                match pipe.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(count) => {
+                        let mut bytes = lock(&theirs);
+                        let room = PRINTED.saturating_sub(bytes.len()).min(count);
+                        bytes.extend_from_slice(&buffer[..room]);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
+            }
+        });
+        Printed { bytes, reader: Some(reader) }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.bytes)).into_owned()
+    }
+
+    fn length(&self) -> usize {
+        lock(&self.bytes).len()
+    }
+
+    /// After the program's end: waits for the last of it.
+    fn rest(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        self.text()
+    }
+}
+
+fn lock(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Run {
+    pub(super) fn start(launch: Launch) -> Result<Run, Failure> {
+        let broken = |error: nix::Error| Failure::not_observed(format!("no pipe: {error}"));
+        let (stdin, feed) = pipe2(OFlag::O_CLOEXEC).map_err(broken)?;
+        let (out, stdout) = pipe2(OFlag::O_CLOEXEC).map_err(broken)?;
+        let (err, stderr) = pipe2(OFlag::O_CLOEXEC).map_err(broken)?;
+        let program = Program {
+            program: launch.program.into_os_string(),
+            args: launch.args,
+            env: launch.env,
+            stdin: Some(stdin),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            fast: launch.fast,
+        };
+        let trace = Trace::start(program, false, Vec::new())
+            .map_err(|refusal| Failure::not_observed(refusal.to_string()))?;
+        let (stdout, stderr) = (Printed::new(out), Printed::new(err));
+        let bytes = launch.stdin;
+        // A program need not read it: the thread ends when the pipe breaks.
+        thread::spawn(move || File::from(feed).write_all(&bytes));
+        Ok(Run {
+            pid: trace.pid(),
+            trace: Some(trace),
+            done: None,
+            stdout,
+            stderr,
+            did: launch.did,
+            patience: launch.patience,
+            began: Instant::now(),
+            address: None,
+        })
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw() as u32
+    }
+
+    /// Says what the client did since, in the words of a verdict.
+    pub fn did(&mut self, did: impl Into<String>) {
+        self.did = did.into();
+    }
+
+    /// Whether it has ended by itself.
+    pub fn ended(&self) -> bool {
+        self.trace.as_ref().is_none_or(Trace::ended)
+    }
+
+    /// What was seen so far.
+    pub fn record(&self) -> Record {
+        let Some(trace) = &self.trace else { return self.done.clone().unwrap_or_default() };
+        Record {
+            events: trace.events(),
+            calls: trace.calls(),
+            summary: trace.summary(),
+            stdout: self.stdout.text(),
+            stderr: self.stderr.text(),
+            status: None,
+            did: self.did.clone(),
+        }
+    }
+
+    /// The rings that it has open, at this moment.
+    pub fn rings(&self) -> Vec<RingNow> {
+        self.trace.as_ref().map(Trace::rings).unwrap_or_default()
+    }
+
+    /// What it printed so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// The slots that are taken in its rings' registered file tables.
+    ///
+    /// # Errors
+    /// Not observed, if the kernel does not tell.
+    pub fn slots(&self) -> Result<Vec<u32>, Failure> {
+        drive::ring_slots(self.pid())
+            .map_err(|error| Failure::not_observed(format!("the taken slots: {error}")))
+    }
+
+    /// Its open descriptors and what they are.
+    ///
+    /// # Errors
+    /// Not observed, if the kernel does not tell.
+    pub fn descriptors(&self) -> Result<std::collections::BTreeMap<i32, String>, Failure> {
+        drive::descriptors(self.pid())
+            .map_err(|error| Failure::not_observed(format!("the open descriptors: {error}")))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(trace) = &self.trace {
+            trace.signal(signal);
+        }
+    }
+
+    /// Asks until there is an answer.
+    ///
+    /// # Errors
+    /// What `ask` fails with. `E-ENDED-EARLY` (or a panic, a signal, an exit status) if the
+    /// program ends first; a hang, explained, if it stands still for too long.
+    pub fn until<T>(
+        &mut self,
+        mut ask: impl FnMut(&Run) -> Result<Option<T>, Failure>,
+    ) -> Result<T, Failure> {
+        let mut still = Stillness::new(self.patience);
+        loop {
+            // Before the question: what it printed last is there when it has ended.
+            let ended = self.ended();
+            if let Some(answer) = ask(self)? {
+                return Ok(answer);
+            }
+            if ended {
+                let record = self.over();
+                record.need_exit()?;
+                return Err(record
+                    .fail(ids::ENDED_EARLY)
+                    .kernel(record.last_lines(|_| true))
+                    .rule("The program ended, with status 0, while it was still needed."));
+            }
+            self.hangs(&mut still)?;
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Fails if the program does not go on any more.
+    fn hangs(&self, still: &mut Stillness) -> Result<(), Failure> {
+        let Some(trace) = &self.trace else { return Ok(()) };
+        let printed = self.stdout.length() + self.stderr.length();
+        let long = self.began.elapsed() > LONGEST;
+        match still.verdict(self.pid(), trace, printed, long) {
+            Some(kind) => Err(hang::explain(&self.record(), &self.rings(), self.pid(), kind)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the events satisfy `enough`.
+    ///
+    /// # Errors
+    /// As [`Run::until`].
+    pub fn until_events(&mut self, enough: impl Fn(&[Event]) -> bool) -> Result<(), Failure> {
+        self.until(|run| Ok(enough(&run.record().events).then_some(())))
+    }
+
+    /// Waits for a server's line `listening on 127.0.0.1:PORT`; the address.
+    ///
+    /// # Errors
+    /// `E-NO-LISTENER` if it prints no such line although it has started; else as
+    /// [`Run::until`].
+    pub fn listening(&mut self) -> Result<SocketAddr, Failure> {
+        if let Some(address) = self.address {
+            return Ok(address);
+        }
+        let found = self.until(|run| {
+            let text = run.stdout();
+            let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+            let line = complete.lines().find_map(|line| line.trim().strip_prefix("listening on "));
+            match line.map(|address| address.trim().parse()) {
+                None => Ok(None),
+                Some(Ok(address)) => Ok(Some(address)),
+                Some(Err(_)) => Err(run.no_listener()),
+            }
+        });
+        let address = match found {
+            Ok(address) => address,
+            Err(failure) if failure.id == ids::ENDED_EARLY => {
+                // Nothing was set up, or the line is missing: both are said by the first part.
+                let record = self.over();
+                record.need_ring()?;
+                return Err(self.no_listener());
+            }
+            Err(failure) => {
+                let record = self.record();
+                // It hangs before it listens: most likely it does listen, and never said so.
+                let quiet = [ids::HANG_IN_FLIGHT, ids::HANG_CALL].contains(&failure.id);
+                return Err(if quiet && !record.stdout.contains("listening on") {
+                    self.no_listener()
+                } else {
+                    failure
+                });
+            }
+        };
+        self.address = Some(address);
+        Ok(address)
+    }
+
+    fn no_listener(&self) -> Failure {
+        let printed = self.stdout();
+        let said = match printed.lines().next() {
+            Some(line) => format!("it printed: {line}"),
+            None => "it printed nothing".to_string(),
+        };
+        Failure::new(ids::NO_LISTENER, self.did.clone()).kernel([said]).rule(
+            "A server prints one line, `listening on 127.0.0.1:PORT` with the real port, as soon \
+             as clients may come.",
+        )
+    }
+
+    /// Connects a client, with the run's patience for every read and write.
+    ///
+    /// # Errors
+    /// `E-NO-LISTENER` if nobody listens there; else as [`Run::listening`].
+    pub fn connect(&mut self) -> Result<TcpStream, Failure> {
+        let address = self.listening()?;
+        let patience = Some(self.patience);
+        let connected = TcpStream::connect_timeout(&address, self.patience).and_then(|stream| {
+            stream.set_read_timeout(patience)?;
+            stream.set_write_timeout(patience)?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        });
+        connected.map_err(|error| {
+            // A program that is just ending has closed its listener first.
+            if drive::holds_within(Duration::from_secs(1), || self.ended()) {
+                let did = self.did.clone();
+                return self.trouble(did, &error);
+            }
+            Failure::new(ids::NO_LISTENER, format!("A client connects to {address}: {error}"))
+                .kernel(self.record().last_lines(|_| true))
+                .rule("Nobody listens where the program says that it listens.")
+        })
+    }
+
+    /// What it means that a client's read or write failed: the program is gone, hangs, or
+    /// reset the connection. `did` is what the client did, in the words of a verdict.
+    pub fn trouble(&mut self, did: impl Into<String>, error: &io::Error) -> Failure {
+        self.did(did);
+        if self.ended() {
+            let record = self.over();
+            return record.need_exit().err().unwrap_or_else(|| {
+                record
+                    .fail(ids::ENDED_EARLY)
+                    .kernel(record.last_lines(|_| true))
+                    .rule("The program ended while clients were still there.")
+            });
+        }
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => self.no_answer(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                Failure::new(ids::RESET, self.did.clone())
+                    .kernel(self.record().last_lines(|what| !matches!(what, What::Task(_))))
+                    .rule(
+                        "The client's connection was reset. A socket that is closed with unread \
+                         input does that, and so does one that nobody holds any more.",
+                    )
+            }
+            io::ErrorKind::UnexpectedEof => Failure::new(ids::NO_ANSWER, self.did.clone())
+                .kernel(self.record().last_lines(|what| !matches!(what, What::Task(_))))
+                .rule("The connection was closed before the whole answer was there."),
+            _ => Failure::new(ids::NO_ANSWER, format!("{} It got: {error}.", self.did))
+                .kernel(self.record().last_lines(|what| !matches!(what, What::Task(_))))
+                .rule("The client's connection broke."),
+        }
+    }
+
+    /// A client waited in vain: why the program does not go on, as far as that can be seen.
+    pub fn no_answer(&mut self) -> Failure {
+        let mut failure =
+            hang::explain(&self.record(), &self.rings(), self.pid(), hang::Kind::Still);
+        // A server may well wait for a client: then the hang is no more than a missing answer.
+        if failure.id == ids::HANG_IN_FLIGHT {
+            failure.id = ids::NO_ANSWER;
+            failure.rule = "The client waits, and the program waits for something else: what is \
+                            in flight will not answer this client."
+                .to_string();
+        }
+        failure
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// A hang, explained, if it does not end. How it ends is for the record to judge.
+    pub fn end(mut self) -> Result<Record, Failure> {
+        let mut still = Stillness::new(self.patience);
+        while !self.ended() {
+            self.hangs(&mut still)?;
+            thread::sleep(LOOK);
+        }
+        Ok(self.over())
+    }
+
+    /// Asks it to stop (SIGINT), kills it if it has not in time, and tells what was seen: for
+    /// programs whose end is not part of the task.
+    pub fn stop(mut self) -> Record {
+        self.signal(Signal::SIGINT);
+        let deadline = Instant::now() + Duration::from_millis(500);
+        while !self.ended() && Instant::now() < deadline {
+            thread::sleep(LOOK);
+        }
+        self.kill_all();
+        self.over()
+    }
+
+    /// Asks it to stop (SIGINT), which it must do by itself.
+    ///
+    /// # Errors
+    /// `E-STOP` if it does not.
+    pub fn interrupt(self) -> Result<Record, Failure> {
+        self.signal(Signal::SIGINT);
+        let did = format!("{} Then it got SIGINT.", self.did);
+        self.end().map_err(|failure| {
+            let rule = format!("It was asked to stop and goes on. {}", failure.rule);
+            Failure { id: ids::STOP, client: did, rule, ..failure }
+        })
+    }
+
+    fn kill_all(&self) {
+        let Some(trace) = &self.trace else { return };
+        let _ = kill(self.pid, Signal::SIGKILL);
+        // What it started, and what that started meanwhile.
+        while !trace.ended() {
+            for event in trace.events() {
+                match &event.what {
+                    What::Task(task) if task.process && is_traced_by_us(task.new) => {
+                        let _ = kill(Pid::from_raw(task.new), Signal::SIGKILL);
+                    }
+                    _ => {}
+                }
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// The end: everything is known. May be called again.
+    fn over(&mut self) -> Record {
+        let Some(trace) = self.trace.take() else { return self.record() };
+        let (Outcome { status, summary, .. }, events, calls) = trace.finish_with_record();
+        let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
+        let did = self.did.clone();
+        let record = Record { events, calls, summary, stdout, stderr, status: Some(status), did };
+        self.done = Some(record.clone());
+        record
+    }
+}
+
+/// Whether a process is still the one that we trace, and not another with its number.
+fn is_traced_by_us(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")).unwrap_or("0");
+    Path::new("/proc/self/task").join(tracer.trim()).exists() && tracer.trim() != "0"
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.trace.is_some() {
+            self.kill_all();
+            let _ = self.over();
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What came of a check, for people and for scripts.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use common::text::{WIDTH, wrap};
+use serde_json::{Value, json};
+
+use super::exercises::Exercise;
+use super::failure::{Failure, Passed};
+use super::ids;
+
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As asked.
+    Passed(Passed),
+    /// Not as asked, or not observed.
+    Failed(Failure),
+    /// Not a program yet: the compiler's own words.
+    NotCompiled(String),
+}
+
+impl Verdict {
+    /// From what a check answers.
+    pub fn of(answer: Result<Passed, Failure>) -> Verdict {
+        match answer {
+            Ok(passed) => Verdict::Passed(passed),
+            Err(failure) => Verdict::Failed(failure),
+        }
+    }
+
+    /// Whether the exercise is done.
+    pub fn passed(&self) -> bool {
+        matches!(self, Verdict::Passed(_))
+    }
+
+    /// The name of the way to fail; `passed` if it did not.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Verdict::Passed(_) => "passed",
+            Verdict::Failed(failure) => failure.id.name,
+            Verdict::NotCompiled(_) => ids::COMPILE.name,
+        }
+    }
+
+    /// In one word or two.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Verdict::Passed(_) => "passed",
+            Verdict::Failed(failure) if failure.is_not_observed() => "not observed",
+            Verdict::Failed(_) => "failed",
+            Verdict::NotCompiled(_) => "does not compile",
+        }
+    }
+
+    /// As an object, for scripts.
+    pub fn json(&self, exercise: &Exercise) -> Value {
+        let mut object = json!({
+            "exercise": exercise.name,
+            "day": exercise.day,
+            "verdict": self.word(),
+        });
+        match self {
+            Verdict::Passed(passed) => object["note"] = json!(passed.note),
+            Verdict::Failed(failure) => {
+                object["id"] = json!(failure.id.name);
+                object["client"] = json!(failure.client);
+                object["kernel"] = json!(failure.kernel);
+                object["rule"] = json!(failure.rule);
+                object["book"] = json!(book(exercise, failure));
+            }
+            Verdict::NotCompiled(words) => {
+                object["id"] = json!(ids::COMPILE.name);
+                object["compiler"] = json!(words);
+            }
+        }
+        object
+    }
+
+    /// For people: at most 80 columns.
+    pub fn text(&self, exercise: &Exercise, paint: Paint) -> String {
+        let name = &exercise.name;
+        let mut page = String::new();
+        match self {
+            Verdict::Passed(passed) => {
+                let _ = writeln!(page, "{name}: {}", paint.good("passed"));
+                if !passed.note.is_empty() {
+                    let _ = writeln!(page, "{}", wrap(&format!("  {}", passed.note), WIDTH, 2));
+                }
+            }
+            Verdict::Failed(failure) if failure.is_not_observed() => {
+                let _ = writeln!(page, "{name}: {}", paint.doubt("not observed"));
+                let _ = writeln!(page, "{}", wrap(&format!("  {}", failure.rule), WIDTH, 2));
+            }
+            Verdict::Failed(failure) => {
+                let _ = writeln!(page, "{name}: {} ({})", paint.bad("not yet"), failure.id);
+                page.push('\n');
+                part(&mut page, paint, "What happened", std::slice::from_ref(&failure.client));
+                part(&mut page, paint, "What the kernel recorded", &failure.kernel);
+                let rule = match failure.rule.is_empty() {
+                    true => format!("Not as asked: {}.", failure.id.meaning()),
+                    false => failure.rule.clone(),
+                };
+                part(&mut page, paint, "The rule", &[rule]);
+                part(&mut page, paint, "In the book", &[book(exercise, failure).to_string()]);
+            }
+            Verdict::NotCompiled(words) => {
+                let _ = writeln!(page, "{}", words.trim_end());
+                page.push('\n');
+                let _ =
+                    writeln!(page, "{name}: {} ({})", paint.bad("does not compile"), ids::COMPILE);
+            }
+        }
+        page
+    }
+}
+
+/// One of the four parts; the lines keep their own indents.
+fn part(page: &mut String, paint: Paint, title: &str, lines: &[String]) {
+    let _ = writeln!(page, "  {}", paint.strong(title));
+    for line in lines.iter().filter(|line| !line.is_empty()) {
+        let indent = 4 + line.len() - line.trim_start().len();
+        let _ = writeln!(page, "{}", wrap(&format!("    {line}"), WIDTH, indent));
+    }
+}
+
+fn book<'a>(exercise: &'a Exercise, failure: &'a Failure) -> &'a str {
+    failure.book.as_deref().unwrap_or(&exercise.about.book)
+}
+
+/// Colours, or none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paint {
+    /// Whether there are any.
+    pub colour: bool,
+}
+
+impl Paint {
+    /// Only for a terminal, and not where `NO_COLOR` is set.
+    pub fn for_stdout() -> Paint {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        Paint { colour: std::io::stdout().is_terminal() && !plain && !dumb }
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
+    }
+
+    /// Green.
+    pub fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    /// Red.
+    pub fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    /// Yellow.
+    pub fn doubt(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    /// Bold.
+    pub fn strong(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    /// Faint.
+    pub fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+}

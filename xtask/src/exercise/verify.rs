@@ -1,0 +1,250 @@
+//! Proving the exercises: every starter fails with the id that it states, every solution
+//! passes, every wrong answer fails with its own id.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::check;
+use super::compile::{Build, Built};
+use super::exercises::{self, Exercise};
+use super::ids;
+use super::verdict::{Paint, Verdict};
+use super::workbook::{manifest_of, target, write_whole};
+
+/// What to prove.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// The exercises; all, if none is named
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+
+    /// How often each program is checked
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+
+    /// Checks at a time
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    jobs: u32,
+
+    /// Print every verdict, not only those that are not as stated
+    #[arg(long)]
+    show: bool,
+}
+
+/// All programs compile within this time, or Cargo hangs.
+const COMPILE: Duration = Duration::from_secs(1800);
+
+/// A program and the verdict that it must get.
+#[derive(Clone)]
+struct Case {
+    exercise: Exercise,
+    /// Its name as a program, unique over all exercises.
+    program: String,
+    source: PathBuf,
+    /// `passed`, or an id's name.
+    expected: String,
+}
+
+/// Proves them; whether all was as stated.
+///
+/// # Errors
+/// If an exercise's files are not as they should be, or nothing can be compiled.
+pub fn main(options: &Options, all: &[Exercise], workspace: &Path) -> Result<bool> {
+    let began = Instant::now();
+    let picked = exercises::pick(all, &options.names)?;
+    let mut cases = Vec::new();
+    for exercise in &picked {
+        cases.extend(cases_of(exercise)?);
+    }
+    let built = compile(&cases, &picked, &options.names, workspace)?;
+    let compiled = began.elapsed();
+    let mut bad = not_compiled(&cases, &built);
+    let jobs: Vec<&Case> = (0..options.runs)
+        .flat_map(|_| &cases)
+        .filter(|case| !bad.contains(&case.program))
+        .collect();
+    bad.extend(check_all(&jobs, &built, options));
+    let count = cases.len();
+    let mut line = format!("{} exercises, {count} programs, {} checks: ", picked.len(), jobs.len());
+    if bad.is_empty() {
+        let _ = write!(line, "all as stated");
+    } else {
+        let _ = write!(line, "{} not as stated: {}", bad.len(), bad.join(", "));
+    }
+    let checked = began.elapsed() - compiled;
+    let _ = write!(
+        line,
+        " ({:.0} s to compile, {:.0} s to check)",
+        compiled.as_secs_f64(),
+        checked.as_secs_f64()
+    );
+    say(&line);
+    Ok(bad.is_empty())
+}
+
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+fn cases_of(exercise: &Exercise) -> Result<Vec<Case>> {
+    let name = &exercise.name;
+    let case = |kind: &str, source: PathBuf, expected: String| Case {
+        exercise: exercise.clone(),
+        program: format!("{name}--{kind}"),
+        source,
+        expected,
+    };
+    known(&exercise.about.starter, &exercise.folder)?;
+    exercise.hints()?;
+    exercise.brief()?;
+    let mut cases = vec![
+        case("starter", exercise.starter(), exercise.about.starter.clone()),
+        case("solution", exercise.solution(), "passed".to_string()),
+    ];
+    let wrong = exercise.wrong()?;
+    for must in ["empty.rs", "hard_coded.rs"] {
+        if !wrong.iter().any(|path| path.ends_with(must)) {
+            bail!("{name} has no wrong/{must}");
+        }
+    }
+    if wrong.len() < 4 {
+        bail!("{name} has {} wrong answers, not four", wrong.len());
+    }
+    for path in wrong {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path)?;
+        let expected = text
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix("// expect: "))
+            .with_context(|| format!("{} does not begin with `// expect: ID`", path.display()))?
+            .trim()
+            .to_string();
+        known(&expected, &path)?;
+        cases.push(case(&stem, path, expected));
+    }
+    Ok(cases)
+}
+
+fn known(id: &str, place: &Path) -> Result<()> {
+    match ids::by_name(id) {
+        Some(_) => Ok(()),
+        None => bail!("{}: {id} is no id of xtask/src/exercise/ids.rs", place.display()),
+    }
+}
+
+/// One package with all of them as programs, so that what they share is compiled once.
+fn compile(
+    cases: &[Case],
+    picked: &[Exercise],
+    names: &[String],
+    workspace: &Path,
+) -> Result<Built> {
+    let target = target(workspace);
+    // A package of its own for some, so that it does not undo the one for all.
+    let folder = target.join(if names.is_empty() { "verify/all" } else { "verify/some" });
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let common = workspace.join("common").canonicalize().context("the folder of `common`")?;
+    let mut manifest = manifest_of(workspace, "verify", &common.display().to_string())?;
+    manifest = manifest.replace("publish = false\n", "publish = false\nautobins = false\n");
+    manifest = manifest.replace("debug = \"line-tables-only\"", "debug = false");
+    for case in cases {
+        let path = case.source.canonicalize()?;
+        let (program, path) = (&case.program, path.display());
+        let _ = write!(manifest, "\n[[bin]]\nname = \"{program}\"\npath = \"{path}\"\n");
+    }
+    let path = folder.join("Cargo.toml");
+    if fs::read_to_string(&path).unwrap_or_default() != manifest {
+        write_whole(&path, manifest.as_bytes())?;
+    }
+    fs::copy(workspace.join("Cargo.lock"), folder.join("Cargo.lock")).context("Cargo.lock")?;
+    say(&format!("compiling {} programs of {} exercises", cases.len(), picked.len()));
+    let build = Build {
+        manifest: &path,
+        target: &target.join("workbook"),
+        program: None,
+        within: COMPILE,
+        env: vec![("CARGO_INCREMENTAL".into(), "0".into())],
+    };
+    build.run()
+}
+
+/// Starters and solutions compile without a warning, wrong answers compile.
+fn not_compiled(cases: &[Case], built: &Built) -> Vec<String> {
+    let mut bad = Vec::new();
+    for case in cases {
+        if let Err(words) = built.program(&case.program) {
+            say(&format!("{words}\n{} does not compile", case.program));
+            bad.push(case.program.clone());
+            continue;
+        }
+        let shown = case.program.ends_with("--starter") || case.program.ends_with("--solution");
+        if let Some(words) = built.warnings.get(&case.program).filter(|_| shown) {
+            say(&format!("{words}\n{} compiles with a warning", case.program));
+            bad.push(case.program.clone());
+        }
+    }
+    bad
+}
+
+/// Checks them, some at a time; the names of those that were not as stated.
+fn check_all(jobs: &[&Case], built: &Built, options: &Options) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let bad = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..options.jobs {
+            scope.spawn(|| {
+                while let Some(case) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let Ok(program) = built.program(&case.program) else { continue };
+                    if !one(case, &program, options.show) {
+                        let mut bad = bad.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        bad.push(case.program.clone());
+                    }
+                }
+            });
+        }
+    });
+    let mut bad = bad.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    bad.sort();
+    bad.dedup();
+    bad
+}
+
+/// Whether one program got the verdict that it must get.
+fn one(case: &Case, program: &Path, show: bool) -> bool {
+    let began = Instant::now();
+    let verdict = check::program(&case.exercise, program);
+    let got = verdict.id();
+    // What cannot be seen here is neither proven nor refuted.
+    let unseen = matches!(&verdict, Verdict::Failed(failure) if failure.is_not_observed());
+    let good = got == case.expected || unseen;
+    let mark = match (good, unseen) {
+        (_, true) => "unseen",
+        (true, false) => "ok",
+        (false, _) => "WRONG",
+    };
+    let mut text = format!(
+        "{mark:<7} {:<44} {:<22} {:>5.1} s",
+        case.program.replace("--", " "),
+        got,
+        began.elapsed().as_secs_f64()
+    );
+    if !good {
+        let _ = write!(text, "\n        it must get {}", case.expected);
+    }
+    if !good || unseen || show {
+        let _ = write!(text, "\n{}", verdict.text(&case.exercise, Paint::for_stdout()));
+    }
+    say(&text);
+    good
+}
