@@ -152,6 +152,7 @@ impl<'ring> Server<'ring> {
     }
 
     // ANCHOR: turn
+    // ANCHOR: loop
     /// Turn after turn, until everything is answered after a stop signal or `--max`.
     pub fn run(mut self, signals: &mut StopSignals) -> Result<()> {
         self.read_signal(signals)?;
@@ -173,7 +174,9 @@ impl<'ring> Server<'ring> {
         self.summarise();
         Ok(())
     }
+    // ANCHOR_END: loop
 
+    // ANCHOR: wait
     /// The one system call of a turn. Returns how many completions it asked for.
     ///
     /// Some entries complete soon, whatever the clients do: closing a slot, say, or sending a
@@ -198,6 +201,7 @@ impl<'ring> Server<'ring> {
         self.now = Instant::now();
         Ok(want)
     }
+    // ANCHOR_END: wait
     // ANCHOR_END: turn
 
     // ANCHOR: handle
