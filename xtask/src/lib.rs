@@ -9,4 +9,6 @@ pub mod exercise;
 #[cfg(target_os = "linux")]
 pub mod programs;
 #[cfg(target_os = "linux")]
+pub mod record;
+#[cfg(target_os = "linux")]
 pub mod trace;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use xtask::{exercise, trace};
+use xtask::{exercise, record, trace};
 
 mod bench;
 mod book;
@@ -25,6 +25,7 @@ enum Task {
     Run(run::Options),
     Trace(trace::cli::Options),
     Exercise(exercise::Options),
+    Record(record::cli::Options),
     Bench(bench::Options),
     Kernels(kernels::Options),
     Book(book::Options),
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Task::Run(options) => run::main(&options),
         Task::Trace(options) => trace::cli::main(options),
         Task::Exercise(options) => exercise::main(&options),
+        Task::Record(options) => record::cli::main(&options),
         Task::Bench(options) => bench::main(&options),
         Task::Kernels(options) => kernels::main(&options),
         Task::Book(options) => book::main(&options),

@@ -40,6 +40,8 @@ pub enum What {
     Return(Return),
     /// Entries or completions went by unread.
     Unseen(Unseen),
+    /// A polling thread fell asleep or woke up, or more entries wait for it while it sleeps.
+    Poller(Poller),
     /// The program let go of a ring, and so does the tracer.
     Close(Close),
     /// A process or thread begins.
@@ -140,6 +142,10 @@ pub struct Enter {
     pub flags: Vec<String>,
     /// The descriptor, or the registered index.
     pub fd: i32,
+    /// Completions that lie in the queue already, posted and not reaped; absent if the ring
+    /// is not followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreaped: Option<u32>,
 }
 
 /// See [`What::Return`].
@@ -235,6 +241,17 @@ pub struct Unseen {
     pub completions: u64,
     /// Entries that the kernel dropped, for their index was out of range.
     pub dropped: u64,
+}
+
+/// See [`What::Poller`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Poller {
+    /// The ring.
+    pub ring: u32,
+    /// It sleeps, and has to be woken (`IORING_SQ_NEED_WAKEUP`).
+    pub asleep: bool,
+    /// Entries that lie in the queue and that it does not see, for it sleeps.
+    pub waiting: u32,
 }
 
 /// See [`What::Close`].

@@ -334,6 +334,18 @@ impl Ring {
         Some((Completion::parse(&bytes, extra), if mixed { 2 } else { 1 }))
     }
 
+    /// Whether the polling thread sleeps, and how many entries wait for it meanwhile; `None`
+    /// without such a thread.
+    pub fn poller(&self) -> Option<(bool, u32)> {
+        const NEED_WAKEUP: u32 = 1 << 0;
+        if !self.polled() {
+            return None;
+        }
+        let flags = self.memory.word(Part::Sq, self.params.sq().flags)?;
+        let asleep = flags & NEED_WAKEUP != 0;
+        Some((asleep, if asleep { self.waiting_entries() } else { 0 }))
+    }
+
     /// Entries that the program published and the kernel has not taken.
     pub fn waiting_entries(&self) -> u32 {
         self.sq_ends().map_or(0, |(head, tail)| tail.wrapping_sub(head).min(self.params.sq_entries))

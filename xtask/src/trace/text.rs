@@ -112,6 +112,17 @@ impl<W: Write + Send> Text<W> {
                 let text = format!("{}{}", self.which(Some(unseen.ring)), parts.join(", "));
                 self.line(into, event, YELLOW, "unseen", &text);
             }
+            What::Poller(poller) => {
+                let text = match (poller.asleep, poller.waiting) {
+                    (false, _) => "is awake".to_string(),
+                    (true, 0) => "sleeps".to_string(),
+                    (true, waiting) => {
+                        format!("sleeps, {} waiting unseen", entries(waiting.into()))
+                    }
+                };
+                let text = format!("{}{text}", self.which(Some(poller.ring)));
+                self.line(into, event, CYAN, "poller", &text);
+            }
             What::Close(close) => {
                 self.rings.remove(&close.ring);
                 let mut text = format!("ring {}", close.ring);

@@ -37,6 +37,8 @@ struct Followed {
     ring: Ring,
     owner: pid_t,
     in_flight: InFlight,
+    /// What was last told of its polling thread.
+    poller: Option<event::Poller>,
 }
 
 /// An enter that has not returned.
@@ -157,7 +159,7 @@ impl Watch {
     pub fn follow(&mut self, owner: pid_t, ring: Ring) -> RingId {
         self.last_ring += 1;
         self.summary.polled |= ring.polled();
-        let followed = Followed { ring, owner, in_flight: InFlight::default() };
+        let followed = Followed { ring, owner, in_flight: InFlight::default(), poller: None };
         self.rings.insert(self.last_ring, followed);
         self.last_ring
     }
@@ -254,6 +256,7 @@ impl Watch {
             at_most_us: context::of_enter(tid, args),
             flags: names(&catalog::ENTER_FLAGS, args[3] as u32),
             fd: args[0] as i32,
+            unreaped: ring.and_then(|id| Some(self.rings.get(&id)?.ring.unreaped())),
         };
         let inside = Inside { ring, event, since: Instant::now(), us: self.now(), told: false };
         self.inside.insert(tid, inside);
@@ -346,8 +349,18 @@ impl Watch {
         let Some(followed) = self.rings.get_mut(&id) else { return false };
         let sight = followed.ring.look(inside);
         let overflow = sight.overflow;
+        let poller = followed.ring.poller().map(|(asleep, waiting)| event::Poller {
+            ring: id,
+            asleep,
+            waiting,
+        });
+        let changed = poller.is_some() && poller != followed.poller;
+        followed.poller = poller.or(followed.poller);
         if !sight.is_empty() {
             self.tell_sight(tid, id, sight);
+        }
+        if let Some(poller) = poller.filter(|_| changed) {
+            self.tell(tid, What::Poller(poller));
         }
         overflow
     }

@@ -1,0 +1,83 @@
+//! Whether two recordings tell the same story.
+//!
+//! Within one enter the order of entries and of completions is the kernel's affair, and so is
+//! which buffer it picks. Sizes of tables depend on the machine's limits.
+
+use std::collections::HashMap;
+
+use super::recording::{Completion, Kind, Recording, Shape, Step};
+
+/// The first step in which two stories differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Numbered from 1.
+    pub step: usize,
+    /// What the recording says there.
+    pub recorded: String,
+    /// What the fresh run says there.
+    pub fresh: String,
+}
+
+/// The setup flags and sizes that the recording shows and this kernel did not grant.
+pub fn lacks(recorded: &Recording, fresh: &[Shape]) -> Vec<String> {
+    let (Some(recorded), Some(fresh)) = (recorded.rings.first(), fresh.first()) else {
+        return Vec::new();
+    };
+    let missing = |flag: &&String| !fresh.flags.contains(flag);
+    // A polling thread is bound to a CPU where that can be had.
+    let counts = |flag: &&String| *flag != "SQ_AFF";
+    recorded.flags.iter().filter(missing).filter(counts).cloned().collect()
+}
+
+/// Compares two recordings; `None` if they tell the same.
+pub fn difference(recorded: &Recording, fresh: &Recording) -> Option<Difference> {
+    let (before, after) = (canonical(&recorded.steps), canonical(&fresh.steps));
+    let both = before.len().max(after.len());
+    let at = (0..both).find(|at| before.get(*at) != after.get(*at))?;
+    let words = |steps: &[Step]| {
+        steps.get(at).map_or_else(|| "(the end)".to_string(), |step| step.say.clone())
+    };
+    Some(Difference { step: at + 1, recorded: words(&recorded.steps), fresh: words(&fresh.steps) })
+}
+
+/// The steps with everything that may differ made equal.
+fn canonical(steps: &[Step]) -> Vec<Step> {
+    let mut numbers: HashMap<u64, u64> = HashMap::new();
+    let mut steps = steps.to_vec();
+    for step in &mut steps {
+        // The words of these repeat what stands in the other fields, in its order.
+        if matches!(step.kind, Kind::Push | Kind::Complete) {
+            step.say.clear();
+        }
+        step.say = without_numbers(&step.say);
+        let key = |entry: &super::recording::Entry| {
+            (entry.op.clone(), entry.token.clone(), entry.what.clone())
+        };
+        let first = step.entries.iter().map(|entry| entry.seq).min().unwrap_or_default();
+        step.entries.sort_by_key(key);
+        for (number, entry) in (first..).zip(&mut step.entries) {
+            numbers.insert(entry.seq, number);
+            entry.seq = number;
+        }
+        let number = |seq: &u64| numbers.get(seq).copied().unwrap_or_default();
+        step.takes = step.takes.iter().map(number).collect();
+        step.takes.sort_unstable();
+        for completion in &mut step.completions {
+            completion.seq = number(&completion.seq);
+            completion.result = without_buffer(&completion.result);
+        }
+        let key = |completion: &Completion| (completion.seq, completion.result.clone());
+        step.completions.sort_by_key(key);
+    }
+    steps
+}
+
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+}
+
+/// `5 bytes in buffer 3 …` without the buffer's number.
+fn without_buffer(result: &str) -> String {
+    let Some((before, after)) = result.split_once("buffer ") else { return result.to_string() };
+    format!("{before}buffer {}", after.trim_start_matches(|digit: char| digit.is_ascii_digit()))
+}

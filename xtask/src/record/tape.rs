@@ -1,0 +1,140 @@
+//! What a scenario hears: the tracer's events, and between them what its clients did.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::trace::event::{Enter, Event, What};
+use crate::trace::watch::Sink;
+
+/// One thing on the tape.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // nearly all of them are events
+pub enum Item {
+    /// What the tracer told.
+    Event(What),
+    /// What a client is about to do.
+    Note(String),
+}
+
+/// Events and notes in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Tape {
+    state: Mutex<State>,
+    bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    items: Vec<Item>,
+    /// The program is to be held when it has its ring.
+    hold: bool,
+    held: bool,
+}
+
+/// A wait that ends by its own time within this is no sleep for want of clients.
+const SHORT: u64 = 1_000_000;
+
+/// How long nothing may happen until the program counts as asleep.
+const STILL: Duration = Duration::from_millis(40);
+
+impl Tape {
+    /// An empty tape. With `hold`, the program is stopped once it has its ring, until
+    /// [`Tape::release`].
+    pub fn new(hold: bool) -> Arc<Tape> {
+        let tape = Tape::default();
+        tape.lock().hold = hold;
+        Arc::new(tape)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what a client is about to do.
+    pub fn note(&self, words: impl Into<String>) {
+        self.lock().items.push(Item::Note(words.into()));
+    }
+
+    /// What is on it.
+    pub fn items(&self) -> Vec<Item> {
+        self.lock().items.clone()
+    }
+
+    /// Lets the program go on.
+    pub fn release(&self) {
+        self.lock().hold = false;
+        self.bell.notify_all();
+    }
+
+    /// Waits until the program is held; whether it is, in time.
+    pub fn is_held(&self, patience: Duration) -> bool {
+        self.wait(patience, |state| state.held)
+    }
+
+    /// Waits until the program sleeps in an enter, with nothing left to do; whether it does,
+    /// in time.
+    pub fn falls_asleep(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !self.wait(left, |state| asleep(&state.items)) {
+                return false;
+            }
+            let before = self.lock().items.len();
+            std::thread::sleep(STILL);
+            let state = self.lock();
+            if state.items.len() == before && asleep(&state.items) {
+                return true;
+            }
+        }
+    }
+
+    fn wait(&self, patience: Duration, enough: impl Fn(&State) -> bool) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut state = self.lock();
+        while !enough(&state) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.bell.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+/// Whether the last enter has not returned, began after the last note, and waits for clients.
+fn asleep(items: &[Item]) -> bool {
+    for item in items.iter().rev() {
+        match item {
+            Item::Note(_) | Item::Event(What::Return(_)) => return false,
+            Item::Event(What::Enter(enter)) => return waits_for_clients(enter),
+            Item::Event(_) => {}
+        }
+    }
+    false
+}
+
+fn waits_for_clients(enter: &Enter) -> bool {
+    enter.min_complete > 0 && enter.at_most_us.is_none_or(|limit| limit >= SHORT)
+}
+
+/// Whether the wait ends by its own time, and soon.
+pub fn is_short(enter: &Enter) -> bool {
+    enter.at_most_us.is_some_and(|limit| limit < SHORT)
+}
+
+impl Sink for Arc<Tape> {
+    /// Called while the program is stopped, so it stays stopped for as long as this waits.
+    fn take(&mut self, events: &[Event]) {
+        let mut state = self.lock();
+        state.items.extend(events.iter().map(|event| Item::Event(event.what.clone())));
+        let has_its_ring = |event: &Event| matches!(event.what, What::Setup(_));
+        state.held |= state.hold && events.iter().any(has_its_ring);
+        self.bell.notify_all();
+        while state.held && state.hold {
+            state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}

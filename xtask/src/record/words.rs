@@ -1,0 +1,159 @@
+//! The steps in words: present tense, one or two short sentences.
+
+use common::token::Token;
+
+use crate::trace::event::{Complete, Enter, Register, Return, Setup, Submit};
+
+use super::recording::{Completion, Entry};
+
+/// `1 entry`, `2 entries`; `completion` and the like likewise.
+pub fn several(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
+
+fn completions(count: usize) -> String {
+    several(count, "completion", "completions")
+}
+
+pub fn setup(program: &str, setup: &Setup) -> String {
+    let Some(granted) = &setup.granted else { return String::new() };
+    let poller = if granted.flags.iter().any(|flag| flag == "SQPOLL") {
+        format!(
+            ", and a kernel thread that polls it and sleeps after {} ms without work",
+            granted.sq_thread_idle
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "{program} asks for {}. The kernel grants a submission queue of {} and a completion \
+         queue of {}{poller}.",
+        several(setup.asked_entries as usize, "entry", "entries"),
+        granted.sq_entries,
+        granted.cq_entries
+    )
+}
+
+pub fn register(register: &Register) -> String {
+    let detail = if register.detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", without_descriptors(&register.detail, ""))
+    };
+    format!("The program registers what its operations will use, {}{detail}.", register.op)
+}
+
+/// An entry as it is shown.
+pub fn entry(seq: u64, submit: &Submit) -> Entry {
+    let token = token(&submit.user_data, &submit.meaning);
+    let slot = submit.details.get("slot").and_then(serde_json::Value::as_u64);
+    Entry {
+        seq,
+        op: submit.op.clone(),
+        what: without_descriptors(&submit.words, &submit.meaning),
+        token: token.map_or_else(|| submit.meaning.clone(), |token| masked(&token)),
+        slot: slot.and_then(|slot| u32::try_from(slot).ok()),
+    }
+}
+
+/// A completion as it is shown.
+pub fn completion(seq: u64, complete: &Complete) -> Completion {
+    Completion {
+        seq,
+        op: complete.op.clone().unwrap_or_default(),
+        result: complete.words.clone(),
+        error: complete.error.is_some(),
+        more: complete.more,
+    }
+}
+
+/// The token, if that is what the tracer took the `user_data` for.
+fn token(user_data: &str, meaning: &str) -> Option<Token> {
+    let value = u64::from_str_radix(user_data.strip_prefix("0x")?, 16).ok()?;
+    Token::unpack(value).filter(|token| token.to_string() == meaning)
+}
+
+/// A token without its generation, which may differ from run to run.
+fn masked(token: &Token) -> String {
+    let text = token.to_string();
+    text.split_once(" #").map_or(text.clone(), |(before, _)| before.to_string())
+}
+
+/// `fd 3` says nothing: the descriptor by what it is.
+fn without_descriptors(words: &str, meaning: &str) -> String {
+    let name = match meaning {
+        "signal" => "the signalfd",
+        "accept" => "the listener",
+        _ => "the ring's descriptor",
+    };
+    let Some((before, after)) = words.split_once("fd ") else { return words.to_string() };
+    let rest = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    if rest.len() == after.len() { words.to_string() } else { format!("{before}{name}{rest}") }
+}
+
+pub fn push(entries: &[Entry]) -> String {
+    let list: Vec<String> = entries.iter().map(named).collect();
+    format!(
+        "The program writes {} and moves the tail: {}. That is only memory, no system call.",
+        several(entries.len(), "entry", "entries"),
+        list.join("; ")
+    )
+}
+
+fn named(entry: &Entry) -> String {
+    if entry.what.is_empty() {
+        format!("{} [{}]", entry.op, entry.token)
+    } else {
+        format!("{} {}", entry.op, entry.what)
+    }
+}
+
+pub fn enter(enter: &Enter, takes: usize, wakes: bool) -> String {
+    let wait = match enter.min_complete {
+        0 => "and does not wait".to_string(),
+        count => format!("and waits for {}", completions(count as usize)),
+    };
+    let limit = if super::tape::is_short(enter) { ", for a moment at most" } else { "" };
+    match (wakes, takes) {
+        (true, _) => format!("io_uring_enter wakes the polling thread {wait}{limit}."),
+        (false, 0) => format!("io_uring_enter hands over nothing {wait}{limit}."),
+        (false, takes) => format!(
+            "io_uring_enter: one system call hands over {} {wait}{limit}. The kernel moves the head.",
+            several(takes, "entry", "entries")
+        ),
+    }
+}
+
+pub fn complete(completions: &[Completion]) -> String {
+    let list: Vec<String> = completions
+        .iter()
+        .map(|completion| {
+            let armed = if completion.more { ", and stays armed (MORE)" } else { "" };
+            format!("{} {}{armed}", completion.op, completion.result)
+        })
+        .collect();
+    format!(
+        "The kernel posts {} and moves the tail: {}.",
+        several(completions.len(), "completion", "completions"),
+        list.join("; ")
+    )
+}
+
+pub fn returned(back: &Return) -> String {
+    match &back.error {
+        Some(error) => format!("The call returns {error}."),
+        None if back.result == 0 => "The call returns: the wait is over.".to_string(),
+        None => format!("The call returns {}, the number of entries taken.", back.result),
+    }
+}
+
+pub fn reap(count: u32) -> String {
+    format!("The program reads {} and moves the head. No system call.", completions(count as usize))
+}
+
+pub fn take(count: usize) -> String {
+    format!(
+        "The polling thread is awake. It finds the {} and moves the head. No system call.",
+        if count == 1 { "entry" } else { "entries" }
+    )
+}
