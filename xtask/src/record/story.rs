@@ -278,8 +278,8 @@ impl<'a> Teller<'a> {
 
     fn returned(&mut self, back: &Return) {
         let Some((enter, slept)) = self.inside.take() else { return };
-        let time_is_up = is_short(enter) && enter.at_most_us.is_some_and(|us| back.inside_us >= us);
-        if time_is_up && !slept {
+        // It waited for more than there is.
+        if is_short(enter) && self.posted - self.reaped < enter.min_complete && !slept {
             self.steps.push(Step::new(
                 Kind::Sleep,
                 "Nothing more comes. The program sleeps inside the call until its time is up.",
