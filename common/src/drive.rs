@@ -22,7 +22,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 pub use self::limits::limit_descriptors;
 pub use self::listener::listener_of;
-pub use self::process::{descriptors, open_fds, resident_kib, ring_slots};
+pub use self::process::{descriptors, open_fds, resident_kib, ring_operations, ring_slots};
 pub use self::program::{die_with_parent, in_words, output_within};
 pub use self::seccomp::block_io_uring;
 pub use self::server::{EndedEarly, Server, Stopped};

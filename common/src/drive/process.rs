@@ -62,18 +62,32 @@ fn rss(status: &str) -> Option<u64> {
 /// # Errors
 /// If the process is gone, is another user's, has no ring, or its ring stays busy.
 pub fn ring_slots(pid: u32) -> io::Result<Vec<u32>> {
+    of_its_rings(pid, user_files)
+}
+
+/// The codes of the operations that wait in the process's rings for something to happen, in
+/// order: armed accepts and receives, the read of a signal.
+///
+/// # Errors
+/// As [`ring_slots`].
+pub fn ring_operations(pid: u32) -> io::Result<Vec<u32>> {
+    of_its_rings(pid, poll_list)
+}
+
+/// What `part` finds in the fdinfo of each ring, sorted.
+fn of_its_rings(pid: u32, part: fn(&str) -> Option<Vec<u32>>) -> io::Result<Vec<u32>> {
     for _ in 0..1000 {
-        if let Some(slots) = slots_unless_busy(pid)? {
-            return Ok(slots);
+        if let Some(found) = unless_busy(pid, part)? {
+            return Ok(found);
         }
         std::thread::sleep(POLL);
     }
     Err(io::Error::other(format!("the ring of process {pid} is never at rest")))
 }
 
-fn slots_unless_busy(pid: u32) -> io::Result<Option<Vec<u32>>> {
+fn unless_busy(pid: u32, part: fn(&str) -> Option<Vec<u32>>) -> io::Result<Option<Vec<u32>>> {
     let mut rings = 0;
-    let mut slots = Vec::new();
+    let mut all = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
         let entry = entry?;
         // A descriptor can be closed between the listing and this.
@@ -83,10 +97,10 @@ fn slots_unless_busy(pid: u32) -> io::Result<Option<Vec<u32>>> {
         }
         let fd = entry.file_name();
         match fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", fd.to_string_lossy())) {
-            Ok(info) => match user_files(&info) {
-                Some(taken) => {
+            Ok(info) => match part(&info) {
+                Some(found) => {
                     rings += 1;
-                    slots.extend(taken);
+                    all.extend(found);
                 }
                 None => return Ok(None),
             },
@@ -97,8 +111,8 @@ fn slots_unless_busy(pid: u32) -> io::Result<Option<Vec<u32>>> {
     if rings == 0 {
         return Err(io::Error::other(format!("process {pid} has no ring")));
     }
-    slots.sort_unstable();
-    Ok(Some(slots))
+    all.sort_unstable();
+    Ok(Some(all))
 }
 
 /// The taken slots in a ring's fdinfo (`io_uring/fdinfo.c` in the kernel): after a line
@@ -112,6 +126,15 @@ fn user_files(info: &str) -> Option<Vec<u32>> {
         Some((index.trim().parse().ok()?, what.trim()))
     });
     Some(entries.filter(|(_, what)| *what != "<none>").map(|(index, _)| index).collect())
+}
+
+/// The operations in a ring's fdinfo that wait on a poll: after a line `PollList:`, one line
+/// `op=CODE, task_works=N` for each. `None` if the section is missing.
+fn poll_list(info: &str) -> Option<Vec<u32>> {
+    let mut lines = info.lines().skip_while(|line| !line.starts_with("PollList:"));
+    lines.next()?;
+    let code = |line: &str| line.trim().strip_prefix("op=")?.split(',').next()?.parse().ok();
+    Some(lines.map_while(code).collect())
 }
 
 #[cfg(test)]
@@ -133,11 +156,13 @@ mod tests {
         let info = "SqThread:\t-1\nUserFiles:\t64\n    0: socket:[81]\n   12: /etc/passwd\n\
                     UserBufs:\t0\nPollList:\n  op=13, task_works=0\n";
         assert_eq!(user_files(info), Some(vec![0, 12]));
+        assert_eq!(poll_list(info), Some(vec![13]));
     }
 
     #[test]
     fn a_busy_ring_has_no_table() {
         assert_eq!(user_files("pos:\t0\nflags:\t02000002\n"), None);
+        assert_eq!(poll_list("pos:\t0\nflags:\t02000002\n"), None);
     }
 
     #[test]
