@@ -43,18 +43,27 @@ impl Server<'_> {
         let send = opcode::Send::new(Fixed(slot), rest.as_ptr(), rest.len() as u32)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build();
-        if self.nobody_waits_for_the_send(slot) {
-            self.push_prompt(slot, Op::Send, send)
-        } else {
-            self.push_on(slot, Op::Send, send)
-        }
+        self.replying.push(slot);
+        self.push_on(slot, Op::Send, send)
     }
 
-    /// Whether the end of a send brings nothing but its buffer: the next receive is armed
-    /// already, no other reply is queued, and no connection is parked for want of a buffer.
-    fn nobody_waits_for_the_send(&self, slot: u32) -> bool {
-        let connection = &self.connections[slot as usize];
-        connection.receiving && connection.replies.len() == 1 && self.parked.is_empty()
+    /// How many sends of this turn bring nothing but their buffer when they end: the next
+    /// receive is armed already, no other reply is queued, and no connection is parked for
+    /// want of a buffer. Asked when the turn is over, for the completion after the one that
+    /// started a send can be of a client that waits for its end.
+    pub fn sends_without_hurry(&mut self) -> u32 {
+        let nobody_waits = |slot: &u32| {
+            let connection = &self.connections[*slot as usize];
+            let receives = connection.receiving && !connection.cancelling;
+            receives && connection.stage == Stage::Open && connection.replies.len() == 1
+        };
+        let count = if self.parked.is_empty() {
+            self.replying.iter().filter(|slot| nobody_waits(slot)).count()
+        } else {
+            0
+        };
+        self.replying.clear();
+        count as u32
     }
     // ANCHOR_END: reply
 

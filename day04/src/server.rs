@@ -76,6 +76,8 @@ pub struct Server<'ring> {
     pub parked: VecDeque<(u32, u16)>,
     /// Connections answered in the last turn: the next one looks whether they have ended.
     pub answered: Vec<(u32, u16)>,
+    /// Connections whose replies began to be sent in this turn.
+    pub replying: Vec<u32>,
     pub idle: Deadlines,
     pub lingering: Deadlines,
     /// Clients that have replies to read.
@@ -128,6 +130,7 @@ impl<'ring> Server<'ring> {
             waiting: VecDeque::with_capacity(table as usize),
             parked: VecDeque::with_capacity(table as usize),
             answered: Vec::with_capacity(table as usize),
+            replying: Vec::with_capacity(table as usize),
             idle: Deadlines::new(table, limits.idle),
             lingering: Deadlines::new(table, LINGER),
             stalled: Deadlines::new(table, STALLED),
@@ -184,7 +187,7 @@ impl<'ring> Server<'ring> {
     /// *more* than those: for one request, or for a batch. Unless slots are scarce, or we are
     /// about to stop: then every slot that comes free is news.
     fn submit_and_wait(&mut self) -> Result<u32> {
-        let prompt = std::mem::take(&mut self.prompt);
+        let prompt = std::mem::take(&mut self.prompt) + self.sends_without_hurry();
         let hurry = self.stopping || self.admission.way() == Way::OneByOne;
         let unpark = self.can_unpark();
         let batch = if self.gathers && !unpark { self.batch.size() } else { 1 };
