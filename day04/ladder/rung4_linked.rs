@@ -152,6 +152,7 @@ impl Server<'_> {
         self.rung.push(slot, Op::Recv, recv)
     }
 
+    // ANCHOR: chain
     /// RUNG 4: the receive starts when all is sent, into the buffer that was sent from.
     fn send_and_receive(&mut self, slot: u32) -> Result<()> {
         let Client { buffer, unsent, .. } = &mut self.clients[slot as usize];
@@ -165,6 +166,7 @@ impl Server<'_> {
         let recv = opcode::Recv::new(Fixed(slot), start, BUFFER as u32).build();
         self.rung.push_chain(slot, &[(Op::Send, send), (Op::Recv, recv)])
     }
+    // ANCHOR_END: chain
 
     /// RUNG 4: the answer, our end and the slot's end.
     fn acknowledge(&mut self, slot: u32) -> Result<()> {

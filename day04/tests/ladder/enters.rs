@@ -70,6 +70,7 @@ fn enters_a_request_fall_from_rung_to_rung() {
     let (asleep, rush) = (Pace::Asleep, Pace::Rush);
     // A minute: longer than any client takes for its next request.
     let spin = ["--spin", "60000000", "--sq-idle", "60000"];
+    // ANCHOR: requests
     for (rung, arguments, pace, enters) in [
         ("rung1_journal", &[][..], asleep, 3), // submit the send, submit the receive, wait
         ("rung2_one_submit", &[], asleep, 2),  // the send completes at once, the receive later
@@ -83,6 +84,7 @@ fn enters_a_request_fall_from_rung_to_rung() {
         ("rung8_sqpoll", &spin, rush, 0),
         ("rung9_threads", &["--threads", "1"], asleep, 1),
     ] {
+        // ANCHOR_END: requests
         let Some(few) = echoes(rung, arguments, pace, 10) else { return };
         let Some(many) = echoes(rung, arguments, pace, 60) else { return };
         assert_fifty(many - few, enters, &format!("{rung} {arguments:?}, {pace:?}"));
@@ -109,12 +111,14 @@ fn enters_a_connection_fall_from_rung_to_rung() {
     // What the end of a connection takes depends on when its shutdown is done, for that runs
     // on a thread of the kernel. The chain alone is exact.
     let mut before = i64::MAX;
+    // ANCHOR: connections
     for (rung, at_most) in [("rung1_journal", 6), ("rung2_one_submit", 4), ("rung4_linked", 3)] {
         let (Some(few), Some(many)) = (acks(rung, 10), acks(rung, 60)) else { return };
         assert!(many - few <= 50 * at_most + NEARLY, "{rung}: {} for 50", many - few);
         assert!(many < before, "{rung}: {many}, and the rung before it {before}");
         before = many;
     }
+    // ANCHOR_END: connections
     let (Some(few), Some(many)) = (acks(CHAIN, 10), acks(CHAIN, 60)) else { return };
     assert_fifty(many - few, 1, CHAIN);
 }
