@@ -128,6 +128,7 @@ impl<'ring> Queues<'ring> {
         /// Without a timeout the kernel would take the end of `min_wait` for the end of the
         /// wait, and return with nothing (`io_cqring_min_timer_wakeup` in its `io_uring.c`).
         const LONG: Duration = Duration::from_secs(3600);
+        // ANCHOR: wait_sync
         // The queues hold copies of tail and head. Unless they are synchronised, the kernel
         // sees neither what was pushed nor what was taken, and the wait ends at once.
         self.sq.sync();
@@ -137,6 +138,7 @@ impl<'ring> Queues<'ring> {
         if nothing_to_submit && enough && !self.sq.cq_overflow() {
             return Ok(());
         }
+        // ANCHOR_END: wait_sync
         let timeout = if min_wait.is_zero() { timeout } else { timeout.or(Some(LONG)) };
         self.wait(want, timeout, min_wait)
     }
