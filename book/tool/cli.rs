@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use mdbook_preprocessor::Preprocessor as _;
 
 use crate::build::{self, Place};
+use crate::check::{self, Depth};
 use crate::preprocessor::Days;
 use crate::problem::Problem;
 
@@ -39,6 +40,21 @@ enum Task {
         #[arg(long)]
         open: bool,
     },
+    /// Build the pages, and check them, the transcripts and the recordings
+    Check {
+        /// Leave out what has to be run: transcripts and recordings
+        #[arg(long)]
+        pages: bool,
+        /// Show the book in a browser
+        #[arg(long)]
+        open: bool,
+    },
+    /// Run transcripts and write down what they print
+    Record {
+        /// Files in book/transcripts, without .txt
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
     /// Answer mdBook, which asks whether the pages of a renderer are wanted
     #[command(hide = true)]
     Supports {
@@ -56,6 +72,8 @@ pub fn main() -> ExitCode {
     };
     match cli.task {
         Some(Task::Build { open }) => build_task(&place, open),
+        Some(Task::Check { pages, open }) => check_task(&place, pages, open),
+        Some(Task::Record { names }) => record_task(&place, &names),
         Some(Task::Supports { .. }) => ExitCode::SUCCESS,
         None => preprocess(),
     }
@@ -96,6 +114,22 @@ fn build_task(place: &Place, open: bool) -> ExitCode {
         }
         Err(problems) => told(&problems),
     }
+}
+
+/// `check`.
+fn check_task(place: &Place, pages: bool, open: bool) -> ExitCode {
+    let depth = if pages { Depth::Pages } else { Depth::Everything };
+    let problems = check::check(place, depth);
+    if !problems.is_empty() {
+        return told(&problems);
+    }
+    if open { build_task(place, true) } else { ExitCode::SUCCESS }
+}
+
+/// `record`.
+fn record_task(place: &Place, names: &[String]) -> ExitCode {
+    let problems = check::record(&place.root, names);
+    if problems.is_empty() { ExitCode::SUCCESS } else { told(&problems) }
 }
 
 /// Prints what is wrong.

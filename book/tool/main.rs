@@ -7,16 +7,20 @@
 mod brief;
 mod build;
 mod catalogue;
+mod check;
 mod cli;
+mod compare;
 mod config;
 mod expand;
 mod figure;
+mod hearing;
 mod listing;
 mod markup;
 mod pages;
 mod preprocessor;
 mod problem;
 mod scan;
+mod session;
 mod trace;
 mod transcript;
 

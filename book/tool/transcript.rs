@@ -79,14 +79,26 @@ impl Transcript {
         Ok(Self { needs, commands, shown: shown.trim_end().to_owned() + "\n" })
     }
 
+    /// The file's text `old` with other outputs below its commands.
+    pub fn with_outputs(&self, old: &str, outputs: &[Vec<String>]) -> String {
+        let first = self.commands.first().map_or(0, |command| command.line - 1);
+        let mut out: String = old.lines().take(first).map(|line| format!("{line}\n")).collect();
+        for (command, output) in self.commands.iter().zip(outputs) {
+            let background = if command.background { " &" } else { "" };
+            out.push_str(&format!("$ {}{background}\n", command.text));
+            out.extend(output.iter().map(|line| format!("{line}\n")));
+        }
+        out
+    }
+
     /// The one line of output that contains `text`.
     pub fn line_with(&self, text: &str) -> Result<&str, Complaint> {
         let lines: Vec<&str> = self
             .commands
             .iter()
             .flat_map(|command| &command.expected)
-            .map(|line| line.trim())
             .filter(|line| line.contains(text))
+            .map(|line| line.trim())
             .collect();
         match lines.as_slice() {
             [line] => Ok(line),
@@ -152,9 +164,21 @@ ack
     }
 
     #[test]
+    fn new_outputs_replace_the_old() {
+        let transcript = Transcript::parse(TWO).unwrap();
+        let outputs = [vec!["one".to_owned()], vec!["two".to_owned(), "three".to_owned()]];
+        assert_eq!(
+            transcript.with_outputs(TWO, &outputs),
+            "# needs: 6.1\n# a note\n$ cargo run -p day04 -- --max 1 &\none\n\
+             $ echo hello | nc 127.0.0.1 4242 && true\ntwo\nthree\n"
+        );
+    }
+
+    #[test]
     fn a_quote_is_one_line() {
         let transcript = Transcript::parse("$ a\n  one two\none three\n").unwrap();
         assert_eq!(transcript.line_with("two").unwrap(), "one two");
+        assert_eq!(transcript.line_with("  one").unwrap(), "one two");
         assert!(transcript.line_with("four").unwrap_err().what.contains("no line"));
         let several = transcript.line_with("one").unwrap_err();
         assert!(several.what.starts_with("2 lines"), "{several:?}");

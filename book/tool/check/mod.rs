@@ -1,0 +1,78 @@
+//! `check`: everything about the book that a program can judge.
+
+mod files;
+mod html;
+mod site;
+mod traces;
+mod transcripts;
+
+use std::path::Path;
+
+pub use self::transcripts::record;
+
+use crate::build::{self, Place};
+use crate::problem::Problem;
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Pages, links and files.
+    Pages,
+    /// Those, and every transcript and recording against a run.
+    Everything,
+}
+
+/// Checks the book, tells on the way what is done, and returns what is wrong.
+pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
+    let root = place.root.as_path();
+    let mut problems = files::pending_snapshots(root);
+    let loaded = build::load(place);
+    let book = match loaded {
+        Ok(book) => Some(book),
+        Err(more) => {
+            problems.extend(more);
+            None
+        }
+    };
+    if let Some(book) = book {
+        problems.extend(files::not_in_summary(root, &build::files(&book)));
+        problems.extend(files::unused(root, &build::texts(&book)));
+        match build::render(book) {
+            Ok(folder) => problems.extend(pages(root, &folder)),
+            Err(more) => problems.extend(more),
+        }
+    }
+    told("pages, links and files", problems.len());
+    if depth == Depth::Everything {
+        let wrong = transcripts::problems(root);
+        told("transcripts", wrong.len());
+        problems.extend(wrong);
+        let wrong = traces::problems(root);
+        told("recordings", wrong.len());
+        problems.extend(wrong);
+    }
+    problems
+}
+
+/// Checks the built pages, and what the exercises say of them.
+fn pages(root: &Path, folder: &Path) -> Vec<Problem> {
+    let site = match site::Site::read(folder) {
+        Ok(site) => site,
+        Err(problem) => return vec![problem],
+    };
+    let mut problems = site.problems(root);
+    for reference in files::references(root) {
+        if let Some((what, remedy)) = site.reference(&reference.address) {
+            problems.push(Problem::at(reference.file, reference.line, what, remedy));
+        }
+    }
+    problems
+}
+
+/// Says what was checked.
+fn told(what: &str, wrong: usize) {
+    match wrong {
+        0 => println!("{what}: right"),
+        count => println!("{what}: {count} wrong"),
+    }
+}

@@ -1,0 +1,125 @@
+//! Runs the transcripts and compares.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use common::catalog::Kernel;
+use common::drive::io_uring_or_skip;
+use common::environment;
+
+use super::files;
+use crate::compare;
+use crate::problem::{Problem, name};
+use crate::session;
+use crate::transcript::Transcript;
+
+/// What is wrong with the transcripts of the book.
+pub fn problems(root: &Path) -> Vec<Problem> {
+    let (transcripts, mut problems) = read(root);
+    if transcripts.is_empty() || !io_uring_or_skip("the book's transcripts") {
+        return problems;
+    }
+    let commands = transcripts.iter().flat_map(|(_, transcript)| &transcript.commands);
+    let examples = commands.map(|command| &command.text).any(|text| text.contains("--example"));
+    if let Err(wrong) = session::prepare(root, examples) {
+        problems.push(Problem::of("book/transcripts", wrong.what, wrong.remedy));
+        return problems;
+    }
+    for (file, transcript) in &transcripts {
+        problems.extend(compare(root, file, transcript));
+    }
+    problems
+}
+
+/// The transcripts of the book, and what cannot be read.
+fn read(root: &Path) -> (Vec<(String, Transcript)>, Vec<Problem>) {
+    let (mut transcripts, mut problems) = (Vec::new(), Vec::new());
+    let text_file = |path: &Path| path.extension().is_some_and(|it| it == "txt");
+    for path in files::below(&root.join("book/transcripts"), &text_file) {
+        let file = name(root, &path);
+        let parsed = fs::read_to_string(&path).map_err(|wrong| {
+            Problem::of(&file, format!("cannot be read: {wrong}"), "it has to be UTF-8 text")
+        });
+        let parsed = parsed.and_then(|text| {
+            Transcript::parse(&text).map_err(|(line, wrong)| wrong.at(&file, line))
+        });
+        match parsed {
+            Ok(transcript) => transcripts.push((file, transcript)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (transcripts, problems)
+}
+
+/// What differs between a transcript and a run of it.
+fn compare(root: &Path, file: &str, transcript: &Transcript) -> Vec<Problem> {
+    let here = Kernel::parse(&environment::kernel_release());
+    let too_old = transcript.needs.filter(|needs| here.is_some_and(|here| here < *needs));
+    if let Some(needs) = too_old {
+        eprintln!("SKIPPED {file}: it needs Linux {needs}");
+        return Vec::new();
+    }
+    let start = Instant::now();
+    let outputs = match session::run(root, transcript) {
+        Ok(outputs) => outputs,
+        Err((line, wrong)) => return vec![wrong.at(file, line)],
+    };
+    println!("  {file} ({:.1} s)", start.elapsed().as_secs_f32());
+    let stem = PathBuf::from(file).file_stem().unwrap_or_default().display().to_string();
+    let both = transcript.commands.iter().zip(&outputs);
+    both.filter_map(|(command, output)| {
+        let difference = compare::difference(&command.expected, output)?;
+        let what = format!("a run of `{}` prints something else", command.text);
+        let remedy = format!(
+            "- in the transcript, + printed:\n{difference}if the run is right: cargo xtask book \
+             record {stem}"
+        );
+        Some(Problem::at(file, command.line, what, remedy))
+    })
+    .collect()
+}
+
+/// Runs the transcripts with these names and writes what came into their files.
+pub fn record(root: &Path, names: &[String]) -> Vec<Problem> {
+    let (transcripts, mut problems) = read(root);
+    let known: BTreeSet<String> = transcripts.iter().map(|(file, _)| stem(file)).collect();
+    for name in names.iter().filter(|name| !known.contains(*name)) {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        problems.push(Problem::of(
+            format!("book/transcripts/{name}.txt"),
+            "there is no such transcript",
+            format!("write its `$ ` lines first\nthere are: {}", known.join(", ")),
+        ));
+    }
+    if !problems.is_empty() || !io_uring_or_skip("recording") {
+        return problems;
+    }
+    if let Err(wrong) = session::prepare(root, true) {
+        return vec![Problem::of("book/transcripts", wrong.what, wrong.remedy)];
+    }
+    for (file, transcript) in transcripts.iter().filter(|(file, _)| names.contains(&stem(file))) {
+        match session::run(root, transcript) {
+            Ok(outputs) => {
+                let path = root.join(file);
+                let old = fs::read_to_string(&path).unwrap_or_default();
+                match fs::write(&path, transcript.with_outputs(&old, &outputs)) {
+                    Ok(()) => println!("wrote {file}: shorten it with … and ⟨words⟩"),
+                    Err(wrong) => problems.push(Problem::of(
+                        file,
+                        format!("cannot be written: {wrong}"),
+                        "look at the permissions of book/transcripts",
+                    )),
+                }
+            }
+            Err((line, wrong)) => problems.push(wrong.at(file, line)),
+        }
+    }
+    problems
+}
+
+/// A transcript's name.
+fn stem(file: &str) -> String {
+    Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
