@@ -28,9 +28,19 @@ impl Place {
     }
 }
 
+/// Built pages.
+#[derive(Debug)]
+pub struct Pages {
+    /// Where they are.
+    pub folder: PathBuf,
+    /// What mdBook warned of. It builds on, and the page looks otherwise than was meant.
+    pub warnings: Vec<Problem>,
+}
+
 /// Builds the pages and returns their folder.
 pub fn build(place: &Place) -> Result<PathBuf, Vec<Problem>> {
-    render(load(place)?)
+    let pages = render(load(place)?)?;
+    if pages.warnings.is_empty() { Ok(pages.folder) } else { Err(pages.warnings) }
 }
 
 /// Reads the configuration, the summary and the chapters.
@@ -49,20 +59,22 @@ pub fn load(place: &Place) -> Result<MDBook, Vec<Problem>> {
     })
 }
 
-/// Resolves the directives, and writes the pages into the folder that is returned.
-pub fn render(mut book: MDBook) -> Result<PathBuf, Vec<Problem>> {
+/// Resolves the directives and writes the pages.
+pub fn render(mut book: MDBook) -> Result<Pages, Vec<Problem>> {
     let problems = Rc::new(RefCell::new(Vec::new()));
     book.with_preprocessor(Days { problems: Rc::clone(&problems) });
     let hearing = Hearing::default();
     let result = tracing::subscriber::with_default(hearing.clone(), || book.build());
-    let mut problems = problems.take();
     match result {
-        Ok(()) => problems.extend(hearing.take().into_iter().map(warned)),
-        Err(wrong) if problems.is_empty() => problems.push(unexpected(&wrong)),
-        Err(_) => {}
+        Ok(()) => Ok(Pages {
+            folder: crate::problem::normal(&book.root.join(&book.config.build.build_dir)),
+            warnings: hearing.take().iter().map(|warning| warned(warning)).collect(),
+        }),
+        Err(wrong) => match problems.take() {
+            known if known.is_empty() => Err(vec![unexpected(&wrong)]),
+            known => Err(known),
+        },
     }
-    let dest = book.root.join(&book.config.build.build_dir);
-    if problems.is_empty() { Ok(crate::problem::normal(&dest)) } else { Err(problems) }
 }
 
 /// The files of a book's chapters, from `book/src`.
@@ -76,13 +88,17 @@ pub fn texts(book: &MDBook) -> Vec<String> {
     book.book.chapters().map(|chapter| chapter.content.clone()).collect()
 }
 
-/// What mdBook warned of. It names the chapter by its file in `book/src`, in backquotes.
-fn warned(warning: String) -> Problem {
-    let names = warning.split('`').skip(1).step_by(2);
-    let chapter =
-        names.into_iter().find(|name| Path::new(name).extension().is_some_and(|it| it == "md"));
+/// What mdBook warned of. It names the chapter by its file in `book/src`, in backquotes, and
+/// goes on with all of the HTML.
+fn warned(warning: &str) -> Problem {
+    let first = warning.lines().next().unwrap_or_default();
+    let is_page = |name: &&str| Path::new(name).extension().is_some_and(|it| it == "md");
+    let chapter = first.split('`').skip(1).step_by(2).find(is_page);
     let file = chapter.map_or("book".to_owned(), |name| format!("book/src/{name}"));
-    Problem::of(file, format!("mdBook warns: {warning}"), "mend the HTML of the page")
+    let around: String = warning.lines().skip(1).collect::<Vec<_>>().join(" ");
+    let around: String = around.chars().take(160).collect();
+    let remedy = format!("mend the HTML of the page\n{around}");
+    Problem::of(file, format!("mdBook warns: {first}"), remedy.trim_end())
 }
 
 /// mdBook failed where it should not.

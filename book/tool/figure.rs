@@ -24,8 +24,15 @@ pub fn html(name: &str, svg: &str) -> Result<String, Complaint> {
         .ok_or_else(|| no("it has no <desc>", "tell what is to be seen, for who cannot see it"))?;
     check_ids(name, &svg)?;
     check_colours(&svg)?;
-    let label = markup::html(&format!("{}: {}", one_line(title), one_line(desc)));
-    let body = one_line(&format!("{tag} role=\"img\" aria-label=\"{label}\"{rest}"));
+    let mut said = String::new();
+    if attribute(tag, "role").is_none() {
+        said.push_str(" role=\"img\"");
+    }
+    if attribute(tag, "aria-labelledby").is_none() && attribute(tag, "aria-label").is_none() {
+        let label = markup::html(&format!("{}: {}", one_line(title), one_line(desc)));
+        said.push_str(&format!(" aria-label=\"{label}\""));
+    }
+    let body = one_line(&format!("{tag}{said}{rest}"));
     Ok(format!("<figure class=\"diagram\" data-figure=\"{name}\">{body}</figure>"))
 }
 
@@ -139,6 +146,10 @@ mod tests {
             "{html}"
         );
         assert!(!html.contains("note"), "{html}");
+        let labelled =
+            GOOD.replace("viewBox", "role=\"img\" aria-labelledby=\"two-title\" viewBox");
+        let html = self::html("two", &labelled).unwrap();
+        assert!(html.matches("role=").count() == 1 && !html.contains("aria-label="), "{html}");
     }
 
     #[test]

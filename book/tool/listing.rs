@@ -160,8 +160,8 @@ fn anchors(text: &str) -> Vec<&str> {
 /// lines at the beginning and at the end are left out.
 fn dedented(lines: &[&str]) -> String {
     let filled = |line: &&str| !line.trim().is_empty();
-    let first = lines.iter().position(|line| filled(&line)).unwrap_or(lines.len());
-    let last = lines.iter().rposition(|line| filled(&line)).map_or(first, |last| last + 1);
+    let first = lines.iter().position(&filled).unwrap_or(lines.len());
+    let last = lines.iter().rposition(&filled).map_or(first, |last| last + 1);
     let lines = &lines[first..last];
     let indent = lines
         .iter()

@@ -81,7 +81,7 @@ pub fn normal(path: &Path) -> std::path::PathBuf {
         match part {
             Component::CurDir => {}
             Component::ParentDir
-                if matches!(clean.components().last(), Some(Component::Normal(_))) =>
+                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
             {
                 clean.pop();
             }

@@ -73,6 +73,8 @@ struct Running {
     printed: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
     started: Instant,
+    /// Whether it was asked to end.
+    interrupted: bool,
 }
 
 impl Running {
@@ -100,7 +102,13 @@ impl Running {
                 kept.lock().unwrap_or_else(PoisonError::into_inner).extend(&piece[..length]);
             }
         });
-        Ok(Self { child, printed, reader: Some(reader), started: Instant::now() })
+        Ok(Self {
+            child,
+            printed,
+            reader: Some(reader),
+            started: Instant::now(),
+            interrupted: false,
+        })
     }
 
     /// What it has printed so far.
@@ -156,6 +164,8 @@ impl Running {
             return Err(self.complaint("is not installed here"));
         }
         match status.signal() {
+            // The server ends as it should; Cargo and the shell around it die of the signal.
+            Some(signal) if self.interrupted && signal == Signal::SIGINT as i32 => Ok(()),
             Some(signal) => Err(self.complaint(&format!("was killed by signal {signal}"))),
             None => Ok(()),
         }
@@ -164,7 +174,7 @@ impl Running {
     /// Ends a server, unless `--max` lets it end by itself, and waits for it.
     fn stop(&mut self, command: &transcript::Command) -> Result<(), Complaint> {
         if !command.text.contains("--max") {
-            let _ = killpg(self.group(), Signal::SIGINT);
+            self.interrupted = killpg(self.group(), Signal::SIGINT).is_ok();
         }
         self.started = Instant::now();
         self.until_end()

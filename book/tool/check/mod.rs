@@ -38,7 +38,10 @@ pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
         problems.extend(files::not_in_summary(root, &build::files(&book)));
         problems.extend(files::unused(root, &build::texts(&book)));
         match build::render(book) {
-            Ok(folder) => problems.extend(pages(root, &folder)),
+            Ok(built) => {
+                problems.extend(built.warnings);
+                problems.extend(pages(root, &built.folder));
+            }
             Err(more) => problems.extend(more),
         }
     }
