@@ -14,6 +14,8 @@ use html5ever::tokenizer::{
 pub struct Html {
     /// Where a fragment can lead to.
     pub ids: HashSet<String>,
+    /// Those of them that are headings', in the order of the page.
+    pub headings: Vec<String>,
     /// Where its links lead.
     pub links: Vec<String>,
     /// What it loads: the element, and the address.
@@ -81,6 +83,9 @@ impl Reading {
         let attribute = |wanted: &str| value(tag, wanted);
         let class = attribute("class").unwrap_or_default();
         if let Some(id) = attribute("id") {
+            if self.main && matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6") {
+                self.page.headings.push(id.clone());
+            }
             self.page.ids.insert(id);
         }
         self.page.loads.extend(loads(tag));
@@ -181,6 +186,7 @@ mod tests {
         );
         assert_eq!(page.links, ["b.html#c"]);
         assert!(["top", "c", "old"].iter().all(|id| page.ids.contains(*id)), "{:?}", page.ids);
+        assert_eq!(page.headings, ["c"]);
         assert_eq!(page.silent, ["img i.png", "svg one"]);
         let remote: Vec<&str> =
             page.loads.iter().map(|(_, url)| url.as_str()).filter(|url| remote(url)).collect();

@@ -1,6 +1,6 @@
 //! Checks the built pages: links, what they load, and what they say to who cannot see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,14 +64,14 @@ impl Site {
             }
         }
         problems.extend(self.style_sheets(root));
-        let chapters: Vec<String> = problems.iter().map(|problem| problem.what.clone()).collect();
-        let mut seen = std::collections::HashSet::new();
-        // What is wrong in a chapter is wrong on the page to print, too.
-        problems.retain(|problem| {
-            let again = problem.file.ends_with(PRINT)
-                && chapters.iter().filter(|what| **what == problem.what).count() > 1;
-            !again && seen.insert(problem.to_string())
-        });
+        // A mistake in a chapter is there on the page to print, too, in other words.
+        let (printed, mut problems): (Vec<_>, Vec<_>) =
+            problems.into_iter().partition(|problem| problem.file == PRINT);
+        if problems.is_empty() {
+            problems = printed;
+        }
+        let mut seen = HashSet::new();
+        problems.retain(|problem| seen.insert(problem.to_string()));
         problems
     }
 
@@ -116,12 +116,9 @@ impl Site {
         if fragment.is_empty() || fragment == "top" || page.ids.contains(&fragment) {
             return None;
         }
-        let mut near: Vec<&str> =
-            page.ids.iter().map(String::as_str).filter(|id| !id.starts_with("mdbook-")).collect();
-        near.sort_unstable();
         Some((
             format!("the link to `{link}` leads to no heading of {target}"),
-            format!("it has: {}", near.join(", ")),
+            format!("it has: {}", page.headings.join(", ")),
         ))
     }
 
