@@ -17,6 +17,7 @@ pub struct StopSignals {
 }
 
 impl StopSignals {
+    // ANCHOR: block
     /// Blocks SIGINT and SIGTERM in this thread and in those it starts later, and opens a
     /// signalfd for them. Call it before any other thread runs.
     pub fn block() -> Result<StopSignals> {
@@ -30,6 +31,7 @@ impl StopSignals {
         let record = Box::new(unsafe { std::mem::zeroed() });
         Ok(StopSignals { signalfd, record })
     }
+    // ANCHOR_END: block
 
     /// The descriptor to read from.
     pub fn fd(&self) -> RawFd {

@@ -54,6 +54,7 @@ impl Slots {
         self.table[slot as usize].in_flight += 1;
     }
 
+    // ANCHOR: finish
     /// An operation's last completion came in. `false`: it was for an earlier client, and
     /// must not touch this one.
     pub fn finish(&mut self, slot: u32, generation: u16) -> bool {
@@ -65,6 +66,7 @@ impl Slots {
         *in_flight = in_flight.saturating_sub(1);
         true
     }
+    // ANCHOR_END: finish
 
     /// Whether the slot still belongs to the client of that generation.
     pub fn is_current(&self, slot: u32, generation: u16) -> bool {
