@@ -7,6 +7,8 @@ compile_error!("this workspace needs Linux: io_uring is an interface of its kern
 #[cfg(target_os = "linux")]
 pub mod exercise;
 #[cfg(target_os = "linux")]
+pub mod learn;
+#[cfg(target_os = "linux")]
 pub mod programs;
 #[cfg(target_os = "linux")]
 pub mod record;

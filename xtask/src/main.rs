@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use xtask::{exercise, record, trace};
+use xtask::{exercise, learn, record, trace};
 
 mod bench;
 mod book;
@@ -24,6 +24,7 @@ struct Cli {
 enum Task {
     Run(run::Options),
     Trace(trace::cli::Options),
+    Learn(learn::Options),
     Exercise(exercise::Options),
     Record(record::cli::Options),
     Bench(bench::Options),
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Run(options) => run::main(&options),
         Task::Trace(options) => trace::cli::main(options),
+        Task::Learn(options) => learn::main(&options),
         Task::Exercise(options) => exercise::main(&options),
         Task::Record(options) => record::cli::main(&options),
         Task::Bench(options) => bench::main(&options),

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::failure::Failure;
@@ -19,12 +20,16 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Attempt {
     program: PathBuf,
     folder: PathBuf,
+    last: Last,
 }
+
+/// What was seen of the last run that is over: the one that decided.
+pub(super) type Last = Arc<Mutex<Option<Record>>>;
 
 impl Attempt {
     /// With the compiled program, and a folder of its own for what it reads and writes.
     pub fn new(program: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Attempt {
-        Attempt { program: program.into(), folder: folder.into() }
+        Attempt { program: program.into(), folder: folder.into(), last: Last::default() }
     }
 
     /// A run of the program, to be given arguments and started. `did` says in the words of a
@@ -38,7 +43,13 @@ impl Attempt {
             fast: false,
             patience: PATIENCE,
             did: did.into(),
+            last: Arc::clone(&self.last),
         }
+    }
+
+    /// What was seen of the last run, for the learner to look at.
+    pub fn last_run(&self) -> Option<Record> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// An empty folder for files that a check makes; it is removed after the check.
@@ -85,6 +96,7 @@ pub struct Launch {
     pub(super) fast: bool,
     pub(super) patience: Duration,
     pub(super) did: String,
+    pub(super) last: Last,
 }
 
 impl Launch {

@@ -8,20 +8,27 @@ use common::environment;
 use super::attempt::Attempt;
 use super::exercises::{Exercise, release};
 use super::failure::Failure;
+use super::record::Record;
 use super::verdict::Verdict;
 
 /// Checks a compiled program.
 pub fn program(exercise: &Exercise, program: &Path) -> Verdict {
+    with_record(exercise, program).0
+}
+
+/// Checks a compiled program; with what was seen of its last run.
+pub fn with_record(exercise: &Exercise, program: &Path) -> (Verdict, Option<Record>) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     if let Some(failure) = too_old(exercise) {
-        return Verdict::Failed(failure);
+        return (Verdict::Failed(failure), None);
     }
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder =
         std::env::temp_dir().join(format!("{}.{}.{number}", exercise.name, std::process::id()));
-    let verdict = Verdict::of((exercise.check)(&Attempt::new(program, &folder)));
+    let attempt = Attempt::new(program, &folder);
+    let verdict = Verdict::of((exercise.check)(&attempt));
     let _ = std::fs::remove_dir_all(&folder);
-    verdict
+    (verdict, attempt.last_run())
 }
 
 /// What this kernel is too old for.

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use common::text::{WIDTH, wrap};
 
 use super::check;
 use super::exercises::{self, Exercise};
+use super::markdown;
 use super::verdict::{Paint, Verdict};
 use super::verify;
 use super::workbook::Workbook;
@@ -151,7 +151,7 @@ fn checked(exercise: &Exercise, workbook: &Workbook) -> Result<Verdict> {
 fn hint(exercise: &Exercise, number: u32) -> Result<bool> {
     let hints = exercise.hints()?;
     let hint = hints.get(number as usize - 1).context("there are three hints")?;
-    say(&wrap(hint, WIDTH, 0));
+    say(&markdown::page(hint, Paint::for_stdout()));
     Ok(true)
 }
 

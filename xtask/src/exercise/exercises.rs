@@ -113,7 +113,16 @@ fn sections(text: &str) -> Vec<String> {
             section.push('\n');
         }
     }
-    sections.into_iter().map(|section| section.trim().to_string()).collect()
+    sections.into_iter().map(|section| trim_lines(&section)).collect()
+}
+
+/// Without the empty lines before and after; indents stay.
+fn trim_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let full = |line: &&str| !line.trim().is_empty();
+    let from = lines.iter().position(full).unwrap_or(0);
+    let to = lines.iter().rposition(full).map_or(0, |at| at + 1);
+    lines[from..to].join("\n")
 }
 
 /// All exercises that have a folder and a check, in the order in which they are to be done.
@@ -182,7 +191,7 @@ mod tests {
     #[test]
     fn hints_are_what_stands_under_the_headings() {
         let hints = sections("# Hints\n\n## 1\n\nWhy?\n\n## 2\nLook there.\n## 3\n\n    code\n");
-        assert_eq!(hints, ["Why?", "Look there.", "code"]);
+        assert_eq!(hints, ["Why?", "Look there.", "    code"]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod exercises;
 pub mod failure;
 pub mod hang;
 pub mod ids;
+pub mod markdown;
 pub mod record;
 pub mod run;
 pub mod verdict;

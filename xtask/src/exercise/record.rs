@@ -199,6 +199,10 @@ impl Record {
     /// Why an end was none that was asked for.
     fn bad_end(&self, wanted: i32) -> Failure {
         let last = || self.last_lines(|what| !matches!(what, What::Close(_) | What::Task(_)));
+        let last = || match self.setups().next() {
+            Some(_) => last(),
+            None => vec!["the program had no ring".to_string()],
+        };
         let said = last_words(&self.stderr);
         match self.status {
             Some(101) if self.stderr.contains("panicked at") => self

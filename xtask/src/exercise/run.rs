@@ -19,7 +19,7 @@ use crate::trace::launch::Program;
 use crate::trace::watch::RingNow;
 use crate::trace::{Outcome, Trace};
 
-use super::attempt::Launch;
+use super::attempt::{Last, Launch};
 use super::failure::Failure;
 use super::hang::{self, Stillness};
 use super::ids;
@@ -46,6 +46,7 @@ pub struct Run {
     patience: Duration,
     began: Instant,
     address: Option<SocketAddr>,
+    last: Last,
 }
 
 /// What a program has printed so far, read by a thread.
@@ -130,6 +131,7 @@ impl Run {
             patience: launch.patience,
             began: Instant::now(),
             address: None,
+            last: launch.last,
         })
     }
 
@@ -432,6 +434,7 @@ impl Run {
         let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
         let did = self.did.clone();
         let record = Record { events, calls, summary, stdout, stderr, status: Some(status), did };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
         self.done = Some(record.clone());
         record
     }

@@ -51,6 +51,7 @@ use nix::unistd::Pid;
 use event::Event;
 use launch::{Launched, Program};
 use summary::Summary;
+pub use sys::terminal_size;
 use tracer::{Shared, Tracer};
 use watch::{OtherCall, RingNow, Sink, Watch};
 

@@ -171,10 +171,16 @@ fn owned(result: c_long) -> io::Result<OwnedFd> {
 
 /// Columns of the terminal behind a descriptor; `None` if it is none.
 pub fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
+    terminal_size(terminal).map(|(columns, _)| columns)
+}
+
+/// Columns and rows of the terminal behind a descriptor; `None` if it is none, or does not
+/// know.
+pub fn terminal_size(terminal: BorrowedFd<'_>) -> Option<(usize, usize)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the kernel writes one `winsize`, ours, before the call returns.
     let answer = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
-    (answer == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+    (answer == 0 && size.ws_col > 0).then_some((size.ws_col.into(), size.ws_row.into()))
 }
 
 #[cfg(test)]

@@ -351,6 +351,12 @@ pub fn lines(picked: &[Event], all: &[Event], width: usize) -> Vec<String> {
     let style = Style { colour: false, width: width + TIME };
     let mut text: Text<std::io::Sink> = Text::new(std::io::sink(), style);
     let mut lines = String::new();
+    // A list for the whole kernel says nothing about one program.
+    for event in picked {
+        if let What::Setup(Setup { granted: Some(granted), .. }) = &event.what {
+            text.features.clone_from(&granted.features);
+        }
+    }
     for event in picked {
         text.event(&mut lines, event, all);
     }

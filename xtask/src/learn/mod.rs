@@ -1,0 +1,99 @@
+//! `cargo xtask learn`: the exercises one after the other, checked at every save.
+//!
+//! [`session`] knows where the learner is and what each key does; [`screen`] and [`plain`]
+//! show it, [`terminal`] reads keys, [`saves`] notices a save, [`worker`] checks,
+//! [`progress`] is what is remembered, [`book`] finds a place in the book.
+
+pub mod book;
+mod plain;
+pub mod progress;
+pub mod saves;
+mod screen;
+pub mod session;
+mod terminal;
+mod worker;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::exercise::exercises;
+use crate::exercise::verdict::Paint;
+use crate::exercise::workbook::Workbook;
+use crate::programs::workspace;
+
+use session::Session;
+
+/// The exercises, one after the other, checked at every save
+///
+/// Your programs are in workbook/, which git ignores. Save one, and it is compiled, run under
+/// the tracer, and judged by what the kernel saw. What you have done is remembered there too.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Begin at this exercise, and not where you left off
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    /// Only lines: no colours, no screen control; for screen readers and logs
+    #[arg(long)]
+    plain: bool,
+}
+
+/// Runs the loop.
+pub fn main(options: &Options) -> ExitCode {
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "cargo xtask learn: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let workspace = workspace();
+    let all = exercises::load(&workspace)?;
+    if all.is_empty() {
+        bail!("there are no exercises in {}", workspace.display());
+    }
+    let workbook = Workbook::of(&workspace);
+    let plain = options.plain || !terminal::is_there();
+    let paint = if plain { Paint::default() } else { Paint::for_stdout() };
+    let name = options.name.as_deref();
+    let session = Session::begin(&workspace, workbook.clone(), all, name, paint)?;
+    if plain { plain::run(session, workbook) } else { screen::run(session, workbook) }
+}
+
+/// Opens a file in the learner's editor and waits for its end; an editor with a window of its
+/// own may end at once.
+fn edit(path: &Path) -> Result<()> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(a_common_editor);
+    // Through a shell, for it may have arguments: `code --wait`.
+    let mut line = editor.clone();
+    line.push(" \"$1\"");
+    let status = Command::new("sh")
+        .arg("-c")
+        .arg(&line)
+        .arg("sh")
+        .arg(path)
+        .status()
+        .context("starting a shell for the editor")?;
+    match status.code() {
+        Some(126 | 127) => bail!(
+            "the editor {} cannot be started: set VISUAL or EDITOR to another",
+            editor.to_string_lossy()
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn a_common_editor() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |name: &&str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    ["sensible-editor", "nano", "vi"].into_iter().find(there).unwrap_or("vi").into()
+}

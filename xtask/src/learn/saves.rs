@@ -1,0 +1,117 @@
+//! Noticing that a file was saved.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use notify::{Config, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
+
+/// How often a file is looked at that nobody has told anything of: a folder of another
+/// machine, say, tells nothing of what is written there.
+const SELDOM: Duration = Duration::from_secs(1);
+
+/// A file, and what it was when it was last looked at.
+pub struct Saves {
+    _watcher: Option<Box<dyn Watcher>>,
+    told: Receiver<()>,
+    path: PathBuf,
+    seen: Option<Stamp>,
+    /// Seen once: an editor may be amid writing.
+    fresh: Option<Stamp>,
+    looked: Instant,
+}
+
+/// When it was written, how long it is, and which file it is: an editor may put another in
+/// its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp(i64, i64, u64, u64);
+
+impl Saves {
+    /// Watches a folder, for the file that is to be named with [`Saves::follow`].
+    pub fn new(folder: &Path) -> Saves {
+        let (tell, told) = mpsc::channel();
+        let heard = move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
+                let _ = tell.send(());
+            }
+        };
+        let _watcher = watcher(folder, heard);
+        let (path, looked) = (PathBuf::new(), Instant::now());
+        Saves { _watcher, told, path, seen: None, fresh: None, looked }
+    }
+
+    /// From now on this file, as it is.
+    pub fn follow(&mut self, path: &Path) {
+        self.path = path.to_path_buf();
+        self.seen = stamp(path);
+        self.fresh = None;
+    }
+
+    /// Whether it was saved since the last time. To be asked a few times a second: a save
+    /// counts when the file has been the same twice.
+    pub fn saved(&mut self) -> bool {
+        let told = self.told.try_iter().count() > 0;
+        if !told && self.fresh.is_none() && self.looked.elapsed() < SELDOM {
+            return false;
+        }
+        self.looked = Instant::now();
+        let now = stamp(&self.path);
+        if now.is_none() || now == self.seen {
+            self.fresh = None;
+            return false;
+        }
+        if now != self.fresh {
+            self.fresh = now;
+            return false;
+        }
+        (self.seen, self.fresh) = (now, None);
+        true
+    }
+}
+
+/// The kernel's own notices (inotify), or else a look every half second.
+fn watcher(
+    folder: &Path,
+    heard: impl Fn(notify::Result<notify::Event>) + Send + Clone + 'static,
+) -> Option<Box<dyn Watcher>> {
+    let config = Config::default().with_poll_interval(Duration::from_millis(500));
+    let inotify = RecommendedWatcher::new(heard.clone(), config).and_then(|mut watcher| {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    if let Ok(watcher) = inotify {
+        return Some(Box::new(watcher));
+    }
+    let mut polling = PollWatcher::new(heard, config).ok()?;
+    polling.watch(folder, RecursiveMode::NonRecursive).ok()?;
+    Some(Box::new(polling))
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let about = fs::metadata(path).ok()?;
+    Some(Stamp(about.mtime(), about.mtime_nsec(), about.len(), about.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_save_is_noticed_once_and_also_one_by_renaming() {
+        let folder = std::env::temp_dir().join(format!("saves.{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("program.rs");
+        fs::write(&path, "one").expect("a file");
+        let mut saves = Saves::new(&folder);
+        saves.follow(&path);
+        fs::write(&path, "two, longer").expect("a file");
+        common::drive::wait_until("the save", || saves.saved());
+        assert!(!saves.saved());
+        fs::write(folder.join(".new"), "three, longest").expect("a file");
+        fs::rename(folder.join(".new"), &path).expect("a rename");
+        common::drive::wait_until("the rename", || saves.saved());
+        fs::remove_dir_all(folder).expect("ours to remove");
+    }
+}

@@ -1,0 +1,250 @@
+//! The terminal, taken over and given back: keys one by one, the screen drawn as a whole.
+//! Two escape sequences and termios are all that it takes.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+use crate::trace::terminal_size;
+
+/// A key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A character.
+    Char(char),
+    /// A line up, a line down.
+    Line(i32),
+    /// A page up, a page down.
+    Page(i32),
+    /// To the beginning.
+    Home,
+    /// To the end.
+    End,
+    /// Ctrl-C, a signal, or a terminal that has gone away.
+    Quit,
+}
+
+/// A terminal in raw mode, on its alternate screen. Dropping it gives it back as it was.
+pub struct Terminal {
+    before: Termios,
+    signals: Option<SignalFd>,
+}
+
+impl Terminal {
+    /// Takes it over.
+    ///
+    /// # Errors
+    /// If standard input is no terminal.
+    pub fn open() -> io::Result<Terminal> {
+        let before = tcgetattr(io::stdin().as_fd())?;
+        // What ends us elsewhere must give the terminal back here.
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            set.add(signal);
+        }
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = set.thread_block().and_then(|()| SignalFd::with_flags(&set, flags)).ok();
+        let terminal = Terminal { before, signals };
+        terminal.resume()?;
+        Ok(terminal)
+    }
+
+    /// Takes it over again.
+    ///
+    /// # Errors
+    /// If it has gone away.
+    pub fn resume(&self) -> io::Result<()> {
+        let mut raw = self.before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(io::stdin().as_fd(), SetArg::TCSADRAIN, &raw)?;
+        // The alternate screen, and no cursor.
+        write_out("\x1b[?1049h\x1b[?25l\x1b[2J")
+    }
+
+    /// Gives it to another program.
+    pub fn suspend(&self) {
+        let _ = write_out("\x1b[?25h\x1b[?1049l");
+        let _ = tcsetattr(io::stdin().as_fd(), SetArg::TCSADRAIN, &self.before);
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (usize, usize) {
+        terminal_size(io::stdout().as_fd())
+            .filter(|(_, rows)| *rows > 0)
+            .map_or((80, 24), |(columns, rows)| (columns.max(20), rows.max(6)))
+    }
+
+    /// Draws all rows.
+    ///
+    /// # Errors
+    /// If the terminal has gone away.
+    pub fn draw(&self, rows: &[String]) -> io::Result<()> {
+        let (columns, _) = self.size();
+        let mut frame = String::from("\x1b[H");
+        for (nth, row) in rows.iter().enumerate() {
+            if nth > 0 {
+                frame.push_str("\r\n");
+            }
+            frame.push_str(&pieces(row, columns)[0]);
+            frame.push_str("\x1b[K");
+        }
+        write_out(&(frame + "\x1b[J"))
+    }
+
+    /// The keys that were pressed within `milliseconds`.
+    pub fn keys(&self, milliseconds: u16) -> Vec<Key> {
+        let stdin = io::stdin();
+        let mut wanted = vec![PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        if let Some(signals) = &self.signals {
+            wanted.push(PollFd::new(signals.as_fd(), PollFlags::POLLIN));
+        }
+        let ready = poll(&mut wanted, PollTimeout::from(milliseconds)).unwrap_or(0);
+        let came = |nth: usize| wanted.get(nth).and_then(PollFd::any).unwrap_or(false);
+        if ready <= 0 {
+            return Vec::new();
+        }
+        if came(1) {
+            return vec![Key::Quit];
+        }
+        let mut bytes = [0; 256];
+        match nix::unistd::read(&stdin, &mut bytes) {
+            Ok(0) => vec![Key::Quit],
+            Ok(count) => keys_of(&bytes[..count]),
+            Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => Vec::new(),
+            Err(_) => vec![Key::Quit],
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.suspend();
+    }
+}
+
+fn write_out(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Whether both ends are a terminal that knows more than lines.
+pub fn is_there() -> bool {
+    let terminal = |fd: BorrowedFd<'_>| nix::unistd::isatty(fd).unwrap_or(false);
+    let (input, output) = (io::stdin(), io::stdout());
+    let dumb = std::env::var_os("TERM").is_none_or(|value| value == "dumb" || value.is_empty());
+    terminal(input.as_fd()) && terminal(output.as_fd()) && !dumb
+}
+
+/// What the bytes of a read stand for. A sequence arrives in one piece.
+fn keys_of(bytes: &[u8]) -> Vec<Key> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut rest = text.as_ref();
+    let mut keys = Vec::new();
+    while let Some(letter) = rest.chars().next() {
+        let sequence = SEQUENCES.iter().find(|(sequence, _)| rest.starts_with(sequence));
+        if let Some((sequence, key)) = sequence {
+            keys.push(*key);
+            rest = &rest[sequence.len()..];
+            continue;
+        }
+        if letter == '\x1b' {
+            // A sequence that means nothing here: up to its final letter.
+            let end = rest
+                .char_indices()
+                .skip(2)
+                .find(|(_, letter)| letter.is_ascii_alphabetic() || *letter == '~');
+            rest = end.map_or("", |(at, _)| &rest[at + 1..]);
+            continue;
+        }
+        rest = &rest[letter.len_utf8()..];
+        match letter {
+            '\x03' | '\x04' => keys.push(Key::Quit),
+            ' ' | '\x06' => keys.push(Key::Page(1)),
+            '\x02' | '\x7f' => keys.push(Key::Page(-1)),
+            'j' => keys.push(Key::Line(1)),
+            'k' => keys.push(Key::Line(-1)),
+            letter => keys.push(Key::Char(letter)),
+        }
+    }
+    keys
+}
+
+const SEQUENCES: [(&str, Key); 12] = [
+    ("\x1b[A", Key::Line(-1)),
+    ("\x1bOA", Key::Line(-1)),
+    ("\x1b[B", Key::Line(1)),
+    ("\x1bOB", Key::Line(1)),
+    ("\x1b[5~", Key::Page(-1)),
+    ("\x1b[6~", Key::Page(1)),
+    ("\x1b[H", Key::Home),
+    ("\x1b[1~", Key::Home),
+    ("\x1bOH", Key::Home),
+    ("\x1b[F", Key::End),
+    ("\x1b[4~", Key::End),
+    ("\x1bOF", Key::End),
+];
+
+/// A line in pieces that fit the width. Colours take no room; each piece ends its own.
+pub fn pieces(line: &str, width: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut columns = 0;
+    let mut escape = String::new();
+    let mut colour = String::new();
+    for letter in line.chars() {
+        if letter == '\x1b' || !escape.is_empty() {
+            escape.push(letter);
+            if letter == 'm' {
+                colour = std::mem::take(&mut escape);
+                last(&mut pieces).push_str(&colour);
+            }
+            continue;
+        }
+        // Nothing that a program prints may move the cursor.
+        if letter.is_control() {
+            continue;
+        }
+        if columns == width {
+            if !colour.is_empty() {
+                last(&mut pieces).push_str("\x1b[0m");
+            }
+            pieces.push(colour.clone());
+            columns = 0;
+        }
+        columns += 1;
+        last(&mut pieces).push(letter);
+    }
+    pieces
+}
+
+fn last(pieces: &mut [String]) -> &mut String {
+    // There is always one.
+    let at = pieces.len() - 1;
+    &mut pieces[at]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrows_and_letters_are_told_apart() {
+        let keys = keys_of(b"h\x1b[A\x1b[6~\x1b[24~q");
+        assert_eq!(keys, [Key::Char('h'), Key::Line(-1), Key::Page(1), Key::Char('q')]);
+        assert_eq!(keys_of(b"\x03"), [Key::Quit]);
+        assert_eq!(keys_of(b"\x1b"), []);
+    }
+
+    #[test]
+    fn a_long_line_comes_in_pieces_and_each_ends_its_colour() {
+        assert_eq!(pieces("abcde", 3), ["abc", "de"]);
+        assert_eq!(pieces("", 3), [""]);
+        let red = pieces("\x1b[31mabcd\x1b[0m", 3);
+        assert_eq!(red, ["\x1b[31mabc\x1b[0m", "\x1b[31md\x1b[0m"]);
+        assert_eq!(pieces("a\rb", 9), ["ab"]);
+    }
+}
