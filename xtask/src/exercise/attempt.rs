@@ -1,6 +1,7 @@
 //! A learner's program, compiled, to be run as often as a check wants.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ impl Attempt {
             args: Vec::new(),
             env: vec![("RUST_BACKTRACE".into(), "0".into())],
             stdin: Vec::new(),
+            stdout: None,
             fast: false,
             patience: PATIENCE,
             did: did.into(),
@@ -93,6 +95,7 @@ pub struct Launch {
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) stdin: Vec<u8>,
+    pub(super) stdout: Option<File>,
     pub(super) fast: bool,
     pub(super) patience: Duration,
     pub(super) did: String,
@@ -118,6 +121,13 @@ impl Launch {
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Launch {
         self.stdin = bytes.into();
+        self
+    }
+
+    /// With a file as its standard output; then nothing that it prints is recorded.
+    #[must_use]
+    pub fn stdout(mut self, file: File) -> Launch {
+        self.stdout = Some(file);
         self
     }
 

@@ -58,7 +58,20 @@ ids! {
     LOST "E-LOST" "a completion, a client or a byte got lost"
     NOT_THROUGH_RING "E-NOT-THROUGH-RING" "the program did it by a plain system call"
     ENTERS "E-ENTERS" "the program calls the kernel too often"
+    RESULT "E-RESULT" "something failed, and the program ends as if all were well"
     ORDER "E-ORDER" "things happened in another order than asked"
+    // Links and the probe.
+    NOT_LINKED "E-NOT-LINKED" "entries that belong together are not linked"
+    LINK_CUT "E-LINK-CUT" "a chain of links was cut by the end of a submit"
+    NOT_PROBED "E-NOT-PROBED" "the program did not ask which operations the kernel has"
+    PROBE_IGNORED "E-PROBE-IGNORED" "an operation was used that the probe did not say is there"
+    NOT_USED "E-NOT-USED" "an operation was not used although the kernel has it"
+    NO_FALLBACK "E-NO-FALLBACK" "without the operation the program does not do its task"
+    // Queues, threads, tables.
+    NO_OVERFLOW "E-NO-OVERFLOW" "the completion queue never overflowed, which it was to do"
+    NEVER_ASLEEP "E-NEVER-ASLEEP" "the polling thread never slept, so nobody had to wake it"
+    RING_FD "E-RING-FD" "an enter names the ring by its descriptor, not by its registered index"
+    DESCRIPTOR "E-DESCRIPTOR" "a descriptor where a slot of the ring's table was asked for"
     // Hangs.
     HANG_PUSHED "E-HANG-PUSHED" "the program waits while entries are pushed and not submitted"
     HANG_WAIT "E-HANG-WAIT" "the program waits in the kernel with nothing in flight that could complete"

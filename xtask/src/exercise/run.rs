@@ -104,7 +104,8 @@ impl Run {
     pub(super) fn start(launch: Launch) -> Result<Run, Failure> {
         let broken = |error: nix::Error| Failure::not_observed(format!("no pipe: {error}"));
         let (stdin, feed) = pipe2(OFlag::O_CLOEXEC).map_err(broken)?;
-        let (out, stdout) = pipe2(OFlag::O_CLOEXEC).map_err(broken)?;
+        let (out, pipe) = pipe2(OFlag::O_CLOEXEC).map_err(broken)?;
+        let stdout = launch.stdout.map_or(pipe, OwnedFd::from);
         let (err, stderr) = pipe2(OFlag::O_CLOEXEC).map_err(broken)?;
         let program = Program {
             program: launch.program.into_os_string(),
