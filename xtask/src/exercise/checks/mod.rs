@@ -7,6 +7,8 @@ pub mod day1;
 pub mod day2;
 pub mod day3;
 pub mod day4;
+mod nops;
+mod written;
 
 use super::attempt::Attempt;
 use super::failure::{Failure, Passed};

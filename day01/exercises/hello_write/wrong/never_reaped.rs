@@ -1,0 +1,14 @@
+// expect: E-NOT-REAPED
+// why: The line is written, but nobody asks how it went.
+
+use io_uring::{IoUring, opcode, types};
+
+fn main() -> anyhow::Result<()> {
+    let line = format!("{}\n", std::env::args().nth(1).unwrap_or_default());
+    let mut ring = IoUring::new(8)?;
+    let entry = opcode::Write::new(types::Fd(1), line.as_ptr(), line.len() as u32).build();
+    // SAFETY: `line` lives until the end of main, and the wait is over before that.
+    unsafe { ring.submission().push(&entry) }?;
+    ring.submit_and_wait(1)?;
+    Ok(())
+}

@@ -1,0 +1,21 @@
+// expect: E-NOT-THROUGH-RING
+// why: The ring writes to /dev/null for show; the line itself comes from `print!`.
+
+use std::os::fd::AsRawFd;
+
+use io_uring::{IoUring, opcode, types};
+
+fn main() -> anyhow::Result<()> {
+    let line = format!("{}\n", std::env::args().nth(1).unwrap_or_default());
+    print!("{line}");
+    let null = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+    let mut ring = IoUring::new(8)?;
+    let fd = types::Fd(null.as_raw_fd());
+    let entry = opcode::Write::new(fd, line.as_ptr(), line.len() as u32).build();
+    // SAFETY: `line` lives until the end of main, and the wait is over before that.
+    unsafe { ring.submission().push(&entry) }?;
+    ring.submit_and_wait(1)?;
+    let written = ring.completion().next().map_or(-1, |completion| completion.result());
+    anyhow::ensure!(written == line.len() as i32, "not written: {written}");
+    Ok(())
+}

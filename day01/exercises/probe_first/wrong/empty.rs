@@ -1,0 +1,4 @@
+// expect: E-NO-RING
+// why: A program that does nothing.
+
+fn main() {}

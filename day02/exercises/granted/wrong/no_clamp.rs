@@ -1,0 +1,19 @@
+// expect: E-SETUP
+// why: Sizes that are too large are refused, for nobody allowed the kernel to cut them.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use io_uring::IoUring;
+
+fn main() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let entries: u32 = args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
+    let cq_entries: u32 = args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
+
+    let ring: IoUring = IoUring::builder().setup_cqsize(cq_entries).build(entries)?;
+
+    let granted = ring.params();
+    println!("sq {} cq {}", granted.sq_entries(), granted.cq_entries());
+    Ok(())
+}

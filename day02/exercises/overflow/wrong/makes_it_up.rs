@@ -1,0 +1,40 @@
+// expect: E-LOST
+// why: Prints all the tags, but fetched eight of the completions only.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use io_uring::{IoUring, opcode};
+
+fn main() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let count: usize = args.next().context("usage: overflow COUNT FIRST")?.parse()?;
+    let first: u64 = args.next().context("usage: overflow COUNT FIRST")?.parse()?;
+    let mut ring = IoUring::builder().setup_cqsize(8).build(8)?;
+    submit(&mut ring, count, first)?;
+    collect(&mut ring, count)
+}
+
+/// Submits all of them, eight at a time. Leave this as it is.
+fn submit(ring: &mut IoUring, count: usize, first: u64) -> Result<()> {
+    for tag in (first..).take(count) {
+        let entry = opcode::Nop::new().build().user_data(tag);
+        if ring.submission().is_full() {
+            ring.submit()?;
+        }
+        // SAFETY: a NOP points at no memory.
+        unsafe { ring.submission().push(&entry) }?;
+    }
+    ring.submit()?;
+    Ok(())
+}
+
+/// Prints the tags of all `count` completions.
+fn collect(ring: &mut IoUring, count: usize) -> Result<()> {
+    let first = ring.completion().next().context("no completion")?.user_data();
+    for _ in ring.completion() {}
+    for tag in (first..).take(count) {
+        println!("{tag}");
+    }
+    Ok(())
+}

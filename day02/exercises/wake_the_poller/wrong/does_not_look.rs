@@ -1,0 +1,39 @@
+// expect: E-NOT-REAPED
+// why: Submits everything, and never takes a completion.
+
+use std::env;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use io_uring::{IoUring, opcode};
+
+/// Milliseconds without work until the thread sleeps.
+const IDLE: u32 = 50;
+
+fn main() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let burst: u64 = args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
+    let first: u64 = args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
+
+    let mut ring = IoUring::builder().setup_sqpoll(IDLE).build(256)?;
+    for tag in first..first + burst {
+        nop(&mut ring, tag)?;
+    }
+    // Nothing to do for ten times as long as it takes the thread to fall asleep.
+    thread::sleep(Duration::from_millis(10 * u64::from(IDLE)));
+    for tag in first + burst..first + 2 * burst {
+        nop(&mut ring, tag)?;
+    }
+    thread::sleep(Duration::from_millis(u64::from(IDLE)));
+    Ok(())
+}
+
+/// Sends a NOP and takes its completion.
+fn nop(ring: &mut IoUring, tag: u64) -> Result<()> {
+    let entry = opcode::Nop::new().build().user_data(tag);
+    // SAFETY: a NOP points at no memory.
+    unsafe { ring.submission().push(&entry) }?;
+    ring.submit()?;
+    Ok(())
+}

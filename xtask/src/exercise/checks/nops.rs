@@ -1,0 +1,73 @@
+//! NOPs that carry tags: which of them the kernel took, and which tags were printed.
+
+use crate::exercise::failure::Failure;
+use crate::exercise::ids;
+use crate::exercise::record::{Record, user_data};
+use crate::trace::event::What;
+
+/// The kernel took one NOP for each tag, and no other. Entries that the tracer was too late to
+/// read count as right.
+///
+/// # Errors
+/// `E-NO-RING`, `E-NOT-SUBMITTED`, `E-NO-ENTRY`, `E-TAG`, `E-TOO-MANY-ENTRIES`.
+pub fn need_tags(record: &Record, tags: &[u64]) -> Result<(), Failure> {
+    record.need_entries("NOP", 1)?;
+    let mut missing: Vec<String> = tags.iter().map(|tag| user_data(*tag)).collect();
+    let nops = record.submitted("NOP");
+    let lines = || record.last_lines(|what| matches!(what, What::Submit(_)));
+    for nop in &nops {
+        if let Some(at) = missing.iter().position(|tag| *tag == nop.user_data) {
+            missing.swap_remove(at);
+            continue;
+        }
+        let wanted = tags.iter().any(|tag| user_data(*tag) == nop.user_data);
+        let word = if wanted { "a second time" } else { "which is none of the tags" };
+        let strange = |what: &What| matches!(what, What::Submit(other) if other.seq == nop.seq);
+        let id = if wanted { ids::TOO_MANY_ENTRIES } else { ids::TAG };
+        return Err(record.fail(id).kernel(record.lines(strange)).rule(format!(
+            "A NOP carried {}, {word}. For each of the {} tags one NOP was asked for, with the \
+             tag as its user_data.",
+            nop.user_data,
+            tags.len()
+        )));
+    }
+    if missing.len() as u64 > record.summary.unseen_entries {
+        record.need_all_submitted()?;
+        let mut kernel = lines();
+        kernel.push(format!("NOPs that the kernel took: {}", nops.len()));
+        return Err(record.fail(ids::NO_ENTRY).kernel(kernel).rule(format!(
+            "{} NOPs were asked for, one with each tag. The tag {} never went in.",
+            tags.len(),
+            missing[0]
+        )));
+    }
+    Ok(())
+}
+
+/// Each tag is printed once, a line for each, in any order.
+///
+/// # Errors
+/// `E-OUTPUT`.
+pub fn need_printed(record: &Record, tags: &[u64]) -> Result<(), Failure> {
+    let mut wanted: Vec<String> = tags.iter().map(u64::to_string).collect();
+    let lines = record.stdout.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut printed: Vec<String> = lines.map(str::to_string).collect();
+    printed.sort();
+    wanted.sort();
+    if printed == wanted {
+        return Ok(());
+    }
+    let strange = printed.iter().find(|line| !wanted.contains(line));
+    let missing = wanted.iter().find(|tag| !printed.contains(tag));
+    let told = match (strange, missing) {
+        (Some(line), _) => format!("printed, and no completion's tag: {line}"),
+        (None, Some(tag)) => format!("came back, and was not printed: {tag}"),
+        (None, None) => format!("lines: {}; completions: {}", printed.len(), wanted.len()),
+    };
+    let mut kernel = record.lines_at_most(2, |what| matches!(what, What::Complete(_)));
+    kernel.push(told);
+    Err(record.fail(ids::OUTPUT).kernel(kernel).rule(
+        "The program was to print the `user_data` of every completion, one a line, and nothing \
+         else on the standard output.",
+    ))
+}

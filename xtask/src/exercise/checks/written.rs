@@ -1,0 +1,133 @@
+//! Who wrote what was written: the ring, or a plain system call.
+
+use crate::exercise::failure::Failure;
+use crate::exercise::ids;
+use crate::exercise::record::Record;
+use crate::trace::event::{Submit, What};
+use crate::trace::watch::OtherCall;
+
+/// The operations that write bytes from memory to a file.
+pub const WRITES: &[&str] = &["WRITE", "WRITEV", "WRITE_FIXED", "WRITEV_FIXED"];
+
+/// System calls that put bytes into a file.
+const CALLS: &[&str] = &[
+    "write",
+    "writev",
+    "pwrite64",
+    "pwritev",
+    "pwritev2",
+    "sendfile",
+    "splice",
+    "vmsplice",
+    "tee",
+    "copy_file_range",
+    "sendto",
+    "sendmsg",
+];
+
+/// The entries that write.
+pub fn entries(record: &Record) -> Vec<&Submit> {
+    record.submits().filter(|submit| WRITES.contains(&submit.op.as_str())).collect()
+}
+
+/// Whether an event is such an entry, or its completion.
+pub fn is_write(what: &What) -> bool {
+    match what {
+        What::Submit(submit) => WRITES.contains(&submit.op.as_str()),
+        What::Complete(complete) => complete.op.as_deref().is_some_and(|op| WRITES.contains(&op)),
+        _ => false,
+    }
+}
+
+/// The plain system calls that write, but for those to the descriptors that are `free`.
+pub fn calls<'a>(record: &'a Record, free: &[u64]) -> Vec<&'a OtherCall> {
+    let calls = record.calls.iter();
+    calls
+        .filter(|call| CALLS.contains(&call.name.as_str()) && !free.contains(&call.args[0]))
+        .collect()
+}
+
+/// The standard output holds `line` and nothing else, and entries of the ring put it there.
+///
+/// # Errors
+/// `E-NOT-SUBMITTED`, `E-NO-ENTRY`, `E-WRONG-ENTRY`, `E-FAILED-ENTRY`, `E-OUTPUT`,
+/// `E-NOT-THROUGH-RING`.
+pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure> {
+    let lines = || record.last_lines(is_write);
+    let plain = calls(record, &[2]);
+    if record.stdout != line {
+        return Err(match wrong_output(record, line, plain.is_empty())? {
+            Some(failure) => failure,
+            None => record
+                .fail(ids::OUTPUT)
+                .kernel(lines().into_iter().chain([printed(record)]))
+                .rule(format!("The standard output was to hold {line:?}, once and nothing else.")),
+        });
+    }
+    let answered: i64 = record
+        .completes()
+        .filter(|complete| complete.op.as_deref().is_some_and(|op| WRITES.contains(&op)))
+        .map(|complete| i64::from(complete.res.max(0)))
+        .sum();
+    if plain.is_empty() && answered >= line.len() as i64 {
+        return Ok(());
+    }
+    let call = plain.first().map(|call| {
+        let (name, fd, bytes) = (&call.name, call.args[0] as i32, call.args[2]);
+        format!("system call {name}, fd {fd}, {bytes} bytes")
+    });
+    Err(record.fail(ids::NOT_THROUGH_RING).kernel(lines().into_iter().chain(call)).rule(
+        "The line is there, but no completion of the ring stands for it: a plain system call \
+         (`print!` makes one, too) wrote it.",
+    ))
+}
+
+/// What is behind another output than asked, if it is more than other words.
+fn wrong_output(
+    record: &Record,
+    line: &str,
+    all_by_ring: bool,
+) -> Result<Option<Failure>, Failure> {
+    if !record.stdout.is_empty() {
+        return Ok(None);
+    }
+    record.need_all_submitted()?;
+    let answers: Vec<_> = record
+        .completes()
+        .filter(|complete| complete.op.as_deref().is_some_and(|op| WRITES.contains(&op)))
+        .collect();
+    if let Some(failed) = answers.iter().find(|complete| complete.res < 0) {
+        let error = failed.error.as_deref().unwrap_or("an error");
+        return Ok(Some(record.fail(ids::FAILED_ENTRY).kernel(record.lines(is_write)).rule(
+            format!(
+                "The write was answered with {error}. What it was told is in the entry: the \
+                 descriptor (1 is the standard output), the address, the length."
+            ),
+        )));
+    }
+    if answers.is_empty() {
+        let mut kernel = record.last_lines(|what| matches!(what, What::Submit(_)));
+        if kernel.is_empty() {
+            kernel.push("no entry ever went in".to_string());
+        }
+        return Ok(Some(record.fail(ids::NO_ENTRY).kernel(kernel).rule(format!(
+            "{line:?} was to be on the standard output, by an entry such as `opcode::Write` for \
+             descriptor 1. Nothing was written."
+        ))));
+    }
+    Ok(all_by_ring.then(|| {
+        record.fail(ids::WRONG_ENTRY).kernel(record.lines(is_write)).rule(
+            "The write went in, but nothing arrived on the standard output. That is descriptor \
+             1, `types::Fd(1)`, and the length is that of the whole line.",
+        )
+    }))
+}
+
+fn printed(record: &Record) -> String {
+    const SHOWN: usize = 60;
+    let text: String = record.stdout.chars().take(SHOWN).collect();
+    match record.stdout.len() {
+        0 => "printed: nothing".to_string(),
+        length => format!("printed, {length} bytes: {text:?}"),
+    }
+}
