@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::pages::{self, Page};
 use crate::problem::{Complaint, Problem, name};
 use crate::scan::{self, Block, Directive, Inside};
-use crate::trace::{self, Trace};
+use crate::trace::Trace;
 use crate::transcript::Transcript;
-use crate::{brief, catalogue, figure, listing, markup};
+use crate::{brief, catalogue, figure, listing, markup, ring};
 
 /// What every directive knows.
 pub struct Sources<'a> {
@@ -137,7 +137,7 @@ fn resolve(
         "transcript" => markup::fenced("console", &transcript(sources, arguments)?.shown),
         "ring" => {
             let (file, json) = read(sources, "traces", arguments, "json")?;
-            trace::html(arguments, &json).map_err(|wrong| in_file(wrong, &file))?
+            ring::html(arguments, &json).map_err(|wrong| in_file(wrong, &file))?
         }
         "figure" => {
             let (file, svg) = read(sources, "figures", arguments, "svg")?;

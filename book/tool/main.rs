@@ -19,6 +19,7 @@ mod markup;
 mod pages;
 mod preprocessor;
 mod problem;
+mod ring;
 mod scan;
 mod session;
 mod trace;

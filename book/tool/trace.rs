@@ -3,16 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::markup;
 use crate::problem::Complaint;
 
 /// What the book itself needs of a recording. The player reads the rest.
 #[derive(Debug, Deserialize)]
 pub struct Trace {
-    /// What is shown, in a few words.
-    pub title: String,
-    /// The command that was recorded.
-    pub command: String,
     /// How many there were of what: `enters`, `entries`, `completions`, `ACCEPT`,
     /// `completions:ACCEPT`.
     pub counts: Map<String, Value>,
@@ -47,21 +42,6 @@ fn again(name: &str) -> String {
     format!("cargo xtask record {name}")
 }
 
-/// The player with its recording: the JSON within the page, so that it works from `file://`.
-pub fn html(name: &str, json: &str) -> Result<String, Complaint> {
-    let trace = Trace::parse(name, json)?;
-    let value: Value = serde_json::from_str(json)
-        .map_err(|wrong| Complaint::new(format!("it is no JSON: {wrong}"), again(name)))?;
-    Ok(format!(
-        "<figure class=\"ring-player\" data-trace=\"{}\"><figcaption>{} (<code>{}</code>)</figcaption>\
-         <script type=\"application/json\" class=\"ring-trace\">{}</script></figure>",
-        markup::html(name),
-        markup::html(&trace.title),
-        markup::html(&trace.command),
-        markup::json_in_script(&value.to_string()),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,12 +57,5 @@ mod tests {
         assert_eq!(trace.count("ACCEPT").unwrap(), 0);
         let wrong = trace.count("acepts").unwrap_err();
         assert_eq!(wrong.remedy, "it counts: NOP, completions:NOP, enters");
-    }
-
-    #[test]
-    fn a_recording_stands_in_the_page() {
-        let html = html("nop", NOP).unwrap();
-        assert!(!html.contains('\n') && html.contains("A &lt;NOP&gt;"), "{html}");
-        assert!(Trace::parse("nop", "{}").unwrap_err().remedy.contains("cargo xtask record nop"));
     }
 }

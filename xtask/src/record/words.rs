@@ -92,12 +92,22 @@ fn without_descriptors(words: &str, meaning: &str) -> String {
 }
 
 pub fn push(entries: &[Entry]) -> String {
-    let list: Vec<String> = entries.iter().map(named).collect();
+    // Many are named by what tells them apart: what each is about stands with the entry.
+    let brief = entries.len() > 3;
+    let name = |entry: &Entry| if brief { in_brief(entry) } else { named(entry) };
+    let list: Vec<String> = entries.iter().map(name).collect();
     format!(
         "The program writes {} and moves the tail: {}. That is only memory, no system call.",
         several(entries.len(), "entry", "entries"),
         list.join("; ")
     )
+}
+
+fn in_brief(entry: &Entry) -> String {
+    match entry.slot {
+        Some(slot) => format!("{} slot {slot}", entry.op),
+        None => entry.op.clone(),
+    }
 }
 
 fn named(entry: &Entry) -> String {
@@ -125,17 +135,19 @@ pub fn enter(enter: &Enter, takes: usize, wakes: bool) -> String {
 }
 
 pub fn complete(completions: &[Completion]) -> String {
+    let all = completions.len() > 1 && completions.iter().all(|completion| completion.more);
     let list: Vec<String> = completions
         .iter()
         .map(|completion| {
-            let armed = if completion.more { ", and stays armed (MORE)" } else { "" };
+            let armed = if completion.more && !all { ", and stays armed (MORE)" } else { "" };
             format!("{} {}{armed}", completion.op, completion.result)
         })
         .collect();
     format!(
-        "The kernel posts {} and moves the tail: {}.",
+        "The kernel posts {} and moves the tail: {}.{}",
         several(completions.len(), "completion", "completions"),
-        list.join("; ")
+        list.join("; "),
+        if all { " Every one of these entries stays armed (MORE)." } else { "" }
     )
 }
 

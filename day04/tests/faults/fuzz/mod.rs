@@ -4,6 +4,7 @@
 //! prints the seed, the shortest plan that still failed, and what was seen of it.
 
 mod client;
+mod dice;
 mod model;
 mod plan;
 mod shrink;
