@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-pub use self::limits::limit_descriptors;
+pub use self::limits::{limit_descriptors, limit_descriptors_of};
 pub use self::listener::listener_of;
 pub use self::process::{descriptors, open_fds, resident_kib, ring_operations, ring_slots};
 pub use self::program::{die_with_parent, in_words, output_within};

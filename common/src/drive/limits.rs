@@ -1,8 +1,11 @@
-//! Starting a child with less than this process has.
+//! A child that has less than this process has.
 
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
 
 /// Gives the child a lower RLIMIT_NOFILE: `soft` is in force, and as far as `hard` it may
@@ -11,6 +14,19 @@ pub fn limit_descriptors(command: &mut Command, soft: u64, hard: u64) {
     // SAFETY: the closure runs in the child after fork, where only what is async-signal-safe
     // is allowed: it makes one system call, whose argument is on the stack.
     unsafe { command.pre_exec(move || Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)) };
+}
+
+/// Sets RLIMIT_NOFILE of a process that runs (`prlimit(2)`): a child of ours, as the same
+/// user; to raise `hard` needs privileges.
+///
+/// # Errors
+/// If the process is gone, or may not be changed.
+pub fn limit_descriptors_of(pid: u32, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    let none = std::ptr::null_mut();
+    // SAFETY: the call reads `limit`, which outlives it, and writes nothing.
+    let result = unsafe { libc::prlimit(pid as i32, libc::RLIMIT_NOFILE, &limit, none) };
+    Ok(Errno::result(result).map(drop)?)
 }
 
 #[cfg(test)]

@@ -14,12 +14,25 @@
 //!                                                           200,000 connections in a row
 //! ```
 
+mod crowds;
+mod dice;
 mod fuzz;
+#[path = "../server/hog.rs"]
+mod hog;
+mod pieces;
 mod replies;
+mod resets;
+mod signals;
+mod soak;
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 
-use common::drive::{Server, start_or_skip};
+use common::drive::{Server, Stopped, start_or_skip};
+use nix::sys::signal::Signal;
+
+use self::dice::content;
 
 /// The rings that everything is tried on: day 04's own, without multishot receives, with a
 /// thread that polls, and with queues of one entry.
@@ -39,9 +52,74 @@ fn day04(arguments: &[&str]) -> Command {
 
 /// A running server; `None` if it cannot run here, which was said aloud.
 fn serve(arguments: &[&str]) -> Option<Server> {
+    start(day04(arguments))
+}
+
+fn start(command: Command) -> Option<Server> {
     let thread = std::thread::current();
     // The test harness names its threads after the tests.
-    start_or_skip(thread.name().unwrap_or("a test"), day04(arguments))
+    start_or_skip(thread.name().unwrap_or("a test"), command)
+}
+
+/// The replies that a test is run with.
+const BOTH: &[&str] = &["ack", "echo"];
+const ECHO: &[&str] = &["echo"];
+
+/// Runs `test` against a server of every kind; it is told which reply that one gives.
+/// Afterwards each must come to rest, and end as it should when told to.
+fn on_each_ring(replies: &[&str], arguments: &[&str], test: impl Fn(&Server, &str)) {
+    for ring in RINGS {
+        for reply in replies {
+            let Some(server) = serve(&[&["--reply", reply], ring, arguments].concat()) else {
+                return;
+            };
+            test(&server, reply);
+            at_rest(server);
+        }
+    }
+}
+
+/// Nobody is left in a slot, and the server ends as it should.
+fn at_rest(server: Server) -> Stopped {
+    server.wait_until_empty();
+    server.stop(Signal::SIGINT).unwrap().well()
+}
+
+/// So many bytes, another sequence for each key.
+fn bytes(key: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    content(key, 0, &mut bytes);
+    bytes
+}
+
+/// Sends everything from a thread of its own, ends its side, and insists on the right answer,
+/// an end-of-file and no reset.
+fn converse(client: &TcpStream, reply: &str, message: &[u8]) {
+    let answer = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut writer = client;
+            writer.write_all(message).expect("the server reads");
+            client.shutdown(Shutdown::Write).expect("a half-close");
+        });
+        to_the_end(client)
+    });
+    assert!(answer == due(reply, message), "{reply}: {} bytes in answer", answer.len());
+}
+
+/// What a message gets.
+fn due<'a>(reply: &str, message: &'a [u8]) -> &'a [u8] {
+    match reply {
+        "echo" => message,
+        _ if message.is_empty() => b"",
+        _ => b"ack\0",
+    }
+}
+
+/// Reads to the end, which is no reset.
+fn to_the_end(mut client: &TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).expect("an end-of-file, no reset");
+    answer
 }
 
 /// A number from the environment.

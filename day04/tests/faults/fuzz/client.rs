@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use common::drive::{PATIENCE, reset};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::dice::content;
 use super::plan::{Client, End, Reply, Step};
+use crate::dice::content;
 
 /// How long a client that does not read goes on trying to send.
 const STUFFED: Duration = Duration::from_millis(100);

@@ -4,7 +4,6 @@
 //! prints the seed, the shortest plan that still failed, and what was seen of it.
 
 mod client;
-mod dice;
 mod model;
 mod plan;
 mod shrink;

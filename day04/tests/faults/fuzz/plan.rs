@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::dice::Dice;
 use crate::RINGS;
+use crate::dice::Dice;
 
 /// One server and its clients.
 #[derive(Clone, Debug)]
