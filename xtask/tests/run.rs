@@ -189,6 +189,26 @@ fn without_a_ring_only_day01_explains() {
     insta::assert_snapshot!(stdout);
 }
 
+/// A lesson takes place where io_uring is blocked.
+#[test]
+fn the_recorded_days_need_no_ring() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["run", "--recorded"]);
+    drive::block_io_uring(&mut command, libc::EPERM);
+    let output = command.output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), [].as_slice()));
+    assert!(stdout.lines().all(|line| line.chars().count() <= 80), "{stdout}");
+    for scenario in &xtask::record::scenarios::ALL {
+        assert!(stdout.contains(scenario.title), "{stdout}");
+        assert!(stdout.contains(&scenario.command()), "{stdout}");
+    }
+    // One accept was submitted, and each of three clients answered it.
+    let day03 = stdout.split("── day").nth(3).unwrap();
+    assert_eq!(day03.matches("ACCEPT the listener").count(), 1, "{day03}");
+    assert_eq!(day03.matches("connects.").count(), 3, "{day03}");
+}
+
 #[test]
 fn a_server_that_cannot_run_here_is_quoted() {
     let folder = Folder::new().script("day03", "echo 'day03: needs Linux 5.19' >&2; exit 1");

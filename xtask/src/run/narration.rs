@@ -191,7 +191,8 @@ fn advice(reports: &[Report]) -> Option<String> {
         )),
         (None, Some(day)) => Some(format!(
             "Above stands what {day} needs and this machine does not give, and what to do about \
-             it. Then `cargo xtask run` again."
+             it. Then `cargo xtask run` again. Until then, `cargo xtask run --recorded` tells the \
+             days from recorded runs."
         )),
         (None, None) => None,
     }

@@ -1,0 +1,76 @@
+//! `cargo xtask run --recorded`: the days told from the recordings that the book plays, for a
+//! lesson on machines that refuse a ring.
+
+use anyhow::Result;
+use common::text::{WIDTH, several, wrap};
+use xtask::programs;
+use xtask::record::recording::{Recording, Step};
+use xtask::record::scenarios::ALL;
+
+use super::narration::Narrator;
+use super::{Day, Options, pause};
+
+/// What to look at in a day's recordings.
+const LOOK: [(&str, &str); 4] = [
+    ("day01", "where the system call is. All the rest is memory."),
+    ("day02", "what becomes of an entry while nobody polls the queue."),
+    ("day03", "how often the accept is submitted, and how often it completes."),
+    ("day04", "how many entries go with one call, and how many answers come back from it."),
+];
+
+/// Tells the recordings of some days, in their order.
+///
+/// # Errors
+/// If a recording is missing or broken.
+pub fn tell(days: &[&Day], options: &Options, narrator: &mut Narrator) -> Result<()> {
+    for (nth, day) in days.iter().enumerate() {
+        if narrator.is_gone() || (options.pause && nth > 0 && !pause(narrator, day.name)) {
+            return Ok(());
+        }
+        let look = LOOK.iter().find(|(name, _)| *name == day.name).map_or("", |(_, look)| look);
+        narrator.heading(day.name, "as it was recorded", look);
+        for scenario in ALL.iter().filter(|scenario| scenario.program == day.name) {
+            let recording = Recording::read(&programs::workspace(), scenario.name)?;
+            tell_one(&recording, narrator);
+        }
+    }
+    narrator.space();
+    narrator.line(&wrap(
+        "These runs were recorded elsewhere. The book plays them as figures: `cargo xtask book \
+         build --open`. Where a ring can be had, `cargo xtask run` runs the days themselves.",
+        WIDTH,
+        0,
+    ));
+    Ok(())
+}
+
+fn tell_one(recording: &Recording, narrator: &mut Narrator) {
+    let Recording { title, command, kernel, .. } = recording;
+    narrator.space();
+    narrator.line(&format!("{title}, on Linux {kernel}:"));
+    narrator.line(command);
+    let mut calls = 0;
+    for (step, number) in recording.steps.iter().zip(1..) {
+        calls += usize::from(step.call.is_some());
+        narrator.line(&line(step, number, calls));
+    }
+    let count = |what: &str| recording.counts.get(what).copied().unwrap_or(0) as usize;
+    let (enters, entries, completions) = (count("enters"), count("entries"), count("completions"));
+    narrator.line(&wrap(
+        &format!(
+            "  In all: {}, {} of them io_uring_enter, for {} and {}.",
+            several(calls, "system call"),
+            enters,
+            if entries == 1 { "1 entry".to_string() } else { format!("{entries} entries") },
+            several(completions, "completion"),
+        ),
+        WIDTH,
+        2,
+    ));
+}
+
+/// A step with its number, and before it the call that it is, if it is one.
+fn line(step: &Step, number: usize, calls: usize) -> String {
+    let call = if step.call.is_some() { format!("call {calls}") } else { String::new() };
+    wrap(&format!("{number:>4}  {call:<8} {}", step.say), WIDTH, 15)
+}
