@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use xtask::{exercise, learn, record, trace};
+use xtask::{class, exercise, learn, record, trace};
 
 mod bench;
 mod book;
@@ -26,6 +26,7 @@ enum Task {
     Trace(trace::cli::Options),
     Learn(learn::Options),
     Exercise(exercise::Options),
+    Class(class::Options),
     Record(record::cli::Options),
     Bench(bench::Options),
     Kernels(kernels::Options),
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Task::Trace(options) => trace::cli::main(options),
         Task::Learn(options) => learn::main(&options),
         Task::Exercise(options) => exercise::main(&options),
+        Task::Class(options) => class::main(&options),
         Task::Record(options) => record::cli::main(&options),
         Task::Bench(options) => bench::main(&options),
         Task::Kernels(options) => kernels::main(&options),

@@ -12,6 +12,7 @@ use super::markdown;
 use super::verdict::{Paint, Verdict};
 use super::verify;
 use super::workbook::Workbook;
+use crate::class::judge;
 use crate::programs::workspace;
 
 /// The exercises of the four days, checked by what the kernel saw
@@ -61,10 +62,16 @@ enum Task {
     },
     /// Prove that starters fail as stated, solutions pass, and wrong answers fail as stated
     Verify(verify::Options),
+    /// Judge one program, shut in
+    #[command(hide = true)]
+    Judge(judge::Options),
 }
 
 /// Runs the command.
 pub fn main(options: &Options) -> ExitCode {
+    if let Task::Judge(options) = &options.task {
+        return judge::main(options);
+    }
     match run(&options.task) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -86,6 +93,8 @@ fn run(task: &Task) -> Result<bool> {
         Task::Reset { name, undo } => reset(exercises::find(&all, name)?, &workbook, *undo),
         Task::Solution { name } => solution(exercises::find(&all, name)?),
         Task::Verify(options) => verify::main(options, &all, &workspace),
+        // Done before anything was read.
+        Task::Judge(_) => Ok(true),
     }
 }
 

@@ -43,6 +43,7 @@ ids! {
     ENDED_EARLY "E-ENDED-EARLY" "the program ended while it was still needed"
     OUTPUT "E-OUTPUT" "what the program prints is not what was asked, or not what the kernel says"
     NO_LISTENER "E-NO-LISTENER" "the program does not say where it listens, or does not listen there"
+    LIMIT "E-LIMIT" "the program broke a limit: time, memory, processes or file size"
     // Rings in general.
     NO_RING "E-NO-RING" "the program never set up a ring"
     SETUP "E-SETUP" "the ring was not set up as asked"

@@ -166,6 +166,7 @@ impl Workbook {
             program: Some(name),
             within: COMPILE,
             env: Vec::new(),
+            limits: None,
         };
         build.run()
     }

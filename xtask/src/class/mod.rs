@@ -1,0 +1,118 @@
+//! `cargo xtask class`: the workbooks of a class, each program checked by itself, and who
+//! passed what.
+//!
+//! [`submission`] takes the programs out of a folder, and nothing else; [`isolate`] shuts a
+//! run in; [`judge`] is the process in which one program is run and judged; [`table`] is what
+//! comes of all of them.
+
+pub mod isolate;
+pub mod judge;
+pub mod submission;
+pub mod table;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::exercise::compile::Built;
+use crate::exercise::exercises::{self, Exercise};
+use crate::exercise::ids;
+use crate::programs::workspace;
+
+use judge::Judge;
+use submission::{Found, Submission};
+use table::{Mark, Row, Table};
+
+/// Check the workbooks of a class: who passed what, and the commonest mistakes
+///
+/// DIR holds a folder for each student: their workbook/, or what is in it. Only
+/// src/bin/NAME.rs is read. Each program is compiled offline and run by itself, with limits on
+/// time, memory, processes and files, and, where the kernel allows it, without a network and
+/// with all files read-only.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// The folder of submissions
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+
+    /// Write the table as comma-separated values too
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+
+    /// Only these exercises
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+/// Runs the command. It succeeds when the table could be made, whatever is in it.
+pub fn main(options: &Options) -> ExitCode {
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "cargo xtask class: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let workspace = workspace();
+    let all = exercises::load(&workspace)?;
+    let picked = exercises::pick(&all, &options.only)?;
+    let submissions = submission::find(&options.folder)?;
+    if submissions.is_empty() {
+        bail!("{} holds no folder; there is to be one for each student", options.folder.display());
+    }
+    let mut judge = Judge::new(&workspace)?;
+    let mut table = Table::new(&picked);
+    for (nth, submission) in submissions.iter().enumerate() {
+        let student = submission.student();
+        progress(&format!("{} of {}: {student}", nth + 1, submissions.len()));
+        table.add(one(submission, &picked, &workspace, &mut judge));
+    }
+    progress("");
+    let mut out = io::stdout().lock();
+    let _ = write!(out, "{}\n{}", table.text(), judge.words());
+    if let Some(path) = &options.csv {
+        fs::write(path, table.csv()).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// A line that the next one replaces, for whoever waits; logs are spared.
+fn progress(text: &str) {
+    use std::io::IsTerminal;
+    if io::stderr().is_terminal() {
+        let _ = write!(io::stderr(), "\r\x1b[K{text}");
+    }
+}
+
+/// One student's programs. Whatever is wrong with them ends up in the row.
+fn one(submission: &Submission, picked: &[Exercise], workspace: &Path, judge: &mut Judge) -> Row {
+    let mut row = Row::new(&submission.student());
+    let mut programs = Vec::new();
+    for exercise in picked {
+        match submission.program(exercise) {
+            Found::Program(text) => programs.push((exercise, text)),
+            Found::Missing => row.set(exercise, Mark::Missing),
+            Found::Untouched => row.set(exercise, Mark::Untouched),
+            Found::Refused(why) => row.set(exercise, Mark::Refused(why)),
+        }
+    }
+    let built = match submission::compile(&programs, workspace) {
+        Ok(built) => built,
+        Err(error) => Built { cargo: format!("{error:#}"), ..Built::default() },
+    };
+    for (exercise, _) in &programs {
+        let mark = match built.program(&exercise.name) {
+            Ok(program) => judge.judge(exercise, &program),
+            Err(_) => Mark::Failed(ids::COMPILE.name.to_string()),
+        };
+        row.set(exercise, mark);
+    }
+    row
+}
