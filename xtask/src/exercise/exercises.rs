@@ -78,15 +78,17 @@ impl Exercise {
     /// # Errors
     /// If the folder cannot be read.
     pub fn wrong(&self) -> Result<Vec<PathBuf>> {
-        let folder = self.folder.join("wrong");
-        let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
-            .with_context(|| format!("reading {}", folder.display()))?
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-            .collect();
-        paths.sort();
-        Ok(paths)
+        programs(&self.folder.join("wrong"))
+    }
+
+    /// Programs that solve it in another way, in the order of their names; not every exercise
+    /// has some.
+    ///
+    /// # Errors
+    /// If the folder is there and cannot be read.
+    pub fn right(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.folder.join("right");
+        if folder.is_dir() { programs(&folder) } else { Ok(Vec::new()) }
     }
 
     /// The lowest kernel that it runs on.
@@ -94,6 +96,17 @@ impl Exercise {
         let days = if self.day < 3 { (5, 10) } else { (5, 19) };
         self.about.needs.as_deref().and_then(release).map_or(days, |needs| needs.max(days))
     }
+}
+
+fn programs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .with_context(|| format!("reading {}", folder.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect();
+    paths.sort();
+    Ok(paths)
 }
 
 /// `6.0` or `6.18.5-amd64` as a pair of numbers.

@@ -1,5 +1,5 @@
 //! Proving the exercises: every starter fails with the id that it states, every solution
-//! passes, every wrong answer fails with its own id.
+//! passes, in whatever way it is written, every wrong answer fails with its own id.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -111,6 +111,10 @@ fn cases_of(exercise: &Exercise) -> Result<Vec<Case>> {
         case("starter", exercise.starter(), exercise.about.starter.clone()),
         case("solution", exercise.solution(), "passed".to_string()),
     ];
+    for path in exercise.right()? {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        cases.push(case(&format!("right-{stem}"), path, "passed".to_string()));
+    }
     let wrong = exercise.wrong()?;
     for must in ["empty.rs", "hard_coded.rs"] {
         if !wrong.iter().any(|path| path.ends_with(must)) {

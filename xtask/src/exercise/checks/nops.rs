@@ -1,9 +1,15 @@
 //! NOPs that carry tags: which of them the kernel took, and which tags were printed.
 
+use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::{Record, user_data};
 use crate::trace::event::What;
+
+/// A tag that nobody knows beforehand, and that the trace shows as the number it is.
+pub fn tag(attempt: &Attempt) -> u64 {
+    attempt.number(100_000..=989_999)
+}
 
 /// The kernel took one NOP for each tag, and no other. Entries that the tracer was too late to
 /// read count as right.
@@ -12,11 +18,11 @@ use crate::trace::event::What;
 /// `E-NO-RING`, `E-NOT-SUBMITTED`, `E-NO-ENTRY`, `E-TAG`, `E-TOO-MANY-ENTRIES`.
 pub fn need_tags(record: &Record, tags: &[u64]) -> Result<(), Failure> {
     record.need_entries("NOP", 1)?;
-    let mut missing: Vec<String> = tags.iter().map(|tag| user_data(*tag)).collect();
+    let mut missing = tags.to_vec();
     let nops = record.submitted("NOP");
     let lines = || record.last_lines(|what| matches!(what, What::Submit(_)));
     for nop in &nops {
-        if let Some(at) = missing.iter().position(|tag| *tag == nop.user_data) {
+        if let Some(at) = missing.iter().position(|tag| user_data(*tag) == nop.user_data) {
             missing.swap_remove(at);
             continue;
         }
@@ -25,9 +31,9 @@ pub fn need_tags(record: &Record, tags: &[u64]) -> Result<(), Failure> {
         let strange = |what: &What| matches!(what, What::Submit(other) if other.seq == nop.seq);
         let id = if wanted { ids::TOO_MANY_ENTRIES } else { ids::TAG };
         return Err(record.fail(id).kernel(record.lines(strange)).rule(format!(
-            "A NOP carried {}, {word}. For each of the {} tags one NOP was asked for, with the \
+            "A NOP carried [{}], {word}. For each of the {} tags one NOP was asked for, with the \
              tag as its user_data.",
-            nop.user_data,
+            nop.meaning,
             tags.len()
         )));
     }

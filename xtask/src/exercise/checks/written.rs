@@ -25,6 +25,9 @@ const CALLS: &[&str] = &[
     "sendmsg",
 ];
 
+/// Added where a plain call wrote to the standard output.
+const TOO: &str = " A write system call (`print!` makes one) put something there, too.";
+
 /// The entries that write.
 pub fn entries(record: &Record) -> Vec<&Submit> {
     record.submits().filter(|submit| WRITES.contains(&submit.op.as_str())).collect()
@@ -56,12 +59,15 @@ pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure
     let lines = || record.last_lines(is_write);
     let plain = calls(record, &[2]);
     if record.stdout != line {
+        let too = if plain.is_empty() { "" } else { TOO };
         return Err(match wrong_output(record, line, plain.is_empty())? {
             Some(failure) => failure,
             None => record
                 .fail(ids::OUTPUT)
                 .kernel(lines().into_iter().chain([printed(record)]))
-                .rule(format!("The standard output was to hold {line:?}, once and nothing else.")),
+                .rule(format!(
+                    "The standard output was to hold {line:?}, once and nothing else.{too}"
+                )),
         });
     }
     let answered: i64 = record
@@ -69,7 +75,9 @@ pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure
         .filter(|complete| complete.op.as_deref().is_some_and(|op| WRITES.contains(&op)))
         .map(|complete| i64::from(complete.res.max(0)))
         .sum();
-    if plain.is_empty() && answered >= line.len() as i64 {
+    // A polling thread may have been faster than the tracer's look at its queue.
+    let unseen = record.summary.unseen_completions > 0 && answered > 0;
+    if plain.is_empty() && (answered >= line.len() as i64 || unseen) {
         return Ok(());
     }
     let call = plain.first().map(|call| {

@@ -14,7 +14,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut sent = 0;
     for _ in 0..2 {
         let count = attempt.number(27..=60);
-        let first = attempt.tag();
+        let first = nops::tag(attempt);
         let record = attempt
             .run(format!("The program was run as `overflow {count} {first}`."))
             .arg(count.to_string())

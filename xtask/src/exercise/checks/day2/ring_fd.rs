@@ -10,7 +10,7 @@ use crate::trace::event::{Enter, What};
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut enters = 0;
     for count in [attempt.number(3..=9), attempt.number(10..=30)] {
-        let first = attempt.tag();
+        let first = nops::tag(attempt);
         let record = attempt
             .run(format!("The program was run as `ring_fd {count} {first}`."))
             .arg(count.to_string())

@@ -13,7 +13,7 @@ const IDLE: u32 = 100;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let burst = attempt.number(30..=60);
-    let first = attempt.tag();
+    let first = nops::tag(attempt);
     let record = attempt
         .run(format!("The program was run as `wake_the_poller {burst} {first}`."))
         .arg(burst.to_string())

@@ -1,0 +1,24 @@
+// Another way: more flags, and thanks on the standard error.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use io_uring::IoUring;
+
+fn main() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let entries: u32 = args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
+    let cq_entries: u32 = args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
+
+    let ring: IoUring = IoUring::builder()
+        .setup_cqsize(cq_entries)
+        .setup_clamp()
+        .setup_submit_all()
+        .setup_r_disabled()
+        .build(entries)?;
+
+    let granted = ring.params();
+    eprintln!("the kernel granted:");
+    println!("sq {} cq {}", granted.sq_entries(), granted.cq_entries());
+    Ok(())
+}
