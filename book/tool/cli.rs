@@ -10,6 +10,8 @@ use crate::build::{self, Place};
 use crate::check::{self, Depth};
 use crate::preprocessor::Days;
 use crate::problem::Problem;
+use crate::say;
+use crate::serve;
 
 /// The book: every listing compiled, every transcript run, every figure recorded
 #[derive(Parser)]
@@ -36,6 +38,15 @@ struct Options {
 enum Task {
     /// Build the pages
     Build {
+        /// Show the book in a browser
+        #[arg(long)]
+        open: bool,
+    },
+    /// Show the book on this machine, and show it anew whenever a file changes
+    Serve {
+        /// The port on 127.0.0.1; 0 for any that is free
+        #[arg(long, default_value_t = 3000)]
+        port: u16,
         /// Show the book in a browser
         #[arg(long)]
         open: bool,
@@ -72,6 +83,7 @@ pub fn main() -> ExitCode {
     };
     match cli.task {
         Some(Task::Build { open }) => build_task(&place, open),
+        Some(Task::Serve { port, open }) => serve_task(&place, port, open),
         Some(Task::Check { pages, open }) => check_task(&place, pages, open),
         Some(Task::Record { names }) => record_task(&place, &names),
         Some(Task::Supports { .. }) => ExitCode::SUCCESS,
@@ -106,7 +118,7 @@ fn build_task(place: &Place, open: bool) -> ExitCode {
     match build::build(place) {
         Ok(folder) => {
             let page = folder.join("index.html");
-            println!("built {}", page.display());
+            say::line(&format!("built {}", page.display()));
             if open {
                 show(&page.display().to_string());
             }
@@ -114,6 +126,17 @@ fn build_task(place: &Place, open: bool) -> ExitCode {
         }
         Err(problems) => told(&problems),
     }
+}
+
+/// `serve`.
+fn serve_task(place: &Place, port: u16, open: bool) -> ExitCode {
+    let problem = serve::serve(place, port, |address| {
+        say::line(&format!("the book is at {address} until Ctrl-C"));
+        if open {
+            show(address);
+        }
+    });
+    told(&[problem])
 }
 
 /// `check`.
@@ -135,10 +158,10 @@ fn record_task(place: &Place, names: &[String]) -> ExitCode {
 /// Prints what is wrong.
 fn told(problems: &[Problem]) -> ExitCode {
     for problem in problems {
-        eprintln!("{problem}");
+        say::aside(&problem.to_string());
     }
     let things = if problems.len() == 1 { "thing is" } else { "things are" };
-    eprintln!("\n{} {things} wrong with the book", problems.len());
+    say::aside(&format!("\n{} {things} wrong with the book", problems.len()));
     ExitCode::FAILURE
 }
 
@@ -151,7 +174,7 @@ fn show(page: &str) {
         .stderr(std::process::Stdio::null())
         .spawn();
     if started.is_err() {
-        eprintln!("there is no xdg-open here: open {page} in a browser yourself");
+        say::aside(&format!("there is no xdg-open here: open {page} in a browser yourself"));
     }
 }
 
@@ -159,7 +182,7 @@ fn show(page: &str) {
 fn preprocess() -> ExitCode {
     use std::io::IsTerminal as _;
     if std::io::stdin().is_terminal() {
-        eprintln!("what about the book? cargo xtask book --help");
+        say::aside("what about the book? cargo xtask book --help");
         return ExitCode::from(2);
     }
     let days = Days::default();

@@ -4,6 +4,7 @@
 //! from compiled code, taken from runs, or played from recordings, and a directive that cannot be
 //! resolved is an error.
 
+mod answer;
 mod brief;
 mod build;
 mod catalogue;
@@ -20,7 +21,11 @@ mod pages;
 mod preprocessor;
 mod problem;
 mod ring;
+mod say;
 mod scan;
+#[cfg(test)]
+mod scratch;
+mod serve;
 mod session;
 mod trace;
 mod transcript;

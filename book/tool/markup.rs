@@ -50,6 +50,26 @@ pub fn json_in_script(json: &str) -> String {
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
+/// An address with its `%20` and the like as they are meant.
+pub fn decoded(mut rest: &[u8]) -> Result<String, std::string::FromUtf8Error> {
+    let mut bytes = Vec::new();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|pair| std::str::from_utf8(pair).ok());
+        match digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +78,12 @@ mod tests {
     fn punctuation_means_nothing() {
         assert_eq!(code("a*b|c"), "<code>a&#42;b&#124;c</code>");
         assert_eq!(html("<a href=\"x\">"), "&lt;a href=&quot;x&quot;&gt;");
+    }
+
+    #[test]
+    fn addresses_are_decoded() {
+        assert_eq!(decoded(b"a%20b%c3%a4%").unwrap(), "a b\u{e4}%");
+        assert!(decoded(b"%ff").is_err());
     }
 
     #[test]

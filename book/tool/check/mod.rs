@@ -3,6 +3,8 @@
 mod files;
 mod html;
 mod site;
+#[cfg(test)]
+mod tests;
 mod traces;
 mod transcripts;
 
@@ -12,6 +14,7 @@ pub use self::transcripts::record;
 
 use crate::build::{self, Place};
 use crate::problem::Problem;
+use crate::say;
 
 /// What is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +78,7 @@ fn pages(root: &Path, folder: &Path) -> Vec<Problem> {
 /// Says what was checked.
 fn told(what: &str, wrong: usize) {
     match wrong {
-        0 => println!("{what}: right"),
-        count => println!("{what}: {count} wrong"),
+        0 => say::line(&format!("{what}: right")),
+        count => say::line(&format!("{what}: {count} wrong")),
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::html::{self, Html};
+use crate::markup;
 use crate::problem::{Problem, name, normal};
 
 /// The page for addresses that lead nowhere. Its links are those of a server's root.
@@ -205,22 +206,7 @@ fn has_scheme(link: &str) -> bool {
 
 /// `text` with its `%20` and the like as they are meant.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let pair = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
-        match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    markup::decoded(text.as_bytes()).unwrap_or_else(|_| text.to_owned())
 }
 
 #[cfg(test)]
@@ -253,10 +239,5 @@ mod tests {
         assert!(broken("in/c.html", "a.html").unwrap().contains("no page"));
         assert_eq!(site.reference("b.html#y"), None);
         assert!(site.reference("b.html#z").is_some());
-    }
-
-    #[test]
-    fn addresses_are_decoded() {
-        assert_eq!(decoded("a%20b%c3%a4%"), "a bä%");
     }
 }

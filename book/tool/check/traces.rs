@@ -5,50 +5,54 @@ use std::process::{Command, Stdio};
 
 use common::drive::io_uring_or_skip;
 
-use crate::problem::Problem;
-use crate::trace::Trace;
-
 use super::files;
+use crate::problem::{self, Problem};
+use crate::session;
+use crate::trace::Trace;
 
 /// What is wrong with the recordings of the book.
 pub fn problems(root: &Path) -> Vec<Problem> {
+    against(root, &|name| {
+        let mut command = Command::new("cargo");
+        command.args(["xtask", "record", "--check", name]);
+        command
+    })
+}
+
+/// What is wrong with the recordings, of which `again` compares the one with this name.
+pub fn against(root: &Path, again: &dyn Fn(&str) -> Command) -> Vec<Problem> {
     let json = |path: &Path| path.extension().is_some_and(|it| it == "json");
-    let recordings = files::below(&root.join("book/traces"), &json);
     let mut problems = Vec::new();
-    for path in &recordings {
+    let mut sound = Vec::new();
+    for path in files::below(&root.join("book/traces"), &json) {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        if let Err(wrong) = Trace::parse(&name, &text) {
-            problems.push(Problem::of(crate::problem::name(root, path), wrong.what, wrong.remedy));
+        let file = problem::name(root, &path);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        match Trace::parse(&name, &text) {
+            Ok(_) => sound.push((file, name)),
+            Err(wrong) => problems.push(Problem::of(file, wrong.what, wrong.remedy)),
         }
     }
-    if problems.is_empty() && !recordings.is_empty() && io_uring_or_skip("the book's recordings") {
-        problems.extend(compare(root));
+    if !sound.is_empty() && io_uring_or_skip("the book's recordings") {
+        let differences = sound.iter().filter_map(|(file, name)| {
+            let complaint = complaint(root, again(name))?;
+            let remedy = format!("{complaint}\nif the new one is right: cargo xtask record {name}");
+            Some(Problem::of(file, "a fresh recording tells another story", remedy))
+        });
+        problems.extend(differences);
     }
     problems
 }
 
-/// What `cargo xtask record --check` complains about.
-fn compare(root: &Path) -> Option<Problem> {
-    let mut command = Command::new("cargo");
-    command.args(["xtask", "record", "--check"]).current_dir(root).stdin(Stdio::null());
-    crate::session::environment(&mut command);
-    let output = match command.output() {
-        Ok(output) => output,
-        Err(wrong) => {
-            return Some(Problem::of("book/traces", format!("Cargo: {wrong}"), "cargo build"));
+/// What a comparison has to complain about.
+fn complaint(root: &Path, mut command: Command) -> Option<String> {
+    session::environment(&mut command);
+    match command.current_dir(root).stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => {
+            let printed = [output.stdout, output.stderr].concat();
+            Some(String::from_utf8_lossy(&printed).trim_end().to_owned())
         }
-    };
-    if output.status.success() {
-        return None;
+        Err(wrong) => Some(format!("Cargo cannot be started: {wrong}")),
     }
-    let printed = [output.stdout, output.stderr].concat();
-    Some(Problem::of(
-        "book/traces",
-        "a fresh recording tells another story",
-        format!(
-            "{}\nif the new one is right: cargo xtask record",
-            String::from_utf8_lossy(&printed).trim_end()
-        ),
-    ))
 }

@@ -12,6 +12,7 @@ use common::environment;
 use super::files;
 use crate::compare;
 use crate::problem::{Problem, name};
+use crate::say;
 use crate::session;
 use crate::transcript::Transcript;
 
@@ -21,16 +22,32 @@ pub fn problems(root: &Path) -> Vec<Problem> {
     if transcripts.is_empty() || !io_uring_or_skip("the book's transcripts") {
         return problems;
     }
-    let commands = transcripts.iter().flat_map(|(_, transcript)| &transcript.commands);
-    let examples = commands.map(|command| &command.text).any(|text| text.contains("--example"));
-    if let Err(wrong) = session::prepare(root, examples) {
-        problems.push(Problem::of("book/transcripts", wrong.what, wrong.remedy));
+    if let Err(problem) = prepare(root, transcripts.iter().map(|(_, transcript)| transcript)) {
+        problems.push(problem);
         return problems;
     }
     for (file, transcript) in &transcripts {
         problems.extend(compare(root, file, transcript));
     }
     problems
+}
+
+/// Has Cargo build what the transcripts run by it, so that none of them waits for a compiler.
+fn prepare<'t>(
+    root: &Path,
+    transcripts: impl Iterator<Item = &'t Transcript>,
+) -> Result<(), Problem> {
+    let texts: Vec<&str> = transcripts
+        .flat_map(|transcript| &transcript.commands)
+        .map(|command| command.text.as_str())
+        .filter(|text| text.contains("cargo "))
+        .collect();
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let examples = texts.iter().any(|text| text.contains("--example"));
+    session::prepare(root, examples)
+        .map_err(|wrong| Problem::of("book/transcripts", wrong.what, wrong.remedy))
 }
 
 /// The transcripts of the book, and what cannot be read.
@@ -58,7 +75,7 @@ fn compare(root: &Path, file: &str, transcript: &Transcript) -> Vec<Problem> {
     let here = Kernel::parse(&environment::kernel_release());
     let too_old = transcript.needs.filter(|needs| here.is_some_and(|here| here < *needs));
     if let Some(needs) = too_old {
-        eprintln!("SKIPPED {file}: it needs Linux {needs}");
+        say::aside(&format!("SKIPPED {file}: it needs Linux {needs}"));
         return Vec::new();
     }
     let start = Instant::now();
@@ -66,7 +83,7 @@ fn compare(root: &Path, file: &str, transcript: &Transcript) -> Vec<Problem> {
         Ok(outputs) => outputs,
         Err((line, wrong)) => return vec![wrong.at(file, line)],
     };
-    println!("  {file} ({:.1} s)", start.elapsed().as_secs_f32());
+    say::line(&format!("  {file} ({:.1} s)", start.elapsed().as_secs_f32()));
     let stem = PathBuf::from(file).file_stem().unwrap_or_default().display().to_string();
     let both = transcript.commands.iter().zip(&outputs);
     both.filter_map(|(command, output)| {
@@ -96,16 +113,18 @@ pub fn record(root: &Path, names: &[String]) -> Vec<Problem> {
     if !problems.is_empty() || !io_uring_or_skip("recording") {
         return problems;
     }
-    if let Err(wrong) = session::prepare(root, true) {
-        return vec![Problem::of("book/transcripts", wrong.what, wrong.remedy)];
+    let wanted: Vec<_> =
+        transcripts.iter().filter(|(file, _)| names.contains(&stem(file))).collect();
+    if let Err(problem) = prepare(root, wanted.iter().map(|(_, transcript)| transcript)) {
+        return vec![problem];
     }
-    for (file, transcript) in transcripts.iter().filter(|(file, _)| names.contains(&stem(file))) {
+    for (file, transcript) in wanted {
         match session::run(root, transcript) {
             Ok(outputs) => {
                 let path = root.join(file);
                 let old = fs::read_to_string(&path).unwrap_or_default();
                 match fs::write(&path, transcript.with_outputs(&old, &outputs)) {
-                    Ok(()) => println!("wrote {file}: shorten it with … and ⟨words⟩"),
+                    Ok(()) => say::line(&format!("wrote {file}: shorten it with … and ⟨words⟩")),
                     Err(wrong) => problems.push(Problem::of(
                         file,
                         format!("cannot be written: {wrong}"),

@@ -1,0 +1,18 @@
+//! Prints lines. A reader that has seen enough (`| head -1`) is no reason to fail.
+
+use std::io::{self, Write as _};
+
+/// A line for the reader.
+pub fn line(text: &str) {
+    if cfg!(test) {
+        // The harness keeps this for a test that fails.
+        println!("{text}");
+    } else {
+        let _ = writeln!(io::stdout().lock(), "{text}");
+    }
+}
+
+/// A line about what is wrong or left out.
+pub fn aside(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
