@@ -42,7 +42,7 @@ const FILES: [(&str, &str); 12] = [
         "book/traces/nop.json",
         "{\"name\":\"nop\",\"title\":\"A NOP\",\"program\":\"day01\",\"command\":\"day01\",\
          \"kernel\":\"6.18\",\"rings\":[{\"sq_entries\":8,\"cq_entries\":16,\"flags\":[]}],\
-         \"steps\":[],\"counts\":{\"enters\":1}}",
+         \"steps\":[{\"do\":\"setup\",\"say\":\"A ring.\",\"call\":\"io_uring_setup\"}],\"counts\":{\"enters\":1}}",
     ),
     ("day01/src/main.rs", "// ANCHOR: go\nfn main() {}\n// ANCHOR_END: go\n"),
     ("day01/exercises/first/brief.md", "# First\n\nDo it.\n"),
