@@ -81,6 +81,12 @@ ids! {
     HANG_CALL "E-HANG-CALL" "the program sleeps in another system call"
     SPIN "E-SPIN" "the program goes round in a loop without getting anywhere"
     // Servers.
+    SLOT_AS_FD "E-SLOT-AS-FD" "a slot's number was taken for a descriptor's"
+    IN_FLIGHT "E-IN-FLIGHT" "operations were still in flight when the ring was closed"
+    AS_GIVEN "E-AS-GIVEN" "something that the task gives was changed"
+    STALE "E-STALE" "a late completion was taken for another client's"
+    HELD_UP "E-HELD-UP" "one client held up the others"
+    DEADLINE "E-DEADLINE" "a client was ended too early, or not in time"
     NO_ANSWER "E-NO-ANSWER" "a client got no answer"
     WRONG_ANSWER "E-WRONG-ANSWER" "a client got another answer than it should"
     RESET "E-RESET" "a client's connection was reset"

@@ -3,6 +3,7 @@
 //!
 //! To add one: a folder `dayNN/exercises/NAME`, a file here, a line in its day's list.
 
+mod clients;
 pub mod day1;
 pub mod day2;
 pub mod day3;

@@ -1,0 +1,14 @@
+// expect: E-NO-RING
+// why: the greeting comes, but from plain system calls: there is no ring.
+
+use std::io::Write;
+use std::net::TcpListener;
+
+fn main() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("listening on {}", listener.local_addr().unwrap());
+    for client in listener.incoming() {
+        let mut client = client.unwrap();
+        client.write_all(b"welcome\n").unwrap();
+    }
+}

@@ -1,0 +1,323 @@
+//! Being the client of a learner's server, and saying in its terms what went wrong.
+
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+};
+
+use crate::exercise::attempt::Attempt;
+use crate::exercise::failure::Failure;
+use crate::exercise::ids;
+use crate::exercise::record::Record;
+use crate::exercise::run::Run;
+use crate::trace::event::{Complete, Submit, What};
+
+/// How long a client waits. Only a failure takes that long.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The rule that a server breaks when a client reads the end before its answer.
+pub const EARLY_END: &str = "The server ended the connection before the whole answer was there.";
+
+/// How a connection ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The server ended it.
+    End,
+    /// It broke, or nothing more came in time.
+    Broken(io::Error),
+    /// More bytes than were expected came.
+    More,
+}
+
+/// Runs the program as a server.
+pub fn serve(attempt: &Attempt) -> Result<Run, Failure> {
+    let mut run = attempt.run("The program was run.").patience(PATIENCE).start()?;
+    run.listening()?;
+    Ok(run)
+}
+
+/// Whether a failure says that the program stands still, and no more.
+pub fn waits(failure: &Failure) -> bool {
+    [ids::NO_ANSWER, ids::HANG_WAIT, ids::HANG_IN_FLIGHT].contains(&failure.id)
+}
+
+/// A client whose socket holds little: what it does not read stays with the server.
+pub fn connect_narrow(run: &mut Run, receive: usize, send: usize) -> Result<TcpStream, Failure> {
+    let server = run.listening()?;
+    let made = || -> io::Result<TcpStream> {
+        let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&fd, sockopt::RcvBuf, &receive)?;
+        setsockopt(&fd, sockopt::SndBuf, &send)?;
+        connect(fd.as_raw_fd(), &SockaddrStorage::from(server))?;
+        let stream = TcpStream::from(fd);
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    };
+    made().map_err(|error| run.trouble("A client connects.", &error))
+}
+
+/// Reads to the end of the connection, but no more than `most` bytes.
+pub fn read_to_end(stream: &mut TcpStream, most: usize) -> (Vec<u8>, Ending) {
+    let mut got = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return (got, Ending::End),
+            Ok(count) => got.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return (got, Ending::Broken(error)),
+        }
+        if got.len() > most {
+            return (got, Ending::More);
+        }
+    }
+}
+
+/// Sends all of it.
+pub fn send(run: &mut Run, mut stream: &TcpStream, bytes: &[u8], did: &str) -> Result<(), Failure> {
+    stream.write_all(bytes).map_err(|error| run.trouble(did, &error))
+}
+
+/// Reads exactly these bytes.
+pub fn expect(
+    run: &mut Run,
+    mut stream: &TcpStream,
+    expected: &[u8],
+    did: &str,
+) -> Result<(), Failure> {
+    let mut got = vec![0; expected.len()];
+    let mut len = 0;
+    while len < got.len() {
+        match stream.read(&mut got[len..]) {
+            Ok(0) => {
+                let error = io::Error::from(ErrorKind::UnexpectedEof);
+                let mut failure = run.trouble(did, &error);
+                if failure.id == ids::NO_ANSWER {
+                    failure.id = if len > 0 { ids::LOST } else { ids::NO_ANSWER };
+                    failure.rule = EARLY_END.to_string();
+                }
+                return Err(told(failure, len, expected.len()));
+            }
+            Ok(count) => len += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                let failure = run.trouble(did, &error);
+                return Err(told(failure, len, expected.len()));
+            }
+        }
+        if got[..len] != expected[..len] {
+            return Err(wrong_answer(run, &got[..len], expected, did));
+        }
+    }
+    Ok(())
+}
+
+fn told(mut failure: Failure, got: usize, of: usize) -> Failure {
+    failure.client = format!("{} It got {got} of {of} bytes.", failure.client);
+    failure
+}
+
+/// A client got other bytes than it should.
+pub fn wrong_answer(run: &mut Run, got: &[u8], expected: &[u8], did: &str) -> Failure {
+    run.did(did);
+    let record = run.record();
+    let at = got.iter().zip(expected).take_while(|(got, wanted)| got == wanted).count();
+    let client = if expected.len() > 64 || got.len() > 64 {
+        format!("{did} Byte {at} of the {} that came is another than it should be.", got.len())
+    } else {
+        format!("{did} It got {} instead of {}.", quoted(got), quoted(expected))
+    };
+    Failure::new(ids::WRONG_ANSWER, client)
+        .kernel(record.last_lines(of_requests))
+        .rule("The client did not get the bytes that it should have got.")
+}
+
+/// Bytes as a text in quotes.
+pub fn quoted(bytes: &[u8]) -> String {
+    format!("\"{}\"", bytes.escape_ascii())
+}
+
+/// The server ends the connection now, and sends nothing before that.
+pub fn expect_end(run: &mut Run, mut stream: &TcpStream, did: &str) -> Result<(), Failure> {
+    let mut buffer = [0; 64];
+    loop {
+        let failure = match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                let record = run.record();
+                Failure::new(ids::WRONG_ANSWER, did).kernel(record.last_lines(of_requests)).rule(
+                    format!(
+                        "It got {} too, and was to get nothing more.",
+                        quoted(&buffer[..count])
+                    ),
+                )
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => {
+                let failure = run.trouble(did, &error);
+                if waits(&failure) {
+                    Failure { id: ids::NOT_CLOSED, ..failure }.rule(
+                        "The client waits for the end of the connection, and it does not come.",
+                    )
+                } else {
+                    failure
+                }
+            }
+        };
+        return Err(failure);
+    }
+}
+
+/// What arrives, or how it ended, without waiting; `None` if the connection is there and
+/// silent.
+pub fn glance(mut stream: &TcpStream) -> Option<String> {
+    let _ = stream.set_nonblocking(true);
+    let mut buffer = [0; 64];
+    let seen = match stream.read(&mut buffer) {
+        Ok(0) => Some("its end".to_string()),
+        Ok(count) => Some(quoted(&buffer[..count])),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        Err(error) => Some(error.to_string()),
+    };
+    let _ = stream.set_nonblocking(false);
+    seen
+}
+
+/// Stops the program (SIGSTOP): what clients do meanwhile, it finds all at once.
+pub fn pause(run: &Run) {
+    run.signal(Signal::SIGSTOP);
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let mut stopped = 0;
+    while stopped < 10 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(3));
+        let stat = fs::read_to_string(format!("/proc/{}/stat", run.pid())).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        // Under a tracer a stopped process is in a tracing stop.
+        stopped = if state.starts_with(['t', 'T']) { stopped + 1 } else { 0 };
+    }
+}
+
+/// Lets it go on.
+pub fn resume(run: &Run) {
+    run.signal(Signal::SIGCONT);
+}
+
+/// Waits until the record shows it; whether it did in time.
+pub fn seen(run: &Run, patience: Duration, shows: impl Fn(&Record) -> bool) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        if shows(&run.record()) {
+            return true;
+        }
+        if Instant::now() >= deadline || run.ended() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether an event is about clients: an entry, a completion, or the wait for one.
+pub fn of_requests(what: &What) -> bool {
+    matches!(what, What::Submit(_) | What::Complete(_) | What::Enter(_))
+}
+
+/// Picks the entries and completions of some operations.
+pub fn of_ops<'a>(ops: &'a [&'a str]) -> impl Fn(&What) -> bool + 'a {
+    move |what| match what {
+        What::Submit(submit) => ops.contains(&submit.op.as_str()),
+        What::Complete(complete) => complete.op.as_deref().is_some_and(|op| ops.contains(&op)),
+        _ => false,
+    }
+}
+
+/// Whether an entry is a multishot.
+pub fn multishot(submit: &Submit) -> bool {
+    submit.details.contains_key("multishot")
+}
+
+/// Whether an accept puts its client into a slot.
+pub fn into_slot(submit: &Submit) -> bool {
+    submit.details.contains_key("into_slot")
+}
+
+/// Whether a completion brought a client.
+pub fn brought(complete: &&Complete) -> bool {
+    complete.op.as_deref() == Some("ACCEPT") && complete.res >= 0
+}
+
+/// The number that a detail holds.
+pub fn number(submit: &Submit, key: &str) -> Option<u64> {
+    submit.details.get(key).and_then(serde_json::Value::as_u64)
+}
+
+/// Clients go into slots: no plain accept, neither as a call nor as an entry.
+pub fn need_slots(record: &Record) -> Result<(), Failure> {
+    record.need_ring()?;
+    record.need_no_plain(&["accept", "accept4"])?;
+    if record.submitted("ACCEPT").iter().all(|accept| into_slot(accept)) {
+        return Ok(());
+    }
+    Err(record.fail(ids::DESCRIPTOR).kernel(record.lines(of_ops(&["ACCEPT"]))).rule(
+        "This accept makes a descriptor for every client. A file index \
+             (`allocate_file_index`, or `file_index` with an auto target) puts the client into a \
+             slot of the registered table.",
+    ))
+}
+
+/// How many slots the table was registered with.
+pub fn table(record: &Record) -> Option<u64> {
+    record
+        .registers()
+        .filter(|register| register.op.starts_with("REGISTER_FILES"))
+        .find_map(|register| register.detail.split(' ').next()?.parse().ok())
+}
+
+/// The table is as large as given.
+pub fn need_table(record: &Record, slots: u64) -> Result<(), Failure> {
+    match table(record) {
+        Some(asked) if asked != slots => Err(record
+            .fail(ids::AS_GIVEN)
+            .kernel(record.lines(|what| matches!(what, What::Register(_))))
+            .rule(format!(
+                "The table has {slots} slots in this task, and was to stay so; with another size \
+                 what it is about does not happen."
+            ))),
+        _ => Ok(()),
+    }
+}
+
+/// Waits until no slot is taken.
+pub fn need_free_slots(run: &mut Run, did: &str) -> Result<(), Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let taken = run.slots()?;
+        if taken.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            run.did(did);
+            let record = run.record();
+            let mut kernel = record.last_lines(of_ops(&["ACCEPT", "CLOSE"]));
+            kernel.push(format!("now: slots taken: {}", list(&taken)));
+            return Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(
+                "All clients have gone, and slots are still taken. A slot is free only when an \
+                 IORING_OP_CLOSE for it has completed, however its client left.",
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn list(slots: &[u32]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<String> = slots.iter().take(SHOWN).map(u32::to_string).collect();
+    let more = slots.len().saturating_sub(SHOWN);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
