@@ -2,8 +2,13 @@
 
 use super::Check;
 
+mod full_house;
 mod one_accept;
 mod rearm;
 
 /// By the names of the exercises.
-pub const CHECKS: &[(&str, Check)] = &[("one_accept", one_accept::check), ("rearm", rearm::check)];
+pub const CHECKS: &[(&str, Check)] = &[
+    ("one_accept", one_accept::check),
+    ("rearm", rearm::check),
+    ("full_house", full_house::check),
+];
