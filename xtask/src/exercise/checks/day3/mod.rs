@@ -4,6 +4,7 @@ use super::Check;
 
 mod full_house;
 mod one_accept;
+mod peer_name;
 mod rearm;
 
 /// By the names of the exercises.
@@ -11,4 +12,5 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("one_accept", one_accept::check),
     ("rearm", rearm::check),
     ("full_house", full_house::check),
+    ("peer_name", peer_name::check),
 ];
