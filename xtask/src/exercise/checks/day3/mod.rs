@@ -3,6 +3,7 @@
 use super::Check;
 
 mod full_house;
+mod last_orders;
 mod one_accept;
 mod peer_name;
 mod rearm;
@@ -13,4 +14,5 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("rearm", rearm::check),
     ("full_house", full_house::check),
     ("peer_name", peer_name::check),
+    ("last_orders", last_orders::check),
 ];

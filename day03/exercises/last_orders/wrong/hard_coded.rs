@@ -1,0 +1,23 @@
+// expect: E-NO-RING
+// why: a plain server that exits with 0 at the signal: there is no ring.
+
+use std::io::Read;
+use std::net::TcpListener;
+
+use common::signals::StopSignals;
+use nix::sys::signal::{SigSet, Signal};
+
+fn main() {
+    let _signals = StopSignals::block().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("listening on {}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            std::thread::spawn(move || client.read_to_end(&mut Vec::new()));
+        }
+    });
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGINT);
+    let _ = set.wait();
+}
