@@ -3,6 +3,8 @@
 use super::Check;
 
 mod one_submit;
+mod whose_completion;
 
 /// By the names of the exercises.
-pub const CHECKS: &[(&str, Check)] = &[("one_submit", one_submit::check)];
+pub const CHECKS: &[(&str, Check)] =
+    &[("one_submit", one_submit::check), ("whose_completion", whose_completion::check)];

@@ -1,0 +1,20 @@
+// expect: E-NO-RING
+// why: plain threads answer; there is no ring.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+
+fn main() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("listening on {}", listener.local_addr().unwrap());
+    for client in listener.incoming() {
+        let mut client = client.unwrap();
+        std::thread::spawn(move || {
+            client.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
+            let mut request = [0; 64];
+            let length = client.read(&mut request).unwrap_or(0);
+            let _ = client.write_all(&request[..length]);
+        });
+    }
+}
