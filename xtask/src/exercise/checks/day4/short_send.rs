@@ -1,0 +1,134 @@
+//! `short_send`: replies of several mebibytes, read late, quickly and not at all.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use common::drive;
+
+use super::super::clients::{
+    EARLY_END, connect_narrow, expect, expect_end, need_free_slots, need_slots, seen, send, serve,
+    waits,
+};
+use crate::exercise::attempt::Attempt;
+use crate::exercise::failure::{Failure, Passed};
+use crate::exercise::ids;
+use crate::exercise::record::Record;
+use crate::exercise::run::Run;
+use crate::trace::event::What;
+
+/// The bytes of the exercise.
+fn reply(length: u32) -> Vec<u8> {
+    let words = (0..length.div_ceil(4)).map(|word| word.wrapping_mul(2_654_435_761) ^ length);
+    let mut bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+    bytes.truncate(length as usize);
+    bytes
+}
+
+pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
+    let mut run = serve(attempt)?;
+    let small = attempt.number(1_000..=9_000) as u32;
+    let did = format!("A client asks for {small} bytes and reads them.");
+    let client = ask(&mut run, small, &did)?;
+    whole(&mut run, &client, small, &did)?;
+    need_slots(&run.record())?;
+
+    let large = attempt.number(12_000_000..=16_000_000) as u32;
+    let slow_did = format!("A client asks for {large} bytes, and reads them a little later.");
+    let slow = connect_narrow(&mut run, 64 * 1024, 64 * 1024)?;
+    let slow = ask_as(&mut run, slow, large, &slow_did)?;
+    let begun = |record: &Record| sends(record) >= 2;
+    seen(&run, Duration::from_secs(5), begun);
+    std::thread::sleep(Duration::from_millis(200));
+
+    let other = attempt.number(2_000_000..=4_000_000) as u32;
+    let did = format!(
+        "A client asks for {large} bytes and does not read yet. Another asks for {other} and \
+         reads at once."
+    );
+    let client = ask(&mut run, other, &did)?;
+    whole(&mut run, &client, other, &did).map_err(|failure| {
+        if waits(&failure) || failure.id == ids::HANG_CALL || failure.id == ids::SPIN {
+            let kernel = failure.kernel.clone();
+            return Failure { id: ids::HELD_UP, ..failure }.kernel(kernel).rule(
+                "The second client waits for the first, who does not read. A send that cannot go \
+                 on completes later; go on with the others until it does.",
+            );
+        }
+        failure
+    })?;
+    whole(&mut run, &slow, large, &slow_did)?;
+
+    let did = format!("A client asks for {large} bytes and resets the connection.");
+    let rude = ask(&mut run, large, &did)?;
+    seen(&run, Duration::from_secs(2), |record| sends(record) >= 5);
+    drive::reset(rude);
+    let client = ask(&mut run, small, &did)?;
+    whole(&mut run, &client, small, &format!("{did} Then another comes."))?;
+    need_free_slots(&mut run, &did)?;
+    let record = run.stop();
+    Ok(Passed::new(format!(
+        "{} sends for five replies, {large} bytes the longest; every byte in its place.",
+        sends(&record)
+    )))
+}
+
+fn is_send(op: Option<&str>) -> bool {
+    op.is_some_and(|op| {
+        ["SEND", "SEND_ZC", "SENDMSG", "SENDMSG_ZC", "WRITE", "WRITEV", "SPLICE"].contains(&op)
+    })
+}
+
+fn sends(record: &Record) -> usize {
+    record.submits().filter(|submit| is_send(Some(&submit.op))).count()
+}
+
+fn ask(run: &mut Run, length: u32, did: &str) -> Result<TcpStream, Failure> {
+    run.did(did);
+    let client = run.connect()?;
+    ask_as(run, client, length, did)
+}
+
+fn ask_as(
+    run: &mut Run,
+    mut client: TcpStream,
+    length: u32,
+    did: &str,
+) -> Result<TcpStream, Failure> {
+    // In two pieces: the four bytes are one request all the same.
+    let bytes = length.to_le_bytes();
+    client.write_all(&bytes[..1]).map_err(|error| run.trouble(did, &error))?;
+    send(run, &client, &bytes[1..], did)?;
+    Ok(client)
+}
+
+/// Every byte comes, in order, and then the end.
+fn whole(run: &mut Run, client: &TcpStream, length: u32, did: &str) -> Result<(), Failure> {
+    let expected = reply(length);
+    expect(run, client, &expected, did).map_err(|failure| explain(&run.record(), failure))?;
+    expect_end(run, client, did)
+}
+
+fn explain(record: &Record, failure: Failure) -> Failure {
+    let sends = |what: &What| match what {
+        What::Submit(submit) => is_send(Some(&submit.op)),
+        What::Complete(complete) => is_send(complete.op.as_deref()),
+        _ => false,
+    };
+    let early = failure.rule == EARLY_END;
+    match failure.id {
+        ids::LOST | ids::NO_ANSWER | ids::RESET if early || failure.id != ids::NO_ANSWER => {
+            Failure { id: ids::LOST, ..failure }.kernel(record.last_lines(sends)).rule(
+                "A send completes with the number of bytes that the kernel took, which may be \
+                 less than were asked. What is left has to be sent before the connection is \
+                 closed.",
+            )
+        }
+        ids::WRONG_ANSWER => failure.kernel(record.last_lines(sends)).rule(
+            "The bytes are not in their places. After a short send the next one starts where the \
+             kernel stopped, and it starts only when the one before has completed: two sends in \
+             flight on one connection can overtake each other.",
+        ),
+        _ => failure,
+    }
+}
