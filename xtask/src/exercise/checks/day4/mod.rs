@@ -2,6 +2,7 @@
 
 use super::Check;
 
+mod buffer_ring;
 mod one_submit;
 mod short_send;
 mod whose_completion;
@@ -11,4 +12,5 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("one_submit", one_submit::check),
     ("whose_completion", whose_completion::check),
     ("short_send", short_send::check),
+    ("buffer_ring", buffer_ring::check),
 ];

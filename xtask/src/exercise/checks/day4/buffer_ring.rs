@@ -1,0 +1,220 @@
+//! `buffer_ring`: more guests than buffers, guests who keep theirs, and nobody goes for want
+//! of one.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use common::drive;
+
+use super::super::clients::{
+    EARLY_END, PATIENCE, connect_narrow, expect, glance, need_free_slots, need_slots, of_ops,
+    pause, resume, send, serve, waits,
+};
+use crate::exercise::attempt::Attempt;
+use crate::exercise::failure::{Failure, Passed};
+use crate::exercise::ids;
+use crate::exercise::record::Record;
+use crate::exercise::run::Run;
+use crate::trace::event::{Complete, What};
+
+const BUFFERS: u64 = 4;
+/// Bytes that a guest who does not read sends at most.
+const ENOUGH: usize = 4 << 20;
+
+pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
+    let mut run = serve(attempt)?;
+    let count = attempt.number(10..=14) as usize;
+    let mut guests = (0..count).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
+    for round in 1..=3 {
+        let did = format!(
+            "{count} guests are in, and all of them send at once (round {round}); there are \
+             {BUFFERS} buffers."
+        );
+        talk(attempt, &mut run, &guests, &did)?;
+        as_given(&run.record())?;
+    }
+    if !run.record().completes().any(out_of_buffers) {
+        return Err(Failure::not_observed(
+            "no receive ever lacked a buffer, though there are more guests than buffers",
+        ));
+    }
+    guests.truncate(1);
+    for _ in 0..2 {
+        hogs(attempt, &mut run, &guests[0])?;
+    }
+    let did = "Everybody has left.";
+    drop(guests);
+    need_free_slots(&mut run, did)?;
+    let client = run.connect()?;
+    talk(attempt, &mut run, &[client], "A guest comes when the others have left.")?;
+    let record = run.stop();
+    let failed = record.completes().filter(|it| out_of_buffers(it)).count();
+    Ok(Passed::new(format!(
+        "{count} guests, {BUFFERS} buffers: {failed} receives found none, and every guest got his \
+         bytes back."
+    )))
+}
+
+fn out_of_buffers(complete: &Complete) -> bool {
+    complete.error.as_deref() == Some("ENOBUFS")
+}
+
+/// All send while the program is stopped, and all get their bytes back.
+fn talk(attempt: &Attempt, run: &mut Run, guests: &[TcpStream], did: &str) -> Result<(), Failure> {
+    run.did(did);
+    let words: Vec<String> =
+        guests.iter().map(|_| attempt.word(attempt.number(10..=2000) as usize)).collect();
+    // First let all of them be received from.
+    let accepted = |record: &Record| record.submitted("RECV").len() >= guests.len();
+    super::super::clients::seen(run, PATIENCE / 5, accepted);
+    pause(run);
+    let sent = guests
+        .iter()
+        .zip(&words)
+        .try_for_each(|(guest, word)| send(run, guest, word.as_bytes(), did));
+    resume(run);
+    sent?;
+    for (guest, word) in guests.iter().zip(&words) {
+        expect(run, guest, word.as_bytes(), did)
+            .map_err(|failure| explain(&run.record(), failure))?;
+    }
+    Ok(())
+}
+
+fn explain(record: &Record, failure: Failure) -> Failure {
+    if let Err(failure) = need_slots(record).and_then(|()| as_given(record)) {
+        return failure;
+    }
+    let lacked = record.completes().any(out_of_buffers);
+    let lines =
+        || record.last_lines(|what| matches!(what, What::Complete(it) if out_of_buffers(it)));
+    if lacked && (failure.rule == EARLY_END || failure.id == ids::RESET) {
+        return Failure { id: ids::LOST, ..failure }.kernel(lines()).rule(
+            "The guest was closed because no buffer was free. ENOBUFS says nothing about the \
+             connection: its bytes wait in the socket until there is a buffer again.",
+        );
+    }
+    if lacked && waits(&failure) {
+        return Failure { id: ids::NO_ANSWER, ..failure }
+            .kernel(record.last_lines(of_ops(&["RECV"])))
+            .rule(
+                "A receive that found no buffer has ended, and has to be queued again when one is \
+             there. And every buffer that a completion brought has to be given back, whatever \
+             became of its guest: there are only four.",
+            );
+    }
+    failure
+}
+
+fn as_given(record: &Record) -> Result<(), Failure> {
+    need_slots(record)?;
+    let selects = record.submits().any(|submit| submit.details.contains_key("buffer_group"));
+    if !selects {
+        return Err(record.fail(ids::WRONG_ENTRY).kernel(record.lines(of_ops(&["RECV", "READ"]))).rule(
+            "These receives bring a buffer of their own. In this task the kernel chooses one out \
+             of the ring of four when bytes are there: IOSQE_BUFFER_SELECT and a buffer group.",
+        ));
+    }
+    let rings: Vec<u64> = record
+        .registers()
+        .filter(|register| {
+            register.op.contains("REGISTER_PBUF_RING") && !register.op.starts_with("UN")
+        })
+        .filter_map(|register| first_number(&register.detail))
+        .collect();
+    if rings.iter().sum::<u64>() > BUFFERS {
+        return Err(record
+            .fail(ids::AS_GIVEN)
+            .kernel(record.lines(|what| matches!(what, What::Register(_))))
+            .rule("The ring was to stay at four buffers; with more of them it runs dry a little later."));
+    }
+    Ok(())
+}
+
+fn first_number(text: &str) -> Option<u64> {
+    text.split(|letter: char| !letter.is_ascii_digit()).find_map(|digits| digits.parse().ok())
+}
+
+/// Guests who send and do not read keep all buffers for a while.
+fn hogs(attempt: &Attempt, run: &mut Run, guest: &TcpStream) -> Result<(), Failure> {
+    let did = format!("{BUFFERS} guests send and do not read, so that they keep the buffers.");
+    run.did(&did);
+    let hogs =
+        (0..BUFFERS).map(|_| connect_narrow(run, 4096, 65536)).collect::<Result<Vec<_>, _>>()?;
+    let sent = fill(run, &hogs);
+    let did = format!("{did} Another one sends.");
+    let word = attempt.word(40);
+    send(run, guest, word.as_bytes(), &did)?;
+    let rude = run.connect()?;
+    send(run, &rude, b"not for long", &did)?;
+    let before = run.record();
+    std::thread::sleep(Duration::from_millis(400));
+    let after = run.record();
+    run.did(&did);
+    no_spin(run, &before, &after)?;
+    drive::reset(rude);
+
+    let did = format!("{did} Then the first ones read or leave.");
+    for (nth, (hog, sent)) in hogs.into_iter().zip(sent).enumerate() {
+        if nth % 2 == 0 {
+            drive::reset(hog);
+            continue;
+        }
+        expect(run, &hog, &pattern(sent), &did)
+            .map_err(|failure| explain(&run.record(), failure))?;
+    }
+    expect(run, guest, word.as_bytes(), &did).map_err(|failure| explain(&run.record(), failure))?;
+    if let Some(what) = glance(guest) {
+        run.did(format!("{did} It got {what} as well."));
+        return Err(run
+            .record()
+            .fail(ids::WRONG_ANSWER)
+            .rule("That was not among what it had sent."));
+    }
+    Ok(())
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
+/// They send without reading until no more goes in; how many bytes each of them did.
+fn fill(run: &Run, hogs: &[TcpStream]) -> Vec<usize> {
+    let bytes = pattern(ENOUGH);
+    let mut sent = vec![0; hogs.len()];
+    let mut moved = Instant::now();
+    hogs.iter().for_each(|hog| drop(hog.set_nonblocking(true)));
+    while moved.elapsed() < Duration::from_millis(250) && !run.ended() {
+        for (mut hog, sent) in hogs.iter().zip(&mut sent) {
+            match hog.write(&bytes[*sent..(*sent + 65536).min(ENOUGH)]) {
+                Ok(0) | Err(_) => {}
+                Ok(count) => {
+                    *sent += count;
+                    moved = Instant::now();
+                }
+            }
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    hogs.iter().for_each(|hog| drop(hog.set_nonblocking(false)));
+    sent
+}
+
+fn no_spin(run: &Run, before: &Record, after: &Record) -> Result<(), Failure> {
+    /// In less than half a second in which nothing happens.
+    const MOST: u64 = 60;
+    let failed =
+        |record: &Record| record.completes().filter(|it| out_of_buffers(it)).count() as u64;
+    let enters = after.summary.enters - before.summary.enters;
+    let more = failed(after) - failed(before);
+    if enters <= MOST && more <= MOST {
+        return Ok(());
+    }
+    let record = run.record();
+    Err(record.fail(ids::SPIN).kernel(record.last_lines(of_ops(&["RECV"]))).rule(format!(
+        "All buffers are in use and nothing happens, yet there were {enters} calls and {more} \
+         receives that found no buffer in a moment. Queued again at once, a receive fails again \
+         at once: wait until a buffer comes back."
+    )))
+}
