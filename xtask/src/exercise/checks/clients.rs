@@ -42,6 +42,17 @@ pub fn serve(attempt: &Attempt) -> Result<Run, Failure> {
     Ok(run)
 }
 
+/// What it means that a client's read or write failed, as [`Run::trouble`] has it. A program
+/// that is about to end is given the time to do so: its end says more than a reset.
+pub fn trouble(run: &mut Run, did: &str, error: &io::Error) -> Failure {
+    let silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    let deadline = Instant::now() + Duration::from_millis(if silent { 0 } else { 500 });
+    while !run.ended() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    run.trouble(did, error)
+}
+
 /// Whether a failure says that the program stands still, and no more.
 pub fn waits(failure: &Failure) -> bool {
     [ids::NO_ANSWER, ids::HANG_WAIT, ids::HANG_IN_FLIGHT].contains(&failure.id)
@@ -60,7 +71,7 @@ pub fn connect_narrow(run: &mut Run, receive: usize, send: usize) -> Result<TcpS
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(stream)
     };
-    made().map_err(|error| run.trouble("A client connects.", &error))
+    made().map_err(|error| trouble(run, "A client connects.", &error))
 }
 
 /// Reads to the end of the connection, but no more than `most` bytes.
@@ -82,7 +93,7 @@ pub fn read_to_end(stream: &mut TcpStream, most: usize) -> (Vec<u8>, Ending) {
 
 /// Sends all of it.
 pub fn send(run: &mut Run, mut stream: &TcpStream, bytes: &[u8], did: &str) -> Result<(), Failure> {
-    stream.write_all(bytes).map_err(|error| run.trouble(did, &error))
+    stream.write_all(bytes).map_err(|error| trouble(run, did, &error))
 }
 
 /// Reads exactly these bytes.
@@ -98,7 +109,7 @@ pub fn expect(
         match stream.read(&mut got[len..]) {
             Ok(0) => {
                 let error = io::Error::from(ErrorKind::UnexpectedEof);
-                let mut failure = run.trouble(did, &error);
+                let mut failure = trouble(run, did, &error);
                 if failure.id == ids::NO_ANSWER {
                     failure.id = if len > 0 { ids::LOST } else { ids::NO_ANSWER };
                     failure.rule = EARLY_END.to_string();
@@ -108,7 +119,7 @@ pub fn expect(
             Ok(count) => len += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                let failure = run.trouble(did, &error);
+                let failure = trouble(run, did, &error);
                 return Err(told(failure, len, expected.len()));
             }
         }
@@ -161,7 +172,7 @@ pub fn expect_end(run: &mut Run, mut stream: &TcpStream, did: &str) -> Result<()
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => {
-                let failure = run.trouble(did, &error);
+                let failure = trouble(run, did, &error);
                 if waits(&failure) {
                     Failure { id: ids::NOT_CLOSED, ..failure }.rule(
                         "The client waits for the end of the connection, and it does not come.",

@@ -9,7 +9,7 @@ use nix::sys::socket::{
 
 use super::super::clients::{
     Ending, PATIENCE, brought, multishot, need_free_slots, need_slots, of_ops, pause, quoted,
-    read_to_end, resume, serve, waits,
+    read_to_end, resume, serve, trouble, waits,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -57,7 +57,7 @@ fn connect_from(run: &mut Run, attempt: &Attempt) -> Result<(TcpStream, SocketAd
     };
     made().map_err(|error| {
         if run.ended() {
-            return run.trouble(format!("A client connects from {own}."), &error);
+            return trouble(run, &format!("A client connects from {own}."), &error);
         }
         Failure::new(ids::NO_LISTENER, format!("A client connects from {own} to {server}: {error}"))
             .rule("Nobody listens where the program says that it listens.")
@@ -76,7 +76,7 @@ fn told(
     if got == expected.as_bytes() {
         return match ending {
             Ending::Broken(error) => {
-                let failure = run.trouble(did, &error);
+                let failure = trouble(run, did, &error);
                 let id = if waits(&failure) { ids::NOT_CLOSED } else { failure.id };
                 Err(Failure { id, ..failure })
             }
@@ -101,7 +101,7 @@ fn told(
             ));
     }
     if let (true, Ending::Broken(error)) = (got.is_empty(), &ending) {
-        return Err(run.trouble(did, error));
+        return Err(trouble(run, did, error));
     }
     let said = format!("{did} It was told {}.", quoted(&got));
     let failure = record

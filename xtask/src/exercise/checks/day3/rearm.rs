@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 
 use super::super::clients::{
     Ending, PATIENCE, brought, multishot, need_slots, of_ops, pause, read_to_end, resume, seen,
-    serve, waits, wrong_answer,
+    serve, trouble, waits, wrong_answer,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -67,11 +67,11 @@ fn greeted(run: &mut Run, mut client: TcpStream, did: &str) -> Result<(), Failur
     match ending {
         Ending::End if got == GREETING => Ok(()),
         Ending::Broken(error) if got.is_empty() => {
-            let failure = run.trouble(did, &error);
+            let failure = trouble(run, did, &error);
             Err(if waits(&failure) { in_vain(&run.record(), failure) } else { failure })
         }
         Ending::Broken(error) if got == GREETING => {
-            let failure = run.trouble(did, &error);
+            let failure = trouble(run, did, &error);
             Err(if waits(&failure) {
                 Failure { id: ids::NOT_CLOSED, ..failure }
                     .rule("The client was greeted and never let go: the slot stays taken.")
@@ -188,7 +188,7 @@ fn fail_once(run: &mut Run) -> Result<(), Failure> {
     }
     if run.ended() {
         let error = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        return Err(run.trouble(did, &error));
+        return Err(trouble(run, did, &error));
     }
     // It listens on another port now, for the first one was none that was asked for.
     let Ok(client) = listener.local_addr().and_then(TcpStream::connect) else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! `one_submit`: one call of `io_uring_enter` a turn, with one client and with many at once.
 
 use std::net::TcpStream;
+use std::time::Duration;
 
 use super::super::clients::{
     expect, expect_end, need_free_slots, need_slots, of_requests, pause, resume, send, serve,
@@ -48,9 +49,26 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     need_free_slots(&mut run, &at_once)?;
     let together = enters(&run) - before;
     few(&mut run, before, together, clients + 8, &at_once)?;
+    quiet(&mut run)?;
     run.stop();
     Ok(Passed::new(format!(
         "{alone} calls for clients one by one, {together} for {clients} at once."
+    )))
+}
+
+/// With nobody there the program sleeps in the kernel.
+fn quiet(run: &mut Run) -> Result<(), Failure> {
+    let before = enters(run);
+    std::thread::sleep(Duration::from_millis(300));
+    let calls = enters(run) - before;
+    if calls <= 3 {
+        return Ok(());
+    }
+    run.did("Nobody is there, and nothing happens.");
+    let record = run.record();
+    Err(record.fail(ids::ENTERS).kernel(record.last_lines(of_requests)).rule(format!(
+        "{calls} calls in less than a third of a second in which nothing happened. A call that \
+         waits for a completion (`submit_and_wait(1)`) sleeps until there is one."
     )))
 }
 

@@ -8,7 +8,7 @@ use common::drive;
 
 use super::super::clients::{
     EARLY_END, connect_narrow, expect, expect_end, need_free_slots, need_slots, seen, send, serve,
-    waits,
+    trouble, waits,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -97,7 +97,7 @@ fn ask_as(
 ) -> Result<TcpStream, Failure> {
     // In two pieces: the four bytes are one request all the same.
     let bytes = length.to_le_bytes();
-    client.write_all(&bytes[..1]).map_err(|error| run.trouble(did, &error))?;
+    client.write_all(&bytes[..1]).map_err(|error| trouble(run, did, &error))?;
     send(run, &client, &bytes[1..], did)?;
     Ok(client)
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::clients::{
     Ending, expect, expect_end, glance, need_slots, need_table, of_ops, read_to_end, send, serve,
+    trouble,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -130,7 +131,7 @@ fn silent(run: &mut Run) -> Result<(), Failure> {
         Ending::End if got.is_empty() => Err(stale(run, &format!("{did} He was let go too soon."))),
         Ending::Broken(error) if got.is_empty() => {
             if run.ended() {
-                return Err(run.trouble(did, &error));
+                return Err(trouble(run, did, &error));
             }
             let id = if error.kind() == std::io::ErrorKind::ConnectionReset {
                 ids::RESET
