@@ -1,5 +1,7 @@
 //! Who wrote what was written: the ring, or a plain system call.
 
+use serde_json::Value;
+
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::Record;
@@ -27,6 +29,10 @@ const CALLS: &[&str] = &[
 
 /// Added where a plain call wrote to the standard output.
 const TOO: &str = " A write system call (`print!` makes one) put something there, too.";
+
+/// Added where an entry wrote as many bytes as the line has.
+const ELSEWHERE: &str = " As many bytes were written: did the line still lie at the entry's \
+                         address when the kernel read it? It has to, until the completion.";
 
 /// The entries that write.
 pub fn entries(record: &Record) -> Vec<&Submit> {
@@ -59,7 +65,14 @@ pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure
     let lines = || record.last_lines(is_write);
     let plain = calls(record, &[2]);
     if record.stdout != line {
-        let too = if plain.is_empty() { "" } else { TOO };
+        let length = |entry: &Submit| entry.details.get("bytes").and_then(Value::as_u64);
+        let right_length =
+            entries(record).iter().any(|entry| length(entry) == Some(line.len() as u64));
+        let too = match (plain.is_empty(), right_length) {
+            (false, _) => TOO,
+            (true, true) => ELSEWHERE,
+            (true, false) => "",
+        };
         return Err(match wrong_output(record, line, plain.is_empty())? {
             Some(failure) => failure,
             None => record

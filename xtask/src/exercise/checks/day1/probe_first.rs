@@ -106,15 +106,16 @@ fn need_probe(record: &Record) -> Result<(), Failure> {
 fn without_operation(record: &Record, code: u8, line: &str) -> Result<(), Failure> {
     record.need_ring()?;
     need_probe(record)?;
-    need_unused(record, code, "The probe says that this kernel has no such operation.")?;
-    need_fallback(record, line)
+    let why = "The probe says that this kernel has no such operation.";
+    need_unused(record, code, why)?;
+    need_fallback(record, line, why)
 }
 
 fn need_unused(record: &Record, code: u8, why: &str) -> Result<(), Failure> {
     if record.submits().any(|entry| entry.opcode == code) {
         let rule = format!(
-            "{why} An entry with it was submitted all the same. `is_supported` is to decide \
-             between it and the fallback."
+            "{why} An entry of operation {code} was submitted all the same. The answer of \
+             `is_supported({code})` is to decide between it and the fallback."
         );
         return Err(record.fail(ids::PROBE_IGNORED).kernel(lines(record)).rule(rule));
     }
@@ -122,21 +123,21 @@ fn need_unused(record: &Record, code: u8, why: &str) -> Result<(), Failure> {
 }
 
 /// The line is there, by whatever operation, through the ring.
-fn need_fallback(record: &Record, line: &str) -> Result<(), Failure> {
+fn need_fallback(record: &Record, line: &str, why: &str) -> Result<(), Failure> {
     let failed = record.status != Some(0);
     let silent = record.stdout.is_empty() && written::entries(record).is_empty();
     if failed || silent {
-        if record.status == Some(101) || record.status > Some(128) {
+        if record.status > Some(128) {
             record.need_exit()?;
         }
         record.need_all_submitted()?;
-        let said = record.stderr.lines().find(|line| !line.trim().is_empty());
+        let said = record.stderr.lines().filter(|line| !line.trim().is_empty()).take(2);
         let mut kernel = lines(record);
         kernel.extend(said.map(|line| format!("it said: {line}")));
-        return Err(record.fail(ids::NO_FALLBACK).kernel(kernel).rule(
-            "Without the operation there is still the task: the line was to be written by \
-             WRITEV, and the program to end with 0.",
-        ));
+        return Err(record.fail(ids::NO_FALLBACK).kernel(kernel).rule(format!(
+            "{why} There is still the task: the line was to be written by WRITEV, and the \
+             program to end with 0."
+        )));
     }
     written::need_line_through_ring(record, line)?;
     record.need_all_submitted()?;
@@ -165,10 +166,10 @@ fn with_operation(attempt: &Attempt) -> Result<(), Failure> {
 fn without_probe(record: &Record, code: u8, line: &str) -> Result<(), Failure> {
     record.need_ring()?;
     need_probe(record)?;
-    let why = "The kernel refused the probe (EINVAL), so it is older than 5.6, and than anything \
-               that one would ask for.";
+    let why = "The kernel refused the probe (EINVAL): it is older than 5.6, and so than all that \
+               one would ask for. That is a \"no\".";
     need_unused(record, code, why)?;
-    need_fallback(record, line)?;
+    need_fallback(record, line, why)?;
     if record.submits().any(|entry| entry.opcode == WRITE) {
         return Err(record.fail(ids::WRONG_ENTRY).kernel(lines(record)).rule(
             "WRITE came with Linux 5.6, as the probe did: a kernel that refuses the one has not \

@@ -153,6 +153,13 @@ fn bytes_read(record: &Record, slot: u64) -> Result<i64, Failure> {
              `types::Fd` is a descriptor, `types::Fixed` a slot."
         )));
     }
+    if let Some(read) = entries(record, READS).find(|read| !is_slot(read, slot)) {
+        let other = read.details.get("slot").map_or("another".into(), Value::to_string);
+        return Err(record.fail(ids::WRONG_ENTRY).kernel(lines(record)).rule(format!(
+            "The file is in slot {slot}, and the read is from slot {other}. Where the kernel \
+             chose the slot, its answer is the slot's number; where you did, it is 0."
+        )));
+    }
     let from_slot = entries(record, READS).filter(|read| is_slot(read, slot));
     let answers = from_slot.flat_map(|read| record.answers(read.seq));
     Ok(answers.map(|answer| i64::from(answer.res.max(0))).sum())

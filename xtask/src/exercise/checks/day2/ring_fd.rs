@@ -48,24 +48,37 @@ fn by_index(record: &Record, tags: &[u64]) -> Result<(), Failure> {
     if !record.enters().any(indexed) {
         need_registration(record)?;
     }
-    let plain = record.enters().filter(|enter| !indexed(enter)).count();
-    if plain > 0 || record.enters().next().is_none() {
-        let mut kernel = record.lines_at_most(1, is_registration);
-        kernel.extend(
-            record.lines_at_most(1, |what| matches!(what, What::Enter(enter) if !indexed(enter))),
-        );
-        let all = record.enters().count();
-        kernel.push(format!(
-            "enters: {all}; by the descriptor: {plain}; by the index: {}",
-            all - plain
-        ));
-        return Err(record.fail(ids::RING_FD).kernel(kernel).rule(
-            "The index is remembered by the `Submitter` that registered, and by no other; \
-             `ring.submit_and_wait` makes a new one at each call. Register first, keep that \
-             submitter (`ring.split()`), and submit through it.",
-        ));
+    if record.enters().next().is_none() || record.enters().any(|enter| !indexed(enter)) {
+        return Err(by_descriptor(record));
     }
     record.need_all_reaped()
+}
+
+/// Why an enter named the ring by its descriptor: too early, too late, or by another submitter.
+fn by_descriptor(record: &Record) -> Failure {
+    let plain = |what: &What| matches!(what, What::Enter(enter) if !indexed(enter));
+    let ended = |what: &What| matches!(what, What::Register(register) if register.op == "UNREGISTER_RING_FDS");
+    let at =
+        |found: &dyn Fn(&What) -> bool| record.events.iter().position(|event| found(&event.what));
+    let last = record.events.iter().rposition(|event| plain(&event.what));
+    let (registered, unregistered) = (at(&is_registration), at(&ended));
+    let rule = if last.is_none() {
+        "No enter came at all, so nobody can see how it names the ring."
+    } else if last < registered {
+        "Those enters came before the registration. Register first, and then submit."
+    } else if unregistered.is_some() && unregistered < last {
+        "The registration was taken back, and the enters go by the descriptor again."
+    } else {
+        "The index is remembered by the `Submitter` that registered, and by no other; \
+         `ring.submit_and_wait` makes a new one at each call. Keep that submitter \
+         (`ring.split()`), and submit through it."
+    };
+    let mut kernel = record.lines(|what| is_registration(what) || ended(what) || plain(what));
+    let all = record.enters().count();
+    let count = record.enters().filter(|enter| !indexed(enter)).count();
+    kernel
+        .push(format!("enters: {all}; by the descriptor: {count}; by the index: {}", all - count));
+    record.fail(ids::RING_FD).kernel(kernel).rule(rule)
 }
 
 fn is_registration(what: &What) -> bool {

@@ -1,0 +1,47 @@
+// expect: E-NO-OVERFLOW
+// why: Lets the queue overflow once, takes all that has come, and submits the rest after that.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use io_uring::{IoUring, opcode};
+
+fn main() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let count: usize = args.next().context("usage: overflow COUNT FIRST")?.parse()?;
+    let first: u64 = args.next().context("usage: overflow COUNT FIRST")?.parse()?;
+    let mut ring = IoUring::builder().setup_cqsize(8).build(8)?;
+    submit(&mut ring, count / 2, first)?;
+    collect(&mut ring, count / 2)?;
+    submit(&mut ring, count - count / 2, first + count as u64 / 2)?;
+    collect(&mut ring, count - count / 2)
+}
+
+/// Submits all of them, eight at a time. Leave this as it is.
+fn submit(ring: &mut IoUring, count: usize, first: u64) -> Result<()> {
+    for tag in (first..).take(count) {
+        let entry = opcode::Nop::new().build().user_data(tag);
+        if ring.submission().is_full() {
+            ring.submit()?;
+        }
+        // SAFETY: a NOP points at no memory.
+        unsafe { ring.submission().push(&entry) }?;
+    }
+    ring.submit()?;
+    Ok(())
+}
+
+/// Prints the tags of all `count` completions.
+fn collect(ring: &mut IoUring, count: usize) -> Result<()> {
+    let mut printed = 0;
+    loop {
+        for completion in ring.completion() {
+            println!("{}", completion.user_data());
+            printed += 1;
+        }
+        if printed >= count {
+            return Ok(());
+        }
+        ring.submit_and_wait(1)?;
+    }
+}
