@@ -53,6 +53,11 @@ pub fn chapter(
         problems.sort_by_key(|problem| problem.line);
         return Err(problems);
     }
+    edits.extend(found.blocks.iter().enumerate().filter_map(|(index, block)| {
+        let at = block.range.start;
+        let source = source(sources, folder, &found.directives, index)?;
+        Some((at..at, source))
+    }));
     edits.sort_by_key(|(range, _)| range.start);
     let (mut out, mut from) = (String::with_capacity(text.len()), 0);
     for (range, new) in edits {
@@ -62,6 +67,28 @@ pub fn chapter(
     }
     out.push_str(&text[from..]);
     Ok(out)
+}
+
+/// Says above a listing which files it is cut from; nothing within a list or a quotation.
+fn source(
+    sources: &Sources<'_>,
+    folder: &Path,
+    directives: &[Directive],
+    block: usize,
+) -> Option<String> {
+    let mut files: Vec<String> = Vec::new();
+    for directive in directives.iter().filter(|d| d.inside == Inside::Block(block)) {
+        let path = listing::wanted(&directive.arguments).ok()?.path;
+        let file = name(sources.root, &folder.join(path));
+        if directive.alone.as_deref() != Some("") {
+            return None;
+        }
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    let files = markup::html(&files.join(", "));
+    (!files.is_empty()).then(|| format!("\n<div class=\"listing-source\">{files}</div>\n\n"))
 }
 
 /// A code block has a language, and Rust is cut from a file.

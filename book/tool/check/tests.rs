@@ -84,7 +84,14 @@ fn what_is_right_is_left_alone() {
     let folder = workspace();
     assert_eq!(checked(folder.path(), Depth::Pages), []);
     let page = fs::read_to_string(folder.path().join("pages/two.html")).unwrap();
-    for part in ["fn main() {}", "ring-player", "<title>Box", "Do it.", "IORING_ENTER_GETEVENTS"] {
+    for part in [
+        "fn main() {}",
+        ">day01/src/main.rs</div>",
+        "ring-player",
+        "<title>Box",
+        "Do it.",
+        "IORING_ENTER_GETEVENTS",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
     }
     let page = fs::read_to_string(folder.path().join("pages/one.html")).unwrap();
