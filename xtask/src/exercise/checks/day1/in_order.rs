@@ -191,6 +191,13 @@ fn need_answers(record: &Record, wanted: [&str; 3]) -> Result<(), Failure> {
     }
     let mut kernel = record.lines(|what| matches!(what, What::Complete(_)));
     kernel.push(format!("printed: {}", printed.join(", ")));
+    let silent = |entry: &&Submit| entry.flags.iter().any(|flag| flag == "CQE_SKIP_SUCCESS");
+    if written::entries(record).iter().any(silent) {
+        return Err(record.fail(ids::FLAGS).kernel(kernel).rule(
+            "An entry with CQE_SKIP_SUCCESS that fails silences the rest of its chain: what is \
+             cancelled then gets no completion, and no completion does not mean success.",
+        ));
+    }
     Err(record.fail(ids::OUTPUT).kernel(kernel).rule(format!(
         "The completions say: {}. A line for each piece was asked for: `written`, `failed`, or \
          `not tried` for one that the kernel cancelled (ECANCELED).",

@@ -197,6 +197,15 @@ fn closed(record: &Record, slot: u64) -> Result<(), Failure> {
     )))
 }
 
+/// A program that never comes to its entry most likely reads by itself.
+fn explain(failure: Failure) -> Failure {
+    if failure.id != ids::HANG_CALL {
+        return failure;
+    }
+    let rule = format!("{} Only an entry was to read this file.", failure.rule);
+    failure.rule(rule)
+}
+
 /// A FIFO keeps the program waiting in its read: time to look at its descriptors.
 fn while_it_waits(attempt: &Attempt, folder: &Path) -> Result<(), Failure> {
     let path = folder.join(attempt.word(8));
@@ -209,10 +218,15 @@ fn while_it_waits(attempt: &Attempt, folder: &Path) -> Result<(), Failure> {
         .open(&path)
         .map_err(|error| broken(error.to_string()))?;
     let mut run = launch(attempt, &path).start()?;
-    run.until(|run| {
+    run.did(format!(
+        "The program was run as `no_descriptor {}`, a FIFO that holds nothing yet.",
+        path.display()
+    ));
+    let waiting = run.until(|run| {
         let record = run.record();
         Ok(entries(&record, READS).next().is_some().then_some(()))
-    })?;
+    });
+    waiting.map_err(explain)?;
     let name = path.display().to_string();
     let descriptors = run.descriptors()?;
     if let Some((fd, _)) = descriptors.iter().find(|(_, target)| **target == name) {

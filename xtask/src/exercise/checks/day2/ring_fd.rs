@@ -20,7 +20,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         by_index(&record, &(first..first + count).collect::<Vec<_>>())?;
         enters = record.summary.enters;
     }
-    Ok(Passed::new(format!("All of the {enters} enters named the ring by its index.")))
+    Ok(Passed::new(format!("Enters that named the ring by its index: {enters}, all there were.")))
 }
 
 /// With queues of its own a program waits for what it never published.
