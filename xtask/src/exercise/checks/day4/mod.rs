@@ -3,6 +3,7 @@
 use super::Check;
 
 mod buffer_ring;
+mod close_the_slot;
 mod one_submit;
 mod short_send;
 mod whose_completion;
@@ -13,4 +14,5 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("whose_completion", whose_completion::check),
     ("short_send", short_send::check),
     ("buffer_ring", buffer_ring::check),
+    ("close_the_slot", close_the_slot::check),
 ];
