@@ -6,6 +6,7 @@ mod buffer_ring;
 mod close_the_slot;
 mod one_submit;
 mod short_send;
+mod slow_reader;
 mod whose_completion;
 
 /// By the names of the exercises.
@@ -15,4 +16,5 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("short_send", short_send::check),
     ("buffer_ring", buffer_ring::check),
     ("close_the_slot", close_the_slot::check),
+    ("slow_reader", slow_reader::check),
 ];
