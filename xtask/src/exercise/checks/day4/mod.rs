@@ -4,6 +4,7 @@ use super::Check;
 
 mod buffer_ring;
 mod close_the_slot;
+mod idle_guests;
 mod one_submit;
 mod short_send;
 mod slow_reader;
@@ -17,4 +18,5 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("buffer_ring", buffer_ring::check),
     ("close_the_slot", close_the_slot::check),
     ("slow_reader", slow_reader::check),
+    ("idle_guests", idle_guests::check),
 ];

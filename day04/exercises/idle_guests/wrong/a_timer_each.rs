@@ -1,0 +1,103 @@
+// expect: E-TOO-MANY-ENTRIES
+// why: every receive has a timeout linked behind it.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use common::environment;
+use common::listener::Listener;
+use common::queues::Queues;
+use common::ring;
+use common::token::{Op, Token};
+use io_uring::types::{Fd, Fixed};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+
+const SLOTS: u32 = 64;
+const CHUNK: usize = 256;
+/// How long a guest may be silent, from his arrival or his last words on.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    environment::report("idle_guests", run())
+}
+
+fn run() -> Result<()> {
+    let listener = Listener::bind("127.0.0.1:0".parse()?)?;
+    let mut ring = IoUring::new(64)?;
+    ring::register_slots(&ring.submitter(), SLOTS)?;
+    let chunks = vec![[0; CHUNK]; SLOTS as usize];
+    let mut echo = Echo {
+        queues: Queues::new(&mut ring),
+        chunks,
+        door: listener.fd(),
+        time: Box::leak(Box::new(PATIENCE.into())),
+    };
+    echo.accept()?;
+    println!("listening on {}", listener.address());
+    eprintln!("guests who are silent for {PATIENCE:?} are to be let go");
+    loop {
+        // TODO: how long may this wait last?
+        echo.queues.submit_and_wait(1, None).context("waiting")?;
+        while let Some(completion) = echo.queues.next_completion() {
+            echo.handle(&completion)?;
+        }
+        // TODO: whose time is up? `opcode::Shutdown` with `libc::SHUT_RDWR` ends the receive
+        // that is in flight with 0, and the slot is closed as ever. (A close alone would not
+        // end it, and the guest would not notice.)
+    }
+}
+
+struct Echo<'ring> {
+    queues: Queues<'ring>,
+    chunks: Vec<[u8; CHUNK]>,
+    door: i32,
+    time: &'ring io_uring::types::Timespec,
+}
+
+impl Echo<'_> {
+    fn accept(&mut self) -> Result<()> {
+        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        self.push(Op::Accept, 0, accept)
+    }
+
+    fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
+        let result = completion.result();
+        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let slot = token.slot;
+        match token.op {
+            Op::Accept => {
+                if !cqueue::more(completion.flags()) {
+                    self.accept()?;
+                }
+                if result >= 0 { self.receive(result as u32) } else { Ok(()) }
+            }
+            Op::Recv if result > 0 => {
+                let chunk = self.chunks[slot as usize].as_ptr();
+                let send = opcode::Send::new(Fixed(slot), chunk, result as u32)
+                    .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
+                self.push(Op::Send, slot, send.build())
+            }
+            Op::Send if result > 0 => self.receive(slot),
+            Op::Recv | Op::Send => {
+                self.push(Op::Close, slot, opcode::Close::new(Fixed(slot)).build())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn receive(&mut self, slot: u32) -> Result<()> {
+        let chunk = self.chunks[slot as usize].as_mut_ptr();
+        let recv = opcode::Recv::new(Fixed(slot), chunk, CHUNK as u32).build();
+        self.push(Op::Recv, slot, recv.flags(squeue::Flags::IO_LINK))?;
+        let time = self.time;
+        self.push(Op::Cancel, slot, opcode::LinkTimeout::new(time).build())
+    }
+
+    fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
+        let entry = entry.user_data(Token::on(op, slot, 0).pack());
+        // SAFETY: a slot's chunk is used by one operation at a time and lives as long as the
+        // loop.
+        unsafe { self.queues.push(&entry) }.context("submitting")
+    }
+}
