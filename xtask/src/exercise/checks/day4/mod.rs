@@ -3,6 +3,7 @@
 use super::Check;
 
 mod buffer_ring;
+mod chain;
 mod close_the_slot;
 mod idle_guests;
 mod one_submit;
@@ -19,4 +20,5 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("close_the_slot", close_the_slot::check),
     ("slow_reader", slow_reader::check),
     ("idle_guests", idle_guests::check),
+    ("chain", chain::check),
 ];
