@@ -67,7 +67,11 @@ impl Echo<'_> {
             Op::Recv if result > 0 => self.send_back(slot, result as u32),
             Op::Recv => self.close(slot),
             Op::Send => {
-                if result < 0 { self.close(slot) } else { self.receive(slot) }
+                if result < 0 {
+                    self.close(slot)
+                } else {
+                    self.receive(slot)
+                }
             }
             _ => Ok(()),
         }

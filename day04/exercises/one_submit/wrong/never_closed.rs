@@ -74,9 +74,7 @@ fn handle(
                 .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
             push(ring, Token::on(Op::Send, slot, 0), send.build())
         }
-        Op::Recv | Op::Send => {
-            Ok(())
-        }
+        Op::Recv | Op::Send => Ok(()),
         _ => Ok(()),
     }
 }

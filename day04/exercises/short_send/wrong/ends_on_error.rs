@@ -88,9 +88,7 @@ impl Shop<'_> {
                 if guest.sent < guest.reply.len() { self.send(slot) } else { self.close(slot) }
             }
             Op::Send | Op::Recv if result == 0 => self.close(slot),
-            Op::Send | Op::Recv => {
-                Err(anyhow::anyhow!("a send or a receive failed: {result}"))
-            }
+            Op::Send | Op::Recv => Err(anyhow::anyhow!("a send or a receive failed: {result}")),
             _ => Ok(()),
         }
     }

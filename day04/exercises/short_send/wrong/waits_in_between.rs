@@ -42,7 +42,8 @@ fn run() -> Result<()> {
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let guests = vec![Guest::default(); SLOTS as usize];
-    let mut shop = Shop { queues: Queues::new(&mut ring), guests, door: listener.fd(), later: Vec::new() };
+    let mut shop =
+        Shop { queues: Queues::new(&mut ring), guests, door: listener.fd(), later: Vec::new() };
     shop.accept()?;
     println!("listening on {}", listener.address());
     loop {
@@ -50,8 +51,10 @@ fn run() -> Result<()> {
         while let Some(completion) = shop.queues.next_completion() {
             shop.handle(&completion)?;
         }
-        for completion in std::mem::take(&mut shop.later) {
-            shop.handle(&completion)?;
+        while !shop.later.is_empty() {
+            for completion in std::mem::take(&mut shop.later) {
+                shop.handle(&completion)?;
+            }
         }
     }
 }
