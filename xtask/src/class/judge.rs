@@ -22,7 +22,7 @@ use crate::exercise::ids;
 use crate::programs::workspace;
 
 /// No check takes longer.
-const LONGEST: Duration = Duration::from_secs(150);
+const LONGEST: Duration = Duration::from_secs(240);
 
 /// Starts the processes, and remembers what they could be shut off from.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use super::verdict::{Paint, Verdict};
 use super::verify;
 use super::workbook::Workbook;
 use crate::class::judge;
+use crate::learn::progress::Progress;
 use crate::programs::workspace;
 
 /// The exercises of the four days, checked by what the kernel saw
@@ -105,10 +106,16 @@ fn say(text: &str) {
 }
 
 fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
+    let progress = Progress::load(workbook.folder());
     let mut day = 0;
     for exercise in all {
         let about = &exercise.about;
-        let begun = workbook.program(&exercise.name).exists();
+        let state = match progress.mark(&exercise.name) {
+            '+' => "passed",
+            'x' => "given up",
+            _ if workbook.program(&exercise.name).exists() => "begun",
+            _ => "",
+        };
         if json {
             let object = serde_json::json!({
                 "exercise": exercise.name,
@@ -116,7 +123,7 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
                 "title": about.title,
                 "minutes": about.minutes,
                 "book": about.book,
-                "begun": begun,
+                "state": state,
             });
             say(&object.to_string());
             continue;
@@ -125,9 +132,8 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
             day = exercise.day;
             say(&format!("Day {day}"));
         }
-        let mark = if begun { "begun" } else { "" };
         let minutes = about.minutes;
-        let line = format!("  {:<18}{:<44}{minutes:>3} min  {mark}", exercise.name, about.title);
+        let line = format!("  {:<18}{:<44}{minutes:>3} min  {state}", exercise.name, about.title);
         say(line.trim_end());
     }
     Ok(true)
@@ -138,6 +144,11 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
     for exercise in picked {
         workbook.begin(exercise)?;
         let verdict = checked(exercise, workbook)?;
+        if verdict.passed() {
+            let mut progress = Progress::load(workbook.folder());
+            progress.passed.insert(exercise.name.clone());
+            progress.save()?;
+        }
         passed &= verdict.passed();
         if json {
             say(&verdict.json(exercise).to_string());

@@ -1,6 +1,7 @@
 //! Why a program does not go on, in terms of its two rings.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::trace::Trace;
@@ -76,13 +77,14 @@ impl Stillness {
             + summary.rings
             + summary.registers.values().sum::<u64>()
             + printed as u64;
-        let (cpu, threads) = cpu_time(pid);
+        let threads = threads(pid);
+        let cpu: Duration = threads.iter().map(|thread| thread.cpu).sum();
         if progress != self.progress {
             (self.progress, self.since, self.cpu) = (progress, Instant::now(), cpu);
             self.stuck = None;
             return None;
         }
-        if threads == 1 && nothing_can_come(&trace.rings()) {
+        if all_wait(&threads) && nothing_can_come(&trace.rings()) {
             let since = *self.stuck.get_or_insert_with(Instant::now);
             if since.elapsed() >= CERTAIN {
                 return Some(Kind::Stuck);
@@ -105,34 +107,62 @@ fn nothing_can_come(rings: &[RingNow]) -> bool {
     waits && !ring.polled && !ring.silent && ring.in_flight.is_empty()
 }
 
-/// The CPU time of a process, and how many threads it has. Those that the kernel made for its
-/// rings (`iou-sqp-…`, `iou-wrk-…`) do not count.
-fn cpu_time(pid: u32) -> (Duration, usize) {
-    let mut ticks = 0;
-    let mut threads = 0;
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return (Duration::ZERO, 0) };
-    for task in tasks.flatten() {
-        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        // The name is in parentheses and may hold any character.
-        let Some((name, fields)) = stat.rsplit_once(") ") else { continue };
-        if name.contains("(iou-") {
-            continue;
-        }
-        threads += 1;
-        let field = |nth: usize| -> u64 {
-            fields.split(' ').nth(nth).and_then(|value| value.parse().ok()).unwrap_or(0)
-        };
-        ticks += field(11) + field(12);
-    }
-    // USER_HZ, which is 100 on every architecture that this runs on.
-    (Duration::from_millis(ticks * 10), threads)
+/// A thread of the program.
+#[derive(Debug)]
+struct Thread {
+    /// It sleeps in the kernel; one that only waits for a CPU does not.
+    asleep: bool,
+    /// The CPU time that it has taken.
+    cpu: Duration,
+    /// The call that it is in, by its name; `None` if it runs.
+    call: Option<String>,
 }
 
-/// The call that the process's main thread sleeps in, by its name; `None` if it runs.
+/// The threads of a process, but for those that the kernel made for its rings (`iou-sqp-…`,
+/// `iou-wrk-…`).
+fn threads(pid: u32) -> Vec<Thread> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    tasks.flatten().filter_map(|task| thread(&task.path())).collect()
+}
+
+fn thread(task: &Path) -> Option<Thread> {
+    let stat = fs::read_to_string(task.join("stat")).ok()?;
+    // The name is in parentheses and may hold any character.
+    let (name, fields) = stat.rsplit_once(") ")?;
+    if name.contains("(iou-") {
+        return None;
+    }
+    let field = |nth: usize| -> u64 {
+        fields.split(' ').nth(nth).and_then(|value| value.parse().ok()).unwrap_or(0)
+    };
+    let call = fs::read_to_string(task.join("syscall")).unwrap_or_default();
+    let number = call.split(' ').next().and_then(|number| number.parse().ok());
+    let name = |number| syscalls::name(&Call { number, args: [0; 6], native: true }).into_owned();
+    Some(Thread {
+        asleep: fields.starts_with(['S', 'D']),
+        // In ticks of USER_HZ, which is 100 on every architecture that this runs on.
+        cpu: Duration::from_millis((field(11) + field(12)) * 10),
+        call: number.map(name),
+    })
+}
+
+/// One thread sleeps in an enter, and all others only wait for threads.
+fn all_wait(threads: &[Thread]) -> bool {
+    let is = |thread: &&Thread, name: &str| thread.call.as_deref() == Some(name);
+    let entered = threads.iter().filter(|thread| is(thread, "io_uring_enter")).count();
+    let waiting = threads.iter().filter(|thread| is(thread, "futex")).count();
+    entered == 1 && entered + waiting == threads.len() && threads.iter().all(|t| t.asleep)
+}
+
+/// The call that a process sleeps in; one that waits for another thread does not count, if
+/// there is a better answer. `None` if one of its threads runs.
 fn sleeps_in(pid: u32) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
-    let number: u64 = text.split(' ').next()?.parse().ok()?;
-    Some(syscalls::name(&Call { number, args: [0; 6], native: true }).into_owned())
+    let threads = threads(pid);
+    if threads.iter().any(|thread| !thread.asleep || thread.call.is_none()) {
+        return None;
+    }
+    let calls = || threads.iter().filter_map(|thread| thread.call.as_deref());
+    calls().find(|call| *call != "futex").or_else(|| calls().next()).map(str::to_string)
 }
 
 fn of_interest(what: &What) -> bool {

@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Bytes that are kept of what a program prints.
 const PRINTED: usize = 1 << 20;
 /// No run takes longer, however busy it is.
-const LONGEST: Duration = Duration::from_secs(90);
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// A program that runs. Dropping it kills it and all that it started.
 #[derive(Debug)]

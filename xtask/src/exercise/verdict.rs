@@ -72,7 +72,7 @@ impl Verdict {
             }
             Verdict::NotCompiled(words) => {
                 object["id"] = json!(ids::COMPILE.name);
-                object["compiler"] = json!(words);
+                object["compiler"] = json!(without_colours(words));
             }
         }
         object
@@ -106,6 +106,7 @@ impl Verdict {
                 part(&mut page, paint, "In the book", &[book(exercise, failure).to_string()]);
             }
             Verdict::NotCompiled(words) => {
+                let words = if paint.colour { words.clone() } else { without_colours(words) };
                 let _ = writeln!(page, "{}", words.trim_end());
                 page.push('\n');
                 let _ =
@@ -123,6 +124,21 @@ fn part(page: &mut String, paint: Paint, title: &str, lines: &[String]) {
         let indent = 4 + line.len() - line.trim_start().len();
         let _ = writeln!(page, "{}", wrap(&format!("    {line}"), WIDTH, indent));
     }
+}
+
+/// The compiler colours its words for a terminal.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::new();
+    let mut escaped = false;
+    for letter in text.chars() {
+        match letter {
+            '\x1b' => escaped = true,
+            'm' if escaped => escaped = false,
+            _ if escaped => {}
+            letter => plain.push(letter),
+        }
+    }
+    plain
 }
 
 fn book<'a>(exercise: &'a Exercise, failure: &'a Failure) -> &'a str {

@@ -11,6 +11,9 @@ use anyhow::{Context, Result, bail};
 use super::compile::{Build, Built};
 use super::exercises::Exercise;
 
+/// The first line of a manifest that may be written anew.
+const MADE: &str = "# Made by `cargo xtask`, and kept up to date as long as this line stands here.";
+
 /// A compilation that takes longer is given up.
 const COMPILE: Duration = Duration::from_secs(300);
 
@@ -56,7 +59,7 @@ impl Workbook {
         let bins = self.folder.join("src/bin");
         fs::create_dir_all(&bins).with_context(|| format!("making {}", bins.display()))?;
         let manifest = self.folder.join("Cargo.toml");
-        write_if_missing(&manifest, &manifest_of(&self.workspace, "workbook", "../common")?)?;
+        self.write_manifest(&manifest)?;
         let config = self.folder.join(".cargo/config.toml");
         write_if_missing(
             &config,
@@ -65,6 +68,29 @@ impl Workbook {
              [alias]\nxtask = \"run --manifest-path ../Cargo.toml --package xtask --\"\n",
         )?;
         self.follow_lock()
+    }
+
+    /// The manifest follows the workspace too, as long as its first line says that it is ours.
+    fn write_manifest(&self, path: &Path) -> Result<()> {
+        let ours = manifest_of(&self.workspace, "workbook", "../common")?;
+        let there = fs::read_to_string(path).ok();
+        match there {
+            Some(text) if text == ours || !text.starts_with(MADE) => Ok(()),
+            _ => write_whole(path, ours.as_bytes()),
+        }
+    }
+
+    /// Tells rust-analyzer, where the workspace is opened as a whole, that there is a second
+    /// one. Elsewhere it finds the workbook by itself.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn tell_editor(&self) -> Result<()> {
+        let settings = self.workspace.join(".vscode/settings.json");
+        write_if_missing(
+            &settings,
+            "{\n  \"rust-analyzer.linkedProjects\": [\"Cargo.toml\", \"workbook/Cargo.toml\"]\n}\n",
+        )
     }
 
     /// The same versions as the workspace has: they are on this machine already.
@@ -181,7 +207,7 @@ pub fn manifest_of(workspace: &Path, name: &str, common: &str) -> Result<String>
     let theirs =
         fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let mut manifest = format!(
-        "# Yours to build with; made by `cargo xtask`.\n[package]\nname = \"{name}\"\nversion = \
+        "{MADE}\n[package]\nname = \"{name}\"\nversion = \
          \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n# Of its own, so that nothing here can \
          break the workspace around it.\n[workspace]\n\n[dependencies]\ncommon = {{ path = \
          \"{common}\" }}\n"

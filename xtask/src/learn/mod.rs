@@ -61,6 +61,7 @@ fn run(options: &Options) -> Result<()> {
         bail!("there are no exercises in {}", workspace.display());
     }
     let workbook = Workbook::of(&workspace);
+    workbook.prepare().and_then(|()| workbook.tell_editor())?;
     let plain = options.plain || !terminal::is_there();
     let paint = if plain { Paint::default() } else { Paint::for_stdout() };
     let name = options.name.as_deref();

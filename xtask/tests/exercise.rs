@@ -1,0 +1,350 @@
+//! How a learner's program is run, and how its hangs are explained. The programs are this very
+//! test executable, started again with `LEARNER` naming one of the functions below.
+
+use std::io::Read;
+use std::time::Duration;
+
+use common::drive::io_uring_or_skip;
+use common::listener::Listener;
+use io_uring::{IoUring, opcode, squeue, types};
+use xtask::exercise::attempt::{Attempt, Launch};
+use xtask::exercise::failure::Failure;
+use xtask::exercise::ids::{self, Id};
+use xtask::exercise::record::Record;
+
+/// The arguments that make this executable one of the programs. The harness gives it a thread
+/// of its own; the main thread waits for that.
+const AGAIN: [&str; 4] = ["--exact", "learner", "--nocapture", "--quiet"];
+
+/// Not a test of its own: the program that the others run.
+#[test]
+fn learner() {
+    let Some(name) = std::env::var_os("LEARNER") else { return };
+    let (_, program) = PROGRAMS.iter().find(|(known, _)| name == **known).expect("a program");
+    program();
+    std::process::exit(0);
+}
+
+const PROGRAMS: &[(&str, fn())] = &[
+    ("nothing", || {}),
+    ("one_nop", one_nop),
+    ("never_submitted", never_submitted),
+    ("never_reaped", never_reaped),
+    ("waits_for_two", waits_for_two),
+    ("spins_unsubmitted", spins_unsubmitted),
+    ("ignores_the_answer", ignores_the_answer),
+    ("waits_for_a_pipe", waits_for_a_pipe),
+    ("sleeps", || std::thread::sleep(Duration::from_secs(600))),
+    ("spins", || while std::hint::black_box(true) {}),
+    ("panics", || panic!("the ring is on fire")),
+    ("aborts", || std::process::abort()),
+    ("status_three", || std::process::exit(3)),
+    ("serves_one", serves_one),
+    ("closes_after_one", closes_after_one),
+    ("writes_by_itself", writes_by_itself),
+    ("forks_and_waits", forks_and_waits),
+    ("takes_its_time", takes_its_time),
+];
+
+fn ring_with_a_nop() -> IoUring {
+    let mut ring = IoUring::new(8).expect("a ring");
+    // SAFETY: a NOP points at no memory.
+    unsafe { ring.submission().push(&opcode::Nop::new().build().user_data(7)).expect("room") };
+    ring
+}
+
+fn one_nop() {
+    let mut ring = ring_with_a_nop();
+    ring.submit_and_wait(1).expect("a NOP");
+    let completion = ring.completion().next().expect("its completion");
+    println!("{}", completion.user_data());
+}
+
+fn never_submitted() {
+    drop(ring_with_a_nop());
+}
+
+fn never_reaped() {
+    ring_with_a_nop().submit_and_wait(1).expect("a NOP");
+}
+
+fn waits_for_two() {
+    ring_with_a_nop().submit_and_wait(2).expect("never");
+}
+
+fn spins_unsubmitted() {
+    let mut ring = ring_with_a_nop();
+    while ring.completion().next().is_none() {}
+}
+
+/// Looks at a queue that it has not asked for news of.
+fn ignores_the_answer() {
+    let mut ring = ring_with_a_nop();
+    let (submitter, mut sq, cq) = ring.split();
+    sq.sync();
+    submitter.submit_and_wait(1).expect("a NOP");
+    while cq.is_empty() {}
+}
+
+fn waits_for_a_pipe() {
+    let (reader, _writer) = nix::unistd::pipe().expect("a pipe");
+    let mut ring = IoUring::new(8).expect("a ring");
+    let mut byte = [0; 1];
+    let fd = types::Fd(std::os::fd::AsRawFd::as_raw_fd(&reader));
+    let read = opcode::Read::new(fd, byte.as_mut_ptr(), 1).build();
+    // SAFETY: the byte outlives the wait, which never ends.
+    unsafe { ring.submission().push(&read).expect("room") };
+    ring.submit_and_wait(1).expect("never");
+}
+
+fn accepting() -> (IoUring, Listener) {
+    let mut ring = IoUring::new(8).expect("a ring");
+    let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    println!("listening on {}", listener.address());
+    let null = std::ptr::null_mut();
+    let accept = opcode::Accept::new(types::Fd(listener.fd()), null, null.cast()).build();
+    // SAFETY: the entry points at no memory.
+    unsafe { ring.submission().push(&accept).expect("room") };
+    (ring, listener)
+}
+
+/// Accepts one client, and nobody after it.
+fn serves_one() {
+    let (ring, _listener) = accepting();
+    ring.submit_and_wait(1).expect("a client");
+    ring.submit_and_wait(2).expect("never");
+}
+
+fn closes_after_one() {
+    let (ring, _listener) = accepting();
+    ring.submit_and_wait(1).expect("a client");
+}
+
+fn writes_by_itself() {
+    one_nop();
+    eprintln!("to the standard error one may");
+}
+
+fn forks_and_waits() {
+    // SAFETY: the child only sleeps.
+    let child = unsafe { nix::unistd::fork() }.expect("a child");
+    std::thread::sleep(Duration::from_secs(600));
+    let _ = child;
+}
+
+/// Each step takes a while, and something happens all along.
+fn takes_its_time() {
+    let mut ring = IoUring::new(8).expect("a ring");
+    let pause = types::Timespec::new().nsec(400_000_000);
+    for _ in 0..5 {
+        let timeout = opcode::Timeout::new(&pause).build().flags(squeue::Flags::empty());
+        // SAFETY: the time outlives the wait.
+        unsafe { ring.submission().push(&timeout).expect("room") };
+        ring.submit_and_wait(1).expect("a timeout");
+        ring.completion().next().expect("its completion");
+    }
+}
+
+fn attempt() -> Attempt {
+    let program = std::env::current_exe().expect("this program");
+    Attempt::new(program, std::env::temp_dir().join(format!("attempt.{}", std::process::id())))
+}
+
+/// A run with little patience; it is the longest that a test here waits in vain.
+fn launch(program: &str) -> Launch {
+    let launch = attempt().run(format!("The program was run as {program}."));
+    let launch = AGAIN.into_iter().fold(launch, Launch::arg);
+    launch.env("LEARNER", program).patience(Duration::from_secs(3))
+}
+
+fn record(program: &str) -> Record {
+    launch(program).to_end().expect("a program that ends")
+}
+
+#[track_caller]
+fn hang(program: &str, id: Id) -> Failure {
+    let failure = launch(program).to_end().expect_err("a program that hangs");
+    assert_eq!(failure.id, id, "{failure:#?}");
+    assert_eq!(failure.client, format!("The program was run as {program}."));
+    assert!(!failure.rule.is_empty() && !failure.kernel.is_empty(), "{failure:#?}");
+    failure
+}
+
+#[track_caller]
+fn fails(answer: Result<(), Failure>, id: Id) -> Failure {
+    let failure = answer.expect_err("a failure");
+    assert_eq!(failure.id, id, "{failure:#?}");
+    failure
+}
+
+#[test]
+fn a_program_that_does_it_is_recorded() {
+    if !io_uring_or_skip("a_program_that_does_it_is_recorded") {
+        return;
+    }
+    let record = record("one_nop");
+    record.need_exit().expect("status 0");
+    record.need_entries("NOP", 1).expect("one NOP");
+    record.need_all_submitted().expect("submitted");
+    record.need_all_reaped().expect("reaped");
+    assert_eq!(record.summary.enters, 1);
+    assert!(record.stdout.lines().any(|line| line == "7"), "{}", record.stdout);
+    fails(record.need_entries("NOP", 2), ids::NO_ENTRY);
+    fails(record.need_entries("ACCEPT", 1), ids::NO_ENTRY);
+}
+
+#[test]
+fn what_is_missing_has_its_id() {
+    if !io_uring_or_skip("what_is_missing_has_its_id") {
+        return;
+    }
+    fails(record("nothing").need_ring(), ids::NO_RING);
+    let record_of = record("never_submitted");
+    fails(record_of.need_entries("NOP", 1), ids::NOT_SUBMITTED);
+    fails(record("never_reaped").need_all_reaped(), ids::NOT_REAPED);
+}
+
+#[test]
+fn a_plain_call_is_told_from_one_to_the_standard_error() {
+    if !io_uring_or_skip("a_plain_call_is_told_from_one_to_the_standard_error") {
+        return;
+    }
+    let record = record("writes_by_itself");
+    assert_eq!(record.plain_calls(&["write"]).len(), 1, "{:?}", record.plain_calls(&["write"]));
+    fails(record.need_no_plain(&["write"]), ids::NOT_THROUGH_RING);
+    record.need_no_plain(&["accept4", "read"]).expect("none of these");
+}
+
+#[test]
+fn every_bad_end_has_its_id() {
+    let failure = fails(record("panics").need_exit(), ids::PANIC);
+    assert!(failure.rule.contains("the ring is on fire"), "{}", failure.rule);
+    let failure = fails(record("aborts").need_exit(), ids::SIGNAL);
+    assert!(failure.rule.contains("SIGABRT"), "{}", failure.rule);
+    let failure = fails(record("status_three").need_exit(), ids::EXIT);
+    assert!(failure.rule.contains("status 3"), "{}", failure.rule);
+    record("status_three").need_exit_status(3).expect("as asked");
+}
+
+#[test]
+fn a_wait_for_what_nobody_submitted_is_found_out_at_once() {
+    if !io_uring_or_skip("a_wait_for_what_nobody_submitted_is_found_out_at_once") {
+        return;
+    }
+    let launch = launch("waits_for_two").patience(Duration::from_secs(600));
+    let failure = launch.to_end().expect_err("a hang");
+    assert_eq!(failure.id, ids::HANG_WAIT);
+    let last = failure.kernel.last().expect("a line");
+    assert!(last.contains("it waits for 2; 1 lie"), "{last}");
+}
+
+#[test]
+fn entries_that_were_pushed_and_never_submitted_explain_a_hang() {
+    if !io_uring_or_skip("entries_that_were_pushed_and_never_submitted_explain_a_hang") {
+        return;
+    }
+    let failure = hang("spins_unsubmitted", ids::HANG_PUSHED);
+    assert!(failure.kernel[0].contains("1 entry is pushed"), "{failure:#?}");
+}
+
+#[test]
+fn completions_that_are_never_taken_explain_a_hang() {
+    if !io_uring_or_skip("completions_that_are_never_taken_explain_a_hang") {
+        return;
+    }
+    hang("ignores_the_answer", ids::HANG_NOT_REAPED);
+}
+
+#[test]
+fn an_operation_that_does_not_complete_explains_a_hang() {
+    if !io_uring_or_skip("an_operation_that_does_not_complete_explains_a_hang") {
+        return;
+    }
+    let failure = hang("waits_for_a_pipe", ids::HANG_IN_FLIGHT);
+    let last = failure.kernel.last().expect("a line");
+    assert!(last.contains("in flight: READ fd"), "{last}");
+}
+
+#[test]
+fn sleeping_elsewhere_and_spinning_are_told_apart() {
+    let failure = hang("sleeps", ids::HANG_CALL);
+    assert!(failure.rule.contains("nanosleep(2)"), "{}", failure.rule);
+    hang("spins", ids::SPIN);
+}
+
+#[test]
+fn something_that_happens_all_along_is_no_hang() {
+    if !io_uring_or_skip("something_that_happens_all_along_is_no_hang") {
+        return;
+    }
+    let record = launch("takes_its_time").patience(Duration::from_secs(1)).to_end();
+    assert_eq!(record.expect("no hang").completed("TIMEOUT").len(), 5);
+}
+
+#[test]
+fn nothing_is_left_behind_of_a_program_that_forks() {
+    let run = launch("forks_and_waits").start().expect("a run");
+    let pid = run.pid();
+    common::drive::wait_until("the child", || children(pid).len() == 1);
+    let child = children(pid).remove(0);
+    drop(run);
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    // It may be a zombie, whom nobody in a container buries.
+    let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
+
+/// Of any of its threads.
+fn children(pid: u32) -> Vec<String> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+    let text: String = tasks.flatten().filter_map(|task| of(task).ok()).collect();
+    text.split_whitespace().map(str::to_string).collect()
+}
+
+#[test]
+fn a_client_that_waits_in_vain_is_told_what_the_server_waits_for() {
+    if !io_uring_or_skip("a_client_that_waits_in_vain_is_told_what_the_server_waits_for") {
+        return;
+    }
+    let mut run = launch("serves_one").start().expect("a run");
+    let mut client = run.connect().expect("a server that listens");
+    // Unlike a plain read, it begins again when a signal interrupts it.
+    let error = client.read_exact(&mut [0; 1]).expect_err("no answer");
+    let failure = run.trouble("A client waits for an answer.", &error);
+    assert_eq!(failure.id, ids::HANG_WAIT, "{failure:#?}");
+    assert_eq!(failure.client, "A client waits for an answer.");
+}
+
+#[test]
+fn a_server_that_ends_while_it_is_needed_is_told_so() {
+    if !io_uring_or_skip("a_server_that_ends_while_it_is_needed_is_told_so") {
+        return;
+    }
+    let mut run = launch("closes_after_one").start().expect("a run");
+    drop(run.connect().expect("the first client"));
+    common::drive::wait_until("the server's end", || run.ended());
+    let failure = run.connect().expect_err("nobody listens any more");
+    assert_eq!(failure.id, ids::ENDED_EARLY, "{failure:#?}");
+    // What was seen stays known.
+    assert_eq!(run.record().completed("ACCEPT").len(), 1);
+}
+
+#[test]
+fn a_program_that_does_not_listen_is_told_so() {
+    let mut run = launch("nothing").start().expect("a run");
+    let failure = run.listening().expect_err("no listener");
+    assert_eq!(failure.id, ids::NO_RING, "{failure:#?}");
+    let mut run = launch("sleeps").start().expect("a run");
+    let failure = run.listening().expect_err("no listener");
+    assert_eq!(failure.id, ids::NO_LISTENER, "{failure:#?}");
+}
+
+#[test]
+fn numbers_and_words_are_not_known_beforehand() {
+    let attempt = attempt();
+    assert_ne!((attempt.tag(), attempt.word(12)), (attempt.tag(), attempt.word(12)));
+    for _ in 0..100 {
+        assert!((5..=6).contains(&attempt.number(5..=6)));
+    }
+}
