@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::Value;
@@ -27,8 +28,10 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         let content = format!("{}\n", attempt.word(length as usize));
         fs::write(&path, &content)
             .map_err(|error| Failure::not_observed(format!("{}: {error}", path.display())))?;
+        let opens = Opens::watch(&path);
         let record = launch(attempt, &path).to_end()?;
         in_a_slot(&record, &path, &content)?;
+        opens.need_none_beside_the_ring(&record)?;
     }
     while_it_waits(attempt, &folder)?;
     Ok(Passed::new("Opened, read and closed in a slot; /proc never listed the file."))
@@ -195,6 +198,37 @@ fn closed(record: &Record, slot: u64) -> Result<(), Failure> {
         "Slot {slot} was left taken. A slot is closed by an entry, `opcode::Close` of \
          `types::Fixed({slot})`; a table of four would be full after four files."
     )))
+}
+
+/// Every opening of a file, by whatever way (inotify(7)).
+struct Opens(Option<Inotify>);
+
+impl Opens {
+    /// From now on. Where inotify is not to be had, nothing is seen.
+    fn watch(path: &Path) -> Opens {
+        // Reads and closes as well: of two openings with nothing in between only one is told.
+        let all =
+            AddWatchFlags::IN_OPEN | AddWatchFlags::IN_ACCESS | AddWatchFlags::IN_CLOSE_NOWRITE;
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC);
+        Opens(inotify.and_then(|seen| seen.add_watch(path, all).map(|_| seen)).ok())
+    }
+
+    /// Only the ring opened it.
+    fn need_none_beside_the_ring(&self, record: &Record) -> Result<(), Failure> {
+        let events = self.0.as_ref().and_then(|seen| seen.read_events().ok()).unwrap_or_default();
+        let opened =
+            events.iter().filter(|event| event.mask.contains(AddWatchFlags::IN_OPEN)).count();
+        let by_ring = entries(record, OPENS).count();
+        if opened <= by_ring {
+            return Ok(());
+        }
+        let mut kernel = lines(record);
+        kernel.push(format!("the file was opened: {opened} times; by the ring: {by_ring}"));
+        Err(record.fail(ids::NOT_THROUGH_RING).kernel(kernel).rule(
+            "Beside the ring a system call opened the file: for as long as it was open it was a \
+             descriptor of the process.",
+        ))
+    }
 }
 
 /// A program that never comes to its entry most likely reads by itself.
