@@ -7,6 +7,7 @@ mod chain;
 mod close_the_slot;
 mod idle_guests;
 mod one_submit;
+mod proxy;
 mod short_send;
 mod slow_reader;
 mod whose_completion;
@@ -21,4 +22,5 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("slow_reader", slow_reader::check),
     ("idle_guests", idle_guests::check),
     ("chain", chain::check),
+    ("proxy", proxy::check),
 ];

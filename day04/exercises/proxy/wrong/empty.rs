@@ -1,0 +1,3 @@
+// expect: E-NO-RING
+// why: nothing is there.
+fn main() {}
