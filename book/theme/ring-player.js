@@ -142,10 +142,10 @@
     /** Where everything lies, lying or upright. Units are pixels at full width. */
     function geometry(narrow) {
         return narrow ? {
-            width: 380, height: 480, border: 206, radius: 61, hole: 40, pin: 8,
-            sq: [85, 206], cq: [295, 206], gate: [190, 206, 38, 50],
-            pill: { out: 26, in: 314 }, hands: { x: 70, y: 47, width: 240 },
-            flight: { x: 10, y: 338, width: 360, columns: 2 }, poller: [85, 284], number: 11,
+            width: 380, height: 512, border: 230, radius: 61, hole: 40, pin: 8,
+            sq: [85, 230], cq: [295, 230], gate: [190, 230, 38, 50],
+            pill: { out: 26, in: 342 }, hands: { x: 70, y: 47, width: 240 },
+            flight: { x: 10, y: 364, width: 360, columns: 2 }, poller: [85, 311], number: 11,
         } : {
             width: 750, height: 452, border: 216, radius: 100, hole: 60, pin: 9,
             sq: [134, 216], cq: [616, 216], gate: [375, 216, 112, 54],
@@ -292,8 +292,9 @@
                 role: 'img', 'aria-label': 'The two rings between the program and the kernel. ' +
                     'The caption below says what happens; the table has all steps.',
             });
-            svg('rect', { class: 'ring-kernel', x: 0, y: g.border, width: g.width, height: g.height - g.border, rx: 8 }, root);
-            svg('line', { class: 'ring-border', x1: 0, x2: g.width, y1: g.border, y2: g.border }, root);
+            // Beyond the sides, which may be further out than the drawing is wide.
+            svg('rect', { class: 'ring-kernel', x: -g.width, y: g.border, width: 3 * g.width, height: g.height }, root);
+            svg('line', { class: 'ring-border', x1: -g.width, x2: 2 * g.width, y1: g.border, y2: g.border }, root);
             const names = g.number - 1;
             svg('text', { class: 'ring-side', x: 10, y: 20, 'font-size': names }, root, 'user space');
             svg('text', { class: 'ring-side', x: 10, y: g.height - 12, 'font-size': names }, root, 'kernel');
@@ -354,7 +355,7 @@
             return wanted;
         }
 
-        drawChips(state) {
+        drawChips(state, moving) {
             const wanted = this.wanted(state);
             for (const [key, chip] of this.chips) {
                 if (!wanted.has(key)) {
@@ -372,6 +373,11 @@
                     svg('text', { x: 28, y: 11, class: 'ring-chip-text', 'font-size': this.narrow ? 11.5 : 12.5 }, chip);
                     svg('text', { y: 11, class: 'ring-answers', 'font-size': this.narrow ? 11 : 12 }, chip);
                     this.chips.set(key, chip);
+                    if (moving && !key.startsWith('write')) {
+                        // Its number is on the way.
+                        chip.animate([{ opacity: 0 }, { opacity: 1 }],
+                            { duration: 300, delay: 450, fill: 'backwards' });
+                    }
                 }
                 chip.setAttribute('class', 'ring-chip ' + place.kind);
                 chip.style.transform = `translate(${place.x}px, ${place.y}px)`;
@@ -383,12 +389,12 @@
             this.places = wanted;
         }
 
-        draw(state, step) {
+        draw(state, step, moving) {
             const g = this.g;
             this.root.classList.toggle('is-unmade', !state.ring);
             this.sq.draw(state.sqHead, state.sqTail, state.waiting.map(entry => entry.seq));
             this.cq.draw(state.cqHead, state.cqTail, state.posted.map(completion => completion.seq));
-            this.drawChips(state);
+            this.drawChips(state, moving);
             this.calls.textContent = state.calls;
             this.callsName.textContent = this.narrow
                 ? (state.calls === 1 ? 'call' : 'calls')
@@ -566,8 +572,10 @@
             const gentle = !still.matches;
             this.drawing.root.classList.toggle('is-moving', gentle);
             this.drawing.flyers.replaceChildren();
-            this.drawing.draw(state, step);
-            if (moving && gentle && this.at > 0) {
+            const flying = moving && gentle && this.at > 0;
+            this.drawing.root.classList.toggle('has-flyers', flying);
+            this.drawing.draw(state, step, flying);
+            if (flying) {
                 this.drawing.animate(step, this.states[this.at - 1], places);
             }
             const [kind, name] = actor(step, state);
@@ -588,7 +596,7 @@
 
         step(by) {
             this.pause();
-            this.go(this.at + by, by > 0);
+            this.go(this.at + by, by === 1);
         }
 
         toggle() {

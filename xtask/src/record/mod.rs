@@ -101,12 +101,13 @@ fn run(scenario: &Scenario, program: &Path, patience: Duration) -> Result<Ran> {
     let stage = Stage { tape: Arc::clone(&tape), pid, patience };
     let drove = match scenario.clients {
         Some(clients) => clients(&stage),
-        None => Ok(()),
+        None => Ok(Vec::new()),
     };
     if drove.is_ok() && scenario.clients.is_none() {
         drive::holds_within(patience, || trace.ended());
     }
     let items = tape.items();
+    let drove = drove.map(drop).with_context(|| format!("the clients of {}", scenario.name));
     tape.release(); // or it would never stop
     let ended_by_itself = trace.ended();
     let (Outcome { status, failure, .. }, _) = trace.stop(patience);
@@ -117,7 +118,7 @@ fn run(scenario: &Scenario, program: &Path, patience: Duration) -> Result<Ran> {
     if status == 1 && !said.is_empty() {
         return Ok(Ran { items, refusal: Some(said.trim_end().to_string()) });
     }
-    drove.with_context(|| format!("the clients of {}", scenario.name))?;
+    drove?;
     ensure!(
         ended_by_itself || scenario.clients.is_some(),
         "{} did not end within {} s",

@@ -26,8 +26,9 @@ pub struct Scenario {
     pub part: Part,
     /// What is said when the recording ends before the program does.
     pub ending: &'static str,
-    /// The clients, for a server.
-    pub clients: Option<fn(&Stage) -> Result<()>>,
+    /// The clients, for a server. Those who are still there are given back: if they went before
+    /// the tape is read, their end could be on it.
+    pub clients: Option<fn(&Stage) -> Result<Vec<TcpStream>>>,
     /// The program is held once it has its ring, for the clients to be first.
     pub hold: bool,
 }
@@ -145,7 +146,7 @@ fn expect(mut stream: &TcpStream, answer: &[u8]) -> Result<()> {
 }
 
 /// One after the other: each comes while the program sleeps.
-fn three_clients(stage: &Stage) -> Result<()> {
+fn three_clients(stage: &Stage) -> Result<Vec<TcpStream>> {
     stage.asleep()?;
     let address = stage.address()?;
     let mut clients = Vec::new();
@@ -157,10 +158,10 @@ fn three_clients(stage: &Stage) -> Result<()> {
         stage.asleep()?;
         clients.push(client);
     }
-    Ok(())
+    Ok(clients)
 }
 
-fn one_request(stage: &Stage) -> Result<()> {
+fn one_request(stage: &Stage) -> Result<Vec<TcpStream>> {
     stage.asleep()?;
     let address = stage.address()?;
     stage.tape.note("A client connects.");
@@ -173,7 +174,8 @@ fn one_request(stage: &Stage) -> Result<()> {
     stage.tape.note("The client has its answer, and ends its side.");
     client.shutdown(Shutdown::Write)?;
     expect_end(&client)?;
-    stage.asleep()
+    stage.asleep()?;
+    Ok(vec![client])
 }
 
 fn expect_end(mut stream: &TcpStream) -> Result<()> {
@@ -184,7 +186,7 @@ fn expect_end(mut stream: &TcpStream) -> Result<()> {
 }
 
 /// All connect and send while the program is held: so it finds everything at once.
-fn four_at_once(stage: &Stage) -> Result<()> {
+fn four_at_once(stage: &Stage) -> Result<Vec<TcpStream>> {
     const REQUESTS: [&str; 4] = ["one", "two", "three", "four"];
     ensure!(stage.tape.is_held(stage.patience), "the program did not ask for a ring");
     stage.tape.note(
@@ -202,5 +204,6 @@ fn four_at_once(stage: &Stage) -> Result<()> {
     for (client, request) in clients.iter().zip(REQUESTS) {
         expect(client, request.as_bytes())?;
     }
-    stage.asleep()
+    stage.asleep()?;
+    Ok(clients)
 }

@@ -248,7 +248,8 @@ impl<'a> Teller<'a> {
             self.push(&[submit]);
         }
         let takes = self.take(1);
-        self.steps.push(Step { takes, ..Step::new(Kind::Take, words::take(1)) });
+        self.steps
+            .push(Step { takes, ..Step::new(Kind::Take, words::take(self.inside.is_some())) });
     }
 
     /// Completions that come one after the other are one step. Gives where it ends.

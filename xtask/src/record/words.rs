@@ -163,9 +163,12 @@ pub fn reap(count: u32) -> String {
     format!("The program reads {} and moves the head. No system call.", completions(count as usize))
 }
 
-pub fn take(count: usize) -> String {
-    format!(
-        "The polling thread is awake. It finds the {} and moves the head. No system call.",
-        if count == 1 { "entry" } else { "entries" }
-    )
+/// `woken`: within the call that woke it.
+pub fn take(woken: bool) -> String {
+    if woken {
+        "The polling thread is awake again. It finds the entry and moves the head.".to_string()
+    } else {
+        "The polling thread is awake. It finds the entry and moves the head. No system call."
+            .to_string()
+    }
 }
