@@ -11,6 +11,9 @@ use common::drive;
 use super::story::Part;
 use super::tape::Tape;
 
+/// Plays the clients, and gives back those who are still connected.
+pub type Clients = fn(&Stage) -> Result<Vec<TcpStream>>;
+
 /// A run that is recorded.
 #[derive(Debug)]
 pub struct Scenario {
@@ -28,7 +31,7 @@ pub struct Scenario {
     pub ending: &'static str,
     /// The clients, for a server. Those who are still there are given back: if they went before
     /// the tape is read, their end could be on it.
-    pub clients: Option<fn(&Stage) -> Result<Vec<TcpStream>>>,
+    pub clients: Option<Clients>,
     /// The program is held once it has its ring, for the clients to be first.
     pub hold: bool,
 }
