@@ -31,6 +31,8 @@ pub struct Seen {
     pub slow: Duration,
     /// From its first byte to the end.
     pub lasted: Duration,
+    /// From its connection to the end.
+    pub lived: Duration,
     /// It waited in vain, for this.
     pub gave_up: Option<&'static str>,
 }
@@ -60,6 +62,7 @@ pub fn play(plan: &Client, reply: Reply, address: SocketAddr, deadline: Instant,
         reads: true,
         half_closed: false,
         broken: false,
+        came: drained,
         drained,
         first: None,
     };
@@ -78,6 +81,7 @@ struct Player {
     half_closed: bool,
     /// Sending failed.
     broken: bool,
+    came: Instant,
     /// When there was nothing to read, last.
     drained: Instant,
     /// When it first sent something.
@@ -122,6 +126,7 @@ impl Player {
             while self.receive() {}
         }
         self.note_slowness();
+        self.seen.lived = self.came.elapsed();
         self.seen.lasted = self.first.map_or(Duration::ZERO, |first| first.elapsed());
         if end == End::Reset {
             reset(self.stream);

@@ -91,12 +91,13 @@ fn play(plan: &Plan) -> Result<(), String> {
     });
     let last = last_client(plan);
     let mut complaints = Vec::new();
-    let stopped = if plan.is_cut_off() {
+    let stopped = if plan.is_interrupted() || model::is_full(plan, &story) {
         server.wait()
     } else {
-        let key = key(plan, &last);
-        let deadline = Instant::now() + DEADLINE;
-        story.push((&last, client::play(&last, plan.reply, server.address(), deadline, key)));
+        if plan.max.is_none() {
+            let (key, deadline) = (key(plan, &last), Instant::now() + DEADLINE);
+            story.push((&last, client::play(&last, plan.reply, server.address(), deadline, key)));
+        }
         complaints.extend(untidy(&server, &rest).err());
         server.stop(Signal::SIGINT)
     };

@@ -29,7 +29,7 @@ pub type Story<'a> = Vec<(&'a Client, Seen)>;
 pub fn judge(plan: &Plan, story: &Story<'_>, stopped: &Stopped) -> Vec<String> {
     let mut complaints: Vec<String> = Vec::new();
     for (client, seen) in story {
-        if let Err(allowed) = allows(plan, client, seen) {
+        if let Err(allowed) = allows(plan, story, client, seen) {
             let number = client.number;
             complaints.push(format!("client {number} saw {seen:?}; the model allows {allowed}"));
         }
@@ -39,9 +39,10 @@ pub fn judge(plan: &Plan, story: &Story<'_>, stopped: &Stopped) -> Vec<String> {
 }
 
 /// Whether the model allows what the client saw; what it allows instead, if not.
-fn allows(plan: &Plan, client: &Client, seen: &Seen) -> Result<(), String> {
+fn allows(plan: &Plan, story: &Story<'_>, client: &Client, seen: &Seen) -> Result<(), String> {
+    let turned_away = plan.is_interrupted() || left_out(plan, story) > 0;
     if !seen.connected {
-        let refused = plan.is_cut_off();
+        let refused = turned_away || is_full(plan, story);
         return if refused { Ok(()) } else { Err("a connection".to_string()) };
     }
     if seen.wrong.is_some() {
@@ -54,7 +55,7 @@ fn allows(plan: &Plan, client: &Client, seen: &Seen) -> Result<(), String> {
     if seen.received > due {
         return Err(format!("{due} bytes at most"));
     }
-    if plan.is_cut_off() || may_be_cut_off(plan, seen) {
+    if turned_away || may_be_cut_off(plan, seen) {
         return Ok(());
     }
     let server_ends_first = plan.reply == Reply::Ack && seen.sent > 0;
@@ -71,6 +72,21 @@ fn allows(plan: &Plan, client: &Client, seen: &Seen) -> Result<(), String> {
     }
 }
 
+/// Clients that were there, or at least in the backlog.
+fn came(story: &Story<'_>) -> usize {
+    story.iter().filter(|(_, seen)| seen.connected).count()
+}
+
+/// Whether as many clients came as the server was told to serve: it ends when they leave.
+pub fn is_full(plan: &Plan, story: &Story<'_>) -> bool {
+    plan.max.is_some_and(|max| came(story) >= max)
+}
+
+/// How many clients came beyond those that the server was told to serve. Nobody knows which.
+fn left_out(plan: &Plan, story: &Story<'_>) -> usize {
+    plan.max.map_or(0, |max| came(story).saturating_sub(max))
+}
+
 /// How much a client gets that reads to the end.
 fn due(plan: &Plan, seen: &Seen) -> usize {
     match plan.reply {
@@ -81,7 +97,9 @@ fn due(plan: &Plan, seen: &Seen) -> usize {
 }
 
 fn may_be_cut_off(plan: &Plan, seen: &Seen) -> bool {
+    let idle = plan.idle.is_some_and(|idle| seen.lived.as_millis() as u64 > idle * 9 / 10);
     match plan.reply {
+        _ if idle => true,
         Reply::Echo => seen.slow > SLOW,
         Reply::Ack => seen.lasted > LINGERED,
     }
@@ -97,7 +115,7 @@ fn summary_complaints(plan: &Plan, story: &Story<'_>, stopped: &Stopped) -> Vec<
     let count = |what: &dyn Fn(&Seen) -> bool| seen().filter(|seen| what(seen)).count();
     let sum = |what: &dyn Fn(&Seen) -> usize| seen().map(what).sum::<usize>();
 
-    let came = seen().count();
+    let came = came(story);
     let talked = count(&|seen| seen.sent > 0);
     let served = count(&|seen| seen.sent > 0 && is_served(plan, seen));
     let polite =
@@ -116,19 +134,28 @@ fn summary_complaints(plan: &Plan, story: &Story<'_>, stopped: &Stopped) -> Vec<
         Reply::Ack => (4 * served, 4 * talked),
         Reply::Echo => (received, sent),
     };
-    let least_came = if plan.is_cut_off() { served } else { came };
+    let let_in = came - left_out(plan, story);
+    let least_in_all = if plan.is_interrupted() { served } else { let_in };
+    let is_lost = |(client, seen): &&(&Client, Seen)| {
+        client.end == End::Politely && !may_be_cut_off(plan, seen) && !is_served(plan, seen)
+    };
+    // Each of these is judged by itself, unless nobody knows whether it was let in.
+    let lost = story.iter().filter(is_lost).count();
+    let most_lost = if plan.is_interrupted() { lost } else { story.len() - let_in };
     let ranges = [
-        ("connections", least_came, came),
+        ("connections", least_in_all, let_in),
         ("requests", served, most_requests),
         ("bytes_in", least_in, sent),
         ("bytes_out", least_out, most_out),
         ("resets", 0, rude + cut),
         ("timed_out", 0, cut),
     ];
+    let lost = (lost > most_lost)
+        .then(|| format!("{lost} clients were not served; the model, {most_lost} at most"));
     let outside = ranges.iter().filter_map(|(name, least, most)| {
         let is = stopped.count(name) as usize;
         let fits = (*least..=*most).contains(&is);
         (!fits).then(|| format!("the server counts {is} {name}; the model, {least} to {most}"))
     });
-    outside.collect()
+    outside.chain(lost).collect()
 }

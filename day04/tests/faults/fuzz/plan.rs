@@ -12,6 +12,10 @@ pub struct Plan {
     pub reply: Reply,
     /// What the server is told besides.
     pub arguments: Vec<&'static str>,
+    /// Clients that it lets in, if it is told (`--max`).
+    pub max: Option<usize>,
+    /// After how many milliseconds without progress a client is closed, if it is told.
+    pub idle: Option<u64>,
     pub clients: Vec<Client>,
     pub interruption: Option<Interruption>,
 }
@@ -91,10 +95,15 @@ impl Plan {
         arguments.extend(["--buffer-size", size]);
         arguments.extend(["--buffers", dice.pick(&["1", "2", "3", "16", "256"])]);
         arguments.extend(["--slots", dice.pick(&["1", "2", "3", "10", "200", "200"])]);
+        let max = dice.once_in(10).then(|| dice.pick(&["1", "4", "10"]));
+        arguments.extend(max.iter().flat_map(|max| ["--max", max]));
+        let idle = dice.once_in(10).then_some(300);
+        arguments.extend(idle.iter().flat_map(|_| ["--idle-timeout", "0.3"]));
         let count = dice.pick(&[1, 2, 3, 8, 16, 24]);
         let clients = (0..count).map(|number| Client::new(number, most, dice)).collect();
         let interruption = dice.once_in(3).then(|| Interruption::new(dice));
-        Plan { seed, reply, arguments, clients, interruption }
+        let max = max.and_then(|max| max.parse().ok());
+        Plan { seed, reply, arguments, max, idle, clients, interruption }
     }
 
     /// Everything that day 04 is told.
@@ -103,8 +112,8 @@ impl Plan {
         [&["--reply", reply], &self.arguments[..]].concat()
     }
 
-    /// Whether the server is told to end while clients are there.
-    pub fn is_cut_off(&self) -> bool {
+    /// Whether a signal ends the server while clients are there.
+    pub fn is_interrupted(&self) -> bool {
         self.interruption.is_some_and(Interruption::is_final)
     }
 }
