@@ -145,6 +145,8 @@ impl Server<'_> {
             let connection = &mut self.connections[slot as usize];
             connection.parked = false;
             if connection.stage == Stage::Open && !connection.end_of_input {
+                // It may have sent long ago: the wait was for a buffer, not for the client.
+                self.idle.touch(slot, self.now);
                 self.arm_receive(slot)?;
             }
         }

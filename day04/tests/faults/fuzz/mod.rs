@@ -21,7 +21,7 @@ use super::{day04, number_from, serve};
 
 /// Plans that are played when the environment names none, in four tests that run side by
 /// side.
-const PLANS: u64 = 80;
+const PLANS: u64 = 60;
 /// How long the clients of one plan may take, all together: more would be a server that
 /// hangs. Less than its idle timeout, or that would end what hangs.
 const DEADLINE: Duration = Duration::from_secs(45);

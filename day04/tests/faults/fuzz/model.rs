@@ -7,7 +7,8 @@
 //! and then an end-of-file and no reset; the server never ends first, except for an ack.
 //! Two kinds of clients may be cut off, by the server's own rules: in an echo, who leaves
 //! replies unread for a second while others wait for the buffers, and each of these is
-//! counted as timed out; after an ack, who has not ended two seconds later.
+//! counted as timed out; after an ack, who has not ended two seconds later. A plan can make the
+//! server less patient still (`--idle-timeout`), or have it end by itself (`--max`).
 
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ fn allows(plan: &Plan, story: &Story<'_>, client: &Client, seen: &Seen) -> Resul
     if seen.received > due {
         return Err(format!("{due} bytes at most"));
     }
-    if turned_away || may_be_cut_off(plan, seen) {
+    if turned_away || may_be_cut_off(plan, client, seen) {
         return Ok(());
     }
     let server_ends_first = plan.reply == Reply::Ack && seen.sent > 0;
@@ -96,8 +97,11 @@ fn due(plan: &Plan, seen: &Seen) -> usize {
     }
 }
 
-fn may_be_cut_off(plan: &Plan, seen: &Seen) -> bool {
-    let idle = plan.idle.is_some_and(|idle| seen.lived.as_millis() as u64 > idle * 9 / 10);
+fn may_be_cut_off(plan: &Plan, client: &Client, seen: &Seen) -> bool {
+    // Who left without waiting for the end does not know how long the server kept it.
+    let idle = plan.idle.is_some_and(|idle| {
+        client.end != End::Politely || seen.lived.as_millis() as u64 > idle * 9 / 10
+    });
     match plan.reply {
         _ if idle => true,
         Reply::Echo => seen.slow > SLOW,
@@ -121,7 +125,7 @@ fn summary_complaints(plan: &Plan, story: &Story<'_>, stopped: &Stopped) -> Vec<
     let polite =
         |(client, seen): &&(&Client, Seen)| client.end == End::Politely && is_served(plan, seen);
     let rude = story.len() - story.iter().filter(polite).count();
-    let cut = count(&|seen| may_be_cut_off(plan, seen));
+    let cut = story.iter().filter(|(client, seen)| may_be_cut_off(plan, client, seen)).count();
     let sent = sum(&|seen| seen.sent);
     let received = sum(&|seen| seen.received);
     // Of a client that was served every byte has come in.
@@ -137,7 +141,7 @@ fn summary_complaints(plan: &Plan, story: &Story<'_>, stopped: &Stopped) -> Vec<
     let let_in = came - left_out(plan, story);
     let least_in_all = if plan.is_interrupted() { served } else { let_in };
     let is_lost = |(client, seen): &&(&Client, Seen)| {
-        client.end == End::Politely && !may_be_cut_off(plan, seen) && !is_served(plan, seen)
+        client.end == End::Politely && !may_be_cut_off(plan, client, seen) && !is_served(plan, seen)
     };
     // Each of these is judged by itself, unless nobody knows whether it was let in.
     let lost = story.iter().filter(is_lost).count();
