@@ -1,6 +1,7 @@
 //! The recordings that the book plays: each is sound in itself, and a fresh run tells the same.
 
 use std::io::{self, Write};
+use std::process::Command;
 
 use common::drive::{self, PATIENCE};
 use xtask::programs;
@@ -33,6 +34,24 @@ fn a_fresh_run_tells_the_recorded_story() {
                 scenario.name
             ),
         }
+    }
+}
+
+/// Where no ring can be had, a check says so and is no failure; a recording is one.
+#[test]
+fn a_blocked_machine_is_told_apart() {
+    for (arguments, code, words) in [
+        (["record", "nop", "--check"].as_slice(), 0, "SKIPPED: "),
+        (["record", "nop"].as_slice(), 1, "nop cannot be recorded here"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments);
+        drive::block_io_uring(&mut command, libc::EPERM);
+        let output = command.output().expect("xtask record");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(words) && said.contains("EPERM"), "{said}");
     }
 }
 
