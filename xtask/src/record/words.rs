@@ -18,10 +18,9 @@ fn completions(count: usize) -> String {
 pub fn setup(program: &str, setup: &Setup) -> String {
     let Some(granted) = &setup.granted else { return String::new() };
     let poller = if granted.flags.iter().any(|flag| flag == "SQPOLL") {
-        format!(
-            ", and a kernel thread that polls it and sleeps after {} ms without work",
-            granted.sq_thread_idle
-        )
+        // 0 leaves it to the kernel, which takes a second.
+        let idle = if granted.sq_thread_idle == 0 { 1000 } else { granted.sq_thread_idle };
+        format!(", and a kernel thread that polls it and sleeps after {idle} ms without work")
     } else {
         String::new()
     };

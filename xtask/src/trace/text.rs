@@ -190,7 +190,11 @@ impl<W: Write + Send> Text<W> {
             .collect();
         self.list(into, "  without ", &missing);
         if granted.flags.iter().any(|flag| flag == "SQPOLL") {
-            let mut poller = format!("sleeps after {} ms idle", granted.sq_thread_idle);
+            // 0 leaves it to the kernel, which takes a second (`io_sq_offload_create`).
+            let mut poller = match granted.sq_thread_idle {
+                0 => "sleeps after 1000 ms idle (the kernel's choice)".to_owned(),
+                idle => format!("sleeps after {idle} ms idle"),
+            };
             if granted.flags.iter().any(|flag| flag == "SQ_AFF") {
                 let _ = write!(poller, ", on CPU {}", granted.sq_thread_cpu);
             }
