@@ -28,6 +28,7 @@ impl Batch {
         self.size
     }
 
+    // ANCHOR: learn
     /// Learns from a wait: `asked` completions were wanted, `came` were there.
     ///
     /// It never gathers more than half of the clients: while one half is being answered, the
@@ -40,6 +41,7 @@ impl Batch {
             std::cmp::Ordering::Less => (self.size / 2).max(1),
         };
     }
+    // ANCHOR_END: learn
 }
 
 #[cfg(test)]
