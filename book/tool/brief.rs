@@ -2,8 +2,8 @@
 
 use crate::problem::Complaint;
 
-/// A brief with every heading two levels lower. What is in code blocks stays as it is.
-pub fn lowered(text: &str) -> Result<String, Complaint> {
+/// A brief with every heading some levels lower. What is in code blocks stays as it is.
+pub fn lowered(text: &str, by: usize) -> Result<String, Complaint> {
     let mut out = String::new();
     let mut fence: Option<&str> = None;
     for line in text.lines() {
@@ -14,13 +14,13 @@ pub fn lowered(text: &str) -> Result<String, Complaint> {
             None if marks.len() >= 3 => fence = Some(marks),
             None if is_heading(line) => {
                 let level = line.len() - line.trim_start_matches('#').len();
-                if level > 4 {
+                if level + by > 6 {
                     return Err(Complaint::new(
-                        format!("the heading `{line}` cannot be lowered by two levels"),
+                        format!("the heading `{line}` cannot be lowered: there are six levels"),
                         "a brief has headings of four levels at most",
                     ));
                 }
-                out.push_str("##");
+                out.push_str(&"#".repeat(by));
             }
             _ => {}
         }
@@ -43,7 +43,10 @@ mod tests {
     #[test]
     fn headings_are_lowered_and_code_is_not() {
         let text = "# One\n#tag\n```text\n# no heading\n```\n## Two\n";
-        assert_eq!(lowered(text).unwrap(), "### One\n#tag\n```text\n# no heading\n```\n#### Two\n");
-        assert!(lowered("##### Five\n").is_err());
+        assert_eq!(
+            lowered(text, 2).unwrap(),
+            "### One\n#tag\n```text\n# no heading\n```\n#### Two\n"
+        );
+        assert!(lowered("##### Five\n", 2).is_err());
     }
 }

@@ -8,7 +8,7 @@ use crate::problem::{Complaint, Problem, name};
 use crate::scan::{self, Block, Directive, Inside};
 use crate::trace::Trace;
 use crate::transcript::Transcript;
-use crate::{brief, catalogue, figure, listing, markup, ring};
+use crate::{brief, catalogue, exercises, figure, listing, markup, ring};
 
 /// What every directive knows.
 pub struct Sources<'a> {
@@ -22,7 +22,7 @@ pub struct Sources<'a> {
 
 /// The directives that there are, for messages.
 const DIRECTIVES: &str =
-    "include, transcript, quote, count, ring, figure, catalog, brief, plan, total";
+    "include, transcript, quote, count, ring, figure, catalog, brief, exercises, plan, total";
 
 /// The chapter's text with all directives resolved. `file` is its path from the workspace's root;
 /// `folder` is what the paths in it are counted from.
@@ -173,6 +173,7 @@ fn resolve(
         "catalog" => catalogue::table(arguments)?,
         "plan" => pages::plan(sources.pages),
         "brief" => exercise(sources, arguments)?,
+        "exercises" => exercises_of(sources, arguments)?,
         other => {
             return Err(Complaint::new(
                 format!("there is no directive `{other}`"),
@@ -301,9 +302,31 @@ fn exercise(sources: &Sources<'_>, arguments: &str) -> Result<String, Wrong> {
         )
         .into());
     }
-    let text = brief::lowered(&load(&path, &file)?).map_err(|wrong| in_file(wrong, &file))?;
+    let text = brief::lowered(&load(&path, &file)?, 2).map_err(|wrong| in_file(wrong, &file))?;
     let folder = path.parent().unwrap_or(sources.root);
     chapter(sources, &file, folder, &text).map_err(Wrong::Elsewhere)
+}
+
+/// `{{#exercises DAY}}`: a table of them, then one after the other.
+fn exercises_of(sources: &Sources<'_>, day: &str) -> Result<String, Wrong> {
+    let exercises = exercises::of_day(sources.root, day)?;
+    let mut out = exercises::table(&exercises);
+    let mut problems = Vec::new();
+    for exercise in &exercises {
+        let path = exercise.folder.join("brief.md");
+        let file = name(sources.root, &path);
+        let brief = load(&path, &file)?;
+        let body = exercises::body(&brief).map_err(|wrong| in_file(wrong, &file))?;
+        out.push_str(&format!("\n{}\n", exercise.head()));
+        match chapter(sources, &file, &exercise.folder, &body) {
+            Ok(text) => out.push_str(text.trim_start_matches('\n')),
+            // The title's line is not in the body.
+            Err(more) => problems.extend(
+                more.into_iter().map(|it| Problem { line: it.line.map(|line| line + 1), ..it }),
+            ),
+        }
+    }
+    if problems.is_empty() { Ok(out) } else { Err(Wrong::Elsewhere(problems)) }
 }
 
 /// The file that a name means: its path for messages, and its text.

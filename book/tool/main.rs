@@ -12,6 +12,7 @@ mod check;
 mod cli;
 mod compare;
 mod config;
+mod exercises;
 mod expand;
 mod figure;
 mod hearing;

@@ -1,9 +1,11 @@
 //! The pages of the book, and how long each takes.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use mdbook_preprocessor::book::{Book, BookItem};
 
+use crate::exercises;
 use crate::markup;
 use crate::problem::{Complaint, Problem};
 
@@ -22,8 +24,8 @@ pub struct Page {
     pub minutes: u32,
 }
 
-/// All pages of a book, and what is wrong with their first lines.
-pub fn pages(book: &Book) -> (Vec<Page>, Vec<Problem>) {
+/// All pages of a book, and what is wrong with their first lines. `root` is the workspace.
+pub fn pages(root: &Path, book: &Book) -> (Vec<Page>, Vec<Problem>) {
     let (mut pages, mut problems) = (Vec::new(), Vec::new());
     let mut part = String::new();
     for item in book.iter() {
@@ -31,7 +33,7 @@ pub fn pages(book: &Book) -> (Vec<Page>, Vec<Problem>) {
             BookItem::PartTitle(title) => part.clone_from(title),
             BookItem::Chapter(chapter) if !chapter.is_draft_chapter() => {
                 let file = chapter.source_path.clone().unwrap_or_default().display().to_string();
-                let minutes = minutes(&chapter.content).unwrap_or_else(|complaint| {
+                let minutes = minutes(root, &chapter.content).unwrap_or_else(|complaint| {
                     problems.push(complaint.at(format!("book/src/{file}"), 1));
                     0
                 });
@@ -49,21 +51,25 @@ pub fn pages(book: &Book) -> (Vec<Page>, Vec<Problem>) {
     (pages, problems)
 }
 
-/// The minutes that a page's first line states.
-pub fn minutes(text: &str) -> Result<u32, Complaint> {
+/// The minutes that a page's first line states: a number, or `exercises day01` for those of a
+/// day's exercises together.
+pub fn minutes(root: &Path, text: &str) -> Result<u32, Complaint> {
     let first = text.lines().next().unwrap_or_default().trim();
-    first
+    let stated = first
         .strip_prefix("<!--")
         .and_then(|rest| rest.strip_suffix("-->"))
         .and_then(|rest| rest.trim().strip_prefix("minutes:"))
-        .and_then(|number| number.trim().parse().ok())
-        .filter(|minutes| *minutes > 0)
-        .ok_or_else(|| {
-            Complaint::new(
-                "the page does not say how many minutes it takes",
-                "make its first line `<!-- minutes: 20 -->`, with a number above 0",
-            )
-        })
+        .map(str::trim)
+        .unwrap_or_default();
+    if let Some(day) = stated.strip_prefix("exercises ") {
+        return Ok(exercises::minutes(&exercises::of_day(root, day.trim())?));
+    }
+    stated.parse().ok().filter(|minutes| *minutes > 0).ok_or_else(|| {
+        Complaint::new(
+            "the page does not say how many minutes it takes",
+            "make its first line `<!-- minutes: 20 -->`, with a number above 0",
+        )
+    })
 }
 
 /// The minutes of the page `name.md` and of those nested in it.
@@ -127,11 +133,12 @@ mod tests {
 
     #[test]
     fn the_first_line_states_minutes() {
-        assert_eq!(minutes("<!-- minutes: 20 -->\n# A\n").unwrap(), 20);
+        let root = Path::new("/nowhere");
+        assert_eq!(minutes(root, "<!-- minutes: 20 -->\n# A\n").unwrap(), 20);
         for wrong in
             ["# A\n<!-- minutes: 20 -->\n", "<!-- minutes: some -->", "<!-- minutes: 0 -->", ""]
         {
-            assert!(minutes(wrong).is_err(), "{wrong}");
+            assert!(minutes(root, wrong).is_err(), "{wrong}");
         }
     }
 

@@ -42,7 +42,7 @@ impl Preprocessor for Days {
 pub fn expand(folder: &Path, src: &Path, book: &mut Book) -> Vec<Problem> {
     let root = folder.parent().unwrap_or(folder);
     let src = folder.join(src);
-    let (pages, mut problems) = pages::pages(book);
+    let (pages, mut problems) = pages::pages(root, book);
     let sources = Sources { root, book: folder, pages: &pages };
     book.for_each_chapter_mut(|chapter| {
         let Some(path) = &chapter.source_path else { return };

@@ -46,7 +46,10 @@ const FILES: [(&str, &str); 12] = [
     ),
     ("day01/src/main.rs", "// ANCHOR: go\nfn main() {}\n// ANCHOR_END: go\n"),
     ("day01/exercises/first/brief.md", "# First\n\nDo it.\n"),
-    ("day01/exercises/first/exercise.toml", "title = \"First\"\nbook = \"two.html#the-listing\"\n"),
+    (
+        "day01/exercises/first/exercise.toml",
+        "title = \"First\"\nbook = \"two.html#the-listing\"\norder = 1\nminutes = 9\n",
+    ),
     ("day01/exercises/first/solution.rs", "fn main() {}\n"),
 ];
 

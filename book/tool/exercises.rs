@@ -1,0 +1,160 @@
+//! The exercises of a day, for a page: `dayNN/exercises/NAME/`, of which the page shows the
+//! title, the minutes, the kernel and the brief.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::markup;
+use crate::problem::{Complaint, name};
+
+/// What `exercise.toml` says, as far as the book asks.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+struct About {
+    title: String,
+    order: u32,
+    minutes: u32,
+    book: String,
+    needs: Option<String>,
+}
+
+/// One exercise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exercise {
+    /// The name of its folder and of its program.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    about: About,
+}
+
+/// The exercises of a day such as `day01`, in their order.
+pub fn of_day(root: &Path, day: &str) -> Result<Vec<Exercise>, Complaint> {
+    let folder = root.join(day).join("exercises");
+    let plain = !day.is_empty() && day.chars().all(|c| c.is_ascii_alphanumeric());
+    let entries = if plain { fs::read_dir(&folder).ok() } else { None };
+    let entries = entries.ok_or_else(|| {
+        Complaint::new(
+            format!("there is no folder {day}/exercises"),
+            "write the name of a day's folder: day01, day02, day03 or day04",
+        )
+    })?;
+    let mut exercises = Vec::new();
+    for folder in entries.flatten().map(|entry| entry.path()) {
+        let file = folder.join("exercise.toml");
+        if file.is_file() {
+            exercises.push(read(root, folder, &file)?);
+        }
+    }
+    exercises.sort_by(|a, b| (a.about.order, &a.name).cmp(&(b.about.order, &b.name)));
+    match exercises.is_empty() {
+        true => Err(Complaint::new(
+            format!("{day} has no exercises"),
+            format!("an exercise is a folder {day}/exercises/NAME with an exercise.toml"),
+        )),
+        false => Ok(exercises),
+    }
+}
+
+/// Reads one exercise.
+fn read(root: &Path, folder: PathBuf, file: &Path) -> Result<Exercise, Complaint> {
+    let shown = name(root, file);
+    let text = fs::read_to_string(file)
+        .map_err(|wrong| Complaint::new(format!("{shown}: {wrong}"), "it has to be UTF-8 text"))?;
+    let about = toml::from_str(&text).map_err(|wrong| {
+        Complaint::new(
+            format!("{shown}: {}", wrong.message()),
+            "it has a title, order, minutes, book and starter, and needs where a kernel matters",
+        )
+    })?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Exercise { name, folder, about })
+}
+
+/// The minutes of all of them.
+pub fn minutes(exercises: &[Exercise]) -> u32 {
+    exercises.iter().map(|exercise| exercise.about.minutes).sum()
+}
+
+/// An overview of them.
+pub fn table(exercises: &[Exercise]) -> String {
+    let mut out = String::from("| exercise | | minutes |\n|---|---|--:|\n");
+    for Exercise { name, about, .. } in exercises {
+        let (code, title) = (markup::code(name), markup::plain(&about.title));
+        out.push_str(&format!("| [{code}](#{name}) | {title} | {} |\n", about.minutes));
+    }
+    out.push_str(&format!("| **together** | | **{}** |\n", minutes(exercises)));
+    out
+}
+
+impl Exercise {
+    /// The heading, and what to know before the brief.
+    pub fn head(&self) -> String {
+        let Self { name, about, .. } = self;
+        let page = about.book.replace(".html", ".md");
+        let needs = match &about.needs {
+            Some(release) => format!(" · Linux {} or later", markup::plain(release)),
+            None => String::new(),
+        };
+        format!(
+            "## {} {{#{name}}}\n\n{} · {} minutes{needs} · [what the book says of \
+             it]({page})\n",
+            markup::plain(&about.title),
+            markup::code(name),
+            about.minutes,
+        )
+    }
+}
+
+/// A brief without its title, its other headings one level lower.
+pub fn body(brief: &str) -> Result<String, Complaint> {
+    let rest = match brief.split_once('\n') {
+        Some((first, rest)) if first.starts_with("# ") => rest,
+        _ => {
+            return Err(Complaint::new(
+                "the brief does not begin with its title",
+                "make its first line `# Title`",
+            ));
+        }
+    };
+    crate::brief::lowered(rest, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exercises_of_a_day_come_in_order() {
+        let root = crate::scratch::Folder::new("exercises");
+        for (name, order) in [("zebra", 1), ("ant", 2)] {
+            let folder = root.path().join("day01/exercises").join(name);
+            fs::create_dir_all(&folder).unwrap();
+            let text = format!(
+                "title = \"The {name}\"\norder = {order}\nminutes = 10\nbook = \"day1.html#x\"\n\
+                 starter = \"E-X\"\n"
+            );
+            fs::write(folder.join("exercise.toml"), text).unwrap();
+        }
+        let exercises = of_day(root.path(), "day01").unwrap();
+        let names: Vec<&str> = exercises.iter().map(|exercise| exercise.name.as_str()).collect();
+        assert_eq!(names, ["zebra", "ant"]);
+        assert_eq!(minutes(&exercises), 20);
+        assert!(table(&exercises).contains("](#zebra) | The zebra | 10 |"));
+        assert!(exercises[0].head().starts_with("## The zebra {#zebra}\n"));
+        assert!(exercises[0].head().contains("(day1.md#x)"));
+        assert!(of_day(root.path(), "day09").unwrap_err().what.contains("day09/exercises"));
+        assert!(of_day(root.path(), "../day01").is_err());
+        let broken = root.path().join("day01/exercises/ant/exercise.toml");
+        fs::write(broken, "title = 3\n").unwrap();
+        let wrong = of_day(root.path(), "day01").unwrap_err();
+        assert!(wrong.what.starts_with("day01/exercises/ant/exercise.toml: "), "{wrong:?}");
+    }
+
+    #[test]
+    fn a_brief_loses_its_title() {
+        assert_eq!(body("# One\n\nDo it.\n\n## Two\n").unwrap(), "\nDo it.\n\n### Two\n");
+        assert!(body("Do it.\n").is_err());
+    }
+}
