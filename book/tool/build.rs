@@ -33,14 +33,14 @@ impl Place {
 pub struct Pages {
     /// Where they are.
     pub folder: PathBuf,
-    /// What mdBook warned of. It builds on, and the page looks otherwise than was meant.
-    pub warnings: Vec<Problem>,
+    /// Directives that could not be resolved, and what mdBook warned of.
+    pub problems: Vec<Problem>,
 }
 
 /// Builds the pages and returns their folder.
 pub fn build(place: &Place) -> Result<PathBuf, Vec<Problem>> {
-    let pages = render(load(place)?)?;
-    if pages.warnings.is_empty() { Ok(pages.folder) } else { Err(pages.warnings) }
+    let pages = render(load(place)?, false)?;
+    if pages.problems.is_empty() { Ok(pages.folder) } else { Err(pages.problems) }
 }
 
 /// Reads the configuration, the summary and the chapters.
@@ -59,21 +59,22 @@ pub fn load(place: &Place) -> Result<MDBook, Vec<Problem>> {
     })
 }
 
-/// Resolves the directives and writes the pages.
-pub fn render(mut book: MDBook) -> Result<Pages, Vec<Problem>> {
+/// Resolves the directives and writes the pages. With `go_on` they are written even if some
+/// directives cannot be resolved.
+pub fn render(mut book: MDBook, go_on: bool) -> Result<Pages, Vec<Problem>> {
     let problems = Rc::new(RefCell::new(Vec::new()));
-    book.with_preprocessor(Days { problems: Rc::clone(&problems) });
+    book.with_preprocessor(Days { problems: Rc::clone(&problems), go_on });
     let hearing = Hearing::default();
     let result = tracing::subscriber::with_default(hearing.clone(), || book.build());
+    let mut problems = problems.take();
     match result {
-        Ok(()) => Ok(Pages {
-            folder: crate::problem::normal(&book.root.join(&book.config.build.build_dir)),
-            warnings: hearing.take().iter().map(|warning| warned(warning)).collect(),
-        }),
-        Err(wrong) => match problems.take() {
-            known if known.is_empty() => Err(vec![unexpected(&wrong)]),
-            known => Err(known),
-        },
+        Ok(()) => {
+            problems.extend(hearing.take().iter().map(|warning| warned(warning)));
+            let dest = book.root.join(&book.config.build.build_dir);
+            Ok(Pages { folder: crate::problem::normal(&dest), problems })
+        }
+        Err(wrong) if problems.is_empty() => Err(vec![unexpected(&wrong)]),
+        Err(_) => Err(problems),
     }
 }
 

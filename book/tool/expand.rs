@@ -24,14 +24,15 @@ pub struct Sources<'a> {
 const DIRECTIVES: &str =
     "include, transcript, quote, count, ring, figure, catalog, brief, exercises, plan, total";
 
-/// The chapter's text with all directives resolved. `file` is its path from the workspace's root;
+/// The chapter's text with its directives resolved, and what is wrong with it. A directive that
+/// cannot be resolved leaves nothing, so that the rest of the page can be judged. `file` is its path from the workspace's root;
 /// `folder` is what the paths in it are counted from.
 pub fn chapter(
     sources: &Sources<'_>,
     file: &str,
     folder: &Path,
     text: &str,
-) -> Result<String, Vec<Problem>> {
+) -> (String, Vec<Problem>) {
     let found = scan::scan(text);
     let mut problems: Vec<Problem> =
         found.broken.iter().map(|(line, wrong)| wrong.clone().at(file, *line)).collect();
@@ -45,14 +46,16 @@ pub fn chapter(
     for directive in &found.directives {
         match resolve(sources, folder, directive, &found.blocks) {
             Ok(text) => edits.push((directive.range.clone(), text)),
-            Err(Wrong::Here(wrong)) => problems.push(wrong.at(file, directive.line)),
-            Err(Wrong::Elsewhere(more)) => problems.extend(more),
+            Err(wrong) => {
+                edits.push((directive.range.clone(), String::new()));
+                match wrong {
+                    Wrong::Here(wrong) => problems.push(wrong.at(file, directive.line)),
+                    Wrong::Elsewhere(more) => problems.extend(more),
+                }
+            }
         }
     }
-    if !problems.is_empty() {
-        problems.sort_by_key(|problem| problem.line);
-        return Err(problems);
-    }
+    problems.sort_by_key(|problem| problem.line);
     edits.extend(found.blocks.iter().enumerate().filter_map(|(index, block)| {
         let at = block.range.start;
         let source = source(sources, folder, &found.directives, index)?;
@@ -66,7 +69,7 @@ pub fn chapter(
         from = range.end;
     }
     out.push_str(&text[from..]);
-    Ok(out)
+    (out, problems)
 }
 
 /// Says above a listing which files it is cut from; nothing within a list or a quotation.
@@ -304,7 +307,10 @@ fn exercise(sources: &Sources<'_>, arguments: &str) -> Result<String, Wrong> {
     }
     let text = brief::lowered(&load(&path, &file)?, 2).map_err(|wrong| in_file(wrong, &file))?;
     let folder = path.parent().unwrap_or(sources.root);
-    chapter(sources, &file, folder, &text).map_err(Wrong::Elsewhere)
+    match chapter(sources, &file, folder, &text) {
+        (text, problems) if problems.is_empty() => Ok(text),
+        (_, problems) => Err(Wrong::Elsewhere(problems)),
+    }
 }
 
 /// `{{#exercises DAY}}`: a table of them, then one after the other.
@@ -318,13 +324,11 @@ fn exercises_of(sources: &Sources<'_>, day: &str) -> Result<String, Wrong> {
         let brief = load(&path, &file)?;
         let body = exercises::body(&brief).map_err(|wrong| in_file(wrong, &file))?;
         out.push_str(&format!("\n{}\n", exercise.head()));
-        match chapter(sources, &file, &exercise.folder, &body) {
-            Ok(text) => out.push_str(text.trim_start_matches('\n')),
-            // The title's line is not in the body.
-            Err(more) => problems.extend(
-                more.into_iter().map(|it| Problem { line: it.line.map(|line| line + 1), ..it }),
-            ),
-        }
+        let (text, wrong) = chapter(sources, &file, &exercise.folder, &body);
+        out.push_str(text.trim_start_matches('\n'));
+        // The title's line is not in the body.
+        let counted = |it: Problem| Problem { line: it.line.map(|line| line + 1), ..it };
+        problems.extend(wrong.into_iter().map(counted));
     }
     if problems.is_empty() { Ok(out) } else { Err(Wrong::Elsewhere(problems)) }
 }

@@ -20,6 +20,8 @@ pub const NAME: &str = "days";
 pub struct Days {
     /// What was wrong in the last run.
     pub problems: Rc<RefCell<Vec<Problem>>>,
+    /// Whether the rest of the book is wanted all the same.
+    pub go_on: bool,
 }
 
 impl Preprocessor for Days {
@@ -29,11 +31,11 @@ impl Preprocessor for Days {
 
     fn run(&self, context: &PreprocessorContext, mut book: Book) -> Result<Book> {
         let problems = expand(&context.root, &context.config.book.src, &mut book);
-        if problems.is_empty() {
-            return Ok(book);
-        }
         let count = problems.len();
         *self.problems.borrow_mut() = problems;
+        if count == 0 || self.go_on {
+            return Ok(book);
+        }
         Err(Error::msg(format!("{count} directives or pages of the book are wrong")))
     }
 }
@@ -48,10 +50,9 @@ pub fn expand(folder: &Path, src: &Path, book: &mut Book) -> Vec<Problem> {
         let Some(path) = &chapter.source_path else { return };
         let path = src.join(path);
         let parent = path.parent().unwrap_or(&src);
-        match expand::chapter(&sources, &name(root, &path), parent, &chapter.content) {
-            Ok(text) => chapter.content = text,
-            Err(more) => problems.extend(more),
-        }
+        let (text, more) = expand::chapter(&sources, &name(root, &path), parent, &chapter.content);
+        chapter.content = text;
+        problems.extend(more);
     });
     problems
 }

@@ -37,12 +37,16 @@ pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
             None
         }
     };
-    if let Some(book) = book {
+    if let Some(mut book) = book {
+        if place.dest.is_none() {
+            // What is wrong is not put where somebody may be reading.
+            book.config.build.build_dir.as_mut_os_string().push("-checked");
+        }
         problems.extend(files::not_in_summary(root, &build::files(&book)));
         problems.extend(files::unused(root, &build::texts(&book)));
-        match build::render(book) {
+        match build::render(book, true) {
             Ok(built) => {
-                problems.extend(built.warnings);
+                problems.extend(built.problems);
                 problems.extend(pages(root, &built.folder));
             }
             Err(more) => problems.extend(more),

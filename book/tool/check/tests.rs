@@ -86,7 +86,7 @@ fn broken(file: &str, right: &str, wrong: &str) -> String {
 fn what_is_right_is_left_alone() {
     let folder = workspace();
     assert_eq!(checked(folder.path(), Depth::Pages), []);
-    let page = fs::read_to_string(folder.path().join("pages/two.html")).unwrap();
+    let page = fs::read_to_string(folder.path().join("pages-checked/two.html")).unwrap();
     for part in [
         "fn main() {}",
         ">day01/src/main.rs</div>",
@@ -97,7 +97,7 @@ fn what_is_right_is_left_alone() {
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
-    let page = fs::read_to_string(folder.path().join("pages/one.html")).unwrap();
+    let page = fs::read_to_string(folder.path().join("pages-checked/one.html")).unwrap();
     for part in ["<code>world</code> after 1 call", "echo hello", ">12<"] {
         assert!(page.contains(part), "{part}: {page}");
     }
@@ -235,6 +235,27 @@ fn each_mistake_is_named() {
     ] {
         let said = broken(file, right, wrong);
         assert!(said.contains(told), "{file}, {wrong}: not told `{told}` but\n{said}");
+    }
+}
+
+#[test]
+fn several_mistakes_are_named_at_once() {
+    let folder = workspace();
+    let root = folder.path();
+    put(root, "day01/src/main.rs", "fn main() {}\n");
+    put(root, "book/traces/nop.json", "{}");
+    let text = FILES.iter().find(|(name, _)| *name == "book/src/one.md").unwrap().1;
+    let text = text.replace("transcript hello", "transcript hallo").replace("two.md#", "two.md#x");
+    put(root, "book/src/one.md", &text);
+    let said: String =
+        checked(root, Depth::Pages).iter().map(|problem| format!("{problem}\n")).collect();
+    for told in [
+        "one.md:4: the link to `two.html#xthe-listing` leads to no heading",
+        "one.md:6: there is no file book/transcripts/hallo.txt",
+        "two.md:7: day01/src/main.rs has no anchor `go`",
+        "two.md:10: book/traces/nop.json: it is no recording",
+    ] {
+        assert!(said.contains(told), "not told `{told}` but\n{said}");
     }
 }
 
