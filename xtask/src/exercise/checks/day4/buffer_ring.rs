@@ -145,26 +145,36 @@ fn hogs(attempt: &Attempt, run: &mut Run, guest: &TcpStream) -> Result<(), Failu
     let sent = fill(run, &hogs);
     let did = format!("{did} Another one sends.");
     let word = attempt.word(40);
+    // First in the line, although it sends nothing, and gone by the time there is a buffer.
+    let first = run.connect()?;
+    std::thread::sleep(Duration::from_millis(50));
     send(run, guest, word.as_bytes(), &did)?;
-    let rude = run.connect()?;
-    send(run, &rude, b"not for long", &did)?;
     let before = run.record();
     std::thread::sleep(Duration::from_millis(400));
     let after = run.record();
     run.did(&did);
     no_spin(run, &before, &after)?;
-    drive::reset(rude);
+    drop(first);
 
+    let one_each = keepers(run) == BUFFERS as usize;
     let did = format!("{did} Then the first ones read or leave.");
     for (nth, (hog, sent)) in hogs.into_iter().zip(sent).enumerate() {
         if nth % 2 == 0 {
             drive::reset(hog);
+            if nth == 0 && one_each {
+                let did = format!("{did} The first one's buffer is back.");
+                expect(run, guest, word.as_bytes(), &did)
+                    .map_err(|failure| explain(&run.record(), failure))?;
+            }
             continue;
         }
         expect(run, &hog, &pattern(sent), &did)
             .map_err(|failure| explain(&run.record(), failure))?;
     }
-    expect(run, guest, word.as_bytes(), &did).map_err(|failure| explain(&run.record(), failure))?;
+    if !one_each {
+        expect(run, guest, word.as_bytes(), &did)
+            .map_err(|failure| explain(&run.record(), failure))?;
+    }
     if let Some(what) = glance(guest) {
         run.did(format!("{did} It got {what} as well."));
         return Err(run
@@ -173,6 +183,16 @@ fn hogs(attempt: &Attempt, run: &mut Run, guest: &TcpStream) -> Result<(), Failu
             .rule("That was not among what it had sent."));
     }
     Ok(())
+}
+
+/// How many guests keep a buffer, for their sends do not complete.
+fn keepers(run: &Run) -> usize {
+    let rings = run.rings();
+    let sends = rings.iter().flat_map(|ring| &ring.in_flight).filter(|it| it.op == "SEND");
+    let mut slots: Vec<&str> = sends.map(|it| it.words.split(',').next().unwrap_or("")).collect();
+    slots.sort_unstable();
+    slots.dedup();
+    slots.len()
 }
 
 fn pattern(length: usize) -> Vec<u8> {

@@ -13,6 +13,7 @@ use crate::exercise::failure::{Failure, Passed};
 use crate::exercise::ids;
 use crate::exercise::record::Record;
 use crate::exercise::run::Run;
+use crate::trace::event::{Complete, What};
 
 /// What a guest has for a request.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -101,6 +102,9 @@ fn ask(run: &mut Run, guest: &TcpStream, request: &str, did: &str) -> Result<(),
 fn stale(run: &mut Run, did: &str) -> Failure {
     run.did(did);
     let record = run.record();
+    if let Some(failure) = hasty(&record) {
+        return failure;
+    }
     record
         .fail(ids::STALE)
         .kernel(record.last_lines(of_ops(&[
@@ -115,6 +119,28 @@ fn stale(run: &mut Run, did: &str) -> Failure {
              only a generation, counted up with every guest of the slot and carried in \
              user_data, tells them apart.",
         )
+}
+
+/// A timeout that gives nobody the time that he has.
+fn hasty(record: &Record) -> Option<Failure> {
+    let least = (PATIENCE - PATIENCE / 10).as_micros() as u64;
+    let early = |it: &Complete| {
+        it.op.as_deref().is_some_and(|op| TIMERS.contains(&op))
+            && it.error.as_deref() == Some("ETIME")
+            && it.after_us.is_some_and(|after| after < least)
+    };
+    let first = record.completes().find(|it| early(it))?;
+    let (seq, after) = (first.seq, first.after_us.unwrap_or_default() / 1000);
+    let lines = record.lines(|what| match what {
+        What::Submit(submit) => Some(submit.seq) == seq,
+        What::Complete(it) => it.seq == seq,
+        _ => false,
+    });
+    Some(
+        record.fail(ids::DEADLINE).kernel(lines).rule(format!(
+            "A guest has a second and a half. This timeout was over after {after} ms."
+        )),
+    )
 }
 
 /// A guest who never asks is let go when his time is up, and not before.
