@@ -146,9 +146,12 @@ fn summary_complaints(plan: &Plan, story: &Story<'_>, stopped: &Stopped) -> Vec<
     // Each of these is judged by itself, unless nobody knows whether it was let in.
     let lost = story.iter().filter(is_lost).count();
     let most_lost = if plan.is_interrupted() { lost } else { story.len() - let_in };
+    // Bytes that came together with the client's end are a request when that is read, and a
+    // second signal can be earlier.
+    let least_requests = if plan.is_interrupted() { 0 } else { served };
     let ranges = [
         ("connections", least_in_all, let_in),
-        ("requests", served, most_requests),
+        ("requests", least_requests, most_requests),
         ("bytes_in", least_in, sent),
         ("bytes_out", least_out, most_out),
         ("resets", 0, rude + cut),
