@@ -141,3 +141,25 @@ fn another_story_is_noticed() {
     }
     assert_eq!(compare::difference(&same, &batch), None);
 }
+
+/// Somebody typed into a recording.
+#[test]
+fn a_recording_that_contradicts_itself_is_noticed() {
+    let recording = recorded("accept");
+    assert_eq!(compare::contradiction(&recording), None);
+
+    let mut counts = recording.clone();
+    counts.counts.insert("enters".to_string(), 1);
+    assert!(compare::contradiction(&counts).is_some());
+
+    let mut ring = recording.clone();
+    ring.rings[0].cq_entries += 1;
+    assert_eq!(compare::difference(&ring, &recording).map(|it| it.step), Some(0));
+
+    for kind in [Kind::Push, Kind::Complete, Kind::Reap] {
+        let mut words = recording.clone();
+        let at = words.steps.iter().position(|step| step.kind == kind).expect("one of each");
+        words.steps[at].say.push_str(" So it is.");
+        assert_eq!(compare::contradiction(&words).map(|it| it.step), Some(at + 1), "{kind:?}");
+    }
+}

@@ -14,7 +14,7 @@ use html5ever::tokenizer::{
 pub struct Html {
     /// Where a fragment can lead to.
     pub ids: HashSet<String>,
-    /// Those of them that are headings', in the order of the page.
+    /// Those of them that are of headings or of what a list defines, in the order of the page.
     pub headings: Vec<String>,
     /// Where its links lead.
     pub links: Vec<String>,
@@ -83,7 +83,7 @@ impl Reading {
         let attribute = |wanted: &str| value(tag, wanted);
         let class = attribute("class").unwrap_or_default();
         if let Some(id) = attribute("id") {
-            if self.main && matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6") {
+            if self.main && matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "dt") {
                 self.page.headings.push(id.clone());
             }
             self.page.ids.insert(id);

@@ -135,6 +135,9 @@ fn fresh(scenario: &Scenario, programs: &Programs, patience: Duration) -> Result
 /// If there is no recording, or the scenario cannot be played to its end.
 pub fn check(scenario: &Scenario, programs: &Programs, patience: Duration) -> Result<Checked> {
     let recorded = Recording::read(&programs::workspace(), scenario.name)?;
+    if let Some(difference) = compare::contradiction(&recorded) {
+        return Ok(Checked::Differs(difference));
+    }
     let mut last = None;
     for _ in 0..TRIES {
         let fresh = match fresh(scenario, programs, patience) {
@@ -165,7 +168,10 @@ fn told(scenario: &Scenario, checked: &Checked) -> (String, bool) {
         Checked::Skipped(why) => (wrap(&format!("{name:<8}  SKIPPED: {why}"), WIDTH, 10), true),
         Checked::Differs(Difference { step, recorded, fresh }) => {
             let lines = [
-                format!("{name:<8}  DIFFERS at step {step}"),
+                match step {
+                    0 => format!("{name:<8}  DIFFERS before its steps"),
+                    step => format!("{name:<8}  DIFFERS at step {step}"),
+                },
                 format!("  recorded: {recorded}"),
                 format!("  fresh:    {fresh}"),
                 format!("  try:      `cargo xtask record {name}`, if the new story is right"),

@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 
-use super::recording::{Completion, Kind, Recording, Shape, Step};
+use super::recording::{self, Completion, Kind, Recording, Shape, Step};
+use super::words;
 
 /// The first step in which two stories differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Numbered from 1.
+    /// Numbered from 1; 0 for what stands before the steps.
     pub step: usize,
     /// What the recording says there.
     pub recorded: String,
@@ -29,8 +30,41 @@ pub fn lacks(recorded: &Recording, fresh: &[Shape]) -> Vec<String> {
     recorded.flags.iter().filter(missing).filter(counts).cloned().collect()
 }
 
+/// What a recording says otherwise in one place than in another: words that do not belong to
+/// their step, counts that do not belong to the steps.
+pub fn contradiction(recorded: &Recording) -> Option<Difference> {
+    for (step, number) in recorded.steps.iter().zip(1..) {
+        let words = match step.kind {
+            Kind::Push => words::push(&step.entries),
+            Kind::Complete => words::complete(&step.completions),
+            Kind::Reap => words::reap(step.reaps),
+            _ => continue,
+        };
+        if words != step.say {
+            return Some(Difference { step: number, recorded: step.say.clone(), fresh: words });
+        }
+    }
+    let counts = recording::counts(&recorded.steps);
+    let told = |counts| format!("counts {counts:?}");
+    (counts != recorded.counts).then(|| Difference {
+        step: recorded.steps.len(),
+        recorded: told(&recorded.counts),
+        fresh: told(&counts),
+    })
+}
+
+/// What stands before the steps: the title, what was run, the ring's sizes.
+fn head(recording: &Recording) -> String {
+    let Recording { name, title, program, command, rings, .. } = recording;
+    let sizes: Vec<_> = rings.iter().map(|ring| (ring.sq_entries, ring.cq_entries)).collect();
+    format!("{name}, \"{title}\", {program}, `{command}`, entries {sizes:?}")
+}
+
 /// Compares two recordings; `None` if they tell the same.
 pub fn difference(recorded: &Recording, fresh: &Recording) -> Option<Difference> {
+    if head(recorded) != head(fresh) {
+        return Some(Difference { step: 0, recorded: head(recorded), fresh: head(fresh) });
+    }
     let (before, after) = (canonical(&recorded.steps), canonical(&fresh.steps));
     let both = before.len().max(after.len());
     let at = (0..both).find(|at| before.get(*at) != after.get(*at))?;
