@@ -212,7 +212,8 @@ fn no_slot_as_fd(record: &Record) -> Result<(), Failure> {
              nothing. A slot is closed by the ring: `opcode::Close` on `types::Fixed`."
         ))
     };
-    if let Some(call) = calls.iter().find(|call| call.us > 0 && slots.contains(&call.args[0])) {
+    let of_a_slot = calls.iter().find(|call| call.us > 0 && slots.contains(&call.args[0]));
+    if let Some(call) = of_a_slot {
         let name = format!("{}({})", call.name, call.args[0]);
         return Err(failure(
             vec![format!("system call {name}; slot {first} is a client's")],
