@@ -27,9 +27,10 @@ struct Screen {
 /// # Errors
 /// If the terminal goes away, or a file cannot be read or written.
 pub fn run(session: Session, workbook: Workbook) -> Result<()> {
+    // First, for it blocks signals, and threads take that over from who makes them.
+    let terminal = Terminal::open().context("taking over the terminal; try --plain")?;
     let mut saves = Saves::new(&workbook.folder().join("src/bin"));
     saves.follow(&session.program());
-    let terminal = Terminal::open().context("taking over the terminal; try --plain")?;
     let worker = Worker::new(workbook);
     let mut screen = Screen { terminal, session, saves, worker, top: 0 };
     loop {
