@@ -52,7 +52,8 @@ struct House<'ring> {
 impl House<'_> {
     fn open_door(&mut self) -> Result<()> {
         while self.held + self.armed < SLOTS {
-            // ^^^^^^^^^^^^^^^^^^^^^ an armed accept has its slot reserved: it may fill it any moment
+            // ^^^^^^^^^^^^^^^^^^^^^ an armed accept has its slot reserved: it may fill it any
+            //                       moment
             let null = std::ptr::null_mut();
             let accept = opcode::Accept::new(Fd(self.door), null, null.cast())
                 .file_index(Some(DestinationSlot::auto_target()))

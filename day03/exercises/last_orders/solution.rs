@@ -39,14 +39,16 @@ fn run() -> Result<()> {
     bar.accept()?;
     println!("listening on {}", listener.address());
     while !bar.closing || bar.accepting || bar.slots.held() > 0 {
-        //                ^^^^^^^^^^^^^ the cancel is a request: the accept ends with its own completion
+        //                ^^^^^^^^^^^^^ the cancel is a request: the accept ends with its own
+        //                              completion
         bar.queues.submit_and_wait(1, None).context("waiting")?;
         while let Some(completion) = bar.queues.next_completion() {
             let Some(token) = Token::unpack(completion.user_data()) else { continue };
             if token.op == Op::Signal {
                 bar.closing = true;
                 let cancel = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
-                //                                                    ^^^^^^^^^^^ the accept and every receive
+                //                                                    ^^^^^^^^^^^
+                // the accept and every receive
                 bar.push(Token::of(Op::Cancel), cancel)?;
                 continue;
             }
@@ -89,7 +91,8 @@ impl Bar<'_> {
             Op::Discard => {
                 self.slots.finish(slot, token.generation);
                 if result > 0 && !self.closing { self.discard(slot) } else { self.close(slot) }
-                //               ^^^^^^^^^^^^^ ECANCELED is an end like any other: now the slot may go
+                //               ^^^^^^^^^^^^^ ECANCELED is an end like any other: now the slot
+                //                             may go
             }
             Op::Close => {
                 self.slots.finish(slot, token.generation);

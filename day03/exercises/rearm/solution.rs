@@ -57,7 +57,8 @@ fn accepted(
     completion: &cqueue::Entry,
 ) -> Result<()> {
     if !cqueue::more(completion.flags()) {
-        // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ asked of every completion, success or not: the flag alone tells
+        // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ asked of every completion, success or not: the flag
+        //                                alone tells
         arm_accept(queues, listener)?;
     }
     if completion.result() < 0 {
@@ -65,7 +66,8 @@ fn accepted(
         //     ^^^^^^ no client came with it; one failed accept is no reason to end the server
     }
     greet(queues, completion.result() as u32)
-    // ^^ after re-arming, not instead of it: the completion that ends the accept brings a client too
+    // ^^ after re-arming, not instead of it: the completion that ends the accept brings a client
+    //    too
 }
 
 /// Sends the greeting and closes the slot, in that order; the close comes even if the send

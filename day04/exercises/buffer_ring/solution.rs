@@ -82,7 +82,8 @@ impl Echo<'_> {
                 }
                 _ if result == -libc::ENOBUFS => {
                     self.parked.push_back(slot);
-                    // ^^^^^^^^^^^^^^^^^^^^^^^^ not received from at once: without a buffer that fails again, and again
+                    // ^^^^^^^^^^^^^^^^^^^^^^^^ not received from at once: without a buffer that
+                    //                          fails again, and again
                     Ok(())
                 }
                 _ => self.close(slot),

@@ -65,7 +65,8 @@ impl Server<'_> {
             }
             // Only what has failed completes. What was linked behind it was dropped.
             Op::Recv | Op::Send => self.push(Op::Close, slot, close(slot)),
-            //                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the close of the chain was dropped with the rest
+            //                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            // the close of the chain was dropped with the rest
             _ => Ok(()),
         }
     }
@@ -74,13 +75,15 @@ impl Server<'_> {
         self.queues.room_for(3)?;
         // ^^^^^^^^^^^^^^^^^^^^^ a link ends where a submit ends: all three, or none
         let linked = Flags::IO_LINK | Flags::SKIP_SUCCESS;
-        //                            ^^^^^^^^^^^^^^^^^^^ no completion if it succeeds (Linux 5.17)
+        //                            ^^^^^^^^^^^^^^^^^^^ no completion if it succeeds (Linux
+        //                                                5.17)
         let recv = self.receive(slot).flags(linked);
         self.push(Op::Recv, slot, recv)?;
         let send = self.send(slot).flags(linked);
         self.push(Op::Send, slot, send)?;
         self.push(Op::Close, slot, close(slot).flags(Flags::SKIP_SUCCESS))
-        //                                           ^^^^^^^^^^^^^^^^^^^ the last one: nothing is linked behind it
+        //                                           ^^^^^^^^^^^^^^^^^^^
+        // the last one: nothing is linked behind it
     }
 
     /// All sixteen bytes: with MSG_WAITALL a receive of fewer counts as failed.

@@ -78,10 +78,12 @@ impl Server<'_> {
             }
             Op::Send if result == ACK.len() as i32 => self.leave(slot),
             Op::Recv | Op::Send => self.close(slot),
-            //                     ^^^^^^^^^^^^^^^^ he has left, or is gone: nothing more will come
+            //                     ^^^^^^^^^^^^^^^^ he has left, or is gone: nothing more will
+            //                                      come
             Op::Discard if result > 0 => self.discard(slot),
             Op::Discard | Op::Shutdown if self.slots.in_flight(slot) == 0 => self.close(slot),
-            //                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ whichever is last: nothing may be in flight on a slot that is closed
+            //                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            // whichever is last: nothing may be in flight on a slot that is closed
             Op::Close => {
                 self.slots.release(slot);
                 Ok(())
@@ -102,7 +104,8 @@ impl Server<'_> {
     /// input resets the connection, and the client may lose the answer.
     fn leave(&mut self, slot: u32) -> Result<()> {
         let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR).build();
-        //                                                ^^^^^^^^^^^^^ the client sees the end after the answer
+        //                                                ^^^^^^^^^^^^^
+        // the client sees the end after the answer
         self.push_on(slot, Op::Shutdown, shutdown)?;
         self.discard(slot)
     }
@@ -117,7 +120,8 @@ impl Server<'_> {
 
     fn close(&mut self, slot: u32) -> Result<()> {
         self.push_on(slot, Op::Close, opcode::Close::new(Fixed(slot)).build())
-        //                                               ^^^^^^^^^^^ the slot, through the ring; close(2) would take a descriptor
+        //                                               ^^^^^^^^^^^
+        // the slot, through the ring; close(2) would take a descriptor
     }
 
     fn push_on(&mut self, slot: u32, op: Op, entry: squeue::Entry) -> Result<()> {

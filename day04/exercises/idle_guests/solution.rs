@@ -35,12 +35,14 @@ fn run() -> Result<()> {
     println!("listening on {}", listener.address());
     loop {
         echo.queues.submit_and_wait(1, echo.next_deadline()).context("waiting")?;
-        //                             ^^^^^^^^^^^^^^^^^^^^ None with nobody in: then it sleeps until somebody comes
+        //                             ^^^^^^^^^^^^^^^^^^^^ None with nobody in: then it sleeps
+        //                                                  until somebody comes
         while let Some(completion) = echo.queues.next_completion() {
             echo.handle(&completion)?;
         }
         echo.expire()?;
-        // ^^^^^^^^^ every turn, not only when the wait has timed out: with busy guests it never does
+        // ^^^^^^^^^ every turn, not only when the wait has timed out: with busy guests it never
+        //           does
     }
 }
 

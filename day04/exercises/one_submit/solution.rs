@@ -34,7 +34,8 @@ fn run() -> Result<()> {
     loop {
         wait(&mut ring)?;
         let completions: Vec<cqueue::Entry> = ring.completion().collect();
-        //                                                      ^^^^^^^^^ all that the wait has brought; dropping the queue publishes its head
+        //                                                      ^^^^^^^^^
+        // all that the wait has brought; dropping the queue publishes its head
         for completion in &completions {
             handle(&mut ring, &listener, &mut requests, completion)?;
         }

@@ -119,7 +119,8 @@ impl Proxy<'_> {
                 let end = &mut self.ends[slot as usize];
                 end.sent += result as usize;
                 if end.sent < end.received { self.send(slot) } else { self.receive(slot) }
-                //                           ^^^^^^^^^^^^^^^ the chunk is free again: no more is held than one of them
+                //                           ^^^^^^^^^^^^^^^ the chunk is free again: no more is
+                //                                           held than one of them
             }
             RECV | SEND => self.end(slot),
             //             ^^^^^^^^^^^^^^ the input has ended, or one of the two sides is gone
@@ -182,7 +183,8 @@ impl Proxy<'_> {
     fn end(&mut self, slot: u32) -> Result<()> {
         let peer = self.ends[slot as usize].peer;
         let shutdown = opcode::Shutdown::new(Fixed(peer), libc::SHUT_WR).build();
-        //                                                ^^^^^^^^^^^^^ what it still has to say must come through
+        //                                                ^^^^^^^^^^^^^
+        // what it still has to say must come through
         self.push(SHUTDOWN, slot, shutdown)
     }
 

@@ -90,7 +90,8 @@ impl Shop<'_> {
                 guest.sent += result as usize;
                 //            ^^^^^^ what the kernel took, which may be less than was asked
                 if guest.sent < guest.reply.len() { self.send(slot) } else { self.close(slot) }
-                //                                  ^^^^^^^^^^^^^^^ only now: two sends at a time could overtake each other
+                //                                  ^^^^^^^^^^^^^^^
+                // only now: two sends at a time could overtake each other
             }
             Op::Send | Op::Recv => self.close(slot),
             _ => Ok(()),
@@ -108,7 +109,8 @@ impl Shop<'_> {
         let rest = &guest.reply[guest.sent..];
         let send = opcode::Send::new(Fixed(slot), rest.as_ptr(), rest.len() as u32)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            //                          ^^^^^^^^^^^^^^^^^ the kernel goes on by itself where it can; not always
+            //                          ^^^^^^^^^^^^^^^^^ the kernel goes on by itself where it
+            //                                            can; not always
             .build();
         self.push(Op::Send, slot, send)
     }

@@ -89,7 +89,8 @@ impl Echo<'_> {
                 guest.queued.extend_from_slice(&guest.chunk[..result as usize]);
                 guest.paused = guest.queued.len() >= LIMIT;
                 if !guest.paused {
-                    // ^^^^^^^^^ unread bytes fill the socket, its window closes, and the client has to wait
+                    // ^^^^^^^^^ unread bytes fill the socket, its window closes, and the client
+                    //           has to wait
                     self.receive(slot)?;
                 }
                 self.send(slot)

@@ -29,7 +29,8 @@ const TIMEOUT: u64 = 6;
 
 fn tag(operation: u64, slot: u32, generation: u16) -> u64 {
     operation << 56 | u64::from(generation) << 32 | u64::from(slot)
-    //                ^^^^^^^^^^^^^^^^^^^^^^^^^^^ 16 bits: the 65,536th guest of a slot would be the first again
+    //                ^^^^^^^^^^^^^^^^^^^^^^^^^^^ 16 bits: the 65,536th guest of a slot would be
+    //                                            the first again
 }
 
 fn untag(user_data: u64) -> (u64, u32, u16) {

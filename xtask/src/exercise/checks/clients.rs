@@ -50,7 +50,11 @@ pub fn trouble(run: &mut Run, did: &str, error: &io::Error) -> Failure {
     while !run.ended() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
-    run.trouble(did, error)
+    let mut failure = run.trouble(did, error);
+    if failure.id == ids::EXIT {
+        failure.rule.push_str(" It was to go on serving.");
+    }
+    failure
 }
 
 /// Whether a failure says that the program stands still, and no more.

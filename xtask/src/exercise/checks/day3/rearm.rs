@@ -40,6 +40,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         let client = run.connect()?;
         greeted(&mut run, client, &format!("{did} Then one more comes."))?;
     }
+    run.did("Clients came one by one, and many at once.");
+    need_one_at_a_time(&run.record())?;
     ended_on_success(&run.record())?;
 
     fail_once(&mut run)?;

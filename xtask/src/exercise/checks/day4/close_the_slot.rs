@@ -231,7 +231,7 @@ fn no_slot_as_fd(record: &Record) -> Result<(), Failure> {
             What::Complete(complete) => complete.seq == Some(seq),
             _ => false,
         });
-        return Err(failure(lines, &format!("{} of descriptor {}", bad.op, bad.words)));
+        return Err(failure(lines, &format!("{} of {}", bad.op, bad.words)));
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use common::drive;
 
 use super::super::clients::{
-    EARLY_END, Ending, PATIENCE, expect, expect_end, need_free_slots, need_slots, of_ops,
-    read_to_end, send, trouble, waits,
+    EARLY_END, Ending, PATIENCE, connect_narrow, expect, expect_end, need_free_slots, need_slots,
+    of_ops, read_to_end, send, trouble, waits,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -162,7 +162,8 @@ fn up_and_down(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let mebibytes = attempt.number(3..=5) as u8;
     let did =
         format!("The backend sends {mebibytes} MiB and ends; the client reads a little later.");
-    let client = run.connect()?;
+    // With little room at the client's, sends are short.
+    let client = connect_narrow(run, 16 * 1024, 64 * 1024)?;
     send(run, &client, &[b'd', mebibytes], &did)?;
     thread::sleep(Duration::from_millis(200));
     let bytes = pattern(usize::from(mebibytes) << 20);
@@ -173,7 +174,7 @@ fn up_and_down(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
 /// A client who does not read, and others beside it.
 fn side_by_side(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let did = "A client lets the backend send 16 MiB, and does not read. Others talk meanwhile.";
-    let lazy = run.connect()?;
+    let lazy = connect_narrow(run, 16 * 1024, 64 * 1024)?;
     send(run, &lazy, &[b'd', 16], did)?;
     let others =
         (0..attempt.number(8..=12)).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
