@@ -201,6 +201,23 @@ fn a_check_for_scripts_is_one_object_a_line() {
     assert_eq!((status, object["verdict"].as_str()), (Some(0), Some("passed")), "{object}");
 }
 
+#[test]
+fn where_rings_are_blocked_nothing_is_passed_and_nothing_failed() {
+    let workspace = Workspace::new("exercise_blocked");
+    Workbook::of(&workspace.0).prepare().expect("a workbook");
+    let solution = workspace.exercise("first_nop").solution();
+    fs::copy(solution, workspace.program("first_nop")).expect("a copy");
+    for errno in [libc::EPERM, libc::ENOSYS] {
+        let mut command = workspace.xtask(&["exercise", "check", "--json", "first_nop"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        drive::block_io_uring(&mut command, errno);
+        let output = drive::output_within(command, LONG).expect("an end");
+        let line = text(&output.stdout);
+        assert!(line.contains(r#""verdict":"not observed""#), "{line}{}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
 /// The tool on a terminal of its own, 80 columns by 24 rows.
 struct Screen {
     child: Child,

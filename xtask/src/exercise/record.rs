@@ -159,13 +159,10 @@ impl Record {
         if self.setups().next().is_some() {
             return Ok(());
         }
-        let refused = &self.summary.refused;
-        if ["EPERM", "EACCES", "ENOSYS", "SIGSYS"].iter().any(|name| refused.contains_key(*name)) {
-            return Err(Failure::not_observed(
-                "this machine grants no ring; `cargo run -p day01` says why, and what to do",
-            ));
+        if self.refused_here() {
+            return Err(no_rings());
         }
-        if !refused.is_empty() {
+        if !self.summary.refused.is_empty() {
             return Err(self
                 .fail(ids::NO_RING)
                 .kernel(self.lines(|what| matches!(what, What::Setup(_))))
@@ -175,6 +172,13 @@ impl Record {
             .fail(ids::NO_RING)
             .kernel(["the program never called io_uring_setup"])
             .rule("Everything here goes through a ring, and `IoUring::new` sets one up."))
+    }
+
+    /// The machine grants no ring to anybody, whatever is asked for.
+    fn refused_here(&self) -> bool {
+        let refused = &self.summary.refused;
+        let blocked = ["EPERM", "EACCES", "ENOSYS", "SIGSYS"];
+        self.setups().next().is_none() && blocked.iter().any(|name| refused.contains_key(*name))
     }
 
     /// The program ended by itself with status 0.
@@ -192,6 +196,8 @@ impl Record {
     pub fn need_exit_status(&self, wanted: i32) -> Result<(), Failure> {
         match self.status {
             Some(status) if status == wanted => Ok(()),
+            // Then any program ends badly, and rightly.
+            _ if self.refused_here() => Err(no_rings()),
             _ => Err(self.bad_end(wanted)),
         }
     }
@@ -304,6 +310,12 @@ impl Record {
                  own."
             )))
     }
+}
+
+fn no_rings() -> Failure {
+    Failure::not_observed(
+        "this machine grants no ring; `cargo run -p day01` says why, and what to do",
+    )
 }
 
 /// What a program said before it ended, for a sentence to end with.
