@@ -26,7 +26,7 @@ struct Cli {
 /// What holds for all tasks.
 #[derive(Args)]
 struct Options {
-    /// Where the built pages go (default: target/book)
+    /// Where the built pages go (default: target/book; of a check, target/book-checked)
     #[arg(long, global = true, value_name = "DIR")]
     dest: Option<PathBuf>,
     /// The workspace (default: the one this was built in)
