@@ -1,6 +1,7 @@
 //! `full_house`: four slots, more clients than that in the backlog, and everybody gets in.
 
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
 use common::drive;
 
@@ -60,8 +61,11 @@ fn visit(attempt: &Attempt, run: &mut Run, came: Vec<TcpStream>, did: &str) -> R
         }
         let did = format!("{did} Client {} waits for its turn.", nth + 1);
         expect(run, &client, GREETING, &did).map_err(|failure| lost(&run.record(), failure))?;
+        // Whoever says something stays all the same.
+        send(run, &client, attempt.word(9).as_bytes(), &did)?;
         inside.push(client);
     }
+    std::thread::sleep(Duration::from_millis(30));
     still_in(run, &inside, did)?;
     inside.into_iter().zip(way..).try_for_each(|(it, way)| leave(run, attempt, way, it, did))
 }
