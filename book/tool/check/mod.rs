@@ -2,6 +2,7 @@
 
 mod files;
 mod html;
+mod machine;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -54,12 +55,8 @@ pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
     }
     told("pages, links and files", problems.len());
     if depth == Depth::Everything {
-        let wrong = transcripts::problems(root);
-        told("transcripts", wrong.len());
-        problems.extend(wrong);
-        let wrong = traces::problems(root);
-        told("recordings", wrong.len());
-        problems.extend(wrong);
+        problems.extend(ran("transcripts", transcripts::problems(root)));
+        problems.extend(ran("recordings", traces::problems(root)));
     }
     problems
 }
@@ -77,6 +74,20 @@ fn pages(root: &Path, folder: &Path) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Says what came of what had to be run; `None` if it was not.
+fn ran(what: &str, wrong: Option<Vec<Problem>>) -> Vec<Problem> {
+    match wrong {
+        Some(wrong) => {
+            told(what, wrong.len());
+            wrong
+        }
+        None => {
+            say::line(&format!("{what}: not run"));
+            Vec::new()
+        }
+    }
 }
 
 /// Says what was checked.

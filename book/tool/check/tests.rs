@@ -269,16 +269,20 @@ fn a_pending_snapshot_is_named() {
     assert_eq!(problems[0].remedy, "cargo insta review");
 }
 
+fn ran(root: &Path) -> Vec<Problem> {
+    super::transcripts::problems(root).expect("they are run")
+}
+
 #[test]
 fn a_transcript_that_no_run_prints_is_named() {
     if !common::drive::io_uring_or_skip("a_transcript_that_no_run_prints_is_named") {
         return;
     }
     let folder = workspace();
-    assert_eq!(super::transcripts::problems(folder.path()), []);
+    assert_eq!(ran(folder.path()), []);
     let file = "book/transcripts/hello.txt";
     put(folder.path(), file, "# needs: 5.1\n$ echo hello; echo world\nhello\nWorld\n");
-    let problems = super::transcripts::problems(folder.path());
+    let problems = ran(folder.path());
     assert_eq!(problems.len(), 1, "{problems:?}");
     let said = problems[0].to_string();
     assert!(
@@ -287,7 +291,7 @@ fn a_transcript_that_no_run_prints_is_named() {
     );
     assert!(said.contains("    - World\n") && said.contains("    + world\n"), "{said}");
     put(folder.path(), file, "# needs: 99.1\n$ echo hello\nWorld\n");
-    assert_eq!(super::transcripts::problems(folder.path()), [], "skipped on this kernel");
+    assert_eq!(ran(folder.path()), [], "skipped on this kernel");
 
     put(folder.path(), file, "# needs: 5.1\n$ echo hello; echo world\n…\n");
     assert_eq!(super::record(folder.path(), &["hello".to_owned()]), []);
@@ -310,12 +314,13 @@ fn a_recording_that_tells_another_story_is_named() {
             command
         }
     };
-    assert_eq!(traces::against(folder.path(), &shell("true")), []);
-    let problems = traces::against(folder.path(), &shell("echo $0 has one enter more; exit 1"));
+    assert_eq!(traces::against(folder.path(), &shell("true")), Some(vec![]));
+    let problems = traces::against(folder.path(), &shell("echo $0 has one enter more; exit 1"))
+        .expect("they are compared");
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert_eq!(problems[0].file, "book/traces/nop.json");
     assert!(problems[0].remedy.starts_with("nop has one enter more\n"), "{problems:?}");
     put(folder.path(), "book/traces/nop.json", "{");
-    let problems = traces::against(folder.path(), &shell("true"));
+    let problems = traces::against(folder.path(), &shell("true")).expect("they are compared");
     assert!(problems[0].what.starts_with("it is no recording"), "{problems:?}");
 }

@@ -3,15 +3,13 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::drive::io_uring_or_skip;
-
-use super::files;
+use super::{files, machine};
 use crate::problem::{self, Problem};
 use crate::session;
 use crate::trace::Trace;
 
-/// What is wrong with the recordings of the book.
-pub fn problems(root: &Path) -> Vec<Problem> {
+/// What is wrong with the recordings of the book; `None` if they cannot be made again here.
+pub fn problems(root: &Path) -> Option<Vec<Problem>> {
     against(root, &|name| {
         let mut command = Command::new("cargo");
         command.args(["xtask", "record", "--check", name]);
@@ -20,7 +18,7 @@ pub fn problems(root: &Path) -> Vec<Problem> {
 }
 
 /// What is wrong with the recordings, of which `again` compares the one with this name.
-pub fn against(root: &Path, again: &dyn Fn(&str) -> Command) -> Vec<Problem> {
+pub fn against(root: &Path, again: &dyn Fn(&str) -> Command) -> Option<Vec<Problem>> {
     let json = |path: &Path| path.extension().is_some_and(|it| it == "json");
     let mut problems = Vec::new();
     let mut sound = Vec::new();
@@ -33,15 +31,18 @@ pub fn against(root: &Path, again: &dyn Fn(&str) -> Command) -> Vec<Problem> {
             Err(wrong) => problems.push(Problem::of(file, wrong.what, wrong.remedy)),
         }
     }
-    if !sound.is_empty() && io_uring_or_skip("the book's recordings") {
-        let differences = sound.iter().filter_map(|(file, name)| {
-            let complaint = complaint(root, again(name))?;
-            let remedy = format!("{complaint}\nif the new one is right: cargo xtask record {name}");
-            Some(Problem::of(file, "a fresh recording tells another story", remedy))
-        });
-        problems.extend(differences);
+    match machine::has_ring("the book's recordings") {
+        Ok(true) => {}
+        Ok(false) if problems.is_empty() => return None,
+        Ok(false) => return Some(problems),
+        Err(problem) => return Some(vec![problem]),
     }
-    problems
+    problems.extend(sound.iter().filter_map(|(file, name)| {
+        let complaint = complaint(root, again(name))?;
+        let remedy = format!("{complaint}\nif the new one is right: cargo xtask record {name}");
+        Some(Problem::of(file, "a fresh recording tells another story", remedy))
+    }));
+    Some(problems)
 }
 
 /// What a comparison has to complain about.

@@ -6,30 +6,35 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use common::catalog::Kernel;
-use common::drive::io_uring_or_skip;
 use common::environment;
 
-use super::files;
+use super::{files, machine};
 use crate::compare;
 use crate::problem::{Problem, name};
 use crate::say;
 use crate::session;
 use crate::transcript::Transcript;
 
-/// What is wrong with the transcripts of the book.
-pub fn problems(root: &Path) -> Vec<Problem> {
+/// What is wrong with the transcripts of the book; `None` if they cannot be run here.
+pub fn problems(root: &Path) -> Option<Vec<Problem>> {
     let (transcripts, mut problems) = read(root);
-    if transcripts.is_empty() || !io_uring_or_skip("the book's transcripts") {
-        return problems;
+    match machine::has_ring("the book's transcripts") {
+        Ok(true) => {}
+        Ok(false) if problems.is_empty() => return None,
+        Ok(false) => return Some(problems),
+        Err(problem) => {
+            problems.push(problem);
+            return Some(problems);
+        }
     }
     if let Err(problem) = prepare(root, transcripts.iter().map(|(_, transcript)| transcript)) {
         problems.push(problem);
-        return problems;
+        return Some(problems);
     }
     for (file, transcript) in &transcripts {
         problems.extend(compare(root, file, transcript));
     }
-    problems
+    Some(problems)
 }
 
 /// Has Cargo build what the transcripts run by it, so that none of them waits for a compiler.
@@ -110,8 +115,10 @@ pub fn record(root: &Path, names: &[String]) -> Vec<Problem> {
             format!("write its `$ ` lines first\nthere are: {}", known.join(", ")),
         ));
     }
-    if !problems.is_empty() || !io_uring_or_skip("recording") {
-        return problems;
+    match machine::has_ring("recording") {
+        Ok(true) if problems.is_empty() => {}
+        Ok(_) => return problems,
+        Err(problem) => return vec![problem],
     }
     let wanted: Vec<_> =
         transcripts.iter().filter(|(file, _)| names.contains(&stem(file))).collect();
