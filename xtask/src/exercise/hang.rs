@@ -95,7 +95,9 @@ impl Stillness {
         if cpu.saturating_sub(self.cpu) >= SPUN {
             return Some(Kind::Spins);
         }
-        (self.since.elapsed() >= self.patience).then_some(Kind::Still)
+        // One that would go on if it got a CPU is slow, not still: its CPU time decides.
+        let asleep = threads.iter().all(|thread| thread.asleep);
+        (asleep && self.since.elapsed() >= self.patience).then_some(Kind::Still)
     }
 }
 
