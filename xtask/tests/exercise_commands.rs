@@ -107,12 +107,21 @@ fn the_list_the_hints_and_the_solutions_can_be_had() {
     }
     assert!(list.lines().all(|line| line.chars().count() <= 80), "{list}");
     let hint = workspace.run(&["exercise", "hint", "first_nop", "3"]);
-    assert!(text(&hint.stdout).contains("submit_and_wait"), "{}", text(&hint.stdout));
+    let hint = text(&hint.stdout);
+    assert!(hint.contains("submit_and_wait"), "{hint}");
+    assert!(hint.contains("An entry there, a completion back"), "the brief is above it: {hint}");
     let solution = workspace.run(&["exercise", "solution", "first_nop"]);
     assert!(text(&solution.stdout).contains("^^^"), "{}", text(&solution.stdout));
     let nothing = workspace.run(&["exercise", "check", "first_nob"]);
-    assert_eq!(nothing.status.code(), Some(1));
+    assert_eq!(nothing.status.code(), Some(2), "wrong usage");
     assert!(text(&nothing.stderr).contains("there is no exercise first_nob"));
+    let early = workspace.run(&["exercise", "reset", "first_nop"]);
+    assert_eq!(early.status.code(), Some(1));
+    assert!(
+        text(&early.stderr)
+            .trim_end()
+            .ends_with("first_nop is not begun: there is nothing to reset")
+    );
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub fn main(options: &Options) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "cargo xtask class: {error:#}");
-            ExitCode::FAILURE
+            exercises::exit_code(&error)
         }
     }
 }

@@ -78,7 +78,7 @@ pub fn main(options: &Options) -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             let _ = writeln!(io::stderr(), "cargo xtask exercise: {error:#}");
-            ExitCode::FAILURE
+            exercises::exit_code(&error)
         }
     }
 }
@@ -142,7 +142,10 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
 fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
     let mut passed = true;
     for exercise in picked {
-        workbook.begin(exercise)?;
+        if workbook.begin(exercise)? {
+            let path = workbook.program(&exercise.name);
+            let _ = writeln!(io::stderr(), "the starter is in {}", path.display());
+        }
         let verdict = checked(exercise, workbook)?;
         if verdict.passed() {
             let mut progress = Progress::load(workbook.folder());
@@ -171,7 +174,9 @@ fn checked(exercise: &Exercise, workbook: &Workbook) -> Result<Verdict> {
 fn hint(exercise: &Exercise, number: u32) -> Result<bool> {
     let hints = exercise.hints()?;
     let hint = hints.get(number as usize - 1).context("there are three hints")?;
-    say(&markdown::page(hint, Paint::for_stdout()));
+    let brief = exercise.brief()?;
+    let page = format!("{}\n\n## Hint {number} of {}\n\n{hint}", brief.trim_end(), hints.len());
+    say(&markdown::page(&page, Paint::for_stdout()));
     Ok(true)
 }
 

@@ -1,7 +1,9 @@
 //! The exercises as they lie in the days' folders.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -191,10 +193,28 @@ pub fn find<'a>(all: &'a [Exercise], name: &str) -> Result<&'a Exercise> {
     }
     let near =
         all.iter().find(|exercise| exercise.name.contains(name) || name.contains(&exercise.name));
-    match near {
-        Some(near) => bail!("there is no exercise {name}; did you mean {}?", near.name),
-        None => bail!("there is no exercise {name}; `cargo xtask exercise list` shows all"),
+    let likely = match near {
+        Some(near) => format!("did you mean {}?", near.name),
+        None => "`cargo xtask exercise list` shows all".to_string(),
+    };
+    Err(Unknown(format!("there is no exercise {name}; {likely}")).into())
+}
+
+/// A name that no exercise has, in a sentence: wrong usage, not a failure.
+#[derive(Debug)]
+pub struct Unknown(String);
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
     }
+}
+
+impl std::error::Error for Unknown {}
+
+/// The exit code that an error ends a command with: 2 for wrong usage, or else 1.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<Unknown>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 #[cfg(test)]

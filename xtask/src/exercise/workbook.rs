@@ -129,8 +129,10 @@ impl Workbook {
     /// If there is nothing to put back, or it cannot be written.
     pub fn reset(&self, exercise: &Exercise) -> Result<PathBuf> {
         let path = self.program(&exercise.name);
-        let mine = fs::read(&path)
-            .with_context(|| format!("{} is not begun: nothing to reset", exercise.name))?;
+        if !path.exists() {
+            bail!("{} is not begun: there is nothing to reset", exercise.name);
+        }
+        let mine = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let backup = self.keep(&exercise.name, &mine)?;
         let starter = fs::read(exercise.starter()).context("reading the starter")?;
         write_whole(&path, &starter)?;

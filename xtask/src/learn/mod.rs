@@ -49,7 +49,7 @@ pub fn main(options: &Options) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "cargo xtask learn: {error:#}");
-            ExitCode::FAILURE
+            exercises::exit_code(&error)
         }
     }
 }

@@ -127,6 +127,14 @@ impl Session {
         Ok(())
     }
 
+    /// The program was taken away: there is nothing to compile.
+    fn begin_again(&mut self) -> Result<Act> {
+        let at = self.at;
+        self.open(at)?;
+        self.notice = format!("{} was gone; the starter is in its place", self.shown_program());
+        Ok(Act::Follow)
+    }
+
     fn show_brief(&mut self) -> Result<()> {
         self.page = markdown::page(&self.exercise().brief()?, self.paint);
         self.brief = true;
@@ -184,6 +192,9 @@ impl Session {
             None if self.next().is_some() && self.is_behind() => {
                 "n next  e edit  h hint  t trace  b book  l list  r reset  s solution  q quit"
             }
+            None if !self.brief => {
+                "i task  e edit  h hint  t trace  b book  l list  r reset  s solution  q quit"
+            }
             None => "e edit  h hint  t trace  b book  l list  r reset  s solution  q quit",
         }
         .to_string()
@@ -210,6 +221,7 @@ impl Session {
         }
         match key {
             'q' | 'Q' => return Ok(Act::Quit),
+            'e' | 'c' | '\r' | '\n' if !self.program().exists() => return self.begin_again(),
             'e' => return Ok(Act::Edit(self.program())),
             'c' | '\r' | '\n' => return Ok(Act::Check),
             'i' => self.show_brief()?,
@@ -392,7 +404,7 @@ impl Session {
             self.progress.not_observed.insert(name);
             self.progress.save()?;
             page.push_str("\n  n  the next exercise; this one stays open\n");
-        } else {
+        } else if !matches!(verdict, Verdict::NotCompiled(_)) {
             self.notice = "t shows the whole trace, i the task again".to_string();
         }
         self.show(page);
