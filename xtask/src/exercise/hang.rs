@@ -120,6 +120,11 @@ struct Thread {
     call: Option<String>,
 }
 
+/// The CPU time that a process has taken, but for the threads that the kernel made for it.
+pub fn cpu(pid: u32) -> Duration {
+    threads(pid).iter().map(|thread| thread.cpu).sum()
+}
+
 /// The threads of a process, but for those that the kernel made for its rings (`iou-sqp-…`,
 /// `iou-wrk-…`).
 fn threads(pid: u32) -> Vec<Thread> {

@@ -13,6 +13,7 @@ use nix::sys::socket::{
 
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::Failure;
+use crate::exercise::hang;
 use crate::exercise::ids;
 use crate::exercise::record::Record;
 use crate::exercise::run::Run;
@@ -20,6 +21,10 @@ use crate::trace::event::{Complete, Submit, What};
 
 /// How long a client waits. Only a failure takes that long.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// System calls that talk to clients; in these tasks the ring does that.
+const TALK: &[&str] =
+    &["sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "connect"];
 
 /// The rule that a server breaks when a client reads the end before its answer.
 pub const EARLY_END: &str = "The server ended the connection before the whole answer was there.";
@@ -272,10 +277,13 @@ pub fn number(submit: &Submit, key: &str) -> Option<u64> {
     submit.details.get(key).and_then(serde_json::Value::as_u64)
 }
 
-/// Clients go into slots: no plain accept, neither as a call nor as an entry.
+/// Clients go into slots: no plain accept, neither as a call nor as an entry, and nothing
+/// is sent or received beside the ring.
 pub fn need_slots(record: &Record) -> Result<(), Failure> {
     record.need_ring()?;
     record.need_no_plain(&["accept", "accept4"])?;
+    record.need_no_plain(TALK)?;
+    no_way_round(record)?;
     if record.submitted("ACCEPT").iter().all(|accept| into_slot(accept)) {
         return Ok(());
     }
@@ -286,18 +294,40 @@ pub fn need_slots(record: &Record) -> Result<(), Failure> {
     ))
 }
 
-/// How many slots the table was registered with.
-pub fn table(record: &Record) -> Option<u64> {
+/// A descriptor that the ring has made of a slot is not used by plain calls either.
+fn no_way_round(record: &Record) -> Result<(), Failure> {
+    let made = record.completed("FIXED_FD_INSTALL");
+    let made = |fd: u64| made.iter().any(|it| u64::try_from(it.res) == Ok(fd));
+    let calls = record.plain_calls(&["read", "readv", "write", "writev", "sendfile", "splice"]);
+    let Some(call) = calls.iter().find(|call| made(call.args[0])) else { return Ok(()) };
+    Err(record
+        .fail(ids::NOT_THROUGH_RING)
+        .kernel(
+            [
+                record.lines_at_most(2, of_ops(&["FIXED_FD_INSTALL"])),
+                vec![format!("system call {}, with {}", call.name, call.args[0])],
+            ]
+            .concat(),
+        )
+        .rule(format!(
+            "The slot was made a descriptor, and {}(2) on it is a system call of its own. This \
+             is to go through the ring, as an entry.",
+            call.name
+        )))
+}
+
+/// The sizes with which tables of slots were registered.
+fn tables(record: &Record) -> impl Iterator<Item = u64> {
     record
         .registers()
-        .filter(|register| register.op.starts_with("REGISTER_FILES"))
-        .find_map(|register| register.detail.split(' ').next()?.parse().ok())
+        .filter(|register| register.op == "REGISTER_FILES" || register.op == "REGISTER_FILES2")
+        .filter_map(|register| register.detail.split(' ').next()?.parse().ok())
 }
 
 /// The table is as large as given.
 pub fn need_table(record: &Record, slots: u64) -> Result<(), Failure> {
-    match table(record) {
-        Some(asked) if asked != slots => Err(record
+    match tables(record).find(|asked| *asked != slots) {
+        Some(_) => Err(record
             .fail(ids::AS_GIVEN)
             .kernel(record.lines(|what| matches!(what, What::Register(_))))
             .rule(format!(
@@ -306,6 +336,35 @@ pub fn need_table(record: &Record, slots: u64) -> Result<(), Failure> {
             ))),
         _ => Ok(()),
     }
+}
+
+/// With nothing to do the program sleeps in the kernel, in the wait for completions: it
+/// neither burns CPU time nor looks again and again.
+pub fn sleeps(run: &mut Run) -> Result<(), Failure> {
+    const TIME: Duration = Duration::from_millis(400);
+    const CALLS: u64 = 100;
+    const BURNT: Duration = Duration::from_millis(50);
+    let others = |record: &Record| record.summary.other_calls.values().sum::<u64>();
+    let (before, burnt) = (run.record(), hang::cpu(run.pid()));
+    std::thread::sleep(TIME);
+    let (record, burnt) = (run.record(), hang::cpu(run.pid()).saturating_sub(burnt));
+    let enters = record.summary.enters - before.summary.enters;
+    let calls = others(&record) - others(&before);
+    if (enters <= CALLS && calls <= CALLS && burnt < BURNT) || run.ended() {
+        return Ok(());
+    }
+    run.did("Nothing happens for a moment.");
+    let mut kernel = record.last_lines(of_requests);
+    kernel.truncate(2);
+    kernel.push(format!(
+        "in {} ms: {enters} enters, {calls} other calls, {} ms of CPU time",
+        TIME.as_millis(),
+        burnt.as_millis()
+    ));
+    Err(run.record().fail(ids::SPIN).kernel(kernel).rule(
+        "Nothing happens, and the program looks again and again whether something has. A wait \
+         for a completion (`submit_and_wait(1)`) sleeps until there is one, and costs nothing.",
+    ))
 }
 
 /// Waits until no slot is taken.

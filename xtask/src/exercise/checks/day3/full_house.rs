@@ -1,5 +1,6 @@
 //! `full_house`: four slots, more clients than that in the backlog, and everybody gets in.
 
+use std::collections::VecDeque;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use common::drive;
 
 use super::super::clients::{
     EARLY_END, brought, expect, glance, need_free_slots, need_slots, need_table, of_ops, pause,
-    resume, send, serve, waits,
+    resume, send, serve, sleeps, waits,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -18,6 +19,8 @@ use crate::trace::event::What;
 
 const GREETING: &[u8] = b"come in\n";
 const SLOTS: usize = 4;
+/// How long those who are in stay in, once.
+const A_WHILE: Duration = Duration::from_millis(800);
 const THROWN_OUT: &str = "Whoever is in stays until he leaves. An accept into a slot that is taken \
                           throws out the client who sits there; a close of the wrong slot does too.";
 
@@ -52,14 +55,24 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 fn visit(attempt: &Attempt, run: &mut Run, came: Vec<TcpStream>, did: &str) -> Result<(), Failure> {
     let mut inside: Vec<TcpStream> = Vec::new();
     let mut way = attempt.number(0..=3);
-    for (nth, client) in came.into_iter().enumerate() {
+    let mut came = VecDeque::from(came);
+    let mut nth = 0;
+    while let Some(client) = came.pop_front() {
         if inside.len() == SLOTS {
+            if nth == SLOTS {
+                // Whoever is in stays, however long.
+                std::thread::sleep(A_WHILE);
+                sleeps(run)?;
+            }
+            still_in(run, &inside, did)?;
+            no_more_than_four(run, std::iter::once(&client).chain(&came), did)?;
             let leaver = inside.swap_remove(attempt.number(0..=SLOTS as u64 - 1) as usize);
             still_in(run, &inside, did)?;
             way += 1;
             leave(run, attempt, way, leaver, did)?;
         }
-        let did = format!("{did} Client {} waits for its turn.", nth + 1);
+        nth += 1;
+        let did = format!("{did} Client {nth} waits for its turn.");
         expect(run, &client, GREETING, &did).map_err(|failure| lost(&run.record(), failure))?;
         // Whoever says something stays all the same.
         send(run, &client, attempt.word(9).as_bytes(), &did)?;
@@ -91,6 +104,23 @@ fn leave(
         _ => drop(client),
     }
     Ok(())
+}
+
+/// Those who wait for their turn have heard nothing.
+fn no_more_than_four<'a>(
+    run: &mut Run,
+    mut waiting: impl Iterator<Item = &'a TcpStream>,
+    did: &str,
+) -> Result<(), Failure> {
+    let Some(what) = waiting.find_map(glance) else { return Ok(()) };
+    run.did(format!("{did} Four are in, and one who was to wait got {what}."));
+    let record = run.record();
+    nobody_dropped(&record)?;
+    need_slots(&record).and_then(|()| need_table(&record, SLOTS as u64))?;
+    Err(record.fail(ids::AS_GIVEN).kernel(record.last_lines(of_ops(&["ACCEPT", "CLOSE"]))).rule(
+        "There are never more than four clients in: whoever finds no slot waits in the backlog. \
+         A slot counts until its client has left.",
+    ))
 }
 
 /// Those who are in have not been thrown out.

@@ -5,15 +5,15 @@ use std::net::TcpStream;
 use nix::sys::signal::Signal;
 
 use super::super::clients::{
-    Ending, PATIENCE, brought, need_slots, number, of_ops, pause, read_to_end, resume, seen, send,
-    serve,
+    Ending, PATIENCE, brought, glance, need_slots, number, of_ops, pause, read_to_end, resume,
+    seen, send, serve, sleeps,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
 use crate::exercise::ids;
 use crate::exercise::record::Record;
 use crate::exercise::run::Run;
-use crate::trace::event::What;
+use crate::trace::event::{Submit, What};
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let guests = attempt.number(3..=7) as usize;
@@ -49,6 +49,9 @@ fn with_guests(attempt: &Attempt, guests: usize) -> Result<Record, Failure> {
         record.completed("RECV").len() >= 2 || !record.completed("CLOSE").is_empty()
     };
     seen(&run, PATIENCE / 5, heard);
+    still_in(&mut run, &came, &did)?;
+    sleeps(&mut run)?;
+    run.did(did);
     let record = run.interrupt()?;
     record.need_exit()?;
     came.iter_mut().try_for_each(|guest| ended_well(&record, guest))?;
@@ -106,13 +109,45 @@ fn ended_well(record: &Record, guest: &mut TcpStream) -> Result<(), Failure> {
     }
 }
 
+/// Guests stay until they leave, or until last orders.
+fn still_in(run: &mut Run, guests: &[TcpStream], did: &str) -> Result<(), Failure> {
+    let Some(what) = guests.iter().find_map(glance) else { return Ok(()) };
+    run.did(did.replace(" SIGINT comes.", &format!(" One who has not left got {what}.")));
+    let record = run.record();
+    need_slots(&record)?;
+    Err(record
+        .fail(ids::LOST)
+        .kernel(record.last_lines(of_ops(&["RECV", "SHUTDOWN", "CLOSE"])))
+        .rule(
+            "A guest stays until it leaves. Before SIGINT there is no reason to end a connection.",
+        ))
+}
+
 /// What the kernel's record says of the end.
 fn judge(record: &Record) -> Result<(), Failure> {
     record.need_exit()?;
     need_slots(record)?;
     record.need_entries("ACCEPT", 1)?;
     nothing_in_flight(record)?;
-    slots_closed(record)
+    slots_closed(record)?;
+    all_awaited(record)
+}
+
+/// The last completions were not only posted: the program has seen them. Those of cancels and
+/// closes nobody need wait for.
+fn all_awaited(record: &Record) -> Result<(), Failure> {
+    let last = ["ASYNC_CANCEL", "CLOSE", "SHUTDOWN", "FILES_UPDATE"];
+    let unneeded = last.iter().map(|op| record.completed(op).len() as u64).sum::<u64>();
+    if record.summary.never_reaped <= unneeded {
+        return Ok(());
+    }
+    record.need_all_reaped().map_err(|failure| {
+        failure.rule(
+            "The operations had ended when the ring was closed, but the program never looked: \
+             their completions lay untaken in the queue. A pause is no proof; only an \
+             operation's completion says that it has ended.",
+        )
+    })
 }
 
 fn nothing_in_flight(record: &Record) -> Result<(), Failure> {
@@ -142,21 +177,24 @@ fn nothing_in_flight(record: &Record) -> Result<(), Failure> {
     Err(record.fail(ids::IN_FLIGHT).kernel(kernel).rule(rule))
 }
 
+fn empties(op: &str) -> bool {
+    op.contains("FILES_UPDATE") || op == "UNREGISTER_FILES"
+}
+
+/// A close that is heard of has succeeded; one may also skip its success.
+fn closed(record: &Record, close: &Submit) -> bool {
+    record.answers(close.seq).iter().all(|answer| answer.res == 0)
+}
+
 fn slots_closed(record: &Record) -> Result<(), Failure> {
-    // Other ways to empty slots, all at once.
-    let updated = record.submitted("FILES_UPDATE").len()
-        + record
-            .registers()
-            .filter(|it| it.op.contains("FILES_UPDATE") || it.op == "UNREGISTER_FILES")
-            .count();
-    if updated > 0 {
-        return Ok(());
-    }
     let mut held: Vec<u64> = Vec::new();
     for event in &record.events {
         match &event.what {
             What::Complete(accept) if brought(&accept) => held.push(accept.res as u64),
-            What::Submit(close) if close.op == "CLOSE" => {
+            // Other ways to empty slots, all at once.
+            What::Submit(submit) if submit.op == "FILES_UPDATE" => held.clear(),
+            What::Register(it) if it.error.is_none() && empties(&it.op) => held.clear(),
+            What::Submit(close) if close.op == "CLOSE" && closed(record, close) => {
                 if let Some(slot) = number(close, "slot") {
                     held.retain(|held| *held != slot);
                 }

@@ -9,7 +9,7 @@ use nix::sys::socket::{
 
 use super::super::clients::{
     Ending, PATIENCE, brought, multishot, need_free_slots, need_slots, of_ops, pause, quoted,
-    read_to_end, resume, serve, trouble, waits,
+    read_to_end, resume, serve, sleeps, trouble, waits,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -36,6 +36,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     }
     need_slots(&run.record())?;
     need_free_slots(&mut run, "All clients have got their line.")?;
+    sleeps(&mut run)?;
     run.stop();
     Ok(Passed::new(format!("{} clients, each in a slot, each told its own address.", count + 3)))
 }
@@ -77,8 +78,13 @@ fn told(
         return match ending {
             Ending::Broken(error) => {
                 let failure = trouble(run, did, &error);
-                let id = if waits(&failure) { ids::NOT_CLOSED } else { failure.id };
-                Err(Failure { id, ..failure })
+                if !waits(&failure) {
+                    return Err(failure);
+                }
+                Err(Failure { id: ids::NOT_CLOSED, ..failure }.rule(
+                    "The client was told its address and never let go: close the slot after the \
+                     line was sent.",
+                ))
             }
             _ => Ok(()),
         };
@@ -146,5 +152,9 @@ fn explained(
                 after the completion."
             .to_string();
     }
-    format!("Its address is {own}. The accept's completion must be in before the place is read.")
+    format!(
+        "Its address is {own}. Read the place that this client's accept was given, when \
+         its completion has come, for each client anew, and before the next accept is armed with \
+         it."
+    )
 }

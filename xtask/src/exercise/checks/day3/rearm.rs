@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 
 use super::super::clients::{
     Ending, PATIENCE, brought, multishot, need_slots, of_ops, pause, read_to_end, resume, seen,
-    serve, trouble, waits, wrong_answer,
+    serve, sleeps, trouble, waits, wrong_answer,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -46,6 +46,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 
     fail_once(&mut run)?;
     need_one_at_a_time(&run.record())?;
+    as_given(&run.record())?;
+    sleeps(&mut run)?;
     need_slots(&run.record())?;
     let record = run.stop();
     let armed = record.submitted("ACCEPT").len();
@@ -146,8 +148,8 @@ fn need_one_at_a_time(record: &Record) -> Result<(), Failure> {
 fn as_given(record: &Record) -> Result<(), Failure> {
     record.need_ring()?;
     need_slots(record)?;
-    let entries = record.setups().find_map(|setup| setup.granted.as_ref()).map(|it| it.cq_entries);
-    if entries.is_some_and(|entries| entries > QUEUE) {
+    let mut granted = record.setups().filter_map(|setup| setup.granted.as_ref());
+    if granted.any(|granted| granted.cq_entries > QUEUE) {
         return Err(record
             .fail(ids::AS_GIVEN)
             .kernel(record.lines(|what| matches!(what, What::Setup(_))))
@@ -156,12 +158,13 @@ fn as_given(record: &Record) -> Result<(), Failure> {
                  off the end of a multishot: with enough clients it comes all the same."
             )));
     }
-    if record.submitted("ACCEPT").iter().any(|accept| multishot(accept)) {
+    if record.submitted("ACCEPT").iter().all(|accept| multishot(accept)) {
         return Ok(());
     }
-    Err(record.fail(ids::WRONG_ENTRY).kernel(record.lines(of_ops(&["ACCEPT"]))).rule(
-        "This task is about a multishot accept, one entry for many clients; these accepts are \
-         for one client each.",
+    let single = |what: &What| matches!(what, What::Submit(submit) if submit.op == "ACCEPT" && !multishot(submit));
+    Err(record.fail(ids::WRONG_ENTRY).kernel(record.lines(single)).rule(
+        "This task is about a multishot accept, one entry for many clients; such an accept is \
+         for one client. When the multishot has ended, arm a multishot again.",
     ))
 }
 
