@@ -7,7 +7,7 @@ use common::drive;
 
 use super::super::clients::{
     expect, expect_end, need_free_slots, need_slots, of_ops, of_requests, pause, resume, send,
-    serve, trouble,
+    serve, sleeps, trouble,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -37,6 +37,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         run.did(did);
         return Err(too_many(&run.record(), calls, clients));
     }
+    linked(&record, clients)?;
     broken(attempt, &mut run)
         .and_then(|()| at_once(attempt, &mut run))
         .map_err(|failure| loose(&run.record()).unwrap_or(failure))?;
@@ -50,6 +51,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
             "{idle} calls in a moment in which nothing happened: wait for the next client."
         )));
     }
+    sleeps(&mut run)?;
+    need_slots(&run.record())?;
     run.stop();
     Ok(Passed::new(format!("{calls} calls for {clients} clients, one after the other.")))
 }
@@ -77,6 +80,24 @@ fn loose(record: &Record) -> Option<Failure> {
         "Entries that go in together are started together: the send does not wait for the \
          receive, and the close for neither. IOSQE_IO_LINK makes the next entry wait until this \
          one has succeeded.",
+    ))
+}
+
+/// Few calls alone are no chain: with a kernel thread that polls there are hardly any.
+fn linked(record: &Record, clients: u64) -> Result<(), Failure> {
+    let link = |flag: &String| flag.contains("LINK");
+    let chains = record.submits().filter(|it| it.flags.iter().any(link)).count() as u64;
+    let told = record.completed("SEND").iter().filter(|it| it.res > 0).count() as u64;
+    if chains >= clients && told < clients {
+        return Ok(());
+    }
+    if chains < clients && record.summary.unseen_entries > 0 {
+        return Err(Failure::not_observed("too many entries went by unread"));
+    }
+    let requests = record.last_lines(of_ops(&["RECV", "SEND", "CLOSE"]));
+    Err(record.fail(ids::NOT_LINKED).kernel(requests).rule(
+        "There are few calls, but no chain: every client still takes a turn of the loop for each \
+         step. Link receive, send and close, and let them skip their success.",
     ))
 }
 

@@ -10,7 +10,7 @@ use common::drive;
 
 use super::super::clients::{
     PATIENCE, brought, expect, expect_end, need_free_slots, need_slots, number, of_ops, send,
-    serve, trouble, waits,
+    serve, sleeps, trouble, waits,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -21,6 +21,8 @@ use crate::trace::event::{Submit, What};
 
 const ACK: &[u8] = b"ack\0";
 const CLIENTS: u64 = 1000;
+/// How long one client takes its time after the answer.
+const A_WHILE: Duration = Duration::from_millis(1200);
 /// Memory that a server may need besides, in KiB.
 const GROWTH: u64 = 512;
 
@@ -68,6 +70,7 @@ fn a_few(attempt: &Attempt) -> Result<(), Failure> {
     slots_are_slots(&run.record())?;
     let did = "A few clients have come and gone.";
     need_free_slots(&mut run, did)?;
+    sleeps(&mut run)?;
     same_descriptors(&mut run, &descriptors, did)?;
     run.stop();
     Ok(())
@@ -155,9 +158,11 @@ fn long(attempt: &Attempt, run: &mut Run, mut client: TcpStream, did: &str) -> R
     let (first, rest) = bytes.split_at(2000);
     // In a crowd there is no time for pauses; a few clients have them.
     let hurried = run.record().summary.fast;
+    let pause = if hurried { Duration::ZERO } else { A_WHILE };
     send(run, &client, first, did)?;
     expect(run, &client, ACK, did).map_err(|failure| blame(&run.record(), failure))?;
     expect_end(run, &client, did).map_err(|failure| blame(&run.record(), failure))?;
+    std::thread::sleep(pause);
     // The rest comes when the answer has long been read; it is still to be taken.
     for piece in rest.chunks(20_000) {
         std::thread::sleep(Duration::from_millis(if hurried { 0 } else { 5 }));

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::super::clients::{
-    expect, glance, need_free_slots, need_slots, of_ops, of_requests, seen, send, serve,
+    expect, glance, need_free_slots, need_slots, of_ops, of_requests, seen, send, serve, sleeps,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -47,6 +47,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     one_timer(&record)?;
     need_free_slots(&mut run, "All guests have gone, or were let go.")?;
     nobody(&mut run)?;
+    sleeps(&mut run)?;
     let client = run.connect()?;
     let did = "A guest comes after a quiet time.";
     talk(attempt, &mut run, &client, did)?;

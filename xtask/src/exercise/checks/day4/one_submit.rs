@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::clients::{
     expect, expect_end, need_free_slots, need_slots, of_requests, pause, resume, send, serve,
+    sleeps,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -50,6 +51,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let together = enters(&run) - before;
     few(&mut run, before, together, clients + 8, &at_once)?;
     quiet(&mut run)?;
+    sleeps(&mut run)?;
+    need_slots(&run.record())?;
     run.stop();
     Ok(Passed::new(format!(
         "{alone} calls for clients one by one, {together} for {clients} at once."

@@ -11,13 +11,16 @@ use common::drive;
 
 use super::super::clients::{
     EARLY_END, Ending, PATIENCE, connect_narrow, expect, expect_end, need_free_slots, need_slots,
-    of_ops, read_to_end, send, trouble, waits,
+    of_ops, read_to_end, send, sleeps, trouble, waits,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
 use crate::exercise::ids;
 use crate::exercise::record::Record;
 use crate::exercise::run::Run;
+
+/// What twenty pairs may need besides, in KiB; far less than one client leaves unread.
+const GROWTH: u64 = 4 << 10;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let backend = Backend::start()
@@ -29,7 +32,9 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     rude(attempt, &mut run)?;
     let did = "All clients have gone, and the backend has closed its connections.";
     need_free_slots(&mut run, did)?;
+    need_slots(&run.record())?;
     calm(&mut run)?;
+    sleeps(&mut run)?;
     run.stop();
     nobody_home(attempt)?;
     Ok(Passed::new(format!(
@@ -173,6 +178,7 @@ fn up_and_down(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
 
 /// A client who does not read, and others beside it.
 fn side_by_side(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
+    let before = resident(run)?;
     let did = "A client lets the backend send 16 MiB, and does not read. Others talk meanwhile.";
     let lazy = connect_narrow(run, 16 * 1024, 64 * 1024)?;
     send(run, &lazy, &[b'd', 16], did)?;
@@ -194,9 +200,41 @@ fn side_by_side(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
             })?;
         }
     }
+    bounded(run, did, before)?;
     let did = "The client who did not read does so now.";
     expect(run, &lazy, &pattern(16 << 20), did).map_err(|failure| explain(run, failure))?;
     expect_end(run, &lazy, did).map_err(|failure| explain(run, failure))
+}
+
+fn resident(run: &Run) -> Result<u64, Failure> {
+    drive::resident_kib(run.pid())
+        .map_err(|error| Failure::not_observed(format!("the memory of the program: {error}")))
+}
+
+/// What the client does not read stays with the backend, but for what the sockets hold.
+fn bounded(run: &mut Run, did: &str, before: u64) -> Result<(), Failure> {
+    // As long as the backend can send, it does.
+    let mut received = 0;
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(150));
+        let now = run.record().summary.all_completions();
+        if std::mem::replace(&mut received, now) == now {
+            break;
+        }
+    }
+    let grown = resident(run)?.saturating_sub(before);
+    if grown <= GROWTH {
+        return Ok(());
+    }
+    run.did(did);
+    let record = run.record();
+    let mut kernel = record.last_lines(of_ops(&["RECV", "SEND"]));
+    kernel.push(format!("the memory of the proxy grew by {grown} KiB"));
+    Err(record.fail(ids::MEMORY).kernel(kernel).rule(
+        "What one side does not take the proxy keeps, as much as the other likes to send. With \
+         one chunk for each direction, received into again only when all of it was sent, the \
+         sender has to wait instead.",
+    ))
 }
 
 /// A client that resets its connection in the middle.

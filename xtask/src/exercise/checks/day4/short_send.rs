@@ -8,7 +8,7 @@ use common::drive;
 
 use super::super::clients::{
     EARLY_END, connect_narrow, expect, expect_end, need_free_slots, need_slots, seen, send, serve,
-    trouble, waits,
+    sleeps, trouble, waits,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -16,6 +16,7 @@ use crate::exercise::ids;
 use crate::exercise::record::Record;
 use crate::exercise::run::Run;
 use crate::trace::event::What;
+use crate::trace::watch::OtherCall;
 
 /// The bytes of the exercise.
 fn reply(length: u32) -> Vec<u8> {
@@ -66,11 +67,31 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let client = ask(&mut run, small, &did)?;
     whole(&mut run, &client, small, &format!("{did} Then another comes."))?;
     need_free_slots(&mut run, &did)?;
+    sleeps(&mut run)?;
+    need_slots(&run.record())?;
+    as_given(&run.record())?;
     let record = run.stop();
     Ok(Passed::new(format!(
         "{} sends for five replies, {large} bytes the longest; every byte in its place.",
         sends(&record)
     )))
+}
+
+/// No socket was made to hold a whole reply.
+fn as_given(record: &Record) -> Result<(), Failure> {
+    let sizes = [nix::libc::SO_SNDBUF, nix::libc::SO_SNDBUFFORCE].map(|size| size as u64);
+    let socket = nix::libc::SOL_SOCKET as u64;
+    let made = |call: &&OtherCall| {
+        call.name == "setsockopt" && call.args[1] == socket && sizes.contains(&call.args[2])
+    };
+    let Some(call) = record.calls.iter().find(made) else { return Ok(()) };
+    Err(record
+        .fail(ids::AS_GIVEN)
+        .kernel([format!("system call setsockopt, with {}: SO_SNDBUF", call.args[0])])
+        .rule(
+            "A larger socket takes more before a send is short, and a larger reply finds its end \
+             all the same. Leave the sockets as they are, and send the rest.",
+        ))
 }
 
 fn is_send(op: Option<&str>) -> bool {

@@ -9,7 +9,7 @@ use common::drive;
 
 use super::super::clients::{
     EARLY_END, connect_narrow, expect, expect_end, need_free_slots, need_slots, of_ops, send,
-    serve, trouble, waits,
+    serve, sleeps, trouble, waits,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -34,10 +34,11 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     run.did(did);
     let sent = fill(&mut run, &slow, shift, did)?;
     let grown = resident(&run)?.saturating_sub(before);
-    if grown > GROWTH {
+    if grown > GROWTH || sent >= PLENTY {
         return Err(fat(&run.record(), did, sent, grown));
     }
     calm(&mut run, did)?;
+    sleeps(&mut run)?;
     let did = format!("{did} Another one sends and reads.");
     for _ in 0..3 {
         talk(attempt, &mut run, &other, &did).map_err(|failure| {

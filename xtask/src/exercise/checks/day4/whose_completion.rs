@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::super::clients::{
-    Ending, expect, expect_end, glance, need_slots, need_table, of_ops, read_to_end, send, serve,
-    trouble,
+    Ending, brought, expect, expect_end, glance, need_slots, need_table, of_ops, read_to_end, send,
+    serve, sleeps, trouble,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
@@ -38,6 +38,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         }
     };
     silent(&mut run)?;
+    sleeps(&mut run)?;
     need_slots(&run.record())?;
     need_table(&run.record(), SLOTS)?;
     run.stop();
@@ -50,7 +51,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 /// Quick guests, and then one who takes his time, but no more than he has. `None` if that was
 /// too slow to tell.
 fn late_completions(attempt: &Attempt, run: &mut Run) -> Result<Option<u64>, Failure> {
-    let quick = attempt.number(16..=24);
+    let quick = attempt.number(36..=44);
     let did = format!("{quick} guests came one after the other, asked at once and left.");
     for _ in 0..quick {
         let guest = run.connect()?;
@@ -154,7 +155,7 @@ fn silent(run: &mut Run) -> Result<(), Failure> {
     let record = run.record();
     match ending {
         Ending::End if got.is_empty() && !early => Ok(()),
-        Ending::End if got.is_empty() => Err(stale(run, &format!("{did} He was let go too soon."))),
+        Ending::End if got.is_empty() => Err(too_soon(run, did, came.elapsed())),
         Ending::Broken(error) if got.is_empty() => {
             if run.ended() {
                 return Err(trouble(run, did, &error));
@@ -171,6 +172,39 @@ fn silent(run: &mut Run) -> Result<(), Failure> {
         }
         _ => Err(record.fail(ids::WRONG_ANSWER).rule("He asked for nothing, and got something.")),
     }
+}
+
+/// Another's timeout, or one of his own that is too short?
+fn too_soon(run: &mut Run, did: &str, after: Duration) -> Failure {
+    let did = format!("{did} He was let go after {} ms.", after.as_millis());
+    let record = run.record();
+    let of = |complete: &Complete| complete.op.as_deref().is_some_and(|op| TIMERS.contains(&op));
+    let accepted = record.events.iter().rposition(|event| match &event.what {
+        What::Complete(complete) => brought(&complete),
+        _ => false,
+    });
+    let fired = record.events.iter().rev().find_map(|event| match &event.what {
+        What::Complete(complete) if of(complete) && complete.res == -nix::libc::ETIME => {
+            complete.seq
+        }
+        _ => None,
+    });
+    let submitted = fired.and_then(|fired| {
+        record
+            .events
+            .iter()
+            .position(|event| matches!(&event.what, What::Submit(submit) if submit.seq == fired))
+    });
+    // Older timers have a right to complete, but not to end him.
+    if submitted.is_some() && submitted < accepted {
+        return stale(run, &did);
+    }
+    run.did(did);
+    run.record().fail(ids::DEADLINE).kernel(timers(&record)).rule(format!(
+        "A guest has {} ms for his request, and this one was let go before. It was not another's \
+         timeout that ended him.",
+        PATIENCE.as_millis()
+    ))
 }
 
 fn timers(record: &Record) -> Vec<String> {

@@ -1,0 +1,143 @@
+// expect: E-NO-ANSWER
+// why: no more receives are in flight than there are buffers: four silent guests keep all others waiting.
+
+use std::collections::VecDeque;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use common::buffers::Buffers;
+use common::environment;
+use common::listener::Listener;
+use common::queues::Queues;
+use common::ring;
+use common::token::{Op, Token};
+use io_uring::squeue::Flags;
+use io_uring::types::{Fd, Fixed};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+
+const SLOTS: u32 = 64;
+/// Leave these as they are: with a buffer for everybody there would be nothing to do.
+const BUFFERS: u16 = 4;
+const SIZE: u32 = 4096;
+
+fn main() -> ExitCode {
+    environment::report("buffer_ring", run())
+}
+
+fn run() -> Result<()> {
+    let listener = Listener::bind("127.0.0.1:0".parse()?)?;
+    let mut ring = IoUring::new(64)?;
+    ring::register_slots(&ring.submitter(), SLOTS)?;
+    let buffers = Buffers::register(&ring.submitter(), 1, BUFFERS, SIZE)?;
+    let sending = vec![None; SLOTS as usize];
+    let queues = Queues::new(&mut ring);
+    let parked = VecDeque::new();
+    let mut echo = Echo { queues, buffers, sending, parked, armed: 0, door: listener.fd() };
+    echo.accept()?;
+    println!("listening on {}", listener.address());
+    loop {
+        echo.queues.submit_and_wait(1, None).context("waiting")?;
+        while let Some(completion) = echo.queues.next_completion() {
+            echo.handle(&completion)?;
+        }
+        echo.unpark()?;
+    }
+}
+
+struct Echo<'ring> {
+    queues: Queues<'ring>,
+    buffers: Buffers,
+    /// The buffer that is being sent to the guest in each slot.
+    sending: Vec<Option<u16>>,
+    door: i32,
+    /// Slots whose guests wait for a buffer, in the order in which they came.
+    parked: VecDeque<u32>,
+    armed: u16,
+}
+
+impl Echo<'_> {
+    fn accept(&mut self) -> Result<()> {
+        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        self.push(Op::Accept, 0, accept)
+    }
+
+    fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
+        let (result, flags) = (completion.result(), completion.flags());
+        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let slot = token.slot;
+        match token.op {
+            Op::Accept => {
+                if !cqueue::more(flags) {
+                    self.accept()?;
+                }
+                if result >= 0 {
+                    self.parked.push_back(result as u32);
+                }
+                Ok(())
+            }
+            Op::Recv => {
+                self.armed -= 1;
+                match cqueue::buffer_select(flags) {
+                    Some(buffer) if result > 0 => {
+                        self.buffers.take(buffer);
+                        self.send_back(slot, buffer, result as u32)
+                    }
+                    _ if result == -libc::ENOBUFS => {
+                        self.parked.push_back(slot);
+                        Ok(())
+                    }
+                    _ => self.close(slot),
+                }
+            }
+            Op::Send => {
+                if let Some(buffer) = self.sending[slot as usize].take() {
+                    self.buffers.give_back(buffer);
+                }
+                if result < 0 {
+                    return self.close(slot);
+                }
+                self.parked.push_back(slot);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Receives again from as many parked guests as there are buffers.
+    fn unpark(&mut self) -> Result<()> {
+        while self.armed < self.buffers.with_kernel() {
+            let Some(slot) = self.parked.pop_front() else { break };
+            self.armed += 1;
+            self.receive(slot)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes; the kernel chooses the buffer when they are there.
+    fn receive(&mut self, slot: u32) -> Result<()> {
+        let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 0)
+            .buf_group(self.buffers.group())
+            .build()
+            .flags(Flags::BUFFER_SELECT);
+        self.push(Op::Recv, slot, recv)
+    }
+
+    /// Sends out of the buffer, which stays ours until the send has completed.
+    fn send_back(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
+        self.sending[slot as usize] = Some(buffer);
+        let send = opcode::Send::new(Fixed(slot), self.buffers.address(buffer), length)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build();
+        self.push(Op::Send, slot, send)
+    }
+
+    fn close(&mut self, slot: u32) -> Result<()> {
+        self.push(Op::Close, slot, opcode::Close::new(Fixed(slot)).build())
+    }
+
+    fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
+        let entry = entry.user_data(Token::on(op, slot, 0).pack());
+        // SAFETY: a send's buffer is given back only when the send has completed.
+        unsafe { self.queues.push(&entry) }.context("submitting")
+    }
+}

@@ -1,0 +1,143 @@
+//! One chunk for each guest: it is received into again when all of it was sent.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use common::environment;
+use common::listener::Listener;
+use common::queues::Queues;
+use common::ring;
+use common::token::{Op, Token};
+use io_uring::types::{Fd, Fixed};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+
+const SLOTS: u32 = 16;
+const CHUNK: usize = 16 * 1024;
+
+#[derive(Clone, Default)]
+struct Guest {
+    /// What is being received; the kernel writes it.
+    chunk: Vec<u8>,
+    /// What is being sent; the kernel reads it.
+    sending: Vec<u8>,
+    /// What has arrived since.
+    queued: Vec<u8>,
+    /// A send is in flight.
+    busy: bool,
+    /// The guest's input has ended.
+    ended: bool,
+}
+
+fn main() -> ExitCode {
+    environment::report("slow_reader", run())
+}
+
+fn run() -> Result<()> {
+    let listener = Listener::bind("127.0.0.1:0".parse()?)?;
+    let mut ring = IoUring::new(64)?;
+    ring::register_slots(&ring.submitter(), SLOTS)?;
+    let guests = vec![Guest::default(); SLOTS as usize];
+    let mut echo = Echo { queues: Queues::new(&mut ring), guests, door: listener.fd() };
+    echo.accept()?;
+    println!("listening on {}", listener.address());
+    loop {
+        echo.queues.submit_and_wait(1, None).context("waiting")?;
+        while let Some(completion) = echo.queues.next_completion() {
+            echo.handle(&completion)?;
+        }
+    }
+}
+
+struct Echo<'ring> {
+    queues: Queues<'ring>,
+    guests: Vec<Guest>,
+    door: i32,
+}
+
+impl Echo<'_> {
+    fn accept(&mut self) -> Result<()> {
+        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        self.push(Op::Accept, 0, accept)
+    }
+
+    fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
+        let result = completion.result();
+        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let slot = token.slot;
+        match token.op {
+            Op::Accept => {
+                if !cqueue::more(completion.flags()) {
+                    self.accept()?;
+                }
+                if result < 0 {
+                    return Ok(());
+                }
+                let chunk = vec![0; CHUNK];
+                self.guests[result as usize] = Guest { chunk, ..Guest::default() };
+                self.receive(result as u32)
+            }
+            Op::Recv if result > 0 => {
+                let guest = &mut self.guests[slot as usize];
+                guest.queued.extend_from_slice(&guest.chunk[..result as usize]);
+                self.send(slot)
+            }
+            Op::Recv => {
+                self.guests[slot as usize].ended = true;
+                self.send(slot)
+            }
+            Op::Send => {
+                let guest = &mut self.guests[slot as usize];
+                guest.busy = false;
+                if result < 0 {
+                    // The guest has gone; his receive will tell as well.
+                    guest.sending.clear();
+                    guest.queued.clear();
+                } else {
+                    guest.sending.drain(..result as usize);
+                }
+                self.send(slot)?;
+                let guest = &mut self.guests[slot as usize];
+                if !guest.busy && !guest.ended {
+                    return self.receive(slot);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn receive(&mut self, slot: u32) -> Result<()> {
+        let chunk = self.guests[slot as usize].chunk.as_mut_ptr();
+        let recv = opcode::Recv::new(Fixed(slot), chunk, CHUNK as u32).build();
+        self.push(Op::Recv, slot, recv)
+    }
+
+    /// Sends what is left of the last send, or else what is queued, one send at a time. When
+    /// there will be nothing more, the slot is closed.
+    fn send(&mut self, slot: u32) -> Result<()> {
+        let guest = &mut self.guests[slot as usize];
+        if guest.busy {
+            return Ok(());
+        }
+        if guest.sending.is_empty() {
+            std::mem::swap(&mut guest.sending, &mut guest.queued);
+        }
+        let bytes = &guest.sending;
+        if bytes.is_empty() {
+            let close = opcode::Close::new(Fixed(slot)).build();
+            return if guest.ended { self.push(Op::Close, slot, close) } else { Ok(()) };
+        }
+        let send = opcode::Send::new(Fixed(slot), bytes.as_ptr(), bytes.len() as u32)
+            .flags(libc::MSG_NOSIGNAL)
+            .build();
+        guest.busy = true;
+        self.push(Op::Send, slot, send)
+    }
+
+    fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
+        let entry = entry.user_data(Token::on(op, slot, 0).pack());
+        // SAFETY: a chunk is received into, and a `sending` sent from, by one operation at a
+        // time, and is not touched before its completion.
+        unsafe { self.queues.push(&entry) }.context("submitting")
+    }
+}
