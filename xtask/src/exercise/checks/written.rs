@@ -89,7 +89,8 @@ pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure
         .map(|complete| i64::from(complete.res.max(0)))
         .sum();
     // A polling thread may have been faster than the tracer's look at its queue.
-    let unseen = record.summary.unseen_completions > 0 && answered > 0;
+    let missed = record.summary.unseen_entries + record.summary.unseen_completions;
+    let unseen = missed > 0 && answered > 0;
     if plain.is_empty() && (answered >= line.len() as i64 || unseen) {
         return Ok(());
     }
