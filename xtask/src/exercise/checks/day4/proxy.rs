@@ -214,11 +214,12 @@ fn resident(run: &Run) -> Result<u64, Failure> {
 /// What the client does not read stays with the backend, but for what the sockets hold.
 fn bounded(run: &mut Run, did: &str, before: u64) -> Result<(), Failure> {
     // As long as the backend can send, it does.
-    let mut received = 0;
-    for _ in 0..20 {
+    let (mut received, mut still) = (0, 0);
+    for _ in 0..30 {
         thread::sleep(Duration::from_millis(150));
         let now = run.record().summary.all_completions();
-        if std::mem::replace(&mut received, now) == now {
+        still = if std::mem::replace(&mut received, now) == now { still + 1 } else { 0 };
+        if still == 4 {
             break;
         }
     }
