@@ -31,7 +31,7 @@ fn no_ring(page: &mut String, summary: &Summary) {
     } else {
         let _ =
             writeln!(page, "  Every ring was refused: {}.", counts(&summary.refused, usize::MAX));
-        let _ = writeln!(page, "  `cargo xtask trace -- day01` says why, and what to do.");
+        let _ = writeln!(page, "  `cargo run -p day01` says why, and what to do.");
     }
 }
 
