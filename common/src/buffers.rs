@@ -6,20 +6,25 @@
 
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
 use crate::environment::{self, Refusal};
 
 /// Buffers that the kernel fills, and the ring through which they go back to it.
-#[derive(Debug)]
+///
+/// The completions say which buffers are the kernel's, and a program can get that wrong. Two
+/// rules make a mistake cost wrong bytes and no more: the memory is never freed (see
+/// [`crate::memory`]), and there is no `&[u8]` into it, only copies and addresses.
 pub struct Buffers {
-    ring: Mapping,
-    memory: Mapping,
+    /// The ring's entries, as many as there are buffers.
+    ring: NonNull<BufRingEntry>,
+    /// Atomics, because the kernel writes here as another thread would.
+    memory: &'static [AtomicU8],
     size: u32,
     group: u16,
     tail: u16,
@@ -44,33 +49,34 @@ impl Buffers {
         size: u32,
     ) -> Result<Buffers> {
         assert!(count.is_power_of_two() && count <= MAX_BUFFERS, "{count} buffers");
-        let ring = Mapping::new(usize::from(count) * size_of::<BufRingEntry>())?;
-        let bytes = usize::from(count) * size as usize;
-        let memory = Mapping::new(bytes).map_err(|error| Refusal {
+        let ring = map(u64::from(count) * size_of::<BufRingEntry>() as u64)?;
+        let bytes = u64::from(count) * u64::from(size);
+        let memory = map(bytes).map_err(|error| Refusal {
             what: format!("no memory for {count} buffers of {size} bytes: {error:#}"),
             why: format!("that is {} MiB, more than this process may have", bytes >> 20),
             remedy: "fewer --buffers, or a smaller --buffer-size".to_string(),
         })?;
-        // SAFETY: the mapping is page-aligned and holds `count` entries. It lives as long as
-        // `Buffers`, which its owner keeps until the ring is dropped or drained; `Drop`
-        // says more.
-        unsafe {
-            submitter.register_buf_ring_with_flags(ring.address.as_ptr() as u64, count, group, 0)
-        }
-        .map_err(|error| match error.raw_os_error() {
-            Some(libc::EINVAL) => Refusal {
-                what: "the kernel refused a provided-buffer ring: EINVAL".to_string(),
-                why: format!(
-                    "provided-buffer rings came with Linux 5.19; this is {}",
-                    environment::kernel_release()
-                ),
-                remedy: "a kernel of 5.19 or later; day01 and day02 run on older ones".to_string(),
-            },
-            _ => environment::explain("IORING_REGISTER_PBUF_RING", &error),
-        })?;
+        // SAFETY: the kernel reads the ring for as long as the group is registered. The ring is
+        // page-aligned, holds `count` entries and is never unmapped.
+        unsafe { submitter.register_buf_ring_with_flags(ring.as_ptr() as u64, count, group, 0) }
+            .map_err(|error| match error.raw_os_error() {
+                Some(libc::EINVAL) => Refusal {
+                    what: "the kernel refused a provided-buffer ring: EINVAL".to_string(),
+                    why: format!(
+                        "provided-buffer rings came with Linux 5.19; this is {}",
+                        environment::kernel_release()
+                    ),
+                    remedy: "a kernel of 5.19 or later; day01 and day02 run on older ones"
+                        .to_string(),
+                },
+                _ => environment::explain("IORING_REGISTER_PBUF_RING", &error),
+            })?;
         let mut buffers = Buffers {
-            ring,
-            memory,
+            ring: ring.cast(),
+            // SAFETY: `map` has returned `bytes` bytes of zeroes, never unmapped. From here on
+            // we use them as atomics only; the kernel writes to a buffer between `give_back`
+            // and the completion that names the buffer, and may read it for a send of ours.
+            memory: unsafe { std::slice::from_raw_parts(memory.cast().as_ptr(), bytes as usize) },
             size,
             group,
             tail: 0,
@@ -115,28 +121,31 @@ impl Buffers {
         self.with_kernel -= 1;
     }
 
-    /// The first `len` bytes of a buffer that is ours.
+    /// A copy of the first `len` bytes of a buffer that is ours.
     ///
     /// # Panics
     /// If the buffer is the kernel's, or shorter.
-    pub fn bytes(&self, id: u16, len: u32) -> &[u8] {
+    pub fn copy(&self, id: u16, len: u32) -> Vec<u8> {
         assert!(self.ours[usize::from(id)], "buffer {id} belongs to the kernel");
         assert!(len <= self.size, "{len} bytes of a buffer of {}", self.size);
-        // SAFETY: the range lies within `memory` (asserted above), which is mapped and
-        // initialised (zeroes from mmap, or what the kernel wrote). The buffer is ours, so
-        // the kernel does not write to it until `give_back`, which needs `&mut self`.
-        unsafe { std::slice::from_raw_parts(self.address(id), len as usize) }
+        self.buffer(id)[..len as usize].iter().map(|byte| byte.load(Ordering::Relaxed)).collect()
     }
 
     /// Where a buffer starts, for an operation that reads from it.
+    ///
+    /// # Panics
+    /// If there is no such buffer.
     pub fn address(&self, id: u16) -> *const u8 {
-        assert!(usize::from(id) < self.ours.len(), "no buffer {id}");
-        // SAFETY: `id` is below the count, so the offset stays inside the mapping.
-        unsafe { self.memory.address.as_ptr().add(usize::from(id) * self.size as usize) }
+        self.buffer(id).as_ptr().cast()
     }
 
-    /// Hands a buffer back to the kernel. Nothing may read it any more: neither a slice nor
-    /// a send that has not completed.
+    fn buffer(&self, id: u16) -> &'static [AtomicU8] {
+        let size = self.size as usize;
+        &self.memory[usize::from(id) * size..][..size]
+    }
+
+    /// Hands a buffer back to the kernel, which may fill it at once. A send out of it must
+    /// have completed, or other bytes are sent.
     ///
     /// # Panics
     /// If the kernel has it already.
@@ -145,10 +154,11 @@ impl Buffers {
         let ours = &mut self.ours[usize::from(id)];
         assert!(std::mem::take(ours), "buffer {id} given back twice");
         let mask = self.ours.len() as u16 - 1;
-        let entries = self.ring.address.as_ptr().cast::<BufRingEntry>();
-        // SAFETY: the index is masked to the ring's size. The kernel reads entries only up
-        // to the tail, and this one lies beyond it until the store below. The entry's first
-        // 14 bytes are written; the last two of entry 0 are the tail itself.
+        let entries = self.ring.as_ptr();
+        // SAFETY: the index is masked to the ring's size, and the ring is never unmapped. The
+        // kernel reads entries only up to the tail, and this one lies beyond it until the
+        // store below. The entry's first 14 bytes are written; the last two of entry 0 are
+        // the tail itself.
         unsafe {
             let entry = &mut *entries.add(usize::from(self.tail & mask));
             entry.set_addr(address);
@@ -157,8 +167,9 @@ impl Buffers {
         }
         self.tail = self.tail.wrapping_add(1);
         self.with_kernel += 1;
-        // SAFETY: `BufRingEntry::tail` points at the tail in entry 0, aligned to two bytes,
-        // alive as long as the mapping. Release: the entry is written before it is published.
+        // SAFETY: `BufRingEntry::tail` points at the tail in entry 0, aligned to two bytes and
+        // never unmapped; the kernel only reads it. Release: the entry is written before it is
+        // published.
         unsafe {
             let tail = BufRingEntry::tail(entries).cast::<AtomicU16>();
             (*tail).store(self.tail, Ordering::Release);
@@ -166,38 +177,128 @@ impl Buffers {
     }
 }
 
-/// Memory from `mmap(2)`: page-aligned, zeroed, and taken from the system only when touched.
-///
-/// Unmapped on drop. By then the kernel must not use it: its owner drops it after the ring,
-/// or after every operation that could use it has completed.
-#[derive(Debug)]
-struct Mapping {
-    address: NonNull<u8>,
-    len: usize,
+/// Memory from `mmap(2)`, for the rest of the process's life: page-aligned, zeroed, and taken
+/// from the system only when touched.
+fn map(len: u64) -> Result<NonNull<u8>> {
+    // No slice is longer than `isize::MAX`.
+    let len = isize::try_from(len).context("more than an address space holds")?;
+    let len = NonZeroUsize::new(len.unsigned_abs()).context("a mapping of no bytes")?;
+    // SAFETY: a fresh anonymous mapping at an address the kernel chooses overlaps nothing.
+    let address = unsafe {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        mmap_anonymous(None, len, access, MapFlags::MAP_PRIVATE)
+    };
+    Ok(address.context("mmap")?.cast())
 }
 
-impl Mapping {
-    fn new(len: usize) -> Result<Mapping> {
-        let len = NonZeroUsize::new(len).context("a mapping of no bytes")?;
-        // SAFETY: a fresh anonymous mapping at an address the kernel chooses overlaps nothing.
-        let address = unsafe {
-            mmap_anonymous(
-                None,
-                len,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_PRIVATE,
-            )
-        }
-        .context("mmap")?;
-        Ok(Mapping { address: address.cast(), len: len.get() })
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use io_uring::squeue::Flags;
+    use io_uring::types::Fd;
+    use io_uring::{IoUring, opcode};
+    use nix::errno::Errno;
+
+    use super::*;
+    use crate::drive::io_uring_or_skip;
+    use crate::queues::Queues;
+
+    const SIZE: u32 = 1 << 16;
+
+    /// A receive that waits for bytes, and for a buffer.
+    struct Waiting<'ring> {
+        queues: Queues<'ring>,
+        peer: UnixStream,
     }
-}
 
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: this is the mapping that `new` made, unmapped once. Pages that an operation
-        // still in flight has pinned stay alive in the kernel; our addresses are gone with
-        // `self`. A munmap of a whole mapping does not fail.
-        let _ = unsafe { munmap(self.address.cast(), self.len) };
+    impl Waiting<'_> {
+        fn on(ring: &mut IoUring) -> (Waiting<'_>, Buffers) {
+            let buffers = Buffers::register(&ring.submitter(), 0, 1, SIZE).unwrap();
+            let (peer, ours) = UnixStream::pair().unwrap();
+            let mut queues = Queues::new(ring);
+            let receive = opcode::Recv::new(Fd(ours.as_raw_fd()), std::ptr::null_mut(), SIZE)
+                .buf_group(buffers.group())
+                .build()
+                .flags(Flags::BUFFER_SELECT);
+            // SAFETY: the entry points at no memory; that of the group is never freed.
+            unsafe { queues.push(&receive) }.unwrap();
+            queues.submit_and_wait(0, None).unwrap();
+            (Waiting { queues, peer }, buffers)
+        }
+
+        /// Has the kernel write `bytes` to the buffer.
+        fn receive(mut self, bytes: &[u8]) {
+            self.peer.write_all(bytes).unwrap();
+            self.queues.submit_and_wait(1, None).unwrap();
+            let completion = self.queues.next_completion().expect("the wait was for one");
+            assert_eq!(completion.result(), bytes.len() as i32);
+        }
+    }
+
+    /// A ring, on kernels that have provided-buffer rings.
+    fn ring_or_skip(test: &str) -> Option<IoUring> {
+        if !io_uring_or_skip(test) {
+            return None;
+        }
+        let ring = IoUring::new(2).unwrap();
+        match Buffers::register(&ring.submitter(), 1, 1, 1) {
+            Err(error) if error.to_string().contains("came with Linux 5.19") => {
+                eprintln!("SKIPPED {test}: {error:#}");
+                None
+            }
+            tried => tried.map(|_| Some(ring)).unwrap(),
+        }
+    }
+
+    /// Whether something else could come to lie there.
+    fn is_free(address: *const u8) -> bool {
+        let page = NonZeroUsize::new(address as usize).unwrap();
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE;
+        // SAFETY: NOREPLACE: the new mapping overlaps nothing, or there is none.
+        let mapped =
+            unsafe { mmap_anonymous(Some(page), NonZeroUsize::MIN, ProtFlags::PROT_READ, flags) };
+        mapped != Err(Errno::EEXIST)
+    }
+
+    #[test]
+    fn a_copy_stays_as_it_is_while_the_kernel_writes() {
+        let Some(mut ring) = ring_or_skip("a_copy_stays_as_it_is_while_the_kernel_writes") else {
+            return;
+        };
+        let (waiting, mut buffers) = Waiting::on(&mut ring);
+        buffers.take(0); // a mistake: no completion has come
+        let copy = buffers.copy(0, 5);
+        waiting.receive(b"HELLO");
+        assert_eq!(copy, [0; 5]);
+        assert_eq!(buffers.copy(0, 5), *b"HELLO");
+    }
+
+    #[test]
+    fn buffers_that_are_dropped_before_the_ring_are_not_freed() {
+        const NAME: &str = "buffers_that_are_dropped_before_the_ring_are_not_freed";
+        let Some(mut ring) = ring_or_skip(NAME) else { return };
+        let (waiting, buffers) = Waiting::on(&mut ring);
+        let (memory, entries) = (buffers.address(0), buffers.ring.as_ptr());
+        drop(buffers);
+        waiting.receive(b"the kernel has not noticed");
+        assert!(!is_free(memory));
+        assert!(!is_free(entries.cast()));
+    }
+
+    /// Closing a ring does not wait for what is in flight.
+    #[test]
+    fn buffers_that_are_dropped_after_the_ring_are_not_freed() {
+        const NAME: &str = "buffers_that_are_dropped_after_the_ring_are_not_freed";
+        let Some(mut ring) = ring_or_skip(NAME) else { return };
+        let (waiting, buffers) = Waiting::on(&mut ring);
+        let (memory, entries) = (buffers.address(0), buffers.ring.as_ptr());
+        drop(waiting);
+        drop(ring);
+        drop(buffers);
+        assert!(!is_free(memory));
+        assert!(!is_free(entries.cast()));
     }
 }

@@ -20,6 +20,8 @@ pub mod environment;
 #[cfg(target_os = "linux")]
 pub mod listener;
 #[cfg(target_os = "linux")]
+pub mod memory;
+#[cfg(target_os = "linux")]
 pub mod queues;
 #[cfg(target_os = "linux")]
 pub mod ring;

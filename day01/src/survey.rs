@@ -166,7 +166,7 @@ fn days(ring: &IoUring) -> Vec<Day> {
 
 fn try_buffers(ring: &IoUring) -> Result<()> {
     let buffers = Buffers::register(&ring.submitter(), 0, 1, 1024)?;
-    // Before the memory goes away with `buffers`.
+    // It was only a try: the ring has no use for them.
     Ok(ring.submitter().unregister_buf_ring(buffers.group())?)
 }
 // ANCHOR_END: days

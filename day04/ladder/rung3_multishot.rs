@@ -68,7 +68,7 @@ fn run(options: &Options) -> Result<()> {
     let mut server = Server {
         rung: Rung::new(&mut ring, &listener, &signals, &taken, &options.basics),
         clients: (0..options.basics.slots).map(|_| Client::default()).collect(),
-        buffers: scaffold::forever(buffers),
+        buffers,
         parked: Vec::new(),
         multishot: options.reply == Reply::Echo,
         reply: options.reply,
@@ -94,7 +94,7 @@ struct Client {
 struct Server<'a> {
     rung: Rung<'a>,
     clients: Vec<Client>,
-    buffers: &'static mut Buffers,
+    buffers: Buffers,
     /// RUNG 3: slots whose receive found no buffer.
     parked: Vec<u32>,
     multishot: bool,
@@ -175,12 +175,12 @@ impl Server<'_> {
     fn send(&mut self, slot: u32) -> Result<()> {
         let client = &self.clients[slot as usize];
         let (buffer, length) = client.replies[0];
-        let rest = &self.buffers.bytes(buffer, length)[client.sent as usize..];
-        self.rung.push(slot, Op::Send, sending(slot, rest))
+        let rest = self.buffers.address(buffer).wrapping_add(client.sent as usize);
+        self.rung.push(slot, Op::Send, sending(slot, rest, length - client.sent))
     }
 
     fn acknowledge(&mut self, slot: u32) -> Result<()> {
-        self.rung.push(slot, Op::Send, sending(slot, ACK))
+        self.rung.push(slot, Op::Send, sending(slot, ACK.as_ptr(), ACK.len() as u32))
     }
 
     fn sent(&mut self, done: Done) -> Result<()> {
@@ -242,8 +242,8 @@ impl Server<'_> {
     }
 }
 
-fn sending(slot: u32, bytes: &[u8]) -> squeue::Entry {
-    opcode::Send::new(Fixed(slot), bytes.as_ptr(), bytes.len() as u32)
+fn sending(slot: u32, bytes: *const u8, length: u32) -> squeue::Entry {
+    opcode::Send::new(Fixed(slot), bytes, length)
         .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
         .build()
 }

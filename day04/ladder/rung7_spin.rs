@@ -27,6 +27,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use common::environment;
 use common::listener::Listener;
+use common::memory::forever;
 use common::ring::{self, RingOptions, SetupFlags};
 use common::signals::StopSignals;
 use common::talk::Talk;
@@ -75,7 +76,7 @@ fn run(options: &Options) -> Result<()> {
     let taken = AtomicU64::new(0);
     let mut server = Server {
         rung: Rung::new(&mut ring, &listener, &signals, &taken, &options.basics),
-        clients: scaffold::forever((0..options.basics.slots).map(|_| Client::new()).collect()),
+        clients: forever((0..options.basics.slots).map(|_| Client::new()).collect()),
         reply: options.reply,
         spin: Duration::from_micros(options.spin.into()),
     };

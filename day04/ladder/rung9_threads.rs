@@ -25,6 +25,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use common::environment;
 use common::listener::Listener;
+use common::memory::forever;
 use common::ring::{self, RingOptions};
 use common::signals::StopSignals;
 use common::talk::Talk;
@@ -125,7 +126,7 @@ impl House<'_> {
         ready();
         let mut server = Server {
             rung: Rung::new(&mut ring, listener, &self.signals, &self.taken, basics),
-            clients: scaffold::forever((0..basics.slots).map(|_| Client::new()).collect()),
+            clients: forever((0..basics.slots).map(|_| Client::new()).collect()),
             reply: *reply,
         };
         while server.rung.goes_on()? {

@@ -296,8 +296,8 @@ impl<'a> Rung<'a> {
 
     fn push_entry(&mut self, token: Token, entry: squeue::Entry) -> Result<()> {
         // SAFETY: a rung's entries point at static bytes, or at buffers that are never freed
-        // ([`forever`]). No rung reads or changes a buffer while an operation on it is in
-        // flight. The scaffold's own entries point at no memory.
+        // (`forever`, `Buffers`). No rung reads or changes a buffer while an operation on it is
+        // in flight. The scaffold's own entries point at no memory.
         unsafe { self.queues.push(&entry.user_data(token.pack())) }
             .context("submitting a full queue")
     }
@@ -306,13 +306,6 @@ impl<'a> Rung<'a> {
     pub fn counts(&self) -> Counts {
         Counts { enters: self.queues.enters(), ..self.counts }
     }
-}
-
-/// Memory that the kernel may use until the process ends: never freed, so that no way out of
-/// a rung, an error included, takes it from an operation in flight. A server needs its tables
-/// as long as it lives.
-pub fn forever<T>(tables: T) -> &'static mut T {
-    Box::leak(Box::new(tables))
 }
 
 /// Our end, then the slot's. Hard-linked: the close runs even if the shutdown fails, as it

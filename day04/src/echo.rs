@@ -39,8 +39,8 @@ impl Server<'_> {
         };
         connection.sending = true;
         self.stalled.touch(slot, self.now);
-        let rest = &self.buffers.bytes(buffer, length)[connection.sent as usize..];
-        let send = opcode::Send::new(Fixed(slot), rest.as_ptr(), rest.len() as u32)
+        let rest = self.buffers.address(buffer).wrapping_add(connection.sent as usize);
+        let send = opcode::Send::new(Fixed(slot), rest, length - connection.sent)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build();
         self.replying.push(slot);

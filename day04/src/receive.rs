@@ -215,8 +215,7 @@ impl Server<'_> {
         if self.talk.is_quiet() {
             return;
         }
-        let bytes = self.buffers.bytes(buffer, length);
-        let text = printable(bytes);
+        let text = printable(&self.buffers.copy(buffer, length));
         self.talk.detail(
             format_args!("slot {slot}: {length} bytes: {text}"),
             json!({"event": "received", "slot": slot, "bytes": length, "text": text}),

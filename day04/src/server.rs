@@ -267,7 +267,7 @@ impl<'ring> Server<'ring> {
     }
 
     /// Cancels what is left, which is the read of the signals, and waits until nothing is in
-    /// flight: only then may the memory go that the kernel could write to.
+    /// flight: only then is the kernel done with our memory.
     fn drain(&mut self) -> Result<()> {
         if self.in_flight > 0 {
             let cancel = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
@@ -311,8 +311,8 @@ impl<'ring> Server<'ring> {
         // SAFETY: a receive points at no memory of its own: the kernel takes a buffer from
         // `buffers`, which is the kernel's until a completion hands it over. A send points
         // at static bytes, or at a buffer that is ours and is given back only when the send
-        // has completed. The signal record is read only after its completion. `buffers` and
-        // the record outlive this loop, which ends by draining everything in flight.
+        // has completed. The buffers and the signal record are never freed, so they outlive
+        // what an error leaves in flight.
         unsafe { self.queues.push(&entry) }.context("submitting a full queue")
     }
     // ANCHOR_END: push
