@@ -4,16 +4,26 @@
 //! signalfd (`signalfd(2)`) until the ring reads it: one more completion among the others.
 
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use crate::memory::forever;
+
+/// A `struct signalfd_siginfo` in words, of which the first is the signal's number
+/// (`signalfd(2)`).
+///
+/// Atomics, because the kernel writes here as another thread would: whoever looks too early
+/// reads an older number, and nothing worse happens.
+type Record = [AtomicU32; size_of::<libc::signalfd_siginfo>() / size_of::<u32>()];
+
 /// The signals that ask a server to stop, readable through a ring.
 #[derive(Debug)]
 pub struct StopSignals {
     signalfd: SignalFd,
-    record: Box<libc::signalfd_siginfo>,
+    record: &'static Record,
 }
 
 impl StopSignals {
@@ -27,9 +37,7 @@ impl StopSignals {
         set.thread_block().context("blocking SIGINT and SIGTERM")?;
         let signalfd =
             SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).context("opening a signalfd")?;
-        // SAFETY: `signalfd_siginfo` is plain integers, for which all zeroes is a value.
-        let record = Box::new(unsafe { std::mem::zeroed() });
-        Ok(StopSignals { signalfd, record })
+        Ok(StopSignals { signalfd, record: forever(Record::default()) })
     }
     // ANCHOR_END: block
 
@@ -38,15 +46,51 @@ impl StopSignals {
         self.signalfd.as_raw_fd()
     }
 
-    /// Where a read puts its record, and its length in bytes. The memory belongs to the
-    /// kernel from the moment the read is queued until its completion: keep `self` alive.
+    /// Where a read puts its record, and its length in bytes. The memory is the kernel's from
+    /// the moment the read is queued until its completion, and is never freed.
     pub fn record(&mut self) -> (*mut u8, u32) {
-        let length = size_of::<libc::signalfd_siginfo>() as u32;
-        (std::ptr::from_mut(self.record.as_mut()).cast(), length)
+        (self.record.as_ptr().cast_mut().cast(), size_of::<Record>() as u32)
     }
 
     /// The signal that a completed read brought.
     pub fn name(&self) -> &'static str {
-        Signal::try_from(self.record.ssi_signo as i32).map_or("a signal", Signal::as_str)
+        let number = self.record[0].load(Ordering::Relaxed);
+        Signal::try_from(number as i32).map_or("a signal", Signal::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use io_uring::types::Fd;
+    use io_uring::{IoUring, opcode};
+    use nix::sys::signal::raise;
+
+    use super::*;
+    use crate::drive::io_uring_or_skip;
+    use crate::queues::Queues;
+
+    /// Signals are blocked, sent and read in the thread of this test alone.
+    #[test]
+    fn a_read_in_flight_follows_neither_a_move_nor_an_early_look() {
+        const NAME: &str = "a_read_in_flight_follows_neither_a_move_nor_an_early_look";
+        if !io_uring_or_skip(NAME) {
+            return;
+        }
+        let mut ring = IoUring::new(2).unwrap();
+        let mut queues = Queues::new(&mut ring);
+        let mut signals = StopSignals::block().unwrap();
+        let (record, length) = signals.record();
+        let read = opcode::Read::new(Fd(signals.fd()), record, length).build();
+        // SAFETY: the record is never freed.
+        unsafe { queues.push(&read) }.unwrap();
+        queues.submit_and_wait(0, None).unwrap();
+
+        let moved = Box::new(signals);
+        assert_eq!(moved.name(), "a signal", "none has come");
+        raise(Signal::SIGTERM).unwrap(); // to this thread
+        queues.submit_and_wait(1, None).unwrap();
+        let completion = queues.next_completion().expect("the wait was for one");
+        assert_eq!(completion.result(), length as i32);
+        assert_eq!(moved.name(), "SIGTERM");
     }
 }
