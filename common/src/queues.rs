@@ -11,7 +11,14 @@ use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter,
 /// A ring's submitter and queues, and how often they called the kernel.
 ///
 /// There is one submitter for the whole life of the ring: `ring.submit()` would make a new
-/// one each time, which knows nothing of a registered ring descriptor.
+/// one each time, which knows nothing of a registered ring descriptor. That is registered
+/// for one thread, so the queues stay on it:
+///
+/// ```compile_fail,E0277
+/// fn move_to_another_thread(queues: impl Send) {}
+/// let mut ring = io_uring::IoUring::new(8).unwrap();
+/// move_to_another_thread(common::queues::Queues::new(&mut ring));
+/// ```
 pub struct Queues<'ring> {
     submitter: Submitter<'ring>,
     sq: SubmissionQueue<'ring>,
@@ -39,7 +46,7 @@ impl<'ring> Queues<'ring> {
 
     /// Registers the ring's own descriptor (Linux 5.18), so that every enter from here on
     /// passes an index instead. On an older kernel nothing changes, and the answer is
-    /// `false`.
+    /// `false`. It is undone on drop.
     pub fn register_ring_fd(&mut self) -> bool {
         self.submitter.register_ring_fd().is_ok()
     }
@@ -49,8 +56,15 @@ impl<'ring> Queues<'ring> {
     /// ever dropped.
     ///
     /// # Safety
-    /// The memory that the entry points at must stay valid until its last completion, and
-    /// unchanged if the kernel reads it, unread if the kernel writes it.
+    /// The memory that the entry points at must stay valid until the operation has ended, and
+    /// until then nobody may change what the kernel reads, or read what it writes except as
+    /// atomics. Only the last completion says that the operation has ended; the end of the
+    /// ring does not ([`crate::memory`]). An entry that skips its completion has ended when a
+    /// later one of its chain completes.
+    ///
+    /// Memory that the entry keeps for later operations (`IORING_OP_PROVIDE_BUFFERS`) must
+    /// stay valid until those have ended. A descriptor that the entry closes must be the
+    /// caller's to close.
     pub unsafe fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         // SAFETY: passed on to our caller.
         while unsafe { self.sq.push(entry) }.is_err() {
@@ -189,14 +203,27 @@ impl<'ring> Queues<'ring> {
     }
 }
 
+/// A registered descriptor keeps the ring open until the thread ends: its accepts go on, its
+/// clients see no end, and a thread has room for 16 of them.
+impl Drop for Queues<'_> {
+    fn drop(&mut self) {
+        // It fails if none is registered.
+        let _ = self.submitter.unregister_ring_fd();
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
     use std::time::Instant;
 
     use io_uring::opcode;
+    use io_uring::types::Fd;
 
     use super::*;
-    use crate::drive::io_uring_or_skip;
+    use crate::drive::{PATIENCE, io_uring_or_skip};
 
     fn push_nop(queues: &mut Queues<'_>) {
         // SAFETY: a NOP points at no memory.
@@ -239,5 +266,43 @@ mod tests {
         queues.submit_and_gather(8, short, Some(long)).unwrap();
         assert!(queues.next_completion().is_none());
         assert!(start.elapsed() >= long, "nothing came, and the wait ended with the min-wait");
+    }
+
+    #[test]
+    fn a_registered_descriptor_ends_with_the_queues() {
+        const NAME: &str = "a_registered_descriptor_ends_with_the_queues";
+        if !io_uring_or_skip(NAME) {
+            return;
+        }
+        let mut ring = IoUring::new(8).unwrap();
+        if !Queues::new(&mut ring).register_ring_fd() {
+            eprintln!("SKIPPED {NAME}: a ring's descriptor can be registered since Linux 5.18");
+            return;
+        }
+        // A thread has room for 16.
+        for nth in 1..=17 {
+            assert!(Queues::new(&mut ring).register_ring_fd(), "{nth}");
+        }
+    }
+
+    #[test]
+    fn nothing_keeps_a_ring_open_after_its_queues() {
+        if !io_uring_or_skip("nothing_keeps_a_ring_open_after_its_queues") {
+            return;
+        }
+        let (mut client, server) = UnixStream::pair().unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut ring = IoUring::new(8).unwrap();
+        let mut queues = Queues::new(&mut ring);
+        queues.register_ring_fd();
+        let poll = opcode::PollAdd::new(Fd(server.as_raw_fd()), libc::POLLIN as u32).build();
+        // SAFETY: a poll points at no memory; the kernel holds the socket itself.
+        unsafe { queues.push(&poll) }.unwrap();
+        queues.submit_and_wait(0, None).unwrap();
+        drop(server);
+        drop(queues);
+        drop(ring);
+        // Unlike `read`, this goes on after EINTR: the end of the ring interrupts us.
+        client.read_to_end(&mut Vec::new()).expect("an end of file");
     }
 }

@@ -252,6 +252,9 @@ fn make_room(slots: u32) {
 /// Registers the ring's own descriptor (`IORING_REGISTER_RING_FDS`, Linux 5.18): from here on
 /// this `submitter` names the ring by an index. No other submitter of the ring does.
 ///
+/// The index keeps the ring open until the thread ends, whatever is dropped before. Undo it
+/// with [`Submitter::unregister_ring_fd`].
+///
 /// # Errors
 /// A [`Refusal`]: the kernel is older than 5.18.
 pub fn register_ring_fd(submitter: &mut Submitter<'_>) -> Result<()> {
