@@ -6,6 +6,7 @@ use std::io;
 
 use anyhow::Result;
 use common::environment::errno_name;
+use common::memory::forever;
 use common::ring;
 use io_uring::{IoUring, opcode, squeue, types};
 
@@ -70,13 +71,13 @@ fn read(step: &mut Step, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> 
     let Some(slot) = (0..SLOTS).rev().find(|slot| !descriptors.contains(slot)) else {
         return Ok(());
     };
-    let mut bytes = [0u8; 32];
+    let bytes = forever([0u8; 32]);
     let (address, len) = (bytes.as_mut_ptr(), bytes.len() as u32);
 
     // ANCHOR: read
     let fixed = opcode::Read::new(types::Fixed(slot), address, len).build();
-    // SAFETY: the kernel may write to `bytes` until the read completes; `submit` returns
-    // after that, and nothing looks at them before.
+    // SAFETY: the kernel may write to `bytes` until the read completes. They are never freed,
+    // and nothing looks at them unless `submit` has seen the completion.
     let (enters, results) = unsafe { submit(ring, &[fixed]) }?;
     let text = bytes[..results[0].max(0) as usize].escape_ascii();
     step.submit(
@@ -103,9 +104,8 @@ fn read(step: &mut Step, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> 
 /// took, and the results in the order of the entries.
 ///
 /// # Safety
-/// The memory that the entries point at must be valid until this returns. It returns after
-/// the last completion; or with an error if the kernel took none of them, and then the ring
-/// must not be entered any more.
+/// The memory that the entries point at must stay valid until their last completion. This
+/// function returns after that, but not if it fails: then they may still be in flight.
 unsafe fn submit(ring: &mut IoUring, entries: &[squeue::Entry]) -> Result<(u32, Vec<i32>)> {
     for (index, entry) in (0..).zip(entries) {
         // SAFETY: passed on to our caller.
