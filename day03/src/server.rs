@@ -6,6 +6,7 @@ use std::io;
 
 use anyhow::{Context, Result};
 use common::listener::Listener;
+use common::memory::forever;
 use common::queues::Queues;
 use common::signals::StopSignals;
 use common::slots::{Admission, Slots, Step, Way};
@@ -40,7 +41,8 @@ pub struct Server<'ring> {
     listener: &'ring Listener,
     admission: Admission,
     slots: Slots,
-    clients: Vec<Client>,
+    /// Never freed: after an error the kernel may still read a greeting.
+    clients: &'static mut Vec<Client>,
     /// Slots beyond the capacity, in the order their clients came.
     waiting: VecDeque<u32>,
     capacity: u32,
@@ -79,7 +81,7 @@ impl<'ring> Server<'ring> {
             listener,
             admission,
             slots: Slots::new(table),
-            clients: (0..table).map(|_| Client::default()).collect(),
+            clients: forever((0..table).map(|_| Client::default()).collect()),
             waiting: VecDeque::with_capacity(table as usize),
             capacity,
             talk,
@@ -360,8 +362,7 @@ impl<'ring> Server<'ring> {
         self.push(cancel.user_data(Token::of(Op::Cancel).pack()))
     }
 
-    /// After the last client: if no signal ended the loop, the read of one still has to, or
-    /// it could write to memory that is ours no longer.
+    /// After the last client: if no signal ended the loop, the read of one still has to end.
     fn drain(&mut self) -> Result<()> {
         if self.reading_signal {
             self.cancel_everything()?;
@@ -393,8 +394,9 @@ impl<'ring> Server<'ring> {
     // ANCHOR: push
     fn push(&mut self, entry: squeue::Entry) -> Result<()> {
         // SAFETY: the only memory our entries point at is a client's greeting and the signal
-        // record. A greeting is changed only when its slot has nothing in flight; the clients
-        // and the caller's signals outlive the loop, which ends when nothing is in flight.
+        // record. Both are never freed, so they outlive what an error leaves in flight. The
+        // kernel reads a greeting until its send completes; we change it only while nothing
+        // is in flight on its slot. `StopSignals` lets nobody look at the record itself.
         unsafe { self.queues.push(&entry) }.context("submitting a full queue")
     }
     // ANCHOR_END: push
