@@ -1,4 +1,4 @@
-//! Counting a day's system calls from outside, where `strace` is installed.
+//! A day's system calls from outside, where `strace` is installed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 
 use super::{PATIENCE, holds_within};
 
-/// The io_uring_enter calls of one program, recorded by `strace`.
+/// The calls of one program, recorded by `strace`.
 #[derive(Debug)]
 pub struct Strace {
     log: PathBuf,
@@ -26,24 +26,39 @@ impl Strace {
             .is_ok_and(|status| status.success())
     }
 
-    /// A command that runs `program` with `arguments` under `strace`. The program keeps the
-    /// child's process id, so signals reach it and not the tracer (`strace -D`).
+    /// A command that runs `program` with `arguments` under `strace`, which records each
+    /// io_uring_enter. The program keeps the child's process id, so signals reach it and not
+    /// the tracer (`strace -D`).
     pub fn wrap(program: &str, arguments: &[&str]) -> (Command, Strace) {
+        Strace::wrap_with(&["-e", "trace=io_uring_enter"], program, arguments)
+    }
+
+    /// Like [`Strace::wrap`], for what the `options` of `strace` ask for.
+    pub fn wrap_with(options: &[&str], program: &str, arguments: &[&str]) -> (Command, Strace) {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let log =
             std::env::temp_dir().join(format!("drive-strace-{}-{number}", std::process::id()));
         let mut command = Command::new("strace");
-        command.args(["-D", "-f", "-e", "trace=io_uring_enter", "-o"]).arg(&log);
+        command.args(["-D", "-f", "-o"]).arg(&log).args(options);
         command.arg("--").arg(program).args(arguments);
         (command, Strace { log })
     }
 
-    /// The calls, one line each as `strace` writes them, once the program has ended.
+    /// The io_uring_enter calls, one line each as `strace` writes them, once the program has
+    /// ended.
+    ///
+    /// # Errors
+    /// As [`Strace::record`].
+    pub fn calls(self) -> Result<Vec<String>> {
+        Ok(calls_in(&self.record()?))
+    }
+
+    /// All that `strace` has written, once the program has ended.
     ///
     /// # Errors
     /// If the record never tells the program's end.
-    pub fn calls(self) -> Result<Vec<String>> {
+    pub fn record(self) -> Result<String> {
         let mut record = String::new();
         // The tracer is a process of its own and may write its last line after the program
         // was reaped.
@@ -52,7 +67,7 @@ impl Strace {
             record.lines().next_back().is_some_and(|line| line.contains(" +++ "))
         });
         ensure!(complete, "strace did not tell the program's end:\n{record}");
-        Ok(calls_in(&record))
+        Ok(record)
     }
 }
 

@@ -8,6 +8,7 @@ mod counts;
 mod hog;
 mod idle;
 mod journal;
+mod memory;
 mod output;
 mod pitfalls;
 mod requests;
