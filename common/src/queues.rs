@@ -224,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::drive::{PATIENCE, io_uring_or_skip};
+    use crate::ring::{RingOptions, SetupFlags, build};
 
     fn push_nop(queues: &mut Queues<'_>) {
         // SAFETY: a NOP points at no memory.
@@ -274,7 +275,7 @@ mod tests {
         if !io_uring_or_skip(NAME) {
             return;
         }
-        let mut ring = IoUring::new(8).unwrap();
+        let mut ring = build(&RingOptions::default(), 8, SetupFlags::default()).unwrap();
         if !Queues::new(&mut ring).register_ring_fd() {
             eprintln!("SKIPPED {NAME}: a ring's descriptor can be registered since Linux 5.18");
             return;
@@ -292,7 +293,7 @@ mod tests {
         }
         let (mut client, server) = UnixStream::pair().unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut ring = IoUring::new(8).unwrap();
+        let mut ring = build(&RingOptions::default(), 8, SetupFlags::default()).unwrap();
         let mut queues = Queues::new(&mut ring);
         queues.register_ring_fd();
         let poll = opcode::PollAdd::new(Fd(server.as_raw_fd()), libc::POLLIN as u32).build();

@@ -61,13 +61,14 @@ impl StopSignals {
 
 #[cfg(test)]
 mod tests {
+    use io_uring::opcode;
     use io_uring::types::Fd;
-    use io_uring::{IoUring, opcode};
     use nix::sys::signal::raise;
 
     use super::*;
     use crate::drive::io_uring_or_skip;
     use crate::queues::Queues;
+    use crate::ring::{RingOptions, SetupFlags, build};
 
     /// Signals are blocked, sent and read in the thread of this test alone.
     #[test]
@@ -76,7 +77,7 @@ mod tests {
         if !io_uring_or_skip(NAME) {
             return;
         }
-        let mut ring = IoUring::new(2).unwrap();
+        let mut ring = build(&RingOptions::default(), 2, SetupFlags::default()).unwrap();
         let mut queues = Queues::new(&mut ring);
         let mut signals = StopSignals::block().unwrap();
         let (record, length) = signals.record();
