@@ -14,6 +14,7 @@ use io_uring::types::BufRingEntry;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
 use crate::environment::{self, Refusal};
+use crate::ring::whole_pages;
 
 /// Buffers that the kernel fills, and the ring through which they go back to it.
 ///
@@ -49,7 +50,10 @@ impl Buffers {
         size: u32,
     ) -> Result<Buffers> {
         assert!(count.is_power_of_two() && count <= MAX_BUFFERS, "{count} buffers");
-        let ring = map(u64::from(count) * size_of::<BufRingEntry>() as u64)?;
+        let entries = u64::from(count) * size_of::<BufRingEntry>() as u64;
+        let ring = map(entries)?;
+        // The kernel counts the ring of entries against RLIMIT_MEMLOCK, not the buffers.
+        let locked = whole_pages(entries);
         let bytes = u64::from(count) * u64::from(size);
         let memory = map(bytes).map_err(|error| Refusal {
             what: format!("no memory for {count} buffers of {size} bytes: {error:#}"),
@@ -69,7 +73,7 @@ impl Buffers {
                     remedy: "a kernel of 5.19 or later; day01 and day02 run on older ones"
                         .to_string(),
                 },
-                _ => environment::explain("IORING_REGISTER_PBUF_RING", &error),
+                _ => environment::explain_memory("IORING_REGISTER_PBUF_RING", &error, locked),
             })?;
         let mut buffers = Buffers {
             ring: ring.cast(),

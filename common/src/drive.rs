@@ -18,18 +18,20 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use io_uring::IoUring;
 use nix::sys::socket::{setsockopt, sockopt};
 
-pub use self::limits::{limit_descriptors, limit_descriptors_of};
+pub use self::limits::{limit_descriptors, limit_descriptors_of, limit_locked_memory};
 pub use self::listener::listener_of;
 pub use self::process::{descriptors, open_fds, resident_kib, ring_operations, ring_slots};
 pub use self::program::{die_with_parent, in_words, output_within};
-pub use self::seccomp::block_io_uring;
+pub use self::seccomp::{block_io_uring, block_io_uring_enter};
 pub use self::server::{EndedEarly, Server, Stopped};
 pub use self::strace::Strace;
 pub use self::talking::{Said, Talking};
 
-use crate::environment;
+use crate::environment::{self, Environment};
+use crate::ring::{self, RingOptions, SetupFlags};
 
 /// How long anything here waits before it gives up. Only a failure takes that long, so it is
 /// generous: the machine may be busy, or emulated.
@@ -45,18 +47,44 @@ const POLL: Duration = Duration::from_millis(2);
 /// Instead of skipping, if `REQUIRE_IO_URING=1` is set, as in continuous integration: a test
 /// that nobody runs proves nothing.
 pub fn io_uring_or_skip(test: &str) -> bool {
-    let Err(error) = io_uring::IoUring::new(2) else { return true };
+    let Some(why) = no_rings_for_tests() else { return true };
     let required = std::env::var_os("REQUIRE_IO_URING").is_some_and(|value| value == "1");
-    let line = skipped(test, &error);
+    let line = format!("SKIPPED {test}: {why}");
     assert!(!required, "{line}; REQUIRE_IO_URING=1 makes that a failure");
     // A closed stderr is no reason to fail a test.
     let _ = writeln!(io::stderr(), "{line}");
     false
 }
 
-fn skipped(test: &str, error: &io::Error) -> String {
-    let cause = environment::explain("io_uring_setup", error);
-    format!("SKIPPED {test}: io_uring is not available here: {} ({})", cause.what, cause.why)
+/// Why tests can have no rings here, or not enough of them.
+fn no_rings_for_tests() -> Option<String> {
+    if let Err(error) = ring(2) {
+        return Some(unavailable(&error));
+    }
+    // Tests run side by side and set up rings of all sizes. The largest must fit at least.
+    let limit = Environment::read().locked_memory_limit()?;
+    let needed = memory_of(ring::MAX_ENTRIES);
+    // Some kernels do not count rings.
+    (limit < needed && ring(ring::MAX_ENTRIES).is_err()).then(|| {
+        format!(
+            "RLIMIT_MEMLOCK is {} KiB and this kernel counts rings: those of the tests need {} KiB",
+            limit >> 10,
+            needed >> 10
+        )
+    })
+}
+
+fn unavailable(error: &io::Error) -> String {
+    let cause = environment::explain_memory("io_uring_setup", error, memory_of(2));
+    format!("io_uring is not available here: {} ({})", cause.what, cause.why)
+}
+
+fn ring(entries: u32) -> io::Result<IoUring> {
+    ring::build(&RingOptions::default(), entries, SetupFlags::default())
+}
+
+fn memory_of(entries: u32) -> u64 {
+    ring::locked_memory(&RingOptions::default(), entries, SetupFlags::default())
 }
 
 /// Starts a server that accepts into direct slots. If no ring can be had here, or the kernel
@@ -145,13 +173,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_skip_names_the_test_and_the_cause() {
-        let line = skipped("echo_in_order", &io::Error::from_raw_os_error(libc::EPERM));
-        assert!(
-            line.starts_with("SKIPPED echo_in_order: io_uring is not available here: "),
-            "{line}"
-        );
-        assert!(line.contains("EPERM"), "{line}");
+    fn a_skip_names_the_cause() {
+        let why = unavailable(&io::Error::from_raw_os_error(libc::EPERM));
+        assert!(why.starts_with("io_uring is not available here: "), "{why}");
+        assert!(why.contains("EPERM"), "{why}");
     }
 
     #[test]

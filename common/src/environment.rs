@@ -126,6 +126,15 @@ pub fn explain(call: &str, error: &io::Error) -> Refusal {
     }
 }
 
+/// As [`explain`], for a call that locks `bytes` of memory. [`Environment::explain_memory`] is
+/// the rule.
+pub fn explain_memory(call: &str, error: &io::Error, bytes: u64) -> Refusal {
+    match error.raw_os_error() {
+        Some(code) => Environment::read().explain_memory(call, code, bytes),
+        None => explain(call, error),
+    }
+}
+
 /// What this machine allows this process. `None` wherever there was nothing to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
@@ -152,7 +161,8 @@ pub struct Environment {
     /// Whether users are mapped, as in a rootless container. There capabilities count for
     /// less than they seem to: the kernel asks for those of the machine.
     pub user_namespace: bool,
-    /// `RLIMIT_MEMLOCK` in bytes. Rings count against it on Linux up to 5.11.
+    /// `RLIMIT_MEMLOCK` in bytes: how much memory all processes of this user may lock.
+    /// [`Environment::locked_memory_limit`] says whether it binds this process.
     pub memlock: Limit,
     /// `RLIMIT_NOFILE`: descriptors, and slots of a registered table.
     pub nofile: Limit,

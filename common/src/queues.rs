@@ -8,6 +8,8 @@ use std::time::Duration;
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, cqueue, squeue};
 
+use crate::environment;
+
 /// A ring's submitter and queues, and how often they called the kernel.
 ///
 /// There is one submitter for the whole life of the ring: `ring.submit()` would make a new
@@ -112,7 +114,7 @@ impl<'ring> Queues<'ring> {
                     self.early.extend(&mut self.cq);
                     self.wait(1, Some(Duration::from_millis(1)), Duration::ZERO)
                 }
-                _ => Err(error),
+                _ => Err(refused(&error)),
             },
         }
     }
@@ -190,7 +192,7 @@ impl<'ring> Queues<'ring> {
                 // completions wait in the kernel than the queue holds. All of these are
                 // answered by reaping and coming back.
                 Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
-                _ => Err(error),
+                _ => Err(refused(&error)),
             },
         }
     }
@@ -210,6 +212,12 @@ impl Drop for Queues<'_> {
         // It fails if none is registered.
         let _ = self.submitter.unregister_ring_fd();
     }
+}
+
+/// An enter that failed for good, with cause and remedy: a filter, say, that lets a ring be set
+/// up and refuses to let it be used.
+fn refused(error: &io::Error) -> io::Error {
+    io::Error::other(environment::explain("io_uring_enter", error))
 }
 
 #[cfg(test)]
@@ -236,7 +244,7 @@ mod tests {
         if !io_uring_or_skip("a_completion_is_seen_without_a_call") {
             return;
         }
-        let mut ring = IoUring::new(8).unwrap();
+        let mut ring = build(&RingOptions::default(), 8, SetupFlags::default()).unwrap();
         let mut queues = Queues::new(&mut ring);
         assert!(!queues.has_completion());
         push_nop(&mut queues);
@@ -253,7 +261,7 @@ mod tests {
         if !io_uring_or_skip(NAME) {
             return;
         }
-        let mut ring = IoUring::new(8).unwrap();
+        let mut ring = build(&RingOptions::default(), 8, SetupFlags::default()).unwrap();
         if !ring.params().is_feature_min_timeout() {
             eprintln!("SKIPPED {NAME}: min-wait came with Linux 6.12");
             return;

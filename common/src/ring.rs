@@ -1,17 +1,22 @@
 //! Making a ring: what is asked, what the kernel grants, and what to leave out when it
 //! refuses.
 
+mod memory;
 mod rules;
 
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 use io_uring::{IoUring, Submitter};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
-use crate::environment::{self, Refusal};
+use crate::environment::{self, Environment, Refusal};
 
+pub use self::memory::locked_memory;
+pub(crate) use self::memory::whole_pages;
 pub use self::rules::{MAX_CQ_ENTRIES, MAX_ENTRIES, refusal, unknown_flags};
 
 /// The sizes and the poller of a ring, as every day's command line takes them.
@@ -133,6 +138,9 @@ impl Granted {
 
 /// Sets up exactly this ring (`io_uring_setup(2)`), with `entries` where the options name
 /// none. Errors are the kernel's; [`refusal`] tells what they mean.
+///
+/// A ring that was closed counts against RLIMIT_MEMLOCK for some milliseconds more, until the
+/// kernel has taken it down. So a ring that the limit allows is asked for again for a second.
 pub fn build(options: &RingOptions, entries: u32, flags: SetupFlags) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     if let Some(cq_entries) = options.cq_entries {
@@ -162,7 +170,21 @@ pub fn build(options: &RingOptions, entries: u32, flags: SetupFlags) -> io::Resu
     if flags.no_sqarray {
         builder.setup_no_sqarray();
     }
-    builder.build(options.entries.unwrap_or(entries))
+    let entries = options.entries.unwrap_or(entries);
+    let mut patience = 100;
+    loop {
+        match builder.build(entries) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && patience > 0 => {
+                let allowed = Environment::read().locked_memory_limit().unwrap_or(0);
+                if locked_memory(options, entries, flags) > allowed {
+                    return Err(error);
+                }
+                patience -= 1;
+                thread::sleep(Duration::from_millis(10));
+            }
+            built => return built,
+        }
+    }
 }
 
 /// Sets up a ring with the best flags that this kernel takes, and names those it refused.

@@ -5,7 +5,7 @@ use std::io;
 use anyhow::Result;
 use common::buffers::Buffers;
 use common::environment::{self, Environment, Refusal};
-use common::ring::register_slots;
+use common::ring::{RingOptions, SetupFlags, locked_memory, register_slots};
 use io_uring::{IoUring, Probe, opcode};
 use serde::{Deserialize, Serialize};
 
@@ -75,8 +75,7 @@ impl Survey {
     }
 
     fn ask(&mut self) -> Result<(), Refusal> {
-        let mut ring = IoUring::new(ENTRIES)
-            .map_err(|error| environment::explain("io_uring_setup", &error))?;
+        let mut ring = IoUring::new(ENTRIES).map_err(|error| refused(&error))?;
         self.ring = Some(sizes(&ring));
         self.greeting = Some(greet(&mut ring)?);
         self.supported = probe(&ring)?;
@@ -88,6 +87,11 @@ impl Survey {
 /// What we ask for: the journal's first ring.
 const ENTRIES: u32 = 8;
 // ANCHOR_END: survey
+
+fn refused(error: &io::Error) -> Refusal {
+    let bytes = locked_memory(&RingOptions::default(), ENTRIES, SetupFlags::default());
+    environment::explain_memory("io_uring_setup", error, bytes)
+}
 
 fn sizes(ring: &IoUring) -> Sizes {
     let granted = ring.params();

@@ -1,10 +1,13 @@
 //! The program itself, run as its user runs it.
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Output, Stdio};
 
-use common::drive::{Strace, block_io_uring, io_uring_or_skip};
+use common::drive::{
+    Strace, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_locked_memory,
+};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use serde_json::Value;
@@ -30,6 +33,12 @@ fn stderr(output: &Output) -> String {
 
 fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("it prints one JSON object")
+}
+
+/// Says aloud that a test is skipped, past the test harness, which hides what `eprintln!`
+/// prints.
+fn skip(test: &str, why: &str) {
+    writeln!(io::stderr(), "SKIPPED {test}: {why}").expect("stderr");
 }
 
 #[test]
@@ -118,8 +127,7 @@ fn one_enter_takes_the_nop_there_and_back() {
         return;
     }
     if !Strace::works() {
-        eprintln!("SKIPPED one_enter_takes_the_nop_there_and_back: no strace that may trace here");
-        return;
+        return skip("one_enter_takes_the_nop_there_and_back", "no strace that may trace here");
     }
     let (mut command, strace) = Strace::wrap(env!("CARGO_BIN_EXE_day01"), &["--json"]);
     let output = command.output().expect("strace starts");
@@ -166,6 +174,34 @@ fn a_blocked_io_uring_is_explained() {
         );
         assert!(!text.contains("hello io"), "{text}");
     }
+}
+
+// PITFALLS row 26.
+#[test]
+fn pitfall_26_a_limit_on_locked_memory_is_named() {
+    const NAME: &str = "pitfall_26_a_limit_on_locked_memory_is_named";
+    let mut command = day01(&[]);
+    limit_locked_memory(&mut command, 1 << 10);
+    let output = output(command);
+    let error = stderr(&output);
+    if !error.starts_with("day01: io_uring_setup was refused: ENOMEM") {
+        return skip(NAME, "rings are blocked, or not counted, or we keep CAP_IPC_LOCK");
+    }
+    assert!(error.contains("of locked memory; RLIMIT_MEMLOCK allows 1 KiB, for all"), "{error}");
+    let text = stdout(&output);
+    assert!(text.contains("memlock      1 KiB (RLIMIT_MEMLOCK: rings"), "{text}");
+}
+
+#[test]
+fn a_refused_enter_is_explained() {
+    if !io_uring_or_skip("a_refused_enter_is_explained") {
+        return;
+    }
+    let mut command = day01(&[]);
+    block_io_uring_enter(&mut command, libc::EPERM);
+    let error = stderr(&output(command));
+    assert!(error.starts_with("day01: io_uring_enter was refused: EPERM ("), "{error}");
+    assert!(error.contains("\n  why: a seccomp filter is active"), "{error}");
 }
 
 #[test]

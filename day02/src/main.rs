@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use common::environment::{self, Refusal};
-use common::ring::{self, Granted, RingOptions, SetupFlags};
+use common::ring::{Granted, RingOptions, SetupFlags};
 use serde_json::json;
 
 use crate::report::Report;
@@ -72,12 +72,8 @@ fn run(options: &Options) -> Result<()> {
 /// Each step sets up rings of its own. One whose flags this kernel lacks says so, and the
 /// walk goes on.
 fn walk() -> Result<Report> {
-    let (options, flags) = Default::default();
     // If not even this one can be had, there is nothing to walk through.
-    let plain = ring::build(&options, ENTRIES, flags)
-        .map_err(|error| ring::refusal(&options, ENTRIES, flags, &error))?;
-    let features = Granted::of(&plain).features;
-    drop(plain);
+    let features = Granted::of(&steps::plain_ring()?).features;
     let steps = vec![
         steps::sizes(),
         steps::poller()?,

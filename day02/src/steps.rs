@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 
 use anyhow::Result;
-use common::environment::{Refusal, errno_name};
+use common::environment::{self, Refusal, errno_name};
 use common::ring::{self, Granted, RingOptions, SetupFlags};
 use io_uring::{EnterFlags, IoUring, Submitter, opcode};
 
@@ -76,7 +76,7 @@ pub fn nop(ring: &mut IoUring) -> Result<u32> {
 }
 
 /// Wakes the poller and waits for a completion: one `io_uring_enter`.
-fn wake(submitter: &Submitter<'_>) -> io::Result<u32> {
+fn wake(submitter: &Submitter<'_>) -> Result<u32, Refusal> {
     let flags = EnterFlags::SQ_WAKEUP | EnterFlags::GETEVENTS;
     // SAFETY: without an argument, the kernel reads no memory of ours but the queues.
     interruptible(unsafe { submitter.enter::<libc::sigset_t>(1, 1, flags.bits(), None) })
@@ -84,13 +84,22 @@ fn wake(submitter: &Submitter<'_>) -> io::Result<u32> {
 
 /// One `io_uring_enter` was made. A signal, or a stop and continue, may have ended its wait:
 /// the caller looks whether its completion is there, and waits again.
-fn interruptible(entered: io::Result<usize>) -> io::Result<u32> {
+fn interruptible(entered: io::Result<usize>) -> Result<u32, Refusal> {
     match entered {
-        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+            Err(environment::explain("io_uring_enter", &error))
+        }
         _ => Ok(1),
     }
 }
 // ANCHOR_END: nop
+
+/// A ring for a step that is about something else.
+pub fn plain_ring() -> Result<IoUring, Refusal> {
+    let (options, flags) = Default::default();
+    ring::build(&options, ENTRIES, flags)
+        .map_err(|error| ring::refusal(&options, ENTRIES, flags, &error))
+}
 
 /// The kernel's answer, and the rule behind it.
 fn refused(options: &RingOptions, flags: SetupFlags, error: &io::Error) -> String {

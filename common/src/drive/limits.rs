@@ -1,4 +1,4 @@
-//! A child that has less than this process has.
+//! A child that may have less than this process may.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -14,6 +14,23 @@ pub fn limit_descriptors(command: &mut Command, soft: u64, hard: u64) {
     // SAFETY: the closure runs in the child after fork, where only what is async-signal-safe
     // is allowed: it makes one system call, whose argument is on the stack.
     unsafe { command.pre_exec(move || Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)) };
+}
+
+/// Gives the child this RLIMIT_MEMLOCK, in bytes, and takes `CAP_IPC_LOCK` away if we may
+/// (`CAP_SETPCAP`): root would not feel the limit otherwise. A limit above ours is refused,
+/// unless we are root.
+pub fn limit_locked_memory(command: &mut Command, bytes: u64) {
+    /// `linux/capability.h`.
+    const CAP_IPC_LOCK: libc::c_ulong = 14;
+    let limit = move || {
+        // SAFETY: takes numbers and touches no memory. It may fail: an ordinary user has no
+        // such capability to lose.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0) };
+        Ok(setrlimit(Resource::RLIMIT_MEMLOCK, bytes, bytes)?)
+    };
+    // SAFETY: the closure runs in the child after fork, where only what is async-signal-safe
+    // is allowed: it makes two system calls, whose arguments are on the stack.
+    unsafe { command.pre_exec(limit) };
 }
 
 /// Sets RLIMIT_NOFILE of a process that runs (`prlimit(2)`): a child of ours, as the same

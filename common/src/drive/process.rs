@@ -143,6 +143,7 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
+    use crate::ring::{RingOptions, SetupFlags, build};
 
     #[test]
     fn the_table_of_an_old_kernel_lists_empty_slots() {
@@ -170,7 +171,7 @@ mod tests {
         if !crate::drive::io_uring_or_skip("this_kernel_tells_the_slots_of_a_real_ring") {
             return;
         }
-        let ring = io_uring::IoUring::new(2).unwrap();
+        let ring = build(&RingOptions::default(), 2, SetupFlags::default()).unwrap();
         let file = File::open("/proc/self/status").unwrap();
         // A table with holes, as kernels before the sparse one have it (5.10).
         let table = [-1, file.as_raw_fd(), -1, file.as_raw_fd()];

@@ -1,12 +1,14 @@
 //! Taking io_uring away from a child, as containers and hardened systems do.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// `io_uring_setup`, `io_uring_enter` and `io_uring_register`: the same on x86-64 and on
 /// aarch64 (`asm-generic/unistd.h`).
 const FIRST: u32 = 425;
+const ENTER: u32 = 426;
 const LAST: u32 = 427;
 
 /// The word that `linux/audit.h` gives this architecture (`AUDIT_ARCH_*`).
@@ -29,17 +31,29 @@ compile_error!("look up this architecture's AUDIT_ARCH word in linux/audit.h, an
 /// # Panics
 /// If `errno` is no error number: outside 1 to 4095.
 pub fn block_io_uring(command: &mut Command, errno: i32) {
+    block(command, FIRST..=LAST, errno);
+}
+
+/// Makes `io_uring_enter` alone fail with `errno`: a ring can be had, and nothing submitted.
+///
+/// # Panics
+/// As [`block_io_uring`].
+pub fn block_io_uring_enter(command: &mut Command, errno: i32) {
+    block(command, ENTER..=ENTER, errno);
+}
+
+fn block(command: &mut Command, calls: RangeInclusive<u32>, errno: i32) {
     assert!((1..=4095).contains(&errno), "{errno} is no error number");
-    let filter = filter(errno as u32);
+    let filter = filter(calls, errno as u32);
     // SAFETY: the closure runs in the child after fork, where only what is async-signal-safe
     // is allowed: it makes two system calls and allocates nothing. The filter is owned by the
     // closure, and the kernel copies it before prctl returns.
     unsafe { command.pre_exec(move || install(&filter)) };
 }
 
-/// Runs the `ret` with the error number for the three calls, and allows everything else.
+/// Answers these calls with the error number, and allows everything else.
 /// Another architecture's calls have other numbers, so the architecture is looked at first.
-fn filter(errno: u32) -> [libc::sock_filter; 7] {
+fn filter(calls: RangeInclusive<u32>, errno: u32) -> [libc::sock_filter; 7] {
     /// Offsets in `struct seccomp_data` (`linux/seccomp.h`).
     const NUMBER: u32 = 0;
     const ARCH: u32 = 4;
@@ -53,8 +67,8 @@ fn filter(errno: u32) -> [libc::sock_filter; 7] {
         load(ARCH),
         instruction(jump | libc::BPF_JEQ, 0, to_allow(1), ARCHITECTURE),
         load(NUMBER),
-        instruction(jump | libc::BPF_JGE, 0, to_allow(3), FIRST),
-        instruction(jump | libc::BPF_JGT, to_allow(4), 0, LAST),
+        instruction(jump | libc::BPF_JGE, 0, to_allow(3), *calls.start()),
+        instruction(jump | libc::BPF_JGT, to_allow(4), 0, *calls.end()),
         answer(libc::SECCOMP_RET_ERRNO | errno),
         answer(libc::SECCOMP_RET_ALLOW),
     ]

@@ -11,10 +11,7 @@ impl Environment {
             ("permission", self.permission()),
             ("sandbox", self.sandbox()),
             ("descriptors", format!("{} (RLIMIT_NOFILE)", limit(self.nofile, |n| n.to_string()))),
-            (
-                "memlock",
-                format!("{} (RLIMIT_MEMLOCK; counts rings up to 5.11)", limit(self.memlock, bytes)),
-            ),
+            ("memlock", self.locked_memory()),
         ]
     }
 
@@ -44,6 +41,19 @@ impl Environment {
         format!("{who} (kernel.io_uring_disabled is {})", self.io_uring_disabled.unwrap_or(0))
     }
 
+    fn locked_memory(&self) -> String {
+        match self.locked_memory_limit() {
+            None if self.memlock.soft.is_some() => {
+                "no limit for this process (CAP_IPC_LOCK)".to_string()
+            }
+            None => "no limit (RLIMIT_MEMLOCK)".to_string(),
+            Some(_) => {
+                let allowed = limit(self.memlock, in_words);
+                format!("{allowed} (RLIMIT_MEMLOCK: rings, registered buffers)")
+            }
+        }
+    }
+
     fn sandbox(&self) -> String {
         let filter = if self.is_filtered() { "a seccomp filter" } else { "no seccomp filter" };
         let container = match self.container.as_deref() {
@@ -71,13 +81,14 @@ fn limit(limit: Limit, in_words: impl Fn(u64) -> String) -> String {
     }
 }
 
-fn bytes(bytes: u64) -> String {
+/// A number of bytes for people, in the largest unit that leaves no fraction.
+pub(super) fn in_words(bytes: u64) -> String {
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
     match bytes {
         MIB.. if bytes % MIB == 0 => format!("{} MiB", bytes / MIB),
         KIB.. if bytes % KIB == 0 => format!("{} KiB", bytes / KIB),
-        _ => bytes.to_string(),
+        _ => format!("{bytes} bytes"),
     }
 }
 
@@ -109,7 +120,7 @@ mod tests {
              permission: io_uring is for everybody (kernel.io_uring_disabled is 0)\n\
              sandbox: no seccomp filter; as user 1000\n\
              descriptors: 1024, can be raised to 524288 (RLIMIT_NOFILE)\n\
-             memlock: 8 MiB (RLIMIT_MEMLOCK; counts rings up to 5.11)\n"
+             memlock: 8 MiB (RLIMIT_MEMLOCK: rings, registered buffers)\n"
         );
     }
 
@@ -135,7 +146,7 @@ mod tests {
              permission: io_uring is for root and group 990 (kernel.io_uring_disabled is 1)\n\
              sandbox: a seccomp filter; in a container (Podman); as root\n\
              descriptors: no limit (RLIMIT_NOFILE)\n\
-             memlock: 64 KiB, can be raised (RLIMIT_MEMLOCK; counts rings up to 5.11)\n"
+             memlock: 64 KiB, can be raised (RLIMIT_MEMLOCK: rings, registered buffers)\n"
         );
     }
 }

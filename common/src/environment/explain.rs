@@ -2,6 +2,7 @@
 
 use nix::errno::Errno;
 
+use super::describe::in_words;
 use super::{Environment, Refusal};
 
 /// `capabilities(7)`: may lock memory without limit.
@@ -22,7 +23,6 @@ impl Environment {
             Errno::EPERM | Errno::ENOSYS if self.is_filtered() => self.filtered(),
             Errno::EPERM | Errno::EACCES => self.security_module(),
             Errno::ENOSYS => self.not_there(),
-            Errno::ENOMEM if self.counts_locked_memory() => self.locked_memory(),
             Errno::ENOMEM => no_memory(),
             Errno::EMFILE => self.no_descriptor(),
             Errno::ENFILE => machine_out_of_files(),
@@ -33,6 +33,53 @@ impl Environment {
             ),
         };
         Refusal { what: format!("{call} was refused: {errno:?} ({})", errno.desc()), why, remedy }
+    }
+
+    /// As [`Environment::explain`], for a call that locks `bytes` of memory: it sets a ring
+    /// up, or registers buffers or a ring of them. There ENOMEM nearly always means
+    /// RLIMIT_MEMLOCK. Linux counts rings against it up to 5.11 and again since 6.14, and
+    /// registered buffers always.
+    pub fn explain_memory(&self, call: &str, errno: i32, bytes: u64) -> Refusal {
+        let refusal = self.explain(call, errno);
+        match self.locked_memory_limit() {
+            Some(limit) if errno == libc::ENOMEM => Refusal {
+                why: format!(
+                    "it needs {} of locked memory; RLIMIT_MEMLOCK allows {}, for all rings and \
+                     registered buffers of this user together",
+                    in_words(bytes),
+                    in_words(limit)
+                ),
+                remedy: self.more_locked_memory(bytes, limit),
+                ..refusal
+            },
+            _ => refusal,
+        }
+    }
+
+    /// The bytes of memory that the user of this process may lock, if it has a limit at all
+    /// (`CAP_IPC_LOCK` lifts it).
+    pub fn locked_memory_limit(&self) -> Option<u64> {
+        self.memlock.soft.filter(|_| !self.has(CAP_IPC_LOCK))
+    }
+
+    fn more_locked_memory(&self, bytes: u64, limit: u64) -> String {
+        /// The smallest ring: a page of entries and a page of completions.
+        const LEAST: u64 = 8 << 10;
+        let less = match limit {
+            _ if bytes <= limit => "end other programs of this user that have rings; or ",
+            LEAST.. => "fewer entries; or ",
+            _ => "",
+        };
+        let more = match self.memlock.hard {
+            None => "`ulimit -l unlimited` in this shell first".to_string(),
+            Some(hard) if hard > limit && hard >= bytes => {
+                format!("`ulimit -l {}` in this shell first", hard >> 10)
+            }
+            Some(_) => "`sudo prlimit --pid $$ --memlock=unlimited` in this shell first, or a \
+                        `memlock` line in /etc/security/limits.conf and a new login"
+                .to_string(),
+        };
+        format!("{less}{more}")
     }
 
     /// Whether `kernel.io_uring_disabled` keeps this process out.
@@ -148,28 +195,6 @@ impl Environment {
                     .to_string(),
             ),
         }
-    }
-
-    /// Linux up to 5.11 counts a ring's memory against RLIMIT_MEMLOCK. A kernel that knows
-    /// the sysctl of 6.6 does not, whatever it calls itself.
-    fn counts_locked_memory(&self) -> bool {
-        self.memlock.soft.is_some()
-            && !self.has(CAP_IPC_LOCK)
-            && self.io_uring_disabled.is_none()
-            && self.version().is_none_or(|version| version < (5, 12))
-    }
-
-    fn locked_memory(&self) -> (String, String) {
-        let limit = self.memlock.soft.unwrap_or(0);
-        (
-            format!(
-                "Linux up to 5.11 counts rings against RLIMIT_MEMLOCK, which is {limit} bytes \
-                 here, shared by all programs of this user"
-            ),
-            "`ulimit -l unlimited` in this shell first, as root or with a `memlock` line in \
-             /etc/security/limits.conf; or fewer entries"
-                .to_string(),
-        )
     }
 
     fn no_descriptor(&self) -> (String, String) {
@@ -332,16 +357,43 @@ mod tests {
         explains(&wsl, ENOSYS, "WSL 1", "wsl --set-version");
     }
 
+    /// Asserts what the cause and the remedy say about a ring that needs 104 KiB.
+    #[track_caller]
+    fn explains_memory(environment: &Environment, why: &str, remedy: &str) {
+        let refusal = environment.explain_memory("io_uring_setup", libc::ENOMEM, 104 << 10);
+        assert!(refusal.why.contains(why), "{refusal}");
+        assert!(refusal.remedy.contains(remedy), "{refusal}");
+    }
+
     #[test]
-    fn old_kernels_count_rings_as_locked_memory() {
-        let enomem = libc::ENOMEM;
-        explains(&user("5.10.0"), enomem, "which is 65536 bytes", "ulimit -l unlimited");
-        explains(&root("5.10.0"), enomem, "no memory", "memory.max");
-        explains(&user("5.15.0"), enomem, "no memory", "memory.max");
-        // Whatever it calls itself: a kernel with the sysctl of 6.6 counts no rings.
-        explains(&with_sysctl(0, -1, user("unknown")), enomem, "no memory", "fewer entries");
-        let unlimited = Environment { memlock: Limit::default(), ..user("5.10.0") };
-        explains(&unlimited, enomem, "no memory", "memory.max");
+    fn a_limit_on_locked_memory_is_named_with_both_figures() {
+        let limited = |soft, hard| Environment { memlock: Limit { soft, hard }, ..user("6.18.0") };
+        let (small, large) = (Some(64 << 10), Some(8 << 20));
+        let why = "needs 104 KiB of locked memory; RLIMIT_MEMLOCK allows 64 KiB, for all rings";
+        explains_memory(&limited(small, small), why, "fewer entries; or `sudo prlimit --pid $$ ");
+        explains_memory(&limited(small, large), why, "`ulimit -l 8192` in this shell first");
+        explains_memory(&limited(small, None), why, "`ulimit -l unlimited` in this shell first");
+        // It would fit, were it alone.
+        explains_memory(&limited(large, large), "RLIMIT_MEMLOCK allows 8 MiB", "end other prog");
+        // Which kernels count rings is no concern here: distributions carry changes back.
+        explains_memory(&user("5.15.0"), why, "fewer entries");
+    }
+
+    #[test]
+    fn without_a_limit_on_locked_memory_the_machine_has_no_more() {
+        explains_memory(&root("6.18.0"), "no memory", "memory.max");
+        let unlimited = Environment { memlock: Limit::default(), ..user("6.18.0") };
+        explains_memory(&unlimited, "no memory", "memory.max");
+        // Root of a user namespace has no say over the machine's memory.
+        let rootless = Environment { user_namespace: true, ..root("6.18.0") };
+        explains_memory(&rootless, "RLIMIT_MEMLOCK allows 64 KiB", "fewer entries");
+    }
+
+    #[test]
+    fn a_call_that_locks_no_memory_does_not_blame_the_limit() {
+        explains(&user("6.18.0"), libc::ENOMEM, "no memory", "memory.max");
+        let other = user("6.6.0").explain_memory("io_uring_setup", EPERM, 8192);
+        assert_eq!(other, user("6.6.0").explain("io_uring_setup", EPERM));
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use std::io;
 
 use io_uring::IoUring;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
-use super::{RingOptions, SetupFlags, build};
+use super::{RingOptions, SetupFlags, build, locked_memory};
 use crate::catalog::SETUP_FLAGS;
 use crate::environment::{self, Refusal};
 
@@ -31,6 +32,7 @@ pub fn refusal(
             .or_else(|| broken_rule(options, entries, flags))
             .or_else(|| outside_cpuset(options, entries, flags)),
         Some(libc::EPERM) => poller_for_root(options),
+        Some(libc::EAGAIN) if options.sqpoll => Some(no_thread()),
         _ => None,
     };
     match cause {
@@ -39,7 +41,10 @@ pub fn refusal(
             why,
             remedy,
         },
-        None => environment::explain("io_uring_setup", error),
+        None => {
+            let bytes = locked_memory(options, entries, flags);
+            environment::explain_memory("io_uring_setup", error, bytes)
+        }
     }
 }
 
@@ -183,6 +188,21 @@ fn poller_for_root(options: &RingOptions) -> Option<(String, String)> {
         ),
         "run it as root, or without --sqpoll".to_string(),
     ))
+}
+
+fn no_thread() -> (String, String) {
+    let limit = getrlimit(Resource::RLIMIT_NPROC).map_or(RLIM_INFINITY, |(soft, _)| soft);
+    let allowed = match limit {
+        RLIM_INFINITY => "no limit".to_string(),
+        limit => limit.to_string(),
+    };
+    (
+        format!(
+            "the poller is a thread, and there may be no more of them: RLIMIT_NPROC is {allowed}, \
+             for all threads of this user; or `pids.max` of the control group is reached"
+        ),
+        "`ulimit -u` with a higher number, or without --sqpoll".to_string(),
+    )
 }
 
 #[cfg(test)]

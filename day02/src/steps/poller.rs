@@ -30,7 +30,9 @@ pub fn poller() -> Result<Step> {
         }
         Err(refused) => step.ask("SQPOLL", refused),
     }
-    step.ask(format!("idle {IDLE} ms, no SQPOLL"), idle_time_alone()?);
+    let alone = idle_time_alone()
+        .unwrap_or_else(|error| refused(&RingOptions::default(), SetupFlags::default(), &error));
+    step.ask(format!("idle {IDLE} ms, no SQPOLL"), alone);
     Ok(step)
 }
 

@@ -9,7 +9,7 @@ use common::environment::errno_name;
 use common::ring;
 use io_uring::{IoUring, opcode};
 
-use super::{ENTRIES, interruptible};
+use super::{interruptible, plain_ring};
 use crate::report::Step;
 
 // ANCHOR: registered_ring
@@ -18,7 +18,7 @@ use crate::report::Step;
 /// thread's own.
 pub fn registered_ring() -> Result<Step> {
     let mut step = Step::new("The ring's own descriptor, registered");
-    let shown = show_registered_ring(&mut step, &mut IoUring::new(ENTRIES)?);
+    let shown = show_registered_ring(&mut step, &mut plain_ring()?);
     super::or_say_why(&mut step, "register_ring_fd (5.18)", shown)?;
     Ok(step)
 }
@@ -110,7 +110,7 @@ mod tests {
         if !io_uring_or_skip("the_descriptor_is_the_rings_again") {
             return;
         }
-        let mut ring = IoUring::new(2).expect("a ring");
+        let mut ring = plain_ring().expect("a ring");
         let hidden = Hidden::behind_dev_null(&ring).expect("two more descriptors");
         let refused = ring.submit_and_wait(1).expect_err("/dev/null is no ring");
         assert_eq!(refused.raw_os_error(), Some(libc::EOPNOTSUPP));

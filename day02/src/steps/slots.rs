@@ -10,18 +10,18 @@ use common::memory::forever;
 use common::ring;
 use io_uring::{IoUring, opcode, squeue, types};
 
-use super::{interruptible, or_say_why};
+use super::{ENTRIES, interruptible, or_say_why, plain_ring};
 use crate::report::Step;
 
-/// Slots of the table, and entries of the queue.
-const SLOTS: u32 = 8;
+/// Slots of the table: as many as the queue has entries.
+const SLOTS: u32 = ENTRIES;
 
 // ANCHOR: slots
 /// A slot of a registered table is named by its index, and is no descriptor: what an
 /// operation puts there, the process's own table never sees.
 pub fn slots() -> Result<Step> {
     let mut step = Step::new("A sparse table: files in slots, and no descriptor");
-    let mut ring = IoUring::new(SLOTS)?;
+    let mut ring = plain_ring()?;
     let shown = fill_and_empty(&mut step, &mut ring);
     or_say_why(&mut step, "empty slots (5.19)", shown)?;
     Ok(step)

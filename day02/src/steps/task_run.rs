@@ -52,10 +52,10 @@ fn deliver(ring: &mut IoUring) -> Result<(u32, &'static str)> {
     let poll = opcode::PollAdd::new(types::Fd(ours.as_raw_fd()), libc::POLLIN as u32);
     // SAFETY: the entry points at no memory; the kernel holds the socket itself.
     unsafe { ring.submission().push(&poll.build()) }?;
-    ring.submit()?;
+    interruptible(ring.submit())?;
     (&theirs).write_all(b"!")?;
 
-    ring.submit()?;
+    interruptible(ring.submit())?;
     if !ring.completion().is_empty() {
         return Ok((2, "there after a plain submit"));
     }

@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 use std::process::{Command, Output};
 
-use common::drive::{Strace, block_io_uring, io_uring_or_skip};
+use common::drive::{
+    Strace, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_locked_memory,
+};
+use common::environment::Environment;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use serde_json::Value;
@@ -150,6 +153,59 @@ fn pitfall_26_a_machine_that_blocks_io_uring_is_explained() {
         block_io_uring(&mut blocked, errno);
         let refusal = json(&output(blocked))["refusal"].clone();
         assert!(refusal["why"].as_str().is_some_and(|why| why.contains("seccomp")), "{refusal}");
+    }
+}
+
+/// PITFALLS row 26.
+#[test]
+fn pitfall_26_a_limit_on_locked_memory_is_named() {
+    for arguments in [&[][..], &["--entries", "8"]] {
+        let mut limited = command(arguments);
+        limit_locked_memory(&mut limited, 1 << 10);
+        let text = stderr(&output(limited));
+        if !text.starts_with("day02: io_uring_setup was refused: ENOMEM") {
+            skip!("rings are blocked, or not counted, or we keep CAP_IPC_LOCK");
+            return;
+        }
+        assert!(text.contains("of locked memory; RLIMIT_MEMLOCK allows 1 KiB, for all"), "{text}");
+    }
+}
+
+/// Its rings fit one after the other. The largest does not, and its row says so.
+#[test]
+fn the_walk_goes_on_with_little_locked_memory() {
+    if !io_uring_or_skip("the_walk_goes_on_with_little_locked_memory") {
+        return;
+    }
+    if Environment::read().euid != Some(0) {
+        skip!("other rings of this user count as well");
+        return;
+    }
+    let mut limited = command(&["--json"]);
+    limit_locked_memory(&mut limited, 64 << 10);
+    let output = output(limited);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report = json(&output);
+    let (granted, _) = row(&report, "40000 entries, CLAMP").expect("CLAMP is of 5.6");
+    if granted.starts_with("32768") {
+        skip!("this kernel does not count rings, or we keep CAP_IPC_LOCK");
+        return;
+    }
+    assert!(granted.starts_with("ENOMEM: it needs 3"), "{granted}");
+    assert!(granted.contains("KiB of locked memory; RLIMIT_MEMLOCK allows 64 KiB"), "{granted}");
+}
+
+#[test]
+fn a_refused_enter_is_explained() {
+    if !io_uring_or_skip("a_refused_enter_is_explained") {
+        return;
+    }
+    for arguments in [&[][..], &["--entries", "8"]] {
+        let mut blocked = command(arguments);
+        block_io_uring_enter(&mut blocked, libc::EPERM);
+        let text = stderr(&output(blocked));
+        assert!(text.starts_with("day02: io_uring_enter was refused: EPERM ("), "{text}");
+        assert!(text.contains("\n  why: a seccomp filter is active"), "{text}");
     }
 }
 

@@ -3,21 +3,18 @@
 use io_uring::{IoUring, Probe};
 
 use super::*;
+use crate::drive::io_uring_or_skip;
+use crate::ring::{RingOptions, SetupFlags, build};
 
 /// A ring and this kernel's release; says why not where there is none.
 fn ring() -> Option<(IoUring, Kernel)> {
+    if !io_uring_or_skip("the catalogue against this kernel") {
+        return None;
+    }
     let release = crate::environment::kernel_release();
     let kernel = Kernel::parse(&release).expect("uname prints a release");
-    match IoUring::new(4) {
-        Ok(ring) => Some((ring, kernel)),
-        Err(error) if std::env::var_os("REQUIRE_IO_URING").is_some_and(|value| value == "1") => {
-            panic!("REQUIRE_IO_URING is 1 and there is no ring: {error}")
-        }
-        Err(error) => {
-            eprintln!("skipped: no ring on this machine: {error}");
-            None
-        }
-    }
+    let ring = build(&RingOptions::default(), 4, SetupFlags::default()).expect("a ring");
+    Some((ring, kernel))
 }
 
 /// The probe counts the operations that the kernel's source has, whether built in or not.

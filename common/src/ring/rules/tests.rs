@@ -1,8 +1,14 @@
 //! The rules against the kernel that the test runs on.
 
+use std::io::Write;
+use std::process::Command;
+
+use nix::sys::resource::setrlimit;
+
 use super::*;
 use crate::catalog::Kernel;
 use crate::drive::io_uring_or_skip;
+use crate::environment::Environment;
 use crate::ring::build_best;
 
 /// Every flag but CLAMP, which is about sizes.
@@ -147,6 +153,47 @@ fn a_refusal_that_breaks_no_rule_is_the_machines() {
     let bound = RingOptions { sq_cpu: Some(cpu), ..sqpoll };
     let refused = refusal(&bound, 1, none, &io::Error::from_raw_os_error(libc::EINVAL));
     assert!(refused.why.contains(&format!("leaves out CPU {cpu}")), "{refused}");
+}
+
+const CHILD: &str = "IOURING_RULES_TEST_CHILD";
+
+/// Not a test of its own: what [`a_limit_on_threads_is_named`] starts.
+#[test]
+fn child_asks_for_a_poller() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    // Root has no such limit. It is counted for each user, so any other will do.
+    if Environment::read().euid == Some(0) {
+        // SAFETY: takes numbers and touches no memory.
+        assert_eq!(unsafe { libc::setresuid(61_001, 61_001, 61_001) }, 0);
+    }
+    setrlimit(Resource::RLIMIT_NPROC, 0, 0).unwrap();
+    let (options, none) = (RingOptions { sqpoll: true, ..Default::default() }, Default::default());
+    match build(&options, 1, none) {
+        Ok(_) => eprintln!("granted"),
+        Err(error) => eprintln!("{}", refusal(&options, 1, none, &error)),
+    }
+    std::process::exit(0);
+}
+
+#[test]
+fn a_limit_on_threads_is_named() {
+    const NAME: &str = "a_limit_on_threads_is_named";
+    if !io_uring_or_skip(NAME) {
+        return;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "ring::rules::tests::child_asks_for_a_poller", "--nocapture"]);
+    let output = command.env(CHILD, "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    // A poller is for root up to 5.12; a process with CAP_SYS_RESOURCE has no limit.
+    if text.contains("CAP_SYS_NICE") || text.contains("granted") {
+        let _ = writeln!(io::stderr(), "SKIPPED {NAME}: {text}");
+        return;
+    }
+    assert!(text.contains("the kernel refused this ring: EAGAIN"), "{text}");
+    assert!(text.contains("RLIMIT_NPROC is 0, for all threads of this user"), "{text}");
 }
 
 #[test]
