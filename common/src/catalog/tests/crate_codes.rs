@@ -9,7 +9,7 @@ macro_rules! pairs {
 }
 
 /// Every operation of the crate, by its own name and the kernel's. Some share a code.
-const CRATE: [(u8, &str); 74] = pairs! {
+const CRATE: [(u8, &str); 75] = pairs! {
     Nop "NOP" Readv "READV" Writev "WRITEV" Fsync "FSYNC" ReadFixed "READ_FIXED"
     WriteFixed "WRITE_FIXED" PollAdd "POLL_ADD" PollRemove "POLL_REMOVE"
     SyncFileRange "SYNC_FILE_RANGE" SendMsg "SENDMSG" RecvMsg "RECVMSG" RecvMsgMulti "RECVMSG"
@@ -24,7 +24,7 @@ const CRATE: [(u8, &str); 74] = pairs! {
     UnlinkAt "UNLINKAT" MkDirAt "MKDIRAT" SymlinkAt "SYMLINKAT" LinkAt "LINKAT"
     MsgRingData "MSG_RING" MsgRingSendFd "MSG_RING" FSetXattr "FSETXATTR" SetXattr "SETXATTR"
     FGetXattr "FGETXATTR" GetXattr "GETXATTR" Socket "SOCKET" UringCmd16 "URING_CMD"
-    UringCmd80 "URING_CMD" SetSockOpt "URING_CMD" SendZc "SEND_ZC" SendMsgZc "SENDMSG_ZC"
+    UringCmd80 "URING_CMD" SetSockOpt "URING_CMD" GetSockOpt "URING_CMD" SendZc "SEND_ZC" SendMsgZc "SENDMSG_ZC"
     ReadMulti "READ_MULTISHOT" WaitId "WAITID" FutexWait "FUTEX_WAIT" FutexWake "FUTEX_WAKE"
     FutexWaitV "FUTEX_WAITV" FixedFdInstall "FIXED_FD_INSTALL" Ftruncate "FTRUNCATE"
     Bind "BIND" Listen "LISTEN" RecvZc "RECV_ZC" EpollWait "EPOLL_WAIT"
