@@ -41,8 +41,8 @@ table! {
     /// The feature bits that `io_uring_setup(2)` hands back in `io_uring_params.features`.
     FEATURES: Flags, "feature bit", "IORING_FEAT_";
     IORING_FEAT_SINGLE_MMAP     = 1 << 0,  "5.4",  MEMORY,  "both rings come with one mmap";
-    IORING_FEAT_NODROP          = 1 << 1,  "5.5",  WAIT,    "a full completion queue loses nothing";
-    IORING_FEAT_SUBMIT_STABLE   = 1 << 2,  "5.5",  MEMORY,  "what an entry points to may change after the submit";
+    IORING_FEAT_NODROP          = 1 << 1,  "5.5",  WAIT,    "completions that do not fit are kept, if memory allows";
+    IORING_FEAT_SUBMIT_STABLE   = 1 << 2,  "5.5",  MEMORY,  "paths and iovecs are read at the submit, data is not";
     IORING_FEAT_RW_CUR_POS      = 1 << 3,  "5.6",  FILES,   "offset -1 means the file's own position";
     IORING_FEAT_CUR_PERSONALITY = 1 << 4,  "5.6",  START,   "operations run with the rights of who submits them";
     IORING_FEAT_FAST_POLL       = 1 << 5,  "5.7",  POLL,    "waiting for readiness costs no worker thread";
