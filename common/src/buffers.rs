@@ -1,8 +1,8 @@
 //! A ring of provided buffers (`io_uring_register_buf_ring(3)`, Linux 5.19).
 //!
 //! A receive that brings its own buffer ties that memory up while the client is silent.
-//! With a provided-buffer ring the kernel takes a buffer when data has come, so a few
-//! buffers serve many idle connections. The completion tells which one it took.
+//! With a provided-buffer ring a receive that waits holds none: a few buffers serve many
+//! idle connections. The completion tells which one the kernel took.
 
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;

@@ -178,8 +178,8 @@ impl Environment {
         match self.version() {
             Some(version) if version < (5, 1) => (
                 format!(
-                    "io_uring came with Linux 5.1; this is {} (gVisor calls itself 4.4.0, and \
-                     has no io_uring unless told to)",
+                    "io_uring came with Linux 5.1; this is {} (gVisor calls itself 4.4.0; its \
+                     io_uring is an experiment, and off)",
                     self.kernel
                 ),
                 "a newer kernel, or a runtime other than gVisor".to_string(),
@@ -191,7 +191,7 @@ impl Environment {
                     self.kernel
                 ),
                 "`grep IO_URING /boot/config-$(uname -r)` tells; then a distribution's own \
-                 kernel, or `runsc --iouring=true` for gVisor"
+                 kernel, or a runtime other than gVisor"
                     .to_string(),
             ),
         }
