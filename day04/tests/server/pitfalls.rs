@@ -8,12 +8,14 @@
 //! of the echo tests.
 
 use std::fs;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use common::drive::{
-    PATIENCE, block_io_uring, io_uring_or_skip, limit_descriptors, listener_of, wait_until,
+    PATIENCE, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_descriptors,
+    listener_of, wait_until,
 };
 use nix::sys::signal::Signal;
 use nix::sys::socket::{self, Backlog, listen};
@@ -149,4 +151,25 @@ fn pitfall_26_a_refused_setup_names_its_cause_and_the_remedy() {
             assert!(!error.contains("backtrace"), "{error}");
         }
     }
+}
+
+/// A filter can let a ring be set up, and refuse to let it be used.
+#[test]
+fn pitfall_26_a_refused_enter_names_its_cause_and_the_remedy() {
+    if !io_uring_or_skip("pitfall_26_a_refused_enter_names_its_cause_and_the_remedy") {
+        return;
+    }
+    let mut command = day04(&["--quiet"]);
+    block_io_uring_enter(&mut command, libc::EPERM);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    if error.contains("came with Linux 5.19") {
+        let _ = writeln!(io::stderr(), "SKIPPED in part: {error}");
+        return;
+    }
+    let what = "day04: waiting for completions: io_uring_enter was refused: EPERM (";
+    assert!(error.starts_with(what), "{error}");
+    assert!(error.contains("\n  why: a seccomp filter is active"), "{error}");
+    assert!(error.contains("\n  try: "), "{error}");
 }
