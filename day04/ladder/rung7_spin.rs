@@ -10,8 +10,8 @@
 //!   Going to sleep and being woken take longer than the answer of a near client, so each
 //!   request is faster, though it is still a call (the one that submits), and two when the
 //!   spin was in vain. Counting calls is not everything.
-//! - The ring does without COOP_TASKRUN and DEFER_TASKRUN. With those, completions wait until
-//!   the program enters the kernel, and a program that spins does not.
+//! - The ring does without COOP_TASKRUN and DEFER_TASKRUN. With the second a program that spins
+//!   sees no completion at all, with the first none before the next interrupt.
 //!
 //! What it costs: the processor while it spins, and nobody else has it then. Where clients
 //! are far away or slow, every spin is in vain.

@@ -22,7 +22,7 @@ table! {
     IORING_SETUP_ATTACH_WQ     = 1 << 5,  "5.6",  START,   "share the workers and poll thread of the ring in wq_fd";
     IORING_SETUP_R_DISABLED    = 1 << 6,  "5.10", START,   "start disabled, until IORING_REGISTER_ENABLE_RINGS";
     IORING_SETUP_SUBMIT_ALL    = 1 << 7,  "5.18", START,   "go on submitting after an entry that fails";
-    IORING_SETUP_COOP_TASKRUN  = 1 << 8,  "5.19", WORK,    "complete at the next system call, without interrupting";
+    IORING_SETUP_COOP_TASKRUN  = 1 << 8,  "5.19", WORK,    "complete at the next call or interrupt, force none";
     IORING_SETUP_TASKRUN_FLAG  = 1 << 9,  "5.19", WORK,    "say in the ring when completion work is waiting";
     IORING_SETUP_SQE128        = 1 << 10, "5.19", ENTRIES, "submission queue entries of 128 bytes";
     IORING_SETUP_CQE32         = 1 << 11, "5.19", ENTRIES, "completions of 32 bytes";
