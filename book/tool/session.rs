@@ -90,6 +90,7 @@ impl Running {
             .stderr(to)
             .process_group(0);
         environment(&mut command);
+        common::drive::heed_stop_signals(&mut command);
         common::drive::die_with_parent(&mut command);
         let child = command.spawn().map_err(no)?;
         // The ends of the pipe that the command was given are open in it, too.
@@ -270,6 +271,18 @@ $ echo client of 4242
         let outputs = ran(text).unwrap();
         assert_eq!(outputs[0], ["listening on 4242", "bye"]);
         assert_eq!(outputs[1], ["client of 4242"]);
+    }
+
+    #[test]
+    fn a_server_is_stopped_from_a_job_in_the_background() {
+        // As `cargo test &` in a script: SIGINT is ignored there.
+        let mut again = Command::new("sh");
+        again.args(["-c", "trap '' INT; exec \"$0\" \"$@\""]);
+        again.arg(std::env::current_exe().unwrap());
+        again.args(["--exact", "session::tests::a_server_is_waited_for_and_stopped"]);
+        let output = again.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("1 passed; 0 failed"), "{text}");
     }
 
     #[test]

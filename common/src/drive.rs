@@ -24,7 +24,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 pub use self::limits::{limit_descriptors, limit_descriptors_of, limit_locked_memory};
 pub use self::listener::listener_of;
 pub use self::process::{descriptors, open_fds, resident_kib, ring_operations, ring_slots};
-pub use self::program::{die_with_parent, in_words, output_within};
+pub use self::program::{die_with_parent, heed_stop_signals, in_words, output_within};
 pub use self::seccomp::{block_io_uring, block_io_uring_enter};
 pub use self::server::{EndedEarly, Server, Stopped};
 pub use self::strace::Strace;

@@ -8,14 +8,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use common::drive;
-use nix::sys::signal::{SigHandler, Signal, signal};
 use serde_json::Value;
 
 /// A folder of stand-ins, removed in the end.
@@ -67,12 +65,7 @@ impl Folder {
 
     /// The exit code and what was printed.
     fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = self.command(arguments);
-        // SAFETY: the closure makes one system call, and signal(2) is async-signal-safe. A
-        // shell cannot trap a signal that was ignored when it started, as SIGINT is for a
-        // job in the background.
-        unsafe { command.pre_exec(|| Ok(signal(Signal::SIGINT, SigHandler::SigDfl).map(drop)?)) };
-        let output = command.output().unwrap();
+        let output = self.command(arguments).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         let stdout = String::from_utf8(output.stdout).unwrap();
         (output.status.code(), stdout.replace(self.0.to_str().unwrap(), "FOLDER"))

@@ -325,3 +325,14 @@ fn a_stop_ends_a_program_that_does_not_stop_by_itself() {
     assert_eq!(outcome.status, 130, "SIGINT was enough");
     assert!(matches!(events.last().map(|event| &event.what), Some(What::Exit(_))));
 }
+
+#[test]
+fn a_stop_ends_a_program_from_a_job_in_the_background() {
+    // As `cargo test &` in a script: SIGINT is ignored there.
+    let mut again = std::process::Command::new("sh");
+    again.args(["-c", "trap '' INT; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
+    again.args(["--exact", "a_stop_ends_a_program_that_does_not_stop_by_itself"]);
+    let output = again.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("1 passed; 0 failed"), "{text}");
+}

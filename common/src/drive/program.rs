@@ -1,6 +1,6 @@
 //! Running a program to its end.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Output};
 use std::sync::mpsc::{self, Receiver};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::holds_within;
 
@@ -31,6 +31,24 @@ pub fn output_within(mut command: Command, patience: Duration) -> Result<Output>
         pipe.and_then(|bytes| bytes.recv_timeout(LAST_WORDS).ok()).unwrap_or_default()
     };
     Ok(Output { status, stdout: all(stdout), stderr: all(stderr) })
+}
+
+/// Lets SIGINT and SIGTERM end the child, or reach its trap, even where this process ignores them:
+/// for children that we end by a signal.
+///
+/// A child inherits that a signal is ignored. A script starts `cargo test &` with SIGINT ignored,
+/// and a shell cannot trap a signal that was ignored when it started (`trap` in POSIX).
+pub fn heed_stop_signals(command: &mut Command) {
+    let heed = || -> io::Result<()> {
+        for number in [Signal::SIGINT, Signal::SIGTERM] {
+            // SAFETY: the default action runs no code of ours.
+            unsafe { signal(number, SigHandler::SigDfl) }?;
+        }
+        Ok(())
+    };
+    // SAFETY: the closure runs in the child after fork, where only what is async-signal-safe
+    // is allowed: it calls signal(2) with constants.
+    unsafe { command.pre_exec(heed) };
 }
 
 /// Has the kernel kill the child when its parent dies, even if nobody asks the parent first
@@ -86,6 +104,7 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
+    use crate::drive::PATIENCE;
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -97,7 +116,7 @@ mod tests {
     fn a_program_is_heard_to_its_end() {
         // More than a pipe holds, so that somebody must read while it runs.
         let script = "head -c 200000 /dev/zero; echo oops >&2; exit 3";
-        let output = output_within(shell(script), super::super::PATIENCE).unwrap();
+        let output = output_within(shell(script), PATIENCE).unwrap();
         assert_eq!(in_words(output.status), "exit status 3");
         assert_eq!((output.stdout.len(), output.stderr.as_slice()), (200_000, &b"oops\n"[..]));
     }
@@ -107,5 +126,18 @@ mod tests {
         let command = shell("exec sleep 60");
         let error = output_within(command, Duration::from_millis(20)).unwrap_err();
         assert_eq!(error.to_string(), "it still runs after 0 s; it was killed");
+    }
+
+    #[test]
+    fn servers_can_be_stopped_from_a_job_in_the_background() {
+        // As `cargo test &` in a script; the tests that send a signal run once more.
+        let mut again = Command::new("sh");
+        again.args(["-c", "trap '' INT TERM; exec \"$0\" \"$@\""]);
+        again.arg(std::env::current_exe().unwrap());
+        again.args(["--exact", "drive::talking::tests::a_talking_server_is_heard_to_the_end"]);
+        again.arg("drive::server::tests::a_server_is_started_asked_to_stop_and_heard_to_the_end");
+        let output = again.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("2 passed; 0 failed"), "{text}");
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::log::{First, Lines, Log};
 use super::process::{is_stopped, ring_slots};
-use super::program::{LAST_WORDS, cannot_start, exit_within, in_words};
+use super::program::{LAST_WORDS, cannot_start, exit_within, heed_stop_signals, in_words};
 use super::{PATIENCE, wait_until};
 
 /// A day that runs as a child process with `--json` and listens. Dropping it kills it.
@@ -94,6 +94,7 @@ impl Server {
     /// As [`Server::start`].
     pub fn start_within(mut command: Command, patience: Duration) -> Result<Server> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        heed_stop_signals(&mut command);
         let mut child = command.spawn().with_context(|| cannot_start(&command))?;
         let log = Log::follow(&mut child);
         // From here on a failure drops the server, which ends the child.

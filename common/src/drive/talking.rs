@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::program::{cannot_start, exit_within};
+use super::program::{cannot_start, exit_within, heed_stop_signals};
 use super::{EndedEarly, PATIENCE};
 
 /// A day that runs as a child process without `--json` and listens. Dropping it kills it.
@@ -41,6 +41,7 @@ impl Talking {
     /// say within [`PATIENCE`] that it listens.
     pub fn start(mut command: Command) -> Result<Talking> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        heed_stop_signals(&mut command);
         let mut child = command.spawn().with_context(|| cannot_start(&command))?;
         let stdout = child.stdout.take().map(BufReader::new);
         let address = SocketAddr::from(([0, 0, 0, 0], 0));

@@ -229,17 +229,20 @@ unsafe fn become_program(
     }
 }
 
-/// A program begins with no signal blocked, and SIGPIPE as it is by default: Rust ignores it.
+/// A program begins with no signal blocked, and the default action of those that end it: Rust
+/// ignores SIGPIPE, and a script ignores SIGINT in its background jobs.
 ///
 /// # Safety
 /// Only in a child between fork and exec.
 unsafe fn reset_signals() {
-    // SAFETY: both calls are allowed there; the set is ours and filled in before it is used.
+    // SAFETY: these calls are allowed there; the set is ours and filled in before it is used.
     unsafe {
         let mut none = std::mem::zeroed();
         libc::sigemptyset(&mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGTERM] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
     }
 }
 
