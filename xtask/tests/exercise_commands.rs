@@ -381,22 +381,48 @@ fn one_bad_submission_does_not_stop_the_class() {
     let script = format!("fn main() {{ std::fs::write({built:?}, \"\").unwrap(); }}");
     fs::write(ivy.join("../../build.rs"), script).expect("a build script");
 
-    let csv = workspace.0.join("class.csv");
-    let folder = class.display().to_string();
-    let arguments = ["class", &folder, "--only", "first_nop", "--csv", &csv.display().to_string()];
-    let output = workspace.run(&arguments);
+    let (csv, details) = (workspace.0.join("class.csv"), workspace.0.join("details"));
+    let paths = [&class, &csv, &details].map(|path| path.display().to_string());
+    let [folder, to_csv, to_details] = paths.each_ref().map(String::as_str);
+    let arguments = ["class", folder, "--only", "first_nop", "--csv", to_csv];
+    let output = workspace.run(&[&arguments[..], &["--details", to_details]].concat());
     let table = text(&output.stdout);
     assert!(output.status.success(), "{table}{}", text(&output.stderr));
-    let csv = fs::read_to_string(csv).expect("the values");
-    assert!(csv.contains("ada,1,first_nop,passed,\n"), "{csv}{table}");
-    assert!(csv.contains("bob,1,first_nop,failed,E-COMPILE\n"), "{csv}{table}");
+    let csv = fs::read_to_string(csv).expect("the values").replace('"', "");
+    assert!(csv.contains("ada,1,first_nop,passed,"), "{csv}{table}");
+    assert!(csv.contains("bob,1,first_nop,failed,E-COMPILE"), "{csv}{table}");
     assert!(csv.contains("eve,1,first_nop,failed,E-"), "{csv}{table}");
-    assert!(csv.contains("gus,1,first_nop,not read,\n"), "{csv}{table}");
-    assert!(csv.contains("ivy,1,first_nop,passed,\n"), "{csv}{table}");
+    assert!(csv.contains("gus,1,first_nop,not read,,it is a symbolic link"), "{csv}{table}");
+    assert!(csv.contains("ivy,1,first_nop,passed,"), "{csv}{table}");
+    for (student, words) in [
+        ("ada", "ada\n\nfirst_nop: passed\n"),
+        ("bob", "cannot find value `oops`"),
+        ("eve", "first_nop: not yet (E-"),
+        ("gus", "first_nop: not read: it is a symbolic link"),
+    ] {
+        let text = fs::read_to_string(details.join(format!("{student}.txt"))).expect("a text");
+        assert!(text.contains(words), "{text}");
+    }
     assert!(!built.exists(), "a build script ran");
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     assert!(table.contains("Each program ran with"), "{table}");
     if table.contains("all files read-only") {
         assert!(witness.exists(), "a program could write outside of its folder");
+    }
+}
+
+#[test]
+fn a_class_whose_results_cannot_be_kept_is_not_judged() {
+    let workspace = Workspace::new("exercise_class_unkept");
+    let class = workspace.0.join("class");
+    fs::create_dir_all(class.join("ada")).expect("a folder");
+    fs::write(class.join("ada/first_nop.rs"), "fn main() {}").expect("a file");
+    let folder = class.display().to_string();
+    let there = workspace.0.join("Cargo.toml").display().to_string();
+    for option in ["--csv", "--details"] {
+        let output = workspace.run(&["class", &folder, option, &format!("{there}/in")]);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("Not a directory"), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "");
     }
 }

@@ -18,7 +18,9 @@ use super::isolate::{self, Isolation};
 use super::table::Mark;
 use crate::exercise::check;
 use crate::exercise::exercises::{self, Exercise};
+use crate::exercise::failure::Failure;
 use crate::exercise::ids;
+use crate::exercise::verdict::{Paint, Verdict};
 use crate::programs::workspace;
 
 /// No check takes longer.
@@ -50,11 +52,18 @@ impl Judge {
         Ok(Judge { workspace, folder, processes: true, isolation: None })
     }
 
-    /// Runs and judges a program.
-    pub fn judge(&mut self, exercise: &Exercise, program: &Path) -> Mark {
+    /// Runs and judges a program: its mark, and the verdict as its author would read it.
+    pub fn judge(&mut self, exercise: &Exercise, program: &Path) -> (Mark, String) {
         match self.ask(exercise, program) {
-            Ok(answer) => self.mark(&answer),
-            Err(_) => Mark::Failed(ids::LIMIT.name.to_string()),
+            Ok(answer) => {
+                let text = answer["text"].as_str().unwrap_or_default().to_string();
+                (self.mark(&answer), text)
+            }
+            Err(_) => {
+                let failure = Failure::new(ids::LIMIT, "");
+                let verdict = Verdict::Failed(failure).text(exercise, Paint::default());
+                (Mark::Failed(ids::LIMIT.name.to_string()), verdict)
+            }
         }
     }
 
@@ -156,7 +165,9 @@ fn run(options: &Options) -> Result<Value> {
     let _ = fs::remove_file(&copy);
     fs::write(&copy, program).context("copying the program")?;
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).context("its permissions")?;
-    let mut answer = check::program(exercise, &copy).json(exercise);
+    let verdict = check::program(exercise, &copy);
+    let mut answer = verdict.json(exercise);
+    answer["text"] = json!(verdict.text(exercise, Paint::default()));
     let _ = fs::remove_file(&copy);
     answer["isolation"] = json!(isolation);
     Ok(answer)

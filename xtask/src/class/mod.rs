@@ -1,10 +1,12 @@
 //! `cargo xtask class`: the workbooks of a class, each program checked by itself, and who
 //! passed what.
 //!
-//! [`submission`] takes the programs out of a folder, and nothing else; [`isolate`] shuts a
-//! run in; [`judge`] is the process in which one program is run and judged; [`table`] is what
-//! comes of all of them.
+//! [`find`] looks for the programs, [`submission`] takes their texts and compiles them;
+//! [`isolate`] shuts a run in; [`judge`] is the process in which one program is run and judged;
+//! [`table`] is what comes of all of them, and [`details`] what each student gets back.
 
+pub mod details;
+pub mod find;
 pub mod isolate;
 pub mod judge;
 pub mod submission;
@@ -15,24 +17,28 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
+use common::text::{WIDTH, wrap};
 
 use crate::exercise::compile::Built;
 use crate::exercise::exercises::{self, Exercise};
 use crate::exercise::ids;
+use crate::exercise::verdict::{Paint, Verdict};
 use crate::programs::workspace;
 
+use details::Details;
+use find::Class;
 use judge::Judge;
 use submission::{Found, Submission};
 use table::{Mark, Row, Table};
 
 /// Check the workbooks of a class: who passed what, and the commonest mistakes
 ///
-/// DIR holds a folder for each student: their workbook/, or what is in it. Only
-/// src/bin/NAME.rs is read. Each program is compiled offline and run by itself, with limits on
-/// time, memory, processes and files, and, where the kernel allows it, without a network and
-/// with all files read-only.
+/// DIR holds a folder for each student: their workbook/, the repository around it, or their
+/// programs alone. Only files that are called like an exercise are read. Each program is
+/// compiled offline and run by itself, with limits on time, memory, processes and files, and,
+/// where the kernel allows it, without a network and with all files read-only.
 #[derive(Args, Debug)]
 pub struct Options {
     /// The folder of submissions
@@ -42,6 +48,10 @@ pub struct Options {
     /// Write the table as comma-separated values too
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+
+    /// Write a text for each student: what came of every program, and why
+    #[arg(long, value_name = "DIR")]
+    details: Option<PathBuf>,
 
     /// Only these exercises
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
@@ -63,22 +73,33 @@ fn run(options: &Options) -> Result<()> {
     let workspace = workspace();
     let all = exercises::load(&workspace)?;
     let picked = exercises::pick(&all, &options.only)?;
-    let submissions = submission::find(&options.folder)?;
-    if submissions.is_empty() {
-        bail!("{} holds no folder; there is to be one for each student", options.folder.display());
+    let Class { submissions, remarks } = find::find(&options.folder, &all)?;
+    let details = options.details.as_deref().map(|folder| Details::open(folder, &submissions));
+    let details = details.transpose()?;
+    if let Some(path) = &options.csv {
+        details::writable(path)?;
     }
     let mut judge = Judge::new(&workspace)?;
     let mut table = Table::new(&picked);
     for (nth, submission) in submissions.iter().enumerate() {
-        let student = submission.student();
-        progress(&format!("{} of {}: {student}", nth + 1, submissions.len()));
-        table.add(one(submission, &picked, &workspace, &mut judge));
+        let place = format!("{} of {}: {}", nth + 1, submissions.len(), submission.student());
+        let row = one(submission, &picked, &workspace, &mut judge, &place);
+        if let Some(details) = &details {
+            details.write(nth, &row.details(&picked))?;
+        }
+        table.add(row);
     }
     progress("");
-    let mut out = io::stdout().lock();
-    let _ = write!(out, "{}\n{}", table.text(), judge.words());
     if let Some(path) = &options.csv {
         fs::write(path, table.csv()).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let mut out = io::stdout().lock();
+    write!(out, "{}\n{}", table.text(), judge.words())?;
+    if !remarks.is_empty() {
+        writeln!(out, "\nThe folders")?;
+    }
+    for remark in remarks {
+        writeln!(out, "{}", wrap(&remark, WIDTH, 2))?;
     }
     Ok(())
 }
@@ -92,8 +113,14 @@ fn progress(text: &str) {
 }
 
 /// One student's programs. Whatever is wrong with them ends up in the row.
-fn one(submission: &Submission, picked: &[Exercise], workspace: &Path, judge: &mut Judge) -> Row {
-    let mut row = Row::new(&submission.student());
+fn one(
+    submission: &Submission,
+    picked: &[Exercise],
+    workspace: &Path,
+    judge: &mut Judge,
+    place: &str,
+) -> Row {
+    let mut row = Row::new(submission.student());
     let mut programs = Vec::new();
     for exercise in picked {
         match submission.program(exercise) {
@@ -103,16 +130,22 @@ fn one(submission: &Submission, picked: &[Exercise], workspace: &Path, judge: &m
             Found::Refused(why) => row.set(exercise, Mark::Refused(why)),
         }
     }
+    progress(&format!("{place}: compiling"));
     let built = match submission::compile(&programs, workspace) {
         Ok(built) => built,
         Err(error) => Built { cargo: format!("{error:#}"), ..Built::default() },
     };
     for (exercise, _) in &programs {
-        let mark = match built.program(&exercise.name) {
+        progress(&format!("{place}: {}", exercise.name));
+        let (mark, verdict) = match built.program(&exercise.name) {
             Ok(program) => judge.judge(exercise, &program),
-            Err(_) => Mark::Failed(ids::COMPILE.name.to_string()),
+            Err(words) => (
+                Mark::Failed(ids::COMPILE.name.to_string()),
+                Verdict::NotCompiled(words).text(exercise, Paint::default()),
+            ),
         };
         row.set(exercise, mark);
+        row.explain(exercise, &verdict);
     }
     row
 }

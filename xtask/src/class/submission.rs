@@ -19,11 +19,12 @@ const LONGEST: u64 = 256 * 1024;
 const COMPILE: Duration = Duration::from_secs(240);
 const COMPILE_ONE: Duration = Duration::from_secs(60);
 
-/// A student's folder.
+/// What a student handed in: the files that are called like an exercise.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    name: String,
-    programs: PathBuf,
+    student: String,
+    /// Names of exercises, and files.
+    programs: Vec<(String, PathBuf)>,
 }
 
 /// What was handed in for an exercise.
@@ -36,56 +37,31 @@ pub enum Found {
     /// The starter as it was.
     Untouched,
     /// Something that is not read, and why.
-    Refused(&'static str),
-}
-
-/// The submissions in a folder, by the names of their students.
-///
-/// # Errors
-/// If the folder cannot be read.
-pub fn find(folder: &Path) -> Result<Vec<Submission>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
-    let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|about| about.is_dir());
-    let mut found: Vec<Submission> = entries
-        .flatten()
-        .filter(|entry| is_folder(&entry.path()))
-        .map(|entry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let workbook = entry.path().join("workbook");
-            let within = if is_folder(&workbook) { workbook } else { entry.path() };
-            // A link on the way would lead out of the submission.
-            let (src, bin) = (within.join("src"), within.join("src/bin"));
-            let straight = is_folder(&src) && is_folder(&bin);
-            let programs = if straight { bin } else { PathBuf::new() };
-            Submission { name, programs }
-        })
-        .filter(|submission| !submission.name.starts_with('.'))
-        .collect();
-    found.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(found)
+    Refused(String),
 }
 
 impl Submission {
-    /// The student's name: the folder's, without what could spoil a terminal or a table.
-    pub fn student(&self) -> String {
-        self.name.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
+    /// The programs of the student whose folder has this name.
+    pub fn new(folder: &str, programs: Vec<(String, PathBuf)>) -> Submission {
+        Submission { student: printable(folder), programs }
+    }
+
+    /// The student's name: the folder's, as far as it can be printed.
+    pub fn student(&self) -> &str {
+        &self.student
     }
 
     /// What was handed in for an exercise.
     pub fn program(&self, exercise: &Exercise) -> Found {
-        if self.programs.as_os_str().is_empty() {
-            return Found::Missing;
-        }
-        let path = self.programs.join(format!("{}.rs", exercise.name));
-        match fs::symlink_metadata(&path) {
-            Err(_) => return Found::Missing,
-            Ok(about) if about.is_symlink() => return Found::Refused("it is a symbolic link"),
-            Ok(about) if !about.is_file() => return Found::Refused("it is not a file"),
-            Ok(about) if about.len() > LONGEST => return Found::Refused("it is too long"),
-            Ok(_) => {}
-        }
-        match read(&path) {
-            Err(why) => Found::Refused(why),
+        let named = self.programs.iter().filter(|(name, _)| *name == exercise.name);
+        let paths: Vec<&PathBuf> = named.map(|(_, path)| path).collect();
+        let path = match paths[..] {
+            [] => return Found::Missing,
+            [path] => path,
+            _ => return Found::Refused(format!("there are {} of this name", paths.len())),
+        };
+        match read(path) {
+            Err(why) => Found::Refused(why.to_string()),
             Ok(text) if fs::read_to_string(exercise.starter()).is_ok_and(|own| own == text) => {
                 Found::Untouched
             }
@@ -94,9 +70,23 @@ impl Submission {
     }
 }
 
+/// A name that spoils no terminal and no table: control characters, and those that only change
+/// how others look, such as U+202E, become `?`.
+pub fn printable(name: &str) -> String {
+    let shown = |letter: &char| {
+        // The letter before it keeps an accent that is a character of its own.
+        let escaped = format!("a{letter}").escape_debug().to_string();
+        !letter.is_control() && !escaped.contains("\\u{")
+    };
+    name.chars().map(|letter| if shown(&letter) { letter } else { '?' }).collect()
+}
+
 /// Reads a file that may change while we look: no link is followed, a pipe is not waited for,
 /// and no more is read than may be.
 fn read(path: &Path) -> Result<String, &'static str> {
+    if path.is_symlink() {
+        return Err("it is a symbolic link");
+    }
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let open = OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file: File = open.map_err(|_| "it cannot be read")?;
@@ -104,7 +94,10 @@ fn read(path: &Path) -> Result<String, &'static str> {
         return Err("it is not a file");
     }
     let mut bytes = Vec::new();
-    file.take(LONGEST).read_to_end(&mut bytes).map_err(|_| "it cannot be read")?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|_| "it cannot be read")?;
+    if bytes.len() as u64 > LONGEST {
+        return Err("it is too long");
+    }
     String::from_utf8(bytes).map_err(|_| "it is no text")
 }
 

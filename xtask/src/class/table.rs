@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use common::text::{WIDTH, several, wrap};
 
+use super::submission::printable;
 use crate::exercise::exercises::Exercise;
 use crate::exercise::ids;
 
@@ -22,7 +23,7 @@ pub enum Mark {
     /// Nothing was handed in.
     Missing,
     /// What was handed in is not read, and why.
-    Refused(&'static str),
+    Refused(String),
 }
 
 impl Mark {
@@ -32,7 +33,8 @@ impl Mark {
             Mark::Failed(id) if id == ids::COMPILE.name => '!',
             Mark::Failed(_) => 'x',
             Mark::NotObserved => '?',
-            Mark::Untouched | Mark::Missing => '.',
+            Mark::Untouched => '-',
+            Mark::Missing => '.',
             Mark::Refused(_) => '#',
         }
     }
@@ -54,17 +56,49 @@ impl Mark {
 pub struct Row {
     student: String,
     marks: BTreeMap<String, Mark>,
+    /// The verdicts in full, where there are any.
+    verdicts: BTreeMap<String, String>,
 }
 
 impl Row {
     /// Without marks.
     pub fn new(student: &str) -> Row {
-        Row { student: student.to_string(), marks: BTreeMap::new() }
+        let student = student.to_string();
+        Row { student, marks: BTreeMap::new(), verdicts: BTreeMap::new() }
     }
 
     /// The mark for an exercise.
     pub fn set(&mut self, exercise: &Exercise, mark: Mark) {
         self.marks.insert(exercise.name.clone(), mark);
+    }
+
+    /// What the student would read on a screen of their own.
+    pub fn explain(&mut self, exercise: &Exercise, verdict: &str) {
+        let lines: Vec<String> = verdict.lines().map(printable).collect();
+        self.verdicts.insert(exercise.name.clone(), lines.join("\n"));
+    }
+
+    /// A text for the student: the verdicts in the order of the exercises.
+    pub fn details(&self, exercises: &[Exercise]) -> String {
+        let mut text = format!("{}\n", self.student);
+        let mut missing = Vec::new();
+        for Exercise { name, .. } in exercises {
+            let mark = self.marks.get(name).unwrap_or(&Mark::Missing);
+            let _ = match (self.verdicts.get(name), mark) {
+                (Some(verdict), _) => writeln!(text, "\n{}", verdict.trim_end()),
+                (None, Mark::Missing) => {
+                    missing.push(name.as_str());
+                    Ok(())
+                }
+                (None, Mark::Refused(why)) => writeln!(text, "\n{name}: not read: {why}"),
+                (None, mark) => writeln!(text, "\n{name}: {}", mark.word()),
+            };
+        }
+        if !missing.is_empty() {
+            let line = format!("missing: {}", missing.join(", "));
+            let _ = writeln!(text, "\n{}", wrap(&line, WIDTH, 2));
+        }
+        text
     }
 }
 
@@ -115,14 +149,15 @@ impl Table {
         let mut page = String::new();
         let _ = writeln!(page, "{:<NAME$}  {}", "student", self.line(|nth, _| column(nth)));
         for row in &self.rows {
-            let student: String = row.student.chars().take(NAME).collect();
+            let student = shortened(&row.student);
             let line = self.line(|_, name| self.mark(row, name).letter());
             let passed = row.marks.values().filter(|mark| **mark == Mark::Passed).count();
             let _ = writeln!(page, "{student:<NAME$}  {line}  {passed}");
         }
         let _ = writeln!(
             page,
-            "\n+ passed  x failed  ! does not compile  ? not observed  # not read  . not begun"
+            "\n+ passed  x failed  ! does not compile  ? not observed  # not read\n\
+             - the starter, unchanged  . missing"
         );
         page.push('\n');
         self.columns(&mut page);
@@ -187,16 +222,18 @@ impl Table {
 
     /// For programs: one line for each student and exercise.
     pub fn csv(&self) -> String {
-        let mut csv = String::from("student,day,exercise,verdict,id\n");
+        let mut csv = String::from("student,day,exercise,verdict,id,reason\n");
         for row in &self.rows {
             for (day, name) in &self.exercises {
                 let mark = self.mark(row, name);
-                let id = match mark {
-                    Mark::Failed(id) => id.as_str(),
-                    _ => "",
+                let (id, reason) = match mark {
+                    Mark::Failed(id) => (id.as_str(), ""),
+                    Mark::Refused(why) => ("", why.as_str()),
+                    _ => ("", ""),
                 };
-                let student = quoted(&row.student);
-                let _ = writeln!(csv, "{student},{day},{name},{},{id}", mark.word());
+                let day = day.to_string();
+                let fields = [&row.student, &day, name, mark.word(), id, reason].map(quoted);
+                let _ = writeln!(csv, "{}", fields.join(","));
             }
         }
         csv
@@ -214,16 +251,20 @@ fn column(nth: usize) -> char {
     NAMES.get(nth).map_or('*', |name| char::from(*name))
 }
 
-/// A field that may hold commas and quotes. One that a spreadsheet would take for a formula
-/// is kept from it.
-fn quoted(field: &str) -> String {
-    let formula = field.starts_with(['=', '+', '-', '@']);
-    let field = if formula { format!("'{field}") } else { field.to_string() };
-    if field.contains([',', '"', '\n']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field
+/// A name that fits its column; one that is cut ends in `…`.
+fn shortened(name: &str) -> String {
+    match name.chars().count() {
+        ..=NAME => name.to_string(),
+        _ => name.chars().take(NAME - 1).chain(['…']).collect(),
     }
+}
+
+/// A field that may hold anything. A spreadsheet takes what begins with one of these signs, or
+/// with its wide form, for a formula; an apostrophe before it makes it text.
+fn quoted(field: &str) -> String {
+    let formula = field.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
+    let text = if formula { "'" } else { "" };
+    format!("\"{text}{}\"", field.replace('"', "\"\""))
 }
 
 #[cfg(test)]
@@ -237,7 +278,7 @@ mod tests {
         ada.marks.insert("one_accept".into(), Mark::Failed("E-REARM".into()));
         let mut eve = Row::new("=eve, \"e\"");
         eve.marks.insert("first_nop".into(), Mark::Failed("E-REARM".into()));
-        eve.marks.insert("one_accept".into(), Mark::Refused("it is a symbolic link"));
+        eve.marks.insert("one_accept".into(), Mark::Refused("it is too long".into()));
         Table { exercises, rows: vec![ada, eve] }
     }
 
@@ -247,14 +288,28 @@ mod tests {
         assert!(text.contains("ada                       + x  1\n"), "{text}");
         assert!(text.contains("x #  0\n"), "{text}");
         assert!(text.contains("   2  E-REARM: "), "{text}");
-        assert!(text.contains("one_accept.rs was not read: it is a symbolic link\n"), "{text}");
+        assert!(text.contains("one_accept.rs was not read: it is too long\n"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_where_it_can_be_seen() {
+        let names = ["a name of twenty-four c.", "a name of twenty-five ch."];
+        assert_eq!(names.map(shortened), ["a name of twenty-four c.", "a name of twenty-five c…"]);
     }
 
     #[test]
     fn a_field_may_hold_anything() {
         let csv = table().csv();
-        assert!(csv.contains("ada,3,one_accept,failed,E-REARM\n"), "{csv}");
-        assert!(csv.contains("\"'=eve, \"\"e\"\"\",1,first_nop,failed,E-REARM\n"), "{csv}");
+        assert!(
+            csv.contains("\"ada\",\"3\",\"one_accept\",\"failed\",\"E-REARM\",\"\"\n"),
+            "{csv}"
+        );
+        assert!(csv.contains("\"'=eve, \"\"e\"\"\",\"1\",\"first_nop\",\"failed\""), "{csv}");
+        assert!(csv.contains("\"not read\",\"\",\"it is too long\"\n"), "{csv}");
+        for formula in ["=1", " =1", "\t=1", "＝1", "+1", "-1", "@A1", "\u{3000}＠A1"] {
+            assert_eq!(quoted(formula), format!("\"'{formula}\""));
+        }
+        assert_eq!(quoted("a;=1+1;b"), "\"a;=1+1;b\"");
     }
 }

@@ -197,24 +197,31 @@ pub fn find<'a>(all: &'a [Exercise], name: &str) -> Result<&'a Exercise> {
         Some(near) => format!("did you mean {}?", near.name),
         None => "`cargo xtask exercise list` shows all".to_string(),
     };
-    Err(Unknown(format!("there is no exercise {name}; {likely}")).into())
+    Err(WrongUsage::error(format!("there is no exercise {name}; {likely}")))
 }
 
-/// A name that no exercise has, in a sentence: wrong usage, not a failure.
+/// A command line that cannot be meant, in a sentence: no exercise has that name, for example.
 #[derive(Debug)]
-pub struct Unknown(String);
+pub struct WrongUsage(String);
 
-impl fmt::Display for Unknown {
+impl WrongUsage {
+    /// As the error that ends a command.
+    pub fn error(sentence: String) -> anyhow::Error {
+        WrongUsage(sentence).into()
+    }
+}
+
+impl fmt::Display for WrongUsage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Unknown {}
+impl std::error::Error for WrongUsage {}
 
 /// The exit code that an error ends a command with: 2 for wrong usage, or else 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.is::<Unknown>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if error.is::<WrongUsage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 #[cfg(test)]
