@@ -56,6 +56,17 @@ pub fn serve(place: &Place, port: u16, ready: impl FnOnce(&str)) -> Problem {
         }
     };
     let address = listener.local_addr().map_or(String::new(), |it| format!("http://{it}/"));
+    let shown = Arc::new(Mutex::new(Shown::default()));
+    lock(&shown).news.version = first_version();
+    let answering = Arc::clone(&shown);
+    let started = std::thread::Builder::new().spawn(move || answer::all(&listener, &answering));
+    if let Err(wrong) = started {
+        return Problem::of(
+            "book",
+            format!("cannot be served: no thread can be started: {wrong}"),
+            "ulimit -u: the limit on processes, or that of the container",
+        );
+    }
     let (told, changes) = mpsc::channel();
     let watcher = match watch(&place.root, told) {
         Ok(watcher) => watcher,
@@ -67,11 +78,7 @@ pub fn serve(place: &Place, port: u16, ready: impl FnOnce(&str)) -> Problem {
             );
         }
     };
-    let shown = Arc::new(Mutex::new(Shown::default()));
-    lock(&shown).news.version = first_version();
     rebuild(place, &shown);
-    let answering = Arc::clone(&shown);
-    std::thread::spawn(move || answer::all(listener, &answering));
     ready(&address);
     while changed(&changes) {
         rebuild(place, &shown);
