@@ -1,85 +1,25 @@
-//! The command line.
+//! What the command line asks for.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Parser as _;
 use mdbook_preprocessor::Preprocessor as _;
 
 use crate::build::{self, Place};
 use crate::check::{self, Depth};
+use crate::options::{Cli, Options, Task};
 use crate::preprocessor::Days;
 use crate::problem::Problem;
 use crate::say;
 use crate::serve;
-
-/// The book: every listing compiled, every transcript run, every figure recorded
-#[derive(Parser)]
-#[command(name = "cargo xtask book", bin_name = "cargo xtask book")]
-struct Cli {
-    #[command(subcommand)]
-    task: Option<Task>,
-    #[command(flatten)]
-    options: Options,
-}
-
-/// What holds for all tasks.
-#[derive(Args)]
-struct Options {
-    /// Where the built pages go (default: target/book; of a check, target/book-checked)
-    #[arg(long, global = true, value_name = "DIR")]
-    dest: Option<PathBuf>,
-    /// The workspace (default: the one this was built in)
-    #[arg(long, global = true, value_name = "DIR", hide = true)]
-    root: Option<PathBuf>,
-}
-
-#[derive(Subcommand)]
-enum Task {
-    /// Build the pages
-    Build {
-        /// Show the book in a browser
-        #[arg(long)]
-        open: bool,
-    },
-    /// Show the book on this machine, and show it anew whenever a file changes
-    Serve {
-        /// The port on 127.0.0.1; 0 for any that is free
-        #[arg(long, default_value_t = 3000)]
-        port: u16,
-        /// Show the book in a browser
-        #[arg(long)]
-        open: bool,
-    },
-    /// Build the pages, and check them, the transcripts and the recordings
-    Check {
-        /// Leave out what has to be run: transcripts and recordings
-        #[arg(long)]
-        pages: bool,
-        /// Show the book in a browser
-        #[arg(long)]
-        open: bool,
-    },
-    /// Run transcripts and write down what they print
-    Record {
-        /// Files in book/transcripts, without .txt
-        #[arg(required = true, value_name = "NAME")]
-        names: Vec<String>,
-    },
-    /// Answer mdBook, which asks whether the pages of a renderer are wanted
-    #[command(hide = true)]
-    Supports {
-        /// Any: what the directives become is Markdown and HTML.
-        renderer: String,
-    },
-}
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let place = match place(&cli.options) {
         Ok(place) => place,
-        Err(problem) => return told(&[problem]),
+        Err(problem) => return refused(&problem),
     };
     match cli.task {
         Some(Task::Build { open }) => build_task(&place, open),
@@ -136,7 +76,7 @@ fn serve_task(place: &Place, port: u16, open: bool) -> ExitCode {
             show(address);
         }
     });
-    told(&[problem])
+    refused(&problem)
 }
 
 /// `check`.
@@ -155,7 +95,13 @@ fn record_task(place: &Place, names: &[String]) -> ExitCode {
     if problems.is_empty() { ExitCode::SUCCESS } else { told(&problems) }
 }
 
-/// Prints what is wrong.
+/// Prints why a task cannot be done. The book may be right.
+fn refused(problem: &Problem) -> ExitCode {
+    say::aside(&problem.to_string());
+    ExitCode::FAILURE
+}
+
+/// Prints what is wrong with the book.
 fn told(problems: &[Problem]) -> ExitCode {
     for problem in problems {
         say::aside(&problem.to_string());
@@ -167,6 +113,11 @@ fn told(problems: &[Problem]) -> ExitCode {
 
 /// Opens a page in the reader's browser, if there is one.
 fn show(page: &str) {
+    // xdg-open needs one of these, and would fail without a word of ours.
+    let displays = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"];
+    if !displays.iter().any(|name| std::env::var_os(name).is_some_and(|it| !it.is_empty())) {
+        return say::aside(&format!("no browser was opened, for there is no display: {page}"));
+    }
     let started = std::process::Command::new("xdg-open")
         .arg(page)
         .stdin(std::process::Stdio::null())

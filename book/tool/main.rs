@@ -18,6 +18,7 @@ mod figure;
 mod hearing;
 mod listing;
 mod markup;
+mod options;
 mod pages;
 mod preprocessor;
 mod problem;

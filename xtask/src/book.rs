@@ -2,20 +2,23 @@
 //!
 //! mdBook is heavy, so this tool does not link it: it lets Cargo build and run the package `book`.
 
-use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
-/// The book: build it, serve it, check it
-#[derive(clap::Args)]
-#[command(disable_help_flag = true)]
-pub struct Options {
-    /// build, serve, check or record, and their flags: `cargo xtask book --help`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "TASK")]
-    arguments: Vec<OsString>,
-}
+use clap::CommandFactory as _;
+use common::environment;
 
-/// Runs the book's own program.
+#[path = "../../book/tool/options.rs"]
+mod options;
+
+pub use options::Cli as Options;
+
+/// Runs the book's own program with the arguments that it was found to understand.
 pub fn main(options: &Options) -> ExitCode {
+    if options.task.is_none() {
+        let printed = Options::command().print_help();
+        return environment::report("xtask book", printed.map_err(Into::into));
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let mut command = Command::new(cargo);
@@ -29,16 +32,9 @@ pub fn main(options: &Options) -> ExitCode {
         manifest,
         "--",
     ]);
-    if options.arguments.is_empty() {
-        command.arg("--help");
-    }
-    match command.args(&options.arguments).status() {
-        Ok(status) => {
-            ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
-        }
-        Err(error) => {
-            eprintln!("error: Cargo cannot be started: {error}\n  run this as `cargo xtask book`");
-            ExitCode::FAILURE
-        }
-    }
+    // What comes after `xtask book`. Cargo, and then the book's program, takes the place of this
+    // process, so that a signal reaches it.
+    let error = command.args(std::env::args_os().skip(2)).exec();
+    eprintln!("error: Cargo cannot be started: {error}\n  run this as `cargo xtask book`");
+    ExitCode::FAILURE
 }

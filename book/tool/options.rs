@@ -1,0 +1,70 @@
+//! The command line. `cargo xtask` compiles this file too, and so answers `--help` and wrong
+//! options before it has mdBook built.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The book: every listing compiled, every transcript run, every figure recorded
+#[derive(Parser)]
+#[command(name = "cargo xtask book", bin_name = "cargo xtask book")]
+pub struct Cli {
+    /// What to do; none when mdBook starts this as its preprocessor.
+    #[command(subcommand)]
+    pub task: Option<Task>,
+    /// What holds for all tasks.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What holds for all tasks.
+#[derive(Args)]
+pub struct Options {
+    /// Where the built pages go (default: target/book; of a check, target/book-checked)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub dest: Option<PathBuf>,
+    /// The workspace (default: the one this was built in)
+    #[arg(long, global = true, value_name = "DIR", hide = true)]
+    pub root: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Task {
+    /// Build the pages
+    Build {
+        /// Show the book in a browser
+        #[arg(long)]
+        open: bool,
+    },
+    /// Show the book on this machine, and show it anew whenever a file changes
+    Serve {
+        /// The port on 127.0.0.1; 0 for any that is free
+        #[arg(long, default_value_t = 3000)]
+        port: u16,
+        /// Show the book in a browser
+        #[arg(long)]
+        open: bool,
+    },
+    /// Build the pages, and check them, the transcripts and the recordings
+    Check {
+        /// Leave out what has to be run: transcripts and recordings
+        #[arg(long)]
+        pages: bool,
+        /// Show the book in a browser
+        #[arg(long)]
+        open: bool,
+    },
+    /// Run transcripts and write down what they print
+    Record {
+        /// Files in book/transcripts, without .txt
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Answer mdBook, which asks whether the pages of a renderer are wanted
+    #[command(hide = true)]
+    Supports {
+        /// Any: what the directives become is Markdown and HTML.
+        renderer: String,
+    },
+}
