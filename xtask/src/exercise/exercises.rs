@@ -161,7 +161,7 @@ pub fn load(workspace: &Path) -> Result<Vec<Exercise>> {
 
 fn one(day: u32, name: String, folder: PathBuf) -> Result<Exercise> {
     let path = folder.join("exercise.toml");
-    let about = basic_toml::from_str(&read(&path)?)
+    let about = toml::from_str(&read(&path)?)
         .with_context(|| format!("{} is not as it should be", path.display()))?;
     let check = checks::of(&name)
         .with_context(|| format!("{} has no check in xtask/src/exercise/checks", name))?;
