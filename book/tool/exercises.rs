@@ -29,8 +29,9 @@ pub struct Exercise {
     about: About,
 }
 
-/// The exercises of a day such as `day01`, in their order.
-pub fn of_day(root: &Path, day: &str) -> Result<Vec<Exercise>, Complaint> {
+/// The exercises of a day such as `day01`, in their order, and what those lack that are not
+/// finished.
+pub fn of_day(root: &Path, day: &str) -> Result<(Vec<Exercise>, Vec<String>), Complaint> {
     let folder = root.join(day).join("exercises");
     let plain = !day.is_empty() && day.chars().all(|c| c.is_ascii_alphanumeric());
     let entries = if plain { fs::read_dir(&folder).ok() } else { None };
@@ -40,11 +41,15 @@ pub fn of_day(root: &Path, day: &str) -> Result<Vec<Exercise>, Complaint> {
             "write the name of a day's folder: day01, day02, day03 or day04",
         )
     })?;
-    let mut exercises = Vec::new();
+    let (mut exercises, mut unfinished) = (Vec::new(), Vec::new());
     for folder in entries.flatten().map(|entry| entry.path()) {
-        let file = folder.join("exercise.toml");
-        if file.is_file() {
-            exercises.push(read(root, folder, &file)?);
+        if !folder.is_dir() {
+            continue;
+        }
+        let missing = ["exercise.toml", "brief.md"].iter().find(|it| !folder.join(it).is_file());
+        match missing {
+            Some(file) => unfinished.push(format!("{} has no {file}", name(root, &folder))),
+            None => exercises.push(read(root, folder)?),
         }
     }
     exercises.sort_by(|a, b| (a.about.order, &a.name).cmp(&(b.about.order, &b.name)));
@@ -53,12 +58,13 @@ pub fn of_day(root: &Path, day: &str) -> Result<Vec<Exercise>, Complaint> {
             format!("{day} has no exercises"),
             format!("an exercise is a folder {day}/exercises/NAME with an exercise.toml"),
         )),
-        false => Ok(exercises),
+        false => Ok((exercises, unfinished)),
     }
 }
 
 /// Reads one exercise.
-fn read(root: &Path, folder: PathBuf, file: &Path) -> Result<Exercise, Complaint> {
+fn read(root: &Path, folder: PathBuf) -> Result<Exercise, Complaint> {
+    let file = &folder.join("exercise.toml");
     let shown = name(root, file);
     let text = fs::read_to_string(file)
         .map_err(|wrong| Complaint::new(format!("{shown}: {wrong}"), "it has to be UTF-8 text"))?;
@@ -136,8 +142,11 @@ mod tests {
                  starter = \"E-X\"\n"
             );
             fs::write(folder.join("exercise.toml"), text).unwrap();
+            fs::write(folder.join("brief.md"), "# Do it\n").unwrap();
         }
-        let exercises = of_day(root.path(), "day01").unwrap();
+        fs::create_dir(root.path().join("day01/exercises/half")).unwrap();
+        let (exercises, unfinished) = of_day(root.path(), "day01").unwrap();
+        assert_eq!(unfinished, ["day01/exercises/half has no exercise.toml"]);
         let names: Vec<&str> = exercises.iter().map(|exercise| exercise.name.as_str()).collect();
         assert_eq!(names, ["zebra", "ant"]);
         assert_eq!(minutes(&exercises), 20);

@@ -8,7 +8,7 @@ use crate::problem::{Complaint, Problem, name};
 use crate::scan::{self, Block, Directive, Inside};
 use crate::trace::Trace;
 use crate::transcript::Transcript;
-use crate::{brief, catalogue, exercises, figure, listing, markup, ring};
+use crate::{brief, catalogue, exercises, figure, listing, markup, ring, say};
 
 /// What every directive knows.
 pub struct Sources<'a> {
@@ -315,7 +315,10 @@ fn exercise(sources: &Sources<'_>, arguments: &str) -> Result<String, Wrong> {
 
 /// `{{#exercises DAY}}`: a table of them, then one after the other.
 fn exercises_of(sources: &Sources<'_>, day: &str) -> Result<String, Wrong> {
-    let exercises = exercises::of_day(sources.root, day)?;
+    let (exercises, unfinished) = exercises::of_day(sources.root, day)?;
+    for why in unfinished {
+        say::aside(&format!("left out: {why}"));
+    }
     let mut out = exercises::table(&exercises);
     let mut problems = Vec::new();
     for exercise in &exercises {

@@ -62,7 +62,7 @@ pub fn minutes(root: &Path, text: &str) -> Result<u32, Complaint> {
         .map(str::trim)
         .unwrap_or_default();
     if let Some(day) = stated.strip_prefix("exercises ") {
-        return Ok(exercises::minutes(&exercises::of_day(root, day.trim())?));
+        return Ok(exercises::minutes(&exercises::of_day(root, day.trim())?.0));
     }
     stated.parse().ok().filter(|minutes| *minutes > 0).ok_or_else(|| {
         Complaint::new(

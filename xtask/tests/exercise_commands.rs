@@ -125,6 +125,25 @@ fn the_list_the_hints_and_the_solutions_can_be_had() {
 }
 
 #[test]
+fn an_unfinished_exercise_stops_no_other() {
+    let workspace = Workspace::new("exercise_unfinished");
+    let half = workspace.0.join("day01/exercises/half");
+    fs::create_dir(&half).expect("a folder");
+    fs::write(workspace.0.join("day02/exercises/granted/exercise.toml"), "title =")
+        .expect("a file");
+    let output = workspace.run(&["exercise", "list"]);
+    let (list, left_out) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{left_out}");
+    assert!(list.contains("first_nop") && !list.contains("granted"), "{list}");
+    assert!(left_out.contains("left out: day01/exercises/half has no exercise.toml"), "{left_out}");
+    assert!(left_out.contains("left out: day02/exercises/granted/exercise.toml: "), "{left_out}");
+    // Nothing is proved as long as an exercise cannot be.
+    let output = workspace.run(&["exercise", "verify"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("2 unfinished exercises"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_reset_keeps_what_was_there_and_can_be_undone() {
     let workspace = Workspace::new("exercise_reset");
     let (workbook, exercise) = (Workbook::of(&workspace.0), workspace.exercise("first_nop"));

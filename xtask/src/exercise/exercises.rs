@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::checks::{self, Check};
@@ -140,31 +141,51 @@ fn trim_lines(text: &str) -> String {
     lines[from..to].join("\n")
 }
 
-/// All exercises that have a folder and a check, in the order in which they are to be done.
+/// All finished exercises in the order in which they are to be done. One that is not finished
+/// is named on the standard error, and stops no other.
 ///
 /// # Errors
-/// If a folder's files are missing or say something else than they should, or if a folder has
-/// no check.
+/// If none is left.
 pub fn load(workspace: &Path) -> Result<Vec<Exercise>> {
-    let mut exercises = Vec::new();
+    let (exercises, unfinished) = look(workspace);
+    for why in &unfinished {
+        // Without a standard error nobody waits for this.
+        let _ = writeln!(io::stderr(), "left out: {why}");
+    }
+    if exercises.is_empty() {
+        bail!("there are no exercises in {}", workspace.display());
+    }
+    Ok(exercises)
+}
+
+/// The finished exercises, and what the others lack.
+pub fn look(workspace: &Path) -> (Vec<Exercise>, Vec<String>) {
+    let (mut exercises, mut unfinished) = (Vec::new(), Vec::new());
     for day in 1..=4 {
         let folder = workspace.join(format!("day{day:02}/exercises"));
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
             let name = entry.file_name().to_string_lossy().into_owned();
-            exercises.push(one(day, name, entry.path())?);
+            match one(day, name, entry.path()) {
+                Ok(exercise) => exercises.push(exercise),
+                Err(error) => unfinished.push(format!("{error:#}")),
+            }
         }
     }
     exercises.sort_by_key(|exercise| (exercise.day, exercise.about.order));
-    Ok(exercises)
+    unfinished.sort();
+    (exercises, unfinished)
 }
 
 fn one(day: u32, name: String, folder: PathBuf) -> Result<Exercise> {
-    let path = folder.join("exercise.toml");
-    let about = toml::from_str(&read(&path)?)
-        .with_context(|| format!("{} is not as it should be", path.display()))?;
+    let shown = format!("day{day:02}/exercises/{name}");
+    for file in ["exercise.toml", "brief.md", "hints.md", "starter.rs", "solution.rs"] {
+        ensure!(folder.join(file).is_file(), "{shown} has no {file}");
+    }
+    let about = toml::from_str(&read(&folder.join("exercise.toml"))?)
+        .with_context(|| format!("{shown}/exercise.toml"))?;
     let check = checks::of(&name)
-        .with_context(|| format!("{} has no check in xtask/src/exercise/checks", name))?;
+        .with_context(|| format!("{shown} has no check in xtask/src/exercise/checks"))?;
     Ok(Exercise { name, day, about, folder, check })
 }
 

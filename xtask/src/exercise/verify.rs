@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use common::text::several;
 
 use super::check;
 use super::compile::{Build, Built};
@@ -66,6 +67,10 @@ struct Case {
 pub fn main(options: &Options, all: &[Exercise], workspace: &Path) -> Result<bool> {
     let began = Instant::now();
     let picked = exercises::pick(all, &options.names)?;
+    let (_, unfinished) = exercises::look(workspace);
+    if options.names.is_empty() && !unfinished.is_empty() {
+        bail!("{} cannot be proved", several(unfinished.len(), "unfinished exercise"));
+    }
     let mut cases = Vec::new();
     for exercise in &picked {
         cases.extend(cases_of(exercise)?);

@@ -57,9 +57,6 @@ pub fn main(options: &Options) -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     let workspace = workspace();
     let all = exercises::load(&workspace)?;
-    if all.is_empty() {
-        bail!("there are no exercises in {}", workspace.display());
-    }
     let workbook = Workbook::of(&workspace);
     workbook.prepare().and_then(|()| workbook.tell_editor())?;
     let plain = options.plain || !terminal::is_there();
