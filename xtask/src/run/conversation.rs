@@ -17,7 +17,7 @@ use super::report::{Failure, Trouble};
 const BESIDE: Duration = Duration::from_millis(200);
 
 /// How long a server that let its clients down is watched for its own end.
-const DYING: Duration = Duration::from_millis(500);
+const DYING: Duration = Duration::from_secs(2);
 
 /// Starts the day, lets the clients in `talk` do their part, and stops the day as Ctrl-C
 /// does. Gives what the clients leave behind, and the day's summary.
