@@ -11,6 +11,8 @@ pub mod exercise;
 #[cfg(target_os = "linux")]
 pub mod learn;
 #[cfg(target_os = "linux")]
+pub mod output;
+#[cfg(target_os = "linux")]
 pub mod programs;
 #[cfg(target_os = "linux")]
 pub mod record;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use common::environment;
 
 use xtask::{class, exercise, learn, record, trace};
 
@@ -34,7 +35,18 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().task {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(words) => {
+            let printed = words.print().map_err(Into::into);
+            let code = u8::try_from(words.exit_code()).unwrap_or(2);
+            return match printed {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => environment::report("cargo xtask", printed),
+            };
+        }
+    };
+    match cli.task {
         Task::Run(options) => run::main(&options),
         Task::Trace(options) => trace::cli::main(options),
         Task::Learn(options) => learn::main(&options),

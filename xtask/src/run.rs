@@ -11,7 +11,7 @@ mod report;
 mod shown;
 mod words;
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use self::narration::Narrator;
 use self::report::{Failure, Outcome, Report, Trouble};
+use xtask::output::say;
 use xtask::programs::{self, Programs, Source};
 
 /// Run the days in order, against real clients on loopback
@@ -139,8 +140,9 @@ fn run(options: &Options) -> Result<bool> {
     let wanted = |day: &&Day| options.days.is_empty() || options.days.contains(&day.number);
     let days: Vec<&Day> = DAYS.iter().filter(wanted).collect();
     if options.recorded {
-        recorded::tell(&days, options, &mut Narrator::stdout())?;
-        return Ok(true);
+        let mut narrator = Narrator::stdout();
+        recorded::tell(&days, options, &mut narrator)?;
+        return narrator.end().map(|()| true);
     }
     let names: Vec<&str> = days.iter().map(|day| day.name).collect();
     let source = match &options.programs {
@@ -151,15 +153,13 @@ fn run(options: &Options) -> Result<bool> {
 
     let mut narrator = if options.json { Narrator::silent() } else { Narrator::stdout() };
     let reports = run_days(&days, &programs, options, &mut narrator);
-    if narrator.is_gone() {
-        return Ok(true); // the reader has seen enough
-    }
     if options.json {
         let result = Record { kernel: environment::kernel_release(), days: &reports };
-        writeln!(io::stdout(), "{}", serde_json::to_string(&result)?)?;
+        say(&serde_json::to_string(&result)?)?;
     } else {
         narrator.summary(&reports);
     }
+    narrator.end()?;
     Ok(reports.iter().all(Report::is_good))
 }
 

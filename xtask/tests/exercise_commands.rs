@@ -144,6 +144,28 @@ fn an_unfinished_exercise_stops_no_other() {
 }
 
 #[test]
+fn what_cannot_be_printed_is_a_failure() {
+    let workspace = Workspace::new("exercise_full");
+    let class = workspace.0.join("class");
+    fs::create_dir_all(class.join("ada")).expect("a folder");
+    let class = class.display().to_string();
+    for arguments in [
+        &["exercise", "list"][..],
+        &["exercise", "list", "--json"],
+        &["exercise", "hint", "first_nop"],
+        &["exercise", "solution", "first_nop"],
+        &["class", &class],
+        &["exercise", "--help"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
+        let output = workspace.xtask(arguments).stdout(full).output().expect("the tool");
+        let words = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {words}");
+        assert!(words.contains("No space left on device"), "{arguments:?}: {words}");
+    }
+}
+
+#[test]
 fn a_reset_keeps_what_was_there_and_can_be_undone() {
     let workspace = Workspace::new("exercise_reset");
     let (workbook, exercise) = (Workbook::of(&workspace.0), workspace.exercise("first_nop"));

@@ -51,3 +51,14 @@ fn without_io_uring_day01_explains_and_the_run_ends() {
         assert!(days[1..].iter().all(|day| day["outcome"] == "not_tried"), "{days:?}");
     }
 }
+
+#[test]
+fn a_run_that_cannot_be_printed_is_a_failure() {
+    for arguments in [&["--day", "1"][..], &["--recorded"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = xtask_run(arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(words.contains("No space left on device"), "{words}");
+    }
+}

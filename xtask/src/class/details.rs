@@ -1,12 +1,13 @@
 //! A text for each student: what came of every program, to be handed back.
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::submission::Submission;
+use crate::output::writable;
 
 /// Bytes of a student's name in the name of a file, which may have 255.
 const NAME: usize = 200;
@@ -46,13 +47,4 @@ impl Details {
         let path = &self.0[nth];
         fs::write(path, text).with_context(|| format!("writing {}", path.display()))
     }
-}
-
-/// Makes the file if it is not there, and changes nothing in it.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn writable(path: &Path) -> Result<()> {
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.map(drop).with_context(|| format!("writing {}", path.display()))
 }

@@ -25,6 +25,7 @@ use crate::exercise::compile::Built;
 use crate::exercise::exercises::{self, Exercise};
 use crate::exercise::ids;
 use crate::exercise::verdict::{Paint, Verdict};
+use crate::output::{say, writable};
 use crate::programs::workspace;
 
 use details::Details;
@@ -62,10 +63,7 @@ pub struct Options {
 pub fn main(options: &Options) -> ExitCode {
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "cargo xtask class: {error:#}");
-            exercises::exit_code(&error)
-        }
+        Err(error) => exercises::failed("cargo xtask class", error),
     }
 }
 
@@ -77,7 +75,7 @@ fn run(options: &Options) -> Result<()> {
     let details = options.details.as_deref().map(|folder| Details::open(folder, &submissions));
     let details = details.transpose()?;
     if let Some(path) = &options.csv {
-        details::writable(path)?;
+        writable(path)?;
     }
     let mut judge = Judge::new(&workspace)?;
     let mut table = Table::new(&picked);
@@ -93,15 +91,14 @@ fn run(options: &Options) -> Result<()> {
     if let Some(path) = &options.csv {
         fs::write(path, table.csv()).with_context(|| format!("writing {}", path.display()))?;
     }
-    let mut out = io::stdout().lock();
-    write!(out, "{}\n{}", table.text(), judge.words())?;
+    let mut page = format!("{}\n{}", table.text(), judge.words());
     if !remarks.is_empty() {
-        writeln!(out, "\nThe folders")?;
+        page.push_str("\nThe folders\n");
     }
     for remark in remarks {
-        writeln!(out, "{}", wrap(&remark, WIDTH, 2))?;
+        page.push_str(&(wrap(&remark, WIDTH, 2) + "\n"));
     }
-    Ok(())
+    say(page.trim_end())
 }
 
 /// A line that the next one replaces, for whoever waits; logs are spared.

@@ -14,6 +14,7 @@ use super::verify;
 use super::workbook::Workbook;
 use crate::class::judge;
 use crate::learn::progress::Progress;
+use crate::output::say;
 use crate::programs::workspace;
 
 /// The exercises of the four days, checked by what the kernel saw
@@ -76,10 +77,7 @@ pub fn main(options: &Options) -> ExitCode {
     match run(&options.task) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "cargo xtask exercise: {error:#}");
-            exercises::exit_code(&error)
-        }
+        Err(error) => exercises::failed("cargo xtask exercise", error),
     }
 }
 
@@ -97,12 +95,6 @@ fn run(task: &Task) -> Result<bool> {
         // Done before anything was read.
         Task::Judge(_) => Ok(true),
     }
-}
-
-/// Prints; a reader that has gone away is no failure.
-fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
 fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
@@ -125,16 +117,16 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
                 "book": about.book,
                 "state": state,
             });
-            say(&object.to_string());
+            say(&object.to_string())?;
             continue;
         }
         if exercise.day != day {
             day = exercise.day;
-            say(&format!("Day {day}"));
+            say(&format!("Day {day}"))?;
         }
         let minutes = about.minutes;
         let line = format!("  {:<18}{:<44}{minutes:>3} min  {state}", exercise.name, about.title);
-        say(line.trim_end());
+        say(line.trim_end())?;
     }
     Ok(true)
 }
@@ -154,9 +146,9 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
         }
         passed &= verdict.passed();
         if json {
-            say(&verdict.json(exercise).to_string());
+            say(&verdict.json(exercise).to_string())?;
         } else {
-            say(&verdict.text(exercise, Paint::for_stdout()));
+            say(&verdict.text(exercise, Paint::for_stdout()))?;
         }
     }
     Ok(passed)
@@ -176,7 +168,7 @@ fn hint(exercise: &Exercise, number: u32) -> Result<bool> {
     let hint = hints.get(number as usize - 1).context("there are three hints")?;
     let brief = exercise.brief()?;
     let page = format!("{}\n\n## Hint {number} of {}\n\n{hint}", brief.trim_end(), hints.len());
-    say(&markdown::page(&page, Paint::for_stdout()));
+    say(&markdown::page(&page, Paint::for_stdout()))?;
     Ok(true)
 }
 
@@ -184,11 +176,11 @@ fn reset(exercise: &Exercise, workbook: &Workbook, undo: bool) -> Result<bool> {
     let name = &exercise.name;
     if undo {
         workbook.undo(exercise)?;
-        say(&format!("{name}: your program is back"));
+        say(&format!("{name}: your program is back"))?;
     } else {
         let backup = workbook.reset(exercise)?;
-        say(&format!("{name}: the starter is back; your program is kept in {}", backup.display()));
-        say(&format!("`cargo xtask exercise reset --undo {name}` takes it back"));
+        say(&format!("{name}: the starter is back; your program is kept in {}", backup.display()))?;
+        say(&format!("`cargo xtask exercise reset --undo {name}` takes it back"))?;
     }
     Ok(true)
 }
@@ -197,6 +189,6 @@ fn solution(exercise: &Exercise) -> Result<bool> {
     let path = exercise.solution();
     let text =
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    say(text.trim_end());
+    say(text.trim_end())?;
     Ok(true)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
+use common::environment;
 use serde::Deserialize;
 
 use super::checks::{self, Check};
@@ -240,9 +241,12 @@ impl fmt::Display for WrongUsage {
 
 impl std::error::Error for WrongUsage {}
 
-/// The exit code that an error ends a command with: 2 for wrong usage, or else 1.
-pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.is::<WrongUsage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+/// Prints why a command failed. The exit code is 2 for wrong usage, or else as
+/// [`environment::report`] has it.
+pub fn failed(command: &str, error: anyhow::Error) -> ExitCode {
+    let usage = error.is::<WrongUsage>();
+    let code = environment::report(command, Err(error));
+    if usage { ExitCode::from(2) } else { code }
 }
 
 #[cfg(test)]

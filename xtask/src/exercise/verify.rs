@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +19,7 @@ use super::exercises::{self, Exercise};
 use super::ids;
 use super::verdict::{Paint, Verdict};
 use super::workbook::{manifest_of, target, write_whole};
+use crate::output::say;
 
 /// What to prove.
 #[derive(Args, Debug)]
@@ -103,13 +103,13 @@ pub fn main(options: &Options, all: &[Exercise], workspace: &Path) -> Result<boo
         compiled.as_secs_f64(),
         checked.as_secs_f64()
     );
-    say(&line);
+    say(&line)?;
     Ok(bad.is_empty())
 }
 
-fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+/// Prints on the way. What fails here fails at the last line too, which says so.
+fn tell(text: &str) {
+    let _ = say(text);
 }
 
 fn cases_of(exercise: &Exercise) -> Result<Vec<Case>> {
@@ -188,7 +188,7 @@ fn compile(
         write_whole(&path, manifest.as_bytes())?;
     }
     fs::copy(workspace.join("Cargo.lock"), folder.join("Cargo.lock")).context("Cargo.lock")?;
-    say(&format!("compiling {} programs of {} exercises", cases.len(), picked.len()));
+    say(&format!("compiling {} programs of {} exercises", cases.len(), picked.len()))?;
     let build = Build {
         manifest: &path,
         target: &target.join("workbook"),
@@ -205,13 +205,13 @@ fn not_compiled(cases: &[Case], built: &Built) -> Vec<String> {
     let mut bad = Vec::new();
     for case in cases {
         if let Err(words) = built.program(&case.program) {
-            say(&format!("{words}\n{} does not compile", case.program));
+            tell(&format!("{words}\n{} does not compile", case.program));
             bad.push(case.program.clone());
             continue;
         }
         let shown = case.program.ends_with("--starter") || case.program.ends_with("--solution");
         if let Some(words) = built.warnings.get(&case.program).filter(|_| shown) {
-            say(&format!("{words}\n{} compiles with a warning", case.program));
+            tell(&format!("{words}\n{} compiles with a warning", case.program));
             bad.push(case.program.clone());
         }
     }
@@ -273,6 +273,6 @@ fn one(case: &Case, program: &Path, show: bool) -> bool {
     if !good || unseen || show {
         let _ = write!(text, "\n{}", verdict.text(&case.exercise, Paint::for_stdout()));
     }
-    say(&text);
+    tell(&text);
     good
 }

@@ -14,7 +14,6 @@ mod terminal;
 mod worker;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -47,10 +46,7 @@ pub struct Options {
 pub fn main(options: &Options) -> ExitCode {
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "cargo xtask learn: {error:#}");
-            exercises::exit_code(&error)
-        }
+        Err(error) => exercises::failed("cargo xtask learn", error),
     }
 }
 

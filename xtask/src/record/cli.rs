@@ -1,6 +1,5 @@
 //! The command.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::compare::{self, Difference};
 use super::recording::Recording;
 use super::scenarios::{ALL, Scenario};
 use super::{Recorded, record};
+use crate::output::say;
 use crate::programs::{self, Programs, Source};
 use crate::trace::names::plural;
 
@@ -85,9 +85,7 @@ fn run(options: &Options) -> Result<bool> {
             (write(scenario, &programs, patience)?, true)
         };
         good &= well;
-        if writeln!(io::stdout(), "{line}").is_err() {
-            break; // the reader has seen enough
-        }
+        say(&line)?;
     }
     Ok(good)
 }

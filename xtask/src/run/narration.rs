@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use anyhow::{Context, Result};
 use common::text::{self, WIDTH};
 
 use super::report::{Outcome, Report, Trouble};
@@ -11,11 +12,12 @@ const LEFT: usize = 37;
 /// Width of the server's column.
 const RIGHT: usize = WIDTH - LEFT - 4;
 
-/// Prints the run, in colour or not. A reader that went away (`| head`) silences it.
+/// Prints the run, in colour or not. The first failure to print silences it.
 pub struct Narrator {
     out: Box<dyn Write>,
     colour: bool,
-    gone: bool,
+    /// Why nothing more can be printed.
+    failed: Option<io::Error>,
     silent: bool,
     /// Whether the last line was an empty one.
     spaced: bool,
@@ -37,12 +39,20 @@ impl Narrator {
     }
 
     fn to(out: Box<dyn Write>, colour: bool) -> Narrator {
-        Narrator { out, colour, gone: false, silent: false, spaced: false }
+        Narrator { out, colour, failed: None, silent: false, spaced: false }
     }
 
-    /// Whether nobody reads any more.
+    /// Whether nothing more can be printed.
     pub fn is_gone(&self) -> bool {
-        self.gone
+        self.failed.is_some()
+    }
+
+    /// Whether all could be printed.
+    ///
+    /// # Errors
+    /// If the reader went away, or the disk is full.
+    pub fn end(self) -> Result<()> {
+        self.failed.map_or(Ok(()), |error| Err(error).context("writing to the standard output"))
     }
 
     /// Whether nothing is printed anyway.
@@ -57,7 +67,7 @@ impl Narrator {
 
     /// A line as it is.
     pub fn line(&mut self, text: &str) {
-        self.gone |= writeln!(self.out, "{text}").and_then(|()| self.out.flush()).is_err();
+        self.print(&format!("{text}\n"));
         self.spaced = text.is_empty();
     }
 
@@ -139,7 +149,14 @@ impl Narrator {
     /// Asks for a key, and leaves the cursor behind the question.
     pub fn ask(&mut self, question: &str) {
         let question = self.paint("1", question);
-        self.gone |= write!(self.out, "\n{question} ").and_then(|()| self.out.flush()).is_err();
+        self.print(&format!("\n{question} "));
+    }
+
+    fn print(&mut self, text: &str) {
+        if self.failed.is_none() {
+            let printed = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+            self.failed = printed.err();
+        }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
