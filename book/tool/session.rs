@@ -238,6 +238,7 @@ pub fn prepare(root: &Path, examples: bool) -> Result<(), Complaint> {
         command.arg("--examples");
     }
     environment(&mut command);
+    common::drive::die_with_parent(&mut command);
     let status = command.current_dir(root).stdin(Stdio::null()).status();
     match status {
         Ok(status) if status.success() => Ok(()),

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result};
 use clap::Args;
 use common::environment;
+use xtask::output::writable;
 use xtask::programs;
 
 use self::machine::Machine;
@@ -41,23 +42,25 @@ pub struct Options {
     #[arg(long)]
     quick: bool,
 
-    /// Only these servers, and epoll, with which they are compared
+    /// Only these servers, and epoll, with which they are compared: day04, threads, epoll,
+    /// tokio, day04-sqpoll, or a rung of the ladder such as rung3_multishot
     #[arg(long, value_name = "SERVER,…", value_delimiter = ',')]
     only: Vec<String>,
 
-    /// Only these workloads
+    /// Only these workloads, such as echo-64-32, ack-1 or scale; an unknown name lists all
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = workload_name)]
     workload: Vec<String>,
 
-    /// How often everything is measured
+    /// How often everything is measured [default: 5, or 3 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: Option<u16>,
 
-    /// How long one measurement takes
+    /// How long one measurement takes [default: 500, or 200 with --quick]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
     time: Option<u64>,
 
-    /// Idle connections of the workload `scale`
+    /// Idle connections of the workload `scale` [default: 10000, or 1000 with --quick; as far as
+    /// the limit on open files allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20_000))]
     idle: Option<u32>,
 
@@ -96,13 +99,18 @@ pub fn main(options: &Options) -> ExitCode {
 
 /// `false`: some server failed.
 fn compare(options: &Options) -> Result<bool> {
+    // What can be wrong is found before the long build.
+    plan::known(&options.only, &programs::examples("day04")?)?;
+    if let Some(file) = &options.plot {
+        writable(file)?;
+    }
     // The load goes through a ring too: without one, no server can be measured.
     drop(common::ring::build_best(&common::ring::RingOptions::default(), 8)?);
     let programs = programs::build_for_bench("day04")?;
     let machine = Machine::look();
     let third = machine.third().is_some();
     let servers = plan::servers(&programs)?;
-    let servers = plan::choose(servers, &options.only, options.quick, third)?;
+    let servers = plan::choose(servers, &options.only, options.quick, third);
     let times = Times {
         warm_up: Duration::from_millis(if options.quick { 50 } else { 150 }),
         time: Duration::from_millis(options.time.unwrap_or(if options.quick { 200 } else { 500 })),
@@ -129,11 +137,14 @@ fn compare(options: &Options) -> Result<bool> {
     let rounds = comparison.rounds;
     let results = Results { machine: machine.clone(), rounds, workloads, scale };
 
+    show(&results, options)?;
     if let Some(file) = &options.plot {
         fs::write(file, plot::svg(&results))
-            .with_context(|| format!("cannot write {}", file.display()))?;
+            .with_context(|| format!("writing {}", file.display()))?;
+        if !options.json {
+            say(&format!("\n{} shows the ratios\n", file.display()))?;
+        }
     }
-    show(&results, options)?;
     Ok(results.is_complete())
 }
 
@@ -167,10 +178,7 @@ fn show(results: &Results, options: &Options) -> Result<()> {
     if !results.workloads.is_empty() {
         say(&format!("\n{}\n", text::legend(results)))?;
     }
-    match &options.plot {
-        Some(file) => say(&format!("\n{} shows the ratios\n", file.display())),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// A reader who went away has seen enough; `environment::report` knows that.

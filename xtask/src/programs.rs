@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
+use common::drive;
 use serde_json::Value;
 
 /// The executables that were found, by the name of their day.
@@ -69,17 +70,40 @@ pub fn build_for_bench(package: &str) -> Result<Programs> {
     Ok(executables(&messages, |kind, _| ["bin", "example", "bench"].contains(&kind)))
 }
 
+/// The names of a package's examples, without building them.
+///
+/// # Errors
+/// If Cargo cannot be started, or answers nonsense.
+pub fn examples(package: &str) -> Result<Vec<String>> {
+    let answer = cargo("metadata", &["--no-deps", "--format-version=1"])?;
+    let metadata: Value = serde_json::from_str(&answer).context("reading Cargo's answer")?;
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    Ok(list(&metadata["packages"])
+        .iter()
+        .filter(|it| it["name"] == package)
+        .flat_map(|it| list(&it["targets"]))
+        .filter(|target| target["kind"][0] == "example")
+        .filter_map(|target| target["name"].as_str().map(str::to_string))
+        .collect())
+}
+
 /// Cargo's messages, one JSON object a line. Its errors go to the terminal.
 fn cargo_build(arguments: &[&str]) -> Result<String> {
+    let all = ["--keep-going", "--message-format=json-render-diagnostics"];
+    cargo("build", &[&all, arguments].concat())
+}
+
+/// What Cargo prints. It ends when this program is killed.
+fn cargo(task: &str, arguments: &[&str]) -> Result<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--keep-going", "--message-format=json-render-diagnostics"]);
-    command.arg("--manifest-path").arg(workspace().join("Cargo.toml")).args(arguments);
+    command.arg(task).arg("--manifest-path").arg(workspace().join("Cargo.toml")).args(arguments);
+    drive::die_with_parent(&mut command);
     let output = command
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .context("cannot start Cargo (`--programs FOLDER` runs days that are built already)")?;
+        .context("cannot start Cargo")?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use common::environment;
 use serde::Serialize;
@@ -149,7 +149,8 @@ fn run(options: &Options) -> Result<bool> {
         Some(folder) => Source::Folder(folder),
         None => Source::Build { release: options.release, quiet: options.json },
     };
-    let programs = programs::find(&source, &names)?;
+    let programs = programs::find(&source, &names)
+        .context("building the days (`--programs FOLDER` runs days that are built already)")?;
 
     let mut narrator = if options.json { Narrator::silent() } else { Narrator::stdout() };
     let reports = run_days(&days, &programs, options, &mut narrator);

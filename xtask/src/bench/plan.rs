@@ -15,6 +15,8 @@ use xtask::programs::Programs;
 pub const REFERENCE: &str = "epoll";
 /// The servers without a ring, as the bench target `peers` calls them.
 const PEERS: [&str; 3] = ["threads", "epoll", "tokio"];
+/// Day 04 with a thread of the kernel that polls its ring.
+const SQPOLL: &str = "day04-sqpoll";
 /// Clients that a server with slots is ready for unless told more.
 const SLOTS: u32 = 1024;
 
@@ -149,6 +151,23 @@ impl Server {
     }
 }
 
+/// Makes sure that servers of these names can be built: day 04, the peers, and the package's
+/// examples.
+///
+/// # Errors
+/// If there is none of a name.
+pub fn known(only: &[String], examples: &[String]) -> Result<(), UnknownServer> {
+    let fixed = ["day04"].into_iter().chain(PEERS).chain([SQPOLL]);
+    let known: Vec<&str> = fixed.chain(examples.iter().map(String::as_str)).collect();
+    match only.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let known = known.into_iter().map(str::to_string).collect();
+            Err(UnknownServer { name: name.clone(), known })
+        }
+    }
+}
+
 /// The servers in the order of the tables: day 04, the peers, and what else the package has
 /// to offer: every cargo example of it is a rung of the ladder.
 ///
@@ -173,7 +192,7 @@ pub fn servers(programs: &Programs) -> Result<Vec<Server>> {
     };
     let mut servers = vec![server("day04", day04, &[])];
     servers.extend(PEERS.map(|kind| server(kind, peers, &["serve", kind])));
-    servers.push(server("day04-sqpoll", day04, &["--sqpoll"]));
+    servers.push(server(SQPOLL, day04, &["--sqpoll"]));
     for (name, program) in programs {
         if name != "day04" && name != "peers" {
             let takes_reply = help(program)?.contains("--reply");
@@ -208,31 +227,19 @@ impl std::error::Error for UnknownServer {}
 /// Those that were asked for. The reference is always among them. A server with a poller is
 /// left out, unless named, where there is no CPU for it (`third`): the two would keep each
 /// other from working.
-///
-/// # Errors
-/// If there is none of that name.
-pub fn choose(
-    servers: Vec<Server>,
-    only: &[String],
-    quick: bool,
-    third: bool,
-) -> Result<Vec<Server>> {
-    let known = servers.iter().map(|server| server.name.as_str());
-    if let Some(name) = only.iter().find(|name| !known.clone().any(|known| known == **name)) {
-        let known = known.map(str::to_string).collect();
-        return Err(UnknownServer { name: name.clone(), known }.into());
-    }
+pub fn choose(servers: Vec<Server>, only: &[String], quick: bool, third: bool) -> Vec<Server> {
     let wanted = |server: &Server| match only {
         [] if server.polled && !third => false,
         [] => !quick || server.name == "day04" || PEERS.contains(&server.name.as_str()),
         _ => server.name == REFERENCE || only.contains(&server.name),
     };
-    Ok(servers.into_iter().filter(wanted).collect())
+    servers.into_iter().filter(wanted).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xtask::programs;
 
     fn all() -> Vec<Server> {
         let paths =
@@ -268,18 +275,24 @@ mod tests {
     #[test]
     fn the_reference_is_always_measured() {
         let only = ["day04-sqpoll".to_string()];
-        assert_eq!(names(&choose(all(), &only, true, false).unwrap()), ["epoll", "day04-sqpoll"]);
-        assert_eq!(
-            names(&choose(all(), &[], true, true).unwrap()),
-            ["day04", "threads", "epoll", "tokio"]
-        );
-        assert_eq!(choose(all(), &[], false, true).unwrap().len(), all().len());
-        assert!(!names(&choose(all(), &[], false, false).unwrap()).contains(&"day04-sqpoll"));
-        let error = choose(all(), &["nginx".to_string()], false, true).unwrap_err().to_string();
+        assert_eq!(names(&choose(all(), &only, true, false)), ["epoll", "day04-sqpoll"]);
+        assert_eq!(names(&choose(all(), &[], true, true)), ["day04", "threads", "epoll", "tokio"]);
+        assert_eq!(choose(all(), &[], false, true).len(), all().len());
+        assert!(!names(&choose(all(), &[], false, false)).contains(&"day04-sqpoll"));
+    }
+
+    #[test]
+    fn names_are_known_before_anything_is_built() {
+        let examples = programs::examples("day04").unwrap();
+        assert!(examples.iter().any(|name| name == "rung3_multishot"), "{examples:?}");
+        let only = ["day04-sqpoll", "epoll", "rung3_multishot"].map(str::to_string);
+        assert!(known(&only, &examples).is_ok());
+        let error = known(&["nginx".to_string()], &examples).unwrap_err().to_string();
         assert!(
             error.starts_with("no server is called nginx; there are day04, threads"),
             "{error}"
         );
+        assert!(error.contains("rung3_multishot"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use common::drive;
 use serde_json::Value;
 
 use super::initramfs::Archive;
@@ -90,7 +91,9 @@ fn build(places: &Places) -> Result<PathBuf> {
 }
 
 fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    drive::die_with_parent(&mut cargo);
+    cargo
 }
 
 /// Where the initramfs is written for the emulator.
