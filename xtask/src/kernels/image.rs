@@ -1,22 +1,34 @@
 //! The release that a kernel image says it is.
 
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use common::catalog::Kernel;
+
+/// No release is longer, with the zero behind it.
+const LONGEST: usize = 256;
+/// As far as the header and a version string can reach: its place is a `u16` past 0x200.
+const HEAD: u64 = 0x200 + u16::MAX as u64 + LONGEST as u64;
 
 /// Reads the release (`6.1.0-50-cloud-amd64`) from the header of a bzImage.
 ///
 /// # Errors
 /// If the file cannot be read, or is no bzImage.
 pub fn release_of(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let shown = path.display();
+    // A pipe is not waited for.
+    let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = open.with_context(|| format!("reading {shown}"))?;
+    ensure!(file.metadata()?.is_file(), "{shown} is not a file");
+    let mut bytes = Vec::new();
+    file.take(HEAD).read_to_end(&mut bytes).with_context(|| format!("reading {shown}"))?;
     let Some(release) = release(&bytes) else {
         bail!(
-            "{} is no bzImage of x86-64 (a compressed kernel as in /boot/vmlinuz-…; a bare vmlinux \
-             is not one)",
-            path.display()
+            "{shown} is no bzImage of x86-64 (a compressed kernel as in /boot/vmlinuz-…; a bare \
+             vmlinux is not one)"
         );
     };
     Ok(release)
@@ -30,10 +42,12 @@ fn release(bytes: &[u8]) -> Option<String> {
     }
     let offset = u16::from_le_bytes(bytes.get(0x20e..0x210)?.try_into().ok()?);
     let text = bytes.get(usize::from(offset) + 0x200..)?;
-    let end = text.iter().position(|byte| matches!(byte, 0 | b' ')).filter(|end| *end < 256)?;
+    let end = text.iter().position(|byte| matches!(byte, 0 | b' ')).filter(|end| *end < LONGEST)?;
     let release = std::str::from_utf8(&text[..end]).ok()?;
     Kernel::parse(release)?;
-    Some(release.to_string())
+    // It is printed, and becomes the name of a file.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".+~_-".contains(&byte);
+    release.bytes().all(plain).then(|| release.to_string())
 }
 
 #[cfg(test)]
@@ -59,8 +73,22 @@ mod tests {
         assert_eq!(release(b""), None);
         assert_eq!(release(&[0x7f; 0x1000]), None);
         assert_eq!(release(&image(b"nonsense (x)\0")), None);
+        for unfit in ["6.1\x1b]0;PWNED\x07 x\0", "6.1/../../x x\0", "6.1é x\0"] {
+            assert_eq!(release(&image(unfit.as_bytes())), None, "{unfit:?}");
+        }
         let mut truncated = image(b"6.1.0 x\0");
         truncated.truncate(0x301);
         assert_eq!(release(&truncated), None);
+    }
+
+    #[test]
+    fn only_a_file_is_read() {
+        let fifo = std::env::temp_dir().join(format!("image-fifo-{}", std::process::id()));
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [&fifo, Path::new("/dev/zero"), Path::new("/")] {
+            let error = release_of(path).unwrap_err().to_string();
+            assert!(error.ends_with("is not a file"), "{error}");
+        }
+        std::fs::remove_file(&fifo).unwrap();
     }
 }
