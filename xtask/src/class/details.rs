@@ -39,12 +39,14 @@ impl Details {
         Ok(Details(paths))
     }
 
-    /// Writes the text for one student.
+    /// Writes the texts, one for each submission in the same order.
     ///
     /// # Errors
-    /// If it cannot be written.
-    pub fn write(&self, nth: usize, text: &str) -> Result<()> {
-        let path = &self.0[nth];
-        fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+    /// If one cannot be written.
+    pub fn write(&self, texts: &[String]) -> Result<()> {
+        for (path, text) in self.0.iter().zip(texts) {
+            fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(())
     }
 }

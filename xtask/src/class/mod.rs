@@ -81,15 +81,16 @@ fn run(options: &Options) -> Result<()> {
     let mut table = Table::new(&picked);
     for (nth, submission) in submissions.iter().enumerate() {
         let place = format!("{} of {}: {}", nth + 1, submissions.len(), submission.student());
-        let row = one(submission, &picked, &workspace, &mut judge, &place);
-        if let Some(details) = &details {
-            details.write(nth, &row.details(&picked))?;
-        }
-        table.add(row);
+        table.add(one(submission, &picked, &workspace, &mut judge, &place));
     }
     progress("");
+    let mut kept = Ok(());
+    if let Some(details) = &details {
+        kept = details.write(&table.details(&picked));
+    }
     if let Some(path) = &options.csv {
-        fs::write(path, table.csv()).with_context(|| format!("writing {}", path.display()))?;
+        let written = fs::write(path, table.csv());
+        kept = kept.and(written.with_context(|| format!("writing {}", path.display())));
     }
     let mut page = format!("{}\n{}", table.text(), judge.words());
     if !remarks.is_empty() {
@@ -98,7 +99,9 @@ fn run(options: &Options) -> Result<()> {
     for remark in remarks {
         page.push_str(&(wrap(&remark, WIDTH, 2) + "\n"));
     }
-    say(page.trim_end())
+    // The table comes in any case: an error does not take the work of minutes with it.
+    say(page.trim_end())?;
+    kept
 }
 
 /// A line that the next one replaces, for whoever waits; logs are spared.

@@ -79,7 +79,7 @@ impl Row {
     }
 
     /// A text for the student: the verdicts in the order of the exercises.
-    pub fn details(&self, exercises: &[Exercise]) -> String {
+    fn details(&self, exercises: &[Exercise]) -> String {
         let mut text = format!("{}\n", self.student);
         let mut missing = Vec::new();
         for Exercise { name, .. } in exercises {
@@ -218,6 +218,11 @@ impl Table {
             let line = format!("{count:>4}  {id}: {meaning} ({names})");
             let _ = writeln!(page, "{}", wrap(&line, WIDTH, 6));
         }
+    }
+
+    /// A text for each student.
+    pub fn details(&self, exercises: &[Exercise]) -> Vec<String> {
+        self.rows.iter().map(|row| row.details(exercises)).collect()
     }
 
     /// For programs: one line for each student and exercise.
