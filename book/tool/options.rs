@@ -37,7 +37,7 @@ pub enum Task {
         #[arg(long)]
         open: bool,
     },
-    /// Show the book on this machine, and show it anew whenever a file changes
+    /// Show the book on this machine, and build it again when a file changes
     Serve {
         /// The port on 127.0.0.1; 0 for any that is free
         #[arg(long, default_value_t = 3000)]

@@ -1,4 +1,4 @@
-//! `serve`: shows the book on this machine, and shows it anew when a file changes.
+//! `serve`: shows the book on this machine, and builds it again when a file changes.
 //!
 //! The pages on the disk stay as they are: the few lines of script that ask for news are added
 //! to a page when it is sent.
