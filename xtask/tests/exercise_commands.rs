@@ -4,7 +4,8 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 use common::drive::{self, holds_within, io_uring_or_skip};
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{SigHandler, Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 use xtask::exercise::exercises::{self, Exercise};
 use xtask::exercise::workbook::Workbook;
 
@@ -173,15 +177,125 @@ fn a_reset_keeps_what_was_there_and_can_be_undone() {
     fs::write(workspace.program("first_nop"), "mine").expect("a save");
     assert!(!workbook.begin(&exercise).expect("nothing to do"));
     assert_eq!(fs::read_to_string(workspace.program("first_nop")).expect("mine"), "mine");
-    let backup = workbook.reset(&exercise).expect("a reset");
+    let backup = workbook.reset(&exercise).expect("a reset").expect("something to keep");
     assert_eq!(fs::read_to_string(backup).expect("a backup"), "mine");
     let starter = fs::read_to_string(exercise.starter()).expect("the starter");
-    assert_eq!(fs::read_to_string(workspace.program("first_nop")).expect("it"), starter);
+    let program = || fs::read_to_string(workspace.program("first_nop")).expect("it");
+    assert_eq!(program(), starter);
+    // The starter needs no backup: it would stand in the way of the learner's program.
+    assert_eq!(workbook.reset(&exercise).expect("nothing to do"), None);
+    assert_eq!(workbook.undo(&exercise).expect("an undo"), None);
+    assert_eq!(program(), "mine");
+    let error = workbook.undo(&exercise).expect_err("nothing is left to take back");
+    assert!(error.to_string().contains("no other program of first_nop"), "{error}");
+    // What was written since the reset is kept by the undo.
+    workbook.reset(&exercise).expect("a reset");
+    fs::write(workspace.program("first_nop"), "mine, too").expect("a save");
+    let kept = workbook.undo(&exercise).expect("an undo").expect("something to keep");
+    assert_eq!(
+        (program().as_str(), fs::read_to_string(kept).expect("it")),
+        ("mine", "mine, too".into())
+    );
     workbook.undo(&exercise).expect("an undo");
-    assert_eq!(fs::read_to_string(workspace.program("first_nop")).expect("it"), "mine");
-    // And back again: an undo loses nothing either.
-    workbook.undo(&exercise).expect("an undo");
-    assert_eq!(fs::read_to_string(workspace.program("first_nop")).expect("it"), starter);
+    assert_eq!(program(), "mine, too");
+}
+
+#[test]
+fn crates_and_features_of_the_learners_stay_and_versions_follow_the_workspace() {
+    let workspace = Workspace::new("exercise_manifest");
+    let workbook = Workbook::of(&workspace.0);
+    workbook.prepare().expect("a workbook");
+    let path = workspace.0.join("workbook/Cargo.toml");
+    let made = fs::read_to_string(&path).expect("a manifest");
+    let anyhow = made.lines().find(|line| line.starts_with("anyhow")).expect("a dependency");
+    let mine = made
+        .replace("\"socket\"]", "\"socket\", \"term\"]")
+        .replace(anyhow, "anyhow = \"0.1\" # mine")
+        .lines()
+        .filter(|line| !line.starts_with("libc"))
+        .map(|line| format!("{line}\n"))
+        .collect::<String>()
+        .replace("[profile", "rand = \"0.9\"\n\n[profile");
+    fs::write(&path, &mine).expect("a change");
+    workbook.prepare().expect("a workbook");
+    let text = fs::read_to_string(&path).expect("a manifest");
+    for line in ["rand = \"0.9\"", "libc = ", "\"socket\", \"term\"]", anyhow] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    workbook.prepare().expect("a workbook");
+    assert_eq!(fs::read_to_string(&path).expect("a manifest"), text, "nothing is left to do");
+    // Cargo says what is wrong with it, and nobody throws it away.
+    fs::write(&path, "[package").expect("a change");
+    workbook.prepare().expect("a workbook");
+    assert_eq!(fs::read_to_string(&path).expect("a manifest"), "[package");
+}
+
+#[test]
+fn the_tool_is_found_from_every_folder_of_the_workbook() {
+    let workspace = Workspace::new("exercise alias ü");
+    Workbook::of(&workspace.0).prepare().expect("a workbook");
+    // A tool that is compiled in a moment.
+    let manifest = fs::read_to_string(workspace.0.join("Cargo.toml")).expect("a manifest");
+    let manifest = manifest.replace("[\"common\"]", "[\"xtask\"]");
+    fs::write(workspace.0.join("Cargo.toml"), manifest).expect("a file");
+    let package = "[package]\nname = \"xtask\"\nversion = \"0.0.0\"\nedition = \"2024\"\n";
+    fs::write(workspace.0.join("xtask/Cargo.toml"), package).expect("a file");
+    fs::create_dir(workspace.0.join("xtask/src")).expect("a folder");
+    let program = "fn main() { print!(\"{:?}\", std::env::args().nth(1)) }";
+    fs::write(workspace.0.join("xtask/src/main.rs"), program).expect("a file");
+    for folder in ["workbook", "workbook/src", "workbook/src/bin", "workbook/backup"] {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["xtask", "learn"]).current_dir(workspace.0.join(folder));
+        command.env("CARGO_NET_OFFLINE", "true").env_remove("CARGO_TARGET_DIR");
+        let output = command.output().expect("Cargo");
+        assert_eq!(text(&output.stdout), "Some(\"learn\")", "{folder}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_file() {
+    let workspace = Workspace::new("exercise_full");
+    let mut command = workspace.xtask(&["exercise", "check", "first_nop"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // As a full disk, but for anybody: no file may be longer than this, and Cargo.lock is.
+    let limit = || {
+        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_FSIZE, 4096, 4096)?;
+        // SAFETY: it sets a disposition, in a child that has no other thread.
+        unsafe { nix::sys::signal::signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
+        Ok(())
+    };
+    // SAFETY: the closure runs in the child after fork and makes system calls only.
+    unsafe { command.pre_exec(limit) };
+    let output = drive::output_within(command, LONG).expect("an end");
+    let words = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("workbook/Cargo.lock: File too large"), "{words}");
+    let files: Vec<String> = fs::read_dir(workspace.0.join("workbook"))
+        .expect("a folder")
+        .map(|entry| text(entry.expect("a file").file_name().as_encoded_bytes()))
+        .collect();
+    assert!(!files.iter().any(|file| file.contains("Cargo.lock")), "{files:?}");
+    Workbook::of(&workspace.0).prepare().expect("a workbook");
+    let lock = |folder: &str| fs::read(workspace.0.join(folder).join("Cargo.lock")).expect("it");
+    assert!(lock("workbook") == lock("."), "with room on the disk it is made");
+}
+
+#[test]
+fn a_name_that_no_exercise_has_leaves_no_workbook() {
+    let workspace = Workspace::new("exercise_nope");
+    let output = workspace.run(&["learn", "nope"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(!workspace.0.join("workbook").exists());
+}
+
+#[test]
+fn a_progress_that_cannot_be_read_is_said_and_kept() {
+    let workspace = Workspace::new("exercise_spoilt");
+    fs::create_dir(workspace.0.join("workbook")).expect("a folder");
+    fs::write(workspace.0.join("workbook/progress.json"), "garbage{").expect("a file");
+    let output = workspace.run(&["exercise", "list"]);
+    let words = text(&output.stderr);
+    assert!(output.status.success() && words.contains("progress.spoilt.1.json"), "{words}");
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
@@ -277,11 +391,16 @@ struct Screen {
 
 impl Screen {
     fn new(workspace: &Workspace, arguments: &[&str]) -> Screen {
+        Screen::of(workspace.xtask(arguments))
+    }
+
+    fn of(mut command: Command) -> Screen {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let terminal = openpty(&size, None).expect("a terminal");
         let end = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("a descriptor"));
-        let mut command = workspace.xtask(arguments);
         command.env("TERM", "xterm").env("NO_COLOR", "1").env("EDITOR", "true");
+        // A group of its own, as a shell gives it: one that no shell watches cannot be stopped.
+        command.process_group(0);
         command.stdin(end(&terminal.slave)).stdout(end(&terminal.slave));
         let child = command.stderr(end(&terminal.slave)).spawn().expect("the tool");
         drop((command, terminal.slave));
@@ -370,20 +489,80 @@ fn a_learner_passes_an_exercise_is_killed_and_goes_on() {
 }
 
 #[test]
+fn any_exercise_can_be_chosen_and_ctrl_z_suspends() {
+    let workspace = Workspace::new("exercise_choose");
+    let mut screen = Screen::new(&workspace, &["learn"]);
+    screen.shows("Your program: workbook/src/bin/first_nop.rs");
+    screen.press("?");
+    screen.shows("put the starter back; your program is kept");
+    screen.press("l12");
+    screen.shows(">   12 rearm");
+    screen.press("\r");
+    screen.shows("Day 3: rearm");
+    // Three down from where one is.
+    screen.press("l\x1b[B\x1b[B\x1b[B\r");
+    screen.shows("Day 3: last_orders");
+
+    screen.press("\x1a");
+    let pid = Pid::from_raw(screen.child.id() as i32);
+    let stopped = || waitpid(pid, Some(WaitPidFlag::WUNTRACED | WaitPidFlag::WNOHANG));
+    drive::wait_until("the stop", || stopped() == Ok(WaitStatus::Stopped(pid, Signal::SIGTSTP)));
+    screen.shows("\x1b[?25h\x1b[?1049l");
+    screen.press("");
+    kill(pid, Signal::SIGCONT).expect("a signal");
+    screen.shows("\x1b[?1049h");
+    screen.shows("Day 3: last_orders");
+    screen.press("q");
+    drive::wait_until("the end", || screen.child.try_wait().expect("a child").is_some());
+}
+
+#[test]
+fn the_libraries_are_compiled_while_the_task_is_read() {
+    let workspace = Workspace::new("exercise_first");
+    // A tool in a target folder where nothing is compiled, and a Cargo that takes its time.
+    let target = workspace.0.join("target/debug");
+    fs::create_dir_all(&target).expect("a folder");
+    let tool = target.join("xtask");
+    if fs::hard_link(env!("CARGO_BIN_EXE_xtask"), &tool).is_err() {
+        fs::copy(env!("CARGO_BIN_EXE_xtask"), &tool).expect("a copy");
+    }
+    let cargo = workspace.0.join("cargo");
+    let script = "#!/bin/sh\ntouch \"$0.called\"\nuntil [ -e \"$0.go\" ]; do sleep 0.1; done\n\
+                  echo 'error: no compiler' >&2\nexit 1\n";
+    fs::write(&cargo, script).expect("a script");
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("ours");
+
+    let mut command = Command::new(tool);
+    command.arg("learn").env("CARGO_MANIFEST_DIR", workspace.0.join("xtask")).env("CARGO", &cargo);
+    let mut screen = Screen::of(command);
+    screen.shows("The libraries are compiled meanwhile, once");
+    drive::wait_until("the compilation", || workspace.0.join("cargo.called").exists());
+    screen.press("h");
+    screen.shows("Hint 1 of 3");
+    screen.press("c");
+    screen.shows("waiting for the libraries, then compiling first_nop");
+    fs::write(workspace.0.join("cargo.go"), "").expect("a file");
+    screen.shows("error: no compiler");
+    screen.shows("first_nop: does not compile");
+}
+
+#[test]
 fn without_a_terminal_there_are_only_lines() {
     let workspace = Workspace::new("exercise_plain");
     let mut command = workspace.xtask(&["learn"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let (keys, mut typed) = nix::unistd::pipe().map(|(r, w)| (r, File::from(w))).expect("a pipe");
-    typed.write_all(b"h\nl\nq\n").expect("a pipe");
+    typed.write_all(b"h\ns\nn\nl\n3\nq\n").expect("a pipe");
     command.stdin(Stdio::from(keys));
     let output = drive::output_within(command, LONG).expect("an end");
     let lines = text(&output.stdout);
     assert!(output.status.success(), "{lines}{}", text(&output.stderr));
     assert!(!lines.contains('\x1b'), "no control sequences: {lines:?}");
-    for words in ["An entry there", "Hint 1 of 3", "> you are here", "0 of "] {
-        assert!(lines.contains(words), "{words}: {lines}");
+    for words in ["Hint 1 of 3", "> you are here", "0 of ", "Give it up", "Day 1: one_enter"] {
+        // Once: what was read before is not read again.
+        assert_eq!(lines.matches(words).count(), 1, "{words}: {lines}");
     }
+    assert_eq!(lines.matches("An entry there").count(), 2, "the brief, and in the list: {lines}");
     assert!(lines.lines().all(|line| line.chars().count() <= 80), "{lines}");
     drop(typed);
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use common::text::{WIDTH, wrap};
 
 use super::check;
 use super::exercises::{self, Exercise};
@@ -50,6 +51,9 @@ enum Task {
         number: u32,
     },
     /// Put the starter back; your program is kept in workbook/backup
+    ///
+    /// To begin with everything again, delete the folder workbook/: it is made again when it is
+    /// needed.
     Reset {
         /// The exercise
         name: String,
@@ -98,7 +102,7 @@ fn run(task: &Task) -> Result<bool> {
 }
 
 fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
-    let progress = Progress::load(workbook.folder());
+    let progress = progress(workbook)?;
     let mut day = 0;
     for exercise in all {
         let about = &exercise.about;
@@ -140,9 +144,8 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
         }
         let verdict = checked(exercise, workbook)?;
         if verdict.passed() {
-            let mut progress = Progress::load(workbook.folder());
-            progress.passed.insert(exercise.name.clone());
-            progress.save()?;
+            let name = exercise.name.clone();
+            progress(workbook)?.change(|progress| progress.passed.insert(name))?;
         }
         passed &= verdict.passed();
         if json {
@@ -152,6 +155,15 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
         }
     }
     Ok(passed)
+}
+
+/// What was done so far; says so if that could not be understood.
+fn progress(workbook: &Workbook) -> Result<Progress> {
+    let mut progress = Progress::load(workbook.folder())?;
+    if let Some(words) = progress.notice() {
+        let _ = writeln!(io::stderr(), "{}", wrap(&words, WIDTH, 0));
+    }
+    Ok(progress)
 }
 
 /// Compiles and checks the learner's program.
@@ -168,19 +180,27 @@ fn hint(exercise: &Exercise, number: u32) -> Result<bool> {
     let hint = hints.get(number as usize - 1).context("there are three hints")?;
     let brief = exercise.brief()?;
     let page = format!("{}\n\n## Hint {number} of {}\n\n{hint}", brief.trim_end(), hints.len());
-    say(&markdown::page(&page, Paint::for_stdout()))?;
+    say(&markdown::page(&page, WIDTH, Paint::for_stdout()))?;
     Ok(true)
 }
 
 fn reset(exercise: &Exercise, workbook: &Workbook, undo: bool) -> Result<bool> {
     let name = &exercise.name;
     if undo {
-        workbook.undo(exercise)?;
+        let kept = workbook.undo(exercise)?;
         say(&format!("{name}: your program is back"))?;
-    } else {
-        let backup = workbook.reset(exercise)?;
-        say(&format!("{name}: the starter is back; your program is kept in {}", backup.display()))?;
-        say(&format!("`cargo xtask exercise reset --undo {name}` takes it back"))?;
+        if let Some(kept) = kept {
+            say(&format!("what was there is kept in {}", kept.display()))?;
+        }
+        return Ok(true);
+    }
+    match workbook.reset(exercise)? {
+        None => say(&format!("{name}: this is the starter already; nothing was changed"))?,
+        Some(backup) => {
+            say(&format!("{name}: the starter is back; your program is kept in"))?;
+            say(&format!("{}", backup.display()))?;
+            say(&format!("`cargo xtask exercise reset --undo {name}` takes it back"))?;
+        }
     }
     Ok(true)
 }

@@ -1,12 +1,13 @@
-//! The little Markdown of briefs and hints, for a terminal: at most 80 columns.
+//! The little Markdown of briefs and hints, for a terminal.
 
-use common::text::{WIDTH, wrap};
+use common::text::wrap;
 
 use super::verdict::Paint;
 
-/// A text as lines. Code keeps its own; paragraphs and lists are folded anew.
-pub fn page(text: &str, paint: Paint) -> String {
-    let mut page = Page { lines: Vec::new(), paragraph: String::new(), indent: 0, paint };
+/// A text as lines of at most `width` columns. Code keeps its own lines; paragraphs and lists are
+/// folded again.
+pub fn page(text: &str, width: usize, paint: Paint) -> String {
+    let mut page = Page { lines: Vec::new(), paragraph: String::new(), indent: 0, width, paint };
     let mut fenced = false;
     for line in text.lines() {
         let bare = line.trim();
@@ -55,7 +56,54 @@ struct Page {
     lines: Vec<String>,
     paragraph: String,
     indent: usize,
+    width: usize,
     paint: Paint,
+}
+
+/// Where bold begins and ends, until the lines are folded.
+const BOLD: char = '\x01';
+
+/// Text without the marks of emphasis and links: [`BOLD`] stands for `**`. Code keeps its stars.
+fn inline(text: &str) -> String {
+    let mut plain = String::new();
+    for (nth, part) in text.split('`').enumerate() {
+        if nth > 0 {
+            plain.push('`');
+        }
+        if nth % 2 == 1 {
+            plain.push_str(part);
+            continue;
+        }
+        let part = without_links(part).replace("**", &BOLD.to_string());
+        let mut before = ' ';
+        let mut letters = part.chars().peekable();
+        while let Some(letter) = letters.next() {
+            // One between spaces is an item's mark, or a product.
+            let alone = before == ' ' && letters.peek().is_none_or(|next| *next == ' ');
+            if letter != '*' || alone {
+                plain.push(letter);
+            }
+            before = letter;
+        }
+    }
+    plain
+}
+
+/// `[words](place)` as its words.
+fn without_links(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('[') {
+        let link = after.split_once("](").and_then(|(words, place)| {
+            let (_, after) = place.split_once(')')?;
+            (!words.contains('[')).then_some((words, after))
+        });
+        let (words, after) = link.unwrap_or(("[", after));
+        plain.push_str(before);
+        plain.push_str(words);
+        rest = after;
+    }
+    plain + rest
 }
 
 impl Page {
@@ -70,9 +118,23 @@ impl Page {
 
     fn end(&mut self) {
         if !self.paragraph.is_empty() {
-            let folded = wrap(&std::mem::take(&mut self.paragraph), WIDTH, self.indent);
-            self.lines.extend(folded.lines().map(str::to_string));
+            let text = inline(&std::mem::take(&mut self.paragraph));
+            let mut bold = false;
+            for line in wrap(&text, self.width, self.indent).lines() {
+                self.lines.push(self.bold(line, &mut bold));
+            }
         }
+    }
+
+    /// A line in which every second part is bold; what is bold at its end goes on in the next.
+    fn bold(&self, line: &str, bold: &mut bool) -> String {
+        let mut painted = String::new();
+        for (nth, part) in line.split(BOLD).enumerate() {
+            *bold ^= nth > 0;
+            let strong = *bold && !part.trim().is_empty();
+            painted.push_str(&if strong { self.paint.strong(part) } else { part.to_string() });
+        }
+        painted
     }
 
     fn gap(&mut self) {
@@ -91,19 +153,32 @@ impl Page {
 mod tests {
     use super::*;
 
+    const PLAIN: Paint = Paint { colour: false };
+
     #[test]
     fn paragraphs_are_folded_and_code_is_not() {
         let long = "word ".repeat(20);
         let text = format!("# Title\n\n{long}\n{long}\n\n- one\n  two\n\n    let x = 1;\n");
-        let page = page(&text, Paint::default());
+        let page = page(&text, 60, PLAIN);
         let lines: Vec<&str> = page.lines().collect();
         assert_eq!(lines[0], "Title");
-        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{page}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 60), "{page}");
         assert!(page.ends_with("\n- one two\n\n    let x = 1;"), "{page}");
     }
 
     #[test]
     fn a_fence_is_left_out_and_its_lines_are_kept() {
-        assert_eq!(page("a\n```rust\nb  c\n```\nd", Paint::default()), "a\n    b  c\nd");
+        assert_eq!(page("a\n```rust\nb  c\n```\nd", 80, PLAIN), "a\n    b  c\nd");
+    }
+
+    #[test]
+    fn emphasis_and_links_lose_their_marks_and_code_keeps_its_stars() {
+        let text = "- **Push.** A *multishot*, `a * b` and `*p`, 2 * 3, [day 3](day3.html#x)[0].";
+        let plain = "- Push. A multishot, `a * b` and `*p`, 2 * 3, day 3[0].";
+        assert_eq!(page(text, 80, PLAIN), plain);
+        let colour = Paint { colour: true };
+        assert_eq!(page("**Accepted when** all", 80, colour), "\x1b[1mAccepted when\x1b[0m all");
+        // Bold ends with each line, so that it never runs into what is drawn below.
+        assert_eq!(page("**a b**", 3, colour), "\x1b[1ma\x1b[0m\n\x1b[1mb\x1b[0m");
     }
 }

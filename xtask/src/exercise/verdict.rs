@@ -80,30 +80,47 @@ impl Verdict {
 
     /// For people: at most 80 columns.
     pub fn text(&self, exercise: &Exercise, paint: Paint) -> String {
+        self.text_within(WIDTH, exercise, paint)
+    }
+
+    /// For people, in lines of at most `width` columns; but for the compiler's words.
+    pub fn text_within(&self, width: usize, exercise: &Exercise, paint: Paint) -> String {
         let name = &exercise.name;
         let mut page = String::new();
         match self {
             Verdict::Passed(passed) => {
                 let _ = writeln!(page, "{name}: {}", paint.good("passed"));
                 if !passed.note.is_empty() {
-                    let _ = writeln!(page, "{}", wrap(&format!("  {}", passed.note), WIDTH, 2));
+                    let _ = writeln!(page, "{}", wrap(&format!("  {}", passed.note), width, 2));
                 }
             }
             Verdict::Failed(failure) if failure.is_not_observed() => {
                 let _ = writeln!(page, "{name}: {}", paint.doubt("not observed"));
-                let _ = writeln!(page, "{}", wrap(&format!("  {}", failure.rule), WIDTH, 2));
+                let _ = writeln!(page, "{}", wrap(&format!("  {}", failure.rule), width, 2));
             }
             Verdict::Failed(failure) => {
                 let _ = writeln!(page, "{name}: {} ({})", paint.bad("not yet"), failure.id);
                 page.push('\n');
-                part(&mut page, paint, "What happened", std::slice::from_ref(&failure.client));
-                part(&mut page, paint, "What the kernel recorded", &failure.kernel);
+                part(
+                    &mut page,
+                    width,
+                    paint,
+                    "What happened",
+                    std::slice::from_ref(&failure.client),
+                );
+                part(&mut page, width, paint, "What the kernel recorded", &failure.kernel);
                 let rule = match failure.rule.is_empty() {
                     true => format!("Not as asked: {}.", failure.id.meaning()),
                     false => failure.rule.clone(),
                 };
-                part(&mut page, paint, "The rule", &[rule]);
-                part(&mut page, paint, "In the book", &[book(exercise, failure).to_string()]);
+                part(&mut page, width, paint, "The rule", &[rule]);
+                part(
+                    &mut page,
+                    width,
+                    paint,
+                    "In the book",
+                    &[book(exercise, failure).to_string()],
+                );
             }
             Verdict::NotCompiled(words) => {
                 let words = if paint.colour { words.clone() } else { without_colours(words) };
@@ -118,11 +135,11 @@ impl Verdict {
 }
 
 /// One of the four parts; the lines keep their own indents.
-fn part(page: &mut String, paint: Paint, title: &str, lines: &[String]) {
+fn part(page: &mut String, width: usize, paint: Paint, title: &str, lines: &[String]) {
     let _ = writeln!(page, "  {}", paint.strong(title));
     for line in lines.iter().filter(|line| !line.is_empty()) {
         let indent = 4 + line.len() - line.trim_start().len();
-        let _ = writeln!(page, "{}", wrap(&format!("    {line}"), WIDTH, indent));
+        let _ = writeln!(page, "{}", wrap(&format!("    {line}"), width, indent));
     }
 }
 

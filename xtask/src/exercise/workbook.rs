@@ -4,15 +4,18 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use toml_edit::{DocumentMut, Item, value};
 
 use super::compile::{Build, Built};
 use super::exercises::Exercise;
 
-/// The first line of a manifest that may be written anew.
-const MADE: &str = "# Made by `cargo xtask`, and kept up to date as long as this line stands here.";
+/// What the manifest begins with.
+const YOURS: &str = "# Yours: `cargo add` what you like. `cargo xtask` keeps the versions of the\n\
+                     # crates that it needs, and makes this file again when you delete it.\n";
 
 /// A compilation that takes longer is given up.
 const COMPILE: Duration = Duration::from_secs(300);
@@ -58,26 +61,46 @@ impl Workbook {
     pub fn prepare(&self) -> Result<()> {
         let bins = self.folder.join("src/bin");
         fs::create_dir_all(&bins).with_context(|| format!("making {}", bins.display()))?;
-        let manifest = self.folder.join("Cargo.toml");
-        self.write_manifest(&manifest)?;
-        let config = self.folder.join(".cargo/config.toml");
+        self.write_manifest()?;
+        self.write_configs()?;
+        // The learner's programs are formatted as the starters are.
         write_if_missing(
-            &config,
-            "# So that `cargo run --bin NAME` and `cargo xtask …` work in this folder too.\n\
-             [build]\ntarget-dir = \"../target/workbook\"\n\n\
-             [alias]\nxtask = \"run --manifest-path ../Cargo.toml --package xtask --\"\n",
+            &self.folder.join("rustfmt.toml"),
+            "max_width = 80\nuse_small_heuristics = \"Max\"\n",
         )?;
         self.follow_lock()
     }
 
-    /// The manifest follows the workspace too, as long as its first line says that it is ours.
-    fn write_manifest(&self, path: &Path) -> Result<()> {
+    /// The learner may have added crates: only the versions of ours change.
+    fn write_manifest(&self) -> Result<()> {
+        let path = self.folder.join("Cargo.toml");
         let ours = manifest_of(&self.workspace, "workbook", "../common")?;
-        let there = fs::read_to_string(path).ok();
-        match there {
-            Some(text) if text == ours || !text.starts_with(MADE) => Ok(()),
-            _ => write_whole(path, ours.as_bytes()),
+        let Ok(there) = fs::read_to_string(&path) else {
+            return write_whole(&path, ours.as_bytes());
+        };
+        match with_versions_of(&there, &ours) {
+            Some(text) if text != there => write_whole(&path, text.as_bytes()),
+            // Cargo says what is wrong with one that cannot be read.
+            _ => Ok(()),
         }
+    }
+
+    /// Lets `cargo xtask` work in each folder here. Cargo takes the path in an alias from the folder
+    /// that it is called in, so each has its own; an absolute path could hold no space.
+    fn write_configs(&self) -> Result<()> {
+        for (folder, up) in
+            [("", ".."), ("src", "../.."), ("src/bin", "../../.."), ("backup", "../..")]
+        {
+            let mut config = String::from("# So that `cargo xtask …` works in this folder too.\n");
+            if folder.is_empty() {
+                config.push_str("[build]\ntarget-dir = \"../target/workbook\"\n\n");
+            }
+            config.push_str(&format!(
+                "[alias]\nxtask = \"run --manifest-path {up}/Cargo.toml --package xtask --\"\n"
+            ));
+            write_if_missing(&self.folder.join(folder).join(".cargo/config.toml"), &config)?;
+        }
+        Ok(())
     }
 
     /// Tells rust-analyzer, where the workspace is opened as a whole, that there is a second
@@ -102,7 +125,9 @@ impl Workbook {
             _ => true,
         };
         if newer {
-            fs::copy(&theirs, &ours).with_context(|| format!("copying to {}", ours.display()))?;
+            let lock =
+                fs::read(&theirs).with_context(|| format!("reading {}", theirs.display()))?;
+            write_whole(&ours, &lock)?;
         }
         Ok(())
     }
@@ -123,36 +148,46 @@ impl Workbook {
         Ok(true)
     }
 
-    /// Puts the starter back; where the learner's program is kept.
+    /// Puts the starter back; where the learner's program is kept. `None` if it was the starter
+    /// already.
     ///
     /// # Errors
     /// If there is nothing to put back, or it cannot be written.
-    pub fn reset(&self, exercise: &Exercise) -> Result<PathBuf> {
+    pub fn reset(&self, exercise: &Exercise) -> Result<Option<PathBuf>> {
         let path = self.program(&exercise.name);
         if !path.exists() {
             bail!("{} is not begun: there is nothing to reset", exercise.name);
         }
         let mine = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        let backup = self.keep(&exercise.name, &mine)?;
         let starter = fs::read(exercise.starter()).context("reading the starter")?;
+        if mine == starter {
+            return Ok(None);
+        }
+        let backup = self.keep(&exercise.name, &mine)?;
         write_whole(&path, &starter)?;
-        Ok(backup)
+        Ok(Some(backup))
     }
 
-    /// Takes a reset back: the newest backup becomes the program again, and what was there
-    /// is kept in its place.
+    /// Takes a reset back: the newest backup becomes the program again. What was there is kept,
+    /// unless it is the starter; where.
     ///
     /// # Errors
     /// If there is no backup, or it cannot be written.
-    pub fn undo(&self, exercise: &Exercise) -> Result<()> {
-        let Some((number, newest)) = self.backups(&exercise.name).pop() else {
-            bail!("there is no backup of {}", exercise.name);
-        };
+    pub fn undo(&self, exercise: &Exercise) -> Result<Option<PathBuf>> {
         let path = self.program(&exercise.name);
-        let before = fs::read(&path).unwrap_or_default();
-        let mine = fs::read(&newest).with_context(|| format!("reading {}", newest.display()))?;
-        write_whole(&path, &mine)?;
-        write_whole(&self.backup(&exercise.name, number), &before)
+        let before = fs::read(&path).ok();
+        let other = |(_, path): &(u32, PathBuf)| fs::read(path).ok() != before;
+        let Some((_, newest)) = self.backups(&exercise.name).into_iter().rev().find(other) else {
+            bail!("there is no other program of {} in the backup", exercise.name);
+        };
+        let starter = fs::read(exercise.starter()).context("reading the starter")?;
+        let kept = match before {
+            Some(before) if before != starter => Some(self.keep(&exercise.name, &before)?),
+            _ => None,
+        };
+        // A rename needs no room on the disk, and no moment in which neither file is whole.
+        fs::rename(&newest, &path).with_context(|| format!("writing {}", path.display()))?;
+        Ok(kept)
     }
 
     fn backup(&self, name: &str, number: u32) -> PathBuf {
@@ -182,6 +217,15 @@ impl Workbook {
         Ok(path)
     }
 
+    /// Whether what every program depends on is compiled: the first time takes about a minute.
+    pub fn is_compiled(&self) -> bool {
+        let Ok(files) = fs::read_dir(self.target.join("debug/deps")) else { return false };
+        files.flatten().any(|file| {
+            let name = file.file_name().to_string_lossy().into_owned();
+            name.starts_with("libcommon-") && name.ends_with(".rlib")
+        })
+    }
+
     /// Compiles the learner's program.
     ///
     /// # Errors
@@ -209,7 +253,7 @@ pub fn manifest_of(workspace: &Path, name: &str, common: &str) -> Result<String>
     let theirs =
         fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let mut manifest = format!(
-        "{MADE}\n[package]\nname = \"{name}\"\nversion = \
+        "{YOURS}\n[package]\nname = \"{name}\"\nversion = \
          \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n# Of its own, so that nothing here can \
          break the workspace around it.\n[workspace]\n\n[dependencies]\ncommon = {{ path = \
          \"{common}\" }}\n"
@@ -224,6 +268,38 @@ pub fn manifest_of(workspace: &Path, name: &str, common: &str) -> Result<String>
     }
     manifest.push_str("\n[profile.dev]\ndebug = \"line-tables-only\"\n");
     Ok(manifest)
+}
+
+/// A manifest in which the dependencies of another are named, in their versions; `None` if it
+/// is no TOML.
+fn with_versions_of(there: &str, ours: &str) -> Option<String> {
+    let (mut there, ours) = (there.parse::<DocumentMut>().ok()?, ours.parse::<DocumentMut>().ok()?);
+    let dependencies = there["dependencies"].or_insert(toml_edit::table()).as_table_like_mut()?;
+    for (name, wanted) in ours["dependencies"].as_table_like()?.iter() {
+        match dependencies.get_mut(name) {
+            None => {
+                dependencies.insert(name, wanted.clone());
+            }
+            Some(item) => set_version(item, version(wanted)),
+        }
+    }
+    Some(there.to_string())
+}
+
+/// The version that a dependency asks for; a path has none.
+fn version(dependency: &Item) -> Option<&str> {
+    dependency.as_str().or_else(|| dependency.get("version")?.as_str())
+}
+
+/// Sets a dependency's version and leaves its features, which the learner may have added to.
+fn set_version(dependency: &mut Item, wanted: Option<&str>) {
+    let Some(wanted) = wanted.filter(|wanted| version(dependency) != Some(wanted)) else { return };
+    match dependency.as_table_like_mut() {
+        Some(table) => {
+            table.insert("version", value(wanted));
+        }
+        None => *dependency = value(wanted),
+    }
 }
 
 /// Where Cargo puts what it builds: this program lies there itself.
@@ -248,7 +324,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}", std::process::id()));
+    // Of its own: two threads may write the same file.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let beside = folder.join(format!(".{name}.{}.{number}", std::process::id()));
     let written = fs::File::create(&beside)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&beside, path));

@@ -1,10 +1,11 @@
 //! `cargo xtask learn`: the exercises one after the other, checked at every save.
 //!
-//! [`session`] knows where the learner is and what each key does; [`screen`] and [`plain`]
-//! show it, [`terminal`] reads keys, [`saves`] notices a save, [`worker`] checks,
-//! [`progress`] is what is remembered, [`book`] finds a place in the book.
+//! [`session`] knows where the learner is and what each key does, [`pages`] what can be shown;
+//! [`screen`] and [`plain`] show it, [`terminal`] reads keys, [`saves`] notices a save,
+//! [`worker`] checks, [`progress`] is what is remembered, [`book`] finds a place in the book.
 
 pub mod book;
+pub mod pages;
 mod plain;
 pub mod progress;
 pub mod saves;
@@ -53,11 +54,15 @@ pub fn main(options: &Options) -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     let workspace = workspace();
     let all = exercises::load(&workspace)?;
+    let name = options.name.as_deref();
+    if let Some(name) = name {
+        // Before anything is written.
+        exercises::find(&all, name)?;
+    }
     let workbook = Workbook::of(&workspace);
     workbook.prepare().and_then(|()| workbook.tell_editor())?;
     let plain = options.plain || !terminal::is_there();
     let paint = if plain { Paint::default() } else { Paint::for_stdout() };
-    let name = options.name.as_deref();
     let session = Session::begin(&workspace, workbook.clone(), all, name, paint)?;
     if plain { plain::run(session, workbook) } else { screen::run(session, workbook) }
 }

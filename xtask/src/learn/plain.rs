@@ -9,6 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::edit;
 use super::saves::Saves;
+use super::screen::folded;
 use super::session::{Act, Session};
 use super::worker::{Step, Worker};
 use crate::exercise::workbook::Workbook;
@@ -23,46 +24,54 @@ const TICK: u16 = 100;
 pub fn run(mut session: Session, workbook: Workbook) -> Result<()> {
     let mut saves = Saves::new(&workbook.folder().join("src/bin"));
     saves.follow(&session.program());
-    let mut worker = Worker::new(workbook);
+    let mut worker = Worker::new(workbook, &session.exercise().name);
     let mut input = Input::default();
     let mut checking = false;
-    show(&session);
+    let mut said = Said::default();
+    said.news(&session);
+    if let Some(words) = worker.notice() {
+        say(&wrap(words, WIDTH, 0));
+    }
     while !input.over() || checking {
         // A check is waited for: what is typed meanwhile is about its verdict.
         let line = if checking { input.pause() } else { input.line() };
-        if let Some(line) = line {
-            match session.press(line.trim().chars().next().unwrap_or('?'))? {
+        for key in line.as_deref().map(|line| keys(line, &session)).unwrap_or_default() {
+            match session.press(key)? {
                 Act::Quit => return Ok(()),
-                Act::Show => show(&session),
+                Act::Show => {}
                 Act::Check => {
                     checking = true;
-                    worker.check(session.exercise());
-                    say(&format!("compiling {}", session.exercise().name));
+                    session.notice = worker.check(session.exercise());
                 }
                 Act::Follow => {
                     worker.forget();
                     saves.follow(&session.program());
-                    show(&session);
                 }
                 Act::Edit(path) => {
                     if let Err(error) = edit(&path) {
-                        say(&format!("{error:#}"));
+                        session.notice = format!("{error:#}");
                     }
                 }
             }
         }
+        if line.is_some() {
+            said.news(&session);
+        }
         if saves.saved() {
             checking = true;
-            worker.check(session.exercise());
-            say(&format!("saved: compiling {}", session.exercise().name));
+            say(&format!("saved: {}", worker.check(session.exercise())));
         }
         while let Some(step) = worker.news() {
             match step {
+                Step::Ready => say("The libraries are compiled."),
                 Step::Compiled => say("running it under the tracer"),
                 Step::Done(done) => {
                     checking = false;
-                    session.judged(&done.0, done.1)?;
-                    show(&session);
+                    let (verdict, record) = *done;
+                    if let Err(error) = session.judged(verdict, record) {
+                        session.notice = format!("{error:#}");
+                    }
+                    said.news(&session);
                 }
                 Step::Broken(words) => {
                     checking = false;
@@ -74,15 +83,52 @@ pub fn run(mut session: Session, workbook: Workbook) -> Result<()> {
     Ok(())
 }
 
-fn show(session: &Session) {
-    say(&format!("\n{}", session.header()));
-    say(&format!("\n{}\n", session.page.trim_end()));
-    if !session.notice.is_empty() {
-        say(&session.notice);
+/// The keys of a line: its first letter, or a number in the list and the Enter after it.
+fn keys(line: &str, session: &Session) -> Vec<char> {
+    let line = line.trim();
+    if session.chooses() && line.chars().all(|letter| letter.is_ascii_digit()) {
+        return line.chars().chain(['\n']).collect();
     }
-    // No picture of a bar: a screen reader would read every dash.
-    say(&session.done());
-    say(&wrap(&format!("Type a letter and Enter: {}", session.keys()), WIDTH, 2));
+    vec![line.chars().next().unwrap_or('?')]
+}
+
+/// What was printed last: only what is new is printed, for a screen reader reads all of it.
+#[derive(Default)]
+struct Said {
+    shown: u64,
+    header: String,
+    done: String,
+    keys: Vec<&'static str>,
+}
+
+impl Said {
+    fn news(&mut self, session: &Session) {
+        let fresh = |old: &mut String, new: String| {
+            let fresh = *old != new;
+            *old = new;
+            fresh
+        };
+        if fresh(&mut self.header, session.header()) {
+            say(&format!("\n{}", self.header));
+        }
+        if self.shown != session.shown() {
+            self.shown = session.shown();
+            say(&format!("\n{}\n", session.page(WIDTH).trim_end()));
+        }
+        if !session.notice.is_empty() {
+            say(&wrap(&session.notice, WIDTH, 0));
+        }
+        // No picture of a bar: a screen reader would read every dash.
+        if fresh(&mut self.done, session.done()) {
+            say(&self.done);
+        }
+        if self.keys != session.keys() {
+            self.keys = session.keys().to_vec();
+            let mut parts = vec!["Type a letter and Enter:"];
+            parts.extend(&self.keys);
+            say(&folded(&parts, WIDTH - 2).join("\n  "));
+        }
+    }
 }
 
 /// A reader that has gone away is no failure.

@@ -1,16 +1,18 @@
 //! What a learner has done, in a file beside the programs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use crate::exercise::workbook::write_whole;
 
-/// What was done so far. Written whole at every change, so that a program that is killed
-/// loses nothing.
+/// What was done so far. Every change is made to what the file says at that moment and written
+/// whole, so that two programs lose nothing of each other, and neither does one that is killed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
@@ -26,32 +28,72 @@ pub struct Progress {
     pub current: Option<String>,
     #[serde(skip)]
     path: PathBuf,
+    /// Where a file is kept that could not be understood.
+    #[serde(skip)]
+    spoilt: Option<PathBuf>,
 }
 
 impl Progress {
-    /// Reads it. One that is not there, or was spoilt by hand, begins anew; the spoilt one is
-    /// kept beside it.
-    pub fn load(workbook: &Path) -> Progress {
-        let path = workbook.join("progress.json");
-        let read = fs::read_to_string(&path).ok();
-        let progress = match read.as_deref().map(serde_json::from_str::<Progress>) {
-            Some(Ok(progress)) => progress,
-            Some(Err(_)) => {
-                let _ = fs::rename(&path, path.with_extension("json.spoilt"));
-                Progress::default()
-            }
-            None => Progress::default(),
-        };
-        Progress { path, ..progress }
-    }
-
-    /// Writes it.
+    /// Reads it; empty if there is no file. A file that was spoilt is kept under another name:
+    /// [`Progress::notice`] says so.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub fn save(&self) -> Result<()> {
+    /// If it cannot be read, or a spoilt one cannot be kept.
+    pub fn load(workbook: &Path) -> Result<Progress> {
+        let path = workbook.join("progress.json");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Progress { path, ..Progress::default() });
+            }
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        // A list would be read as the fields in their order.
+        if let Ok(object) = serde_json::from_slice::<serde_json::Map<_, _>>(&bytes) {
+            if let Ok(progress) = serde_json::from_value::<Progress>(object.into()) {
+                return Ok(Progress { path, ..progress });
+            }
+        }
+        let kept = (1..)
+            .map(|number| workbook.join(format!("progress.spoilt.{number}.json")))
+            .find(|kept| !kept.exists());
+        if let Some(kept) = &kept {
+            fs::rename(&path, kept).with_context(|| format!("keeping {}", path.display()))?;
+        }
+        Ok(Progress { path, spoilt: kept, ..Progress::default() })
+    }
+
+    /// Changes what the file says now, and takes over what others have written there. Returns what
+    /// `change` does.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut Progress) -> T) -> Result<T> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let lock = folder.join(".progress.lock");
+        let file = File::create(&lock).with_context(|| format!("making {}", lock.display()))?;
+        // Held until the new file is in its place.
+        let _held = Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, error)| error)
+            .with_context(|| format!("locking {}", lock.display()))?;
+        let mut now = Progress::load(folder)?;
+        now.spoilt = now.spoilt.or(self.spoilt.take());
+        let changed = change(&mut now);
+        *self = now;
         let text = serde_json::to_string_pretty(self).context("the progress as JSON")?;
-        write_whole(&self.path, text.as_bytes())
+        write_whole(&self.path, text.as_bytes())?;
+        Ok(changed)
+    }
+
+    /// What to say, once, if the file could not be understood.
+    pub fn notice(&mut self) -> Option<String> {
+        let kept = self.spoilt.take()?;
+        Some(format!(
+            "The progress could not be read: it begins again, and the old file is kept as {}. \
+             `cargo xtask exercise check NAME…` counts a program that passes.",
+            kept.file_name().unwrap_or_default().to_string_lossy()
+        ))
     }
 
     /// Whether the next exercise is open after this one.
@@ -82,25 +124,52 @@ mod tests {
     }
 
     #[test]
-    fn what_was_saved_is_loaded() {
-        let folder = folder("progress_saved");
-        let mut progress = Progress::load(&folder);
+    fn what_was_changed_is_loaded() {
+        let folder = folder("progress_changed");
+        let mut progress = Progress::load(&folder).expect("nothing yet");
         assert!(!progress.is_behind("first_nop"));
-        progress.passed.insert("first_nop".to_string());
-        progress.hints.insert("one_enter".to_string(), 2);
-        progress.save().expect("a file in our folder");
-        assert_eq!(Progress::load(&folder), progress);
+        let change = |progress: &mut Progress| {
+            progress.passed.insert("first_nop".to_string());
+            progress.hints.insert("one_enter".to_string(), 2);
+        };
+        progress.change(change).expect("a file in our folder");
+        assert_eq!(Progress::load(&folder).expect("a file"), progress);
         assert!(progress.is_behind("first_nop"));
         fs::remove_dir_all(folder).expect("ours to remove");
     }
 
     #[test]
-    fn a_spoilt_file_is_kept_and_a_new_one_begun() {
+    fn two_at_a_time_lose_nothing() {
+        let folder = folder("progress_two");
+        std::thread::scope(|scope| {
+            for who in 0..4 {
+                let folder = &folder;
+                scope.spawn(move || {
+                    let mut mine = Progress::load(folder).expect("a file or none");
+                    for nth in 0..20 {
+                        let name = format!("exercise_{who}_{nth}");
+                        mine.change(|all| all.passed.insert(name)).expect("a change");
+                    }
+                });
+            }
+        });
+        assert_eq!(Progress::load(&folder).expect("a file").passed.len(), 80);
+        fs::remove_dir_all(folder).expect("ours to remove");
+    }
+
+    #[test]
+    fn every_spoilt_file_is_kept_and_said() {
         let folder = folder("progress_spoilt");
-        fs::write(folder.join("progress.json"), "{\"passed\": [").expect("a file");
-        let progress = Progress::load(&folder);
-        assert!(progress.passed.is_empty());
-        assert!(folder.join("progress.json.spoilt").exists());
+        let spoilt: [&[u8]; 5] = [b"{\"passed\": [", b"", b"[]", b"\xff\xfe", b"{\"passed\": 1}"];
+        for (nth, bytes) in (1..).zip(spoilt) {
+            fs::write(folder.join("progress.json"), bytes).expect("a file");
+            let mut progress = Progress::load(&folder).expect("a new beginning");
+            assert!(progress.passed.is_empty());
+            let name = format!("progress.spoilt.{nth}.json");
+            assert_eq!(fs::read(folder.join(&name)).expect("kept"), bytes);
+            assert!(progress.notice().is_some_and(|words| words.contains(&name)));
+            assert_eq!(progress.notice(), None, "said once");
+        }
         fs::remove_dir_all(folder).expect("ours to remove");
     }
 }

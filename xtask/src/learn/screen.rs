@@ -1,6 +1,7 @@
-//! The loop on a terminal's whole screen: a header, a page that scrolls, and three lines below.
+//! The loop on a terminal's whole screen: a header, a page that scrolls, and a few lines below.
 
 use anyhow::{Context, Result};
+use common::text::wrap;
 
 use super::edit;
 use super::saves::Saves;
@@ -11,15 +12,24 @@ use crate::exercise::workbook::Workbook;
 
 /// Milliseconds between two looks at everything that is not a key.
 const TICK: u16 = 100;
-/// Lines that are not the page: the header, a gap, the news, the bar and the keys.
-const FRAME: usize = 5;
+/// The header and the gap under it.
+const ABOVE: usize = 2;
 
 struct Screen {
     terminal: Terminal,
     session: Session,
     saves: Saves,
     worker: Worker,
+    checking: bool,
     top: usize,
+    page: Shown,
+}
+
+/// A page as lines, and for which page and width they were made.
+#[derive(Default)]
+struct Shown {
+    of: (u64, usize),
+    lines: Vec<String>,
 }
 
 /// Runs it until the learner quits.
@@ -31,8 +41,12 @@ pub fn run(session: Session, workbook: Workbook) -> Result<()> {
     let terminal = Terminal::open().context("taking over the terminal; try --plain")?;
     let mut saves = Saves::new(&workbook.folder().join("src/bin"));
     saves.follow(&session.program());
-    let worker = Worker::new(workbook);
-    let mut screen = Screen { terminal, session, saves, worker, top: 0 };
+    let worker = Worker::new(workbook, &session.exercise().name);
+    let (checking, page) = (false, Shown::default());
+    let mut screen = Screen { terminal, session, saves, worker, checking, top: 0, page };
+    if let Some(words) = screen.worker.notice() {
+        screen.session.notice.push_str(&format!("\n{words}"));
+    }
     loop {
         screen.draw()?;
         for key in screen.terminal.keys(TICK) {
@@ -43,7 +57,7 @@ pub fn run(session: Session, workbook: Workbook) -> Result<()> {
         if screen.saves.saved() {
             screen.check();
         }
-        screen.news()?;
+        screen.news();
     }
 }
 
@@ -51,9 +65,17 @@ impl Screen {
     /// Whether to go on.
     fn press(&mut self, key: Key) -> Result<bool> {
         let room = self.room();
-        let end = self.lines().len().saturating_sub(room);
+        let end = self.page.lines.len().saturating_sub(room);
         match key {
             Key::Quit => return Ok(false),
+            Key::Suspend => {
+                self.terminal.stop()?;
+                // The program that was checked meanwhile could not be watched.
+                if self.checking {
+                    self.check();
+                }
+            }
+            Key::Line(by) if self.session.chooses() => self.session.point(by),
             Key::Line(by) => self.top = self.top.saturating_add_signed(by as isize).min(end),
             Key::Page(by) => {
                 let by = by as isize * room.saturating_sub(2) as isize;
@@ -67,13 +89,13 @@ impl Screen {
     }
 
     fn letter(&mut self, letter: char) -> Result<bool> {
-        let before = self.session.page.clone();
         match self.session.press(letter)? {
             Act::Quit => return Ok(false),
             Act::Show => {}
             Act::Check => self.check(),
             Act::Follow => {
                 self.worker.forget();
+                self.checking = false;
                 self.saves.follow(&self.session.program());
             }
             Act::Edit(path) => {
@@ -85,66 +107,113 @@ impl Screen {
                 }
             }
         }
-        if before != self.session.page {
-            self.top = 0;
-        }
         Ok(true)
     }
 
     fn check(&mut self) {
         let exercise = self.session.exercise().clone();
-        self.worker.check(&exercise);
-        self.session.notice = format!("compiling {} …", exercise.name);
+        self.session.notice = self.worker.check(&exercise);
+        self.checking = true;
     }
 
-    fn news(&mut self) -> Result<()> {
+    fn news(&mut self) {
         while let Some(step) = self.worker.news() {
             match step {
+                Step::Ready if self.checking => {
+                    self.session.notice = format!("compiling {} …", self.session.exercise().name);
+                }
+                Step::Ready => self.session.notice = "The libraries are compiled.".to_string(),
                 Step::Compiled => {
                     let name = &self.session.exercise().name;
                     self.session.notice = format!("running {name} under the tracer …");
                 }
                 Step::Done(done) => {
+                    self.checking = false;
                     let (verdict, record) = *done;
-                    self.session.judged(&verdict, record)?;
-                    self.top = 0;
+                    if let Err(error) = self.session.judged(verdict, record) {
+                        self.session.notice = format!("{error:#}");
+                    }
                 }
-                Step::Broken(words) => self.session.notice = words,
+                Step::Broken(words) => {
+                    self.checking = false;
+                    self.session.notice = words;
+                }
             }
         }
-        Ok(())
+    }
+
+    /// What is below the page: the news, the bar and the keys, folded at the width.
+    fn below(&self, more: &str) -> Vec<String> {
+        let (columns, rows) = self.terminal.size();
+        let bar = self.session.bar();
+        let bar = if bar.chars().count() > columns { self.session.done() } else { bar };
+        let gap = columns.min(80).saturating_sub(bar.chars().count() + more.chars().count());
+        let bar = if gap < 2 { bar } else { bar + &" ".repeat(gap) + more };
+        let mut keys = vec![bar];
+        keys.extend(folded(self.session.keys(), columns));
+        let news = wrap(self.session.notice.trim(), columns, 0);
+        // Some of the page stays, whatever there is to say.
+        let room = rows.saturating_sub(ABOVE + 2 + keys.len()).max(1);
+        let mut below: Vec<String> = news.lines().take(room).map(str::to_string).collect();
+        if below.is_empty() {
+            below.push(String::new());
+        }
+        below.extend(keys);
+        below
     }
 
     /// Lines of the page that fit.
     fn room(&self) -> usize {
-        self.terminal.size().1.saturating_sub(FRAME).max(1)
-    }
-
-    /// The page as lines that fit.
-    fn lines(&self) -> Vec<String> {
-        let (columns, _) = self.terminal.size();
-        self.session.page.lines().flat_map(|line| pieces(line, columns)).collect()
+        self.terminal.size().1.saturating_sub(ABOVE + self.below("").len()).max(1)
     }
 
     fn draw(&mut self) -> Result<()> {
-        let room = self.room();
         let (columns, _) = self.terminal.size();
-        let lines = self.lines();
+        let room = self.room();
+        let of = (self.session.shown(), columns);
+        if of != self.page.of {
+            let page = self.session.page(columns);
+            let lines = page.lines().flat_map(|line| pieces(line, columns)).collect();
+            if self.page.of.0 != of.0 && !self.session.chooses() {
+                self.top = 0;
+            }
+            self.page = Shown { of, lines };
+            // What is pointed at in the list stays in sight.
+            if self.session.chooses() {
+                let here = self.page.lines.iter().position(|line| line.starts_with('>'));
+                let here = here.unwrap_or(0);
+                self.top =
+                    self.top.min(here.saturating_sub(2)).max((here + 2).saturating_sub(room));
+            }
+        }
+        let lines = &self.page.lines;
         self.top = self.top.min(lines.len().saturating_sub(room));
         let shown = &lines[self.top..lines.len().min(self.top + room)];
         let mut rows = vec![self.session.header(), String::new()];
         rows.extend(shown.iter().cloned());
-        rows.resize(room + 2, String::new());
-        rows.push(self.session.notice.lines().next().unwrap_or_default().to_string());
-        let mut bar = self.session.bar();
-        let below = lines.len() - self.top - shown.len();
-        if below > 0 || self.top > 0 {
-            let more = format!("lines {}-{} of {}", self.top + 1, lines.len() - below, lines.len());
-            let gap = columns.min(80).saturating_sub(bar.chars().count() + more.len()).max(2);
-            bar.push_str(&(" ".repeat(gap) + &more));
-        }
-        rows.push(bar);
-        rows.push(self.session.keys());
+        rows.resize(room + ABOVE, String::new());
+        let rest = lines.len() - self.top - shown.len();
+        let more = if rest > 0 || self.top > 0 {
+            format!("lines {}-{} of {}", self.top + 1, lines.len() - rest, lines.len())
+        } else {
+            String::new()
+        };
+        rows.extend(self.below(&more));
         self.terminal.draw(&rows).context("drawing")
     }
+}
+
+/// Words that belong together, as many in a line as fit.
+pub fn folded(parts: &[&str], width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.len() + 2 + part.len() <= width => {
+                line.push_str("  ");
+                line.push_str(part);
+            }
+            _ => lines.push((*part).to_string()),
+        }
+    }
+    lines
 }

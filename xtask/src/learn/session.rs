@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::book;
+use super::pages::{Choice, KEYS, Page};
 use super::progress::Progress;
 use crate::exercise::exercises::Exercise;
-use crate::exercise::markdown;
 use crate::exercise::record::Record;
 use crate::exercise::verdict::{Paint, Verdict};
 use crate::exercise::workbook::Workbook;
-use crate::trace::text;
 
 /// What is left to do after a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,22 +40,18 @@ enum Question {
 pub struct Session {
     workspace: PathBuf,
     workbook: Workbook,
-    all: Vec<Exercise>,
+    pub(super) all: Vec<Exercise>,
     at: usize,
-    progress: Progress,
+    pub(super) progress: Progress,
     question: Option<Question>,
     last: Option<Record>,
-    paint: Paint,
-    /// What is shown.
-    pub page: String,
-    /// Whether that is the brief.
-    pub brief: bool,
-    /// One line of news.
+    pub(super) paint: Paint,
+    page: Page,
+    /// How often another page was shown.
+    shown: u64,
+    /// A line or two of news.
     pub notice: String,
 }
-
-/// Trace lines that are shown at most.
-const TRACED: usize = 2000;
 
 impl Session {
     /// Begins where the learner left off, or at the exercise of that name.
@@ -70,7 +65,8 @@ impl Session {
         name: Option<&str>,
         paint: Paint,
     ) -> Result<Session> {
-        let progress = Progress::load(workbook.folder());
+        let mut progress = Progress::load(workbook.folder())?;
+        let spoilt = progress.notice();
         let wanted = match name {
             Some(name) => Some(crate::exercise::exercises::find(&all, name)?.name.clone()),
             None => progress.current.clone(),
@@ -91,11 +87,14 @@ impl Session {
             question: None,
             last: None,
             paint,
-            page: String::new(),
-            brief: true,
+            page: Page::Brief(String::new()),
+            shown: 0,
             notice: String::new(),
         };
         session.open(at)?;
+        if let Some(words) = spoilt {
+            session.notice = words;
+        }
         Ok(session)
     }
 
@@ -118,12 +117,11 @@ impl Session {
     fn open(&mut self, at: usize) -> Result<()> {
         self.at = at;
         self.last = None;
-        let new = self.workbook.begin(&self.all[at])?;
-        self.progress.current = Some(self.exercise().name.clone());
-        self.progress.save()?;
+        self.workbook.begin(&self.all[at])?;
+        let name = self.exercise().name.clone();
+        self.progress.change(|progress| progress.current = Some(name))?;
         self.show_brief()?;
-        let verb = if new { "is ready" } else { "is as you left it" };
-        self.notice = format!("{} {verb}; it is checked when you save it", self.shown_program());
+        self.notice = format!("Your program: {}; every save is checked.", self.shown_program());
         Ok(())
     }
 
@@ -136,14 +134,39 @@ impl Session {
     }
 
     fn show_brief(&mut self) -> Result<()> {
-        self.page = markdown::page(&self.exercise().brief()?, self.paint);
-        self.brief = true;
+        let brief = self.exercise().brief()?;
+        self.show(Page::Brief(brief));
         Ok(())
     }
 
-    fn show(&mut self, page: String) {
+    fn show(&mut self, page: Page) {
         self.page = page;
-        self.brief = false;
+        self.shown += 1;
+    }
+
+    /// How often another page was shown: what was printed or scrolled belongs to one of them.
+    pub fn shown(&self) -> u64 {
+        self.shown
+    }
+
+    /// What is shown, in lines of at most `width` columns wherever they can be folded.
+    pub fn page(&self, width: usize) -> String {
+        self.page.lines(self, width)
+    }
+
+    /// Whether the list is shown, to choose from.
+    pub fn chooses(&self) -> bool {
+        matches!(self.page, Page::List(_))
+    }
+
+    /// Points at another exercise of the list, so many further down.
+    pub fn point(&mut self, by: i32) {
+        let last = self.all.len().saturating_sub(1);
+        if let Page::List(choice) = &mut self.page {
+            choice.at = choice.at.saturating_add_signed(by as isize).min(last);
+            choice.typed.clear();
+            self.shown += 1;
+        }
     }
 
     /// Where the learner is, in a line.
@@ -184,20 +207,39 @@ impl Session {
         line
     }
 
-    /// The keys, in a line.
-    pub fn keys(&self) -> String {
-        match self.question {
-            Some(Question::GiveUp) => "y give up and see the solution  any other key: not yet",
-            Some(Question::Reset) => "y put the starter back  any other key: no",
-            None if self.next().is_some() && self.is_behind() => {
-                "n next  e edit  h hint  t trace  b book  l list  r reset  s solution  q quit"
+    /// The keys that matter now.
+    pub fn keys(&self) -> &'static [&'static str] {
+        match (self.question, &self.page) {
+            (Some(Question::GiveUp), _) => {
+                &["y give up and see the solution", "any other key: not yet"]
             }
-            None if !self.brief => {
-                "i task  e edit  h hint  t trace  b book  l list  r reset  s solution  q quit"
+            (Some(Question::Reset), _) => &["y put the starter back", "any other key: no"],
+            (None, Page::List(_)) => {
+                &["number or arrows choose", "Enter opens", "i task", "? keys", "q quit"]
             }
-            None => "e edit  h hint  t trace  b book  l list  r reset  s solution  q quit",
+            (None, _) if self.next().is_some() && self.is_behind() => &[
+                "n next",
+                "e edit",
+                "i task",
+                "t trace",
+                "b book",
+                "s solution",
+                "l list",
+                "? keys",
+                "q quit",
+            ],
+            (None, _) => &[
+                "e edit",
+                "i task",
+                "h hint",
+                "t trace",
+                "b book",
+                "s solution",
+                "l list",
+                "? keys",
+                "q quit",
+            ],
         }
-        .to_string()
     }
 
     fn is_behind(&self) -> bool {
@@ -219,6 +261,21 @@ impl Session {
         if let Some(question) = self.question.take() {
             return self.answer(question, key == 'y' || key == 'Y');
         }
+        if let Page::List(choice) = &mut self.page {
+            match key {
+                '0'..='9' => {
+                    choice.digit(key, self.all.len());
+                    self.shown += 1;
+                    return Ok(Act::Show);
+                }
+                '\r' | '\n' => {
+                    let at = choice.at;
+                    self.open(at)?;
+                    return Ok(Act::Follow);
+                }
+                _ => {}
+            }
+        }
         match key {
             'q' | 'Q' => return Ok(Act::Quit),
             'e' | 'c' | '\r' | '\n' if !self.program().exists() => return self.begin_again(),
@@ -228,12 +285,13 @@ impl Session {
             'h' => self.hint()?,
             't' => self.trace(),
             'b' => self.book(),
-            'l' => self.list(),
+            'l' => self.show(Page::List(Choice { at: self.at, typed: String::new() })),
+            '?' => self.show(Page::Text(KEYS.to_string())),
             's' => return self.solution(),
             'r' => {
                 self.question = Some(Question::Reset);
-                self.notice =
-                    "Put the starter back? Your program is kept, and u takes it back.".to_string();
+                self.notice = "Put the starter back? Your program is kept, and u takes that back."
+                    .to_string();
             }
             'u' => return self.undo(),
             'n' => return self.go_on(),
@@ -241,7 +299,8 @@ impl Session {
                 self.open(self.at - 1)?;
                 return Ok(Act::Follow);
             }
-            _ => self.notice = "Keys: the line below; c check, i the task, p previous".to_string(),
+            'p' => self.notice = "This is the first one.".to_string(),
+            _ => self.notice = "No such key; ? shows them all.".to_string(),
         }
         Ok(Act::Show)
     }
@@ -253,15 +312,18 @@ impl Session {
         }
         match question {
             Question::GiveUp => {
-                self.progress.given_up.insert(self.exercise().name.clone());
-                self.progress.save()?;
+                let name = self.exercise().name.clone();
+                self.progress.change(|progress| progress.given_up.insert(name))?;
                 self.solution()
             }
             Question::Reset => {
                 let exercise = self.exercise().clone();
-                self.workbook.reset(&exercise)?;
+                let backup = self.workbook.reset(&exercise)?;
                 self.show_brief()?;
-                self.notice = "The starter is back; u takes that back.".to_string();
+                self.notice = match backup {
+                    Some(_) => "The starter is back; u takes that back.".to_string(),
+                    None => "This is the starter already; nothing was changed.".to_string(),
+                };
                 Ok(Act::Follow)
             }
         }
@@ -270,7 +332,10 @@ impl Session {
     fn undo(&mut self) -> Result<Act> {
         let exercise = self.exercise().clone();
         self.notice = match self.workbook.undo(&exercise) {
-            Ok(()) => "Your program is back.".to_string(),
+            Ok(None) => "Your program is back.".to_string(),
+            Ok(Some(_)) => {
+                "An earlier program of yours is back; u brings back this one.".to_string()
+            }
             Err(error) => format!("{error:#}"),
         };
         Ok(Act::Show)
@@ -278,7 +343,10 @@ impl Session {
 
     fn go_on(&mut self) -> Result<Act> {
         if !self.is_behind() {
-            self.notice = "The next one opens when this one is passed (or given up: s).".into();
+            self.notice =
+                "The next one opens when this one is passed or given up (s); l opens any \
+                           one."
+                    .to_string();
             return Ok(Act::Show);
         }
         match self.next() {
@@ -297,15 +365,16 @@ impl Session {
     fn hint(&mut self) -> Result<()> {
         let hints = self.exercise().hints()?;
         let name = self.exercise().name.clone();
-        let taken = self.progress.hints.entry(name).or_default();
-        *taken = (*taken + 1).min(hints.len());
-        let taken = *taken;
-        self.progress.save()?;
+        let taken = self.progress.change(|progress| {
+            let taken = progress.hints.entry(name).or_default();
+            *taken = (*taken + 1).min(hints.len());
+            *taken
+        })?;
         let mut page = String::new();
         for (nth, hint) in hints.iter().take(taken).enumerate() {
             page.push_str(&format!("## Hint {} of {}\n\n{hint}\n\n", nth + 1, hints.len()));
         }
-        self.show(markdown::page(&page, self.paint));
+        self.show(Page::Text(page));
         self.notice = match hints.len() - taken {
             0 => "These are all hints.".to_string(),
             left => format!("h again for the next; {left} left"),
@@ -315,20 +384,10 @@ impl Session {
 
     /// What crossed the rings of the learner's program when it was last checked.
     fn trace(&mut self) {
-        let Some(record) = &self.last else {
-            self.notice = "No run so far: save the program, or press c.".to_string();
-            return;
-        };
-        let shown = &record.events[..record.events.len().min(TRACED)];
-        let mut page = format!("{}\n\n", record.did);
-        page.push_str("→ the program asks  ← the kernel answers  [user_data]\n\n");
-        page.push_str(&text::lines(shown, &record.events, 78).join("\n"));
-        if record.events.len() > TRACED {
-            page.push_str(&format!("\n… and {} more", record.events.len() - TRACED));
+        match &self.last {
+            Some(record) => self.show(Page::Trace(Box::new(record.clone()))),
+            None => self.notice = "No run so far: save the program, or press c.".to_string(),
         }
-        page.push_str("\n\n");
-        page.push_str(&crate::trace::summary_text::page(&record.summary, None));
-        self.show(page);
     }
 
     fn book(&mut self) {
@@ -337,31 +396,11 @@ impl Session {
             .unwrap_or_else(|| format!("{place} (`cargo xtask book serve` shows it)"));
         match book::section(&self.workspace, &place) {
             Some(section) => {
-                self.show(markdown::page(&section, self.paint));
+                self.show(Page::Text(section));
                 self.notice = where_it_is;
             }
             None => self.notice = format!("The page is not here: {where_it_is}"),
         }
-    }
-
-    fn list(&mut self) {
-        let mut page = String::from("+ passed   x given up   ? not observed   > you are here\n");
-        let mut day = 0;
-        for (nth, exercise) in self.all.iter().enumerate() {
-            if exercise.day != day {
-                day = exercise.day;
-                page.push_str(&format!("\nDay {day}\n"));
-            }
-            let here = if nth == self.at { '>' } else { ' ' };
-            let mark = self.progress.mark(&exercise.name);
-            let (name, title) = (&exercise.name, &exercise.about.title);
-            page.push_str(&format!(
-                "{here} {mark} {name:<18}{title:<44}{:>3} min\n",
-                exercise.about.minutes
-            ));
-        }
-        page.push_str("\nTo begin at another one: `cargo xtask learn NAME`");
-        self.show(page);
     }
 
     /// Open after passing, or after giving up.
@@ -374,7 +413,7 @@ impl Session {
             return Ok(Act::Show);
         }
         let text = std::fs::read_to_string(self.exercise().solution())?;
-        self.show(text);
+        self.show(Page::Solution(text));
         self.notice = "The solution. Carets stand under what was added.".to_string();
         Ok(Act::Show)
     }
@@ -382,33 +421,43 @@ impl Session {
     /// A check has come to its end.
     ///
     /// # Errors
-    /// If the progress cannot be written.
-    pub fn judged(&mut self, verdict: &Verdict, record: Option<Record>) -> Result<()> {
+    /// If the progress cannot be written; the verdict is shown all the same.
+    pub fn judged(&mut self, verdict: Verdict, record: Option<Record>) -> Result<()> {
         let name = self.exercise().name.clone();
         if record.is_some() {
             self.last = record;
         }
-        let mut page = verdict.text(self.exercise(), self.paint);
         self.notice.clear();
-        if verdict.passed() {
-            self.progress.given_up.remove(&name);
-            self.progress.not_observed.remove(&name);
-            self.progress.passed.insert(name);
-            self.progress.save()?;
-            page.push_str("\n  s  the solution, to compare with yours\n");
-            page.push_str(match self.next() {
-                Some(_) if self.open_ones() > 0 => "  n  the next exercise\n",
-                _ => "\n  That was the last one: all exercises are done.\n",
-            });
+        let kept = if verdict.passed() {
+            self.progress.change(|progress| {
+                progress.given_up.remove(&name);
+                progress.not_observed.remove(&name);
+                progress.passed.insert(name);
+            })
         } else if verdict.word() == "not observed" && !self.progress.passed.contains(&name) {
-            self.progress.not_observed.insert(name);
-            self.progress.save()?;
-            page.push_str("\n  n  the next exercise; this one stays open\n");
-        } else if !matches!(verdict, Verdict::NotCompiled(_)) {
-            self.notice = "t shows the whole trace, i the task again".to_string();
-        }
-        self.show(page);
-        Ok(())
+            self.progress.change(|progress| progress.not_observed.insert(name)).map(|_| ())
+        } else {
+            Ok(())
+        };
+        let next = match &verdict {
+            Verdict::Passed(_) if self.open_ones() > 0 => {
+                "\n  s  the solution, to compare with yours\n  n  the next exercise\n"
+            }
+            Verdict::Passed(_) => {
+                "\n  s  the solution, to compare with yours\n\n  \
+                 That was the last one: all exercises are done.\n"
+            }
+            _ if verdict.word() == "not observed" => {
+                "\n  n  the next exercise; this one stays open\n"
+            }
+            Verdict::Failed(_) => {
+                self.notice = "t shows the whole trace, i the task again".to_string();
+                ""
+            }
+            Verdict::NotCompiled(_) => "",
+        };
+        self.show(Page::Verdict(Box::new(verdict), next));
+        kept
     }
 
     fn open_ones(&self) -> usize {

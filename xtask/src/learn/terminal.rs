@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::unistd::Pid;
 
 use crate::trace::terminal_size;
 
@@ -24,6 +25,8 @@ pub enum Key {
     Home,
     /// To the end.
     End,
+    /// Ctrl-Z.
+    Suspend,
     /// Ctrl-C, a signal, or a terminal that has gone away.
     Quit,
 }
@@ -69,6 +72,17 @@ impl Terminal {
     pub fn suspend(&self) {
         let _ = write_out("\x1b[?25h\x1b[?1049l");
         let _ = tcsetattr(io::stdin().as_fd(), SetArg::TCSADRAIN, &self.before);
+    }
+
+    /// Stops this program as Ctrl-Z does elsewhere, until the shell lets it go on. Only this one:
+    /// a compilation goes on, and a program that is traced must not be stopped unseen.
+    ///
+    /// # Errors
+    /// If the terminal has gone away meanwhile.
+    pub fn stop(&self) -> io::Result<()> {
+        self.suspend();
+        let _ = kill(Pid::this(), Signal::SIGTSTP);
+        self.resume()
     }
 
     /// Columns and rows.
@@ -164,6 +178,7 @@ fn keys_of(bytes: &[u8]) -> Vec<Key> {
         rest = &rest[letter.len_utf8()..];
         match letter {
             '\x03' | '\x04' => keys.push(Key::Quit),
+            '\x1a' => keys.push(Key::Suspend),
             ' ' | '\x06' => keys.push(Key::Page(1)),
             '\x02' | '\x7f' => keys.push(Key::Page(-1)),
             'j' => keys.push(Key::Line(1)),
@@ -189,10 +204,12 @@ const SEQUENCES: [(&str, Key); 12] = [
     ("\x1bOF", Key::End),
 ];
 
-/// A line in pieces that fit the width. Colours take no room; each piece ends its own.
+/// A line in pieces that fit the width, broken after a space where there is one. Colours take no
+/// room; each piece ends its own.
 pub fn pieces(line: &str, width: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];
-    let mut columns = 0;
+    let mut room = breaks(line, width).into_iter();
+    let mut left = room.next().unwrap_or(width);
     let mut escape = String::new();
     let mut colour = String::new();
     for letter in line.chars() {
@@ -208,17 +225,38 @@ pub fn pieces(line: &str, width: usize) -> Vec<String> {
         if letter.is_control() {
             continue;
         }
-        if columns == width {
+        if left == 0 {
             if !colour.is_empty() {
                 last(&mut pieces).push_str("\x1b[0m");
             }
             pieces.push(colour.clone());
-            columns = 0;
+            left = room.next().unwrap_or(width);
         }
-        columns += 1;
+        left -= 1;
         last(&mut pieces).push(letter);
     }
     pieces
+}
+
+/// How many letters go into each piece but the last.
+fn breaks(line: &str, width: usize) -> Vec<usize> {
+    let mut escaped = false;
+    let seen = |letter: &char| {
+        let colour = escaped || *letter == '\x1b';
+        escaped = colour && *letter != 'm';
+        !colour && !letter.is_control()
+    };
+    let letters: Vec<char> = line.chars().filter(seen).collect();
+    let mut rest = letters.as_slice();
+    let mut breaks = Vec::new();
+    while rest.len() > width {
+        // A space in the first half is an indent, or leaves most of the line empty.
+        let space = rest[width / 2..width].iter().rposition(|letter| *letter == ' ');
+        let end = space.map_or(width, |at| width / 2 + at + 1);
+        breaks.push(end);
+        rest = &rest[end..];
+    }
+    breaks
 }
 
 fn last(pieces: &mut [String]) -> &mut String {
@@ -235,13 +273,14 @@ mod tests {
     fn arrows_and_letters_are_told_apart() {
         let keys = keys_of(b"h\x1b[A\x1b[6~\x1b[24~q");
         assert_eq!(keys, [Key::Char('h'), Key::Line(-1), Key::Page(1), Key::Char('q')]);
-        assert_eq!(keys_of(b"\x03"), [Key::Quit]);
+        assert_eq!(keys_of(b"\x03\x1a"), [Key::Quit, Key::Suspend]);
         assert_eq!(keys_of(b"\x1b"), []);
     }
 
     #[test]
     fn a_long_line_comes_in_pieces_and_each_ends_its_colour() {
         assert_eq!(pieces("abcde", 3), ["abc", "de"]);
+        assert_eq!(pieces("ab cd ef", 7), ["ab cd ", "ef"], "not in mid-word");
         assert_eq!(pieces("", 3), [""]);
         let red = pieces("\x1b[31mabcd\x1b[0m", 3);
         assert_eq!(red, ["\x1b[31mabc\x1b[0m", "\x1b[31md\x1b[0m"]);

@@ -12,6 +12,8 @@ use crate::exercise::workbook::Workbook;
 /// How far a check has come.
 #[derive(Debug)]
 pub enum Step {
+    /// The libraries that every program uses are compiled.
+    Ready,
     /// It compiles; the program is being run.
     Compiled,
     /// The verdict, and what was seen of the last run.
@@ -25,14 +27,20 @@ pub struct Worker {
     jobs: Sender<(u64, Exercise)>,
     steps: Receiver<(u64, Step)>,
     number: u64,
+    ready: bool,
 }
 
 impl Worker {
-    /// Starts it.
-    pub fn new(workbook: Workbook) -> Worker {
+    /// Starts it. The libraries are compiled at once, by compiling the program of that name,
+    /// while the learner reads the task; a check waits for them.
+    pub fn new(workbook: Workbook, name: &str) -> Worker {
         let (jobs, asked) = mpsc::channel::<(u64, Exercise)>();
         let (tell, steps) = mpsc::channel();
+        let (ready, name) = (workbook.is_compiled(), name.to_string());
         thread::spawn(move || {
+            // A mistake of the program is said when it is checked.
+            let _ = workbook.compile(&name);
+            let _ = tell.send((0, Step::Ready));
             while let Ok(job) = asked.recv() {
                 // Only the newest save counts.
                 let (number, exercise) = asked.try_iter().last().unwrap_or(job);
@@ -44,13 +52,24 @@ impl Worker {
                 }
             }
         });
-        Worker { jobs, steps, number: 0 }
+        Worker { jobs, steps, number: 0, ready }
     }
 
-    /// Asks for a check; what was asked before is forgotten.
-    pub fn check(&mut self, exercise: &Exercise) {
+    /// Asks for a check; what was asked before is forgotten. What to say of it.
+    pub fn check(&mut self, exercise: &Exercise) -> String {
         self.forget();
         let _ = self.jobs.send((self.number, exercise.clone()));
+        match self.ready {
+            true => format!("compiling {} …", exercise.name),
+            false => format!("waiting for the libraries, then compiling {} …", exercise.name),
+        }
+    }
+
+    /// What to say at the beginning, if the libraries are not compiled yet.
+    pub fn notice(&self) -> Option<&'static str> {
+        (!self.ready).then_some(
+            "The libraries are compiled meanwhile, once: a minute, and the first check waits.",
+        )
     }
 
     /// What was asked is of no interest any more.
@@ -58,10 +77,16 @@ impl Worker {
         self.number += 1;
     }
 
-    /// News of the check that was asked for last.
-    pub fn news(&self) -> Option<Step> {
-        let newest = |(number, step)| (number == self.number).then_some(step);
-        self.steps.try_iter().find_map(newest)
+    /// News of the check that was asked for last; and of the libraries, if somebody was told to
+    /// wait for them.
+    pub fn news(&mut self) -> Option<Step> {
+        let (number, ready) = (self.number, self.ready);
+        let step = self.steps.try_iter().find_map(|(of, step)| match step {
+            Step::Ready => (!ready).then_some(Step::Ready),
+            step => (of == number).then_some(step),
+        })?;
+        self.ready |= matches!(step, Step::Ready);
+        Some(step)
     }
 }
 

@@ -1,0 +1,153 @@
+//! What `learn` can show, as lines that fit a terminal.
+
+use common::text::wrap;
+
+use super::session::Session;
+use crate::exercise::markdown;
+use crate::exercise::record::Record;
+use crate::exercise::verdict::Verdict;
+use crate::trace::{summary_text, text};
+
+/// What is shown.
+#[derive(Clone, Debug)]
+pub enum Page {
+    /// The exercise's brief, as Markdown.
+    Brief(String),
+    /// Another text, as Markdown.
+    Text(String),
+    /// The solution: lines that stay as they are.
+    Solution(String),
+    /// What came of the last check, and what can be done next.
+    Verdict(Box<Verdict>, &'static str),
+    /// What crossed the rings in the last run.
+    Trace(Box<Record>),
+    /// All exercises, to choose from.
+    List(Choice),
+}
+
+/// An exercise that is pointed at in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Its place among all.
+    pub at: usize,
+    /// The digits that were typed last.
+    pub typed: String,
+}
+
+impl Choice {
+    /// Points at the number that the digits make, as soon as there is one of `count`.
+    pub fn digit(&mut self, digit: char, count: usize) {
+        self.typed.push(digit);
+        let number = |digits: &str| digits.parse().ok().filter(|nth| (1..=count).contains(nth));
+        if number(&self.typed).is_none() {
+            self.typed = digit.to_string();
+        }
+        if let Some(nth) = number(&self.typed) {
+            self.at = nth - 1;
+        }
+    }
+}
+
+/// All keys, as Markdown.
+pub const KEYS: &str = "\
+# The keys
+
+    e          open the program in your editor (VISUAL or EDITOR)
+    c, Enter   check it now; every save checks it too
+    i          the task
+    h          a hint, and each time one more
+    t          the whole trace of the last run
+    b          the place in the book
+    s          the solution, once you have passed or given up
+
+    n          the next exercise
+    p          the previous one
+    l          all exercises: arrows or a number, and Enter
+    r          put the starter back; your program is kept
+    u          take that back
+
+    arrows, j, k, space, PgUp, PgDn, Home, End   move in the page
+    Ctrl-Z     suspend; `fg` comes back
+    q          quit; what you passed is remembered
+";
+
+/// Trace lines that are shown at most.
+const TRACED: usize = 2000;
+
+impl Page {
+    /// The lines, of at most `width` columns wherever they can be folded.
+    pub fn lines(&self, session: &Session, width: usize) -> String {
+        let paint = session.paint;
+        match self {
+            Page::Brief(text) | Page::Text(text) => markdown::page(text, width, paint),
+            Page::Solution(text) => text.clone(),
+            Page::Verdict(verdict, next) => {
+                verdict.text_within(width, session.exercise(), paint) + next
+            }
+            Page::Trace(record) => trace(record, width),
+            Page::List(choice) => list(session, choice.at, width),
+        }
+    }
+}
+
+fn trace(record: &Record, width: usize) -> String {
+    let shown = &record.events[..record.events.len().min(TRACED)];
+    let mut page = wrap(&record.did, width, 0);
+    page.push_str("\n\n→ the program asks  ← the kernel answers  [user_data]\n\n");
+    page.push_str(&text::lines(shown, &record.events, width.saturating_sub(2)).join("\n"));
+    if record.events.len() > TRACED {
+        page.push_str(&format!("\n… and {} more", record.events.len() - TRACED));
+    }
+    page.push_str("\n\n");
+    page + &summary_text::page(&record.summary, None)
+}
+
+fn list(session: &Session, chosen: usize, width: usize) -> String {
+    // Number and marks, name, minutes.
+    let room = width.saturating_sub(7 + 18 + 8).clamp(10, 44);
+    let mut page = String::from("+ passed   x given up   ? not observed   > you are here\n");
+    let mut day = 0;
+    for (nth, exercise) in session.all.iter().enumerate() {
+        if exercise.day != day {
+            day = exercise.day;
+            page.push_str(&format!("\nDay {day}\n"));
+        }
+        let here = if nth == chosen { '>' } else { ' ' };
+        let mark = session.progress.mark(&exercise.name);
+        let mut title = exercise.about.title.clone();
+        if title.chars().count() > room {
+            title = title.chars().take(room - 1).chain(['…']).collect();
+        }
+        page.push_str(&format!(
+            "{here} {mark} {:>2} {:<18}{title:<room$} {:>3} min\n",
+            nth + 1,
+            exercise.name,
+            exercise.about.minutes
+        ));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_point_at_an_exercise() {
+        let mut choice = Choice { at: 6, typed: String::new() };
+        choice.digit('2', 24);
+        assert_eq!(choice.at, 1);
+        choice.digit('3', 24);
+        assert_eq!(choice.at, 22);
+        // There is no 234, but a 4.
+        choice.digit('4', 24);
+        assert_eq!(choice.at, 3);
+        choice.digit('0', 24);
+        assert_eq!(choice.at, 3, "neither 40 nor 0");
+    }
+
+    #[test]
+    fn the_keys_fit_eighty_columns() {
+        assert!(KEYS.lines().all(|line| line.chars().count() <= 80));
+    }
+}
