@@ -33,7 +33,7 @@ pub mod register;
 pub mod ring;
 pub mod summary;
 pub mod summary_text;
-mod sys;
+pub(crate) mod sys;
 pub mod syscalls;
 pub mod text;
 pub mod tracer;

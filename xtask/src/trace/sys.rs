@@ -156,6 +156,35 @@ pub fn take_descriptor(process: pid_t, task: pid_t, fd: RawFd) -> io::Result<Own
     )
 }
 
+/// Cancels an operation of a ring by its `user_data`, from outside
+/// (`IORING_REGISTER_SYNC_CANCEL`, `io_uring_register(2)`, Linux 6.0).
+pub fn cancel(ring: &OwnedFd, user_data: u64) -> io::Result<()> {
+    const SYNC_CANCEL: c_int = 24;
+    /// `struct io_uring_sync_cancel_reg`.
+    #[repr(C)]
+    struct Cancel {
+        user_data: u64,
+        fd: i32,
+        flags: u32,
+        seconds: i64,
+        nanoseconds: i64,
+        rest: [u64; 4],
+    }
+    let cancel = Cancel { user_data, fd: -1, flags: 0, seconds: 1, nanoseconds: 0, rest: [0; 4] };
+    // SAFETY: the kernel only reads the structure, which outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            ring.as_raw_fd(),
+            SYNC_CANCEL,
+            &raw const cancel,
+            1,
+        )
+    };
+    Errno::result(result)?;
+    Ok(())
+}
+
 fn pidfd_open(pid: pid_t, flags: c_int) -> io::Result<OwnedFd> {
     // SAFETY: plain numbers.
     owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, flags) })

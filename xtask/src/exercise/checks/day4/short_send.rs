@@ -7,15 +7,16 @@ use std::time::Duration;
 use common::drive;
 
 use super::super::clients::{
-    EARLY_END, connect_narrow, expect, expect_end, need_free_slots, need_slots, seen, send, serve,
-    sleeps, trouble, waits,
+    EARLY_END, connect_narrow, expect, expect_end, need_free_slots, need_slots, number, seen, send,
+    serve, sleeps, trouble, waits,
 };
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
 use crate::exercise::ids;
 use crate::exercise::record::Record;
 use crate::exercise::run::Run;
-use crate::trace::event::What;
+use crate::trace::event::{Complete, What};
+use crate::trace::sys;
 use crate::trace::watch::OtherCall;
 
 /// The bytes of the exercise.
@@ -58,7 +59,16 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         }
         failure
     })?;
-    whole(&mut run, &slow, large, &slow_did)?;
+    let cut = end_early(&run, large);
+    let slow_did = match cut {
+        Some(result) => format!("{slow_did} Meanwhile its send is ended early, with {result}."),
+        None => slow_did,
+    };
+    // An older kernel gives no number of bytes but an error: then the client may be let go.
+    if cut.is_none_or(|result| result >= 0) {
+        whole(&mut run, &slow, large, &slow_did)?;
+    }
+    drop(slow);
 
     let did = format!("A client asks for {large} bytes and resets the connection.");
     let rude = ask(&mut run, large, &did)?;
@@ -71,10 +81,55 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     need_slots(&run.record())?;
     as_given(&run.record())?;
     let record = run.stop();
+    let seen_short = record.completes().any(|it| short(&record, it));
+    let doubt = match seen_short {
+        true => "",
+        false => " No send was short here, so nothing shows that results are looked at.",
+    };
     Ok(Passed::new(format!(
-        "{} sends for five replies, {large} bytes the longest; every byte in its place.",
+        "{} sends for five replies, {large} bytes the longest; every byte in its place.{doubt}",
         sends(&record)
     )))
+}
+
+/// Whether this is a send that took less than it was asked to.
+fn short(record: &Record, complete: &Complete) -> bool {
+    let entry = record.submits().find(|submit| Some(submit.seq) == complete.seq);
+    let asked = entry.filter(|submit| is_send(Some(&submit.op))).and_then(|it| number(it, "bytes"));
+    asked.is_some_and(|asked| (1..asked).contains(&(complete.res.max(0) as u64)))
+}
+
+/// Ends the send of a whole reply that waits for room: with `MSG_WAITALL` the kernel goes on by
+/// itself, and only an error in the middle shows whether the program looks at the result. It is
+/// cancelled through the program's own ring, as an error of the kernel's would come. The
+/// result that it got; `None` if there is no such send, or this kernel cannot do it.
+fn end_early(run: &Run, reply: u32) -> Option<i32> {
+    let record = run.record();
+    let rings = run.rings();
+    let armed = rings.iter().flat_map(|ring| &ring.in_flight).find(|armed| armed.op == "SEND")?;
+    let send =
+        record.submits().find(|submit| submit.seq == armed.seq && submit.ring == armed.ring)?;
+    let waits_for_all = send
+        .details
+        .get("msg_flags")
+        .and_then(serde_json::Value::as_array)
+        .is_some_and(|flags| flags.iter().any(|flag| flag == "MSG_WAITALL"));
+    // The first for this reply: it has taken something, so it ends short and not with an error.
+    if !waits_for_all || number(send, "bytes") != Some(reply.into()) {
+        return None;
+    }
+    let user_data = u64::from_str_radix(send.user_data.strip_prefix("0x")?, 16).ok()?;
+    let descriptors = run.descriptors().ok()?;
+    let (fd, _) = descriptors.iter().find(|(_, target)| target.contains("[io_uring]"))?;
+    let pid = run.pid() as i32;
+    let ring = sys::take_descriptor(pid, pid, *fd).ok()?;
+    sys::cancel(&ring, user_data).ok()?;
+    drop(ring);
+    let ended = |it: &&Complete| it.seq == Some(send.seq) && it.ring == send.ring;
+    seen(run, Duration::from_secs(5), |record| record.completes().any(|it| ended(&it)));
+    let record = run.record();
+    let result = record.completes().find(ended)?.res;
+    Some(result)
 }
 
 /// No socket was made to hold a whole reply.
