@@ -39,6 +39,8 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("panics", || panic!("the ring is on fire")),
     ("aborts", || std::process::abort()),
     ("status_three", || std::process::exit(3)),
+    ("never_submitted_and_fails", never_submitted_and_fails),
+    ("ends_in_a_loop", ends_in_a_loop),
     ("serves_one", serves_one),
     ("closes_after_one", closes_after_one),
     ("writes_by_itself", writes_by_itself),
@@ -62,6 +64,21 @@ fn one_nop() {
 
 fn never_submitted() {
     drop(ring_with_a_nop());
+}
+
+/// As a server that forgets to submit: its queue is full at last.
+fn never_submitted_and_fails() {
+    let _ring = ring_with_a_nop();
+    eprintln!("Error: submission queue is full");
+    std::process::exit(1);
+}
+
+/// The answer is there and taken, and the program goes on and on.
+fn ends_in_a_loop() {
+    one_nop();
+    loop {
+        println!("still here");
+    }
 }
 
 fn never_reaped() {
@@ -224,6 +241,25 @@ fn every_bad_end_has_its_id() {
     let failure = fails(record("status_three").need_exit(), ids::EXIT);
     assert!(failure.rule.contains("status 3"), "{}", failure.rule);
     record("status_three").need_exit_status(3).expect("as asked");
+}
+
+#[test]
+fn a_program_that_fails_for_nothing_was_submitted_is_told_that() {
+    if !io_uring_or_skip("a_program_that_fails_for_nothing_was_submitted_is_told_that") {
+        return;
+    }
+    let failure = fails(record("never_submitted_and_fails").need_exit(), ids::NOT_SUBMITTED);
+    assert!(failure.rule.contains("submission queue is full"), "{}", failure.rule);
+}
+
+#[test]
+fn a_loop_after_the_last_completion_is_not_told_to_wait() {
+    if !io_uring_or_skip("a_loop_after_the_last_completion_is_not_told_to_wait") {
+        return;
+    }
+    let failure = hang("ends_in_a_loop", ids::SPIN);
+    assert!(failure.rule.contains("nothing left to wait for"), "{}", failure.rule);
+    assert!(failure.rule.contains("It has printed"), "{}", failure.rule);
 }
 
 #[test]

@@ -365,6 +365,43 @@ fn a_check_for_scripts_is_one_object_a_line() {
     assert_eq!((status, object["verdict"].as_str()), (Some(0), Some("passed")), "{object}");
 }
 
+/// Wrong tokens, and what the learner reads of them.
+#[test]
+fn a_wrong_user_data_is_named_in_the_verdict() {
+    if !io_uring_or_skip("a_wrong_user_data_is_named_in_the_verdict") {
+        return;
+    }
+    let workspace = Workspace::new("exercise_tokens");
+    let check = |name: &str, right: &str, wrong: &str| {
+        let text_of = |path: &Path| fs::read_to_string(path).expect("a program");
+        let solution = text_of(&workspace.exercise(name).solution());
+        assert_eq!(solution.matches(right).count(), 1, "{name}: {right}");
+        fs::create_dir_all(workspace.0.join("workbook/src/bin")).expect("a folder");
+        fs::write(workspace.program(name), solution.replace(right, wrong)).expect("a save");
+        let output = workspace.run(&["exercise", "check", name]);
+        let words = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{words}{}", text(&output.stderr));
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let accept = ".user_data(Token::of(Op::Accept).pack())";
+    let words = check("rearm", accept, "");
+    assert!(words.contains("ACCEPT slot 0 MORE [0]"), "{words}");
+    assert!(
+        words.contains("came with the user_data 0, and nothing was submitted after"),
+        "{words}"
+    );
+    let words = check("rearm", accept, ".user_data(Token::of(Op::Send).pack())");
+    assert!(words.contains("came with the user_data send slot 0 #0, and nothing"), "{words}");
+    // All receives carry the token of slot 0.
+    let receive = "self.push(Op::Recv, slot, recv)";
+    let words = check("buffer_ring", receive, "self.push(Op::Recv, 0, recv)");
+    assert!(
+        words.contains("This RECV works on slot 1, and its `user_data` names another"),
+        "{words}"
+    );
+    assert!(words.contains("[recv slot 0 #0]"), "{words}");
+}
+
 #[test]
 fn where_rings_are_blocked_nothing_is_passed_and_nothing_failed() {
     let workspace = Workspace::new("exercise_blocked");
@@ -532,7 +569,7 @@ fn the_libraries_are_compiled_while_the_task_is_read() {
     fs::write(&cargo, script).expect("a script");
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("ours");
 
-    let mut command = Command::new(tool);
+    let mut command = Command::new(&tool);
     command.arg("learn").env("CARGO_MANIFEST_DIR", workspace.0.join("xtask")).env("CARGO", &cargo);
     let mut screen = Screen::of(command);
     screen.shows("The libraries are compiled meanwhile, once");
@@ -544,6 +581,12 @@ fn the_libraries_are_compiled_while_the_task_is_read() {
     fs::write(workspace.0.join("cargo.go"), "").expect("a file");
     screen.shows("error: no compiler");
     screen.shows("first_nop: does not compile");
+    screen.press("q");
+
+    let mut command = Command::new(tool);
+    command.args(["exercise", "check", "first_nop"]).env("CARGO", &cargo);
+    command.env("CARGO_MANIFEST_DIR", workspace.0.join("xtask"));
+    Screen::of(command).shows("compiling first_nop and, this once, the libraries: about a minute");
 }
 
 #[test]

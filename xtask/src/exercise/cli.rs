@@ -1,6 +1,6 @@
 //! The command and its parts.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -168,6 +168,15 @@ fn progress(workbook: &Workbook) -> Result<Progress> {
 
 /// Compiles and checks the learner's program.
 fn checked(exercise: &Exercise, workbook: &Workbook) -> Result<Verdict> {
+    // Only for somebody who waits: a script reads what else is there.
+    if io::stderr().is_terminal() {
+        let once = if workbook.is_compiled() {
+            ""
+        } else {
+            " and, this once, the libraries: about a minute"
+        };
+        let _ = writeln!(io::stderr(), "compiling {}{once} …", exercise.name);
+    }
     let built = workbook.compile(&exercise.name)?;
     Ok(match built.program(&exercise.name) {
         Ok(program) => check::program(exercise, &program),

@@ -33,6 +33,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const CERTAIN: Duration = Duration::from_millis(1200);
 /// CPU time without an entry or a completion, after which a program spins.
 const SPUN: Duration = Duration::from_secs(2);
+/// More bytes than any exercise prints.
+const MUCH: usize = 1 << 16;
 /// More events than any exercise needs.
 const EVENTS: usize = 400_000;
 
@@ -231,11 +233,29 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
             fail(ids::HANG_CALL, kernel, now, rule)
         }
         None => {
-            let flight = rings.first().map_or_else(|| "nothing".to_string(), in_flight);
+            let under_way = rings.iter().find(|ring| !ring.in_flight.is_empty() || ring.silent);
+            let flight = under_way.map_or_else(|| "nothing".to_string(), in_flight);
             let now = format!("it burns CPU time; in flight: {flight}");
-            let rule = "The program goes round in a loop. To wait, let the kernel do it: \
-                        `submit_and_wait` sleeps until a completion is there.";
-            fail(ids::SPIN, kernel, now, rule.to_string())
+            let mut rule = match under_way {
+                Some(_) => {
+                    "The program goes round in a loop. To wait, let the kernel do it: \
+                     `submit_and_wait` sleeps until a completion is there."
+                }
+                None if record.summary.all_completions() > 0 => {
+                    "All that was submitted has completed and was taken, and the program goes \
+                     round in a loop of its own: there is nothing left to wait for."
+                }
+                None => {
+                    "The program goes round in a loop of its own, and has submitted nothing that \
+                     it could wait for."
+                }
+            }
+            .to_string();
+            let printed = record.stdout.len() + record.stderr.len();
+            if printed >= MUCH {
+                rule.push_str(&format!(" It has printed {printed} bytes and more."));
+            }
+            fail(ids::SPIN, kernel, now, rule)
         }
     }
 }

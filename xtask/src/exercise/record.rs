@@ -1,6 +1,8 @@
 //! What was seen of a program: the kernel's record of its rings, its other system calls, and
 //! what it printed. Checks ask it.
 
+use common::token::Token;
+
 use crate::trace::event::{Complete, Enter, Event, Register, Return, Setup, Submit, What};
 use crate::trace::summary::Summary;
 use crate::trace::text;
@@ -36,6 +38,12 @@ pub struct Record {
 /// A `user_data` as the trace writes it.
 pub fn user_data(value: u64) -> String {
     crate::trace::names::hex(value)
+}
+
+/// The token in a `user_data` that the trace has written, if it is one.
+pub fn token(user_data: &str) -> Option<Token> {
+    let digits = user_data.strip_prefix("0x")?;
+    Token::unpack(u64::from_str_radix(digits, 16).ok()?)
 }
 
 impl Record {
@@ -221,9 +229,20 @@ impl Record {
                     .kernel(last())
                     .rule(format!("{name} ended the program; it was to end by itself.{said}"))
             }
-            Some(status) => self.fail(ids::EXIT).kernel(last()).rule(format!(
-                "The program ended with status {status}; {wanted} was asked for.{said}"
-            )),
+            Some(status) => {
+                let words = format!(
+                    "The program ended with status {status}; {wanted} was asked for.{said}"
+                );
+                // Then the end is only what came of that.
+                let never = self.summary.never_submitted > 0 && self.summary.all_entries() == 0;
+                match self.need_all_submitted() {
+                    Err(failure) if never => {
+                        let rule = format!("{} {words}", failure.rule);
+                        failure.rule(rule)
+                    }
+                    _ => self.fail(ids::EXIT).kernel(last()).rule(words),
+                }
+            }
             None => self
                 .fail(ids::EXIT)
                 .kernel(last())

@@ -123,8 +123,14 @@ impl Verdict {
                 );
             }
             Verdict::NotCompiled(words) => {
-                let words = if paint.colour { words.clone() } else { without_colours(words) };
-                let _ = writeln!(page, "{}", words.trim_end());
+                let _ = writeln!(page, "{}", printable(words, paint.colour).trim_end());
+                // What Cargo and the compiler say of a crate that is not there.
+                if ["unlinked crate", "`cargo add", "--offline"].iter().any(|it| words.contains(it))
+                {
+                    let hint = "A crate of your own goes into workbook/Cargo.toml: in the folder \
+                                workbook, `cargo add NAME` and `cargo fetch`.";
+                    let _ = writeln!(page, "\n{}", wrap(hint, width, 0));
+                }
                 page.push('\n');
                 let _ =
                     writeln!(page, "{name}: {} ({})", paint.bad("does not compile"), ids::COMPILE);
@@ -139,23 +145,41 @@ fn part(page: &mut String, width: usize, paint: Paint, title: &str, lines: &[Str
     let _ = writeln!(page, "  {}", paint.strong(title));
     for line in lines.iter().filter(|line| !line.is_empty()) {
         let indent = 4 + line.len() - line.trim_start().len();
+        // A line may quote what the program printed.
+        let line = printable(line, false);
         let _ = writeln!(page, "{}", wrap(&format!("    {line}"), width, indent));
     }
 }
 
 /// The compiler colours its words for a terminal.
 fn without_colours(text: &str) -> String {
+    printable(text, false)
+}
+
+/// A text that cannot move the cursor: other control characters than the end of a line are
+/// written as escapes. Colours are kept, or left out.
+pub fn printable(text: &str, colours: bool) -> String {
     let mut plain = String::new();
-    let mut escaped = false;
-    for letter in text.chars() {
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let (token, after) = rest.split_at(colour(rest).unwrap_or(letter.len_utf8()));
+        rest = after;
         match letter {
-            '\x1b' => escaped = true,
-            'm' if escaped => escaped = false,
-            _ if escaped => {}
+            '\x1b' if token.len() > 1 && colours => plain.push_str(token),
+            '\x1b' if token.len() > 1 => {}
+            '\n' | '\t' => plain.push(letter),
+            letter if letter.is_control() => plain.extend(letter.escape_default()),
             letter => plain.push(letter),
         }
     }
     plain
+}
+
+/// The length of the colour that a text begins with: `ESC [`, digits and semicolons, `m`.
+fn colour(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("\x1b[")?;
+    let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
+    rest[end..].starts_with('m').then_some(2 + end + 1)
 }
 
 fn book<'a>(exercise: &'a Exercise, failure: &'a Failure) -> &'a str {
@@ -204,5 +228,18 @@ impl Paint {
     /// Faint.
     pub fn dim(self, text: &str) -> String {
         self.with("2", text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_prints_cannot_move_the_cursor() {
+        let text = "\x1b[31mred\x1b[0m \x1b[2Jgone \x1b]0;title\x07\r\u{9b}2J\nnext";
+        let plain = r"red \u{1b}[2Jgone \u{1b}]0;title\u{7}\r\u{9b}2J".to_string() + "\nnext";
+        assert_eq!(printable(text, false), plain);
+        assert_eq!(printable(text, true), plain.replace("red", "\x1b[31mred\x1b[0m"));
     }
 }

@@ -10,6 +10,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 
+use crate::exercise::verdict::printable;
 use crate::trace::terminal_size;
 
 /// A key.
@@ -207,6 +208,7 @@ const SEQUENCES: [(&str, Key); 12] = [
 /// A line in pieces that fit the width, broken after a space where there is one. Colours take no
 /// room; each piece ends its own.
 pub fn pieces(line: &str, width: usize) -> Vec<String> {
+    let line = &printable(line, true);
     let mut pieces = vec![String::new()];
     let mut room = breaks(line, width).into_iter();
     let mut left = room.next().unwrap_or(width);
@@ -221,7 +223,6 @@ pub fn pieces(line: &str, width: usize) -> Vec<String> {
             }
             continue;
         }
-        // Nothing that a program prints may move the cursor.
         if letter.is_control() {
             continue;
         }
@@ -284,6 +285,6 @@ mod tests {
         assert_eq!(pieces("", 3), [""]);
         let red = pieces("\x1b[31mabcd\x1b[0m", 3);
         assert_eq!(red, ["\x1b[31mabc\x1b[0m", "\x1b[31md\x1b[0m"]);
-        assert_eq!(pieces("a\rb", 9), ["ab"]);
+        assert_eq!(pieces("a\rb\x1b[2J", 99), [r"a\rb\u{1b}[2J"], "nothing moves the cursor");
     }
 }

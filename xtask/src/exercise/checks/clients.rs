@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use common::token::Op;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
@@ -15,7 +16,7 @@ use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::Failure;
 use crate::exercise::hang;
 use crate::exercise::ids;
-use crate::exercise::record::Record;
+use crate::exercise::record::{Record, token};
 use crate::exercise::run::Run;
 use crate::trace::event::{Complete, Submit, What};
 
@@ -59,7 +60,10 @@ pub fn trouble(run: &mut Run, did: &str, error: &io::Error) -> Failure {
     if failure.id == ids::EXIT {
         failure.rule.push_str(" It was to go on serving.");
     }
-    failure
+    match another_slots(&run.record()) {
+        Some((kernel, rule)) if waits(&failure) => failure.kernel(kernel).rule(rule),
+        _ => failure,
+    }
 }
 
 /// Whether a failure says that the program stands still, and no more.
@@ -154,9 +158,43 @@ pub fn wrong_answer(run: &mut Run, got: &[u8], expected: &[u8], did: &str) -> Fa
     } else {
         format!("{did} It got {} instead of {}.", quoted(got), quoted(expected))
     };
-    Failure::new(ids::WRONG_ANSWER, client)
-        .kernel(record.last_lines(of_requests))
-        .rule("The client did not get the bytes that it should have got.")
+    not_its_own(&record, client)
+}
+
+/// A client got what it should not have got.
+fn not_its_own(record: &Record, client: String) -> Failure {
+    let failure = Failure::new(ids::WRONG_ANSWER, client);
+    match another_slots(record) {
+        Some((kernel, rule)) => failure.kernel(kernel).rule(rule),
+        None => failure.kernel(record.last_lines(of_requests)).rule(
+            "A client gets the answer to its own request, and nothing else. If this one belongs \
+             to another slot's request: which slot does the completion's `user_data` name?",
+        ),
+    }
+}
+
+/// The lines and the rule for an entry whose `user_data` names another slot than the one that it
+/// works on, if there is one.
+fn another_slots(record: &Record) -> Option<(Vec<String>, String)> {
+    let another = |submit: &&Submit| {
+        let slot = number(submit, "slot");
+        let token = token(&submit.user_data).filter(|token| token.op != Op::Close);
+        slot.zip(token).is_some_and(|(slot, token)| slot != u64::from(token.slot))
+    };
+    let submit = record.submits().find(another)?;
+    let its = |what: &What| match what {
+        What::Submit(other) => other.seq == submit.seq,
+        What::Complete(complete) => complete.seq == Some(submit.seq),
+        _ => false,
+    };
+    let rule = format!(
+        "This {} works on slot {}, and its `user_data` names another: [{}]. A program that goes \
+         by that gives the answer to another slot's client.",
+        submit.op,
+        number(submit, "slot")?,
+        submit.meaning
+    );
+    Some((record.lines_at_most(2, its), rule))
 }
 
 /// Bytes as a text in quotes.
@@ -171,12 +209,10 @@ pub fn expect_end(run: &mut Run, mut stream: &TcpStream, did: &str) -> Result<()
         let failure = match stream.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(count) => {
-                let record = run.record();
-                Failure::new(ids::WRONG_ANSWER, did).kernel(record.last_lines(of_requests)).rule(
-                    format!(
-                        "It got {} too, and was to get nothing more.",
-                        quoted(&buffer[..count])
-                    ),
+                let got = quoted(&buffer[..count]);
+                not_its_own(
+                    &run.record(),
+                    format!("{did} It got {got} after its own answer; nothing more was due."),
                 )
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,

@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 
 use common::drive;
+use common::text::several;
 use nix::sys::socket::{Backlog, Shutdown, listen, shutdown};
 use std::os::fd::AsRawFd;
 
@@ -13,9 +14,9 @@ use super::super::clients::{
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::{Failure, Passed};
 use crate::exercise::ids;
-use crate::exercise::record::Record;
+use crate::exercise::record::{Record, token};
 use crate::exercise::run::Run;
-use crate::trace::event::{Event, What};
+use crate::trace::event::{Complete, Event, What};
 
 const GREETING: &[u8] = b"welcome\n";
 /// The completion queue that is given.
@@ -100,10 +101,25 @@ fn in_vain(record: &Record, failure: Failure) -> Failure {
         if it.op.as_deref() == Some("ACCEPT") && !it.more)
     };
     if accepted > greeted {
+        if let Some(ignored) = ignored(record) {
+            let its = |what: &What| match what {
+                What::Submit(submit) => Some(submit.seq) == ignored.seq,
+                What::Complete(complete) => complete == ignored,
+                _ => false,
+            };
+            return record_fail(ids::LOST).kernel(record.lines(its)).rule(format!(
+                "A completion came with the user_data {}, and nothing was submitted after it. \
+                 The kernel gives back what the accept's entry carried: is that what the program \
+                 knows its accepts by?",
+                meaning(ignored)
+            ));
+        }
+        let were = |count: usize, verb: &str| format!("{} {verb}", several(count, "client"));
         return record_fail(ids::LOST).kernel(record.last_lines(last_end)).rule(format!(
-            "{accepted} clients were accepted and {greeted} got an answer. The completion that \
-             ends a multishot can be a success: it brings a client like any other, who sits in \
-             its slot and waits."
+            "{} accepted, and {} an answer. The completion that ends a multishot can be a \
+             success: it brings a client like any other, who sits in its slot and waits.",
+            were(accepted, if accepted == 1 { "was" } else { "were" }),
+            were(greeted, "got"),
         ));
     }
     let armed = in_flight(&record.events);
@@ -115,6 +131,25 @@ fn in_vain(record: &Record, failure: Failure) -> Failure {
         );
     }
     failure
+}
+
+/// The completion of an accept that is still armed, if it brought a client and nothing was
+/// submitted afterwards.
+fn ignored(record: &Record) -> Option<&Complete> {
+    let mut ignored = None;
+    for event in &record.events {
+        match &event.what {
+            What::Submit(_) => ignored = None,
+            What::Complete(it) if brought(&it) => ignored = ignored.or(Some(it)),
+            _ => {}
+        }
+    }
+    ignored.filter(|it| it.more)
+}
+
+/// A completion's `user_data`, as a token if it is one, whatever operation it names.
+fn meaning(complete: &Complete) -> String {
+    token(&complete.user_data).map_or_else(|| complete.meaning.clone(), |token| token.to_string())
 }
 
 /// How many accepts were in flight, after each event that changed it.
