@@ -17,6 +17,8 @@ use nix::sys::signal::{SigHandler, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use xtask::exercise::exercises::{self, Exercise};
+use xtask::exercise::markdown;
+use xtask::exercise::verdict::Paint;
 use xtask::exercise::workbook::Workbook;
 
 /// A compilation of everything that a learner's program needs may be among it.
@@ -278,6 +280,11 @@ fn a_full_disk_leaves_no_half_file() {
     Workbook::of(&workspace.0).prepare().expect("a workbook");
     let lock = |folder: &str| fs::read(workspace.0.join(folder).join("Cargo.lock")).expect("it");
     assert!(lock("workbook") == lock("."), "with room on the disk it is made");
+    // As Cargo leaves it when it has no room.
+    fs::write(workspace.0.join("workbook/Cargo.lock"), "[[package]]\nname = \"any")
+        .expect("a file");
+    Workbook::of(&workspace.0).prepare().expect("a workbook");
+    assert!(lock("workbook") == lock("."), "half a file is made again");
 }
 
 #[test]
@@ -296,6 +303,49 @@ fn a_progress_that_cannot_be_read_is_said_and_kept() {
     let output = workspace.run(&["exercise", "list"]);
     let words = text(&output.stderr);
     assert!(output.status.success() && words.contains("progress.spoilt.1.json"), "{words}");
+}
+
+/// What a learner reads stands in 80 columns, which the book promises.
+#[test]
+fn briefs_hints_starters_and_solutions_fit_the_screen() {
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for exercise in exercises::load(&real).expect("the exercises") {
+        let mut pages = exercise.hints().expect("hints");
+        pages.push(exercise.brief().expect("a brief"));
+        let shown = |text: &String| markdown::page(text, 80, Paint::default());
+        let mut pages: Vec<String> = pages.iter().map(shown).collect();
+        for path in [exercise.starter(), exercise.solution()] {
+            pages.push(fs::read_to_string(path).expect("a program"));
+        }
+        for line in pages.iter().flat_map(|page| page.lines()) {
+            assert!(line.chars().count() <= 80, "{}: {line}", exercise.name);
+            assert!(!line.contains("**"), "{}: {line}", exercise.name);
+        }
+        let solution = pages.last().expect("the solution");
+        let mut above = "";
+        for line in solution.lines() {
+            let Some(carets) = carets(line) else {
+                above = line;
+                continue;
+            };
+            let under: Vec<char> = above.chars().collect();
+            let code = |at: usize| under.get(at).is_some_and(|letter| *letter != ' ');
+            let right = code(carets.start) && code(carets.end - 1);
+            assert!(
+                right,
+                "{}: the carets are not under what they mean:\n{above}\n{line}",
+                exercise.name
+            );
+        }
+    }
+}
+
+/// The columns of the carets in a comment that points at the line above it.
+fn carets(line: &str) -> Option<std::ops::Range<usize>> {
+    let from = line.trim_start().strip_prefix("//")?.trim_start();
+    let length = from.chars().take_while(|letter| *letter == '^').count();
+    let start = line.chars().count() - from.chars().count();
+    (length > 0).then_some(start..start + length)
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
@@ -601,7 +651,9 @@ fn without_a_terminal_there_are_only_lines() {
     let lines = text(&output.stdout);
     assert!(output.status.success(), "{lines}{}", text(&output.stderr));
     assert!(!lines.contains('\x1b'), "no control sequences: {lines:?}");
-    for words in ["Hint 1 of 3", "> you are here", "0 of ", "Give it up", "Day 1: one_enter"] {
+    for words in
+        ["Hint 1 of 3", "> you are here", "0 of ", "Give it up", "Day 1: one_enter", "e edit"]
+    {
         // Once: what was read before is not read again.
         assert_eq!(lines.matches(words).count(), 1, "{words}: {lines}");
     }

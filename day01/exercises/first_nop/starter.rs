@@ -1,7 +1,8 @@
 //! first_nop: an entry goes in, its completion comes out, and your tag with it.
 //!
-//! The program gets a tag as its argument. It pushes a NOP and ends: the kernel never hears
-//! of it. Give the entry the tag, have the kernel take it, and print what came back.
+//! The program gets a tag as its argument. It pushes a NOP and ends: the kernel
+//! never hears of it. Give the entry the tag, have the kernel take it, and
+//! print what came back.
 //!
 //! Run it: `cargo run --bin first_nop -- 17`
 
@@ -9,7 +10,10 @@ use anyhow::{Context, Result};
 use io_uring::{IoUring, opcode};
 
 fn main() -> Result<()> {
-    let tag: u64 = std::env::args().nth(1).context("say a tag: `first_nop 17`")?.parse()?;
+    let tag: u64 = std::env::args()
+        .nth(1)
+        .context("say a tag: `first_nop 17`")?
+        .parse()?;
     let mut ring = IoUring::new(8)?;
 
     // TODO: the entry has to carry the tag.
@@ -18,8 +22,8 @@ fn main() -> Result<()> {
     // SAFETY: a NOP points at no memory.
     unsafe { ring.submission().push(&nop)? };
 
-    // TODO: submit it, wait for its completion, take that from the queue, and print its
-    // user_data and its result.
+    // TODO: submit it, wait for its completion, take that from the queue, and
+    // print its user_data and its result.
     println!("the tag is {tag}; nothing has come back yet");
     Ok(())
 }

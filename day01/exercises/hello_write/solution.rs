@@ -18,22 +18,35 @@ fn main() -> Result<()> {
 
 /// Writes `line` to the standard output, descriptor 1.
 fn write_line(ring: &mut IoUring, line: &str) -> Result<()> {
-    let entry = opcode::Write::new(types::Fd(1), line.as_ptr(), line.len() as u32).build();
-    //          ^^^^^^^^^^^^^^^^^^ a descriptor, an address, a length: the arguments of write(2),
-    //                             put into memory instead of registers
+    let entry =
+        opcode::Write::new(types::Fd(1), line.as_ptr(), line.len() as u32)
+            // ^^^^^^^^^^^ a descriptor, an address, a length: the arguments of
+            //             write(2), put into memory instead of registers
+            .build();
 
-    // SAFETY: the kernel reads `line` until the operation completes. The caller owns it, and
-    // we return after the completion.
+    // SAFETY: the kernel reads `line` until the operation completes. The caller
+    // owns it, and we return after the completion.
     unsafe { ring.submission().push(&entry) }?;
     ring.submit_and_wait(1)?;
-    // ^^^^^^^^^^^^^^^^ submitting the write *is* the write: nothing else has to be called
+    // ^^^^^^^^^^^^^^^^^^^^ submitting the write *is* the write: nothing else
+    //                      has to be called
 
-    let completion = ring.completion().next().context("a wait without a completion")?;
+    let completion =
+        ring.completion().next().context("a wait without a completion")?;
     let written = completion.result();
-    ensure!(written >= 0, "the write failed: {}", io::Error::from_raw_os_error(-written));
-    //      ^^^^^^^^^^^^ the call succeeded; the operation is another matter, and its error is
-    //                   a negative number in the completion
-    ensure!(written as usize == line.len(), "only {written} bytes of {} written", line.len());
-    // ^^^^ as with write(2), fewer bytes than asked for is no error, and not all of them
+    ensure!(
+        written >= 0,
+        // ^^^^^^^^^ the call succeeded; the operation is another matter, and
+        //           its error is a negative number in the completion
+        "the write failed: {}",
+        io::Error::from_raw_os_error(-written)
+    );
+    ensure!(
+        written as usize == line.len(),
+        // ^^^^^^^^^^^^^^^^^^^^^^^^^^^ as with write(2), fewer bytes than asked
+        //                             for is no error, and not all of them
+        "only {written} bytes of {} written",
+        line.len()
+    );
     Ok(())
 }

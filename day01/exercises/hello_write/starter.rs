@@ -1,9 +1,10 @@
 //! hello_write: a line on the standard output, written by the ring.
 //!
-//! `hello_write TEXT` prints TEXT and a newline. This starter does: but by `print!`, which
-//! makes a `write` system call, while the ring carries an operation that does nothing.
-//! Let the ring do the writing, and believe its completion, not your hopes: if the kernel
-//! could not write, the program ends with an error.
+//! `hello_write TEXT` prints TEXT and a newline. This starter does: but by
+//! `print!`, which makes a `write` system call, while the ring carries an
+//! operation that does nothing. Let the ring do the writing, and believe its
+//! completion, not your hopes: if the kernel could not write, the program ends
+//! with an error.
 //!
 //! Run it: `cargo run --bin hello_write -- "good morning"`
 
@@ -20,7 +21,8 @@ fn main() -> Result<()> {
 
 /// Writes `line` to the standard output, descriptor 1.
 fn write_line(ring: &mut IoUring, line: &str) -> Result<()> {
-    // TODO: no `print!`; make the entry an `opcode::Write` of the bytes of `line`.
+    // TODO: no `print!`; make the entry an `opcode::Write` of the bytes of
+    // `line`.
     print!("{line}");
     let entry = opcode::Nop::new().build();
 
@@ -29,7 +31,8 @@ fn write_line(ring: &mut IoUring, line: &str) -> Result<()> {
     ring.submit_and_wait(1)?;
 
     // TODO: `submit_and_wait` succeeded. Did the operation?
-    let completion = ring.completion().next().context("a wait without a completion")?;
+    let completion =
+        ring.completion().next().context("a wait without a completion")?;
     let _ = completion.result();
     Ok(())
 }

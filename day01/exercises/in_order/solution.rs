@@ -1,7 +1,7 @@
 //! in_order: three writes, one after the other, or not at all.
 //!
-//! `in_order PATH ONE TWO THREE` appends three pieces to a file: each after the one before
-//! it, and only if that was written.
+//! `in_order PATH ONE TWO THREE` appends three pieces to a file: each after the
+//! one before it, and only if that was written.
 //!
 //! Run it: `cargo run --bin in_order -- /tmp/pieces one two three`
 
@@ -25,8 +25,9 @@ fn main() -> Result<()> {
         let answer = match result {
             _ if written => "written",
             result if result == -libc::ECANCELED => "not tried",
-            //                   ^^^^^^^^^^^^^^^ a cancelled entry is answered too: three entries,
-            //                                   three completions, whatever happened
+            //                   ^^^^^^^^^^^^^^^ a cancelled entry is answered
+            //                                   too: three entries, three
+            //                                   completions, whatever happened
             _ => "failed",
         };
         println!("{answer}");
@@ -36,26 +37,32 @@ fn main() -> Result<()> {
 }
 
 /// Appends the pieces to the file. Returns the result of each.
-fn append(ring: &mut IoUring, file: &File, pieces: &[String]) -> Result<Vec<i32>> {
+fn append(
+    ring: &mut IoUring,
+    file: &File,
+    pieces: &[String],
+) -> Result<Vec<i32>> {
     for (index, piece) in (0..).zip(pieces) {
         let (address, len) = (piece.as_ptr(), piece.len() as u32);
         let last = index + 1 == pieces.len() as u64;
-        let link = if last { squeue::Flags::empty() } else { squeue::Flags::IO_LINK };
-        //                   ^^^^^^^^^^^^^^^^^^^^^^ the flag means "and then the next one": the last
-        //                                          has no next one
-        let entry = opcode::Write::new(types::Fd(file.as_raw_fd()), address, len)
-            .offset(u64::MAX)
-            .build()
-            .user_data(index)
-            .flags(link);
+        let link =
+            if last { squeue::Flags::empty() } else { squeue::Flags::IO_LINK };
+        //            ^^^^^^^^^^^^^^^^^^^^^^ the flag means "and then the next
+        //                                   one": the last has no next one
+        let entry =
+            opcode::Write::new(types::Fd(file.as_raw_fd()), address, len)
+                .offset(u64::MAX)
+                .build()
+                .user_data(index)
+                .flags(link);
 
-        // SAFETY: the kernel reads the piece until its completion; the caller owns it, and we
-        // return after that.
+        // SAFETY: the kernel reads the piece until its completion; the caller
+        // owns it, and we return after that.
         unsafe { ring.submission().push(&entry) }?;
     }
     ring.submit_and_wait(pieces.len())?;
-    // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ one submit for the whole chain: a link does not reach over
-    //                                 the end of a submit
+    // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ one submit for the whole chain: a link
+    //                                 does not reach over the end of a submit
 
     let mut results = vec![0; pieces.len()];
     for completion in ring.completion() {

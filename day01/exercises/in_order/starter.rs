@@ -1,9 +1,10 @@
 //! in_order: three writes, one after the other, or not at all.
 //!
-//! `in_order PATH ONE TWO THREE` appends three pieces to a file. All three go to the kernel
-//! in one submit; but nothing says that they belong together. The kernel may run them in any
-//! order, and if the first fails it tries the other two all the same.
-//! Link them: each piece is written after the one before it, and only if that was written.
+//! `in_order PATH ONE TWO THREE` appends three pieces to a file. All three go
+//! to the kernel in one submit; but nothing says that they belong together. The
+//! kernel may run them in any order, and if the first fails it tries the other
+//! two all the same. Link them: each piece is written after the one before it,
+//! and only if that was written.
 //!
 //! Run it: `cargo run --bin in_order -- /tmp/pieces one two three`
 
@@ -24,8 +25,8 @@ fn main() -> Result<()> {
     for (piece, result) in args[1..].iter().zip(results) {
         let written = result == piece.len() as i32;
         complete &= written;
-        // TODO: a third answer, "not tried", for a piece that the kernel cancelled
-        // (-libc::ECANCELED) because the one before it failed.
+        // TODO: a third answer, "not tried", for a piece that the kernel
+        // cancelled (-libc::ECANCELED) because the one before it failed.
         println!("{}", if written { "written" } else { "failed" });
     }
     ensure!(complete, "the file is not complete");
@@ -33,18 +34,23 @@ fn main() -> Result<()> {
 }
 
 /// Appends the pieces to the file. Returns the result of each.
-fn append(ring: &mut IoUring, file: &File, pieces: &[String]) -> Result<Vec<i32>> {
+fn append(
+    ring: &mut IoUring,
+    file: &File,
+    pieces: &[String],
+) -> Result<Vec<i32>> {
     for (index, piece) in (0..).zip(pieces) {
         let (address, len) = (piece.as_ptr(), piece.len() as u32);
         // Offset -1: where the file ends (it is opened for appending).
-        let entry = opcode::Write::new(types::Fd(file.as_raw_fd()), address, len)
-            .offset(u64::MAX)
-            .build()
-            .user_data(index);
+        let entry =
+            opcode::Write::new(types::Fd(file.as_raw_fd()), address, len)
+                .offset(u64::MAX)
+                .build()
+                .user_data(index);
         // TODO: which of the three entries are linked to the next?
 
-        // SAFETY: the kernel reads the piece until its completion; the caller owns it, and we
-        // return after that.
+        // SAFETY: the kernel reads the piece until its completion; the caller
+        // owns it, and we return after that.
         unsafe { ring.submission().push(&entry) }?;
     }
     ring.submit_and_wait(pieces.len())?;

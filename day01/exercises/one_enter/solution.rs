@@ -1,7 +1,7 @@
 //! one_enter: eight operations, one system call.
 //!
-//! `one_enter TAG…` gets eight numbers, sends a NOP with each of them as `user_data`, and
-//! prints the `user_data` of every completion, one a line.
+//! `one_enter TAG…` gets eight numbers, sends a NOP with each of them as
+//! `user_data`, and prints the `user_data` of every completion, one a line.
 //!
 //! Run it: `cargo run --bin one_enter -- 1 2 3 4 5 6 7 8`
 
@@ -11,7 +11,8 @@ use anyhow::Result;
 use io_uring::{IoUring, opcode};
 
 fn main() -> Result<()> {
-    let tags: Vec<u64> = env::args().skip(1).map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+    let tags: Vec<u64> =
+        env::args().skip(1).map(|tag| tag.parse()).collect::<Result<_, _>>()?;
     let mut ring = IoUring::new(8)?;
     send(&mut ring, &tags)
 }
@@ -22,13 +23,16 @@ fn send(ring: &mut IoUring, tags: &[u64]) -> Result<()> {
         let entry = opcode::Nop::new().build().user_data(tag);
         // SAFETY: a NOP points at no memory.
         unsafe { ring.submission().push(&entry) }?;
-        //       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ writes to memory that the kernel shares; it is not
-        //                                      told yet, and nothing has happened
+        //       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ writes to memory that the kernel
+        //                                      shares; it is not told yet, and
+        //                                      nothing has happened
     }
     ring.submit_and_wait(tags.len())?;
-    // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ one call hands all of them over and waits for all of them
+    // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ one call hands all of them over and waits
+    //                               for all of them
     for completion in ring.completion() {
-        // ^^^^^^^^^^ taking a completion is reading memory: no system call either
+        //                 ^^^^^^^^^^ taking a completion is reading memory: no
+        //                            system call either
         println!("{}", completion.user_data());
     }
     Ok(())

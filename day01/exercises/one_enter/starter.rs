@@ -1,8 +1,9 @@
 //! one_enter: eight operations, one system call.
 //!
-//! `one_enter TAG…` gets eight numbers, sends a NOP with each of them as `user_data`, and
-//! prints the `user_data` of every completion, one a line. This starter is right, and wastes
-//! seven system calls: it enters the kernel once for each operation. The queues hold eight.
+//! `one_enter TAG…` gets eight numbers, sends a NOP with each of them as
+//! `user_data`, and prints the `user_data` of every completion, one a line.
+//! This starter is right, and wastes seven system calls: it enters the kernel
+//! once for each operation. The queues hold eight.
 //!
 //! Run it: `cargo run --bin one_enter -- 1 2 3 4 5 6 7 8`
 
@@ -12,7 +13,8 @@ use anyhow::{Context, Result};
 use io_uring::{IoUring, opcode};
 
 fn main() -> Result<()> {
-    let tags: Vec<u64> = env::args().skip(1).map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+    let tags: Vec<u64> =
+        env::args().skip(1).map(|tag| tag.parse()).collect::<Result<_, _>>()?;
     let mut ring = IoUring::new(8)?;
     send(&mut ring, &tags)
 }
@@ -25,7 +27,8 @@ fn send(ring: &mut IoUring, tags: &[u64]) -> Result<()> {
         // SAFETY: a NOP points at no memory.
         unsafe { ring.submission().push(&entry) }?;
         ring.submit_and_wait(1)?;
-        let completion = ring.completion().next().context("a wait without a completion")?;
+        let completion =
+            ring.completion().next().context("a wait without a completion")?;
         println!("{}", completion.user_data());
     }
     Ok(())

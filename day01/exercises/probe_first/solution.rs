@@ -1,7 +1,8 @@
 //! probe_first: an operation that this kernel may not have.
 //!
-//! `probe_first CODE TEXT` prints TEXT and a newline: by operation CODE, which takes what
-//! IORING_OP_WRITE takes, if the kernel has it; or else by IORING_OP_WRITEV.
+//! `probe_first CODE TEXT` prints TEXT and a newline: by operation CODE, which
+//! takes what IORING_OP_WRITE takes, if the kernel has it; or else by
+//! IORING_OP_WRITEV.
 //!
 //! Run it: `cargo run --bin probe_first -- 23 hello`
 
@@ -12,17 +13,22 @@ use io_uring::{IoUring, Probe, opcode, squeue, types};
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let code: u8 = args.next().context("usage: probe_first CODE TEXT")?.parse()?;
+    let code: u8 =
+        args.next().context("usage: probe_first CODE TEXT")?.parse()?;
     let line = args.next().context("usage: probe_first CODE TEXT")? + "\n";
     let mut ring = IoUring::new(8)?;
 
-    let part = libc::iovec { iov_base: line.as_ptr().cast_mut().cast(), iov_len: line.len() };
+    let part = libc::iovec {
+        iov_base: line.as_ptr().cast_mut().cast(),
+        iov_len: line.len(),
+    };
     let entry = if has(&ring, code) {
         entry_of(code, &line)
     } else {
         opcode::Writev::new(types::Fd(1), &part, 1).build()
-        //                                ^^^^^ WRITEV is as old as io_uring (5.1). WRITE is
-        //                                      not: it came together with the probe (5.6)
+        //                                ^^^^^ WRITEV is as old as io_uring
+        //                                      (5.1). WRITE is not: it came
+        //                                      together with the probe (5.6)
     };
     let written = submit(&mut ring, &entry)?;
     ensure!(written == line.len() as i32, "the write answered {written}");
@@ -32,28 +38,34 @@ fn main() -> Result<()> {
 /// Whether the ring's kernel has operation `code`.
 fn has(ring: &IoUring, code: u8) -> bool {
     let mut probe = Probe::new();
-    ring.submitter().register_probe(&mut probe).is_ok() && probe.is_supported(code)
-    //                                          ^^^^^^^ a kernel too old to be asked has none of
-    //                                                  the operations one would ask for
-    //                                                     ^^^^^^^^^^^^^^^^^^^ the version number
-    //                       would be no proof: distributions carry features back, others leave out
+    ring.submitter().register_probe(&mut probe).is_ok()
+    //                                          ^^^^^^^
+    // a kernel too old to be asked has none of the operations one would ask for
+        && probe.is_supported(code)
+    //     ^^^^^^^^^^^^^^^^^^ the version number would be no proof:
+    //                        distributions carry features back, others leave
+    //                        out
 }
 
-/// An entry of operation `code` with the fields of a write to the standard output. The crate
-/// has a type for each operation it knows; this is for those it does not know.
+/// An entry of operation `code` with the fields of a write to the standard
+/// output. The crate has a type for each operation it knows; this is for those
+/// it does not know.
 fn entry_of(code: u8, line: &str) -> squeue::Entry {
     let (address, len) = (line.as_ptr(), line.len() as u32);
     let mut entry = opcode::Write::new(types::Fd(1), address, len).build();
-    // SAFETY: an entry is a `struct io_uring_sqe`, and its first byte is the operation's code.
+    // SAFETY: an entry is a `struct io_uring_sqe`, and its first byte is the
+    // operation's code.
     unsafe { (&raw mut entry).cast::<u8>().write(code) };
     entry
 }
 
 /// Submits an entry, waits, and returns its result.
 fn submit(ring: &mut IoUring, entry: &squeue::Entry) -> Result<i32> {
-    // SAFETY: what the entry points at lives in `main`, and we return after its completion.
+    // SAFETY: what the entry points at lives in `main`, and we return after its
+    // completion.
     unsafe { ring.submission().push(entry) }?;
     ring.submit_and_wait(1)?;
-    let completion = ring.completion().next().context("a wait without a completion")?;
+    let completion =
+        ring.completion().next().context("a wait without a completion")?;
     Ok(completion.result())
 }

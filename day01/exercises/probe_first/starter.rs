@@ -1,10 +1,11 @@
 //! probe_first: an operation that this kernel may not have.
 //!
-//! `probe_first CODE TEXT` prints TEXT and a newline. Operation CODE is said to be a good way
-//! to write: it takes what IORING_OP_WRITE takes. On one kernel it is there, on another it is
-//! not. This starter just uses it, and where it is missing gets EINVAL and prints nothing.
-//! Ask the kernel first (the probe); without the operation, fall back to IORING_OP_WRITEV,
-//! which every kernel with io_uring has.
+//! `probe_first CODE TEXT` prints TEXT and a newline. Operation CODE is said to
+//! be a good way to write: it takes what IORING_OP_WRITE takes. On one kernel
+//! it is there, on another it is not. This starter just uses it, and where it
+//! is missing gets EINVAL and prints nothing. Ask the kernel first (the probe);
+//! without the operation, fall back to IORING_OP_WRITEV, which every kernel
+//! with io_uring has.
 //!
 //! Run it: `cargo run --bin probe_first -- 23 hello`
 
@@ -15,7 +16,8 @@ use io_uring::{IoUring, opcode, squeue, types};
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let code: u8 = args.next().context("usage: probe_first CODE TEXT")?.parse()?;
+    let code: u8 =
+        args.next().context("usage: probe_first CODE TEXT")?.parse()?;
     let line = args.next().context("usage: probe_first CODE TEXT")? + "\n";
     let mut ring = IoUring::new(8)?;
 
@@ -26,25 +28,30 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-// TODO: a function that asks whether the ring's kernel has operation `code`, with
-// `io_uring::Probe` and `register_probe`. A kernel that refuses the probe is older than it
-// (5.6), and than anything you would ask for: that is a "no", and no reason to end.
+// TODO: a function that asks whether the ring's kernel has operation `code`,
+// with `io_uring::Probe` and `register_probe`. A kernel that refuses the probe
+// is older than it (5.6), and than anything you would ask for: that is a "no",
+// and no reason to end.
 
-/// An entry of operation `code` with the fields of a write to the standard output. The crate
-/// has a type for each operation it knows; this is for those it does not know.
+/// An entry of operation `code` with the fields of a write to the standard
+/// output. The crate has a type for each operation it knows; this is for those
+/// it does not know.
 fn entry_of(code: u8, line: &str) -> squeue::Entry {
     let (address, len) = (line.as_ptr(), line.len() as u32);
     let mut entry = opcode::Write::new(types::Fd(1), address, len).build();
-    // SAFETY: an entry is a `struct io_uring_sqe`, and its first byte is the operation's code.
+    // SAFETY: an entry is a `struct io_uring_sqe`, and its first byte is the
+    // operation's code.
     unsafe { (&raw mut entry).cast::<u8>().write(code) };
     entry
 }
 
 /// Submits an entry, waits, and returns its result.
 fn submit(ring: &mut IoUring, entry: &squeue::Entry) -> Result<i32> {
-    // SAFETY: what the entry points at lives in `main`, and we return after its completion.
+    // SAFETY: what the entry points at lives in `main`, and we return after its
+    // completion.
     unsafe { ring.submission().push(entry) }?;
     ring.submit_and_wait(1)?;
-    let completion = ring.completion().next().context("a wait without a completion")?;
+    let completion =
+        ring.completion().next().context("a wait without a completion")?;
     Ok(completion.result())
 }

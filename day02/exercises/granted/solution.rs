@@ -1,7 +1,7 @@
 //! granted: what was asked for, and what was granted.
 //!
-//! `granted ENTRIES CQ_ENTRIES` sets up a ring with these two sizes and prints the sizes that
-//! the kernel granted: `sq N cq M`.
+//! `granted ENTRIES CQ_ENTRIES` sets up a ring with these two sizes and prints
+//! the sizes that the kernel granted: `sq N cq M`.
 //!
 //! Run it: `cargo run --bin granted -- 100 333`
 
@@ -12,16 +12,21 @@ use io_uring::IoUring;
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let entries: u32 = args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
-    let cq_entries: u32 = args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
+    let entries: u32 =
+        args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
+    let cq_entries: u32 =
+        args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
 
-    let ring: IoUring = IoUring::builder().setup_cqsize(cq_entries).setup_clamp().build(entries)?;
-    //                                     ^^^^^^^^^^^^ without it: twice the submission queue
-    //                                                              ^^^^^^^^^^^ without it:
-    //                                     EINVAL for more than 32768 entries
+    let ring: IoUring = IoUring::builder()
+        .setup_cqsize(cq_entries)
+        // ^^^^^^^^^^ without it: twice the submission queue
+        .setup_clamp()
+        // ^^^^^^^^^ without it: EINVAL for more than 32768 entries
+        .build(entries)?;
 
     let granted = ring.params();
-    //            ^^^^^^^^^^^^^ the structure that we asked with, after the kernel wrote into it
+    //            ^^^^^^^^^^^^^ the structure that we asked with, after the
+    //                          kernel wrote into it
     println!("sq {} cq {}", granted.sq_entries(), granted.cq_entries());
     Ok(())
 }

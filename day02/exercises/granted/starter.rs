@@ -1,8 +1,9 @@
 //! granted: what was asked for, and what was granted.
 //!
-//! `granted ENTRIES CQ_ENTRIES` sets up a ring with these two sizes and prints one line:
-//! `sq N cq M`. This starter prints what it asked for. The kernel rounds, and cuts if it is
-//! told to, and writes what it made of it back into the parameters: print that.
+//! `granted ENTRIES CQ_ENTRIES` sets up a ring with these two sizes and prints
+//! one line: `sq N cq M`. This starter prints what it asked for. The kernel
+//! rounds, and cuts if it is told to, and writes what it made of it back into
+//! the parameters: print that.
 //!
 //! Run it: `cargo run --bin granted -- 100 333`
 
@@ -13,11 +14,13 @@ use io_uring::IoUring;
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let entries: u32 = args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
-    let cq_entries: u32 = args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
+    let entries: u32 =
+        args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
+    let cq_entries: u32 =
+        args.next().context("usage: granted ENTRIES CQ_ENTRIES")?.parse()?;
 
-    // TODO: ask for a completion queue of `cq_entries`, and for sizes that are too large to be
-    // cut down (IORING_SETUP_CLAMP) rather than refused.
+    // TODO: ask for a completion queue of `cq_entries`, and for sizes that are
+    // too large to be cut down (IORING_SETUP_CLAMP) rather than refused.
     let _ring: IoUring = IoUring::builder().build(entries)?;
 
     // TODO: what the ring really has.

@@ -1,10 +1,10 @@
 //! no_descriptor: a file that the process never has open.
 //!
-//! `no_descriptor PATH` opens the file, reads it and closes it, all through the ring, and
-//! prints what was in it. This starter gets a descriptor like any other: it is in
-//! /proc/self/fd, it counts against RLIMIT_NOFILE, and every operation looks it up in the
-//! process's table. Open the file into a slot of a table that belongs to the ring, and no
-//! descriptor comes to be.
+//! `no_descriptor PATH` opens the file, reads it and closes it, all through the
+//! ring, and prints what was in it. This starter gets a descriptor like any
+//! other: it is in /proc/self/fd, it counts against RLIMIT_NOFILE, and every
+//! operation looks it up in the process's table. Open the file into a slot of a
+//! table that belongs to the ring, and no descriptor comes to be.
 //!
 //! Run it: `cargo run --bin no_descriptor -- /etc/hostname`
 
@@ -16,7 +16,8 @@ use anyhow::{Context, Result, ensure};
 use io_uring::{IoUring, opcode, squeue, types};
 
 fn main() -> Result<()> {
-    let path = CString::new(env::args().nth(1).context("usage: no_descriptor PATH")?)?;
+    let path =
+        CString::new(env::args().nth(1).context("usage: no_descriptor PATH")?)?;
     let mut ring = IoUring::new(8)?;
     let mut buffer = vec![0; 4096];
     let read = read_file(&mut ring, &path, &mut buffer)?;
@@ -24,27 +25,46 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Reads the beginning of a file into `buffer`. Returns how many bytes that are.
-fn read_file(ring: &mut IoUring, path: &CString, buffer: &mut [u8]) -> Result<usize> {
-    // TODO: a table of a few empty slots (`register_files_sparse`), and into one of them.
-    let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).build();
+/// Reads the beginning of a file into `buffer`. Returns how many bytes that
+/// are.
+fn read_file(
+    ring: &mut IoUring,
+    path: &CString,
+    buffer: &mut [u8],
+) -> Result<usize> {
+    // TODO: a table of a few empty slots (`register_files_sparse`), and into
+    // one of them.
+    let open =
+        opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).build();
     let file = types::Fd(submit(ring, &open)?);
 
     // TODO: from the slot.
-    let read = opcode::Read::new(file, buffer.as_mut_ptr(), buffer.len() as u32).build();
+    let read =
+        opcode::Read::new(file, buffer.as_mut_ptr(), buffer.len() as u32)
+            .build();
     let read = submit(ring, &read)?;
 
-    // TODO: and the slot closed. Mind whose number it is: 0 is a slot, or it is stdin.
+    // TODO: and the slot closed. Mind whose number it is: 0 is a slot, or it is
+    // stdin.
     submit(ring, &opcode::Close::new(file).build())?;
     Ok(read as usize)
 }
 
 /// Submits one entry, waits, and returns its result, unless that is an error.
 fn submit(ring: &mut IoUring, entry: &squeue::Entry) -> Result<i32> {
-    // SAFETY: path and buffer live in `main`, and we return after the completion.
+    // SAFETY: path and buffer live in `main`, and we return after the
+    // completion.
     unsafe { ring.submission().push(entry) }?;
     ring.submit_and_wait(1)?;
-    let result = ring.completion().next().context("a wait without a completion")?.result();
-    ensure!(result >= 0, "an operation failed: {}", io::Error::from_raw_os_error(-result));
+    let result = ring
+        .completion()
+        .next()
+        .context("a wait without a completion")?
+        .result();
+    ensure!(
+        result >= 0,
+        "an operation failed: {}",
+        io::Error::from_raw_os_error(-result)
+    );
     Ok(result)
 }

@@ -1,8 +1,9 @@
 //! overflow: more completions than the queue holds, and none lost.
 //!
-//! `overflow COUNT FIRST` sends COUNT NOPs through a ring whose completion queue holds eight,
-//! with the `user_data` FIRST, FIRST + 1, …, and takes no completion before the last is
-//! submitted. Then it prints the `user_data` of every completion, one a line.
+//! `overflow COUNT FIRST` sends COUNT NOPs through a ring whose completion
+//! queue holds eight, with the `user_data` FIRST, FIRST + 1, …, and takes no
+//! completion before the last is submitted. Then it prints the `user_data` of
+//! every completion, one a line.
 //!
 //! Run it: `cargo run --bin overflow -- 30 1000`
 
@@ -13,8 +14,10 @@ use io_uring::{IoUring, opcode};
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let count: usize = args.next().context("usage: overflow COUNT FIRST")?.parse()?;
-    let first: u64 = args.next().context("usage: overflow COUNT FIRST")?.parse()?;
+    let count: usize =
+        args.next().context("usage: overflow COUNT FIRST")?.parse()?;
+    let first: u64 =
+        args.next().context("usage: overflow COUNT FIRST")?.parse()?;
     let mut ring = IoUring::builder().setup_cqsize(8).build(8)?;
     submit(&mut ring, count, first)?;
     collect(&mut ring, count)
@@ -46,8 +49,8 @@ fn collect(ring: &mut IoUring, count: usize) -> Result<()> {
             return Ok(());
         }
         ring.submit_and_wait(1)?;
-        // ^^^^^^^^^^^^^^^^^^^^ the queue is empty now: there is room for the next eight. The kernel
-        //                      moves them when the program enters with IORING_ENTER_GETEVENTS,
-        //                      and not before
+        // ^^^^^^^^^^^^^^^^^ the queue is empty now: there is room for the next
+        //                   eight. The kernel moves them when the program
+        //                   enters with IORING_ENTER_GETEVENTS, and not before
     }
 }

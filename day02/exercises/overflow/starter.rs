@@ -1,9 +1,10 @@
 //! overflow: more completions than the queue holds, and none lost.
 //!
-//! `overflow COUNT FIRST` sends COUNT NOPs through a ring whose completion queue holds eight,
-//! with the `user_data` FIRST, FIRST + 1, …, and takes no completion before the last is
-//! submitted. Then it is to print the `user_data` of every completion, one a line.
-//! This starter prints eight, and ends: what did not fit into the queue waits in the kernel.
+//! `overflow COUNT FIRST` sends COUNT NOPs through a ring whose completion
+//! queue holds eight, with the `user_data` FIRST, FIRST + 1, …, and takes no
+//! completion before the last is submitted. Then it is to print the `user_data`
+//! of every completion, one a line. This starter prints eight, and ends: what
+//! did not fit into the queue waits in the kernel.
 //!
 //! Run it: `cargo run --bin overflow -- 30 1000`
 
@@ -14,8 +15,10 @@ use io_uring::{IoUring, opcode};
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let count: usize = args.next().context("usage: overflow COUNT FIRST")?.parse()?;
-    let first: u64 = args.next().context("usage: overflow COUNT FIRST")?.parse()?;
+    let count: usize =
+        args.next().context("usage: overflow COUNT FIRST")?.parse()?;
+    let first: u64 =
+        args.next().context("usage: overflow COUNT FIRST")?.parse()?;
     let mut ring = IoUring::builder().setup_cqsize(8).build(8)?;
     submit(&mut ring, count, first)?;
     collect(&mut ring, count)
@@ -37,7 +40,8 @@ fn submit(ring: &mut IoUring, count: usize, first: u64) -> Result<()> {
 
 /// Prints the tags of all `count` completions.
 fn collect(ring: &mut IoUring, count: usize) -> Result<()> {
-    // TODO: the queue holds 8 of them. Where are the others, and what brings them here?
+    // TODO: the queue holds 8 of them. Where are the others, and what brings
+    // them here?
     let mut printed = 0;
     for completion in ring.completion() {
         println!("{}", completion.user_data());

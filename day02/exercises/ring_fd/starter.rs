@@ -1,9 +1,10 @@
 //! ring_fd: a registration that takes effect.
 //!
-//! `ring_fd COUNT FIRST` registers the ring's own descriptor and sends COUNT NOPs, one after
-//! the other, tagged FIRST, FIRST + 1, …. Every enter is to name the ring by its registered
-//! index, which saves the kernel a look into the process's table of descriptors. This starter
-//! registers it, and goes on with the descriptor at every call. Why?
+//! `ring_fd COUNT FIRST` registers the ring's own descriptor and sends COUNT
+//! NOPs, one after the other, tagged FIRST, FIRST + 1, …. Every enter is to
+//! name the ring by its registered index, which saves the kernel a look into
+//! the process's table of descriptors. This starter registers it, and goes on
+//! with the descriptor at every call. Why?
 //!
 //! Run it: `cargo run --bin ring_fd -- 5 1000`
 
@@ -14,22 +15,26 @@ use io_uring::{IoUring, opcode};
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let count: usize = args.next().context("usage: ring_fd COUNT FIRST")?.parse()?;
-    let first: u64 = args.next().context("usage: ring_fd COUNT FIRST")?.parse()?;
+    let count: usize =
+        args.next().context("usage: ring_fd COUNT FIRST")?.parse()?;
+    let first: u64 =
+        args.next().context("usage: ring_fd COUNT FIRST")?.parse()?;
     let mut ring = IoUring::new(8)?;
     send(&mut ring, count, first)
 }
 
 /// Registers the ring, and sends the NOPs one after the other.
 fn send(ring: &mut IoUring, count: usize, first: u64) -> Result<()> {
-    // TODO: `ring.submitter()` makes a new submitter at every call. Which one knows the index?
+    // TODO: `ring.submitter()` makes a new submitter at every call. Which one
+    // knows the index?
     ring.submitter().register_ring_fd()?;
     for tag in (first..).take(count) {
         let entry = opcode::Nop::new().build().user_data(tag);
         // SAFETY: a NOP points at no memory.
         unsafe { ring.submission().push(&entry) }?;
         ring.submit_and_wait(1)?;
-        let completion = ring.completion().next().context("a wait without a completion")?;
+        let completion =
+            ring.completion().next().context("a wait without a completion")?;
         ensure!(completion.user_data() == tag, "a completion of another NOP");
     }
     Ok(())

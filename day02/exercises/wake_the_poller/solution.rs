@@ -1,8 +1,10 @@
-//! wake_the_poller: a kernel thread that takes the entries by itself, and sleeps.
+//! wake_the_poller: a kernel thread that takes the entries by itself, and
+//! sleeps.
 //!
-//! `wake_the_poller BURST FIRST` sends BURST NOPs one after the other, waits until a thread
-//! that had nothing to do is asleep, and sends another BURST; their `user_data` counts up from
-//! FIRST. A kernel thread takes them (SQPOLL): nobody has to enter, but for waking it.
+//! `wake_the_poller BURST FIRST` sends BURST NOPs one after the other, waits
+//! until a thread that had nothing to do is asleep, and sends another BURST;
+//! their `user_data` counts up from FIRST. A kernel thread takes them (SQPOLL):
+//! nobody has to enter, but for waking it.
 //!
 //! Run it: `cargo run --bin wake_the_poller -- 40 1000`
 
@@ -18,16 +20,20 @@ const IDLE: u32 = 50;
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let burst: u64 = args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
-    let first: u64 = args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
+    let burst: u64 =
+        args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
+    let first: u64 =
+        args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
 
     let mut ring = IoUring::builder().setup_sqpoll(IDLE).build(256)?;
-    //                                ^^^^^^^^^^^^^^^^^^ SQPOLL and its idle time: one without the
-    //                                                   other is no thread, or sleeps after 1 s
+    //                                ^^^^^^^^^^^^^^^^^^
+    // SQPOLL and its idle time: one without the other is no thread, or sleeps
+    // after 1 s
     for tag in first..first + burst {
         nop(&mut ring, tag)?;
     }
-    // Nothing to do for ten times as long as it takes the thread to fall asleep.
+    // Nothing to do for ten times as long as it takes the thread to fall
+    // asleep.
     thread::sleep(Duration::from_millis(10 * u64::from(IDLE)));
     for tag in first + burst..first + 2 * burst {
         nop(&mut ring, tag)?;
@@ -41,16 +47,18 @@ fn nop(ring: &mut IoUring, tag: u64) -> Result<()> {
     // SAFETY: a NOP points at no memory.
     unsafe { ring.submission().push(&entry) }?;
     ring.submit()?;
-    // ^^^^^^^^^^ on a polled ring it looks at the flag IORING_SQ_NEED_WAKEUP, and enters only if
-    //            the thread sleeps. A push alone would wait for a sleeper for ever
+    // ^^^^^^^^^^ on a polled ring it looks at the flag IORING_SQ_NEED_WAKEUP,
+    //            and enters only if the thread sleeps. A push alone would wait
+    //            for a sleeper for ever
     let completion = loop {
         if let Some(completion) = ring.completion().next() {
-            //                    ^^^^^^^^^^^^^^^^^^^^^^^^ a look at memory, each time at the
-            //                                             kernel's newest tail
+            //                    ^^^^^^^^^^^^^^^^^^^^^^^^
+            // a look at memory, each time at the kernel's newest tail
             break completion;
         }
         thread::yield_now();
-        //      ^^^^^^^^^ so that the thread gets on where there is one CPU for both
+        //      ^^^^^^^^^ so that the thread gets on where there is one CPU for
+        //                both
     };
     ensure!(completion.user_data() == tag, "a completion of another NOP");
     Ok(())

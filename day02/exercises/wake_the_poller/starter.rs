@@ -1,9 +1,11 @@
-//! wake_the_poller: a kernel thread that takes the entries by itself, and sleeps.
+//! wake_the_poller: a kernel thread that takes the entries by itself, and
+//! sleeps.
 //!
-//! `wake_the_poller BURST FIRST` sends BURST NOPs one after the other, waits until a thread
-//! that had nothing to do would be asleep, and sends another BURST; their `user_data` counts
-//! up from FIRST. This starter enters the kernel for each of them. Have a kernel thread poll
-//! the submission queue (SQPOLL): then nobody has to enter, but for waking it when it sleeps.
+//! `wake_the_poller BURST FIRST` sends BURST NOPs one after the other, waits
+//! until a thread that had nothing to do would be asleep, and sends another
+//! BURST; their `user_data` counts up from FIRST. This starter enters the
+//! kernel for each of them. Have a kernel thread poll the submission queue
+//! (SQPOLL): then nobody has to enter, but for waking it when it sleeps.
 //!
 //! Run it: `cargo run --bin wake_the_poller -- 40 1000`
 
@@ -19,15 +21,19 @@ const IDLE: u32 = 50;
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let burst: u64 = args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
-    let first: u64 = args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
+    let burst: u64 =
+        args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
+    let first: u64 =
+        args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
 
-    // TODO: a ring with a thread that polls the submission queue, and sleeps after IDLE ms.
+    // TODO: a ring with a thread that polls the submission queue, and sleeps
+    // after IDLE ms.
     let mut ring = IoUring::builder().build(256)?;
     for tag in first..first + burst {
         nop(&mut ring, tag)?;
     }
-    // Nothing to do for ten times as long as it takes the thread to fall asleep.
+    // Nothing to do for ten times as long as it takes the thread to fall
+    // asleep.
     thread::sleep(Duration::from_millis(10 * u64::from(IDLE)));
     for tag in first + burst..first + 2 * burst {
         nop(&mut ring, tag)?;
@@ -41,10 +47,11 @@ fn nop(ring: &mut IoUring, tag: u64) -> Result<()> {
     // SAFETY: a NOP points at no memory.
     unsafe { ring.submission().push(&entry) }?;
 
-    // TODO: no enter at all while the thread is awake. The completion comes into memory:
-    // look there until it is there.
+    // TODO: no enter at all while the thread is awake. The completion comes
+    // into memory: look there until it is there.
     ring.submit_and_wait(1)?;
-    let completion = ring.completion().next().context("a wait without a completion")?;
+    let completion =
+        ring.completion().next().context("a wait without a completion")?;
     ensure!(completion.user_data() == tag, "a completion of another NOP");
     Ok(())
 }

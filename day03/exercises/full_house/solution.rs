@@ -1,7 +1,8 @@
 //! Full house: four slots, ten clients, nobody lost.
 //!
-//! This house has four slots. Whoever gets one is greeted and stays until he leaves. There is
-//! one single accept for every free slot and no more, so the others wait in the backlog.
+//! This house has four slots. Whoever gets one is greeted and stays until he
+//! leaves. There is one single accept for every free slot and no more, so the
+//! others wait in the backlog.
 
 use std::process::ExitCode;
 
@@ -52,8 +53,8 @@ struct House<'ring> {
 impl House<'_> {
     fn open_door(&mut self) -> Result<()> {
         while self.held + self.armed < SLOTS {
-            // ^^^^^^^^^^^^^^^^^^^^^ an armed accept has its slot reserved: it may fill it any
-            //                       moment
+            // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ an armed accept has its slot
+            //                               reserved: it may fill it any moment
             let null = std::ptr::null_mut();
             let accept = opcode::Accept::new(Fd(self.door), null, null.cast())
                 .file_index(Some(DestinationSlot::auto_target()))
@@ -66,35 +67,46 @@ impl House<'_> {
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         match token.op {
             Op::Accept => {
                 self.armed -= 1;
                 if result < 0 {
                     return self.open_door();
-                    //     ^^^^^^^^^^^^^^^^ the slot that was reserved for this one is free
+                    //     ^^^^^^^^^^^^^^^^ the slot that was reserved for this
+                    //                      one is free
                 }
                 self.held += 1;
                 self.welcome(result as u32)
             }
-            // He said something, which nobody reads; or he has left, and his slot is closed.
+            // He said something, which nobody reads; or he has left, and his
+            // slot is closed.
             Op::Discard if result > 0 => self.discard(token.slot),
-            Op::Discard => {
-                self.push(Op::Close, token.slot, opcode::Close::new(Fixed(token.slot)).build())
-            }
+            Op::Discard => self.push(
+                Op::Close,
+                token.slot,
+                opcode::Close::new(Fixed(token.slot)).build(),
+            ),
             Op::Close => {
                 self.held -= 1;
                 self.open_door()
-                // ^^^^^^^^^^^^^ not before the close has completed: only then is the slot free
+                // ^^^^^^^^^^^^^ not before the close has completed: only then
+                //               is the slot free
             }
             _ => Ok(()),
         }
     }
 
     fn welcome(&mut self, slot: u32) -> Result<()> {
-        let send = opcode::Send::new(Fixed(slot), GREETING.as_ptr(), GREETING.len() as u32)
-            .flags(libc::MSG_NOSIGNAL)
-            .build();
+        let send = opcode::Send::new(
+            Fixed(slot),
+            GREETING.as_ptr(),
+            GREETING.len() as u32,
+        )
+        .flags(libc::MSG_NOSIGNAL)
+        .build();
         self.push(Op::Send, slot, send)?;
         self.discard(slot)
     }
@@ -109,7 +121,8 @@ impl House<'_> {
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: the only memory that an entry points at is the greeting, a constant.
+        // SAFETY: the only memory that an entry points at is the greeting, a
+        // constant.
         unsafe { self.queues.push(&entry) }.context("submitting a full queue")
     }
 }

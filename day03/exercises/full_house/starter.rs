@@ -1,9 +1,10 @@
 //! Full house: four slots, ten clients, nobody lost.
 //!
-//! This house has four slots. Whoever gets one is greeted and stays until he leaves. The
-//! server keeps one multishot accept armed, and that accepts a fifth client too: it takes
-//! him off the backlog, finds no slot, and drops him. Let clients wait in the backlog
-//! instead, and come in when a slot is free.
+//! This house has four slots. Whoever gets one is greeted and stays until he
+//! leaves. The server keeps one multishot accept armed, and that accepts a
+//! fifth client too: it takes him off the backlog, finds no slot, and drops
+//! him. Let clients wait in the backlog instead, and come in when a slot is
+//! free.
 
 use std::process::ExitCode;
 
@@ -28,7 +29,8 @@ fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
     let mut ring = IoUring::new(16)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
-    let mut house = House { queues: Queues::new(&mut ring), door: listener.fd() };
+    let mut house =
+        House { queues: Queues::new(&mut ring), door: listener.fd() };
     println!("listening on {}", listener.address());
 
     house.open_door()?;
@@ -44,20 +46,26 @@ struct House<'ring> {
     queues: Queues<'ring>,
     /// The listener's descriptor.
     door: i32,
-    // TODO: what must the house know, to accept no more clients than it has free slots?
+    // TODO: what must the house know, to accept no more clients than it has
+    // free slots?
 }
 
 impl House<'_> {
-    // TODO: a single accept (`opcode::Accept`) takes one client off the backlog and no more.
-    // `.file_index(Some(types::DestinationSlot::auto_target()))` puts him into a free slot.
+    // TODO: a single accept (`opcode::Accept`) takes one client off the backlog
+    // and no more. `.file_index(Some(types::DestinationSlot::auto_target()))`
+    // puts him into a free slot.
     fn open_door(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Op::Accept, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         match token.op {
             Op::Accept => {
                 if !cqueue::more(completion.flags()) {
@@ -65,11 +73,14 @@ impl House<'_> {
                 }
                 if result < 0 { Ok(()) } else { self.welcome(result as u32) }
             }
-            // He said something, which nobody reads; or he has left, and his slot is closed.
+            // He said something, which nobody reads; or he has left, and his
+            // slot is closed.
             Op::Discard if result > 0 => self.discard(token.slot),
-            Op::Discard => {
-                self.push(Op::Close, token.slot, opcode::Close::new(Fixed(token.slot)).build())
-            }
+            Op::Discard => self.push(
+                Op::Close,
+                token.slot,
+                opcode::Close::new(Fixed(token.slot)).build(),
+            ),
             // The slot is free again.
             Op::Close => Ok(()),
             _ => Ok(()),
@@ -77,9 +88,13 @@ impl House<'_> {
     }
 
     fn welcome(&mut self, slot: u32) -> Result<()> {
-        let send = opcode::Send::new(Fixed(slot), GREETING.as_ptr(), GREETING.len() as u32)
-            .flags(libc::MSG_NOSIGNAL)
-            .build();
+        let send = opcode::Send::new(
+            Fixed(slot),
+            GREETING.as_ptr(),
+            GREETING.len() as u32,
+        )
+        .flags(libc::MSG_NOSIGNAL)
+        .build();
         self.push(Op::Send, slot, send)?;
         self.discard(slot)
     }
@@ -94,7 +109,8 @@ impl House<'_> {
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: the only memory that an entry points at is the greeting, a constant.
+        // SAFETY: the only memory that an entry points at is the greeting, a
+        // constant.
         unsafe { self.queues.push(&entry) }.context("submitting a full queue")
     }
 }

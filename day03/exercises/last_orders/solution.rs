@@ -1,8 +1,9 @@
 //! Last orders: Ctrl-C ends the server, and nothing is left behind.
 //!
-//! Guests sit in slots until they leave. When SIGINT comes, everything in flight is cancelled;
-//! each operation completes with ECANCELED, its slot is closed then, and the server returns when
-//! no slot is held and no accept is armed.
+//! Guests sit in slots until they leave. When SIGINT comes, everything in
+//! flight is cancelled; each operation completes with ECANCELED, its slot is
+//! closed then, and the server returns when no slot is held and no accept is
+//! armed.
 
 use std::process::ExitCode;
 
@@ -32,23 +33,28 @@ fn run() -> Result<()> {
     let (slots, door) = (Slots::new(SLOTS), listener.fd());
     let mut bar = Bar { queues, slots, door, accepting: false, closing: false };
 
-    // A stop signal is a completion, like everything else: the signalfd is read by the ring.
+    // A stop signal is a completion, like everything else: the signalfd is read
+    // by the ring.
     let (record, length) = signals.record();
     let read = opcode::Read::new(Fd(signals.fd()), record, length).build();
     bar.push(Token::of(Op::Signal), read)?;
     bar.accept()?;
     println!("listening on {}", listener.address());
     while !bar.closing || bar.accepting || bar.slots.held() > 0 {
-        //                ^^^^^^^^^^^^^ the cancel is a request: the accept ends with its own
-        //                              completion
+        //                ^^^^^^^^^^^^^ the cancel is a request: the accept ends
+        //                              with its own completion
         bar.queues.submit_and_wait(1, None).context("waiting")?;
         while let Some(completion) = bar.queues.next_completion() {
-            let Some(token) = Token::unpack(completion.user_data()) else { continue };
+            let Some(token) = Token::unpack(completion.user_data()) else {
+                continue;
+            };
             if token.op == Op::Signal {
                 bar.closing = true;
-                let cancel = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
-                //                                                    ^^^^^^^^^^^
-                // the accept and every receive
+                let cancel =
+                    opcode::AsyncCancel2::new(CancelBuilder::any().all())
+                        //                                   ^^^^^^^^^^^
+                        // the accept and every receive
+                        .build();
                 bar.push(Token::of(Op::Cancel), cancel)?;
                 continue;
             }
@@ -60,7 +66,8 @@ fn run() -> Result<()> {
 
 struct Bar<'ring> {
     queues: Queues<'ring>,
-    /// Which slots have a guest, and how many operations each of them has in flight.
+    /// Which slots have a guest, and how many operations each of them has in
+    /// flight.
     slots: Slots,
     door: i32,
     /// The accept is armed.
@@ -72,11 +79,17 @@ struct Bar<'ring> {
 impl Bar<'_> {
     fn accept(&mut self) -> Result<()> {
         self.accepting = true;
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Token::of(Op::Accept), accept)
     }
 
-    fn handle(&mut self, token: Token, completion: &cqueue::Entry) -> Result<()> {
+    fn handle(
+        &mut self,
+        token: Token,
+        completion: &cqueue::Entry,
+    ) -> Result<()> {
         let (slot, result) = (token.slot, completion.result());
         match token.op {
             Op::Accept => {
@@ -90,9 +103,13 @@ impl Bar<'_> {
             }
             Op::Discard => {
                 self.slots.finish(slot, token.generation);
-                if result > 0 && !self.closing { self.discard(slot) } else { self.close(slot) }
-                //               ^^^^^^^^^^^^^ ECANCELED is an end like any other: now the slot
-                //                             may go
+                if result > 0 && !self.closing {
+                    //           ^^^^^^^^^^^^^ ECANCELED is an end like any
+                    //                         other: now the slot may go
+                    self.discard(slot)
+                } else {
+                    self.close(slot)
+                }
             }
             Op::Close => {
                 self.slots.finish(slot, token.generation);
@@ -107,7 +124,8 @@ impl Bar<'_> {
         self.slots.occupy(slot);
         if self.closing {
             return self.close(slot);
-            //     ^^^^^^^^^^^^^^^^ he came in while the accept was being cancelled
+            //     ^^^^^^^^^^^^^^^^ he came in while the accept was being
+            //                      cancelled
         }
         self.discard(slot)
     }
@@ -124,15 +142,22 @@ impl Bar<'_> {
         self.push_on(slot, Op::Close, opcode::Close::new(Fixed(slot)).build())
     }
 
-    fn push_on(&mut self, slot: u32, op: Op, entry: squeue::Entry) -> Result<()> {
-        let generation = self.slots.generation(slot).context("a slot without a guest")?;
+    fn push_on(
+        &mut self,
+        slot: u32,
+        op: Op,
+        entry: squeue::Entry,
+    ) -> Result<()> {
+        let generation =
+            self.slots.generation(slot).context("a slot without a guest")?;
         self.slots.start(slot);
         self.push(Token::on(op, slot, generation), entry)
     }
 
     fn push(&mut self, token: Token, entry: squeue::Entry) -> Result<()> {
-        // SAFETY: the only memory that an entry points at is the signal's record, which
-        // outlives the loop.
-        unsafe { self.queues.push(&entry.user_data(token.pack())) }.context("submitting")
+        // SAFETY: the only memory that an entry points at is the signal's
+        // record, which outlives the loop.
+        unsafe { self.queues.push(&entry.user_data(token.pack())) }
+            .context("submitting")
     }
 }

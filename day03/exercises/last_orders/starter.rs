@@ -1,8 +1,9 @@
 //! Last orders: Ctrl-C ends the server, and nothing is left behind.
 //!
-//! Guests sit in slots until they leave. When SIGINT comes, this server just walks out: an
-//! accept and a receive for every guest are still in flight, no slot is closed. Cancel what is
-//! in flight, close every slot, wait until the last completion is in, and only then return.
+//! Guests sit in slots until they leave. When SIGINT comes, this server just
+//! walks out: an accept and a receive for every guest are still in flight, no
+//! slot is closed. Cancel what is in flight, close every slot, wait until the
+//! last completion is in, and only then return.
 
 use std::process::ExitCode;
 
@@ -29,9 +30,15 @@ fn run() -> Result<()> {
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let queues = Queues::new(&mut ring);
-    let mut bar = Bar { queues, slots: Slots::new(SLOTS), door: listener.fd(), accepting: false };
+    let mut bar = Bar {
+        queues,
+        slots: Slots::new(SLOTS),
+        door: listener.fd(),
+        accepting: false,
+    };
 
-    // A stop signal is a completion, like everything else: the signalfd is read by the ring.
+    // A stop signal is a completion, like everything else: the signalfd is read
+    // by the ring.
     let (record, length) = signals.record();
     let read = opcode::Read::new(Fd(signals.fd()), record, length).build();
     bar.push(Token::of(Op::Signal), read)?;
@@ -40,10 +47,12 @@ fn run() -> Result<()> {
     loop {
         bar.queues.submit_and_wait(1, None).context("waiting")?;
         while let Some(completion) = bar.queues.next_completion() {
-            let Some(token) = Token::unpack(completion.user_data()) else { continue };
+            let Some(token) = Token::unpack(completion.user_data()) else {
+                continue;
+            };
             if token.op == Op::Signal {
-                // TODO: no more guests; those who are in must go, and every operation must
-                // have completed before this function returns.
+                // TODO: no more guests; those who are in must go, and every
+                // operation must have completed before this function returns.
                 return Ok(());
             }
             bar.handle(token, &completion)?;
@@ -53,7 +62,8 @@ fn run() -> Result<()> {
 
 struct Bar<'ring> {
     queues: Queues<'ring>,
-    /// Which slots have a guest, and how many operations each of them has in flight.
+    /// Which slots have a guest, and how many operations each of them has in
+    /// flight.
     slots: Slots,
     door: i32,
     /// The accept is armed.
@@ -63,11 +73,17 @@ struct Bar<'ring> {
 impl Bar<'_> {
     fn accept(&mut self) -> Result<()> {
         self.accepting = true;
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Token::of(Op::Accept), accept)
     }
 
-    fn handle(&mut self, token: Token, completion: &cqueue::Entry) -> Result<()> {
+    fn handle(
+        &mut self,
+        token: Token,
+        completion: &cqueue::Entry,
+    ) -> Result<()> {
         let (slot, result) = (token.slot, completion.result());
         match token.op {
             Op::Accept => {
@@ -106,15 +122,22 @@ impl Bar<'_> {
         self.push_on(slot, Op::Close, opcode::Close::new(Fixed(slot)).build())
     }
 
-    fn push_on(&mut self, slot: u32, op: Op, entry: squeue::Entry) -> Result<()> {
-        let generation = self.slots.generation(slot).context("a slot without a guest")?;
+    fn push_on(
+        &mut self,
+        slot: u32,
+        op: Op,
+        entry: squeue::Entry,
+    ) -> Result<()> {
+        let generation =
+            self.slots.generation(slot).context("a slot without a guest")?;
         self.slots.start(slot);
         self.push(Token::on(op, slot, generation), entry)
     }
 
     fn push(&mut self, token: Token, entry: squeue::Entry) -> Result<()> {
-        // SAFETY: the only memory that an entry points at is the signal's record, which
-        // outlives the loop.
-        unsafe { self.queues.push(&entry.user_data(token.pack())) }.context("submitting")
+        // SAFETY: the only memory that an entry points at is the signal's
+        // record, which outlives the loop.
+        unsafe { self.queues.push(&entry.user_data(token.pack())) }
+            .context("submitting")
     }
 }

@@ -1,7 +1,7 @@
 //! one_accept: a hundred clients, and one accept entry for all of them.
 //!
-//! The server lets clients in and closes their connections at once. One accept is armed for
-//! all of them.
+//! The server lets clients in and closes their connections at once. One accept
+//! is armed for all of them.
 //!
 //! Run it: `cargo run --bin one_accept`, then `nc 127.0.0.1 PORT`
 
@@ -17,15 +17,18 @@ fn main() -> Result<()> {
     println!("listening on {}", listener.address());
 
     let accept = opcode::AcceptMulti::new(types::Fd(listener.fd())).build();
-    //                   ^^^^^^^^^^^ stays armed: no address can be asked for, since all
-    //                               completions would write to the same place
-    // SAFETY: the entry points at no memory; the listener outlives the ring's use.
+    //                   ^^^^^^^^^^^ stays armed: no address can be asked for,
+    //                               since all completions would write to the
+    //                               same place
+    // SAFETY: the entry points at no memory; the listener outlives the ring's
+    // use.
     unsafe { ring.submission().push(&accept)? };
-    // ^^^^^^ once, before the loop
+    //       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ once, before the loop
 
     loop {
         ring.submit_and_wait(1)?;
-        // ^^^^^^^^^^^^^^^^^^^^ from the second turn on it submits nothing, and only waits
+        // ^^^^^^^^^^^^^^^^^ from the second turn on it submits nothing, and
+        //                   only waits
         for completion in ring.completion() {
             close(completion.result())?;
         }

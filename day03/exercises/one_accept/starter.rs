@@ -1,7 +1,8 @@
 //! one_accept: a hundred clients, and one accept entry for all of them.
 //!
-//! The server lets clients in and closes their connections at once. For every client it
-//! pushes an accept entry. Make do with one: arm an accept that stays armed.
+//! The server lets clients in and closes their connections at once. For every
+//! client it pushes an accept entry. Make do with one: arm an accept that stays
+//! armed.
 //!
 //! Run it: `cargo run --bin one_accept`, then `nc 127.0.0.1 PORT`
 
@@ -24,7 +25,8 @@ fn main() -> Result<()> {
             std::ptr::null_mut(),
         )
         .build();
-        // SAFETY: the entry points at no memory; the listener outlives the ring's use.
+        // SAFETY: the entry points at no memory; the listener outlives the
+        // ring's use.
         unsafe { ring.submission().push(&accept)? };
 
         ring.submit_and_wait(1)?;

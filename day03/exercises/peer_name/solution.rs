@@ -1,8 +1,9 @@
 //! Peer name: who called, though the slot has no descriptor.
 //!
-//! The server is to tell every client its own address, in one line: `you are 127.0.0.1:51234`.
-//! `getpeername(2)` wants a descriptor, and a client in a slot has none. So one single accept is
-//! armed at a time; it fills in the address, which is read before the next one is armed.
+//! The server is to tell every client its own address, in one line:
+//! `you are 127.0.0.1:51234`. `getpeername(2)` wants a descriptor, and a client
+//! in a slot has none. So one single accept is armed at a time; it fills in the
+//! address, which is read before the next one is armed.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::ExitCode;
@@ -19,7 +20,8 @@ use io_uring::{IoUring, opcode};
 
 const SLOTS: u32 = 64;
 
-/// Where an accept writes who called. It belongs to the kernel while the accept is armed.
+/// Where an accept writes who called. It belongs to the kernel while the accept
+/// is armed.
 struct Caller {
     address: libc::sockaddr_in,
     length: libc::socklen_t,
@@ -38,8 +40,9 @@ fn run() -> Result<()> {
     let mut lines = vec![String::new(); SLOTS as usize];
 
     // SAFETY: `sockaddr_in` is plain integers, for which all zeroes is a value.
-    let mut caller = Box::new(Caller { address: unsafe { std::mem::zeroed() }, length: 0 });
-    //               ^^^^^^^^ a place that does not move, for as long as the loop runs
+    let mut caller =
+        Box::new(Caller { address: unsafe { std::mem::zeroed() }, length: 0 });
+    //  ^^^^^^^^ a place that does not move, for as long as the loop runs
     arm_accept(&mut queues, &listener, &mut caller)?;
     println!("listening on {}", listener.address());
     loop {
@@ -55,7 +58,8 @@ fn run() -> Result<()> {
                 // ^^^^^^^^^ the kernel writes addresses in network byte order
             );
             arm_accept(&mut queues, &listener, &mut caller)?;
-            // ^^^^^^^ after the address was read: from here on the kernel may write the next one
+            // ^^^^^^^ after the address was read: from here on the kernel may
+            //         write the next one
             if completion.result() >= 0 {
                 let slot = completion.result() as u32;
                 lines[slot as usize] = format!("you are {address}\n");
@@ -65,17 +69,22 @@ fn run() -> Result<()> {
     }
 }
 
-fn arm_accept(queues: &mut Queues<'_>, listener: &Listener, caller: &mut Caller) -> Result<()> {
+fn arm_accept(
+    queues: &mut Queues<'_>,
+    listener: &Listener,
+    caller: &mut Caller,
+) -> Result<()> {
     caller.length = size_of::<libc::sockaddr_in>() as u32;
-    // ^^^^^^^^^^^ in: the room there is; out: the room the address took
+    // ^^^^^^^^^^ in: the room there is; out: the room the address took
     let address = (&raw mut caller.address).cast();
-    let accept = opcode::Accept::new(Fd(listener.fd()), address, &mut caller.length)
-        .file_index(Some(DestinationSlot::auto_target()))
-        //          ^^^^ single, and still into a slot
-        .build()
-        .user_data(Token::of(Op::Accept).pack());
-    // SAFETY: the caller lives on the heap longer than the loop, and is looked at only after
-    // the accept's completion, before the next accept is armed.
+    let accept =
+        opcode::Accept::new(Fd(listener.fd()), address, &mut caller.length)
+            .file_index(Some(DestinationSlot::auto_target()))
+            //          ^^^^ single, and still into a slot
+            .build()
+            .user_data(Token::of(Op::Accept).pack());
+    // SAFETY: the caller lives on the heap longer than the loop, and is looked
+    // at only after the accept's completion, before the next accept is armed.
     unsafe { queues.push(&accept) }.context("submitting a full queue")
 }
 
@@ -86,12 +95,13 @@ fn answer(queues: &mut Queues<'_>, slot: u32, line: &str) -> Result<()> {
         .build()
         .flags(Flags::IO_HARDLINK)
         .user_data(Token::on(Op::Send, slot, 0).pack());
-    let close =
-        opcode::Close::new(Fixed(slot)).build().user_data(Token::on(Op::Close, slot, 0).pack());
+    let close = opcode::Close::new(Fixed(slot))
+        .build()
+        .user_data(Token::on(Op::Close, slot, 0).pack());
     queues.room_for(2)?;
     for entry in [send, close] {
-        // SAFETY: the line belongs to its slot, and no other client gets that before the
-        // close, which waits for the send.
+        // SAFETY: the line belongs to its slot, and no other client gets that
+        // before the close, which waits for the send.
         unsafe { queues.push(&entry) }.context("submitting a full queue")?;
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! Peer name: who called, though the slot has no descriptor.
 //!
-//! The server is to tell every client its own address, in one line: `you are 127.0.0.1:51234`.
-//! `getpeername(2)` wants a descriptor, and a client in a slot has none. An accept can fill in
-//! the address, but a multishot accept has one place for all clients. So who called?
+//! The server is to tell every client its own address, in one line:
+//! `you are 127.0.0.1:51234`. `getpeername(2)` wants a descriptor, and a client
+//! in a slot has none. An accept can fill in the address, but a multishot
+//! accept has one place for all clients. So who called?
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::ExitCode;
@@ -54,8 +55,9 @@ fn run() -> Result<()> {
     }
 }
 
-// TODO: `opcode::Accept` takes two pointers: to a `libc::sockaddr_in`, and to its length, which
-// must be set before. Where do both live until the completion comes?
+// TODO: `opcode::Accept` takes two pointers: to a `libc::sockaddr_in`, and to
+// its length, which must be set before. Where do both live until the completion
+// comes?
 fn arm_accept(queues: &mut Queues<'_>, listener: &Listener) -> Result<()> {
     let accept = opcode::AcceptMulti::new(Fd(listener.fd()))
         .allocate_file_index(true)
@@ -72,12 +74,13 @@ fn answer(queues: &mut Queues<'_>, slot: u32, line: &str) -> Result<()> {
         .build()
         .flags(Flags::IO_HARDLINK)
         .user_data(Token::on(Op::Send, slot, 0).pack());
-    let close =
-        opcode::Close::new(Fixed(slot)).build().user_data(Token::on(Op::Close, slot, 0).pack());
+    let close = opcode::Close::new(Fixed(slot))
+        .build()
+        .user_data(Token::on(Op::Close, slot, 0).pack());
     queues.room_for(2)?;
     for entry in [send, close] {
-        // SAFETY: the line belongs to its slot, and no other client gets that before the
-        // close, which waits for the send.
+        // SAFETY: the line belongs to its slot, and no other client gets that
+        // before the close, which waits for the send.
         unsafe { queues.push(&entry) }.context("submitting a full queue")?;
     }
     Ok(())

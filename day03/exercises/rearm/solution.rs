@@ -1,8 +1,8 @@
 //! Re-arm: the accept has ended, and nobody noticed.
 //!
-//! This server greets every client with one line and closes. Its completion queue holds four
-//! entries, so when many clients come at once the accept ends. It is armed anew whenever
-//! `IORING_CQE_F_MORE` is absent.
+//! This server greets every client with one line and closes. Its completion
+//! queue holds four entries, so when many clients come at once the accept ends.
+//! It is armed anew whenever `IORING_CQE_F_MORE` is absent.
 
 use std::process::ExitCode;
 
@@ -24,7 +24,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
-    // Leave these sizes as they are: a small completion queue is what ends an accept.
+    // Leave these sizes as they are: a small completion queue is what ends an
+    // accept.
     let mut ring = IoUring::builder().setup_cqsize(4).build(4)?;
     ring::register_slots(&ring.submitter(), 64)?;
     let mut queues = Queues::new(&mut ring);
@@ -35,7 +36,9 @@ fn run() -> Result<()> {
         queues.submit_and_wait(1, None).context("waiting")?;
         while let Some(completion) = queues.next_completion() {
             match Token::unpack(completion.user_data()).map(|token| token.op) {
-                Some(Op::Accept) => accepted(&mut queues, &listener, &completion)?,
+                Some(Op::Accept) => {
+                    accepted(&mut queues, &listener, &completion)?
+                }
                 // A greeting that failed is no matter: its client has gone.
                 _ => {}
             }
@@ -44,7 +47,9 @@ fn run() -> Result<()> {
 }
 
 fn arm_accept(queues: &mut Queues<'_>, listener: &Listener) -> Result<()> {
-    let accept = opcode::AcceptMulti::new(Fd(listener.fd())).allocate_file_index(true).build();
+    let accept = opcode::AcceptMulti::new(Fd(listener.fd()))
+        .allocate_file_index(true)
+        .build();
     // SAFETY: the entry points at no memory.
     unsafe { queues.push(&accept.user_data(Token::of(Op::Accept).pack())) }?;
     Ok(())
@@ -57,29 +62,35 @@ fn accepted(
     completion: &cqueue::Entry,
 ) -> Result<()> {
     if !cqueue::more(completion.flags()) {
-        // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ asked of every completion, success or not: the flag
-        //                                alone tells
+        // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ asked of every completion, success or
+        //                               not: the flag alone tells
         arm_accept(queues, listener)?;
     }
     if completion.result() < 0 {
         return Ok(());
-        //     ^^^^^^ no client came with it; one failed accept is no reason to end the server
+        //     ^^^^^^ no client came with it; one failed accept is no reason to
+        //            end the server
     }
     greet(queues, completion.result() as u32)
-    // ^^ after re-arming, not instead of it: the completion that ends the accept brings a client
-    //    too
+    // ^^ after re-arming, not instead of it: the completion that ends the
+    //    accept brings a client too
 }
 
-/// Sends the greeting and closes the slot, in that order; the close comes even if the send
-/// fails.
+/// Sends the greeting and closes the slot, in that order; the close comes even
+/// if the send fails.
 fn greet(queues: &mut Queues<'_>, slot: u32) -> Result<()> {
-    let send = opcode::Send::new(Fixed(slot), GREETING.as_ptr(), GREETING.len() as u32)
-        .flags(libc::MSG_NOSIGNAL)
+    let send = opcode::Send::new(
+        Fixed(slot),
+        GREETING.as_ptr(),
+        GREETING.len() as u32,
+    )
+    .flags(libc::MSG_NOSIGNAL)
+    .build()
+    .flags(Flags::IO_HARDLINK)
+    .user_data(Token::on(Op::Send, slot, 0).pack());
+    let close = opcode::Close::new(Fixed(slot))
         .build()
-        .flags(Flags::IO_HARDLINK)
-        .user_data(Token::on(Op::Send, slot, 0).pack());
-    let close =
-        opcode::Close::new(Fixed(slot)).build().user_data(Token::on(Op::Close, slot, 0).pack());
+        .user_data(Token::on(Op::Close, slot, 0).pack());
     queues.room_for(2)?;
     for entry in [send, close] {
         // SAFETY: the greeting is a constant.

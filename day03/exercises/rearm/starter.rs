@@ -1,9 +1,10 @@
 //! Re-arm: the accept has ended, and nobody noticed.
 //!
-//! This server greets every client with one line and closes. It arms one multishot accept
-//! and believes that it lasts for ever. The completion queue holds four entries, so when
-//! many clients come at once the accept ends, and those who come later wait in vain.
-//! Keep the server serving, whatever ends the accept.
+//! This server greets every client with one line and closes. It arms one
+//! multishot accept and believes that it lasts for ever. The completion queue
+//! holds four entries, so when many clients come at once the accept ends, and
+//! those who come later wait in vain. Keep the server serving, whatever ends
+//! the accept.
 
 use std::io;
 use std::process::ExitCode;
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
-    // Leave these sizes as they are: a small completion queue is what ends an accept.
+    // Leave these sizes as they are: a small completion queue is what ends an
+    // accept.
     let mut ring = IoUring::builder().setup_cqsize(4).build(4)?;
     ring::register_slots(&ring.submitter(), 64)?;
     let mut queues = Queues::new(&mut ring);
@@ -46,7 +48,9 @@ fn run() -> Result<()> {
 }
 
 fn arm_accept(queues: &mut Queues<'_>, listener: &Listener) -> Result<()> {
-    let accept = opcode::AcceptMulti::new(Fd(listener.fd())).allocate_file_index(true).build();
+    let accept = opcode::AcceptMulti::new(Fd(listener.fd()))
+        .allocate_file_index(true)
+        .build();
     // SAFETY: the entry points at no memory.
     unsafe { queues.push(&accept.user_data(Token::of(Op::Accept).pack())) }?;
     Ok(())
@@ -54,8 +58,8 @@ fn arm_accept(queues: &mut Queues<'_>, listener: &Listener) -> Result<()> {
 
 /// A completion of the accept: a client in a slot, or an error.
 fn accepted(queues: &mut Queues<'_>, completion: &cqueue::Entry) -> Result<()> {
-    // TODO: ask whether the accept stays armed, and arm it anew if it does not. Then let the
-    // server outlive an accept that ends with an error.
+    // TODO: ask whether the accept stays armed, and arm it anew if it does not.
+    // Then let the server outlive an accept that ends with an error.
     let result = completion.result();
     if result < 0 {
         return Err(io::Error::from_raw_os_error(-result)).context("accepting");
@@ -63,16 +67,21 @@ fn accepted(queues: &mut Queues<'_>, completion: &cqueue::Entry) -> Result<()> {
     greet(queues, result as u32)
 }
 
-/// Sends the greeting and closes the slot, in that order; the close comes even if the send
-/// fails.
+/// Sends the greeting and closes the slot, in that order; the close comes even
+/// if the send fails.
 fn greet(queues: &mut Queues<'_>, slot: u32) -> Result<()> {
-    let send = opcode::Send::new(Fixed(slot), GREETING.as_ptr(), GREETING.len() as u32)
-        .flags(libc::MSG_NOSIGNAL)
+    let send = opcode::Send::new(
+        Fixed(slot),
+        GREETING.as_ptr(),
+        GREETING.len() as u32,
+    )
+    .flags(libc::MSG_NOSIGNAL)
+    .build()
+    .flags(Flags::IO_HARDLINK)
+    .user_data(Token::on(Op::Send, slot, 0).pack());
+    let close = opcode::Close::new(Fixed(slot))
         .build()
-        .flags(Flags::IO_HARDLINK)
-        .user_data(Token::on(Op::Send, slot, 0).pack());
-    let close =
-        opcode::Close::new(Fixed(slot)).build().user_data(Token::on(Op::Close, slot, 0).pack());
+        .user_data(Token::on(Op::Close, slot, 0).pack());
     queues.room_for(2)?;
     for entry in [send, close] {
         // SAFETY: the greeting is a constant.

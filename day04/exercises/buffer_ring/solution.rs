@@ -1,8 +1,9 @@
 //! Buffer ring: four buffers for everybody, and nobody goes for want of one.
 //!
-//! An echo server. No guest has a buffer while he is silent: the kernel takes one out of a
-//! ring of four when bytes arrive. When all four are in use the receive fails with ENOBUFS.
-//! Then the guest is parked, and is received from again when a buffer comes back.
+//! An echo server. No guest has a buffer while he is silent: the kernel takes
+//! one out of a ring of four when bytes arrive. When all four are in use the
+//! receive fails with ENOBUFS. Then the guest is parked, and is received from
+//! again when a buffer comes back.
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -19,7 +20,8 @@ use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 64;
-/// Leave these as they are: with a buffer for everybody there would be nothing to do.
+/// Leave these as they are: with a buffer for everybody there would be nothing
+/// to do.
 const BUFFERS: u16 = 4;
 const SIZE: u32 = 4096;
 
@@ -35,7 +37,8 @@ fn run() -> Result<()> {
     let sending = vec![None; SLOTS as usize];
     let queues = Queues::new(&mut ring);
     let parked = VecDeque::new();
-    let mut echo = Echo { queues, buffers, sending, parked, door: listener.fd() };
+    let mut echo =
+        Echo { queues, buffers, sending, parked, door: listener.fd() };
     echo.accept()?;
     println!("listening on {}", listener.address());
     loop {
@@ -44,7 +47,8 @@ fn run() -> Result<()> {
             echo.handle(&completion)?;
         }
         echo.unpark()?;
-        // ^^^^^^^^^ once a turn, when all buffers that came back in it are with the kernel
+        // ^^^^^^^^^^ once a turn, when all buffers that came back in it are
+        //            with the kernel
     }
 }
 
@@ -60,13 +64,17 @@ struct Echo<'ring> {
 
 impl Echo<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Op::Accept, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let (result, flags) = (completion.result(), completion.flags());
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         let slot = token.slot;
         match token.op {
             Op::Accept => {
@@ -82,8 +90,9 @@ impl Echo<'_> {
                 }
                 _ if result == -libc::ENOBUFS => {
                     self.parked.push_back(slot);
-                    // ^^^^^^^^^^^^^^^^^^^^^^^^ not received from at once: without a buffer that
-                    //                          fails again, and again
+                    // ^^^^^^^^^^^^^^^^^^^^^^^^ not received from at once:
+                    //                          without a buffer that fails
+                    //                          again, and again
                     Ok(())
                 }
                 _ => self.close(slot),
@@ -101,7 +110,8 @@ impl Echo<'_> {
     /// Receives again from as many parked guests as there are buffers.
     fn unpark(&mut self) -> Result<()> {
         for _ in 0..self.buffers.with_kernel() {
-            //      ^^^^^^^^^^^^^^^^^^^^^^^^^^ who finds none after all is parked again
+            //      ^^^^^^^^^^^^^^^^^^^^^^^^^^ who finds none after all is
+            //                                 parked again
             let Some(slot) = self.parked.pop_front() else { break };
             self.receive(slot)?;
         }
@@ -120,9 +130,13 @@ impl Echo<'_> {
     /// Sends out of the buffer, which stays ours until the send has completed.
     fn send_back(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
         self.sending[slot as usize] = Some(buffer);
-        let send = opcode::Send::new(Fixed(slot), self.buffers.address(buffer), length)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
+        let send = opcode::Send::new(
+            Fixed(slot),
+            self.buffers.address(buffer),
+            length,
+        )
+        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+        .build();
         self.push(Op::Send, slot, send)
     }
 
@@ -132,7 +146,8 @@ impl Echo<'_> {
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: a send's buffer is given back only when the send has completed.
+        // SAFETY: a send's buffer is given back only when the send has
+        // completed.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }
 }

@@ -1,8 +1,9 @@
 //! Buffer ring: four buffers for everybody, and nobody goes for want of one.
 //!
-//! An echo server. No guest has a buffer while he is silent: the kernel takes one out of a
-//! ring of four when bytes arrive. When all four are in use the receive fails with ENOBUFS.
-//! The bytes are still there, only the buffer is missing; but this server closes the guest.
+//! An echo server. No guest has a buffer while he is silent: the kernel takes
+//! one out of a ring of four when bytes arrive. When all four are in use the
+//! receive fails with ENOBUFS. The bytes are still there, only the buffer is
+//! missing; but this server closes the guest.
 
 use std::process::ExitCode;
 
@@ -18,7 +19,8 @@ use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 64;
-/// Leave these as they are: with a buffer for everybody there would be nothing to do.
+/// Leave these as they are: with a buffer for everybody there would be nothing
+/// to do.
 const BUFFERS: u16 = 4;
 const SIZE: u32 = 4096;
 
@@ -55,13 +57,17 @@ struct Echo<'ring> {
 
 impl Echo<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Op::Accept, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let (result, flags) = (completion.result(), completion.flags());
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         let slot = token.slot;
         match token.op {
             Op::Accept => {
@@ -75,7 +81,8 @@ impl Echo<'_> {
                     self.buffers.take(buffer);
                     self.send_back(slot, buffer, result as u32)
                 }
-                // TODO: there was no buffer (ENOBUFS), or the guest has left, or he is gone.
+                // TODO: there was no buffer (ENOBUFS), or the guest has left,
+                // or he is gone.
                 _ => self.close(slot),
             },
             Op::Send => {
@@ -100,9 +107,13 @@ impl Echo<'_> {
     /// Sends out of the buffer, which stays ours until the send has completed.
     fn send_back(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
         self.sending[slot as usize] = Some(buffer);
-        let send = opcode::Send::new(Fixed(slot), self.buffers.address(buffer), length)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
+        let send = opcode::Send::new(
+            Fixed(slot),
+            self.buffers.address(buffer),
+            length,
+        )
+        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+        .build();
         self.push(Op::Send, slot, send)
     }
 
@@ -112,7 +123,8 @@ impl Echo<'_> {
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: a send's buffer is given back only when the send has completed.
+        // SAFETY: a send's buffer is given back only when the send has
+        // completed.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }
 }

@@ -1,8 +1,9 @@
 //! Chain: receive, send and close in one go.
 //!
-//! Every client sends sixteen bytes, gets them back and is closed. Here that takes four turns
-//! a client. The three operations are known when the client is accepted: linked, they go in
-//! together, and if they say nothing when they succeed, a client costs one call.
+//! Every client sends sixteen bytes, gets them back and is closed. Here that
+//! takes four turns a client. The three operations are known when the client is
+//! accepted: linked, they go in together, and if they say nothing when they
+//! succeed, a client costs one call.
 
 use std::process::ExitCode;
 
@@ -28,7 +29,11 @@ fn run() -> Result<()> {
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let requests = vec![[0; LENGTH]; SLOTS as usize];
-    let mut server = Server { queues: Queues::new(&mut ring), requests, door: listener.fd() };
+    let mut server = Server {
+        queues: Queues::new(&mut ring),
+        requests,
+        door: listener.fd(),
+    };
     server.accept()?;
     println!("listening on {}", listener.address());
     loop {
@@ -47,13 +52,17 @@ struct Server<'ring> {
 
 impl Server<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Op::Accept, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         let slot = token.slot;
         match token.op {
             Op::Accept => {
@@ -62,7 +71,8 @@ impl Server<'_> {
                 }
                 if result >= 0 { self.serve(result as u32) } else { Ok(()) }
             }
-            // TODO: what completes when all goes well, and what when the chain breaks?
+            // TODO: what completes when all goes well, and what when the chain
+            // breaks?
             Op::Recv if result == LENGTH as i32 => {
                 let send = self.send(slot);
                 self.push(Op::Send, slot, send)
@@ -72,8 +82,8 @@ impl Server<'_> {
         }
     }
 
-    // TODO: all three, linked (`squeue::Flags::IO_LINK`). A link ends where a submit ends, so
-    // ask for room first: `self.queues.room_for(3)`.
+    // TODO: all three, linked (`squeue::Flags::IO_LINK`). A link ends where a
+    // submit ends, so ask for room first: `self.queues.room_for(3)`.
     fn serve(&mut self, slot: u32) -> Result<()> {
         let recv = self.receive(slot);
         self.push(Op::Recv, slot, recv)
@@ -82,7 +92,9 @@ impl Server<'_> {
     /// All sixteen bytes: with MSG_WAITALL a receive of fewer counts as failed.
     fn receive(&mut self, slot: u32) -> squeue::Entry {
         let request = self.requests[slot as usize].as_mut_ptr();
-        opcode::Recv::new(Fixed(slot), request, LENGTH as u32).flags(libc::MSG_WAITALL).build()
+        opcode::Recv::new(Fixed(slot), request, LENGTH as u32)
+            .flags(libc::MSG_WAITALL)
+            .build()
     }
 
     fn send(&self, slot: u32) -> squeue::Entry {
@@ -94,8 +106,8 @@ impl Server<'_> {
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: a slot's request lives as long as the loop, and the receive into it has
-        // ended when the send from it begins.
+        // SAFETY: a slot's request lives as long as the loop, and the receive
+        // into it has ended when the send from it begins.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }
 }

@@ -1,7 +1,8 @@
 //! Close the slot: a thousand clients, and nothing left behind.
 //!
-//! Whoever sends something gets `ack` and a zero byte. Then our side is shut down, what still
-//! comes is thrown away up to the client's end, and the slot is closed by the ring.
+//! Whoever sends something gets `ack` and a zero byte. Then our side is shut
+//! down, what still comes is thrown away up to the client's end, and the slot
+//! is closed by the ring.
 
 use std::process::ExitCode;
 
@@ -45,7 +46,8 @@ fn run() -> Result<()> {
 
 struct Server<'ring> {
     queues: Queues<'ring>,
-    /// Which slots have a client, and how many operations each of them has in flight.
+    /// Which slots have a client, and how many operations each of them has in
+    /// flight.
     slots: Slots,
     requests: Vec<[u8; REQUEST]>,
     door: i32,
@@ -53,15 +55,20 @@ struct Server<'ring> {
 
 impl Server<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Token::of(Op::Accept), accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         let slot = token.slot;
-        if token.op != Op::Accept && !self.slots.finish(slot, token.generation) {
+        if token.op != Op::Accept && !self.slots.finish(slot, token.generation)
+        {
             return Ok(()); // for a client who has left this slot
         }
         match token.op {
@@ -72,18 +79,25 @@ impl Server<'_> {
                 if result >= 0 { self.greet(result as u32) } else { Ok(()) }
             }
             Op::Recv if result > 0 => {
-                let send = opcode::Send::new(Fixed(slot), ACK.as_ptr(), ACK.len() as u32)
-                    .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
+                let send = opcode::Send::new(
+                    Fixed(slot),
+                    ACK.as_ptr(),
+                    ACK.len() as u32,
+                )
+                .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
                 self.push_on(slot, Op::Send, send.build())
             }
             Op::Send if result == ACK.len() as i32 => self.leave(slot),
             Op::Recv | Op::Send => self.close(slot),
-            //                     ^^^^^^^^^^^^^^^^ he has left, or is gone: nothing more will
-            //                                      come
+            //                     ^^^^^^^^^^^^^^^^
+            // he has left, or is gone: nothing more will come
             Op::Discard if result > 0 => self.discard(slot),
-            Op::Discard | Op::Shutdown if self.slots.in_flight(slot) == 0 => self.close(slot),
-            //                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-            // whichever is last: nothing may be in flight on a slot that is closed
+            Op::Discard | Op::Shutdown if self.slots.in_flight(slot) == 0 => {
+                //                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+                // whichever is last: nothing may be in flight on a slot that is
+                // closed
+                self.close(slot)
+            }
             Op::Close => {
                 self.slots.release(slot);
                 Ok(())
@@ -96,25 +110,30 @@ impl Server<'_> {
     fn greet(&mut self, slot: u32) -> Result<()> {
         self.slots.occupy(slot);
         let request = self.requests[slot as usize].as_mut_ptr();
-        let recv = opcode::Recv::new(Fixed(slot), request, REQUEST as u32).build();
+        let recv =
+            opcode::Recv::new(Fixed(slot), request, REQUEST as u32).build();
         self.push_on(slot, Op::Recv, recv)
     }
 
-    /// Ends our side, and waits for the client's end: a socket that is closed with unread
-    /// input resets the connection, and the client may lose the answer.
+    /// Ends our side, and waits for the client's end: a socket that is closed
+    /// with unread input resets the connection, and the client may lose the
+    /// answer.
     fn leave(&mut self, slot: u32) -> Result<()> {
-        let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR).build();
-        //                                                ^^^^^^^^^^^^^
+        let shutdown =
+            opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR).build();
+        //                                     ^^^^^^^^^^^^^
         // the client sees the end after the answer
         self.push_on(slot, Op::Shutdown, shutdown)?;
         self.discard(slot)
     }
 
     fn discard(&mut self, slot: u32) -> Result<()> {
-        let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 1 << 20)
-            .flags(libc::MSG_TRUNC)
-            //     ^^^^^^^^^^^^^^^ for TCP: take the bytes and throw them away, no buffer needed
-            .build();
+        let recv =
+            opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 1 << 20)
+                .flags(libc::MSG_TRUNC)
+                //     ^^^^^^^^^^^^^^^ for TCP: take the bytes and throw them
+                //                     away, no buffer needed
+                .build();
         self.push_on(slot, Op::Discard, recv)
     }
 
@@ -124,15 +143,22 @@ impl Server<'_> {
         // the slot, through the ring; close(2) would take a descriptor
     }
 
-    fn push_on(&mut self, slot: u32, op: Op, entry: squeue::Entry) -> Result<()> {
-        let generation = self.slots.generation(slot).context("a slot without a client")?;
+    fn push_on(
+        &mut self,
+        slot: u32,
+        op: Op,
+        entry: squeue::Entry,
+    ) -> Result<()> {
+        let generation =
+            self.slots.generation(slot).context("a slot without a client")?;
         self.slots.start(slot);
         self.push(Token::on(op, slot, generation), entry)
     }
 
     fn push(&mut self, token: Token, entry: squeue::Entry) -> Result<()> {
-        // SAFETY: a slot's request is used by one operation at a time and lives as long as
-        // the loop; the answer is a constant.
-        unsafe { self.queues.push(&entry.user_data(token.pack())) }.context("submitting")
+        // SAFETY: a slot's request is used by one operation at a time and lives
+        // as long as the loop; the answer is a constant.
+        unsafe { self.queues.push(&entry.user_data(token.pack())) }
+            .context("submitting")
     }
 }

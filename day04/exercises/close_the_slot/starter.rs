@@ -1,9 +1,10 @@
 //! Close the slot: a thousand clients, and nothing left behind.
 //!
-//! Whoever sends something gets `ack` and a zero byte. Then this server calls `close(2)` with
-//! the number of the slot, as the journal did: the first client closes the server's standard
-//! input, the fourth its listener, and no client ever sees the end. Let go of clients so that
-//! each one gets the whole answer and the end, and no slot stays taken.
+//! Whoever sends something gets `ack` and a zero byte. Then this server calls
+//! `close(2)` with the number of the slot, as the journal did: the first client
+//! closes the server's standard input, the fourth its listener, and no client
+//! ever sees the end. Let go of clients so that each one gets the whole answer
+//! and the end, and no slot stays taken.
 
 use std::process::ExitCode;
 
@@ -47,7 +48,8 @@ fn run() -> Result<()> {
 
 struct Server<'ring> {
     queues: Queues<'ring>,
-    /// Which slots have a client, and how many operations each of them has in flight.
+    /// Which slots have a client, and how many operations each of them has in
+    /// flight.
     slots: Slots,
     requests: Vec<[u8; REQUEST]>,
     door: i32,
@@ -55,15 +57,20 @@ struct Server<'ring> {
 
 impl Server<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Token::of(Op::Accept), accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         let slot = token.slot;
-        if token.op != Op::Accept && !self.slots.finish(slot, token.generation) {
+        if token.op != Op::Accept && !self.slots.finish(slot, token.generation)
+        {
             return Ok(()); // for a client who has left this slot
         }
         match token.op {
@@ -74,8 +81,12 @@ impl Server<'_> {
                 if result >= 0 { self.greet(result as u32) } else { Ok(()) }
             }
             Op::Recv if result > 0 => {
-                let send = opcode::Send::new(Fixed(slot), ACK.as_ptr(), ACK.len() as u32)
-                    .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
+                let send = opcode::Send::new(
+                    Fixed(slot),
+                    ACK.as_ptr(),
+                    ACK.len() as u32,
+                )
+                .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
                 self.push_on(slot, Op::Send, send.build())
             }
             Op::Recv | Op::Send => self.leave(slot),
@@ -88,29 +99,39 @@ impl Server<'_> {
     fn greet(&mut self, slot: u32) -> Result<()> {
         self.slots.occupy(slot);
         let request = self.requests[slot as usize].as_mut_ptr();
-        let recv = opcode::Recv::new(Fixed(slot), request, REQUEST as u32).build();
+        let recv =
+            opcode::Recv::new(Fixed(slot), request, REQUEST as u32).build();
         self.push_on(slot, Op::Recv, recv)
     }
 
-    // TODO: a slot is no descriptor. And there may be input that nobody has read: closed with
-    // it, the connection is reset, and the client may lose the answer. So end our side first,
-    // throw away what still comes, up to the client's end, and close then.
+    // TODO: a slot is no descriptor. And there may be input that nobody has
+    // read: closed with it, the connection is reset, and the client may lose
+    // the answer. So end our side first, throw away what still comes, up to the
+    // client's end, and close then.
     fn leave(&mut self, slot: u32) -> Result<()> {
-        // SAFETY: it is not: the descriptor of that number belongs to somebody else.
+        // SAFETY: it is not: the descriptor of that number belongs to somebody
+        // else.
         unsafe { libc::close(slot as i32) };
         self.slots.release(slot);
         Ok(())
     }
 
-    fn push_on(&mut self, slot: u32, op: Op, entry: squeue::Entry) -> Result<()> {
-        let generation = self.slots.generation(slot).context("a slot without a client")?;
+    fn push_on(
+        &mut self,
+        slot: u32,
+        op: Op,
+        entry: squeue::Entry,
+    ) -> Result<()> {
+        let generation =
+            self.slots.generation(slot).context("a slot without a client")?;
         self.slots.start(slot);
         self.push(Token::on(op, slot, generation), entry)
     }
 
     fn push(&mut self, token: Token, entry: squeue::Entry) -> Result<()> {
-        // SAFETY: a slot's request is used by one operation at a time and lives as long as
-        // the loop; the answer is a constant.
-        unsafe { self.queues.push(&entry.user_data(token.pack())) }.context("submitting")
+        // SAFETY: a slot's request is used by one operation at a time and lives
+        // as long as the loop; the answer is a constant.
+        unsafe { self.queues.push(&entry.user_data(token.pack())) }
+            .context("submitting")
     }
 }

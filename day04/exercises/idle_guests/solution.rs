@@ -1,7 +1,8 @@
 //! Idle guests: one deadline for all.
 //!
-//! An echo server. A guest who has said nothing for a second is to be let go. The loop
-//! waits anyway: that wait ends when the next guest is due, and needs no entry at all.
+//! An echo server. A guest who has said nothing for a second is to be let go.
+//! The loop waits anyway: that wait ends when the next guest is due, and needs
+//! no entry at all.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -34,15 +35,17 @@ fn run() -> Result<()> {
     echo.accept()?;
     println!("listening on {}", listener.address());
     loop {
-        echo.queues.submit_and_wait(1, echo.next_deadline()).context("waiting")?;
-        //                             ^^^^^^^^^^^^^^^^^^^^ None with nobody in: then it sleeps
-        //                                                  until somebody comes
+        echo.queues
+            .submit_and_wait(1, echo.next_deadline())
+            //                  ^^^^^^^^^^^^^^^^^^^^
+            // None with nobody in: then it sleeps until somebody comes
+            .context("waiting")?;
         while let Some(completion) = echo.queues.next_completion() {
             echo.handle(&completion)?;
         }
         echo.expire()?;
-        // ^^^^^^^^^ every turn, not only when the wait has timed out: with busy guests it never
-        //           does
+        // ^^^^^^^^^^ every turn, not only when the wait has timed out: with
+        //            busy guests it never does
     }
 }
 
@@ -56,13 +59,17 @@ struct Echo<'ring> {
 
 impl Echo<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Op::Accept, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         let slot = token.slot;
         match token.op {
             Op::Accept => {
@@ -85,7 +92,11 @@ impl Echo<'_> {
             Op::Send if result > 0 => self.receive(slot),
             Op::Recv | Op::Send => {
                 self.heard[slot as usize] = None;
-                self.push(Op::Close, slot, opcode::Close::new(Fixed(slot)).build())
+                self.push(
+                    Op::Close,
+                    slot,
+                    opcode::Close::new(Fixed(slot)).build(),
+                )
             }
             _ => Ok(()),
         }
@@ -100,10 +111,14 @@ impl Echo<'_> {
     /// Lets go of those whose time is up.
     fn expire(&mut self) -> Result<()> {
         for slot in 0..SLOTS {
-            if self.heard[slot as usize].is_some_and(|heard| heard.elapsed() >= PATIENCE) {
+            if self.heard[slot as usize]
+                .is_some_and(|heard| heard.elapsed() >= PATIENCE)
+            {
                 self.heard[slot as usize] = None;
-                // ^^^^^^^^^^^^^^^^^^^^^^ once is enough; his receive will end with 0
-                let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
+                // ^^^^^^^^^^^^^^^^^^^^^^ once is enough; his receive will end
+                //                        with 0
+                let shutdown =
+                    opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
                 self.push(Op::Shutdown, slot, shutdown)?;
             }
         }
@@ -118,8 +133,8 @@ impl Echo<'_> {
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: a slot's chunk is used by one operation at a time and lives as long as the
-        // loop.
+        // SAFETY: a slot's chunk is used by one operation at a time and lives
+        // as long as the loop.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }
 }

@@ -1,8 +1,9 @@
 //! Idle guests: one deadline for all.
 //!
-//! An echo server. A guest who has said nothing for a second is to be let go. A timeout entry
-//! for each guest would be one more entry, one more completion and one more thing to cancel
-//! for every message. The loop waits anyway: that wait can end when the next guest is due.
+//! An echo server. A guest who has said nothing for a second is to be let go. A
+//! timeout entry for each guest would be one more entry, one more completion
+//! and one more thing to cancel for every message. The loop waits anyway: that
+//! wait can end when the next guest is due.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,7 +31,8 @@ fn run() -> Result<()> {
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let chunks = vec![[0; CHUNK]; SLOTS as usize];
-    let mut echo = Echo { queues: Queues::new(&mut ring), chunks, door: listener.fd() };
+    let mut echo =
+        Echo { queues: Queues::new(&mut ring), chunks, door: listener.fd() };
     echo.accept()?;
     println!("listening on {}", listener.address());
     eprintln!("guests who are silent for {PATIENCE:?} are to be let go");
@@ -40,9 +42,10 @@ fn run() -> Result<()> {
         while let Some(completion) = echo.queues.next_completion() {
             echo.handle(&completion)?;
         }
-        // TODO: whose time is up? `opcode::Shutdown` with `libc::SHUT_RDWR` ends the receive
-        // that is in flight with 0, and the slot is closed as ever. (A close alone would not
-        // end it, and the guest would not notice.)
+        // TODO: whose time is up? `opcode::Shutdown` with `libc::SHUT_RDWR`
+        // ends the receive that is in flight with 0, and the slot is closed as
+        // ever. (A close alone would not end it, and the guest would not
+        // notice.)
     }
 }
 
@@ -55,13 +58,17 @@ struct Echo<'ring> {
 
 impl Echo<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Op::Accept, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         let slot = token.slot;
         match token.op {
             Op::Accept => {
@@ -77,9 +84,11 @@ impl Echo<'_> {
                 self.push(Op::Send, slot, send.build())
             }
             Op::Send if result > 0 => self.receive(slot),
-            Op::Recv | Op::Send => {
-                self.push(Op::Close, slot, opcode::Close::new(Fixed(slot)).build())
-            }
+            Op::Recv | Op::Send => self.push(
+                Op::Close,
+                slot,
+                opcode::Close::new(Fixed(slot)).build(),
+            ),
             _ => Ok(()),
         }
     }
@@ -92,8 +101,8 @@ impl Echo<'_> {
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: a slot's chunk is used by one operation at a time and lives as long as the
-        // loop.
+        // SAFETY: a slot's chunk is used by one operation at a time and lives
+        // as long as the loop.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }
 }

@@ -1,9 +1,9 @@
 //! One submit: a turn of the loop is one system call.
 //!
-//! Every client sends one request, gets it back, and is closed. This server calls the kernel
-//! for every entry that it pushes, and once more for every completion that it takes: seven
-//! calls a client. All that a turn pushes can go in with one call, and that call can wait for
-//! the next completions too.
+//! Every client sends one request, gets it back, and is closed. This server
+//! calls the kernel for every entry that it pushes, and once more for every
+//! completion that it takes: seven calls a client. All that a turn pushes can
+//! go in with one call, and that call can wait for the next completions too.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -27,7 +27,8 @@ fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
-    // A place for each slot's request: the kernel's, while an operation on it is in flight.
+    // A place for each slot's request: the kernel's, while an operation on it
+    // is in flight.
     let mut requests = vec![[0; REQUEST]; SLOTS as usize];
 
     arm_accept(&mut ring, &listener)?;
@@ -56,7 +57,9 @@ fn handle(
     completion: &cqueue::Entry,
 ) -> Result<()> {
     let result = completion.result();
-    let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+    let Some(token) = Token::unpack(completion.user_data()) else {
+        return Ok(());
+    };
     let slot = token.slot;
     match token.op {
         Op::Accept => {
@@ -67,31 +70,39 @@ fn handle(
                 return Ok(());
             }
             let request = &mut requests[result as usize];
-            let recv =
-                opcode::Recv::new(Fixed(result as u32), request.as_mut_ptr(), REQUEST as u32);
+            let recv = opcode::Recv::new(
+                Fixed(result as u32),
+                request.as_mut_ptr(),
+                REQUEST as u32,
+            );
             push(ring, Token::on(Op::Recv, result as u32, 0), recv.build())
         }
         Op::Recv if result > 0 => {
             let request = &requests[slot as usize];
-            let send = opcode::Send::new(Fixed(slot), request.as_ptr(), result as u32)
-                .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
+            let send =
+                opcode::Send::new(Fixed(slot), request.as_ptr(), result as u32)
+                    .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
             push(ring, Token::on(Op::Send, slot, 0), send.build())
         }
-        Op::Recv | Op::Send => {
-            push(ring, Token::on(Op::Close, slot, 0), opcode::Close::new(Fixed(slot)).build())
-        }
+        Op::Recv | Op::Send => push(
+            ring,
+            Token::on(Op::Close, slot, 0),
+            opcode::Close::new(Fixed(slot)).build(),
+        ),
         _ => Ok(()),
     }
 }
 
 fn arm_accept(ring: &mut IoUring, listener: &Listener) -> Result<()> {
-    let accept = opcode::AcceptMulti::new(Fd(listener.fd())).allocate_file_index(true).build();
+    let accept = opcode::AcceptMulti::new(Fd(listener.fd()))
+        .allocate_file_index(true)
+        .build();
     push(ring, Token::of(Op::Accept), accept)
 }
 
 fn push(ring: &mut IoUring, token: Token, entry: squeue::Entry) -> Result<()> {
-    // SAFETY: a slot's request is touched by one operation at a time, and lives as long as
-    // the loop.
+    // SAFETY: a slot's request is touched by one operation at a time, and lives
+    // as long as the loop.
     unsafe { ring.submission().push(&entry.user_data(token.pack())) }?;
     // TODO: a call for every entry.
     ring.submit().context("submitting")?;

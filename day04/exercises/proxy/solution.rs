@@ -1,9 +1,9 @@
 //! Proxy: bytes between clients and a backend, both ways, to both ends.
 //!
-//! `proxy 127.0.0.1:PORT` accepts clients, and connects to the backend for each of them. What
-//! the client sends goes to the backend, what the backend sends goes to the client. Each
-//! direction goes on by itself, until the input ends; when both are done, both slots are
-//! closed.
+//! `proxy 127.0.0.1:PORT` accepts clients, and connects to the backend for each
+//! of them. What the client sends goes to the backend, what the backend sends
+//! goes to the client. Each direction goes on by itself, until the input ends;
+//! when both are done, both slots are closed.
 
 use std::net::SocketAddrV4;
 use std::process::ExitCode;
@@ -49,22 +49,33 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let backend = std::env::args().nth(1).context("say where the backend is: proxy IP:PORT")?;
-    let backend: SocketAddrV4 = backend.parse().context("the backend, as in 127.0.0.1:8080")?;
+    let backend = std::env::args()
+        .nth(1)
+        .context("say where the backend is: proxy IP:PORT")?;
+    let backend: SocketAddrV4 =
+        backend.parse().context("the backend, as in 127.0.0.1:8080")?;
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
     let mut ring = IoUring::new(256)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let mut proxy = Proxy {
         queues: Queues::new(&mut ring),
         ends: vec![
-            End { peer: 0, chunk: vec![0; CHUNK], received: 0, sent: 0, done: false };
+            End {
+                peer: 0,
+                chunk: vec![0; CHUNK],
+                received: 0,
+                sent: 0,
+                done: false
+            };
             SLOTS as usize
         ],
         door: listener.fd(),
         backend: libc::sockaddr_in {
             sin_family: libc::AF_INET as u16,
             sin_port: backend.port().to_be(),
-            sin_addr: libc::in_addr { s_addr: u32::from(*backend.ip()).to_be() },
+            sin_addr: libc::in_addr {
+                s_addr: u32::from(*backend.ip()).to_be(),
+            },
             sin_zero: [0; 8],
         },
     };
@@ -87,13 +98,16 @@ struct Proxy<'ring> {
 
 impl Proxy<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(ACCEPT, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let (operation, slot) = (completion.user_data() >> 56, completion.user_data() as u32);
+        let (operation, slot) =
+            (completion.user_data() >> 56, completion.user_data() as u32);
         match operation {
             ACCEPT => {
                 if !cqueue::more(completion.flags()) {
@@ -118,18 +132,24 @@ impl Proxy<'_> {
             SEND if result > 0 => {
                 let end = &mut self.ends[slot as usize];
                 end.sent += result as usize;
-                if end.sent < end.received { self.send(slot) } else { self.receive(slot) }
-                //                           ^^^^^^^^^^^^^^^ the chunk is free again: no more is
-                //                                           held than one of them
+                if end.sent < end.received {
+                    self.send(slot)
+                //  ^^^^^^^^^^^^^^^ the chunk is free again: no more is held
+                //                  than one of them
+                } else {
+                    self.receive(slot)
+                }
             }
             RECV | SEND => self.end(slot),
-            //             ^^^^^^^^^^^^^^ the input has ended, or one of the two sides is gone
+            //             ^^^^^^^^^^^^^^ the input has ended, or one of the two
+            //                            sides is gone
             SHUTDOWN => {
                 let peer = self.ends[slot as usize].peer;
                 self.ends[slot as usize].done = true;
                 if !self.ends[peer as usize].done {
                     return Ok(());
-                    //     ^^^^^^ the other direction goes on: a half-close is no end
+                    //     ^^^^^^ the other direction goes on: a half-close is
+                    //            no end
                 }
                 self.close(slot)?;
                 self.close(peer)
@@ -149,11 +169,16 @@ impl Proxy<'_> {
         self.ends[client as usize].peer = server;
         self.ends[server as usize].peer = client;
         let length = size_of::<libc::sockaddr_in>() as u32;
-        let connect = opcode::Connect::new(Fixed(server), (&raw const self.backend).cast(), length);
+        let connect = opcode::Connect::new(
+            Fixed(server),
+            (&raw const self.backend).cast(),
+            length,
+        );
         self.push(CONNECT, client, connect.build())
     }
 
-    /// The client in `slot` and its peer are connected: bytes may flow, both ways.
+    /// The client in `slot` and its peer are connected: bytes may flow, both
+    /// ways.
     fn pump(&mut self, slot: u32) -> Result<()> {
         let ends = [slot, self.ends[slot as usize].peer];
         for end in ends {
@@ -169,21 +194,27 @@ impl Proxy<'_> {
         self.push(RECV, slot, recv)
     }
 
-    /// Sends to the peer what it has not got yet. Tagged with the slot that it came from.
+    /// Sends to the peer what it has not got yet. Tagged with the slot that it
+    /// came from.
     fn send(&mut self, slot: u32) -> Result<()> {
         let end = &self.ends[slot as usize];
         let rest = &end.chunk[end.sent..end.received];
-        let send = opcode::Send::new(Fixed(end.peer), rest.as_ptr(), rest.len() as u32)
-            .flags(libc::MSG_NOSIGNAL)
-            .build();
+        let send = opcode::Send::new(
+            Fixed(end.peer),
+            rest.as_ptr(),
+            rest.len() as u32,
+        )
+        .flags(libc::MSG_NOSIGNAL)
+        .build();
         self.push(SEND, slot, send)
     }
 
     /// Nothing more comes from this end: the peer is told so.
     fn end(&mut self, slot: u32) -> Result<()> {
         let peer = self.ends[slot as usize].peer;
-        let shutdown = opcode::Shutdown::new(Fixed(peer), libc::SHUT_WR).build();
-        //                                                ^^^^^^^^^^^^^
+        let shutdown =
+            opcode::Shutdown::new(Fixed(peer), libc::SHUT_WR).build();
+        //                                     ^^^^^^^^^^^^^
         // what it still has to say must come through
         self.push(SHUTDOWN, slot, shutdown)
     }
@@ -192,9 +223,15 @@ impl Proxy<'_> {
         self.push(CLOSE, slot, opcode::Close::new(Fixed(slot)).build())
     }
 
-    fn push(&mut self, operation: u64, slot: u32, entry: squeue::Entry) -> Result<()> {
-        // SAFETY: the backend's address and the chunks live as long as the loop; a chunk is
-        // used by one operation at a time.
-        unsafe { self.queues.push(&entry.user_data(tag(operation, slot))) }.context("submitting")
+    fn push(
+        &mut self,
+        operation: u64,
+        slot: u32,
+        entry: squeue::Entry,
+    ) -> Result<()> {
+        // SAFETY: the backend's address and the chunks live as long as the
+        // loop; a chunk is used by one operation at a time.
+        unsafe { self.queues.push(&entry.user_data(tag(operation, slot))) }
+            .context("submitting")
     }
 }

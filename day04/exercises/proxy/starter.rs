@@ -1,8 +1,9 @@
 //! Proxy: bytes between clients and a backend, both ways, to both ends.
 //!
-//! `proxy 127.0.0.1:PORT` accepts clients, and connects to the backend for each of them. What
-//! the client sends goes to the backend, what the backend sends goes to the client. Up to the
-//! connection everything is here. Then nothing happens any more: that is your part.
+//! `proxy 127.0.0.1:PORT` accepts clients, and connects to the backend for each
+//! of them. What the client sends goes to the backend, what the backend sends
+//! goes to the client. Up to the connection everything is here. Then nothing
+//! happens any more: that is your part.
 
 use std::net::SocketAddrV4;
 use std::process::ExitCode;
@@ -32,8 +33,8 @@ fn tag(operation: u64, slot: u32) -> u64 {
 struct End {
     peer: u32,
     chunk: Vec<u8>,
-    // TODO: how much of the chunk was received, how much of that was sent? Is this direction
-    // done?
+    // TODO: how much of the chunk was received, how much of that was sent? Is
+    // this direction done?
 }
 
 fn main() -> ExitCode {
@@ -41,8 +42,11 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let backend = std::env::args().nth(1).context("say where the backend is: proxy IP:PORT")?;
-    let backend: SocketAddrV4 = backend.parse().context("the backend, as in 127.0.0.1:8080")?;
+    let backend = std::env::args()
+        .nth(1)
+        .context("say where the backend is: proxy IP:PORT")?;
+    let backend: SocketAddrV4 =
+        backend.parse().context("the backend, as in 127.0.0.1:8080")?;
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
     let mut ring = IoUring::new(256)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
@@ -53,7 +57,9 @@ fn run() -> Result<()> {
         backend: libc::sockaddr_in {
             sin_family: libc::AF_INET as u16,
             sin_port: backend.port().to_be(),
-            sin_addr: libc::in_addr { s_addr: u32::from(*backend.ip()).to_be() },
+            sin_addr: libc::in_addr {
+                s_addr: u32::from(*backend.ip()).to_be(),
+            },
             sin_zero: [0; 8],
         },
     };
@@ -76,13 +82,16 @@ struct Proxy<'ring> {
 
 impl Proxy<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(ACCEPT, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let (operation, slot) = (completion.user_data() >> 56, completion.user_data() as u32);
+        let (operation, slot) =
+            (completion.user_data() >> 56, completion.user_data() as u32);
         match operation {
             ACCEPT => {
                 if !cqueue::more(completion.flags()) {
@@ -115,18 +124,24 @@ impl Proxy<'_> {
         self.ends[client as usize].peer = server;
         self.ends[server as usize].peer = client;
         let length = size_of::<libc::sockaddr_in>() as u32;
-        let connect = opcode::Connect::new(Fixed(server), (&raw const self.backend).cast(), length);
+        let connect = opcode::Connect::new(
+            Fixed(server),
+            (&raw const self.backend).cast(),
+            length,
+        );
         self.push(CONNECT, client, connect.build())
     }
 
-    /// The client in `slot` and its peer are connected: bytes may flow, both ways.
+    /// The client in `slot` and its peer are connected: bytes may flow, both
+    /// ways.
     fn pump(&mut self, slot: u32) -> Result<()> {
-        // TODO: for each of the two ends: receive into its chunk, send that to the peer, all
-        // of it, and receive again. At the end of the input shut down the peer's writing
-        // (`opcode::Shutdown`, `libc::SHUT_WR`): the other direction goes on. When both are
-        // done, close both slots.
+        // TODO: for each of the two ends: receive into its chunk, send that to
+        // the peer, all of it, and receive again. At the end of the input shut
+        // down the peer's writing (`opcode::Shutdown`, `libc::SHUT_WR`): the
+        // other direction goes on. When both are done, close both slots.
         let ends = [slot, self.ends[slot as usize].peer];
-        let room: usize = ends.iter().map(|end| self.ends[*end as usize].chunk.len()).sum();
+        let room: usize =
+            ends.iter().map(|end| self.ends[*end as usize].chunk.len()).sum();
         eprintln!("slots {ends:?} are connected, with {room} bytes of room");
         Ok(())
     }
@@ -135,9 +150,15 @@ impl Proxy<'_> {
         self.push(CLOSE, slot, opcode::Close::new(Fixed(slot)).build())
     }
 
-    fn push(&mut self, operation: u64, slot: u32, entry: squeue::Entry) -> Result<()> {
-        // SAFETY: the backend's address and the chunks live as long as the loop; a chunk is
-        // used by one operation at a time.
-        unsafe { self.queues.push(&entry.user_data(tag(operation, slot))) }.context("submitting")
+    fn push(
+        &mut self,
+        operation: u64,
+        slot: u32,
+        entry: squeue::Entry,
+    ) -> Result<()> {
+        // SAFETY: the backend's address and the chunks live as long as the
+        // loop; a chunk is used by one operation at a time.
+        unsafe { self.queues.push(&entry.user_data(tag(operation, slot))) }
+            .context("submitting")
     }
 }

@@ -1,8 +1,9 @@
 //! Short send: the kernel took a part of it, and said so.
 //!
-//! A client asks for a number of bytes (four bytes, little-endian) and gets that many, made by
-//! `reply`. They are millions, more than a socket's buffer holds. A send takes what there is
-//! room for and completes with that number. This server does not look at it.
+//! A client asks for a number of bytes (four bytes, little-endian) and gets
+//! that many, made by `reply`. They are millions, more than a socket's buffer
+//! holds. A send takes what there is room for and completes with that number.
+//! This server does not look at it.
 
 use std::process::ExitCode;
 
@@ -19,7 +20,8 @@ const SLOTS: u32 = 16;
 
 /// The bytes that a client who asks for `length` of them gets.
 fn reply(length: u32) -> Vec<u8> {
-    let words = (0..length.div_ceil(4)).map(|word| word.wrapping_mul(2_654_435_761) ^ length);
+    let words = (0..length.div_ceil(4))
+        .map(|word| word.wrapping_mul(2_654_435_761) ^ length);
     let mut bytes = Vec::with_capacity(length as usize + 4);
     words.for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
     bytes.truncate(length as usize);
@@ -30,7 +32,8 @@ fn reply(length: u32) -> Vec<u8> {
 struct Guest {
     /// The length that was asked for; the kernel writes it.
     request: [u8; 4],
-    /// What the guest gets; the kernel reads it until the last send has completed.
+    /// What the guest gets; the kernel reads it until the last send has
+    /// completed.
     reply: Vec<u8>,
     // TODO: how much of it has been sent?
 }
@@ -44,7 +47,8 @@ fn run() -> Result<()> {
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let guests = vec![Guest::default(); SLOTS as usize];
-    let mut shop = Shop { queues: Queues::new(&mut ring), guests, door: listener.fd() };
+    let mut shop =
+        Shop { queues: Queues::new(&mut ring), guests, door: listener.fd() };
     shop.accept()?;
     println!("listening on {}", listener.address());
     loop {
@@ -63,13 +67,17 @@ struct Shop<'ring> {
 
 impl Shop<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Op::Accept, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         let slot = token.slot;
         match token.op {
             Op::Accept => {
@@ -83,7 +91,8 @@ impl Shop<'_> {
                 guest.reply = reply(u32::from_le_bytes(guest.request));
                 self.send(slot)
             }
-            // TODO: `result` says how many bytes the kernel took, or why it took none.
+            // TODO: `result` says how many bytes the kernel took, or why it
+            // took none.
             Op::Send => self.close(slot),
             Op::Recv => self.close(slot),
             _ => Ok(()),
@@ -92,15 +101,18 @@ impl Shop<'_> {
 
     fn receive(&mut self, slot: u32) -> Result<()> {
         let request = self.guests[slot as usize].request.as_mut_ptr();
-        let recv = opcode::Recv::new(Fixed(slot), request, 4).flags(libc::MSG_WAITALL).build();
+        let recv = opcode::Recv::new(Fixed(slot), request, 4)
+            .flags(libc::MSG_WAITALL)
+            .build();
         self.push(Op::Recv, slot, recv)
     }
 
     fn send(&mut self, slot: u32) -> Result<()> {
         let reply = &self.guests[slot as usize].reply;
-        let send = opcode::Send::new(Fixed(slot), reply.as_ptr(), reply.len() as u32)
-            .flags(libc::MSG_NOSIGNAL)
-            .build();
+        let send =
+            opcode::Send::new(Fixed(slot), reply.as_ptr(), reply.len() as u32)
+                .flags(libc::MSG_NOSIGNAL)
+                .build();
         self.push(Op::Send, slot, send)
     }
 
@@ -110,8 +122,8 @@ impl Shop<'_> {
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: a guest's request and reply are used by one operation at a time. The reply
-        // is replaced only when no send is in flight.
+        // SAFETY: a guest's request and reply are used by one operation at a
+        // time. The reply is replaced only when no send is in flight.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }
 }

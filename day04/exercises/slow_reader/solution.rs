@@ -1,8 +1,8 @@
 //! Slow reader: memory that a client cannot fill.
 //!
-//! An echo server. What arrives while a send is in flight is queued, and goes with the next
-//! one. When enough is queued it stops receiving, and the kernel makes the client wait; it
-//! goes on when there is room again.
+//! An echo server. What arrives while a send is in flight is queued, and goes
+//! with the next one. When enough is queued it stops receiving, and the kernel
+//! makes the client wait; it goes on when there is room again.
 
 use std::process::ExitCode;
 
@@ -45,7 +45,8 @@ fn run() -> Result<()> {
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let guests = vec![Guest::default(); SLOTS as usize];
-    let mut echo = Echo { queues: Queues::new(&mut ring), guests, door: listener.fd() };
+    let mut echo =
+        Echo { queues: Queues::new(&mut ring), guests, door: listener.fd() };
     echo.accept()?;
     println!("listening on {}", listener.address());
     loop {
@@ -64,13 +65,17 @@ struct Echo<'ring> {
 
 impl Echo<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(Op::Accept, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
-        let Some(token) = Token::unpack(completion.user_data()) else { return Ok(()) };
+        let Some(token) = Token::unpack(completion.user_data()) else {
+            return Ok(());
+        };
         let slot = token.slot;
         match token.op {
             Op::Accept => {
@@ -81,7 +86,8 @@ impl Echo<'_> {
                     return Ok(());
                 }
                 let chunk = vec![0; CHUNK];
-                self.guests[result as usize] = Guest { chunk, ..Guest::default() };
+                self.guests[result as usize] =
+                    Guest { chunk, ..Guest::default() };
                 self.receive(result as u32)
             }
             Op::Recv if result > 0 => {
@@ -89,8 +95,8 @@ impl Echo<'_> {
                 guest.queued.extend_from_slice(&guest.chunk[..result as usize]);
                 guest.paused = guest.queued.len() >= LIMIT;
                 if !guest.paused {
-                    // ^^^^^^^^^ unread bytes fill the socket, its window closes, and the client
-                    //           has to wait
+                    // ^^^^^^^^^ unread bytes fill the socket, its window
+                    //           closes, and the client has to wait
                     self.receive(slot)?;
                 }
                 self.send(slot)
@@ -112,7 +118,8 @@ impl Echo<'_> {
                 self.send(slot)?;
                 let guest = &mut self.guests[slot as usize];
                 if guest.paused && guest.queued.len() < LIMIT {
-                    // ^^^^^^^^^ after the send took over what was queued: now there is room
+                    // ^^^^^^^^ after the send took over what was queued: now
+                    //          there is room
                     guest.paused = false;
                     return self.receive(slot);
                 }
@@ -128,8 +135,8 @@ impl Echo<'_> {
         self.push(Op::Recv, slot, recv)
     }
 
-    /// Sends what is left of the last send, or else what is queued, one send at a time. When
-    /// there will be nothing more, the slot is closed.
+    /// Sends what is left of the last send, or else what is queued, one send at
+    /// a time. When there will be nothing more, the slot is closed.
     fn send(&mut self, slot: u32) -> Result<()> {
         let guest = &mut self.guests[slot as usize];
         if guest.busy {
@@ -141,19 +148,24 @@ impl Echo<'_> {
         let bytes = &guest.sending;
         if bytes.is_empty() {
             let close = opcode::Close::new(Fixed(slot)).build();
-            return if guest.ended { self.push(Op::Close, slot, close) } else { Ok(()) };
+            return if guest.ended {
+                self.push(Op::Close, slot, close)
+            } else {
+                Ok(())
+            };
         }
-        let send = opcode::Send::new(Fixed(slot), bytes.as_ptr(), bytes.len() as u32)
-            .flags(libc::MSG_NOSIGNAL)
-            .build();
+        let send =
+            opcode::Send::new(Fixed(slot), bytes.as_ptr(), bytes.len() as u32)
+                .flags(libc::MSG_NOSIGNAL)
+                .build();
         guest.busy = true;
         self.push(Op::Send, slot, send)
     }
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: a chunk is received into, and a `sending` sent from, by one operation at a
-        // time, and is not touched before its completion.
+        // SAFETY: a chunk is received into, and a `sending` sent from, by one
+        // operation at a time, and is not touched before its completion.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }
 }

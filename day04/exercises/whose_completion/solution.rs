@@ -1,8 +1,9 @@
 //! Whose completion? A late one must touch nobody.
 //!
-//! A guest has a second and a half for a request, which is sent back before the guest is let
-//! go. The timeout of one who was quick stays in flight when he has gone. `user_data` says which of
-//! the slot's guests it was for, so that it touches nobody when it completes.
+//! A guest has a second and a half for a request, which is sent back before the
+//! guest is let go. The timeout of one who was quick stays in flight when he
+//! has gone. `user_data` says which of the slot's guests it was for, so that it
+//! touches nobody when it completes.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,8 +30,9 @@ const TIMEOUT: u64 = 6;
 
 fn tag(operation: u64, slot: u32, generation: u16) -> u64 {
     operation << 56 | u64::from(generation) << 32 | u64::from(slot)
-    //                ^^^^^^^^^^^^^^^^^^^^^^^^^^^ 16 bits: the 65,536th guest of a slot would be
-    //                                            the first again
+    //                ^^^^^^^^^^^^^^^^^^^^^^^^^^^ 16 bits: the 65,536th guest of
+    //                                            a slot would be the first
+    //                                            again
 }
 
 fn untag(user_data: u64) -> (u64, u32, u16) {
@@ -55,7 +57,10 @@ fn run() -> Result<()> {
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let mut inn = Inn {
         queues: Queues::new(&mut ring),
-        guests: vec![Guest { here: false, generation: 0, request: [0; REQUEST] }; SLOTS as usize],
+        guests: vec![
+            Guest { here: false, generation: 0, request: [0; REQUEST] };
+            SLOTS as usize
+        ],
         door: listener.fd(),
         patience: Timespec::from(PATIENCE),
     };
@@ -78,16 +83,21 @@ struct Inn<'ring> {
 
 impl Inn<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(ACCEPT, 0, accept)
     }
 
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let result = completion.result();
         let (operation, slot, generation) = untag(completion.user_data());
-        if operation != ACCEPT && generation != self.guests[slot as usize].generation {
+        if operation != ACCEPT
+            && generation != self.guests[slot as usize].generation
+        {
             return Ok(());
-            //     ^^^^^^ it was for an earlier guest, and must not touch this one
+            //     ^^^^^^ it was for an earlier guest, and must not touch this
+            //            one
         }
         match operation {
             ACCEPT => {
@@ -98,14 +108,19 @@ impl Inn<'_> {
             }
             RECV if result > 0 => {
                 let request = self.guests[slot as usize].request.as_ptr();
-                let send = opcode::Send::new(Fixed(slot), request, result as u32)
-                    .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
+                let send =
+                    opcode::Send::new(Fixed(slot), request, result as u32)
+                        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
                 self.push(SEND, slot, send.build())
             }
-            RECV | SEND => self.push(CLOSE, slot, opcode::Close::new(Fixed(slot)).build()),
-            // Time is up: the receive that is in flight ends with 0, and the slot is closed.
+            RECV | SEND => {
+                self.push(CLOSE, slot, opcode::Close::new(Fixed(slot)).build())
+            }
+            // Time is up: the receive that is in flight ends with 0, and the
+            // slot is closed.
             TIMEOUT if self.guests[slot as usize].here => {
-                let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
+                let shutdown =
+                    opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
                 self.push(SHUTDOWN, slot, shutdown)
             }
             CLOSE => {
@@ -121,18 +136,29 @@ impl Inn<'_> {
         let guest = &mut self.guests[slot as usize];
         guest.here = true;
         guest.generation = guest.generation.wrapping_add(1);
-        // ^^^^^^^^^^^^^ at the accept: whatever was submitted before is for somebody else
-        let recv = opcode::Recv::new(Fixed(slot), guest.request.as_mut_ptr(), REQUEST as u32);
+        //                 ^^^^^^^^^^^^^^^^ at the accept: whatever was
+        //                                  submitted before is for somebody
+        //                                  else
+        let recv = opcode::Recv::new(
+            Fixed(slot),
+            guest.request.as_mut_ptr(),
+            REQUEST as u32,
+        );
         self.push(RECV, slot, recv.build())?;
         let timeout = opcode::Timeout::new(&self.patience).build();
         self.push(TIMEOUT, slot, timeout)
     }
 
-    fn push(&mut self, operation: u64, slot: u32, entry: squeue::Entry) -> Result<()> {
+    fn push(
+        &mut self,
+        operation: u64,
+        slot: u32,
+        entry: squeue::Entry,
+    ) -> Result<()> {
         let generation = self.guests[slot as usize].generation;
         let entry = entry.user_data(tag(operation, slot, generation));
-        // SAFETY: a guest's request is used by one operation at a time and, like the time,
-        // lives as long as the loop.
+        // SAFETY: a guest's request is used by one operation at a time and,
+        // like the time, lives as long as the loop.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }
 }

@@ -1,9 +1,10 @@
 //! Whose completion? A late one must touch nobody.
 //!
-//! A guest has a second and a half for a request, which is sent back before the guest is let
-//! go. The timeout of one who was quick stays in flight when he has gone. When it completes,
-//! his slot is another guest's, and that one is thrown out before his time. `user_data` says
-//! which operation on which slot; it has room for more.
+//! A guest has a second and a half for a request, which is sent back before the
+//! guest is let go. The timeout of one who was quick stays in flight when he
+//! has gone. When it completes, his slot is another guest's, and that one is
+//! thrown out before his time. `user_data` says which operation on which slot;
+//! it has room for more.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -53,7 +54,10 @@ fn run() -> Result<()> {
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let mut inn = Inn {
         queues: Queues::new(&mut ring),
-        guests: vec![Guest { here: false, request: [0; REQUEST] }; SLOTS as usize],
+        guests: vec![
+            Guest { here: false, request: [0; REQUEST] };
+            SLOTS as usize
+        ],
         door: listener.fd(),
         patience: Timespec::from(PATIENCE),
     };
@@ -76,7 +80,9 @@ struct Inn<'ring> {
 
 impl Inn<'_> {
     fn accept(&mut self) -> Result<()> {
-        let accept = opcode::AcceptMulti::new(Fd(self.door)).allocate_file_index(true).build();
+        let accept = opcode::AcceptMulti::new(Fd(self.door))
+            .allocate_file_index(true)
+            .build();
         self.push(ACCEPT, 0, accept)
     }
 
@@ -92,14 +98,19 @@ impl Inn<'_> {
             }
             RECV if result > 0 => {
                 let request = self.guests[slot as usize].request.as_ptr();
-                let send = opcode::Send::new(Fixed(slot), request, result as u32)
-                    .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
+                let send =
+                    opcode::Send::new(Fixed(slot), request, result as u32)
+                        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
                 self.push(SEND, slot, send.build())
             }
-            RECV | SEND => self.push(CLOSE, slot, opcode::Close::new(Fixed(slot)).build()),
-            // Time is up: the receive that is in flight ends with 0, and the slot is closed.
+            RECV | SEND => {
+                self.push(CLOSE, slot, opcode::Close::new(Fixed(slot)).build())
+            }
+            // Time is up: the receive that is in flight ends with 0, and the
+            // slot is closed.
             TIMEOUT if self.guests[slot as usize].here => {
-                let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
+                let shutdown =
+                    opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
                 self.push(SHUTDOWN, slot, shutdown)
             }
             CLOSE => {
@@ -114,15 +125,25 @@ impl Inn<'_> {
     fn arrived(&mut self, slot: u32) -> Result<()> {
         let guest = &mut self.guests[slot as usize];
         guest.here = true;
-        let recv = opcode::Recv::new(Fixed(slot), guest.request.as_mut_ptr(), REQUEST as u32);
+        let recv = opcode::Recv::new(
+            Fixed(slot),
+            guest.request.as_mut_ptr(),
+            REQUEST as u32,
+        );
         self.push(RECV, slot, recv.build())?;
         let timeout = opcode::Timeout::new(&self.patience).build();
         self.push(TIMEOUT, slot, timeout)
     }
 
-    fn push(&mut self, operation: u64, slot: u32, entry: squeue::Entry) -> Result<()> {
-        // SAFETY: a guest's request is used by one operation at a time and, like the time,
-        // lives as long as the loop.
-        unsafe { self.queues.push(&entry.user_data(tag(operation, slot))) }.context("submitting")
+    fn push(
+        &mut self,
+        operation: u64,
+        slot: u32,
+        entry: squeue::Entry,
+    ) -> Result<()> {
+        // SAFETY: a guest's request is used by one operation at a time and,
+        // like the time, lives as long as the loop.
+        unsafe { self.queues.push(&entry.user_data(tag(operation, slot))) }
+            .context("submitting")
     }
 }
