@@ -143,15 +143,16 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
             let _ = writeln!(io::stderr(), "the starter is in {}", path.display());
         }
         let verdict = checked(exercise, workbook)?;
-        if verdict.passed() {
-            let name = exercise.name.clone();
-            progress(workbook)?.change(|progress| progress.passed.insert(name))?;
-        }
         passed &= verdict.passed();
         if json {
             say(&verdict.json(exercise).to_string())?;
         } else {
             say(&verdict.text(exercise, Paint::for_stdout()))?;
+        }
+        // After the verdict, which is worth reading even if this cannot be written.
+        if verdict.passed() {
+            let name = exercise.name.clone();
+            progress(workbook)?.change(|progress| progress.passed.insert(name))?;
         }
     }
     Ok(passed)

@@ -116,7 +116,8 @@ impl Workbook {
         )
     }
 
-    /// The same versions as the workspace has: they are on this machine already.
+    /// The same versions as the workspace has: they are on this machine already. A file that Cargo
+    /// left half-written, when the disk was full, is made again.
     fn follow_lock(&self) -> Result<()> {
         let (theirs, ours) = (self.workspace.join("Cargo.lock"), self.folder.join("Cargo.lock"));
         let changed = |path: &Path| fs::metadata(path).and_then(|about| about.modified());
@@ -124,7 +125,8 @@ impl Workbook {
             (Ok(theirs), Ok(ours)) => theirs > ours,
             _ => true,
         };
-        if newer {
+        let whole = fs::read_to_string(&ours).is_ok_and(|text| text.parse::<DocumentMut>().is_ok());
+        if newer || !whole {
             let lock =
                 fs::read(&theirs).with_context(|| format!("reading {}", theirs.display()))?;
             write_whole(&ours, &lock)?;

@@ -1,8 +1,10 @@
 //! What `learn` can show, as lines that fit a terminal.
 
+use std::collections::BTreeSet;
+
 use common::text::wrap;
 
-use super::session::Session;
+use super::session::{Question, Session};
 use crate::exercise::markdown;
 use crate::exercise::record::Record;
 use crate::exercise::verdict::Verdict;
@@ -86,6 +88,82 @@ impl Page {
             }
             Page::Trace(record) => trace(record, width),
             Page::List(choice) => list(session, choice.at, width),
+        }
+    }
+}
+
+/// What stands round the page.
+impl Session {
+    /// Where the learner is, in a line.
+    pub fn header(&self) -> String {
+        let exercise = self.exercise();
+        let mark = match self.progress.mark(&exercise.name) {
+            '+' => ", passed",
+            'x' => ", given up",
+            _ => "",
+        };
+        let (name, minutes) = (&exercise.name, exercise.about.minutes);
+        format!("Day {}: {name} ({minutes} minutes{mark})", exercise.day)
+    }
+
+    fn count(&self, set: &BTreeSet<String>) -> usize {
+        self.all.iter().filter(|exercise| set.contains(&exercise.name)).count()
+    }
+
+    /// How much is done, as a bar and in words.
+    pub fn bar(&self) -> String {
+        const WIDTH: usize = 24;
+        let filled = self.count(&self.progress.passed) * WIDTH / self.all.len().max(1);
+        format!("[{}{}] {}", "#".repeat(filled), "-".repeat(WIDTH - filled), self.done())
+    }
+
+    /// How much is done, in words.
+    pub fn done(&self) -> String {
+        let progress = &self.progress;
+        let mut line = format!("{} of {} passed", self.count(&progress.passed), self.all.len());
+        for (number, what) in [
+            (self.count(&progress.given_up), "given up"),
+            (self.count(&progress.not_observed), "not observed"),
+        ] {
+            if number > 0 {
+                line.push_str(&format!(", {number} {what}"));
+            }
+        }
+        line
+    }
+
+    /// The keys that matter now.
+    pub fn keys(&self) -> &'static [&'static str] {
+        match (self.question, &self.page) {
+            (Some(Question::GiveUp), _) => {
+                &["y give up and see the solution", "any other key: not yet"]
+            }
+            (Some(Question::Reset), _) => &["y put the starter back", "any other key: no"],
+            (None, Page::List(_)) => {
+                &["number or arrows choose", "Enter opens", "i task", "? keys", "q quit"]
+            }
+            (None, _) if self.next().is_some() && self.is_behind() => &[
+                "n next",
+                "e edit",
+                "i task",
+                "t trace",
+                "b book",
+                "s solution",
+                "l list",
+                "? keys",
+                "q quit",
+            ],
+            (None, _) => &[
+                "e edit",
+                "i task",
+                "h hint",
+                "t trace",
+                "b book",
+                "s solution",
+                "l list",
+                "? keys",
+                "q quit",
+            ],
         }
     }
 }

@@ -98,7 +98,7 @@ struct Said {
     shown: u64,
     header: String,
     done: String,
-    keys: Vec<&'static str>,
+    keys: Vec<&'static [&'static str]>,
 }
 
 impl Said {
@@ -122,10 +122,11 @@ impl Said {
         if fresh(&mut self.done, session.done()) {
             say(&self.done);
         }
-        if self.keys != session.keys() {
-            self.keys = session.keys().to_vec();
-            let mut parts = vec!["Type a letter and Enter:"];
-            parts.extend(&self.keys);
+        // Once each; but what answers a question belongs to it.
+        let keys = session.keys();
+        if session.asks() || !self.keys.contains(&keys) {
+            self.keys.push(keys);
+            let parts = [&["Type a letter and Enter:"], keys].concat();
             say(&folded(&parts, WIDTH - 2).join("\n  "));
         }
     }

@@ -1,7 +1,6 @@
 //! Where a learner is, and what each key does: without a terminal, so that the screen, the
 //! plain mode and tests all drive the same.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -31,7 +30,7 @@ pub enum Act {
 
 /// A question that the next key answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
+pub(super) enum Question {
     GiveUp,
     Reset,
 }
@@ -43,10 +42,10 @@ pub struct Session {
     pub(super) all: Vec<Exercise>,
     at: usize,
     pub(super) progress: Progress,
-    question: Option<Question>,
+    pub(super) question: Option<Question>,
     last: Option<Record>,
     pub(super) paint: Paint,
-    page: Page,
+    pub(super) page: Page,
     /// How often another page was shown.
     shown: u64,
     /// A line or two of news.
@@ -154,6 +153,11 @@ impl Session {
         self.page.lines(self, width)
     }
 
+    /// Whether the next key answers a question.
+    pub fn asks(&self) -> bool {
+        self.question.is_some()
+    }
+
     /// Whether the list is shown, to choose from.
     pub fn chooses(&self) -> bool {
         matches!(self.page, Page::List(_))
@@ -169,84 +173,11 @@ impl Session {
         }
     }
 
-    /// Where the learner is, in a line.
-    pub fn header(&self) -> String {
-        let exercise = self.exercise();
-        let mark = match self.progress.mark(&exercise.name) {
-            '+' => ", passed",
-            'x' => ", given up",
-            _ => "",
-        };
-        let (name, minutes) = (&exercise.name, exercise.about.minutes);
-        format!("Day {}: {name} ({minutes} minutes{mark})", exercise.day)
-    }
-
-    fn count(&self, set: &BTreeSet<String>) -> usize {
-        self.all.iter().filter(|exercise| set.contains(&exercise.name)).count()
-    }
-
-    /// How much is done, as a bar and in words.
-    pub fn bar(&self) -> String {
-        const WIDTH: usize = 24;
-        let filled = self.count(&self.progress.passed) * WIDTH / self.all.len().max(1);
-        format!("[{}{}] {}", "#".repeat(filled), "-".repeat(WIDTH - filled), self.done())
-    }
-
-    /// How much is done, in words.
-    pub fn done(&self) -> String {
-        let progress = &self.progress;
-        let mut line = format!("{} of {} passed", self.count(&progress.passed), self.all.len());
-        for (number, what) in [
-            (self.count(&progress.given_up), "given up"),
-            (self.count(&progress.not_observed), "not observed"),
-        ] {
-            if number > 0 {
-                line.push_str(&format!(", {number} {what}"));
-            }
-        }
-        line
-    }
-
-    /// The keys that matter now.
-    pub fn keys(&self) -> &'static [&'static str] {
-        match (self.question, &self.page) {
-            (Some(Question::GiveUp), _) => {
-                &["y give up and see the solution", "any other key: not yet"]
-            }
-            (Some(Question::Reset), _) => &["y put the starter back", "any other key: no"],
-            (None, Page::List(_)) => {
-                &["number or arrows choose", "Enter opens", "i task", "? keys", "q quit"]
-            }
-            (None, _) if self.next().is_some() && self.is_behind() => &[
-                "n next",
-                "e edit",
-                "i task",
-                "t trace",
-                "b book",
-                "s solution",
-                "l list",
-                "? keys",
-                "q quit",
-            ],
-            (None, _) => &[
-                "e edit",
-                "i task",
-                "h hint",
-                "t trace",
-                "b book",
-                "s solution",
-                "l list",
-                "? keys",
-                "q quit",
-            ],
-        }
-    }
-
-    fn is_behind(&self) -> bool {
+    pub(super) fn is_behind(&self) -> bool {
         self.progress.is_behind(&self.exercise().name)
     }
 
-    fn next(&self) -> Option<usize> {
+    pub(super) fn next(&self) -> Option<usize> {
         let open = |at: &usize| !self.progress.is_behind(&self.all[*at].name);
         let after = self.at + 1..self.all.len();
         after.clone().find(open).or_else(|| (0..self.at).find(open)).or(after.into_iter().next())

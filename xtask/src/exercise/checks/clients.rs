@@ -6,7 +6,6 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use common::token::Op;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
@@ -16,9 +15,11 @@ use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::Failure;
 use crate::exercise::hang;
 use crate::exercise::ids;
-use crate::exercise::record::{Record, token};
+use crate::exercise::record::Record;
 use crate::exercise::run::Run;
 use crate::trace::event::{Complete, Submit, What};
+
+use super::tokens::another_slots;
 
 /// How long a client waits. Only a failure takes that long.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -171,30 +172,6 @@ fn not_its_own(record: &Record, client: String) -> Failure {
              to another slot's request: which slot does the completion's `user_data` name?",
         ),
     }
-}
-
-/// The lines and the rule for an entry whose `user_data` names another slot than the one that it
-/// works on, if there is one.
-fn another_slots(record: &Record) -> Option<(Vec<String>, String)> {
-    let another = |submit: &&Submit| {
-        let slot = number(submit, "slot");
-        let token = token(&submit.user_data).filter(|token| token.op != Op::Close);
-        slot.zip(token).is_some_and(|(slot, token)| slot != u64::from(token.slot))
-    };
-    let submit = record.submits().find(another)?;
-    let its = |what: &What| match what {
-        What::Submit(other) => other.seq == submit.seq,
-        What::Complete(complete) => complete.seq == Some(submit.seq),
-        _ => false,
-    };
-    let rule = format!(
-        "This {} works on slot {}, and its `user_data` names another: [{}]. A program that goes \
-         by that gives the answer to another slot's client.",
-        submit.op,
-        number(submit, "slot")?,
-        submit.meaning
-    );
-    Some((record.lines_at_most(2, its), rule))
 }
 
 /// Bytes as a text in quotes.

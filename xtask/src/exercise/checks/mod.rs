@@ -9,6 +9,7 @@ pub mod day2;
 pub mod day3;
 pub mod day4;
 mod nops;
+mod tokens;
 mod written;
 
 use super::attempt::Attempt;
