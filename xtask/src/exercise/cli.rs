@@ -144,16 +144,16 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
         }
         let verdict = checked(exercise, workbook)?;
         passed &= verdict.passed();
-        if json {
-            say(&verdict.json(exercise).to_string())?;
-        } else {
-            say(&verdict.text(exercise, Paint::for_stdout()))?;
-        }
+        let said = match json {
+            true => say(&verdict.json(exercise).to_string()),
+            false => say(&verdict.text(exercise, Paint::for_stdout())),
+        };
         // After the verdict, which is worth reading even if this cannot be written.
         if verdict.passed() {
             let name = exercise.name.clone();
             progress(workbook)?.change(|progress| progress.passed.insert(name))?;
         }
+        said?;
     }
     Ok(passed)
 }
