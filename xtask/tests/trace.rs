@@ -250,6 +250,19 @@ fn an_interrupted_wait_is_counted_and_its_entry_stays_armed() {
     assert_eq!(summary.armed[0].op, "TIMEOUT");
 }
 
+/// Under a tracer the kernel wakes a task for a signal that it would otherwise drop.
+#[test]
+fn a_signal_that_the_program_ignores_ends_no_wait() {
+    needs_io_uring!("a_signal_that_the_program_ignores_ends_no_wait");
+    for fast in [false, true] {
+        let program = Program { fast, ..program("not_interrupted") };
+        let trace = Trace::start(program, false, Vec::new()).expect("a trace");
+        drive::wait_until("the scenario to end", || trace.ended());
+        let Outcome { status, summary, .. } = trace.finish();
+        assert_eq!((status, summary.failed_enters.len()), (0, 0), "fast: {fast}");
+    }
+}
+
 #[test]
 fn a_broken_chain_is_told_as_such() {
     needs_io_uring!("a_broken_chain_is_told_as_such");

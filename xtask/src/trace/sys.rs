@@ -75,7 +75,8 @@ fn decode(status: c_int) -> Status {
 
 fn ptrace(request: libc::c_uint, pid: pid_t, addr: usize, data: usize) -> io::Result<c_long> {
     // SAFETY: every caller below passes either plain numbers, or in `data` the address of a
-    // live buffer of at least the `addr` bytes that the request writes before it returns.
+    // live buffer of at least the `addr` bytes that the request reads or writes before it
+    // returns.
     let result = unsafe { libc::ptrace(request, pid, addr as *mut c_void, data as *mut c_void) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
@@ -105,6 +106,18 @@ pub fn event_message(pid: pid_t) -> io::Result<u64> {
     let mut message: libc::c_ulong = 0;
     ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut message as usize)?;
     Ok(message)
+}
+
+/// The signals that a stopped task blocks: bit 0 is signal 1.
+pub fn blocked_signals(pid: pid_t) -> io::Result<u64> {
+    let mut set = 0_u64;
+    ptrace(libc::PTRACE_GETSIGMASK, pid, size_of::<u64>(), &raw mut set as usize)?;
+    Ok(set)
+}
+
+/// Sets the signals that a stopped task blocks.
+pub fn block_signals(pid: pid_t, set: u64) -> io::Result<()> {
+    ptrace(libc::PTRACE_SETSIGMASK, pid, size_of::<u64>(), &raw const set as usize).map(drop)
 }
 
 /// `struct ptrace_syscall_info` of `linux/ptrace.h`, the union as words.

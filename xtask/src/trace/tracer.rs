@@ -4,6 +4,7 @@
 //! traces it. What a stop means for the rings is told to the [`Watch`].
 
 mod calls;
+mod signals;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -64,6 +65,8 @@ struct Begun {
     ring: Option<RingId>,
     /// What a setup asks for.
     asked: Option<Params>,
+    /// The signals that the task blocks outside of this call, if it blocks more in it.
+    blocked: Option<u64>,
 }
 
 /// The traced threads and what they hold.

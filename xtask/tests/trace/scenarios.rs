@@ -1,8 +1,10 @@
 //! Programs to be traced. Each is this very test executable, started again with
 //! `XTASK_TRACED` naming one of these functions.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("sqpoll", sqpoll),
     ("overflow", overflow),
     ("interrupted", interrupted),
+    ("not_interrupted", not_interrupted),
     ("rebind", rebind),
     ("links", links),
     ("garbage", garbage),
@@ -199,27 +202,57 @@ fn overflow() {
 /// A wait that a signal ends.
 fn interrupted() {
     extern "C" fn nothing(_: libc::c_int) {}
-    // SAFETY: the handler does nothing, and so nothing that a handler may not do.
+    on_signal(libc::SIGALRM, nothing as *const () as usize);
+    let mut ring = IoUring::new(2).expect("a ring");
+    signal_soon(libc::SIGALRM);
+    let time = types::Timespec::new().sec(600);
+    push(&mut ring, &timeout(&time));
+    ring.submit().expect("submitted");
+    let error = ring.submit_and_wait(1).expect_err("an interrupted wait");
+    assert_eq!(error.raw_os_error(), Some(libc::EINTR));
+}
+
+/// Waits that no signal ends, for the program ignores them: some by default, one by choice.
+fn not_interrupted() {
+    on_signal(libc::SIGUSR1, libc::SIG_IGN);
+    let mut ring = IoUring::new(2).expect("a ring");
+    for signal in [libc::SIGWINCH, libc::SIGCHLD, libc::SIGURG, libc::SIGUSR1] {
+        let (reader, mut writer) = UnixStream::pair().expect("two ends");
+        let mut byte = [0_u8; 1];
+        let sent = signal_soon(signal);
+        let writes = std::thread::spawn(move || {
+            sent.join().expect("the signal is sent");
+            std::thread::sleep(Duration::from_millis(50));
+            writer.write_all(b"!").expect("a byte");
+        });
+        let fd = types::Fd(reader.as_raw_fd());
+        let read = opcode::Read::new(fd, byte.as_mut_ptr(), 1).build().user_data(1);
+        // Submits and waits in one call: its result hides an interrupted wait.
+        submit(&mut ring, &[read], 1);
+        assert_eq!(reap(&mut ring), 1, "signal {signal} ended the wait");
+        writes.join().expect("the byte is written");
+    }
+}
+
+fn on_signal(signal: libc::c_int, handler: libc::sighandler_t) {
+    // SAFETY: the handlers here do nothing, and so nothing that a handler may not do.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = nothing as *const () as usize;
-        libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
+        action.sa_sigaction = handler;
+        libc::sigaction(signal, &action, std::ptr::null_mut());
     }
-    let mut ring = IoUring::new(2).expect("a ring");
-    // The harness has other threads: the signal is for this one.
+}
+
+/// Sends this very thread a signal once it has had time to fall asleep.
+fn signal_soon(signal: libc::c_int) -> std::thread::JoinHandle<()> {
     // SAFETY: plain numbers.
     let me = unsafe { libc::gettid() };
     let process = std::process::id() as libc::c_int;
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(50));
         // SAFETY: plain numbers.
-        unsafe { libc::syscall(libc::SYS_tgkill, process, me, libc::SIGALRM) };
-    });
-    let time = types::Timespec::new().sec(600);
-    push(&mut ring, &timeout(&time));
-    ring.submit().expect("submitted");
-    let error = ring.submit_and_wait(1).expect_err("an interrupted wait");
-    assert_eq!(error.raw_os_error(), Some(libc::EINTR));
+        unsafe { libc::syscall(libc::SYS_tgkill, process, me, signal) };
+    })
 }
 
 /// Closes a ring with an armed accept, and wants the port back while it still runs.

@@ -3,7 +3,7 @@
 use common::catalog;
 use libc::pid_t;
 
-use super::{Begun, Task, Tracer};
+use super::{Begun, Task, Tracer, signals};
 use crate::trace::descriptors::{RingId, TableId};
 use crate::trace::event::{self, What};
 use crate::trace::names::{error_name, names};
@@ -34,11 +34,12 @@ impl Tracer {
         let kind = syscalls::kind(&call);
         let Some(Task { table, process, .. }) = self.tasks.get(&pid) else { return };
         let (table, process) = (*table, *process);
-        let mut begun = Begun { call, kind, ring: None, asked: None };
+        let mut begun = Begun { call, kind, ring: None, asked: None, blocked: None };
         match kind {
             Kind::Setup => begun.asked = read_params(pid, call.args[1]),
             Kind::Enter => {
                 begun.ring = self.ring_of_enter(pid, table, &call);
+                begun.blocked = signals::block_ignored(pid, &call);
                 self.shared.lock().entering(pid, begun.ring, &call.args);
             }
             Kind::Register => {
@@ -80,6 +81,9 @@ impl Tracer {
         let Some(task) = self.tasks.get_mut(&pid) else { return };
         let Some(begun) = task.call.take() else { return };
         let (call, table) = (begun.call, task.table);
+        if let Some(blocked) = begun.blocked {
+            signals::restore(pid, blocked);
+        }
         match begun.kind {
             Kind::Enter => self.shared.lock().returned(pid, result),
             Kind::Setup => self.set_up(pid, &begun, result),

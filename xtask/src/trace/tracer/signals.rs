@@ -1,0 +1,102 @@
+//! Signals that a program ignores must not end its waits.
+//!
+//! Without a tracer the kernel drops such a signal when it is sent. A tracer gets to see it
+//! first (`sig_ignored` in `kernel/signal.c`), so the kernel wakes the task, and its
+//! `io_uring_enter` ends with `EINTR` or with too few completions. Hence a task that is about
+//! to wait blocks what it ignores, until the call returns.
+
+use libc::pid_t;
+
+use crate::trace::sys;
+use crate::trace::syscalls::Call;
+
+/// Lets a task that stands at the entry of `io_uring_enter` block the signals it ignores.
+/// Returns the set to [`restore`]; `None` if nothing was changed.
+pub(super) fn block_ignored(pid: pid_t, call: &Call) -> Option<u64> {
+    if !waits(call) || has_a_mask_of_its_own(pid, call) {
+        return None;
+    }
+    let before = sys::blocked_signals(pid).ok()?;
+    let during = before | ignored(pid)?;
+    if during == before {
+        return None;
+    }
+    sys::block_signals(pid, during).ok()?;
+    Some(before)
+}
+
+/// Gives a task that stands at the exit of the call its own set back.
+pub(super) fn restore(pid: pid_t, before: u64) {
+    // A task that was killed meanwhile needs it no more.
+    let _ = sys::block_signals(pid, before);
+}
+
+fn waits(call: &Call) -> bool {
+    const GETEVENTS: u64 = 1 << 0;
+    const SQ_WAIT: u64 = 1 << 2;
+    let [_, _, min_complete, flags, ..] = call.args;
+    flags & SQ_WAIT != 0 || (flags & GETEVENTS != 0 && min_complete > 0)
+}
+
+/// Whether the call brings its own signal mask: the kernel then swaps masks itself, and
+/// swapping them back here would lose the signal that ended the wait.
+fn has_a_mask_of_its_own(pid: pid_t, call: &Call) -> bool {
+    const EXT_ARG: u64 = 1 << 3;
+    const EXT_ARG_REG: u64 = 1 << 6;
+    let [_, _, _, flags, argument, _] = call.args;
+    if flags & EXT_ARG_REG != 0 {
+        // It lies in registered memory, whose address is not known here.
+        return true;
+    }
+    if flags & EXT_ARG == 0 {
+        return argument != 0;
+    }
+    let mut mask = [0; 8];
+    sys::read_memory(pid, argument, &mut mask).is_err() || mask != [0; 8]
+}
+
+/// The standard signals that a task ignores, by its choice or by default. Real-time signals
+/// are left out: each one sent would stay queued until the call returns.
+fn ignored(pid: pid_t) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).ok()?;
+    // The name is in parentheses and may hold any character. After it, `proc_pid_stat(5)`
+    // counts from 3: fields 33 and 34 are the signals that are ignored and caught.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ').skip(33 - 3);
+    let by_choice: u64 = fields.next()?.parse().ok()?;
+    let caught: u64 = fields.next()?.parse().ok()?;
+    let by_default = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH]
+        .into_iter()
+        .fold(0, |set, signal| set | 1 << (signal - 1));
+    Some(by_choice | (by_default & !caught))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_by_default_and_by_choice() {
+        let bit = |signal: i32| 1_u64 << (signal - 1);
+        let me = nix::unistd::gettid().as_raw();
+        let set = ignored(me).expect("our own signals");
+        assert_ne!(set & bit(libc::SIGWINCH), 0, "ignored by default");
+        assert_ne!(set & bit(libc::SIGPIPE), 0, "Rust ignores it");
+        assert_eq!(set & bit(libc::SIGTERM), 0, "ends a program by default");
+    }
+
+    #[test]
+    fn a_call_that_brings_a_mask_is_left_alone() {
+        let enter = |flags, argument| Call {
+            number: libc::SYS_io_uring_enter as u64,
+            args: [3, 1, 1, flags, argument, 8],
+            native: true,
+        };
+        let me = std::process::id() as pid_t;
+        let (none, some) = ([0_u64; 3], [8_u64, 0, 0]);
+        assert!(!has_a_mask_of_its_own(me, &enter(1, 0)));
+        assert!(has_a_mask_of_its_own(me, &enter(1, some.as_ptr() as u64)));
+        assert!(!has_a_mask_of_its_own(me, &enter(1 | 1 << 3, none.as_ptr() as u64)));
+        assert!(has_a_mask_of_its_own(me, &enter(1 | 1 << 3, some.as_ptr() as u64)));
+    }
+}
