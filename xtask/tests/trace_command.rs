@@ -6,6 +6,7 @@ mod scenarios;
 mod schema;
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use common::drive::{self, PATIENCE};
@@ -89,6 +90,28 @@ fn a_program_that_is_kept_from_io_uring() {
     let told = told(command);
     assert!(told.text.contains("refused: EPERM"), "{}", told.text);
     assert!(told.text.contains("Every ring was refused: EPERM 1"), "{}", told.text);
+}
+
+/// Granted, but out of sight: not to be confused with a ring that a filter refused.
+#[test]
+fn a_program_that_may_not_be_read() {
+    const CAP_SYS_PTRACE: libc::c_ulong = 19;
+    needs_io_uring!("a_program_that_may_not_be_read");
+    let mut command = xtask_on(&[], "unreadable");
+    // Root may read any program by this capability; an ordinary user has none to give up.
+    // SAFETY: the closure makes one system call, with plain numbers.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0);
+            Ok(())
+        });
+    }
+    let told = told(command);
+    assert_eq!(told.status, Some(0), "{}", told.text);
+    assert!(told.text.contains("1 ring could not be followed"), "{}", told.text);
+    assert!(told.text.contains("may not be read: EPERM"), "{}", told.text);
+    assert!(!told.text.contains("refused"), "{}", told.text);
+    assert!(!told.text.contains("Nothing was under way"), "nobody knows: {}", told.text);
 }
 
 #[test]

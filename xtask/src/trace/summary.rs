@@ -11,6 +11,8 @@ pub struct Summary {
     pub rings: u64,
     /// Setups that were refused, by the error's name.
     pub refused: BTreeMap<String, u64>,
+    /// Rings that were granted and could not be followed, by the reason.
+    pub not_followed: BTreeMap<String, u64>,
     /// Calls of `io_uring_enter`.
     pub enters: u64,
     /// Enters that failed, by the error's name; `EINTR` is an interrupted wait.

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use common::text::WIDTH;
 
 use super::fold::{folded, unbroken};
+use super::names::plural;
 use super::summary::{Completions, Summary};
 
 /// How many names of other system calls are listed.
@@ -44,6 +45,11 @@ fn rings(page: &mut String, summary: &Summary) {
         true => writeln!(page),
         false => writeln!(page, "   failed: {}", counts(&summary.failed_enters, usize::MAX)),
     };
+    if summary.rings == summary.not_followed.values().sum::<u64>() {
+        let _ = writeln!(page);
+        doubts(page, summary);
+        return;
+    }
     let _ = write!(page, "  {:<22}{entries:>9}", "entries");
     let _ = match enters {
         0 => writeln!(page),
@@ -114,6 +120,18 @@ fn doubts(page: &mut String, summary: &Summary) {
             page,
             "  Unseen, for they were overwritten between two looks: {entries} entries, \
              {completions} completions.\n  The totals above count them; the table does not."
+        );
+    }
+    for (reason, count) in &summary.not_followed {
+        let rings = plural(*count, "ring");
+        let _ = writeln!(page, "  {rings} could not be followed: {reason}.");
+    }
+    if summary.not_followed.keys().any(|reason| reason.ends_with("EPERM")) {
+        let _ = writeln!(
+            page,
+            "  A program hides its memory from other users and their tracers if its file may be \
+             run but not read, if it has another user's rights, or if it asked for that \
+             (PR_SET_DUMPABLE).\n  try: trace it as root"
         );
     }
     if summary.polled {

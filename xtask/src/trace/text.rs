@@ -159,13 +159,12 @@ impl<W: Write + Send> Text<W> {
         if setup.asked_flags.iter().any(|flag| flag == "CQSIZE") {
             let _ = write!(asked, " and {} completions", setup.asked_cq_entries);
         }
-        let Some(granted) = &setup.granted else {
-            let error = setup.error.as_deref().unwrap_or("?");
+        if let Some(error) = &setup.error {
             let refused = self.paint(RED, &format!("refused: {error}"));
             self.line(into, event, BOLD, "setup", &format!("asks for {asked}: {refused}"));
             self.list(into, "flags", &setup.asked_flags);
             return;
-        };
+        }
         let name = match (setup.ring, &setup.not_followed) {
             (Some(ring), _) => {
                 self.rings.insert(ring);
@@ -178,9 +177,12 @@ impl<W: Write + Send> Text<W> {
             ),
         };
         self.line(into, event, BOLD, "setup", &format!("asks for {asked}"));
-        let text = format!("is granted {name}: {}", sizes(granted));
-        let _ =
-            writeln!(into, "{}", folded(&format!("{:INDENT$}{text}", ""), self.style.width, HANG));
+        let mut text = format!("{:INDENT$}is granted {name}", "");
+        if let Some(granted) = &setup.granted {
+            let _ = write!(text, ": {}", sizes(granted));
+        }
+        let _ = writeln!(into, "{}", folded(&text, self.style.width, HANG));
+        let Some(granted) = &setup.granted else { return };
         self.list(into, "  flags   ", &granted.flags);
         let missing: Vec<String> = setup
             .asked_flags

@@ -52,6 +52,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("same_user_data", same_user_data),
     ("own_memory", own_memory),
     ("resize", resize),
+    ("unreadable", unreadable),
     ("status", || std::process::exit(7)),
 ];
 
@@ -81,6 +82,13 @@ fn nops() {
     submit(&mut ring, &[nop(u64::from_ne_bytes(*b"hello\0\0\0")), nop(2)], 2);
     assert_eq!(reap(&mut ring), 2);
     submit(&mut ring, &[nop(3)], 1);
+}
+
+/// Hides its memory, as programs that hold secrets do.
+fn unreadable() {
+    // SAFETY: plain numbers.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
+    nops();
 }
 
 /// 128-byte entries and 32-byte completions.

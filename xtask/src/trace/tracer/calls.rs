@@ -1,5 +1,7 @@
 //! What the tracer does at both ends of the system calls that matter to rings.
 
+use std::io;
+
 use common::catalog;
 use libc::pid_t;
 
@@ -36,7 +38,7 @@ impl Tracer {
         let (table, process) = (*table, *process);
         let mut begun = Begun { call, kind, ring: None, asked: None, blocked: None };
         match kind {
-            Kind::Setup => begun.asked = read_params(pid, call.args[1]),
+            Kind::Setup => begun.asked = read_params(pid, call.args[1]).ok(),
             Kind::Enter => {
                 begun.ring = self.ring_of_enter(pid, table, &call);
                 begun.blocked = signals::block_ignored(pid, &call);
@@ -141,20 +143,25 @@ impl Tracer {
             asked_flags: names(&catalog::SETUP_FLAGS, asked.flags),
             granted: None,
         };
-        let granted = read_params(pid, call.args[1]).unwrap_or_default();
+        let granted = read_params(pid, call.args[1]);
         // A seccomp filter that kills or traps lets no call happen: what then stands for its
         // result is the number of the call.
-        let trapped = result >= 0 && granted.sq_entries == 0;
+        let trapped = granted.as_ref().is_ok_and(|granted| granted.sq_entries == 0);
         if result < 0 || trapped {
-            let name = if trapped { "SIGSYS".to_string() } else { error_name(-result as i32) };
+            let name = if result < 0 { error_name(-result as i32) } else { "SIGSYS".to_string() };
             *self.shared.lock().summary.refused.entry(name.clone()).or_default() += 1;
             told.error = Some(name);
         } else {
             self.shared.lock().summary.rings += 1;
-            told.granted = Some(as_granted(&granted));
-            match self.take_over(pid, result as i32, granted) {
+            told.granted = granted.as_ref().ok().map(as_granted);
+            match granted.and_then(|granted| self.take_over(pid, result as i32, granted)) {
                 Ok(ring) => told.ring = Some(ring),
-                Err(error) => told.not_followed = Some(error.to_string()),
+                Err(error) => {
+                    let reason = why_not(&error);
+                    let mut watch = self.shared.lock();
+                    *watch.summary.not_followed.entry(reason.clone()).or_default() += 1;
+                    told.not_followed = Some(reason);
+                }
             }
         }
         let mut watch = self.shared.lock();
@@ -163,7 +170,7 @@ impl Tracer {
         self.shared.bell.notify_all();
     }
 
-    fn take_over(&mut self, pid: pid_t, fd: i32, params: Params) -> std::io::Result<RingId> {
+    fn take_over(&mut self, pid: pid_t, fd: i32, params: Params) -> io::Result<RingId> {
         let Some(task) = self.tasks.get(&pid) else { return Err(nix::errno::Errno::ESRCH.into()) };
         let ring = if params.has(setup::NO_MMAP) {
             Ring::remote(task.process, params)
@@ -218,7 +225,7 @@ impl Tracer {
     }
 
     fn resized(&self, pid: pid_t, ring: Option<RingId>, argument: u64) -> Option<event::Granted> {
-        let params = read_params(pid, argument)?;
+        let params = read_params(pid, argument).ok()?;
         let mut watch = self.shared.lock();
         let ring = ring?;
         let before = watch.params(ring)?;
@@ -228,10 +235,19 @@ impl Tracer {
     }
 }
 
-fn read_params(pid: pid_t, address: u64) -> Option<Params> {
+fn read_params(pid: pid_t, address: u64) -> io::Result<Params> {
     let mut bytes = [0; Params::SIZE];
-    sys::read_memory(pid, address, &mut bytes).ok()?;
-    Some(Params::parse(&bytes))
+    sys::read_memory(pid, address, &mut bytes)?;
+    Ok(Params::parse(&bytes))
+}
+
+/// Why a ring that was granted cannot be followed.
+fn why_not(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => "the program may not be read: EPERM".to_string(),
+        Some(number) => error_name(number),
+        None => error.to_string(),
+    }
 }
 
 fn as_granted(params: &Params) -> event::Granted {
