@@ -206,6 +206,22 @@ fn a_signal_is_passed_on() {
     assert_eq!(child.wait().expect("its end").code(), Some(9));
 }
 
+/// A program's first child has the next number, as without a tracer.
+#[test]
+fn no_thread_of_the_tracers_is_younger_than_the_program() {
+    let older = || {
+        let script = "sleep 0.1; echo $$; ls /proc/$PPID/task";
+        let output = xtask(&["--summary"], &["sh", "-c", script]).output().expect("a list");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let numbers: Vec<u32> = text.lines().map(|line| line.parse().expect("a number")).collect();
+        let (program, threads) = numbers.split_first().expect("the program");
+        assert!(threads.len() > 1, "{text}");
+        threads.iter().all(|thread| thread < program)
+    };
+    // Numbers start over at their end, if rarely.
+    assert!(older() || older());
+}
+
 /// An inherited descriptor would be one that the program has not got without the tracer.
 #[test]
 fn the_program_inherits_nothing_of_the_tracers() {

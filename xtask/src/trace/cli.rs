@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
 use clap::Args;
@@ -114,12 +115,13 @@ fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
         sinks.push(filter(Box::new(lines.clone()), false));
     }
 
-    let signals = block_signals();
+    let (send_pid, pid) = mpsc::channel();
+    if let Some(signals) = block_signals() {
+        pass_on(signals, pid);
+    }
     let began = Instant::now();
     let trace = Trace::show(program, ours, sinks)?;
-    if let Some(signals) = signals {
-        pass_on(signals, trace.pid());
-    }
+    let _ = send_pid.send(trace.pid());
     let Outcome { status, summary, failure } = trace.finish();
     if let Some(refusal) = failure {
         return Err((refusal, status));
@@ -202,11 +204,13 @@ fn block_signals() -> Option<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).ok()
 }
 
-/// Passes signals on. What the terminal sends (Ctrl-C) it sends to the program as well.
-fn pass_on(signals: SignalFd, program: Pid) {
+/// Passes signals on, once there is a program. What the terminal sends (Ctrl-C) it sends to
+/// the program as well.
+fn pass_on(signals: SignalFd, pid: Receiver<Pid>) {
     /// `si_code` of a signal that no process sent.
     const SI_KERNEL: i32 = 0x80;
     std::thread::spawn(move || {
+        let Ok(program) = pid.recv() else { return };
         while let Ok(Some(info)) = signals.read_signal() {
             if info.ssi_code == SI_KERNEL {
                 continue;

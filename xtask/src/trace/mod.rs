@@ -147,6 +147,10 @@ impl Trace {
         if keep {
             shared.lock().keep_calls();
         }
+        let theirs = Arc::clone(&shared);
+        // Before the program: a thread begun after it would take the number that the
+        // program's first child has without a tracer.
+        let looker = thread::spawn(move || look_in_between(&theirs));
         let (started, start) = mpsc::channel();
         let ours = Arc::clone(&shared);
         let fast = program.fast;
@@ -170,8 +174,6 @@ impl Trace {
             Ok(Err(refusal)) => return Err(refusal),
             Err(_) => unreachable!("the tracer's thread sends before it ends"),
         };
-        let theirs = Arc::clone(&shared);
-        let looker = thread::spawn(move || look_in_between(&theirs));
         Ok(Trace { pid, shared, record, tracer, looker })
     }
 
