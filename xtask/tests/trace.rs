@@ -3,6 +3,7 @@
 #[path = "trace/scenarios.rs"]
 mod scenarios;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use common::drive::{self, PATIENCE};
@@ -44,6 +45,8 @@ fn trace_if_it_can_run(scenario: &str) -> Option<(Summary, Vec<Event>)> {
     let Outcome { status, summary, failure } = trace.finish();
     assert_eq!(failure, None);
     assert!([0, scenarios::NOT_HERE].contains(&status), "{scenario} failed: {status}");
+    let back = events.windows(2).find(|pair| pair[1].us < pair[0].us);
+    assert_eq!(back, None, "{scenario}: events go back in time");
     (status == 0).then_some((summary, events))
 }
 
@@ -215,6 +218,52 @@ fn threads_that_share_a_ring() {
     assert_eq!(summary.enters, 100);
 }
 
+/// The thread that waits often returns first: it has not submitted what it sees.
+#[test]
+fn an_entry_is_the_threads_that_submitted_it() {
+    needs_io_uring!("an_entry_is_the_threads_that_submitted_it");
+    let (summary, events) = trace("submits_and_waits");
+    assert_nops(&summary, 500);
+    let submits = |event: &&Event| matches!(&event.what, What::Enter(e) if e.to_submit > 0);
+    let submitter = events.iter().find(submits).expect("an enter that submits").tid;
+    let mut entered = false;
+    for event in &events {
+        match &event.what {
+            What::Enter(enter) if enter.to_submit > 0 => entered = true,
+            What::Submit(submit) => {
+                assert_eq!(event.tid, submitter, "entry {} is another's", submit.seq);
+                assert!(entered, "entry {} before its enter", submit.seq);
+                entered = false;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn an_operation_takes_as_long_as_it_did() {
+    needs_io_uring!("an_operation_takes_as_long_as_it_did");
+    let (_, events) = trace("timeouts");
+    let mut begun = HashMap::new();
+    let mut seen = 0;
+    for event in &events {
+        match &event.what {
+            What::Submit(submit) => {
+                let asked = submit.details["nanoseconds"].as_u64().expect("a time");
+                begun.insert(submit.seq, (event.us, asked / 1000));
+            }
+            What::Complete(complete) => {
+                let (since, asked) = begun[&complete.seq.expect("its entry")];
+                assert_eq!(complete.after_us, Some(event.us - since));
+                assert!(event.us - since >= asked, "{asked} us told as {}", event.us - since);
+                seen += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(seen, 21);
+}
+
 #[test]
 fn children_are_followed() {
     needs_io_uring!("children_are_followed");
@@ -231,6 +280,18 @@ fn a_polled_ring_has_exact_totals() {
     let (summary, _) = trace("sqpoll");
     assert_eq!((summary.all_entries(), summary.all_completions()), (100, 100));
     assert!(summary.polled);
+}
+
+/// What an entry pointed at may be anything once the kernel thread has taken it.
+#[test]
+fn a_polled_rings_paths_are_true_or_left_out() {
+    needs_io_uring!("a_polled_rings_paths_are_true_or_left_out");
+    let (_, events) = trace("sqpoll_path");
+    for event in &events {
+        let What::Submit(submit) = &event.what else { continue };
+        let path = submit.details.get("path");
+        assert!(path.is_none_or(|path| path == "/dev/null"), "{submit:?}");
+    }
 }
 
 #[test]

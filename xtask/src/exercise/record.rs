@@ -129,7 +129,7 @@ impl Record {
     pub fn lines_at_most(&self, most: usize, pick: impl Fn(&What) -> bool) -> Vec<String> {
         let picked: Vec<Event> =
             self.events.iter().filter(|event| pick(&event.what)).take(most).cloned().collect();
-        text::lines(&picked, &self.events, WIDTH)
+        text::lines(&picked, WIDTH)
     }
 
     /// The first few lines of the trace for the events that are picked.
@@ -142,7 +142,7 @@ impl Record {
         let picked: Vec<&Event> = self.events.iter().filter(|event| pick(&event.what)).collect();
         let from = picked.len().saturating_sub(LINES);
         let picked: Vec<Event> = picked[from..].iter().map(|event| (*event).clone()).collect();
-        text::lines(&picked, &self.events, WIDTH)
+        text::lines(&picked, WIDTH)
     }
 
     /// A failure of this run: how it was run is filled in; the lines and the rule are to be

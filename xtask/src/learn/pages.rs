@@ -172,7 +172,7 @@ fn trace(record: &Record, width: usize) -> String {
     let shown = &record.events[..record.events.len().min(TRACED)];
     let mut page = wrap(&record.did, width, 0);
     page.push_str("\n\n→ the program asks  ← the kernel answers  [user_data]\n\n");
-    page.push_str(&text::lines(shown, &record.events, width.saturating_sub(2)).join("\n"));
+    page.push_str(&text::lines(shown, width.saturating_sub(2)).join("\n"));
     if record.events.len() > TRACED {
         page.push_str(&format!("\n… and {} more", record.events.len() - TRACED));
     }

@@ -10,10 +10,11 @@ use serde_json::{Map, Value};
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
-    /// Microseconds since the trace began.
+    /// Microseconds since the trace began; never less than in the event before. An entry has
+    /// the time of the enter that offered it, a completion that at which it was noticed.
     pub us: u64,
-    /// The thread that it happened in, or in whose call it was noticed; 0 where the tracer
-    /// noticed it by looking on its own.
+    /// The thread that it happened in, for an entry that which offered it, or else in whose
+    /// call it was noticed; 0 where the tracer noticed it by looking on its own.
     pub tid: i32,
     /// What happened.
     #[serde(flatten)]
@@ -146,6 +147,9 @@ pub struct Enter {
     /// is not followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreaped: Option<u32>,
+    /// Its end, if that was known when this was told: it did not sleep.
+    #[serde(skip)]
+    pub answer: Option<Return>,
 }
 
 /// See [`What::Return`].
@@ -222,7 +226,8 @@ pub struct Complete {
     pub buffer: Option<u16>,
     /// The entry stays armed: another completion will come.
     pub more: bool,
-    /// Microseconds since the entry was seen going in.
+    /// Microseconds since the enter began that offered the entry. In a ring that a kernel
+    /// thread polls, since the entry was noticed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_us: Option<u64>,
     /// The second half of a 32-byte completion.

@@ -5,22 +5,55 @@
 //! thread submits by `io_uring_enter`, where it is stopped and looked at first, so there
 //! nothing is missed. Otherwise what could not be read is counted as unseen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 
 use libc::pid_t;
 
 use super::decode::{Completion, Entry, cqe, op};
+use super::describe::Detail;
 use super::memory::{Memory, Part};
 use super::params::{Params, setup};
+
+/// Who offered an entry to the kernel, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The task that called `io_uring_enter`.
+    pub tid: pid_t,
+    /// When it did, in microseconds since the trace began.
+    pub us: u64,
+}
+
+/// Reads what an entry points at in the program's memory; told whether the entry waits for
+/// another in its chain.
+pub type Follow<'a> = &'a dyn Fn(&Entry, bool) -> Option<Detail>;
+
+/// An entry that the kernel took.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The entry.
+    pub entry: Entry,
+    /// The enter that offered it; `None` where a kernel thread took it by itself.
+    pub offer: Option<Offer>,
+    /// What it pointed at when it was offered.
+    pub pointed: Option<Detail>,
+}
+
+/// A completion that the kernel posted, and its place, for [`Ring::reaped`].
+#[derive(Clone, Copy, Debug)]
+pub struct Posted {
+    /// The completion.
+    pub completion: Completion,
+    at: u32,
+}
 
 /// What a look at a ring found.
 #[derive(Debug, Default)]
 pub struct Sight {
     /// Entries that the kernel took, in order.
-    pub submitted: Vec<Entry>,
+    pub submitted: Vec<Taken>,
     /// Completions that the kernel posted, in order.
-    pub completed: Vec<Completion>,
+    pub completed: Vec<Posted>,
     /// Entries that the kernel took, but that were overwritten before this look.
     pub unseen_entries: u64,
     /// Completions that were reaped and overwritten before this look.
@@ -41,12 +74,21 @@ impl Sight {
 }
 
 /// A place in the submission queue, as it was when the program offered it.
-#[derive(Clone, Copy, Debug)]
-enum Offered {
-    /// An entry, and how many places it takes: two for a large one in a mixed ring.
-    Entry(Entry, u32),
-    /// The array's index was out of range.
-    Invalid,
+#[derive(Debug)]
+struct Offered {
+    /// `None` if the array's index was out of range.
+    entry: Option<Entry>,
+    /// How many places it takes: two for a large entry in a mixed ring.
+    places: u32,
+    by: Option<Offer>,
+    pointed: Option<Detail>,
+}
+
+impl Offered {
+    /// As taken by the kernel; `None` if it drops the place.
+    fn taken(self) -> Option<Taken> {
+        Some(Taken { entry: self.entry?, offer: self.by, pointed: self.pointed })
+    }
 }
 
 /// A ring that is being traced. Dropping it lets go of the program's ring.
@@ -69,13 +111,18 @@ impl Ring {
     /// The kernel's, from mapping it.
     pub fn mapped(fd: OwnedFd, params: Params) -> nix::Result<Ring> {
         let memory = Memory::map(fd.as_fd(), &params)?;
-        Ok(Ring { params, memory, fd: Some(fd), sq_seen: 0, cq_seen: 0, offered: HashMap::new() })
+        Ok(Ring::new(params, memory, Some(fd)))
     }
 
     /// Watches a ring that lies in its owner's own memory (`IORING_SETUP_NO_MMAP`).
     pub fn remote(owner: pid_t, params: Params) -> Ring {
         let memory = Memory::remote(owner, &params);
-        Ring { params, memory, fd: None, sq_seen: 0, cq_seen: 0, offered: HashMap::new() }
+        Ring::new(params, memory, None)
+    }
+
+    fn new(params: Params, memory: Memory, fd: Option<OwnedFd>) -> Ring {
+        let offered = HashMap::new();
+        Ring { params, memory, fd, sq_seen: 0, cq_seen: 0, offered }
     }
 
     /// Follows a resize (`IORING_REGISTER_RESIZE_RINGS`); heads and tails go on as they were.
@@ -97,62 +144,121 @@ impl Ring {
         self.params.has(setup::SQPOLL)
     }
 
-    /// Copies the entries that the program offers, before the kernel takes them: as many as
-    /// the enter's `to_submit` says.
-    pub fn offer(&mut self, to_submit: u32) {
+    /// Copies the entries that an enter offers, and what they point at, before the kernel
+    /// takes them: as many as its `to_submit` says.
+    pub fn offer(&mut self, to_submit: u32, by: Offer, follow: Follow<'_>) {
         if self.params.has(setup::SQ_REWIND) {
             self.offered.clear();
-            self.offer_range(0, to_submit.min(self.params.sq_entries));
-            return;
+            self.offer_range(0, self.params.sq_entries, to_submit, Some(by), follow);
+        } else if self.polled() {
+            self.offer_to_poller(follow);
+        } else if let Some((head, waiting)) = self.waiting() {
+            self.offer_range(head, waiting, to_submit, Some(by), follow);
         }
-        let Some((head, tail)) = self.sq_ends() else { return };
-        // A program may write anything into its tail; the kernel takes no more than there is,
-        // and a polling thread takes all of it.
-        let limit = if self.polled() { u32::MAX } else { to_submit };
-        let waiting = tail.wrapping_sub(head).min(self.params.sq_entries).min(limit);
-        self.offer_range(head, waiting);
     }
 
-    fn offer_range(&mut self, head: u32, count: u32) {
-        let mut done = 0;
-        while done < count {
-            let at = head.wrapping_add(done);
-            let Some(offered) = self.entry_at(at, count - done) else { return };
-            done += match offered {
-                Offered::Entry(_, places) => places,
-                Offered::Invalid => 1,
+    /// As [`Ring::offer`], for a polling thread, which takes all that it finds when it likes.
+    fn offer_to_poller(&mut self, follow: Follow<'_>) {
+        let Some((head, waiting)) = self.waiting() else { return };
+        let offered = self.offer_range(head, waiting, u32::MAX, None, follow);
+        // The memory that an entry points at is the program's again when the thread has taken
+        // or answered the entry. What was read may then be anything.
+        let answered = self.answered();
+        let now = self.memory.word(Part::Sq, self.params.sq().head);
+        for at in offered {
+            let Some(Offered { entry: Some(entry), pointed, .. }) = self.offered.get_mut(&at)
+            else {
+                continue;
             };
-            self.offered.insert(at, offered);
+            let waits = now.is_some_and(|head| at.wrapping_sub(head) as i32 >= 0);
+            let open = answered.as_ref().is_some_and(|it| !it.contains(&entry.user_data));
+            if !waits || !open {
+                *pointed = None;
+            }
         }
+    }
+
+    /// The `user_data` of the completions that were not looked at yet; `None` if some of them
+    /// have gone by.
+    fn answered(&self) -> Option<HashSet<u64>> {
+        let tail = self.memory.word(Part::Cq, self.params.cq().tail)?;
+        let count = tail.wrapping_sub(self.cq_seen);
+        if count > self.params.cq_entries {
+            return None;
+        }
+        let at = |index| self.completion_at(self.cq_seen.wrapping_add(index));
+        (0..count).map(|index| Some(at(index)?.0.user_data)).collect()
+    }
+
+    /// Where the entries begin that wait to be taken, and how many there are. A program may
+    /// write anything into its tail; the kernel takes no more than the queue holds.
+    fn waiting(&self) -> Option<(u32, u32)> {
+        let (head, tail) = self.sq_ends()?;
+        Some((head, tail.wrapping_sub(head).min(self.params.sq_entries)))
+    }
+
+    /// Copies up to `most` of the entries in `count` places. One that was offered before and
+    /// was not taken yet stays with who offered it. Returns the places of the others.
+    fn offer_range(
+        &mut self,
+        start: u32,
+        count: u32,
+        most: u32,
+        by: Option<Offer>,
+        follow: Follow<'_>,
+    ) -> Vec<u32> {
+        let mut new = Vec::new();
+        let (mut done, mut offered, mut chained) = (0, 0, false);
+        while done < count && offered < most {
+            let at = start.wrapping_add(done);
+            if !self.offered.contains_key(&at) {
+                let left = (count - done).min(most - offered);
+                let Some(mut place) = self.entry_at(at, left) else { break };
+                place.by = by;
+                place.pointed = place.entry.and_then(|entry| follow(&entry, chained));
+                offered += place.places;
+                self.offered.insert(at, place);
+                new.push(at);
+            }
+            let place = &self.offered[&at];
+            done += place.places;
+            chained = place.entry.is_some_and(|entry| entry.linked());
+        }
+        new
     }
 
     /// What a rewound ring's enter took: it moves no head, only its result tells.
-    pub fn rewound(&mut self, taken: u32) -> Vec<Entry> {
+    pub fn rewound(&mut self, taken: u32) -> Vec<Taken> {
         let mut entries = Vec::new();
         for at in 0..taken.min(self.params.sq_entries) {
-            if let Some(Offered::Entry(entry, _)) = self.offered.remove(&at) {
-                entries.push(entry);
-            }
+            entries.extend(self.offered.remove(&at).and_then(Offered::taken));
         }
         entries
     }
 
-    /// An enter is over: what it left in the queue is offered again by the next.
-    pub fn withdraw(&mut self) {
-        self.offered.clear();
+    /// A task's enter is over: what it left in the queue is offered again by the next.
+    pub fn withdraw(&mut self, tid: pid_t) {
+        self.offered.retain(|_, offered| offered.by.is_none_or(|by| by.tid != tid));
+    }
+
+    /// Whether the program has taken a completion out of the queue, and so may have used the
+    /// memory again that it filled.
+    pub fn reaped(&self, posted: &Posted) -> bool {
+        let head = self.memory.word(Part::Cq, self.params.cq().head);
+        head.is_none_or(|head| head.wrapping_sub(posted.at) as i32 > 0)
     }
 
     /// Reads what the kernel took and posted since the last look.
     ///
     /// `inside` says that a task is in an enter of this ring. Then the kernel may be amid
     /// submitting: it moves the head only at the end, and completions may come before that.
-    pub fn look(&mut self, inside: bool) -> Sight {
+    pub fn look(&mut self, inside: bool, follow: Follow<'_>) -> Sight {
         let mut sight = Sight::default();
         // First the completions' end, then the entries, then the completions up to there: so
         // that no completion is read before the entry that it answers.
         let posted = self.cq_tail();
         if self.polled() {
-            self.offer(0);
+            self.offer_to_poller(follow);
         }
         self.take_entries(&mut sight);
         let amid = inside && !self.polled() && !self.offered.is_empty();
@@ -184,12 +290,14 @@ impl Ring {
             return;
         }
         if behind > entries {
+            // No enter takes more than the queue holds: the program garbled its ring.
             if !self.polled() {
-                // No enter takes more than the queue holds: the program garbled its ring.
                 return;
             }
             sight.unseen_entries += u64::from(behind - entries);
-            self.sq_seen = head.wrapping_sub(entries);
+            let seen = head.wrapping_sub(entries);
+            self.offered.retain(|at, _| at.wrapping_sub(seen) as i32 >= 0);
+            self.sq_seen = seen;
         }
         while self.sq_seen != head {
             let at = self.sq_seen;
@@ -200,20 +308,12 @@ impl Ring {
                 None if tail.wrapping_sub(at) <= entries => self.entry_at(at, left),
                 None => None,
             };
-            self.sq_seen = at.wrapping_add(match offered {
-                Some(Offered::Entry(entry, places)) => {
-                    sight.submitted.push(entry);
-                    places.min(left)
-                }
-                Some(Offered::Invalid) => {
-                    sight.dropped += 1;
-                    1
-                }
-                None => {
-                    sight.unseen_entries += 1;
-                    1
-                }
-            });
+            self.sq_seen = at.wrapping_add(offered.as_ref().map_or(1, |it| it.places.min(left)));
+            match offered.map(Offered::taken) {
+                Some(Some(taken)) => sight.submitted.push(taken),
+                Some(None) => sight.dropped += 1,
+                None => sight.unseen_entries += 1,
+            }
         }
         // What the kernel took can be forgotten; so can what a garbled head skipped over.
         if self.offered.len() > 2 * entries as usize {
@@ -224,25 +324,19 @@ impl Ring {
     /// A polling thread moves the head after it has posted the first completions. What is
     /// answered was taken, wherever the head is.
     fn take_answered(&mut self, sight: &mut Sight) {
-        for completion in &sight.completed {
-            let answered = |offered: &Offered| match offered {
-                Offered::Entry(entry, _) => entry.user_data == completion.user_data,
-                Offered::Invalid => false,
+        for Posted { completion, .. } in &sight.completed {
+            let answered = |offered: &Offered| {
+                offered.entry.is_some_and(|entry| entry.user_data == completion.user_data)
             };
             if !self.offered.values().any(answered) {
                 continue;
             }
             while let Some(offered) = self.offered.remove(&self.sq_seen) {
                 let found = answered(&offered);
-                match offered {
-                    Offered::Entry(entry, places) => {
-                        sight.submitted.push(entry);
-                        self.sq_seen = self.sq_seen.wrapping_add(places);
-                    }
-                    Offered::Invalid => {
-                        sight.dropped += 1;
-                        self.sq_seen = self.sq_seen.wrapping_add(1);
-                    }
+                self.sq_seen = self.sq_seen.wrapping_add(offered.places);
+                match offered.taken() {
+                    Some(taken) => sight.submitted.push(taken),
+                    None => sight.dropped += 1,
                 }
                 if found {
                     break;
@@ -273,7 +367,7 @@ impl Ring {
             if now.wrapping_sub(at) > entries {
                 sight.unseen_completions += 1;
             } else if !(may_have_gaps && completion.has(cqe::SKIP)) {
-                sight.completed.push(completion);
+                sight.completed.push(Posted { completion, at });
             }
         }
     }
@@ -304,7 +398,7 @@ impl Ring {
         if !self.params.has(setup::NO_SQARRAY) {
             index = self.memory.word(Part::Sq, self.params.sq().array.checked_add(index * 4)?)?;
             if index > mask {
-                return Some(Offered::Invalid);
+                return Some(Offered { entry: None, places: 1, by: None, pointed: None });
             }
         }
         let mut bytes = [0; Entry::SIZE];
@@ -314,7 +408,8 @@ impl Ring {
             && matches!(entry.opcode, op::NOP128 | op::URING_CMD128)
             && left >= 2
             && index < mask;
-        Some(Offered::Entry(entry, if large { 2 } else { 1 }))
+        let places = if large { 2 } else { 1 };
+        Some(Offered { entry: Some(entry), places, by: None, pointed: None })
     }
 
     fn completion_at(&self, at: u32) -> Option<(Completion, u32)> {

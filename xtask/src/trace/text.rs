@@ -27,6 +27,8 @@ pub struct Text<W> {
     rings: HashSet<u32>,
     tasks: u32,
     begun: bool,
+    /// The enters that were told as asleep.
+    asleep: HashSet<u64>,
     features: Vec<String>,
 }
 
@@ -51,6 +53,7 @@ impl<W: Write + Send> Text<W> {
             rings: HashSet::new(),
             tasks: 1,
             begun: false,
+            asleep: HashSet::new(),
             features: Vec::new(),
         }
     }
@@ -79,7 +82,7 @@ impl<W: Write + Send> Text<W> {
         }
     }
 
-    fn event(&mut self, into: &mut String, event: &Event, batch: &[Event]) {
+    fn event(&mut self, into: &mut String, event: &Event) {
         match &event.what {
             What::Start(start) => {
                 let text = format!("{} is process {}", start.program, start.pid);
@@ -88,14 +91,13 @@ impl<W: Write + Send> Text<W> {
             What::Setup(setup) => self.setup(into, event, setup),
             What::Register(register) => self.register(into, event, register),
             What::Enter(enter) => {
-                let answer = batch.iter().find_map(|other| match &other.what {
-                    What::Return(back) if back.enter == enter.enter => Some(back),
-                    _ => None,
-                });
-                let text = format!("{}{}", self.which(enter.ring), self.enter(enter, answer));
+                if enter.answer.is_none() {
+                    self.asleep.insert(enter.enter);
+                }
+                let text = format!("{}{}", self.which(enter.ring), self.enter(enter));
                 self.line(into, event, BOLD, "enter", &text);
             }
-            What::Return(back) => self.returned(into, event, back, batch),
+            What::Return(back) => self.returned(into, event, back),
             What::Submit(submit) => self.submit(into, event, submit),
             What::Complete(complete) => self.complete(into, event, complete),
             What::Unseen(unseen) => {
@@ -242,7 +244,7 @@ impl<W: Write + Send> Text<W> {
         self.line(into, event, BOLD, "register", &text);
     }
 
-    fn enter(&self, enter: &Enter, answer: Option<&Return>) -> String {
+    fn enter(&self, enter: &Enter) -> String {
         let mut parts = Vec::new();
         if enter.to_submit > 0 {
             parts.push(format!("submits {}", enter.to_submit));
@@ -273,7 +275,7 @@ impl<W: Write + Send> Text<W> {
             parts.push(format!("fd {}, not a ring that is followed", enter.fd));
         }
         let text = parts.join(", ");
-        match answer {
+        match &enter.answer {
             Some(back) => format!("{text}{}", self.answer(enter, back)),
             None if enter.min_complete > 0 => format!("{text}, and sleeps"),
             None => format!("{text}, which takes time"),
@@ -291,12 +293,8 @@ impl<W: Write + Send> Text<W> {
         }
     }
 
-    fn returned(&self, into: &mut String, event: &Event, back: &Return, batch: &[Event]) {
-        let told = batch.iter().any(|other| match &other.what {
-            What::Enter(enter) => enter.enter == back.enter,
-            _ => false,
-        });
-        if !told {
+    fn returned(&mut self, into: &mut String, event: &Event, back: &Return) {
+        if self.asleep.remove(&back.enter) {
             let which = self.which(back.ring);
             let slept = span(back.inside_us);
             let text = match &back.error {
@@ -351,8 +349,8 @@ impl<W: Write + Send> Text<W> {
     }
 }
 
-/// Some events of a trace as lines without times and colours; `all` are those around them.
-pub fn lines(picked: &[Event], all: &[Event], width: usize) -> Vec<String> {
+/// Some events of a trace as lines without times and colours.
+pub fn lines(picked: &[Event], width: usize) -> Vec<String> {
     const TIME: usize = 11;
     let style = Style { colour: false, width: width + TIME };
     let mut text: Text<std::io::Sink> = Text::new(std::io::sink(), style);
@@ -364,7 +362,7 @@ pub fn lines(picked: &[Event], all: &[Event], width: usize) -> Vec<String> {
         }
     }
     for event in picked {
-        text.event(&mut lines, event, all);
+        text.event(&mut lines, event);
     }
     lines.lines().map(|line| line.chars().skip(TIME).collect()).collect()
 }
@@ -386,7 +384,7 @@ impl<W: Write + Send> Sink for Text<W> {
             let _ = writeln!(text, "{}", self.paint(DIM, legend));
         }
         for event in events {
-            self.event(&mut text, event, events);
+            self.event(&mut text, event);
         }
         // A reader that has gone away (`| head`) is no reason to stop the program.
         if let Some(out) = &mut self.out {

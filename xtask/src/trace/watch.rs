@@ -2,6 +2,9 @@
 //!
 //! Shared by the thread that stops the program and the one that looks at sleeping and polled
 //! rings in between, behind one lock.
+//!
+//! Events are told in the order of time. An enter is told when it returns, or while it sleeps,
+//! and has the time at which it began: until then, what came after it is held back.
 
 mod now;
 mod story;
@@ -18,7 +21,7 @@ use super::event::{self, Event, What};
 use super::names::{error_name, names};
 use super::pairing::InFlight;
 use super::params::{Params, setup};
-use super::ring::{Ring, Sight};
+use super::ring::{Offer, Ring, Sight};
 use super::summary::{Armed, Summary};
 use super::syscalls::Call;
 
@@ -41,14 +44,23 @@ struct Followed {
     poller: Option<event::Poller>,
 }
 
+/// A place in the order of events.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    us: u64,
+    /// Counts up; several moments can be in one microsecond.
+    order: u64,
+}
+
 /// An enter that has not returned.
 #[derive(Debug)]
 struct Inside {
     ring: Option<RingId>,
     event: event::Enter,
-    since: Instant,
-    us: u64,
+    since: Moment,
     told: bool,
+    /// The task stands at the end of the call: the kernel takes no more entries.
+    over: bool,
 }
 
 /// A system call that has nothing to do with rings.
@@ -82,7 +94,9 @@ pub struct Watch {
     over: bool,
     /// Something was seen since the last [`Watch::look_at_all`].
     moved: bool,
-    batch: Vec<Event>,
+    last_order: u64,
+    /// What the sinks have not got yet, each with its [`Moment::order`].
+    batch: Vec<(u64, Event)>,
     sinks: Vec<Box<dyn Sink>>,
 }
 
@@ -110,6 +124,7 @@ impl Watch {
             calls: None,
             over: false,
             moved: false,
+            last_order: 0,
             batch: Vec::new(),
             sinks,
         }
@@ -119,10 +134,29 @@ impl Watch {
         self.began.elapsed().as_micros() as u64
     }
 
+    /// This moment. The one after it in the order is left free.
+    fn moment(&mut self) -> Moment {
+        self.last_order += 2;
+        Moment { us: self.now(), order: self.last_order }
+    }
+
     /// Tells something that needs no looking at a ring.
     pub fn tell(&mut self, tid: pid_t, what: What) {
-        let us = self.now();
-        self.batch.push(Event { us, tid, what });
+        let now = self.moment();
+        self.tell_at(now, tid, what);
+    }
+
+    fn tell_at(&mut self, at: Moment, tid: pid_t, what: What) {
+        self.batch.push((at.order, Event { us: at.us, tid, what }));
+    }
+
+    /// When an entry went in that `offer` speaks of: right after its enter began. If that is
+    /// told already, it is `now`.
+    fn moment_of(&self, offer: Offer, now: Moment) -> Moment {
+        match self.inside.get(&offer.tid) {
+            Some(Inside { told: false, since, .. }) => Moment { order: since.order + 1, ..*since },
+            _ => now,
+        }
     }
 
     /// Whether only the totals are wanted: putting each event into words is most of the work.
@@ -130,13 +164,17 @@ impl Watch {
         self.sinks.is_empty()
     }
 
-    /// Hands what was told to the sinks.
+    /// Hands what was told to the sinks, up to the first enter that is still to be told.
     pub fn flush(&mut self) {
-        if !self.batch.is_empty() {
+        let untold = self.inside.values().filter(|inside| !inside.told);
+        let end = untold.map(|inside| inside.since.order).min().unwrap_or(u64::MAX);
+        self.batch.sort_by_key(|(order, _)| *order);
+        let ready = self.batch.partition_point(|(order, _)| *order < end);
+        let events: Vec<Event> = self.batch.drain(..ready).map(|(_, event)| event).collect();
+        if !events.is_empty() {
             for sink in &mut self.sinks {
-                sink.take(&self.batch);
+                sink.take(&events);
             }
-            self.batch.clear();
         }
     }
 
@@ -243,11 +281,16 @@ impl Watch {
         self.summary.enters += 1;
         if let Some(id) = ring {
             self.look(tid, id);
-            if let Some(followed) = self.rings.get_mut(&id) {
-                followed.ring.offer(args[1] as u32);
-            }
         }
         self.flush();
+        let since = self.moment();
+        if let Some(id) = ring {
+            let quiet = self.nobody_listens();
+            if let Some(Followed { ring, owner, .. }) = self.rings.get_mut(&id) {
+                let follow = story::follow(quiet, story::whose(tid, *owner));
+                ring.offer(args[1] as u32, Offer { tid, us: since.us }, &follow);
+            }
+        }
         let event = event::Enter {
             ring,
             enter: self.summary.enters,
@@ -257,74 +300,87 @@ impl Watch {
             flags: names(&catalog::ENTER_FLAGS, args[3] as u32),
             fd: args[0] as i32,
             unreaped: ring.and_then(|id| Some(self.rings.get(&id)?.ring.unreaped())),
+            answer: None,
         };
-        let inside = Inside { ring, event, since: Instant::now(), us: self.now(), told: false };
-        self.inside.insert(tid, inside);
+        self.inside.insert(tid, Inside { ring, event, since, told: false, over: false });
     }
 
     /// An enter returns.
     pub fn returned(&mut self, tid: pid_t, result: i64) {
-        let Some(inside) = self.inside.remove(&tid) else { return };
-        let inside_us = inside.since.elapsed().as_micros() as u64;
-        if !inside.told {
-            let what = What::Enter(inside.event.clone());
-            self.batch.push(Event { us: inside.us, tid, what });
-        }
+        let now = self.moment();
+        let Some(inside) = self.inside.get_mut(&tid) else { return };
+        inside.over = true;
+        let (ring, since) = (inside.ring, inside.since);
         let mut overflow = false;
-        if let Some(id) = inside.ring {
-            self.take_rewound(tid, id, result);
-            overflow = self.look(tid, id);
-            if !self.somebody_inside(id) {
-                if let Some(followed) = self.rings.get_mut(&id) {
-                    followed.ring.withdraw();
-                }
-            }
+        if let Some(id) = ring {
+            self.take_rewound(now, tid, id, result);
+            overflow = self.look_at(now, tid, id);
         }
+        let Some(inside) = self.leave(tid) else { return };
         let error = (result < 0).then(|| error_name(-result as i32));
         if let Some(name) = &error {
             *self.summary.failed_enters.entry(name.clone()).or_default() += 1;
         }
         self.summary.overflows += u64::from(overflow);
         let enter = inside.event.enter;
-        let ring = inside.ring;
-        self.tell(
-            tid,
-            What::Return(event::Return { ring, enter, result, error, inside_us, overflow }),
-        );
+        let inside_us = now.us - since.us;
+        let back = event::Return { ring, enter, result, error, inside_us, overflow };
+        if !inside.told {
+            let enter = event::Enter { answer: Some(back.clone()), ..inside.event };
+            self.tell_at(since, tid, What::Enter(enter));
+        }
+        self.tell_at(now, tid, What::Return(back));
         self.flush();
     }
 
-    fn take_rewound(&mut self, tid: pid_t, id: RingId, result: i64) {
+    fn take_rewound(&mut self, now: Moment, tid: pid_t, id: RingId, result: i64) {
         let Some(followed) = self.rings.get_mut(&id) else { return };
         if followed.ring.params.has(setup::SQ_REWIND) {
             let entries = followed.ring.rewound(result.clamp(0, i64::from(u32::MAX)) as u32);
             let sight = Sight { submitted: entries, ..Default::default() };
-            self.tell_sight(tid, id, sight);
+            self.tell_sight(now, tid, id, sight);
         }
     }
 
     /// A task is gone, in whatever call it was.
     pub fn task_gone(&mut self, tid: pid_t) {
-        self.inside.remove(&tid);
+        let Some(inside) = self.inside.get_mut(&tid) else { return };
+        inside.over = true;
+        if let Some(id) = inside.ring {
+            self.look(tid, id);
+        }
+        if let Some(Inside { told: false, event, since, .. }) = self.leave(tid) {
+            self.tell_at(since, tid, What::Enter(event));
+        }
+    }
+
+    /// A task is in its enter no more, and nothing that it offered there will be taken.
+    fn leave(&mut self, tid: pid_t) -> Option<Inside> {
+        let inside = self.inside.remove(&tid)?;
+        if let Some(followed) = inside.ring.and_then(|id| self.rings.get_mut(&id)) {
+            followed.ring.withdraw(tid);
+        }
+        Some(inside)
     }
 
     /// Looks at every ring while the program runs or sleeps. Whether anything had moved.
     pub fn look_at_all(&mut self) -> bool {
+        let now = self.now();
+        let asleep = |inside: &Inside| Duration::from_micros(now - inside.since.us) >= ASLEEP;
         let late: Vec<pid_t> = self
             .inside
             .iter()
-            .filter(|(_, inside)| !inside.told && inside.since.elapsed() >= ASLEEP)
+            .filter(|(_, inside)| !inside.told && asleep(inside))
             .map(|(tid, _)| *tid)
             .collect();
         for tid in late {
-            let Some(inside) = self.inside.get_mut(&tid) else { continue };
-            inside.told = true;
-            let (us, ring) = (inside.us, inside.ring);
-            let what = What::Enter(inside.event.clone());
-            self.batch.push(Event { us, tid, what });
-            if let Some(id) = ring {
+            if let Some(id) = self.inside.get(&tid).and_then(|inside| inside.ring) {
                 self.look(tid, id);
             }
+            let Some(inside) = self.inside.get_mut(&tid) else { continue };
+            inside.told = true;
+            let (since, event) = (inside.since, inside.event.clone());
+            self.tell_at(since, tid, What::Enter(event));
         }
         for id in self.followed() {
             self.look_unless_waiting(0, id);
@@ -339,15 +395,18 @@ impl Watch {
         (polled, self.inside.values().any(|inside| !inside.told))
     }
 
-    fn somebody_inside(&self, id: RingId) -> bool {
-        self.inside.values().any(|inside| inside.ring == Some(id))
-    }
-
     /// Looks at one ring and tells what it sees; whether completions overflow.
     pub fn look(&mut self, tid: pid_t, id: RingId) -> bool {
-        let inside = self.somebody_inside(id);
+        let now = self.moment();
+        self.look_at(now, tid, id)
+    }
+
+    fn look_at(&mut self, now: Moment, tid: pid_t, id: RingId) -> bool {
+        let quiet = self.nobody_listens();
+        let inside = self.inside.values().any(|inside| !inside.over && inside.ring == Some(id));
         let Some(followed) = self.rings.get_mut(&id) else { return false };
-        let sight = followed.ring.look(inside);
+        let follow = story::follow(quiet, story::whose(tid, followed.owner));
+        let sight = followed.ring.look(inside, &follow);
         let overflow = sight.overflow;
         let poller = followed.ring.poller().map(|(asleep, waiting)| event::Poller {
             ring: id,
@@ -357,10 +416,10 @@ impl Watch {
         let changed = poller.is_some() && poller != followed.poller;
         followed.poller = poller.or(followed.poller);
         if !sight.is_empty() {
-            self.tell_sight(tid, id, sight);
+            self.tell_sight(now, tid, id, sight);
         }
         if let Some(poller) = poller.filter(|_| changed) {
-            self.tell(tid, What::Poller(poller));
+            self.tell_at(now, tid, What::Poller(poller));
         }
         overflow
     }

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -40,15 +40,18 @@ pub const ALL: &[(&str, fn())] = &[
     ("registered", registered),
     ("array", array),
     ("threads", threads),
+    ("submits_and_waits", submits_and_waits),
     ("fork", fork),
     ("hang", hang),
     ("sqpoll", sqpoll),
+    ("sqpoll_path", sqpoll_path),
     ("overflow", overflow),
     ("interrupted", interrupted),
     ("not_interrupted", not_interrupted),
     ("rebind", rebind),
     ("links", links),
     ("garbage", garbage),
+    ("timeouts", timeouts),
     ("same_user_data", same_user_data),
     ("own_memory", own_memory),
     ("resize", resize),
@@ -156,6 +159,30 @@ fn threads() {
     });
 }
 
+/// One thread submits, another waits for the completions of the same ring.
+fn submits_and_waits() {
+    const COUNT: usize = 500;
+    let ring = IoUring::new(64).expect("a ring");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut reaped = 0;
+            while reaped < COUNT {
+                const GETEVENTS: u32 = 1;
+                // SAFETY: it submits nothing and brings no argument.
+                unsafe { ring.submitter().enter::<libc::sigset_t>(0, 1, GETEVENTS, None) }
+                    .expect("an enter");
+                // SAFETY: no other thread reaps.
+                reaped += unsafe { ring.completion_shared() }.count();
+            }
+        });
+        for user_data in 1..=COUNT as u64 {
+            // SAFETY: no other thread pushes, and a NOP points at nothing.
+            unsafe { ring.submission_shared().push(&nop(user_data)) }.expect("room");
+            ring.submit().expect("an enter");
+        }
+    });
+}
+
 /// A child that has a ring of its own, and one that ends at once.
 fn fork() {
     let again = |scenario: &str| {
@@ -189,6 +216,30 @@ fn sqpoll() {
         while reap(&mut ring) == 0 {
             std::hint::spin_loop();
         }
+    }
+}
+
+/// Opens a file again and again; the path's memory is used for something else as soon as an
+/// entry is answered.
+fn sqpoll_path() {
+    let mut ring = IoUring::builder().setup_sqpoll(1000).build(8).expect("a polled ring");
+    let mut path = [0; 10];
+    for user_data in 1..=200 {
+        path.copy_from_slice(b"/dev/null\0");
+        let cwd = types::Fd(libc::AT_FDCWD);
+        let open = opcode::OpenAt::new(cwd, path.as_ptr().cast()).flags(libc::O_RDONLY);
+        push(&mut ring, &open.build().user_data(user_data));
+        let _ = ring.submit();
+        let completion = loop {
+            if let Some(completion) = ring.completion().next() {
+                break completion;
+            }
+        };
+        path.copy_from_slice(b"/not/this\0");
+        std::hint::black_box(&mut path);
+        // SAFETY: the kernel opened it for this very completion.
+        drop(unsafe { OwnedFd::from_raw_fd(completion.result()) });
+        std::thread::sleep(Duration::from_micros(300));
     }
 }
 
@@ -307,6 +358,16 @@ fn garbage() {
         push(&mut ring, &entry);
         let _ = ring.submit_and_wait(1);
         reap(&mut ring);
+    }
+}
+
+/// Each is submitted and waited for in one enter: short ones, and one that is slept through.
+fn timeouts() {
+    let mut ring = IoUring::new(2).expect("a ring");
+    for nsec in [[700_000; 20].as_slice(), &[50_000_000]].concat() {
+        let time = types::Timespec::new().nsec(nsec);
+        submit(&mut ring, &[timeout(&time)], 1);
+        assert_eq!(reap(&mut ring), 1);
     }
 }
 

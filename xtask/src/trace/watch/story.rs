@@ -4,15 +4,15 @@ use common::catalog;
 use common::token::{Op, Token};
 use libc::pid_t;
 
-use super::Watch;
+use super::{Moment, Watch};
 use crate::trace::context;
-use crate::trace::decode::{Completion, Entry, cqe, op};
-use crate::trace::describe::{details, result};
+use crate::trace::decode::{Entry, cqe, op};
+use crate::trace::describe::{Detail, details, result};
 use crate::trace::descriptors::RingId;
-use crate::trace::event::{self, Event, What};
+use crate::trace::event::{self, What};
 use crate::trace::names::{error_name, hex, names, operation, user_data};
 use crate::trace::pairing::{Answer, Flight};
-use crate::trace::ring::Sight;
+use crate::trace::ring::{Posted, Sight, Taken};
 use crate::trace::summary::{Armed, UNPAIRED};
 
 /// How many messages to other rings are remembered.
@@ -26,13 +26,14 @@ pub(super) struct Message {
 }
 
 impl Watch {
-    pub(super) fn tell_sight(&mut self, tid: pid_t, ring: RingId, sight: Sight) {
+    /// Tells what was seen at the moment `now`, when `tid` was looked at.
+    pub(super) fn tell_sight(&mut self, now: Moment, tid: pid_t, ring: RingId, sight: Sight) {
         self.moved = true;
-        for entry in sight.submitted {
-            self.tell_entry(tid, ring, entry);
+        for taken in sight.submitted {
+            self.tell_entry(now, tid, ring, taken);
         }
-        for completion in &sight.completed {
-            self.tell_completion(tid, ring, completion);
+        for posted in &sight.completed {
+            self.tell_completion(now, tid, ring, posted);
         }
         let (entries, completions) = (sight.unseen_entries, sight.unseen_completions);
         let dropped = sight.dropped;
@@ -40,21 +41,23 @@ impl Watch {
         self.summary.unseen_completions += completions;
         self.summary.dropped += dropped;
         if entries + completions + dropped > 0 {
-            self.tell(tid, What::Unseen(event::Unseen { ring, entries, completions, dropped }));
+            let unseen = event::Unseen { ring, entries, completions, dropped };
+            self.tell_at(now, tid, What::Unseen(unseen));
         }
     }
 
-    fn tell_entry(&mut self, tid: pid_t, ring: RingId, entry: Entry) {
+    fn tell_entry(&mut self, now: Moment, tid: pid_t, ring: RingId, taken: Taken) {
         const UPDATE_USER_DATA: u32 = 1 << 2;
-        let us = self.now();
+        let Taken { entry, offer, pointed } = taken;
+        let (tid, since) = offer.map_or((tid, now.us), |offer| (offer.tid, offer.us));
+        let at = offer.map_or(now, |offer| self.moment_of(offer, now));
         self.last_seq += 1;
         let seq = self.last_seq;
         let Some(followed) = self.rings.get_mut(&ring) else { return };
-        followed.in_flight.submitted(seq, us, entry);
+        followed.in_flight.submitted(seq, since, entry);
         if entry.opcode == op::POLL_REMOVE && entry.len & UPDATE_USER_DATA != 0 {
             followed.in_flight.renamed(entry.addr, entry.off);
         }
-        let owner = followed.owner;
         if entry.opcode == op::MSG_RING {
             if self.messages.len() == MESSAGES {
                 self.messages.pop_front();
@@ -72,7 +75,7 @@ impl Watch {
             return;
         }
         let mut details = details(&entry, &|value| self.meaning(value, None));
-        if let Some(detail) = context::of_entry(whose(tid, owner), &entry) {
+        if let Some(detail) = pointed {
             details.push(detail);
         }
         let submit = event::Submit {
@@ -86,10 +89,11 @@ impl Watch {
             words: details.words(),
             details: details.object(),
         };
-        self.batch.push(Event { us, tid, what: What::Submit(submit) });
+        self.tell_at(at, tid, What::Submit(submit));
     }
 
-    fn tell_completion(&mut self, tid: pid_t, ring: RingId, completion: &Completion) {
+    fn tell_completion(&mut self, now: Moment, tid: pid_t, ring: RingId, posted: &Posted) {
+        let completion = &posted.completion;
         let Some(followed) = self.rings.get_mut(&ring) else { return };
         let answer = followed.in_flight.completed(completion);
         let owner = followed.owner;
@@ -106,7 +110,6 @@ impl Watch {
         if self.nobody_listens() {
             return;
         }
-        let us = self.now();
         let opcode = answer.map(|answer| answer.flight.entry.opcode);
         let complete = event::Complete {
             ring,
@@ -117,22 +120,30 @@ impl Watch {
             meaning: self.meaning(completion.user_data, opcode),
             res: completion.res,
             error: completion.error().map(error_name),
-            words: self.result(whose(tid, owner), answer, completion),
+            words: self.result(whose(tid, owner), ring, answer, posted),
             flags: names(&catalog::COMPLETION_FLAGS, completion.flags & 0xffff),
             buffer: completion.buffer(),
             more: completion.has(cqe::MORE),
-            after_us: answer.map(|answer| us.saturating_sub(answer.flight.us)),
+            after_us: answer.map(|answer| now.us.saturating_sub(answer.flight.us)),
             extra: completion.extra.map(|extra| extra.map(hex)),
         };
-        self.batch.push(Event { us, tid, what: What::Complete(complete) });
+        self.tell_at(now, tid, What::Complete(complete));
     }
 
-    /// What a completion says, with the bytes that it brought.
-    fn result(&mut self, pid: pid_t, answer: Option<Answer>, completion: &Completion) -> String {
+    /// What a completion says, with the bytes that it brought, if they are still there.
+    fn result(
+        &mut self,
+        pid: pid_t,
+        ring: RingId,
+        answer: Option<Answer>,
+        posted: &Posted,
+    ) -> String {
+        let completion = &posted.completion;
         let asked = answer.map(|answer| answer.flight.entry);
         let words = result(asked.as_ref(), completion);
         if let Some(entry) = asked {
-            let data = context::of_completion(pid, &entry, completion);
+            let reaped = || self.rings.get(&ring).is_none_or(|it| it.ring.reaped(posted));
+            let data = context::of_completion(pid, &entry, completion).filter(|_| !reaped());
             return data.map_or_else(|| words.clone(), |data| format!("{words} {data}"));
         }
         let sent = |message: &Message| message.user_data == completion.user_data;
@@ -164,9 +175,19 @@ impl Watch {
     }
 }
 
+/// Reads what entries point at in the memory of `pid`, unless nobody wants to know (`quiet`).
+/// What an entry of a chain sends may be what the one before it is to receive: that is not
+/// there yet.
+pub(super) fn follow(quiet: bool, pid: pid_t) -> impl Fn(&Entry, bool) -> Option<Detail> {
+    move |entry, chained| {
+        let detail = if quiet { None } else { context::of_entry(pid, entry) };
+        detail.filter(|detail| !(chained && detail.key == "data"))
+    }
+}
+
 /// In whose memory an address is: the caller's, where a call was looked at, or else of the
 /// process that made the ring.
-fn whose(tid: pid_t, owner: pid_t) -> pid_t {
+pub(super) fn whose(tid: pid_t, owner: pid_t) -> pid_t {
     if tid == 0 { owner } else { tid }
 }
 
