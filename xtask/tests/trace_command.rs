@@ -92,6 +92,18 @@ fn a_program_that_is_kept_from_io_uring() {
     assert!(told.text.contains("Every ring was refused: EPERM 1"), "{}", told.text);
 }
 
+#[test]
+fn the_text_goes_forward_in_time_and_says_how_long_each_operation_took() {
+    needs_io_uring!("the_text_goes_forward_in_time_and_says_how_long_each_operation_took");
+    let text = told(xtask_on(&[], "submits_and_waits")).text;
+    let events = text.split("Summary").next().expect("the events");
+    let time = |line: &str| line.split_whitespace().next()?.parse::<f64>().ok();
+    let times: Vec<f64> = events.lines().filter_map(time).collect();
+    assert!(times.len() > 1000 && times.is_sorted(), "{events}");
+    let mut answers = events.lines().filter(|line| line.contains("←")).skip(1);
+    assert!(answers.all(|line| line.contains(" NOP done after ")), "{events}");
+}
+
 /// Granted, but out of sight: not to be confused with a ring that a filter refused.
 #[test]
 fn a_program_that_may_not_be_read() {

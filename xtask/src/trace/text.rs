@@ -338,6 +338,10 @@ impl<W: Write + Send> Text<W> {
         if !flags.is_empty() {
             let _ = write!(text, " {}", self.paint(YELLOW, &flags.join(" ")));
         }
+        // A multishot that goes on is armed for as long as it is: that says nothing.
+        if let Some(us) = complete.after_us.filter(|_| !complete.more) {
+            let _ = write!(text, " {}", self.paint(DIM, &unbroken(&format!("after {}", span(us)))));
+        }
         let doubt = if complete.ambiguous { " (or another)" } else { "" };
         let meaning = format!("[{}{doubt}]", complete.meaning);
         let _ = write!(text, " {}", self.paint(DIM, &unbroken(&meaning)));
@@ -362,7 +366,11 @@ pub fn lines(picked: &[Event], width: usize) -> Vec<String> {
         }
     }
     for event in picked {
-        text.event(&mut lines, event);
+        let mut event = event.clone();
+        if let What::Complete(complete) = &mut event.what {
+            complete.after_us = None;
+        }
+        text.event(&mut lines, &event);
     }
     lines.lines().map(|line| line.chars().skip(TIME).collect()).collect()
 }
