@@ -13,7 +13,8 @@ use super::decode::{Completion, Entry, cqe, op, sqe};
 pub struct Flight {
     /// Its number, counted over all rings of the trace.
     pub seq: u64,
-    /// When it was seen, in microseconds since the trace began.
+    /// When the enter began that offered it, or else when it was noticed, in microseconds
+    /// since the trace began.
     pub us: u64,
     /// As it went in.
     pub entry: Entry,
@@ -21,6 +22,8 @@ pub struct Flight {
     pub answers: u32,
     /// Whether it is in a chain of links, and so may be cancelled by another's failure.
     pub chained: bool,
+    /// Completions went by unseen since: this may have been answered.
+    pub unsure: bool,
 }
 
 /// What a completion turned out to be.
@@ -49,6 +52,9 @@ const CANCEL_MANY: u32 = 0b101;
 /// How many silent entries are remembered.
 const SILENT: usize = 4096;
 
+/// How many entries are remembered that may have been answered unseen.
+const UNSURE: usize = 1024;
+
 /// How many entries with the same `user_data` are looked at for another operation.
 const LOOKED_AT: usize = 64;
 
@@ -57,14 +63,33 @@ impl InFlight {
     pub fn submitted(&mut self, seq: u64, us: u64, entry: Entry) {
         let chained = entry.linked() || self.in_chain;
         self.in_chain = entry.linked();
-        let flight = Flight { seq, us, entry, answers: 0, chained };
+        let flight = Flight { seq, us, entry, answers: 0, chained, unsure: false };
         if entry.has(sqe::CQE_SKIP_SUCCESS) && !entry.multishot() {
             if self.silent.len() == SILENT {
                 self.silent.pop_front();
             }
             self.silent.push_back(flight);
         } else {
-            self.by_user_data.entry(entry.user_data).or_default().push_back(flight);
+            let flights = self.by_user_data.entry(entry.user_data).or_default();
+            // A program gives a value away again when its entry was answered.
+            flights.retain(|before| !before.unsure || before.entry.multishot());
+            flights.push_back(flight);
+        }
+    }
+
+    /// Completions went by unseen: each entry may have been answered. If there are too many,
+    /// they are forgotten, but for multishots, which are few and live long.
+    pub fn lost_sight(&mut self) {
+        let mut unsure = 0;
+        for flight in self.by_user_data.values_mut().flatten() {
+            flight.unsure = true;
+            unsure += usize::from(!flight.entry.multishot());
+        }
+        if unsure > UNSURE {
+            self.by_user_data.retain(|_, flights| {
+                flights.retain(|flight| flight.entry.multishot());
+                !flights.is_empty()
+            });
         }
     }
 
@@ -97,6 +122,7 @@ impl InFlight {
             .any(|other| other.entry.opcode != opcode && plausible(other, completion));
         let flight = flights.get_mut(index)?;
         flight.answers += 1;
+        flight.unsure = false;
         let flight = *flight;
         if !completion.has(cqe::MORE) {
             flights.remove(index);
@@ -120,14 +146,17 @@ impl InFlight {
         }
     }
 
-    /// Whether there are entries that may be under way and would not say when they are done.
-    pub fn any_silent(&self) -> bool {
-        !self.silent.is_empty()
+    /// Whether there are entries that may be under way, and nobody can say: they are silent
+    /// when they are done, or what they said went by unseen.
+    pub fn any_unknown(&self) -> bool {
+        let mut flights = self.by_user_data.values().flatten();
+        !self.silent.is_empty() || flights.any(|flight| flight.unsure)
     }
 
-    /// Entries that were not fully answered, oldest first; silent ones are left out.
+    /// Entries that were not fully answered, oldest first; unknown ones are left out.
     pub fn armed(&self) -> Vec<Flight> {
-        let mut flights: Vec<Flight> = self.by_user_data.values().flatten().copied().collect();
+        let all = self.by_user_data.values().flatten();
+        let mut flights: Vec<Flight> = all.filter(|flight| !flight.unsure).copied().collect();
         flights.sort_by_key(|flight| flight.seq);
         flights
     }
@@ -271,6 +300,28 @@ mod tests {
         assert!(flights.completed(&completion(9, 0, cqe::NOTIF)).is_some());
         assert!(flights.completed(&completion(9, 0, cqe::NOTIF)).is_some());
         assert!(flights.armed().is_empty());
+    }
+
+    #[test]
+    fn what_may_have_been_answered_unseen_is_neither_armed_nor_kept_for_ever() {
+        let mut flights = InFlight::default();
+        flights.submitted(1, 0, Entry { ioprio: 1, ..entry(op::ACCEPT, 5) });
+        flights.submitted(2, 0, entry(op::READ, 6));
+        flights.lost_sight();
+        assert!(flights.armed().is_empty() && flights.any_unknown());
+        // An answer says that it is still there.
+        assert!(flights.completed(&completion(5, 0, cqe::MORE)).is_some());
+        assert_eq!(flights.armed().iter().map(|it| it.seq).collect::<Vec<_>>(), [1]);
+        // The value is used again: the READ was answered.
+        flights.submitted(3, 0, entry(op::READ, 6));
+        assert_eq!(flights.completed(&completion(6, 7, 0)).expect("an answer").flight.seq, 3);
+        for seq in 4..10_000 {
+            flights.submitted(seq, 0, entry(op::NOP, seq));
+            flights.lost_sight();
+        }
+        let kept = flights.by_user_data.len();
+        assert!(kept <= UNSURE + 1, "{kept} are kept");
+        assert!(flights.completed(&completion(5, 0, 0)).is_some(), "the multishot is kept");
     }
 
     #[test]

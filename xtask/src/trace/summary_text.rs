@@ -82,7 +82,13 @@ fn operations(page: &mut String, summary: &Summary) {
 
 fn ends(page: &mut String, summary: &Summary) {
     let _ = writeln!(page);
-    if summary.armed.is_empty() {
+    if summary.armed.is_empty() && summary.unseen_completions > 0 {
+        let _ = writeln!(
+            page,
+            "  What was under way when the rings were closed is not known: completions went by \
+             unseen."
+        );
+    } else if summary.armed.is_empty() {
         let _ = writeln!(page, "  Nothing was under way when the rings were closed.");
     } else {
         let _ = writeln!(page, "  Still under way when the ring was closed:");
@@ -135,7 +141,11 @@ fn doubts(page: &mut String, summary: &Summary) {
         );
     }
     if summary.polled {
-        let _ = writeln!(page, "  A kernel thread polls for entries: the ring was sampled.");
+        let _ = writeln!(
+            page,
+            "  A kernel thread polls for entries: the ring was sampled. What an entry points at (a \
+             path, data) is shown if it could be read before the thread took the entry."
+        );
     }
 }
 

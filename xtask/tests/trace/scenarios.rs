@@ -45,6 +45,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("hang", hang),
     ("sqpoll", sqpoll),
     ("sqpoll_path", sqpoll_path),
+    ("sqpoll_flood", sqpoll_flood),
     ("overflow", overflow),
     ("interrupted", interrupted),
     ("not_interrupted", not_interrupted),
@@ -240,6 +241,24 @@ fn sqpoll_path() {
         // SAFETY: the kernel opened it for this very completion.
         drop(unsafe { OwnedFd::from_raw_fd(completion.result()) });
         std::thread::sleep(Duration::from_micros(300));
+    }
+}
+
+/// More than can be seen: NOPs as fast as they go.
+fn sqpoll_flood() {
+    const COUNT: u64 = 200_000;
+    let mut ring = IoUring::builder().setup_sqpoll(1000).build(256).expect("a polled ring");
+    let (mut pushed, mut reaped) = (0, 0);
+    while reaped < COUNT {
+        while pushed < COUNT && pushed - reaped < 400 {
+            // SAFETY: a NOP points at nothing.
+            if unsafe { ring.submission().push(&nop(pushed + 1)) }.is_err() {
+                break;
+            }
+            pushed += 1;
+        }
+        let _ = ring.submit();
+        reaped += reap(&mut ring) as u64;
     }
 }
 

@@ -18,8 +18,8 @@ pub struct RingNow {
     pub unreaped: u32,
     /// Entries that were taken and not fully answered, oldest first.
     pub in_flight: Vec<Armed>,
-    /// Some entries answer only if they fail (`IOSQE_CQE_SKIP_SUCCESS`): whether they are
-    /// done cannot be seen.
+    /// There are entries that may be done: they answer only if they fail
+    /// (`IOSQE_CQE_SKIP_SUCCESS`), or their answer went by unseen.
     pub silent: bool,
     /// The enters that have not returned.
     pub inside: Vec<event::Enter>,
@@ -46,7 +46,7 @@ impl Watch {
             pushed: followed.ring.waiting_entries(),
             unreaped: followed.ring.unreaped(),
             in_flight: in_flight.armed().iter().map(|flight| self.armed(id, flight)).collect(),
-            silent: in_flight.any_silent(),
+            silent: in_flight.any_unknown(),
             inside: inside.map(|inside| inside.event.clone()).collect(),
         })
     }

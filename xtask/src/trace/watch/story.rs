@@ -37,6 +37,11 @@ impl Watch {
         }
         let (entries, completions) = (sight.unseen_entries, sight.unseen_completions);
         let dropped = sight.dropped;
+        if completions > 0 {
+            if let Some(followed) = self.rings.get_mut(&ring) {
+                followed.in_flight.lost_sight();
+            }
+        }
         self.summary.unseen_entries += entries;
         self.summary.unseen_completions += completions;
         self.summary.dropped += dropped;
