@@ -306,6 +306,13 @@ fn what_was_answered_unseen_is_not_under_way() {
 }
 
 #[test]
+fn a_garbled_tail_makes_no_completions() {
+    needs_io_uring!("a_garbled_tail_makes_no_completions");
+    let Some((summary, _)) = trace_if_it_can_run("garbled_tail") else { return };
+    assert_eq!((summary.all_entries(), summary.unseen_completions), (10, 0), "{summary:#?}");
+}
+
+#[test]
 fn an_overflowing_queue_loses_nothing() {
     needs_io_uring!("an_overflowing_queue_loses_nothing");
     let (summary, _) = trace("overflow");

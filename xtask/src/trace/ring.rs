@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use libc::pid_t;
 
@@ -101,6 +102,8 @@ pub struct Ring {
     fd: Option<OwnedFd>,
     sq_seen: u32,
     cq_seen: u32,
+    /// When the queues were last read.
+    seen: Instant,
     offered: HashMap<u32, Offered>,
 }
 
@@ -122,7 +125,7 @@ impl Ring {
 
     fn new(params: Params, memory: Memory, fd: Option<OwnedFd>) -> Ring {
         let offered = HashMap::new();
-        Ring { params, memory, fd, sq_seen: 0, cq_seen: 0, offered }
+        Ring { params, memory, fd, sq_seen: 0, cq_seen: 0, seen: Instant::now(), offered }
     }
 
     /// Follows a resize (`IORING_REGISTER_RESIZE_RINGS`); heads and tails go on as they were.
@@ -256,14 +259,18 @@ impl Ring {
         let mut sight = Sight::default();
         // First the completions' end, then the entries, then the completions up to there: so
         // that no completion is read before the entry that it answers.
+        let began = Instant::now();
         let posted = self.cq_tail();
         if self.polled() {
             self.offer_to_poller(follow);
         }
         self.take_entries(&mut sight);
         let amid = inside && !self.polled() && !self.offered.is_empty();
-        if let Some(tail) = posted.filter(|_| !amid) {
-            self.take_completions(tail, &mut sight);
+        if !amid {
+            self.seen = began;
+            if let Some(tail) = posted {
+                self.take_completions(tail, &mut sight);
+            }
         }
         if self.polled() {
             self.take_answered(&mut sight);
@@ -290,8 +297,9 @@ impl Ring {
             return;
         }
         if behind > entries {
-            // No enter takes more than the queue holds: the program garbled its ring.
-            if !self.polled() {
+            // No enter takes more than the queue holds, and no thread more than there is time
+            // for: the program garbled its ring.
+            if !self.polled() || behind - entries > self.most() {
                 return;
             }
             sight.unseen_entries += u64::from(behind - entries);
@@ -372,17 +380,23 @@ impl Ring {
         }
     }
 
-    /// One past the last completion; `None` if the program garbled its ring, for the kernel
-    /// posts no more than the queue holds.
+    /// The most entries or completions since the last look: no ring is faster than this.
+    fn most(&self) -> u32 {
+        const EACH: Duration = Duration::from_nanos(10);
+        let most = self.seen.elapsed().as_nanos() / EACH.as_nanos();
+        u32::try_from(most).unwrap_or(u32::MAX)
+    }
+
+    /// One past the last completion; `None` if the program garbled its ring: the kernel
+    /// posts no more than the queue holds, and no more than there was time for.
     fn cq_tail(&self) -> Option<u32> {
-        // More than a billion in between two looks are none.
-        const ABSURD: u32 = 1 << 30;
         // The program's end first: it can only come closer to the kernel's meanwhile.
         let head = self.memory.word(Part::Cq, self.params.cq().head)?;
         let tail = self.memory.word(Part::Cq, self.params.cq().tail)?;
+        let entries = self.params.cq_entries;
         let behind = tail.wrapping_sub(self.cq_seen);
-        let fits = tail.wrapping_sub(head) <= self.params.cq_entries || self.polled();
-        (behind <= self.params.cq_entries || (fits && behind < ABSURD)).then_some(tail)
+        let fits = tail.wrapping_sub(head) <= entries || self.polled();
+        (behind <= entries || (fits && behind - entries <= self.most())).then_some(tail)
     }
 
     fn sq_ends(&self) -> Option<(u32, u32)> {

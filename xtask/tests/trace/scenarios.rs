@@ -52,6 +52,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("rebind", rebind),
     ("links", links),
     ("garbage", garbage),
+    ("garbled_tail", garbled_tail),
     ("timeouts", timeouts),
     ("same_user_data", same_user_data),
     ("own_memory", own_memory),
@@ -478,6 +479,27 @@ fn own_memory() {
         raw::enter(index, 1, 1, REGISTERED_RING);
         // SAFETY: the mapping is live, and only this program moves the completions' head.
         unsafe { *rings.add(params[20] as usize / 4) += 1 };
+    }
+}
+
+/// A program that writes nonsense over both ends of the completion queue.
+fn garbled_tail() {
+    const NO_SQARRAY: u32 = 1 << 16;
+    let mut params: raw::Params = [0; 30];
+    params[2] = NO_SQARRAY;
+    let Some(fd) = raw::setup(4, &mut params) else {
+        return not_here("NO_SQARRAY came with Linux 6.6");
+    };
+    let rings = raw::map(fd, raw::SQ_RING, params[25] as usize + params[1] as usize * 16);
+    let sqes = raw::map(fd, raw::SQES, params[0] as usize * 64);
+    for user_data in 1..=10 {
+        raw::publish_nop(&params, rings, sqes, user_data);
+        for end in [params[20], params[21]] {
+            // SAFETY: the mapping is live, and the offset is the kernel's.
+            unsafe { rings.add(end as usize / 4).write_volatile(1_000_000_000) };
+        }
+        raw::enter(fd, 0, 0, 0);
+        raw::enter(fd, 1, 0, 0);
     }
 }
 
