@@ -4,6 +4,7 @@
 mod scenarios;
 
 use std::collections::HashMap;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use common::drive::{self, PATIENCE};
@@ -405,6 +406,24 @@ fn a_sleeping_enter_is_told_while_it_sleeps_and_the_program_can_be_killed() {
     let outcome = trace.finish();
     assert_eq!(outcome.status, 137);
     assert_eq!(outcome.summary.armed.len(), 1);
+}
+
+/// As long as it is not told, nothing that came after it is.
+#[test]
+fn a_sleeping_enter_of_a_ring_that_is_not_followed_is_told_too() {
+    needs_io_uring!("a_sleeping_enter_of_a_ring_that_is_not_followed_is_told_too");
+    let ring = io_uring::IoUring::new(1).expect("a ring");
+    // A duplicate is inherited; the ring's own descriptor is closed on exec.
+    // SAFETY: the new descriptor is nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(libc::dup(ring.as_raw_fd())) };
+    let mut program = program("inherited");
+    program.env.push((scenarios::RING.into(), fd.as_raw_fd().to_string().into()));
+    let trace = Trace::start(program, false, Vec::new()).expect("a trace");
+    let entered = |events: &[Event]| events.iter().any(|e| matches!(e.what, What::Enter(_)));
+    let told = trace.wait_for(PATIENCE, entered);
+    trace.signal(Signal::SIGKILL);
+    assert_eq!(trace.finish().status, 137);
+    assert!(told, "the enter was not told while it slept");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use super::watch::Watch;
 #[derive(Debug)]
 pub struct Shared {
     watch: Mutex<Watch>,
-    /// Rung when there is a first ring to look at, and at the end.
+    /// Rung when there is a first ring to look at, or an enter to tell, and at the end.
     pub bell: Condvar,
 }
 
@@ -221,6 +221,7 @@ impl Tracer {
         for tid in gone {
             self.forget(tid);
         }
+        self.shared.lock().task_gone(pid);
         let replaced =
             self.tasks.insert(pid, Task { process: pid, table, call: None, leaving: false });
         let mut orphans = self.descriptors.remove_task(former);

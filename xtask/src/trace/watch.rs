@@ -188,9 +188,9 @@ impl Watch {
         self.over
     }
 
-    /// Whether there is nothing to look at in between.
+    /// Whether there is nothing to look at or to tell in between.
     pub fn idle(&self) -> bool {
-        self.rings.is_empty()
+        self.rings.is_empty() && self.inside.values().all(|inside| inside.told)
     }
 
     /// A ring was granted and taken over; its number.

@@ -43,6 +43,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("submits_and_waits", submits_and_waits),
     ("fork", fork),
     ("hang", hang),
+    ("inherited", inherited),
     ("sqpoll", sqpoll),
     ("sqpoll_path", sqpoll_path),
     ("sqpoll_flood", sqpoll_flood),
@@ -203,6 +204,15 @@ fn fork() {
 fn hang() {
     let mut ring = IoUring::new(2).expect("a ring");
     submit(&mut ring, &[timeout(&types::Timespec::new().sec(600))], 1);
+}
+
+/// The variable that names the descriptor of a ring, for [`inherited`].
+pub const RING: &str = "XTASK_TRACED_RING";
+
+/// Sleeps in a ring that it got from whoever started it, and that nobody follows.
+fn inherited() {
+    let Some(fd) = std::env::var(RING).ok().and_then(|fd| fd.parse().ok()) else { return };
+    raw::enter(fd, 0, 1, 0);
 }
 
 fn timeout(time: &types::Timespec) -> squeue::Entry {

@@ -43,6 +43,7 @@ impl Tracer {
                 begun.ring = self.ring_of_enter(pid, table, &call);
                 begun.blocked = signals::block_ignored(pid, &call);
                 self.shared.lock().entering(pid, begun.ring, &call.args);
+                self.shared.bell.notify_all();
             }
             Kind::Register => {
                 begun.ring = self.ring_of_register(pid, table, &call);
