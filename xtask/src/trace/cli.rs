@@ -69,6 +69,7 @@ Reading it:
   enter      the program calls the kernel: takes its entries, waits for completions
   → 7 RECV   entry 7 goes in; the words say what for, [..] is its user_data
   ← 7 RECV   a completion for entry 7 comes out, with its result or error
+  after      the time since the enter began that took entry 7, to when this was seen
   MORE       entry 7 stays armed: another completion will come
   returns    the end of an enter that slept, and how long it did
 
