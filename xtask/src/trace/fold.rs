@@ -27,7 +27,13 @@ pub fn folded(line: &str, width: usize, hang: usize) -> String {
     }
     let mut folded = String::new();
     let mut at = 0;
-    for word in line.split_inclusive(' ') {
+    // Flags, when there are many, are broken between two.
+    let too_long = |word: &str| visible(word.trim_end()) > width.saturating_sub(hang);
+    let pieces = line.split_inclusive(' ').flat_map(|word| match too_long(word) {
+        true => word.split_inclusive(&[' ', '|'][..]),
+        false => word.split_inclusive(&[' '][..]),
+    });
+    for word in pieces {
         let length = visible(word);
         if at > hang && at + visible(word.trim_end()) > width {
             folded.truncate(folded.trim_end().len());
@@ -49,6 +55,13 @@ mod tests {
     fn a_line_is_broken_at_spaces_and_indented() {
         assert_eq!(folded("one two three", 20, 2), "one two three");
         assert_eq!(folded("one two three four", 9, 2), "one two\n  three\n  four");
+    }
+
+    #[test]
+    fn only_flags_that_fit_no_line_are_broken() {
+        assert_eq!(folded("one A|B|C two", 9, 2), "one A|B|C\n  two");
+        assert_eq!(folded("one A|B|C", 8, 2), "one\n  A|B|C");
+        assert_eq!(folded("one ABC|DEF|GHI", 9, 2), "one ABC|\n  DEF|GHI");
     }
 
     #[test]
