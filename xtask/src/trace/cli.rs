@@ -31,7 +31,7 @@ use crate::programs::{self, Source};
 /// it asks of io_uring (→) and what the kernel answers (←). Any language, any library, no
 /// root. The exit status is the program's; 128 and the signal, if one killed it.
 #[derive(Args, Debug)]
-#[command(after_help = NOTES, override_usage = "cargo xtask trace [OPTIONS] -- PROGRAM [ARGS…]")]
+#[command(after_help = NOTES, override_usage = "cargo xtask trace [OPTIONS] PROGRAM [ARGS…]")]
 pub struct Options {
     /// Write the events to FILE too, one JSON object a line; `-` for standard output, where
     /// they mix with what the program prints
@@ -59,8 +59,8 @@ pub struct Options {
     #[arg(long, conflicts_with = "requests")]
     fast: bool,
 
-    /// The program and its arguments; day01 to day04 are built first
-    #[arg(last = true, required = true, value_name = "PROGRAM ARGS")]
+    /// The program, and whatever follows as its arguments; day01 to day04 are built first
+    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM")]
     command: Vec<OsString>,
 }
 
@@ -140,7 +140,7 @@ fn operation(text: &str) -> Result<String, String> {
     let upper = text.trim().to_uppercase();
     match catalog::OPERATIONS.by_name(&upper) {
         Some(entry) => Ok(entry.short.to_string()),
-        None => Err("no such operation; `cargo xtask trace -- day01` lists them".to_string()),
+        None => Err("no such operation; `cargo run -p day01 -- --ops all` lists them".to_string()),
     }
 }
 
