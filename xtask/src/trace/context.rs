@@ -6,81 +6,234 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use libc::pid_t;
 use serde_json::Value;
 
-use super::decode::{Completion, Entry, cqe, op, sqe};
-use super::describe::Detail;
+use super::flags;
+use super::registered::Registered;
 use super::sys::read_memory;
 
 /// How many bytes of a message are shown.
 const PREVIEW: usize = 24;
 
-/// What an entry points at, as it goes in.
-pub fn of_entry(pid: pid_t, entry: &Entry) -> Option<Detail> {
-    match entry.opcode {
-        op::TIMEOUT | op::LINK_TIMEOUT => duration(pid, entry),
-        op::OPENAT | op::OPENAT2 | op::STATX | op::UNLINKAT | op::MKDIRAT | op::RENAMEAT => {
-            let path = string(pid, entry.addr)?;
-            Some(detail("path", path.clone(), format!("{path:?}")))
+/// Reads a program's memory. Every method gives `None` for what is not there.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader(Option<pid_t>);
+
+impl Reader {
+    /// Reads the memory of this process or thread.
+    pub fn of(pid: pid_t) -> Reader {
+        Reader(Some(pid))
+    }
+
+    /// Reads nothing: what an entry points at may have changed since the kernel took it.
+    pub fn blind() -> Reader {
+        Reader(None)
+    }
+
+    /// As many bytes as `into` holds.
+    pub fn fill(self, address: u64, into: &mut [u8]) -> Option<()> {
+        read_memory(self.0?, address, into).ok()
+    }
+
+    /// A structure's bytes.
+    pub fn bytes<const N: usize>(self, address: u64) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        self.fill(address, &mut bytes)?;
+        Some(bytes)
+    }
+
+    /// A list of numbers of 4 bytes, of which `most` are read.
+    pub fn numbers(self, address: u64, count: u64, most: u64) -> Option<Vec<i32>> {
+        let mut bytes = vec![0; count.min(most) as usize * 4];
+        self.fill(address, &mut bytes)?;
+        Some(bytes.chunks_exact(4).map(|bytes| word(bytes, 0) as i32).collect())
+    }
+
+    /// A string up to its zero: a path is no longer than a page. Invalid UTF-8 is replaced.
+    pub fn string(self, address: u64) -> Option<String> {
+        const PAGE: usize = 4096;
+        let mut text: Vec<u8> = Vec::new();
+        while text.len() < PAGE {
+            // The string may end just before a page that is not there.
+            let at = address.checked_add(text.len() as u64)?;
+            let mut bytes = vec![0; PAGE - at as usize % PAGE];
+            if self.fill(at, &mut bytes).is_none() {
+                if text.is_empty() {
+                    return None;
+                }
+                break;
+            }
+            let end = bytes.iter().position(|byte| *byte == 0);
+            text.extend(&bytes[..end.unwrap_or(bytes.len())]);
+            if end.is_some() {
+                break;
+            }
         }
-        op::CONNECT | op::BIND => {
-            let address = socket_address(pid, entry.addr, entry.off)?;
-            Some(detail("address", address.clone(), address))
+        Some(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The first bytes of a message, in quotes, if they look like text.
+    pub fn preview(self, address: u64, length: u64) -> Option<String> {
+        let mut bytes = [0; PREVIEW];
+        let shown = length.min(PREVIEW as u64) as usize;
+        let bytes = &mut bytes[..shown];
+        self.fill(address, bytes)?;
+        let text = |byte: &u8| matches!(byte, 0 | b'\t' | b'\r' | b'\n' | 0x20..0x7f);
+        if bytes.iter().all(|byte| *byte == 0) || !bytes.iter().all(text) {
+            return None;
         }
-        op::SEND | op::SEND_ZC | op::WRITE if !entry.has(sqe::BUFFER_SELECT) => {
-            let text = preview(pid, entry.addr, entry.len as usize)?;
-            Some(detail("data", text.clone(), text))
+        let more = if length > shown as u64 { "…" } else { "" };
+        Some(format!("\"{}\"{more}", bytes.escape_ascii()))
+    }
+
+    /// The buffers of an `iovec` list.
+    pub fn vectors(self, address: u64, count: u64) -> Option<Vectors> {
+        /// `UIO_MAXIOV`: the kernel takes no more.
+        const MOST: u64 = 1024;
+        if count > MOST {
+            return None;
         }
-        _ => None,
+        let mut bytes = vec![0; count as usize * 16];
+        self.fill(address, &mut bytes)?;
+        let list: Vec<(u64, u64)> =
+            bytes.chunks_exact(16).map(|iovec| (long(iovec, 0), long(iovec, 8))).collect();
+        let bytes = list.iter().fold(0, |sum: u64, (_, length)| sum.saturating_add(*length));
+        let first = list.into_iter().find(|(_, length)| *length > 0);
+        Some(Vectors { bytes, first })
+    }
+
+    /// A `struct __kernel_timespec`.
+    pub fn time(self, address: u64) -> Option<Time> {
+        let bytes: [u8; 16] = self.bytes(address)?;
+        let (seconds, nanoseconds) = (long(&bytes, 0) as i64, long(&bytes, 8) as i64);
+        Some(Time::new(seconds, nanoseconds))
+    }
+
+    /// A socket address: `127.0.0.1:4242`, `[::1]:80`, a quoted path, `@` and an abstract
+    /// name, or else the family.
+    pub fn socket_address(self, address: u64, length: u64) -> Option<String> {
+        let mut bytes = [0; size_of::<libc::sockaddr_storage>()];
+        let length = usize::try_from(length).ok()?.min(bytes.len());
+        if length < 2 {
+            return None;
+        }
+        self.fill(address, &mut bytes[..length])?;
+        let family = i32::from(half(&bytes, 0));
+        let port = u16::from_be_bytes([bytes[2], bytes[3]]);
+        Some(match family {
+            libc::AF_INET => {
+                let ip = Ipv4Addr::new(bytes[4], bytes[5], bytes[6], bytes[7]);
+                SocketAddr::from((ip, port)).to_string()
+            }
+            libc::AF_INET6 => {
+                let ip: [u8; 16] = bytes[8..24].try_into().ok()?;
+                SocketAddr::from((Ipv6Addr::from(ip), port)).to_string()
+            }
+            libc::AF_UNIX => unix_name(&bytes[2..length]),
+            _ => flags::code(flags::FAMILIES, family as u32),
+        })
+    }
+
+    /// Whether a descriptor is a socket.
+    pub fn is_socket(self, fd: i32) -> Option<bool> {
+        let link = std::fs::read_link(format!("/proc/{}/fd/{fd}", self.0?)).ok()?;
+        Some(link.to_string_lossy().starts_with("socket:"))
     }
 }
 
-/// What a completion has brought into the program's memory.
-pub fn of_completion(pid: pid_t, entry: &Entry, completion: &Completion) -> Option<String> {
-    let length = usize::try_from(completion.res).ok().filter(|length| *length > 0)?;
-    match entry.opcode {
-        op::READ | op::RECV if !completion.has(cqe::BUFFER) && entry.addr != 0 => {
-            preview(pid, entry.addr, length)
+/// A path, a name in the abstract namespace, which begins with a zero, or none (`unix(7)`).
+fn unix_name(name: &[u8]) -> String {
+    match name.split_first() {
+        None => "AF_UNIX, no name".to_string(),
+        Some((0, rest)) => format!("@\"{}\"", rest.escape_ascii()),
+        Some(_) => {
+            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+            format!("\"{}\"", name[..end].escape_ascii())
         }
-        _ => None,
     }
 }
 
-fn detail(key: &'static str, value: impl Into<Value>, words: String) -> Detail {
-    Detail { key, value: value.into(), words }
+/// What an `iovec` list holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vectors {
+    /// Bytes in all buffers together.
+    pub bytes: u64,
+    /// Address and length of the first buffer that is not empty.
+    pub first: Option<(u64, u64)>,
 }
 
-/// How long an enter waits at most, in microseconds: `struct io_uring_getevents_arg`, which
-/// `IORING_ENTER_EXT_ARG` says the fifth argument is.
-pub fn of_enter(pid: pid_t, args: &[u64; 6]) -> Option<u64> {
-    const EXT_ARG: u64 = 1 << 3;
-    const TIME: u64 = 16;
-    if args[3] & EXT_ARG == 0 {
-        return None;
+/// A length of time, or a moment, in nanoseconds. A program can ask for more of them than 64
+/// bits hold, and for less than none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time(pub i128);
+
+impl Time {
+    /// From the two fields of a `struct __kernel_timespec`.
+    pub fn new(seconds: i64, nanoseconds: i64) -> Time {
+        Time(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
     }
-    let mut address = [0; 8];
-    read_memory(pid, args[4].checked_add(TIME)?, &mut address).ok()?;
-    Some(timespec(pid, u64::from_ne_bytes(address))? / 1000)
+
+    /// Nanoseconds: a number, or where 64 bits do not hold it its digits.
+    pub fn json(self) -> Value {
+        i64::try_from(self.0).map_or_else(|_| self.0.to_string().into(), Value::from)
+    }
 }
 
-/// Nanoseconds from a `struct __kernel_timespec`.
-fn timespec(pid: pid_t, address: u64) -> Option<u64> {
-    let mut bytes = [0; 16];
-    read_memory(pid, address, &mut bytes).ok()?;
-    let (seconds, rest) = bytes.split_at(8);
-    let seconds = u64::from_ne_bytes(seconds.try_into().ok()?);
-    let rest = u64::from_ne_bytes(rest.try_into().ok()?);
-    Some(seconds.saturating_mul(1_000_000_000).saturating_add(rest))
+impl std::fmt::Display for Time {
+    /// Exact, in the unit that suits it; beyond 30,000 years by its size.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const ABSURD: i128 = 1_000_000_000_000 * 1_000_000_000;
+        let (size, unit) = match self.0.abs() {
+            ABSURD.. => return write!(f, "{:.1e} s", self.0 as f64 / 1e9),
+            0..1_000 => (1, "ns"),
+            1_000..1_000_000 => (1_000, "us"),
+            1_000_000..1_000_000_000 => (1_000_000, "ms"),
+            _ => (1_000_000_000, "s"),
+        };
+        let (whole, rest) = (self.0 / size, (self.0 % size).abs());
+        let digits = size.ilog10() as usize;
+        let decimals = format!(".{rest:0digits$}");
+        let sign = if self.0 < 0 && whole == 0 { "-" } else { "" };
+        write!(f, "{sign}{whole}{} {unit}", decimals.trim_end_matches('0').trim_end_matches('.'))
+    }
 }
 
-fn duration(pid: pid_t, entry: &Entry) -> Option<Detail> {
-    const ABSOLUTE: u32 = 1 << 0;
-    const IMMEDIATE: u32 = 1 << 7;
-    let nanoseconds =
-        if entry.op_flags & IMMEDIATE != 0 { entry.addr } else { timespec(pid, entry.addr)? };
-    let words = match entry.op_flags & ABSOLUTE {
-        0 => format!("after {}", span(nanoseconds / 1000)),
-        _ => format!("at {} of its clock", span(nanoseconds / 1000)),
-    };
-    Some(detail("nanoseconds", nanoseconds, words))
+/// How an enter waits (`io_uring_enter(2)`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wait {
+    /// At most so many microseconds, or until then with `IORING_ENTER_ABS_TIMER`.
+    pub at_most_us: Option<u64>,
+    /// After so many microseconds, one completion is enough.
+    pub min_wait_us: Option<u64>,
+}
+
+impl Wait {
+    /// Reads the fifth argument of an enter: a `struct io_uring_getevents_arg`, or with
+    /// `IORING_ENTER_EXT_ARG_REG` where in registered memory the same is kept.
+    pub fn of(program: Reader, args: &[u64; 6], registered: &Registered) -> Wait {
+        const EXT_ARG: u64 = 1 << 3;
+        const EXT_ARG_REG: u64 = 1 << 6;
+        let (time, min_wait) = match args[3] & (EXT_ARG | EXT_ARG_REG) {
+            0 => return Wait::default(),
+            EXT_ARG => {
+                let Some(bytes) = program.bytes::<24>(args[4]) else { return Wait::default() };
+                (program.time(long(&bytes, 16)), word(&bytes, 12))
+            }
+            _ => {
+                /// `IORING_REG_WAIT_TS`: the time counts.
+                const TIME: u32 = 1;
+                let at = registered.waits().and_then(|waits| waits.checked_add(args[4]));
+                let Some(bytes) = at.and_then(|at| program.bytes::<24>(at)) else {
+                    return Wait::default();
+                };
+                let time = (word(&bytes, 20) & TIME != 0).then(|| program.time(at?)).flatten();
+                (time, word(&bytes, 16))
+            }
+        };
+        let us = |time: Time| u64::try_from(time.0 / 1000).ok();
+        Wait {
+            at_most_us: time.and_then(us),
+            min_wait_us: (min_wait != 0).then_some(min_wait.into()),
+        }
+    }
 }
 
 /// Microseconds in the unit that suits them.
@@ -93,93 +246,66 @@ pub fn span(us: u64) -> String {
     }
 }
 
-fn string(pid: pid_t, address: u64) -> Option<String> {
-    // The string may end just before a page that is not there, so page by page would be
-    // right; short steps do as well.
-    let mut text = Vec::new();
-    for step in 0..32 {
-        let mut bytes = [0; 8];
-        let got = read_memory(pid, address.checked_add(step * 8)?, &mut bytes);
-        if got.is_err() && text.is_empty() {
-            return None;
-        }
-        match bytes.iter().position(|byte| *byte == 0) {
-            Some(end) => {
-                text.extend(&bytes[..end]);
-                break;
-            }
-            None => text.extend(bytes),
-        }
-    }
-    Some(String::from_utf8_lossy(&text).into_owned())
+/// Two bytes of a structure.
+pub fn half(bytes: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn preview(pid: pid_t, address: u64, length: usize) -> Option<String> {
-    if length == 0 {
-        return None;
-    }
-    let mut bytes = [0; PREVIEW];
-    let shown = length.min(PREVIEW);
-    read_memory(pid, address, &mut bytes[..shown]).ok()?;
-    let text = |byte: &u8| matches!(byte, 0 | b'\t' | b'\r' | b'\n' | 0x20..0x7f);
-    if bytes[..shown].iter().all(|byte| *byte == 0) || !bytes[..shown].iter().all(text) {
-        return None;
-    }
-    let more = if length > shown { "…" } else { "" };
-    Some(format!("\"{}\"{more}", bytes[..shown].escape_ascii()))
+/// Four bytes of a structure.
+pub fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
 }
 
-fn socket_address(pid: pid_t, address: u64, length: u64) -> Option<String> {
-    let mut bytes = [0; 28];
-    let length = usize::try_from(length).ok()?.min(bytes.len());
-    read_memory(pid, address, &mut bytes[..length]).ok()?;
-    let family = i32::from(u16::from_ne_bytes([bytes[0], bytes[1]]));
-    let port = u16::from_be_bytes([bytes[2], bytes[3]]);
-    match family {
-        libc::AF_INET => {
-            let ip = Ipv4Addr::new(bytes[4], bytes[5], bytes[6], bytes[7]);
-            Some(SocketAddr::from((ip, port)).to_string())
-        }
-        libc::AF_INET6 => {
-            let ip: [u8; 16] = bytes[8..24].try_into().ok()?;
-            Some(SocketAddr::from((Ipv6Addr::from(ip), port)).to_string())
-        }
-        _ => None,
-    }
+/// Eight bytes of a structure.
+pub fn long(bytes: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("8 bytes"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn me() -> pid_t {
-        std::process::id() as pid_t
+    #[test]
+    fn times_are_exact_and_true() {
+        let told = |seconds, nanoseconds| Time::new(seconds, nanoseconds).to_string();
+        assert_eq!(told(0, 0), "0 ns");
+        assert_eq!(told(0, 1_500), "1.5 us");
+        assert_eq!(told(0, 250_000_000), "250 ms");
+        assert_eq!(told(1, 500_000), "1.0005 s");
+        assert_eq!(told(600, 0), "600 s");
+        assert_eq!(told(i64::MAX, 0), "9.2e18 s");
+        // The kernel refuses it; it is told as it was asked.
+        assert_eq!(told(-1, 0), "-1 s");
+        assert_eq!(told(0, -500_000_000), "-500 ms");
+        assert_eq!(Time::new(i64::MAX, 0).json(), "9223372036854775807000000000");
     }
 
     #[test]
-    fn a_send_shows_its_first_bytes() {
-        let text = b"ack\0";
-        let entry = Entry {
-            opcode: op::SEND,
-            addr: text.as_ptr() as u64,
-            len: text.len() as u32,
-            ..Default::default()
-        };
-        assert_eq!(of_entry(me(), &entry).expect("our own memory").words, r#""ack\x00""#);
-    }
-
-    #[test]
-    fn a_timeout_shows_its_length() {
-        let time = [0_u64, 250_000_000];
-        let entry = Entry { opcode: op::TIMEOUT, addr: time.as_ptr() as u64, ..Default::default() };
-        assert_eq!(of_entry(me(), &entry).expect("our own memory").words, "after 250 ms");
-    }
-
-    #[test]
-    fn bad_addresses_are_left_out() {
-        for opcode in 0..70 {
-            let entry = Entry { opcode, addr: 8, len: 5, off: 16, ..Default::default() };
-            assert_eq!(of_entry(me(), &entry), None, "operation {opcode}");
+    fn a_path_of_any_length_is_read_to_its_end() {
+        let me = Reader::of(std::process::id() as pid_t);
+        for length in [0, 1, 300, 4000] {
+            let path = std::ffi::CString::new("x".repeat(length)).expect("no zero in it");
+            let read = me.string(path.as_ptr() as u64).expect("our own memory");
+            assert_eq!(read.len(), length);
         }
+        assert_eq!(me.string(8), None);
+        assert_eq!(Reader::blind().string(c"there".as_ptr() as u64), None);
+    }
+
+    #[test]
+    fn waits_show_their_times() {
+        let me = Reader::of(std::process::id() as pid_t);
+        let time = [2_u64, 0];
+        let min_wait = [0_u32, 100];
+        let min_wait = u64::from_ne_bytes(
+            min_wait.map(u32::to_ne_bytes).concat().try_into().expect("8 bytes"),
+        );
+        let argument = [0, min_wait, time.as_ptr() as u64];
+        let args = [3, 0, 8, 1 << 3, argument.as_ptr() as u64, 24];
+        let wait = Wait::of(me, &args, &Registered::default());
+        assert_eq!(wait, Wait { at_most_us: Some(2_000_000), min_wait_us: Some(100) });
+        // Without the flag, the argument is something else.
+        let args = [3, 0, 8, 0, argument.as_ptr() as u64, 24];
+        assert_eq!(Wait::of(me, &args, &Registered::default()), Wait::default());
     }
 }

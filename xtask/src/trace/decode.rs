@@ -44,6 +44,10 @@ pub mod op {
     pub const SYMLINKAT: u8 = 38;
     pub const LINKAT: u8 = 39;
     pub const MSG_RING: u8 = 40;
+    pub const FSETXATTR: u8 = 41;
+    pub const SETXATTR: u8 = 42;
+    pub const FGETXATTR: u8 = 43;
+    pub const GETXATTR: u8 = 44;
     pub const SOCKET: u8 = 45;
     pub const URING_CMD: u8 = 46;
     pub const SEND_ZC: u8 = 47;
@@ -164,6 +168,49 @@ impl Entry {
             op::READ_MULTISHOT => true,
             _ => false,
         }
+    }
+
+    /// Whether bytes go from the file into the program's memory.
+    pub fn takes(&self) -> bool {
+        matches!(
+            self.opcode,
+            op::READ
+                | op::READV
+                | op::READ_FIXED
+                | op::READV_FIXED
+                | op::READ_MULTISHOT
+                | op::RECV
+                | op::RECVMSG
+                | op::RECV_ZC
+                | op::GETXATTR
+                | op::FGETXATTR
+        )
+    }
+
+    /// Whether bytes go from the program's memory into the file.
+    pub fn gives(&self) -> bool {
+        matches!(
+            self.opcode,
+            op::WRITE
+                | op::WRITEV
+                | op::WRITE_FIXED
+                | op::WRITEV_FIXED
+                | op::SEND
+                | op::SENDMSG
+                | op::SEND_ZC
+                | op::SENDMSG_ZC
+        )
+    }
+
+    /// Whether it uses as many provided buffers as it takes (`IORING_RECVSEND_BUNDLE`).
+    pub fn bundles(&self) -> bool {
+        matches!(self.opcode, op::SEND | op::RECV) && self.ioprio & (1 << 4) != 0
+    }
+
+    /// Whether `addr` is a list of buffers, which a send makes it with a flag
+    /// (`IORING_SEND_VECTORIZED`).
+    pub fn vectorized(&self) -> bool {
+        matches!(self.opcode, op::SEND | op::SEND_ZC) && self.ioprio & (1 << 5) != 0
     }
 
     /// Whether a second completion (`IORING_CQE_F_NOTIF`) gives the buffer back.

@@ -1,25 +1,34 @@
-//! What an entry asks and what a completion says, operation by operation: once for people,
-//! once for programs.
+//! What an entry asks, operation by operation: once for people, once for programs.
+//!
+//! [`arguments`] is the table: what each operation takes. One file a family has the functions
+//! that it names; [`results`] says what the completions mean.
 
-mod rarer;
+mod files;
+mod paths;
+pub mod results;
+mod rings;
+mod sockets;
+mod waits;
 
-use common::catalog::{self, Table};
+use common::catalog::Table;
 use serde_json::{Map, Value};
 
-use super::decode::{Completion, Direct, Entry, cqe, op, sqe};
-use super::names::{
-    error_name, error_words, hex, message_flags, names, operation, plural, poll_events,
-};
+use super::context::Reader;
+use super::decode::{Direct, Entry, op, sqe};
+use super::flags::{self, Names};
+use super::names::{hex, names};
 
-/// One thing worth knowing about an entry.
+pub(super) use rings::fds;
+
+/// One thing worth knowing about an entry, a completion or a call.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Detail {
+struct Detail {
     /// Its name in the JSON events.
-    pub key: &'static str,
+    key: &'static str,
     /// Its value there.
-    pub value: Value,
+    value: Value,
     /// The same in words; empty where it goes without saying.
-    pub words: String,
+    words: String,
 }
 
 /// The things worth knowing about an entry, in the order in which people want them.
@@ -27,13 +36,15 @@ pub struct Detail {
 pub struct Details(Vec<Detail>);
 
 impl Details {
-    fn add(&mut self, key: &'static str, value: impl Into<Value>, words: impl Into<String>) {
+    /// Adds one, under its name in the JSON events.
+    pub fn add(&mut self, key: &'static str, value: impl Into<Value>, words: impl Into<String>) {
         self.0.push(Detail { key, value: value.into(), words: words.into() });
     }
 
-    /// A detail found elsewhere: in the program's memory, say.
-    pub fn push(&mut self, detail: Detail) {
-        self.0.push(detail);
+    /// All but one, by its name in the JSON events.
+    pub fn without(mut self, key: &str) -> Details {
+        self.0.retain(|detail| detail.key != key);
+        self
     }
 
     /// For people: `fd 3, multishot, into any free slot`.
@@ -48,321 +59,165 @@ impl Details {
         self.0.iter().map(|detail| (detail.key.to_string(), detail.value.clone())).collect()
     }
 
-    fn flags(&mut self, key: &'static str, table: &'static Table, bits: u32, known: u32) {
-        let rest = bits & !known;
-        if rest != 0 {
-            self.add(key, names(table, rest), format!("{:#}", table.flags(rest)));
+    /// Adds io_uring's own flags, if any is set.
+    fn flags(&mut self, key: &'static str, table: &'static Table, bits: u32) {
+        if bits != 0 {
+            self.add(key, names(table, bits), format!("{:#}", table.flags(bits)));
+        }
+    }
+
+    /// Adds flags of other system calls, if any is set.
+    fn bits(&mut self, key: &'static str, table: Names, bits: u32) {
+        if bits != 0 {
+            let names = flags::bits(table, bits);
+            let words = names.join("|");
+            self.add(key, names, words);
         }
     }
 }
 
-/// What an entry asks for. `meaning` tells what a `user_data` in it stands for.
-pub fn details(entry: &Entry, meaning: &dyn Fn(u64) -> String) -> Details {
+/// An entry, and what helps to tell what it asks for.
+struct Asked<'a> {
+    entry: &'a Entry,
+    program: Reader,
+    /// What a `user_data` stands for.
+    meaning: &'a dyn Fn(u64) -> String,
+}
+
+/// Adds what one field, or a few that belong together, asks for.
+type Argument = fn(&Asked<'_>, &mut Details);
+
+/// What an entry asks for. `program` reads what it points at; `meaning` tells what a
+/// `user_data` in it stands for.
+pub fn details(entry: &Entry, program: Reader, meaning: &dyn Fn(u64) -> String) -> Details {
+    let asked = Asked { entry, program, meaning };
     let mut details = Details::default();
-    file(entry, &mut details);
-    per_operation(entry, &mut details, meaning);
-    if entry.multishot() {
-        details.add("multishot", true, "multishot");
-    }
-    match entry.direct() {
-        Direct::No => {}
-        Direct::Any => details.add("into_slot", "any", "into any free slot"),
-        Direct::Slot(slot) => details.add("into_slot", slot, format!("into slot {slot}")),
-    }
-    if entry.has(sqe::BUFFER_SELECT) {
-        let group = entry.buf_index;
-        let sends = matches!(entry.opcode, op::SEND | op::SEND_ZC | op::SENDMSG | op::WRITE);
-        let way = if sends { "from" } else { "into" };
-        details.add("buffer_group", group, format!("{way} a buffer of group {group}"));
-    }
-    if entry.personality != 0 {
-        let id = entry.personality;
-        details.add("personality", id, format!("as personality {id}"));
+    for argument in arguments(entry.opcode).iter().chain(EVERYWHERE) {
+        argument(&asked, &mut details);
     }
     details
 }
 
-/// The descriptor or slot that most operations are about.
-fn file(entry: &Entry, details: &mut Details) {
-    let no_file = matches!(
-        entry.opcode,
-        op::NOP
-            | op::NOP128
-            | op::TIMEOUT
-            | op::TIMEOUT_REMOVE
-            | op::LINK_TIMEOUT
-            | op::POLL_REMOVE
-            | op::ASYNC_CANCEL
-            | op::CLOSE
-            | op::FILES_UPDATE
-            | op::MADVISE
-            | op::PROVIDE_BUFFERS
-            | op::REMOVE_BUFFERS
-            | op::SOCKET
-            | op::WAITID
-            | op::PIPE
-            | op::FUTEX_WAIT
-            | op::FUTEX_WAKE
-            | op::FUTEX_WAITV
-    );
-    let fd = entry.fd;
-    match entry.opcode {
-        _ if no_file => {}
-        op::OPENAT
-        | op::OPENAT2
-        | op::STATX
-        | op::RENAMEAT
-        | op::UNLINKAT
-        | op::MKDIRAT
-        | op::SYMLINKAT
-        | op::LINKAT
-            if fd == libc::AT_FDCWD =>
-        {
-            details.add("fd", fd, "");
-        }
-        _ if entry.has(sqe::FIXED_FILE) => details.add("slot", fd, format!("slot {fd}")),
-        _ => details.add("fd", fd, format!("fd {fd}")),
+/// What each operation takes, in the order in which it is told.
+#[rustfmt::skip]
+fn arguments(opcode: u8) -> &'static [Argument] {
+    use files::{advice, bytes, close_what, data, file, install_flags, memory_range, mode_of_space};
+    use files::{offset, pipe_flags, range, registered_buffer, rw_flags, size, splice_ends};
+    use files::{splice_flags, sync_flags, sync_range_flags, vectors};
+    use paths::{directory, mode, new_path, open_flags, open_how, path, rename_flags, statx};
+    use paths::{symlink, unlink_flags, link_flags, xattr, xattr_flags, xattr_path, xattr_value};
+    use rings::{buffers, buffers_back, files_update, message, nop, raw};
+    use sockets::{accept_flags, address, backlog, command, epoll_change, epoll_room, how};
+    use sockets::{message_flags, queue, send_recv_flags, socket, to_address, whole_message};
+    use waits::{cancel, count, futex, futexes, mask, new_time, poll_change, poll_events, process};
+    use waits::{target, time, timeout_flags, wakes, while_it_is};
+
+    match opcode {
+        op::NOP | op::NOP128         => &[nop],
+
+        op::READ | op::WRITE         => &[file, bytes, offset, rw_flags, data],
+        op::READ_FIXED
+        | op::WRITE_FIXED            => &[file, bytes, registered_buffer, offset, rw_flags, data],
+        op::READV | op::WRITEV       => &[file, vectors, offset, rw_flags, data],
+        op::READV_FIXED
+        | op::WRITEV_FIXED           => &[file, vectors, registered_buffer, offset, rw_flags, data],
+        op::READ_MULTISHOT           => &[file, bytes, offset, rw_flags],
+        op::FSYNC                    => &[file, range, sync_flags],
+        op::SYNC_FILE_RANGE          => &[file, range, sync_range_flags],
+        op::FALLOCATE                => &[file, range, mode_of_space],
+        op::FTRUNCATE                => &[file, size],
+        op::FADVISE                  => &[file, range, advice],
+        op::MADVISE                  => &[memory_range, advice],
+        op::SPLICE | op::TEE         => &[splice_ends, bytes, splice_flags],
+        op::PIPE                     => &[pipe_flags],
+        op::CLOSE                    => &[close_what],
+        op::FIXED_FD_INSTALL         => &[file, install_flags],
+
+        op::OPENAT                   => &[directory, path, open_flags, mode],
+        op::OPENAT2                  => &[directory, path, open_how],
+        op::STATX                    => &[directory, path, statx],
+        op::UNLINKAT                 => &[directory, path, unlink_flags],
+        op::MKDIRAT                  => &[directory, path, mode],
+        op::RENAMEAT                 => &[directory, path, new_path, rename_flags],
+        op::LINKAT                   => &[directory, path, new_path, link_flags],
+        op::SYMLINKAT                => &[directory, symlink],
+        op::SETXATTR                 => &[xattr_path, xattr, xattr_value, xattr_flags],
+        op::GETXATTR                 => &[xattr_path, xattr, bytes],
+        op::FSETXATTR                => &[file, xattr, xattr_value, xattr_flags],
+        op::FGETXATTR                => &[file, xattr, bytes],
+
+        op::SEND | op::SEND_ZC       => &[file, bytes, send_recv_flags, message_flags, to_address, data],
+        op::RECV                     => &[file, bytes, send_recv_flags, message_flags],
+        op::SENDMSG | op::SENDMSG_ZC
+        | op::RECVMSG                => &[file, whole_message, send_recv_flags, message_flags, data],
+        op::RECV_ZC                  => &[file, bytes, queue, send_recv_flags],
+        op::ACCEPT                   => &[file, accept_flags],
+        op::CONNECT | op::BIND       => &[file, address],
+        op::LISTEN                   => &[file, backlog],
+        op::SHUTDOWN                 => &[file, how],
+        op::SOCKET                   => &[socket],
+        op::URING_CMD
+        | op::URING_CMD128           => &[file, command],
+        op::EPOLL_CTL                => &[file, epoll_change],
+        op::EPOLL_WAIT               => &[file, epoll_room],
+
+        op::POLL_ADD                 => &[file, poll_events],
+        op::POLL_REMOVE              => &[target, poll_change],
+        op::TIMEOUT                  => &[time, count, timeout_flags],
+        op::LINK_TIMEOUT             => &[time, timeout_flags],
+        op::TIMEOUT_REMOVE           => &[target, new_time, timeout_flags],
+        op::ASYNC_CANCEL             => &[cancel],
+        op::WAITID                   => &[process],
+        op::FUTEX_WAIT               => &[futex, while_it_is, mask],
+        op::FUTEX_WAKE               => &[futex, wakes, mask],
+        op::FUTEX_WAITV              => &[futexes],
+
+        op::PROVIDE_BUFFERS          => &[buffers],
+        op::REMOVE_BUFFERS           => &[buffers_back],
+        op::FILES_UPDATE             => &[files_update],
+        op::MSG_RING                 => &[file, message],
+        _                            => &[file, raw],
     }
 }
 
-fn per_operation(entry: &Entry, details: &mut Details, meaning: &dyn Fn(u64) -> String) {
-    match entry.opcode {
-        op::READ | op::WRITE | op::READ_MULTISHOT | op::READ_FIXED | op::WRITE_FIXED => {
-            bytes(entry, details);
-            if matches!(entry.opcode, op::READ_FIXED | op::WRITE_FIXED) {
-                registered_buffer(entry, details);
-            }
-            offset(entry, details);
-        }
-        op::READV | op::WRITEV | op::READV_FIXED | op::WRITEV_FIXED => {
-            details.add("buffers", entry.len, format!("{} buffers", entry.len));
-            offset(entry, details);
-        }
-        op::SEND
-        | op::RECV
-        | op::SEND_ZC
-        | op::SENDMSG
-        | op::SENDMSG_ZC
-        | op::RECVMSG
-        | op::RECV_ZC => message(entry, details),
-        op::POLL_ADD => {
-            details.add(
-                "events",
-                poll_events(entry.op_flags),
-                poll_events(entry.op_flags).join("|"),
-            );
-            details.flags("poll_flags", &catalog::POLL_FLAGS, entry.len, 1);
-        }
-        op::POLL_REMOVE => {
-            target(entry, details, meaning);
-            details.flags("poll_flags", &catalog::POLL_FLAGS, entry.len, 0);
-        }
-        op::TIMEOUT | op::LINK_TIMEOUT => {
-            if entry.opcode == op::TIMEOUT && entry.off != 0 {
-                let count = entry.off;
-                details.add("count", count, format!("or {count} completions"));
-            }
-            details.flags("timeout_flags", &catalog::TIMEOUT_FLAGS, entry.op_flags, 1 << 6);
-        }
-        op::TIMEOUT_REMOVE => {
-            target(entry, details, meaning);
-            details.flags("timeout_flags", &catalog::TIMEOUT_FLAGS, entry.op_flags, 0);
-        }
-        op::ASYNC_CANCEL => cancel(entry, details, meaning),
-        op::ACCEPT => {
-            details.flags("accept_flags", &catalog::ACCEPT_FLAGS, u32::from(entry.ioprio), 1);
-        }
-        op::CLOSE => match entry.file_index {
-            0 => details.add("fd", entry.fd, format!("fd {}", entry.fd)),
-            index => details.add("slot", index - 1, format!("slot {}", index - 1)),
-        },
-        op::SHUTDOWN => {
-            let how = match entry.len {
-                0 => "reading",
-                1 => "writing",
-                2 => "both ways",
-                _ => "?",
-            };
-            details.add("how", how, how);
-        }
-        _ => rarer::describe(entry, details),
+/// What any operation may carry.
+const EVERYWHERE: &[Argument] = &[multishot, into_slot, buffer_group, personality];
+
+fn multishot(asked: &Asked<'_>, details: &mut Details) {
+    if asked.entry.multishot() {
+        details.add("multishot", true, "multishot");
     }
 }
 
-fn bytes(entry: &Entry, details: &mut Details) {
-    let takes = matches!(
-        entry.opcode,
-        op::READ | op::READ_FIXED | op::READ_MULTISHOT | op::RECV | op::RECV_ZC
-    );
-    let words = match entry.len {
-        0 => String::new(),
-        count if takes => format!("up to {}", plural(u64::from(count), "byte")),
-        count => plural(u64::from(count), "byte"),
-    };
-    details.add("bytes", entry.len, words);
-}
-
-fn offset(entry: &Entry, details: &mut Details) {
-    match entry.off {
-        u64::MAX => details.add("offset", "current", ""),
-        0 => details.add("offset", 0, ""),
-        offset => details.add("offset", offset, format!("at {offset}")),
+fn into_slot(asked: &Asked<'_>, details: &mut Details) {
+    match asked.entry.direct() {
+        Direct::No => {}
+        Direct::Any => details.add("into_slot", "any", "into any free slot"),
+        Direct::Slot(slot) => details.add("into_slot", slot, format!("into slot {slot}")),
     }
 }
 
-fn registered_buffer(entry: &Entry, details: &mut Details) {
-    let index = entry.buf_index;
-    details.add("registered_buffer", index, format!("registered buffer {index}"));
-}
-
-fn message(entry: &Entry, details: &mut Details) {
-    const MULTISHOT: u32 = 1 << 1;
-    const FIXED_BUFFER: u32 = 1 << 2;
-    if !matches!(entry.opcode, op::SENDMSG | op::SENDMSG_ZC | op::RECVMSG) {
-        bytes(entry, details);
-    }
-    let flags = u32::from(entry.ioprio);
-    if flags & FIXED_BUFFER != 0 {
-        registered_buffer(entry, details);
-    }
-    details.flags("send_recv_flags", &catalog::SEND_RECV_FLAGS, flags, MULTISHOT | FIXED_BUFFER);
-    if entry.op_flags != 0 {
-        let names = message_flags(entry.op_flags);
-        let words = names.join("|");
-        details.add("msg_flags", names, words);
+fn buffer_group(asked: &Asked<'_>, details: &mut Details) {
+    let entry = asked.entry;
+    if entry.has(sqe::BUFFER_SELECT) {
+        let group = entry.buf_index;
+        let way = if entry.gives() { "from" } else { "into" };
+        let what = if entry.bundles() { "buffers" } else { "a buffer" };
+        details.add("buffer_group", group, format!("{way} {what} of group {group}"));
     }
 }
 
-/// Whose `user_data` a removal or an update is for.
-fn target(entry: &Entry, details: &mut Details, meaning: &dyn Fn(u64) -> String) {
-    details.add("target", hex(entry.addr), format!("of [{}]", meaning(entry.addr)));
-}
-
-fn cancel(entry: &Entry, details: &mut Details, meaning: &dyn Fn(u64) -> String) {
-    const ALL: u32 = 1 << 0;
-    const FD: u32 = 1 << 1;
-    const ANY: u32 = 1 << 2;
-    const FD_FIXED: u32 = 1 << 3;
-    const USERDATA: u32 = 1 << 4;
-    const OP: u32 = 1 << 5;
-    let flags = entry.op_flags;
-    let all = if flags & ALL != 0 { "all" } else { "one" };
-    if flags & ANY != 0 {
-        details.add("target", "any", "everything");
-    } else if flags & FD != 0 {
-        let what = if flags & FD_FIXED != 0 { "slot" } else { "fd" };
-        details.add(
-            "target",
-            format!("{what} {}", entry.fd),
-            format!("{all} on {what} {}", entry.fd),
-        );
-    } else if flags & OP != 0 {
-        let name = operation(entry.len.min(255) as u8);
-        details.add("target", name.clone(), format!("{all} {name}"));
-    }
-    if flags & USERDATA != 0 || flags & (FD | ANY | OP) == 0 {
-        let words = format!("{all} of [{}]", meaning(entry.addr));
-        details.add("target_user_data", hex(entry.addr), words);
-    }
-    if flags != 0 {
-        details.add("cancel_flags", names(&catalog::CANCEL_FLAGS, flags), "");
+fn personality(asked: &Asked<'_>, details: &mut Details) {
+    let id = asked.entry.personality;
+    if id != 0 {
+        details.add("personality", id, format!("as personality {id}"));
     }
 }
 
-/// What a completion says, in words: a value with its unit, or an error's name.
-pub fn result(asked: Option<&Entry>, completion: &Completion) -> String {
-    if completion.has(cqe::NOTIF) {
-        return "the buffer is free again".to_string();
-    }
-    if let Some(error) = completion.error() {
-        return format!("{} ({})", error_name(error), error_words(error));
-    }
-    let res = completion.res;
-    let Some(entry) = asked else { return res.to_string() };
-    match entry.opcode {
-        op::ACCEPT | op::OPENAT | op::OPENAT2 | op::SOCKET => match entry.direct() {
-            Direct::No => format!("fd {res}"),
-            Direct::Any => format!("slot {res}"),
-            Direct::Slot(slot) => format!("slot {slot}"),
-        },
-        op::FIXED_FD_INSTALL => format!("fd {res}"),
-        op::RECV
-        | op::RECVMSG
-        | op::READ
-        | op::READV
-        | op::READ_FIXED
-        | op::READ_MULTISHOT
-        | op::READV_FIXED
-            if res == 0 && (entry.len != 0 || entry.has(sqe::BUFFER_SELECT)) =>
-        {
-            "0, the end".to_string()
-        }
-        op::SEND
-        | op::RECV
-        | op::SENDMSG
-        | op::RECVMSG
-        | op::SEND_ZC
-        | op::SENDMSG_ZC
-        | op::READ
-        | op::WRITE
-        | op::READV
-        | op::WRITEV
-        | op::READ_FIXED
-        | op::WRITE_FIXED
-        | op::SPLICE
-        | op::READV_FIXED
-        | op::WRITEV_FIXED
-        | op::READ_MULTISHOT
-        | op::TEE
-        | op::RECV_ZC => plural(u64::from(res.unsigned_abs()), "byte"),
-        op::POLL_ADD => poll_events(res as u32).join("|"),
-        op::ASYNC_CANCEL if entry.op_flags & 0b101 != 0 => format!("{res} cancelled"),
-        _ if res == 0 => "done".to_string(),
-        _ => res.to_string(),
-    }
+/// An address that says no more than that it is there.
+fn at(details: &mut Details, key: &'static str, address: u64) {
+    details.add(key, hex(address), hex(address));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::names::user_data;
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_days_accept_in_words() {
-        let accept = Entry {
-            opcode: op::ACCEPT,
-            fd: 3,
-            ioprio: 1,
-            file_index: u32::MAX,
-            ..Default::default()
-        };
-        assert_eq!(details(&accept, &user_data).words(), "fd 3, multishot, into any free slot");
-        let object = details(&accept, &user_data).object();
-        assert_eq!(object["fd"], json!(3));
-        assert_eq!(object["into_slot"], json!("any"));
-    }
-
-    proptest! {
-        /// Whatever a program leaves in its ring, the tracer tells it and does not fall over.
-        #[test]
-        fn garbage_is_described(
-            sqe in proptest::array::uniform32(any::<u8>()),
-            more in proptest::array::uniform32(any::<u8>()),
-            cqe in proptest::array::uniform16(any::<u8>()),
-            opcode in proptest::option::of(0..70_u8),
-        ) {
-            let mut bytes = [0; 64];
-            bytes[..32].copy_from_slice(&sqe);
-            bytes[32..].copy_from_slice(&more);
-            bytes[0] = opcode.unwrap_or(bytes[0]);
-            let entry = Entry::parse(&bytes);
-            let completion = Completion::parse(&cqe, None);
-            prop_assert!(!operation(entry.opcode).is_empty());
-            let _ = (details(&entry, &user_data).words(), details(&entry, &user_data).object());
-            prop_assert!(!result(Some(&entry), &completion).is_empty() || completion.res == 0);
-            prop_assert!(!result(None, &completion).is_empty());
-        }
-    }
-}
+mod tests;

@@ -114,6 +114,8 @@ pub struct Register {
     pub count: u64,
     /// What the operation is about, in words; may be empty.
     pub detail: String,
+    /// The same for programs; the names depend on the operation.
+    pub details: Map<String, Value>,
     /// What the kernel answered.
     pub result: i64,
     /// Why it was refused.
@@ -136,9 +138,13 @@ pub struct Enter {
     pub to_submit: u32,
     /// How many completions to wait for.
     pub min_complete: u32,
-    /// How long to wait at most, in microseconds (`IORING_ENTER_EXT_ARG`).
+    /// How long to wait at most, in microseconds (`IORING_ENTER_EXT_ARG`); with `ABS_TIMER`
+    /// among the flags the moment until which.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most_us: Option<u64>,
+    /// After how many microseconds one completion is enough (`min_wait_usec`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_wait_us: Option<u64>,
     /// `IORING_ENTER_*`.
     pub flags: Vec<String>,
     /// The descriptor, or the registered index.
@@ -219,6 +225,9 @@ pub struct Complete {
     pub error: Option<String>,
     /// The result in words.
     pub words: String,
+    /// What the result does not say; the names depend on the operation.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub details: Map<String, Value>,
     /// `IORING_CQE_F_*`.
     pub flags: Vec<String>,
     /// The provided buffer that it hands over.

@@ -10,8 +10,9 @@
 //! - [`tracer`]: the stops, on a thread of its own; [`launch`] starts the program,
 //!   [`filter`] is the fast mode;
 //! - [`watch`]: the story: [`ring`] finds what is new in a ring's [`memory`], [`decode`] reads
-//!   it, [`pairing`] finds the entry for a completion, [`describe`] and [`context`] say what
-//!   it is about, [`event`] and [`summary`] are what comes of it;
+//!   it, [`pairing`] finds the entry for a completion, [`describe`] says what it is about,
+//!   with [`context`] for what it points at, [`registered`] for what it refers to, and [`flags`]
+//!   and [`names`] for what it is called; [`event`] and [`summary`] are what comes of it;
 //! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
 //!   other two system calls, [`syscalls`] and [`sys`] the machine.
 
@@ -22,6 +23,7 @@ pub mod describe;
 pub mod descriptors;
 pub mod event;
 pub mod filter;
+pub mod flags;
 mod fold;
 pub mod json;
 pub mod launch;
@@ -30,6 +32,7 @@ pub mod names;
 pub mod pairing;
 pub mod params;
 pub mod register;
+pub mod registered;
 pub mod ring;
 pub mod summary;
 pub mod summary_text;

@@ -22,15 +22,38 @@ pub fn plural(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
+/// Errors that the kernel uses inside, with what they mean (`include/linux/errno.h`). They are
+/// seen in a call that a signal interrupts, and in completions by mistake of a driver.
+const INSIDE: &[(i32, &str, &str)] = &[
+    (512, "ERESTARTSYS", "interrupted, to be called again"),
+    (513, "ERESTARTNOINTR", "interrupted, to be called again"),
+    (514, "ERESTARTNOHAND", "interrupted, to be called again unless the signal is handled"),
+    (515, "ENOIOCTLCMD", "no such ioctl command"),
+    (516, "ERESTART_RESTARTBLOCK", "interrupted, to be called again with the rest of its time"),
+    (517, "EPROBE_DEFER", "driver asks to be tried later"),
+    (518, "EOPENSTALE", "open found a stale entry"),
+    (519, "ENOPARAM", "parameter not supported"),
+    (521, "EBADHANDLE", "illegal NFS file handle"),
+    (522, "ENOTSYNC", "update synchronization mismatch"),
+    (523, "EBADCOOKIE", "cookie is stale"),
+    (524, "ENOTSUPP", "operation is not supported"),
+    (525, "ETOOSMALL", "buffer or request is too small"),
+    (526, "ESERVERFAULT", "an untranslatable error occurred"),
+    (527, "EBADTYPE", "type not supported by server"),
+    (528, "EJUKEBOX", "request initiated, but will not complete before timeout"),
+    (529, "EIOCBQUEUED", "queued, will get completion event"),
+    (530, "ERECALLCONFLICT", "conflict with recalled state"),
+    (531, "ENOGRACE", "NFS file lock reclaim refused"),
+];
+
+fn inside(number: i32) -> Option<&'static (i32, &'static str, &'static str)> {
+    INSIDE.iter().find(|(known, ..)| *known == number)
+}
+
 /// An error's name as the headers spell it.
 pub fn error_name(number: i32) -> String {
-    // What the kernel uses inside and `ptrace` shows: the call is about to be repeated.
-    match number {
-        512 => return "ERESTARTSYS".to_string(),
-        513 => return "ERESTARTNOINTR".to_string(),
-        514 => return "ERESTARTNOHAND".to_string(),
-        516 => return "ERESTART_RESTARTBLOCK".to_string(),
-        _ => {}
+    if let Some((_, name, _)) = inside(number) {
+        return (*name).to_string();
     }
     match nix::errno::Errno::from_raw(number) {
         nix::errno::Errno::UnknownErrno => format!("error {number}"),
@@ -40,9 +63,21 @@ pub fn error_name(number: i32) -> String {
 
 /// What an error means, as `strerror(3)` says it, in lower case.
 pub fn error_words(number: i32) -> String {
-    let words = nix::errno::Errno::from_raw(number).desc();
+    if let Some((.., words)) = inside(number) {
+        return (*words).to_string();
+    }
+    // The standard library asks `strerror(3)`, and adds the number.
+    let words = std::io::Error::from_raw_os_error(number).to_string();
+    let words = words.rsplit_once(" (os error").map_or(words.as_str(), |(words, _)| words);
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// A text of a program's making: as it is, or in quotes where a terminal would take it for
+/// more than letters.
+pub fn printable(text: &str) -> String {
+    let quoted = format!("{text:?}");
+    if quoted[1..quoted.len() - 1] == *text { text.to_string() } else { quoted }
 }
 
 /// A value of `user_data` that is no token: as a small number, as text, or as an address.
@@ -62,64 +97,6 @@ pub fn hex(value: u64) -> String {
     format!("{value:#x}")
 }
 
-/// The events of a poll (`poll(2)`).
-pub fn poll_events(bits: u32) -> Vec<String> {
-    bit_names(POLL_EVENTS, bits)
-}
-
-/// The flags of a message (`send(2)`, `recv(2)`).
-pub fn message_flags(bits: u32) -> Vec<String> {
-    bit_names(MSG_FLAGS, bits)
-}
-
-fn bit_names(table: &[(u32, &str)], bits: u32) -> Vec<String> {
-    let mut rest = bits;
-    let mut names = Vec::new();
-    for (bit, name) in table {
-        if bits & bit != 0 {
-            names.push((*name).to_string());
-            rest &= !bit;
-        }
-    }
-    if rest != 0 {
-        names.push(format!("{rest:#x}"));
-    }
-    names
-}
-
-/// `poll(2)` and `epoll_ctl(2)`.
-const POLL_EVENTS: &[(u32, &str)] = &[
-    (0x001, "POLLIN"),
-    (0x002, "POLLPRI"),
-    (0x004, "POLLOUT"),
-    (0x008, "POLLERR"),
-    (0x010, "POLLHUP"),
-    (0x020, "POLLNVAL"),
-    (0x040, "POLLRDNORM"),
-    (0x080, "POLLRDBAND"),
-    (0x100, "POLLWRNORM"),
-    (0x2000, "POLLRDHUP"),
-    (1 << 28, "EPOLLEXCLUSIVE"),
-    (1 << 30, "EPOLLONESHOT"),
-    (1 << 31, "EPOLLET"),
-];
-
-/// `send(2)` and `recv(2)`.
-const MSG_FLAGS: &[(u32, &str)] = &[
-    (0x1, "MSG_OOB"),
-    (0x2, "MSG_PEEK"),
-    (0x4, "MSG_DONTROUTE"),
-    (0x8, "MSG_CTRUNC"),
-    (0x20, "MSG_TRUNC"),
-    (0x40, "MSG_DONTWAIT"),
-    (0x80, "MSG_EOR"),
-    (0x100, "MSG_WAITALL"),
-    (0x800, "MSG_CONFIRM"),
-    (0x4000, "MSG_NOSIGNAL"),
-    (0x8000, "MSG_MORE"),
-    (0x4000_0000, "MSG_CMSG_CLOEXEC"),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +114,21 @@ mod tests {
         assert_eq!(names(&catalog::ENTRY_FLAGS, 0x81), ["FIXED_FILE", "0x80"]);
         assert_eq!(error_name(11), "EAGAIN");
         assert_eq!(error_name(4000), "error 4000");
+    }
+
+    #[test]
+    fn errors_are_named_as_the_c_library_does() {
+        assert_eq!(error_words(libc::EBADF), "bad file descriptor");
+        // On a file as well as on a socket.
+        assert!(!error_words(libc::EOPNOTSUPP).contains("endpoint"));
+        assert_eq!(error_name(512), "ERESTARTSYS");
+        assert!(error_words(512).contains("interrupted"));
+    }
+
+    #[test]
+    fn a_name_cannot_drive_the_terminal() {
+        assert_eq!(printable("/bin/a program ü"), "/bin/a program ü");
+        assert_eq!(printable("\x1b[2J"), r#""\u{1b}[2J""#);
+        assert_eq!(printable("two\nlines"), r#""two\nlines""#);
     }
 }

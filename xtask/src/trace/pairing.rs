@@ -5,11 +5,12 @@
 //! result and flags narrow it down, and of those left the oldest is taken.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::decode::{Completion, Entry, cqe, op, sqe};
 
 /// An entry that may still be answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Flight {
     /// Its number, counted over all rings of the trace.
     pub seq: u64,
@@ -18,6 +19,8 @@ pub struct Flight {
     pub us: u64,
     /// As it went in.
     pub entry: Entry,
+    /// What it asked for, if that was put into words: what it points at may be gone later.
+    pub words: Option<Arc<str>>,
     /// Completions that answered it so far.
     pub answers: u32,
     /// Whether it is in a chain of links, and so may be cancelled by another's failure.
@@ -27,7 +30,7 @@ pub struct Flight {
 }
 
 /// What a completion turned out to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Answer {
     /// The entry it answers.
     pub flight: Flight,
@@ -63,7 +66,7 @@ impl InFlight {
     pub fn submitted(&mut self, seq: u64, us: u64, entry: Entry) {
         let chained = entry.linked() || self.in_chain;
         self.in_chain = entry.linked();
-        let flight = Flight { seq, us, entry, answers: 0, chained, unsure: false };
+        let flight = Flight { seq, us, entry, words: None, answers: 0, chained, unsure: false };
         if entry.has(sqe::CQE_SKIP_SUCCESS) && !entry.multishot() {
             if self.silent.len() == SILENT {
                 self.silent.pop_front();
@@ -90,6 +93,15 @@ impl InFlight {
                 flights.retain(|flight| flight.entry.multishot());
                 !flights.is_empty()
             });
+        }
+    }
+
+    /// The entry that went in last was put into words.
+    pub fn told(&mut self, seq: u64, user_data: u64, words: &str) {
+        let last = self.by_user_data.get_mut(&user_data).and_then(VecDeque::back_mut);
+        // A silent one is not among them.
+        if let Some(flight) = last.filter(|flight| flight.seq == seq) {
+            flight.words = Some(words.into());
         }
     }
 
@@ -123,7 +135,7 @@ impl InFlight {
         let flight = flights.get_mut(index)?;
         flight.answers += 1;
         flight.unsure = false;
-        let flight = *flight;
+        let flight = flight.clone();
         if !completion.has(cqe::MORE) {
             flights.remove(index);
             if flights.is_empty() {
@@ -156,7 +168,7 @@ impl InFlight {
     /// Entries that were not fully answered, oldest first; unknown ones are left out.
     pub fn armed(&self) -> Vec<Flight> {
         let all = self.by_user_data.values().flatten();
-        let mut flights: Vec<Flight> = all.filter(|flight| !flight.unsure).copied().collect();
+        let mut flights: Vec<Flight> = all.filter(|flight| !flight.unsure).cloned().collect();
         flights.sort_by_key(|flight| flight.seq);
         flights
     }

@@ -1,9 +1,13 @@
 //! `io_uring_register(2)`: what a call is about.
 
+use common::catalog::{self, Table};
 use libc::pid_t;
 
-use super::names;
-use super::sys::read_memory;
+use super::context::{Reader, Time, half, long, word};
+use super::decode::Entry;
+use super::describe::{Details, fds};
+use super::flags;
+use super::names::{names, operation, plural};
 
 /// The operations that the tracer follows or explains (`enum io_uring_register_op`).
 pub mod op {
@@ -13,16 +17,29 @@ pub mod op {
     pub const EVENTFD: u32 = 4;
     pub const FILES_UPDATE: u32 = 6;
     pub const EVENTFD_ASYNC: u32 = 7;
+    pub const PERSONALITY: u32 = 9;
+    pub const UNREGISTER_PERSONALITY: u32 = 10;
+    pub const RESTRICTIONS: u32 = 11;
     pub const FILES2: u32 = 13;
     pub const FILES_UPDATE2: u32 = 14;
     pub const BUFFERS2: u32 = 15;
     pub const BUFFERS_UPDATE: u32 = 16;
+    pub const IOWQ_AFF: u32 = 17;
+    pub const IOWQ_MAX_WORKERS: u32 = 19;
     pub const RING_FDS: u32 = 20;
     pub const UNREGISTER_RING_FDS: u32 = 21;
     pub const PBUF_RING: u32 = 22;
     pub const UNREGISTER_PBUF_RING: u32 = 23;
+    pub const SYNC_CANCEL: u32 = 24;
     pub const FILE_ALLOC_RANGE: u32 = 25;
+    pub const PBUF_STATUS: u32 = 26;
+    pub const NAPI: u32 = 27;
+    pub const CLOCK: u32 = 29;
+    pub const CLONE_BUFFERS: u32 = 30;
+    pub const SEND_MSG_RING: u32 = 31;
+    pub const ZCRX_IFQ: u32 = 32;
     pub const RESIZE_RINGS: u32 = 33;
+    pub const MEM_REGION: u32 = 34;
 }
 
 /// Set in the opcode: the ring is named by its registered index.
@@ -41,81 +58,433 @@ pub struct RingIndex {
 pub fn ring_indices(pid: pid_t, address: u64, count: u64) -> Vec<RingIndex> {
     /// `IO_RINGFD_REG_MAX` in the kernel.
     const MOST: u64 = 16;
-    let mut indices = Vec::new();
-    for element in 0..count.min(MOST) {
-        let mut bytes = [0; 16];
-        let Some(at) = address.checked_add(element * 16) else { break };
-        if read_memory(pid, at, &mut bytes).is_err() {
-            break;
-        }
-        indices.push(RingIndex { index: word(&bytes, 0), fd: word(&bytes, 8) as i32 });
-    }
-    indices
+    let program = Reader::of(pid);
+    let index = |element: u64| {
+        let bytes: [u8; 16] = program.bytes(address.checked_add(element * 16)?)?;
+        Some(RingIndex { index: word(&bytes, 0), fd: word(&bytes, 8) as i32 })
+    };
+    (0..count.min(MOST)).map_while(index).collect()
 }
 
-/// What a call is about, in words; empty where the name says it all.
-pub fn detail(pid: pid_t, operation: u32, argument: u64, count: u64) -> String {
-    describe(pid, operation, argument, count).unwrap_or_default()
+/// What a call asks for; empty where the name says it all.
+pub fn details(pid: pid_t, operation: u32, argument: u64, count: u64) -> Details {
+    let call = Call { program: Reader::of(pid), argument, count };
+    let mut details = Details::default();
+    // What cannot be read is left out.
+    let _ = call.describe(operation, &mut details);
+    details
 }
 
-fn describe(pid: pid_t, operation: u32, argument: u64, count: u64) -> Option<String> {
-    const SPARSE: u32 = 1;
-    let text = match operation {
-        op::FILES | op::FILES_UPDATE => plural(count as u32, "file"),
-        op::BUFFERS => plural(count as u32, "buffer"),
-        op::FILES2 | op::BUFFERS2 => {
-            let bytes: [u8; 8] = read(pid, argument)?;
-            let what = if operation == op::FILES2 { "slot" } else { "buffer" };
-            let empty = if word(&bytes, 4) & SPARSE != 0 { "empty " } else { "" };
-            plural(word(&bytes, 0), &format!("{empty}{what}"))
-        }
-        op::FILES_UPDATE2 | op::BUFFERS_UPDATE => {
-            let bytes: [u8; 32] = read(pid, argument)?;
-            format!("{} from slot {}", word(&bytes, 24), word(&bytes, 0))
-        }
-        op::EVENTFD | op::EVENTFD_ASYNC => {
-            let bytes: [u8; 4] = read(pid, argument)?;
-            format!("fd {}", word(&bytes, 0))
-        }
-        op::RING_FDS | op::UNREGISTER_RING_FDS => {
-            let first = ring_indices(pid, argument, count).into_iter().next()?;
-            match (operation, first.index) {
-                (op::RING_FDS, u32::MAX) => format!("fd {}", first.fd),
-                (op::RING_FDS, index) => format!("fd {} as index {index}", first.fd),
-                (_, index) => format!("index {index}"),
+/// Adds what a call has given back, where that is more than that it succeeded.
+pub fn answer(pid: pid_t, operation: u32, argument: u64, result: i64, details: &mut Details) {
+    let program = Reader::of(pid);
+    match operation {
+        op::PERSONALITY => details.add("personality", result, format!("as personality {result}")),
+        op::RING_FDS => {
+            let index = ring_indices(pid, argument, 1).first().map(|first| first.index);
+            if let Some(index) = index {
+                details.add("index", index, format!("as index {index}"));
             }
         }
-        op::PBUF_RING => {
-            let bytes: [u8; 16] = read(pid, argument)?;
-            format!("{}, group {}", plural(word(&bytes, 8), "buffer"), half(&bytes, 12))
+        op::PBUF_STATUS => {
+            if let Some(status) = program.bytes::<8>(argument) {
+                let head = word(&status, 4);
+                details.add("head", head, format!("the kernel is at {head}"));
+            }
         }
-        op::UNREGISTER_PBUF_RING => {
-            let bytes: [u8; 16] = read(pid, argument)?;
-            format!("group {}", half(&bytes, 12))
+        _ => {}
+    }
+}
+
+struct Call {
+    program: Reader,
+    argument: u64,
+    count: u64,
+}
+
+impl Call {
+    /// The argument's structure.
+    fn argument<const N: usize>(&self) -> Option<[u8; N]> {
+        self.program.bytes(self.argument)
+    }
+
+    fn describe(&self, operation: u32, details: &mut Details) -> Option<()> {
+        match operation {
+            op::BUFFERS => self.buffers(self.argument, self.count, details),
+            op::BUFFERS2 | op::FILES2 => self.table(operation, details)?,
+            op::FILES => self.files(self.argument, self.count, details),
+            op::FILES_UPDATE => {
+                let update: [u8; 16] = self.argument()?;
+                self.files(long(&update, 8), self.count, details);
+                from_slot(word(&update, 0), details);
+            }
+            op::FILES_UPDATE2 | op::BUFFERS_UPDATE => {
+                let update: [u8; 32] = self.argument()?;
+                let (list, count) = (long(&update, 8), word(&update, 24).into());
+                match operation {
+                    op::BUFFERS_UPDATE => self.buffers(list, count, details),
+                    _ => self.files(list, count, details),
+                }
+                from_slot(word(&update, 0), details);
+            }
+            op::FILE_ALLOC_RANGE => {
+                let range: [u8; 8] = self.argument()?;
+                let count = word(&range, 4);
+                details.add("count", count, plural(count.into(), "slot"));
+                from_slot(word(&range, 0), details);
+            }
+            op::EVENTFD | op::EVENTFD_ASYNC => {
+                let fd = self.argument().map(i32::from_ne_bytes)?;
+                details.add("fd", fd, format!("fd {fd}"));
+            }
+            op::UNREGISTER_PERSONALITY => {
+                // It takes the number in place of an address.
+                details.add("personality", self.count, format!("personality {}", self.count));
+            }
+            op::RESTRICTIONS => self.restrictions(details)?,
+            op::IOWQ_AFF => self.cpus(details)?,
+            op::IOWQ_MAX_WORKERS => self.workers(details)?,
+            op::RING_FDS | op::UNREGISTER_RING_FDS => self.ring_fds(operation, details)?,
+            op::PBUF_RING => self.buffer_ring(details)?,
+            op::UNREGISTER_PBUF_RING => {
+                let ring: [u8; 16] = self.argument()?;
+                group(half(&ring, 12).into(), details);
+            }
+            op::PBUF_STATUS => {
+                let status: [u8; 8] = self.argument()?;
+                group(word(&status, 0), details);
+            }
+            op::SYNC_CANCEL => self.cancel(details)?,
+            op::NAPI => self.napi(details)?,
+            op::CLOCK => {
+                let clock: [u8; 4] = self.argument()?;
+                let name = flags::code(flags::CLOCKS, word(&clock, 0));
+                details.add("clock", name.clone(), name);
+            }
+            op::CLONE_BUFFERS => self.clone_buffers(details)?,
+            op::SEND_MSG_RING => {
+                let entry = Entry::parse(&self.argument()?);
+                let told = super::describe::details(&entry, self.program, &|value| {
+                    super::names::user_data(value)
+                });
+                details.add("entry", told.object(), told.words());
+            }
+            op::ZCRX_IFQ => {
+                let queue: [u8; 16] = self.argument()?;
+                let (card, index) = (word(&queue, 0), word(&queue, 4));
+                details.add("interface", card, format!("interface {card}"));
+                details.add("queue", index, format!("queue {index}"));
+                let entries = word(&queue, 8);
+                details.add("entries", entries, format!("{entries} entries"));
+            }
+            op::RESIZE_RINGS => {
+                let params: [u8; 12] = self.argument()?;
+                let (entries, completions) = (word(&params, 0), word(&params, 4));
+                details.add("entries", entries, format!("to {entries} entries"));
+                if word(&params, 8) & super::params::setup::CQSIZE != 0 {
+                    let words = plural(completions.into(), "completion");
+                    details.add("completions", completions, words);
+                }
+            }
+            op::MEM_REGION => self.region(details)?,
+            _ => {}
         }
-        op::FILE_ALLOC_RANGE => {
-            let bytes: [u8; 8] = read(pid, argument)?;
-            format!("{} slots from {}", word(&bytes, 4), word(&bytes, 0))
+        Some(())
+    }
+
+    /// Buffers to pin: how many, and how large together.
+    fn buffers(&self, list: u64, count: u64, details: &mut Details) {
+        let mut words = plural(count, "buffer");
+        if let Some(vectors) = self.program.vectors(list, count) {
+            details.add("bytes", vectors.bytes, "");
+            words += &format!(" of {}", plural(vectors.bytes, "byte"));
+            if count > 1 {
+                words += " together";
+            }
         }
-        _ => return None,
-    };
-    Some(text)
+        details.add("buffers", count, words);
+    }
+
+    /// Descriptors to fill slots with.
+    fn files(&self, list: u64, count: u64, details: &mut Details) {
+        details.add("files", count, plural(count, "file"));
+        fds(self.program, list, count, details);
+    }
+
+    /// `struct io_uring_rsrc_register`.
+    fn table(&self, operation: u32, details: &mut Details) -> Option<()> {
+        const SPARSE: u32 = 1;
+        let table: [u8; 32] = self.argument()?;
+        let (count, bits) = (u64::from(word(&table, 0)), word(&table, 4));
+        let (data, tags) = (long(&table, 16), long(&table, 24));
+        let empty = bits & SPARSE != 0;
+        match operation {
+            op::FILES2 if empty => details.add("files", count, plural(count, "empty slot")),
+            op::FILES2 => self.files(data, count, details),
+            _ if empty => details.add("buffers", count, plural(count, "empty buffer")),
+            _ => self.buffers(data, count, details),
+        }
+        details.add("empty", empty, "");
+        if tags != 0 {
+            details.add("tags", true, "with tags");
+        }
+        Some(())
+    }
+
+    fn buffer_ring(&self, details: &mut Details) -> Option<()> {
+        let ring: [u8; 16] = self.argument()?;
+        let entries = word(&ring, 8);
+        details.add("buffers", entries, plural(entries.into(), "buffer"));
+        group(half(&ring, 12).into(), details);
+        add_flags(
+            "buffer_ring_flags",
+            &catalog::BUFFER_RING_FLAGS,
+            half(&ring, 14).into(),
+            details,
+        );
+        Some(())
+    }
+
+    fn ring_fds(&self, operation: u32, details: &mut Details) -> Option<()> {
+        let first: [u8; 16] = self.argument()?;
+        let (index, fd) = (word(&first, 0), word(&first, 8) as i32);
+        if operation == op::RING_FDS {
+            details.add("fd", fd, format!("fd {fd}"));
+        } else {
+            details.add("index", index, format!("index {index}"));
+        }
+        Some(())
+    }
+
+    /// What alone is allowed from now on (`struct io_uring_restriction`).
+    fn restrictions(&self, details: &mut Details) -> Option<()> {
+        /// `IORING_MAX_RESTRICTIONS` in the kernel is 91 today.
+        const MOST: u64 = 128;
+        let mut allowed = Vec::new();
+        for nth in 0..self.count.min(MOST) {
+            let one: [u8; 4] = self.program.bytes(self.argument.checked_add(nth * 16)?)?;
+            let value = one[2];
+            allowed.push(match half(&one, 0) {
+                0 => format!("{:#}", catalog::REGISTER_OPERATIONS.name(value.into())),
+                1 => operation(value),
+                2 => format!("flags {:#}", catalog::ENTRY_FLAGS.flags(value.into())),
+                3 => format!("flags {:#} required", catalog::ENTRY_FLAGS.flags(value.into())),
+                kind => format!("rule {kind} {value}"),
+            });
+        }
+        let words = format!("only {}", allowed.join(", "));
+        details.add("allowed", allowed, words);
+        Some(())
+    }
+
+    /// A set of CPUs, `count` bytes long.
+    fn cpus(&self, details: &mut Details) -> Option<()> {
+        /// `CONFIG_NR_CPUS` is 8192 at most, where it is set high.
+        const MOST: u64 = 1024;
+        let mut set = vec![0; self.count.min(MOST) as usize];
+        self.program.fill(self.argument, &mut set)?;
+        let mut cpus = Vec::new();
+        for (byte, bits) in set.iter().enumerate() {
+            cpus.extend((0..8).filter(|bit| bits & (1 << bit) != 0).map(|bit| byte * 8 + bit));
+        }
+        let words: Vec<String> = cpus.iter().map(usize::to_string).collect();
+        details.add("cpus", cpus, format!("CPUs {}", words.join(" ")));
+        Some(())
+    }
+
+    /// The most workers of both kinds; 0 leaves it as it is.
+    fn workers(&self, details: &mut Details) -> Option<()> {
+        let numbers = self.program.numbers(self.argument, 2, 2)?;
+        let [bounded, unbounded] = numbers.as_slice() else { return None };
+        details.add("bounded", *bounded, format!("{bounded} bounded"));
+        details.add("unbounded", *unbounded, format!("{unbounded} unbounded"));
+        Some(())
+    }
+
+    fn cancel(&self, details: &mut Details) -> Option<()> {
+        let cancel: [u8; 33] = self.argument()?;
+        let entry = Entry {
+            opcode: super::decode::op::ASYNC_CANCEL,
+            addr: long(&cancel, 0),
+            fd: word(&cancel, 8) as i32,
+            op_flags: word(&cancel, 12),
+            len: cancel[32].into(),
+            ..Entry::default()
+        };
+        let what =
+            super::describe::details(&entry, self.program, &|value| super::names::user_data(value));
+        details.add("cancel", what.object(), what.words());
+        let (seconds, rest) = (long(&cancel, 16) as i64, long(&cancel, 24) as i64);
+        // Both are -1 where there is no end to the wait.
+        if (seconds, rest) != (-1, -1) {
+            let time = Time::new(seconds, rest);
+            details.add("nanoseconds", time.json(), format!("at most {time}"));
+        }
+        Some(())
+    }
+
+    fn napi(&self, details: &mut Details) -> Option<()> {
+        let napi: [u8; 8] = self.argument()?;
+        let (us, prefer) = (word(&napi, 0), napi[4] != 0);
+        details.add("busy_poll_us", us, format!("busy for {us} us"));
+        details.add("prefer_busy_poll", prefer, if prefer { "prefer busy polling" } else { "" });
+        Some(())
+    }
+
+    fn clone_buffers(&self, details: &mut Details) -> Option<()> {
+        let clone: [u8; 20] = self.argument()?;
+        let (from, count) = (word(&clone, 0) as i32, word(&clone, 16));
+        let (source, target) = (word(&clone, 8), word(&clone, 12));
+        let words = if count == 0 { "all buffers".into() } else { plural(count.into(), "buffer") };
+        details.add("count", count, words);
+        details.add("from_ring", from, format!("of ring fd {from}"));
+        details.add(
+            "source_offset",
+            source,
+            if source == 0 { String::new() } else { format!("from {source} on") },
+        );
+        details.add(
+            "target_offset",
+            target,
+            if target == 0 { String::new() } else { format!("to {target} on") },
+        );
+        add_flags("clone_flags", &catalog::CLONE_FLAGS, word(&clone, 4), details);
+        Some(())
+    }
+
+    fn region(&self, details: &mut Details) -> Option<()> {
+        const WAITS: u64 = 1;
+        const OWN: u32 = 1;
+        let region: [u8; 16] = self.argument()?;
+        let memory: [u8; 20] = self.program.bytes(long(&region, 0))?;
+        let size = long(&memory, 8);
+        details.add("bytes", size, plural(size, "byte"));
+        let own = word(&memory, 16) & OWN != 0;
+        details.add(
+            "own_memory",
+            own,
+            if own { "of its own memory" } else { "of the kernel's memory" },
+        );
+        let waits = long(&region, 8) & WAITS != 0;
+        details.add("waits", waits, if waits { "for the arguments of waits" } else { "" });
+        Some(())
+    }
 }
 
-fn plural(count: u32, what: &str) -> String {
-    names::plural(u64::from(count), what)
+fn from_slot(first: u32, details: &mut Details) {
+    details.add("offset", first, format!("from slot {first} on"));
 }
 
-fn read<const N: usize>(pid: pid_t, address: u64) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    read_memory(pid, address, &mut bytes).ok()?;
-    Some(bytes)
+fn group(group: u32, details: &mut Details) {
+    details.add("buffer_group", group, format!("group {group}"));
 }
 
-fn half(bytes: &[u8], at: usize) -> u16 {
-    u16::from_ne_bytes(bytes[at..at + 2].try_into().expect("2 bytes"))
+fn add_flags(key: &'static str, table: &'static Table, bits: u32, details: &mut Details) {
+    if bits != 0 {
+        details.add(key, names(table, bits), format!("{:#}", table.flags(bits)));
+    }
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn me() -> pid_t {
+        std::process::id() as pid_t
+    }
+
+    fn told(operation: u32, argument: u64, count: u64) -> String {
+        details(me(), operation, argument, count).words()
+    }
+
+    /// A structure out of numbers of 4 bytes, at a place where those of 8 may lie.
+    fn words<const N: usize>(numbers: [u32; N]) -> Vec<u64> {
+        let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
+        bytes.resize(bytes.len().next_multiple_of(8) + 64, 0);
+        bytes.chunks_exact(8).map(|bytes| long(bytes, 0)).collect()
+    }
+
+    fn at(numbers: &[u64]) -> u64 {
+        numbers.as_ptr() as u64
+    }
+
+    /// A structure of one call in place of its address.
+    fn of<const N: usize>(operation: u32, count: u64, numbers: [u32; N]) -> String {
+        told(operation, at(&words(numbers)), count)
+    }
+
+    #[test]
+    fn sizes_are_shown() {
+        let vectors = [0x1000_u64, 4096, 0x2000, 4096];
+        assert_eq!(told(op::BUFFERS, at(&vectors), 2), "2 buffers of 8192 bytes together");
+        assert_eq!(told(op::BUFFERS, at(&vectors), 1), "1 buffer of 4096 bytes");
+        let fds = [4_i32, -1, 7, 0];
+        assert_eq!(told(op::FILES, fds.as_ptr() as u64, 3), "3 files, fds 4 -1 7");
+        let update = [2_u64, fds.as_ptr() as u64];
+        assert_eq!(told(op::FILES_UPDATE, at(&update), 1), "1 file, fds 4, from slot 2 on");
+        let table = [2_u64, 0, at(&vectors), 0x3000];
+        let told = told(op::BUFFERS2, at(&table), 32);
+        assert_eq!(told, "2 buffers of 8192 bytes together, with tags");
+        assert_eq!(of(op::FILES2, 32, [8, 1]), "8 empty slots");
+        assert_eq!(of(op::PBUF_RING, 1, [0, 0, 16, 7 | 2 << 16]), "16 buffers, group 7, INC");
+        assert_eq!(of(op::FILE_ALLOC_RANGE, 0, [5, 20]), "20 slots, from slot 5 on");
+        assert_eq!(of(op::RESIZE_RINGS, 1, [64, 256, 1 << 3]), "to 64 entries, 256 completions");
+    }
+
+    #[test]
+    fn workers_clocks_and_cards_are_shown() {
+        assert_eq!(of(op::IOWQ_MAX_WORKERS, 2, [4, 0]), "4 bounded, 0 unbounded");
+        assert_eq!(of(op::IOWQ_AFF, 1, [0b101]), "CPUs 0 2");
+        assert_eq!(of(op::NAPI, 1, [50, 1]), "busy for 50 us, prefer busy polling");
+        assert_eq!(of(op::CLOCK, 0, [7]), "CLOCK_BOOTTIME");
+        assert_eq!(of(op::CLONE_BUFFERS, 1, [9, 0, 0, 0, 0]), "all buffers, of ring fd 9");
+        let some = of(op::CLONE_BUFFERS, 1, [9, 2, 3, 4, 5]);
+        assert_eq!(some, "5 buffers, of ring fd 9, from 3 on, to 4 on, DST_REPLACE");
+        let queue = of(op::ZCRX_IFQ, 1, [2, 1, 256]);
+        assert_eq!(queue, "interface 2, queue 1, 256 entries");
+        assert_eq!(told(op::UNREGISTER_PERSONALITY, 0, 3), "personality 3");
+    }
+
+    #[test]
+    fn a_cancel_shows_what_and_how_long() {
+        let all_on_fd = 0b11;
+        let cancel = of(op::SYNC_CANCEL, 1, [0, 0, 9, all_on_fd, 2, 0, 0, 0]);
+        assert_eq!(cancel, "all on fd 9, at most 2 s");
+        let ever = u32::MAX;
+        let cancel = of(op::SYNC_CANCEL, 1, [55, 0, 0, 0, ever, ever, ever, ever]);
+        assert_eq!(cancel, "one of [55]");
+    }
+
+    #[test]
+    fn memory_and_restrictions_are_shown() {
+        let memory = words([0x1000, 0, 4096, 0, 1]);
+        let region = [at(&memory), 1];
+        assert_eq!(
+            told(op::MEM_REGION, at(&region), 1),
+            "4096 bytes, of its own memory, for the arguments of waits"
+        );
+        // An operation, and a register call.
+        let rules = words([1 | 22 << 16, 0, 0, 0, 20 << 16, 0, 0, 0]);
+        assert_eq!(told(op::RESTRICTIONS, at(&rules), 2), "only READ, REGISTER_RING_FDS");
+    }
+
+    #[test]
+    fn what_a_call_gives_back_is_shown() {
+        let mut details = Details::default();
+        answer(me(), op::PERSONALITY, 0, 4, &mut details);
+        assert_eq!(details.words(), "as personality 4");
+        let index = words([1, 0, 3]);
+        let mut details = super::details(me(), op::RING_FDS, at(&index), 1);
+        answer(me(), op::RING_FDS, at(&index), 1, &mut details);
+        assert_eq!(details.words(), "fd 3, as index 1");
+    }
+
+    #[test]
+    fn bad_addresses_are_left_out() {
+        for operation in 0..40 {
+            // Only the number of the arguments is known.
+            let words = told(operation, 8, 3);
+            assert!(!words.contains("fd"), "{operation}: {words}");
+        }
+    }
 }

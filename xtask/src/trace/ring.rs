@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use libc::pid_t;
 
 use super::decode::{Completion, Entry, cqe, op};
-use super::describe::Detail;
+use super::describe::Details;
 use super::memory::{Memory, Part};
 use super::params::{Params, setup};
 
@@ -25,19 +25,20 @@ pub struct Offer {
     pub us: u64,
 }
 
-/// Reads what an entry points at in the program's memory; told whether the entry waits for
-/// another in its chain.
-pub type Follow<'a> = &'a dyn Fn(&Entry, bool) -> Option<Detail>;
+/// Says what an entry asks for, with what it points at in the program's memory; told whether
+/// the entry waits for another in its chain.
+pub type Follow<'a> = &'a dyn Fn(&Entry, bool) -> Option<Details>;
 
 /// An entry that the kernel took.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Taken {
     /// The entry.
     pub entry: Entry,
     /// The enter that offered it; `None` where a kernel thread took it by itself.
     pub offer: Option<Offer>,
-    /// What it pointed at when it was offered.
-    pub pointed: Option<Detail>,
+    /// What it asked for, with what it pointed at when it was offered; `None` if that may have
+    /// been gone already.
+    pub pointed: Option<Details>,
 }
 
 /// A completion that the kernel posted, and its place, for [`Ring::reaped`].
@@ -82,7 +83,7 @@ struct Offered {
     /// How many places it takes: two for a large entry in a mixed ring.
     places: u32,
     by: Option<Offer>,
-    pointed: Option<Detail>,
+    pointed: Option<Details>,
 }
 
 impl Offered {

@@ -94,8 +94,9 @@ fn ends(page: &mut String, summary: &Summary) {
         let _ = writeln!(page, "  Still under way when the ring was closed:");
         for armed in summary.armed.iter().take(CALLS) {
             let linked = if armed.linked { ", links the next" } else { "" };
-            let (op, words, meaning) = (&armed.op, &armed.words, &armed.meaning);
-            let _ = writeln!(page, "    {} {op} {words}{linked} [{meaning}]", armed.seq);
+            let what = format!("{} {}", armed.op, armed.words);
+            let what = what.trim_end();
+            let _ = writeln!(page, "    {} {what}{linked} [{}]", armed.seq, armed.meaning);
         }
         if summary.armed.len() > CALLS {
             let _ = writeln!(page, "    and {} more", summary.armed.len() - CALLS);

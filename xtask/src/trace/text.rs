@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write;
 
+use serde_json::Value;
+
 use super::context::span;
 use super::event::{Complete, Enter, Event, Granted, Register, Return, Setup, Submit, What};
 use super::fold::{folded, unbroken};
-use super::names::plural;
+use super::names::{plural, printable};
 use super::watch::Sink;
 
 /// How the text looks.
@@ -85,7 +87,7 @@ impl<W: Write + Send> Text<W> {
     fn event(&mut self, into: &mut String, event: &Event) {
         match &event.what {
             What::Start(start) => {
-                let text = format!("{} is process {}", start.program, start.pid);
+                let text = format!("{} is process {}", printable(&start.program), start.pid);
                 self.line(into, event, BOLD, "program", &text);
             }
             What::Setup(setup) => self.setup(into, event, setup),
@@ -255,13 +257,19 @@ impl<W: Write + Send> Text<W> {
             0 => {}
             count => parts.push(format!("waits for {count}")),
         }
-        if let Some(us) = enter.at_most_us {
-            parts.push(format!("at most {}", span(us)));
+        if let Some(us) = enter.min_wait_us {
+            parts.push(format!("after {} for one", span(us)));
+        }
+        let moment = enter.flags.iter().any(|flag| flag == "ABS_TIMER");
+        match enter.at_most_us {
+            Some(us) if moment => parts.push(format!("until {} of its clock", span(us))),
+            Some(us) => parts.push(format!("at most {}", span(us))),
+            None => {}
         }
         if parts.is_empty() {
             parts.push("asks for nothing".to_string());
         }
-        let ordinary = ["GETEVENTS", "REGISTERED_RING", "EXT_ARG"];
+        let ordinary = ["GETEVENTS", "REGISTERED_RING", "EXT_ARG", "EXT_ARG_REG", "ABS_TIMER"];
         let flags: Vec<&str> = enter
             .flags
             .iter()
@@ -330,9 +338,7 @@ impl<W: Write + Send> Text<W> {
         let op = complete.op.as_deref().unwrap_or("(no entry seen)");
         let colour = if complete.error.is_some() { RED } else { GREEN };
         let _ = write!(text, "{} {}", self.paint(colour, op), complete.words);
-        if let Some(buffer) = complete.buffer {
-            let _ = write!(text, " in buffer {buffer}");
-        }
+        text += &buffers(complete);
         let flags: Vec<&str> =
             complete.flags.iter().map(String::as_str).filter(|flag| *flag != "BUFFER").collect();
         if !flags.is_empty() {
@@ -373,6 +379,27 @@ pub fn lines(picked: &[Event], width: usize) -> Vec<String> {
         text.event(&mut lines, &event);
     }
     lines.lines().map(|line| line.chars().skip(TIME).collect()).collect()
+}
+
+/// ` in buffer 3`, ` from buffers 3–5 9`: the provided buffers that a completion hands over.
+fn buffers(complete: &Complete) -> String {
+    let Some(first) = complete.buffer else { return String::new() };
+    let sends = complete.op.as_ref().is_some_and(|op| op.starts_with("SEND"));
+    let way = if sends { "from" } else { "in" };
+    let ids: Vec<u64> = match complete.details.get("buffers").and_then(Value::as_array) {
+        Some(ids) => ids.iter().filter_map(Value::as_u64).collect(),
+        None if complete.details.contains_key("bundle") => {
+            return format!(" {way} buffer {first} and those after it");
+        }
+        None => Vec::new(),
+    };
+    let [_, _, ..] = ids.as_slice() else { return format!(" {way} buffer {first}") };
+    let run = |run: &[u64]| match run {
+        [first, .., last] => format!("{first}–{last}"),
+        one => one.iter().map(u64::to_string).collect(),
+    };
+    let runs: Vec<String> = ids.chunk_by(|a, b| a + 1 == *b).map(run).collect();
+    format!(" {way} buffers {}", runs.join(" "))
 }
 
 fn sizes(granted: &Granted) -> String {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use libc::pid_t;
 
+use super::describe::Details;
 use super::descriptors::{Descriptors, RingId, TableId};
 use super::event::{self, What};
 use super::launch::Launched;
@@ -57,7 +58,7 @@ struct Task {
 }
 
 /// A system call that has not returned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Begun {
     call: Call,
     kind: Kind,
@@ -67,6 +68,8 @@ struct Begun {
     asked: Option<Params>,
     /// The signals that the task blocks outside of this call, if it blocks more in it.
     blocked: Option<u64>,
+    /// What a register call asks for.
+    register: Option<Details>,
 }
 
 /// The traced threads and what they hold.
@@ -150,7 +153,8 @@ impl Tracer {
     fn go_on(&self, pid: pid_t, signal: i32) -> std::io::Result<()> {
         // Before the program has begun, its calls are ours. With the filter, only the answer
         // to a call that the filter has stopped is waited for.
-        let inside = |task: &Task| task.call.is_some_and(|begun| begun.kind.has_an_answer());
+        let inside =
+            |task: &Task| task.call.as_ref().is_some_and(|begun| begun.kind.has_an_answer());
         let stop =
             self.became_the_program && (!self.fast || self.tasks.get(&pid).is_some_and(inside));
         if stop { sys::to_next_syscall(pid, signal) } else { sys::go_on(pid, signal) }

@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 use common::catalog;
 use libc::pid_t;
 
-use super::context;
+use super::context::{Reader, Wait};
 use super::descriptors::RingId;
 use super::event::{self, Event, What};
 use super::names::{error_name, names};
 use super::pairing::InFlight;
 use super::params::{Params, setup};
+use super::registered::Registered;
 use super::ring::{Offer, Ring, Sight};
 use super::summary::{Armed, Summary};
 use super::syscalls::Call;
@@ -40,6 +41,7 @@ struct Followed {
     ring: Ring,
     owner: pid_t,
     in_flight: InFlight,
+    registered: Registered,
     /// What was last told of its polling thread.
     poller: Option<event::Poller>,
 }
@@ -197,7 +199,13 @@ impl Watch {
     pub fn follow(&mut self, owner: pid_t, ring: Ring) -> RingId {
         self.last_ring += 1;
         self.summary.polled |= ring.polled();
-        let followed = Followed { ring, owner, in_flight: InFlight::default(), poller: None };
+        let followed = Followed {
+            ring,
+            owner,
+            in_flight: InFlight::default(),
+            registered: Registered::default(),
+            poller: None,
+        };
         self.rings.insert(self.last_ring, followed);
         self.last_ring
     }
@@ -265,8 +273,12 @@ impl Watch {
         }
     }
 
-    /// A register call returned.
-    pub fn registered(&mut self, tid: pid_t, told: event::Register) {
+    /// A register call returned. `operation` is its code, `argument` its argument.
+    pub fn registered(&mut self, tid: pid_t, told: event::Register, operation: u32, argument: u64) {
+        let followed = told.ring.and_then(|id| self.rings.get_mut(&id));
+        if let Some(followed) = followed.filter(|_| told.result >= 0) {
+            followed.registered.call(Reader::of(tid), operation, argument);
+        }
         *self.summary.registers.entry(told.op.clone()).or_default() += 1;
         let ring = told.ring;
         self.tell(tid, What::Register(told));
@@ -284,22 +296,25 @@ impl Watch {
         }
         self.flush();
         let since = self.moment();
-        if let Some(id) = ring {
-            let quiet = self.nobody_listens();
-            if let Some(Followed { ring, owner, .. }) = self.rings.get_mut(&id) {
-                let follow = story::follow(quiet, story::whose(tid, *owner));
-                ring.offer(args[1] as u32, Offer { tid, us: since.us }, &follow);
-            }
+        let (quiet, tokens) = (self.nobody_listens(), self.tokens);
+        let mut wait = Wait::default();
+        let mut unreaped = None;
+        if let Some(followed) = ring.and_then(|id| self.rings.get_mut(&id)) {
+            let follow = story::follow(quiet, tokens, story::whose(tid, followed.owner));
+            followed.ring.offer(args[1] as u32, Offer { tid, us: since.us }, &follow);
+            wait = Wait::of(Reader::of(tid), args, &followed.registered);
+            unreaped = Some(followed.ring.unreaped());
         }
         let event = event::Enter {
             ring,
             enter: self.summary.enters,
             to_submit: args[1] as u32,
             min_complete: args[2] as u32,
-            at_most_us: context::of_enter(tid, args),
+            at_most_us: wait.at_most_us,
+            min_wait_us: wait.min_wait_us,
             flags: names(&catalog::ENTER_FLAGS, args[3] as u32),
             fd: args[0] as i32,
-            unreaped: ring.and_then(|id| Some(self.rings.get(&id)?.ring.unreaped())),
+            unreaped,
             answer: None,
         };
         self.inside.insert(tid, Inside { ring, event, since, told: false, over: false });
@@ -405,7 +420,7 @@ impl Watch {
         let quiet = self.nobody_listens();
         let inside = self.inside.values().any(|inside| !inside.over && inside.ring == Some(id));
         let Some(followed) = self.rings.get_mut(&id) else { return false };
-        let follow = story::follow(quiet, story::whose(tid, followed.owner));
+        let follow = story::follow(quiet, self.tokens, story::whose(tid, followed.owner));
         let sight = followed.ring.look(inside, &follow);
         let overflow = sight.overflow;
         let poller = followed.ring.poller().map(|(asleep, waiting)| event::Poller {

@@ -6,6 +6,7 @@ use common::catalog;
 use libc::pid_t;
 
 use super::{Begun, Task, Tracer, signals};
+use crate::trace::describe::Details;
 use crate::trace::descriptors::{RingId, TableId};
 use crate::trace::event::{self, What};
 use crate::trace::names::{error_name, names};
@@ -36,7 +37,8 @@ impl Tracer {
         let kind = syscalls::kind(&call);
         let Some(Task { table, process, .. }) = self.tasks.get(&pid) else { return };
         let (table, process) = (*table, *process);
-        let mut begun = Begun { call, kind, ring: None, asked: None, blocked: None };
+        let mut begun =
+            Begun { call, kind, ring: None, asked: None, blocked: None, register: None };
         match kind {
             Kind::Setup => begun.asked = read_params(pid, call.args[1]).ok(),
             Kind::Enter => {
@@ -47,7 +49,7 @@ impl Tracer {
             }
             Kind::Register => {
                 begun.ring = self.ring_of_register(pid, table, &call);
-                self.registering(pid, &begun);
+                begun.register = Some(self.registering(pid, &begun));
             }
             _ => {
                 let mut watch = self.shared.lock();
@@ -90,7 +92,7 @@ impl Tracer {
         match begun.kind {
             Kind::Enter => self.shared.lock().returned(pid, result),
             Kind::Setup => self.set_up(pid, &begun, result),
-            Kind::Register => self.registered(pid, &begun, result),
+            Kind::Register => self.registered(pid, begun, result),
             Kind::Dup | Kind::DupTo if result >= 0 => self.copied(table, call.args[0], result),
             Kind::Fcntl
                 if result >= 0
@@ -188,27 +190,33 @@ impl Tracer {
         Ok(id)
     }
 
-    fn registering(&mut self, pid: pid_t, begun: &Begun) {
+    /// What the call asks for: the kernel may write over it.
+    fn registering(&mut self, pid: pid_t, begun: &Begun) -> Details {
         let [_, opcode, argument, count, ..] = begun.call.args;
         if let Some(ring) = begun.ring {
             self.shared.lock().look(pid, ring);
         }
         // As with a close: let go before the program does.
-        if opcode as u32 & !register::USE_REGISTERED_RING == register::op::UNREGISTER_RING_FDS {
+        let operation = opcode as u32 & !register::USE_REGISTERED_RING;
+        if operation == register::op::UNREGISTER_RING_FDS {
             let mut orphans = Vec::new();
             for index in register::ring_indices(pid, argument, count) {
                 orphans.extend(self.descriptors.remove_index(pid, index.index));
             }
             self.let_go(pid, orphans);
         }
+        register::details(pid, operation, argument, count)
     }
 
-    fn registered(&mut self, pid: pid_t, begun: &Begun, result: i64) {
+    fn registered(&mut self, pid: pid_t, begun: Begun, result: i64) {
         let Some(table) = self.tasks.get(&pid).map(|task| task.table) else { return };
         let ring = begun.ring;
         let [_, opcode, argument, count, ..] = begun.call.args;
         let operation = opcode as u32 & !register::USE_REGISTERED_RING;
-        let detail = register::detail(pid, operation, argument, count);
+        let mut details = begun.register.unwrap_or_default();
+        if result >= 0 {
+            register::answer(pid, operation, argument, result, &mut details);
+        }
         let mut resized = None;
         if result >= 0 && operation == register::op::RING_FDS {
             for index in register::ring_indices(pid, argument, result as u64) {
@@ -221,8 +229,9 @@ impl Tracer {
         }
         let op = format!("{:#}", catalog::REGISTER_OPERATIONS.name(operation));
         let error = (result < 0).then(|| error_name(-result as i32));
-        let told = event::Register { ring, op, count, detail, result, error, resized };
-        self.shared.lock().registered(pid, told);
+        let (detail, details) = (details.words(), details.object());
+        let told = event::Register { ring, op, count, detail, details, result, error, resized };
+        self.shared.lock().registered(pid, told, operation, argument);
     }
 
     fn resized(&self, pid: pid_t, ring: Option<RingId>, argument: u64) -> Option<event::Granted> {

@@ -5,13 +5,14 @@ use common::token::{Op, Token};
 use libc::pid_t;
 
 use super::{Moment, Watch};
-use crate::trace::context;
-use crate::trace::decode::{Entry, cqe, op};
-use crate::trace::describe::{Detail, details, result};
+use crate::trace::context::Reader;
+use crate::trace::decode::{Completion, Entry, cqe, op};
+use crate::trace::describe::results::result;
+use crate::trace::describe::{Details, details};
 use crate::trace::descriptors::RingId;
 use crate::trace::event::{self, What};
 use crate::trace::names::{error_name, hex, names, operation, user_data};
-use crate::trace::pairing::{Answer, Flight};
+use crate::trace::pairing::Flight;
 use crate::trace::ring::{Posted, Sight, Taken};
 use crate::trace::summary::{Armed, UNPAIRED};
 
@@ -60,6 +61,7 @@ impl Watch {
         let seq = self.last_seq;
         let Some(followed) = self.rings.get_mut(&ring) else { return };
         followed.in_flight.submitted(seq, since, entry);
+        followed.registered.submitted(&entry);
         if entry.opcode == op::POLL_REMOVE && entry.len & UPDATE_USER_DATA != 0 {
             followed.in_flight.renamed(entry.addr, entry.off);
         }
@@ -79,9 +81,10 @@ impl Watch {
         if self.nobody_listens() {
             return;
         }
-        let mut details = details(&entry, &|value| self.meaning(value, None));
-        if let Some(detail) = pointed {
-            details.push(detail);
+        let details = pointed.unwrap_or_else(|| self.blindly(&entry));
+        let words = details.words();
+        if let Some(followed) = self.rings.get_mut(&ring) {
+            followed.in_flight.told(seq, entry.user_data, &words);
         }
         let submit = event::Submit {
             ring,
@@ -91,7 +94,7 @@ impl Watch {
             flags: names(&catalog::ENTRY_FLAGS, u32::from(entry.flags)),
             user_data: hex(entry.user_data),
             meaning: self.meaning(entry.user_data, Some(entry.opcode)),
-            words: details.words(),
+            words,
             details: details.object(),
         };
         self.tell_at(at, tid, What::Submit(submit));
@@ -102,7 +105,7 @@ impl Watch {
         let Some(followed) = self.rings.get_mut(&ring) else { return };
         let answer = followed.in_flight.completed(completion);
         let owner = followed.owner;
-        let op = answer.map(|answer| operation(answer.flight.entry.opcode));
+        let op = answer.as_ref().map(|answer| operation(answer.flight.entry.opcode));
         let name = op.as_deref().unwrap_or(UNPAIRED);
         if !self.summary.completions.contains_key(name) {
             self.summary.completions.insert(name.to_string(), Default::default());
@@ -115,17 +118,35 @@ impl Watch {
         if self.nobody_listens() {
             return;
         }
-        let opcode = answer.map(|answer| answer.flight.entry.opcode);
+        let asked = answer.as_ref().map(|answer| answer.flight.entry);
+        let program = Reader::of(whose(tid, owner));
+        let Some(followed) = self.rings.get_mut(&ring) else { return };
+        let filled = match (asked, completion.buffer()) {
+            (Some(entry), Some(id)) => {
+                followed.registered.filled(program, &entry, id, completion.res.max(0) as u32)
+            }
+            _ => Vec::new(),
+        };
+        let (mut words, mut details) = result(asked.as_ref(), completion, program, &filled);
+        // What it has brought may be gone already.
+        if followed.ring.reaped(posted) {
+            (words, details) = result(asked.as_ref(), completion, Reader::blind(), &filled);
+        }
+        if asked.is_none() {
+            words += &self.by_message(completion);
+        }
+        let opcode = asked.map(|entry| entry.opcode);
         let complete = event::Complete {
             ring,
-            seq: answer.map(|answer| answer.flight.seq),
+            seq: answer.as_ref().map(|answer| answer.flight.seq),
             op,
-            ambiguous: answer.is_some_and(|answer| answer.ambiguous),
+            ambiguous: answer.as_ref().is_some_and(|answer| answer.ambiguous),
             user_data: hex(completion.user_data),
             meaning: self.meaning(completion.user_data, opcode),
             res: completion.res,
             error: completion.error().map(error_name),
-            words: self.result(whose(tid, owner), ring, answer, posted),
+            words,
+            details: details.object(),
             flags: names(&catalog::COMPLETION_FLAGS, completion.flags & 0xffff),
             buffer: completion.buffer(),
             more: completion.has(cqe::MORE),
@@ -135,35 +156,22 @@ impl Watch {
         self.tell_at(now, tid, What::Complete(complete));
     }
 
-    /// What a completion says, with the bytes that it brought, if they are still there.
-    fn result(
-        &mut self,
-        pid: pid_t,
-        ring: RingId,
-        answer: Option<Answer>,
-        posted: &Posted,
-    ) -> String {
-        let completion = &posted.completion;
-        let asked = answer.map(|answer| answer.flight.entry);
-        let words = result(asked.as_ref(), completion);
-        if let Some(entry) = asked {
-            let reaped = || self.rings.get(&ring).is_none_or(|it| it.ring.reaped(posted));
-            let data = context::of_completion(pid, &entry, completion).filter(|_| !reaped());
-            return data.map_or_else(|| words.clone(), |data| format!("{words} {data}"));
-        }
+    /// The entry in another ring that sent this completion, if one did.
+    fn by_message(&mut self, completion: &Completion) -> String {
         let sent = |message: &Message| message.user_data == completion.user_data;
         match self.messages.iter().position(sent).and_then(|at| self.messages.remove(at)) {
-            Some(message) => format!("{words}, a message by entry {}", message.seq),
-            None => words,
+            Some(message) => format!(", a message by entry {}", message.seq),
+            None => String::new(),
         }
     }
 
-    /// `user_data` by its meaning. A foreign program's may look like a token by chance, so
-    /// the operation has to agree.
     fn meaning(&self, value: u64, opcode: Option<u8>) -> String {
-        let token = Token::unpack(value)
-            .filter(|token| self.tokens && opcode.is_none_or(|opcode| agrees(token.op, opcode)));
-        token.map_or_else(|| user_data(value), |token| token.to_string())
+        meaning(self.tokens, value, opcode)
+    }
+
+    /// What an entry asks for, without what it points at.
+    fn blindly(&self, entry: &Entry) -> Details {
+        details(entry, Reader::blind(), &|value| self.meaning(value, None))
     }
 
     pub(super) fn armed(&self, ring: RingId, flight: &Flight) -> Armed {
@@ -172,7 +180,10 @@ impl Watch {
             ring,
             seq: flight.seq,
             op: operation(entry.opcode),
-            words: details(entry, &|value| self.meaning(value, None)).words(),
+            words: match &flight.words {
+                Some(words) => words.to_string(),
+                None => self.blindly(entry).words(),
+            },
             meaning: self.meaning(entry.user_data, Some(entry.opcode)),
             multishot: entry.multishot(),
             linked: entry.linked(),
@@ -180,13 +191,28 @@ impl Watch {
     }
 }
 
-/// Reads what entries point at in the memory of `pid`, unless nobody wants to know (`quiet`).
-/// What an entry of a chain sends may be what the one before it is to receive: that is not
-/// there yet.
-pub(super) fn follow(quiet: bool, pid: pid_t) -> impl Fn(&Entry, bool) -> Option<Detail> {
+/// `user_data` by its meaning. A foreign program's may look like a token by chance, so the
+/// operation has to agree.
+fn meaning(tokens: bool, value: u64, opcode: Option<u8>) -> String {
+    let token = Token::unpack(value)
+        .filter(|token| tokens && opcode.is_none_or(|opcode| agrees(token.op, opcode)));
+    token.map_or_else(|| user_data(value), |token| token.to_string())
+}
+
+/// Says what entries ask for, with what they point at in the memory of `pid`, unless nobody
+/// wants to know (`quiet`). What an entry of a chain sends may be what the one before it is
+/// to receive: that is not there yet.
+pub(super) fn follow(
+    quiet: bool,
+    tokens: bool,
+    pid: pid_t,
+) -> impl Fn(&Entry, bool) -> Option<Details> {
     move |entry, chained| {
-        let detail = if quiet { None } else { context::of_entry(pid, entry) };
-        detail.filter(|detail| !(chained && detail.key == "data"))
+        if quiet {
+            return None;
+        }
+        let details = details(entry, Reader::of(pid), &|value| meaning(tokens, value, None));
+        Some(if chained { details.without("data") } else { details })
     }
 }
 

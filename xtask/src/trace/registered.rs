@@ -1,0 +1,247 @@
+//! What a program has registered with a ring, as far as entries and completions refer to it
+//! later: the memory of its waits, and the buffers it provides.
+
+use std::collections::HashMap;
+
+use super::context::{Reader, half, long, word};
+use super::decode::{Entry, op};
+use super::register::op as call;
+
+/// What is registered with one ring.
+#[derive(Debug, Default)]
+pub struct Registered {
+    waits: Option<u64>,
+    groups: HashMap<u16, Group>,
+}
+
+/// A group of provided buffers.
+#[derive(Debug)]
+enum Group {
+    /// A ring of them (`struct io_uring_buf_ring`), and where the kernel is in it.
+    Ring { address: u64, entries: u32, head: u32 },
+    /// Single ones by their id: address and length (`IORING_OP_PROVIDE_BUFFERS`).
+    Singles(HashMap<u16, (u64, u32)>),
+}
+
+/// A provided buffer that a completion hands over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// Its id.
+    pub id: u16,
+    /// Where it is.
+    pub address: u64,
+    /// Its length, of which the completion may have used less.
+    pub length: u32,
+}
+
+impl Registered {
+    /// Where the arguments of waits are kept (`IORING_ENTER_EXT_ARG_REG`).
+    pub fn waits(&self) -> Option<u64> {
+        self.waits
+    }
+
+    /// A register call has succeeded.
+    pub fn call(&mut self, program: Reader, operation: u32, argument: u64) -> Option<()> {
+        match operation {
+            call::PBUF_RING => {
+                /// `IOU_PBUF_RING_MMAP`: the ring is nowhere yet. `IOU_PBUF_RING_INC`: what
+                /// the ring says of a buffer changes while it fills.
+                const NOT_FOLLOWED: u16 = 1 << 0 | 1 << 1;
+                let ring: [u8; 40] = program.bytes(argument)?;
+                let (address, entries, group) = (long(&ring, 0), word(&ring, 8), half(&ring, 12));
+                self.groups.remove(&group);
+                if half(&ring, 14) & NOT_FOLLOWED == 0 && entries.is_power_of_two() {
+                    self.groups.insert(group, Group::Ring { address, entries, head: 0 });
+                }
+            }
+            call::UNREGISTER_PBUF_RING => {
+                let ring: [u8; 40] = program.bytes(argument)?;
+                self.groups.remove(&half(&ring, 12));
+            }
+            call::MEM_REGION => {
+                /// `IORING_MEM_REGION_REG_WAIT_ARG`.
+                const WAITS: u64 = 1;
+                /// `IORING_MEM_REGION_TYPE_USER`: the memory is the program's own.
+                const OWN: u32 = 1;
+                let region: [u8; 16] = program.bytes(argument)?;
+                let memory: [u8; 20] = program.bytes(long(&region, 0))?;
+                if long(&region, 8) & WAITS != 0 && word(&memory, 16) & OWN != 0 {
+                    self.waits = Some(long(&memory, 0));
+                }
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// An entry goes in that provides buffers, or takes them back.
+    pub fn submitted(&mut self, entry: &Entry) {
+        if entry.opcode != op::PROVIDE_BUFFERS {
+            return;
+        }
+        let group = self.groups.entry(entry.buf_index);
+        if let Group::Singles(buffers) = group.or_insert_with(|| Group::Singles(HashMap::new())) {
+            // Ids have 16 bits: there are no more.
+            for nth in 0..entry.fd.clamp(0, 1 << 16) as u64 {
+                let address = entry.addr.wrapping_add(nth * u64::from(entry.len));
+                buffers.insert((entry.off + nth) as u16, (address, entry.len));
+            }
+        }
+    }
+
+    /// The buffers that a completion hands over, `id` the first of them: one, or with a
+    /// bundle as many as hold `bytes`. Empty if nothing is known of them.
+    pub fn filled(&mut self, program: Reader, asked: &Entry, id: u16, bytes: u32) -> Vec<Filled> {
+        let group = asked.buf_index;
+        let bytes = if asked.bundles() { bytes } else { 0 };
+        let filled = match self.groups.get_mut(&group) {
+            Some(Group::Ring { address, entries, head }) => {
+                next_in_ring(program, (*address, *entries), head, id, bytes)
+            }
+            Some(Group::Singles(buffers)) => buffers
+                .get(&id)
+                .map(|(address, length)| vec![Filled { id, address: *address, length: *length }]),
+            None => return Vec::new(),
+        };
+        if filled.is_none() {
+            // Not looked for in vain again.
+            self.groups.remove(&group);
+        }
+        filled.unwrap_or_default()
+    }
+}
+
+/// Looks for a buffer in its ring from `head` on, and takes it and as many after it as hold
+/// `bytes`. `head` is then behind the last.
+fn next_in_ring(
+    program: Reader,
+    (address, entries): (u64, u32),
+    head: &mut u32,
+    id: u16,
+    bytes: u32,
+) -> Option<Vec<Filled>> {
+    let at = |index: u32| {
+        let place = u64::from(index & (entries - 1)) * 16;
+        let buffer: [u8; 16] = program.bytes(address.checked_add(place)?)?;
+        Some(Filled { id: half(&buffer, 12), address: long(&buffer, 0), length: word(&buffer, 8) })
+    };
+    // Completions of a polled ring can go by unseen, so the next need not be the one.
+    let mut index = (0..entries)
+        .map(|step| head.wrapping_add(step))
+        .find(|index| at(*index).is_some_and(|buffer| buffer.id == id))?;
+    let mut filled = Vec::new();
+    let mut held = 0;
+    while filled.is_empty() || held < u64::from(bytes) && filled.len() < entries as usize {
+        let buffer = at(index)?;
+        held += u64::from(buffer.length);
+        filled.push(buffer);
+        index = index.wrapping_add(1);
+    }
+    *head = index;
+    Some(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::context::Wait;
+    use crate::trace::decode::sqe;
+
+    fn me() -> Reader {
+        Reader::of(std::process::id() as i32)
+    }
+
+    /// A `struct io_uring_buf` as two numbers: its length and id are in the second.
+    fn buffer(id: u16, length: u32) -> [u64; 2] {
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&length.to_ne_bytes());
+        bytes[4..6].copy_from_slice(&id.to_ne_bytes());
+        [0x1000 * u64::from(id), u64::from_ne_bytes(bytes)]
+    }
+
+    /// A `struct io_uring_buf_reg`.
+    fn ring_of(buffers: &[[u64; 2]], group: u16, flags: u16) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        bytes[..8].copy_from_slice(&(buffers.as_ptr() as u64).to_ne_bytes());
+        bytes[8..12].copy_from_slice(&(buffers.len() as u32).to_ne_bytes());
+        bytes[12..14].copy_from_slice(&group.to_ne_bytes());
+        bytes[14..16].copy_from_slice(&flags.to_ne_bytes());
+        bytes
+    }
+
+    fn receive(bundle: bool) -> Entry {
+        let ioprio = u16::from(bundle) << 4;
+        Entry {
+            opcode: op::RECV,
+            flags: sqe::BUFFER_SELECT,
+            buf_index: 3,
+            ioprio,
+            ..Entry::default()
+        }
+    }
+
+    fn ids(filled: &[Filled]) -> Vec<u16> {
+        filled.iter().map(|buffer| buffer.id).collect()
+    }
+
+    #[test]
+    fn a_bundle_takes_buffers_in_the_order_of_their_ring() {
+        let buffers = [buffer(0, 100), buffer(5, 100), buffer(2, 100), buffer(1, 100)];
+        let mut registered = Registered::default();
+        registered.call(me(), call::PBUF_RING, ring_of(&buffers, 3, 0).as_ptr() as u64);
+        let mut filled = |id, bytes, bundle| registered.filled(me(), &receive(bundle), id, bytes);
+        assert_eq!(ids(&filled(0, 250, true)), [0, 5, 2]);
+        // Round the end of the ring.
+        assert_eq!(ids(&filled(1, 101, true)), [1, 0]);
+        let one = filled(5, 101, false);
+        assert_eq!(one, [Filled { id: 5, address: 0x5000, length: 100 }]);
+        assert_eq!(filled(77, 1, false), [], "which is not in the ring");
+    }
+
+    #[test]
+    fn what_a_ring_says_may_change_while_it_fills() {
+        const INCREMENTAL: u16 = 1 << 1;
+        let buffers = [buffer(0, 100)];
+        let mut registered = Registered::default();
+        let ring = ring_of(&buffers, 3, INCREMENTAL);
+        registered.call(me(), call::PBUF_RING, ring.as_ptr() as u64);
+        assert_eq!(registered.filled(me(), &receive(false), 0, 1), []);
+    }
+
+    #[test]
+    fn single_buffers_are_known_by_their_ids() {
+        let mut registered = Registered::default();
+        registered.submitted(&Entry {
+            opcode: op::PROVIDE_BUFFERS,
+            fd: 4,
+            addr: 0x8000,
+            len: 16,
+            off: 10,
+            buf_index: 3,
+            ..Entry::default()
+        });
+        let filled = registered.filled(me(), &receive(false), 12, 5);
+        assert_eq!(filled, [Filled { id: 12, address: 0x8020, length: 16 }]);
+    }
+
+    #[test]
+    fn registered_waits_show_their_times() {
+        // `struct io_uring_reg_wait`: half a second, at once after 100 us, the time counts.
+        let (min_wait, counts) = (100_u32, 1_u32);
+        let numbers = [min_wait.to_ne_bytes(), counts.to_ne_bytes()].concat();
+        let numbers = u64::from_ne_bytes(numbers.try_into().expect("8 bytes"));
+        let waits = [[0_u64; 8], [0, 500_000_000, numbers, 0, 0, 0, 0, 0]];
+        // The memory is the program's own, and for waits.
+        let memory = [
+            waits.as_ptr() as u64,
+            128,
+            u64::from_ne_bytes([1_u32.to_ne_bytes(), [0; 4]].concat().try_into().expect("8 bytes")),
+        ];
+        let region = [memory.as_ptr() as u64, 1];
+        let mut registered = Registered::default();
+        registered.call(me(), call::MEM_REGION, region.as_ptr() as u64);
+        let args = [3, 0, 1, 1 << 3 | 1 << 6, 64, 64];
+        let wait = Wait::of(me(), &args, &registered);
+        assert_eq!(wait, Wait { at_most_us: Some(500_000), min_wait_us: Some(100) });
+    }
+}
