@@ -14,7 +14,7 @@
 //!   with [`context`] for what it points at, [`registered`] for what it refers to, and [`flags`]
 //!   and [`names`] for what it is called; [`event`] and [`summary`] are what comes of it;
 //! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
-//!   other two system calls, [`syscalls`] and [`sys`] the machine.
+//!   other two system calls, [`refused`] why there is no ring, [`syscalls`] and [`sys`] the machine.
 
 pub mod cli;
 pub mod context;
@@ -31,6 +31,7 @@ pub mod memory;
 pub mod names;
 pub mod pairing;
 pub mod params;
+pub mod refused;
 pub mod register;
 pub mod registered;
 pub mod ring;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::refused::RefusedRing;
+
 /// Everything that was counted. Exact, except where it says "unseen".
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
@@ -11,6 +13,9 @@ pub struct Summary {
     pub rings: u64,
     /// Setups that were refused, by the error's name.
     pub refused: BTreeMap<String, u64>,
+    /// The last of them.
+    #[serde(skip)]
+    pub refused_ring: Option<RefusedRing>,
     /// Rings that were granted and could not be followed, by the reason.
     pub not_followed: BTreeMap<String, u64>,
     /// Calls of `io_uring_enter`.

@@ -32,7 +32,10 @@ fn no_ring(page: &mut String, summary: &Summary) {
     } else {
         let _ =
             writeln!(page, "  Every ring was refused: {}.", counts(&summary.refused, usize::MAX));
-        let _ = writeln!(page, "  `cargo run -p day01` says why, and what to do.");
+        if let Some(refused) = &summary.refused_ring {
+            let (why, remedy) = refused.explained();
+            let _ = writeln!(page, "  why: {why}\n  try: {remedy}");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::trace::descriptors::{RingId, TableId};
 use crate::trace::event::{self, What};
 use crate::trace::names::{error_name, names};
 use crate::trace::params::{Params, setup};
+use crate::trace::refused::RefusedRing;
 use crate::trace::register;
 use crate::trace::ring::Ring;
 use crate::trace::sys;
@@ -151,8 +152,12 @@ impl Tracer {
         // result is the number of the call.
         let trapped = granted.as_ref().is_ok_and(|granted| granted.sq_entries == 0);
         if result < 0 || trapped {
-            let name = if result < 0 { error_name(-result as i32) } else { "SIGSYS".to_string() };
-            *self.shared.lock().summary.refused.entry(name.clone()).or_default() += 1;
+            let error = (result < 0).then_some(-result as i32);
+            let name = error.map_or_else(|| "SIGSYS".to_string(), error_name);
+            let summary = &mut self.shared.lock().summary;
+            *summary.refused.entry(name.clone()).or_default() += 1;
+            let entries = call.args[0] as u32;
+            summary.refused_ring = begun.asked.map(|asked| RefusedRing { entries, asked, error });
             told.error = Some(name);
         } else {
             self.shared.lock().summary.rings += 1;
