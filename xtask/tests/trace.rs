@@ -373,6 +373,33 @@ fn the_same_user_data_everywhere_still_finds_the_operation() {
     assert_eq!(answers, [("NOP", None), ("NOP", None), ("TIMEOUT", Some("ETIME"))]);
 }
 
+/// What an entry points at is read as it goes in. Later it may be gone.
+#[test]
+fn what_is_still_under_way_is_told_with_its_path() {
+    needs_io_uring!("what_is_still_under_way_is_told_with_its_path");
+    let (summary, _) = trace("fifo");
+    let [open] = summary.armed.as_slice() else { panic!("one entry: {:?}", summary.armed) };
+    assert_eq!(open.op, "OPENAT");
+    assert!(open.words.contains("xtask-fifo") && open.words.contains("O_RDONLY"), "{open:?}");
+}
+
+#[test]
+fn the_buffers_of_a_bundle_are_told_with_their_bytes() {
+    needs_io_uring!("the_buffers_of_a_bundle_are_told_with_their_bytes");
+    let Some((_, events)) = trace_if_it_can_run("bundle") else { return };
+    let lines = xtask::trace::text::lines(&events, 80);
+    let told = |words: &str| lines.iter().any(|line| line.contains(words));
+    assert!(told("REGISTER_PBUF_RING, 4 buffers, group 7"), "{lines:#?}");
+    assert!(told("RECVSEND_BUNDLE, into buffers of group 7"), "{lines:#?}");
+    assert!(told(r#"RECV 4 bytes "abcd" in buffer 2"#), "{lines:#?}");
+    assert!(told(r#"RECV 12 bytes "hell"… in buffers 0 3 1"#), "{lines:#?}");
+    let ids = events.iter().filter_map(|event| match &event.what {
+        What::Complete(complete) => complete.details.get("buffers").cloned(),
+        _ => None,
+    });
+    assert_eq!(ids.collect::<Vec<_>>(), [serde_json::json!([2]), serde_json::json!([0, 3, 1])]);
+}
+
 #[test]
 fn garbage_is_told_and_survived() {
     needs_io_uring!("garbage_is_told_and_survived");

@@ -7,6 +7,7 @@ mod schema;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::drive::{self, PATIENCE};
@@ -73,6 +74,47 @@ fn a_program_that_is_not_there() {
     assert!(told.text.contains("try:"), "{}", told.text);
 }
 
+/// As people type it: options before the program, the program's own after it.
+#[test]
+fn the_program_needs_no_dashes_before_it() {
+    let told = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.arg("trace").args(words).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        drive::die_with_parent(&mut command);
+        let output = drive::output_within(command, PATIENCE).expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let script = r#"echo "$0 $@""#;
+    let words = ["--summary", "sh", "-c", script, "--limit", "--", "--only", "-x"];
+    let expected = (Some(0), "--limit -- --only -x\n".to_string());
+    assert_eq!(told(&words), expected);
+    let words = [&["--summary", "--"][..], &words[1..]].concat();
+    assert_eq!(told(&words), expected, "the dashes do no harm");
+    assert_eq!(told(&["--no-such-option", "true"]).0, Some(2), "it is no program");
+    assert_eq!(told(&["no-such-program"]).0, Some(127));
+}
+
+/// A name is a text of somebody else's making.
+#[test]
+fn a_programs_name_cannot_drive_the_terminal() {
+    // Beside the program, for a second name of its file.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder.join(format!("xtask-name-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let program = folder.join("\u{1b}[2J\nname");
+    let ours = env!("CARGO_BIN_EXE_xtask");
+    // Some file systems have no second names.
+    let named =
+        std::fs::hard_link(ours, &program).or_else(|_| std::fs::copy(ours, &program).map(drop));
+    named.expect("a program");
+    let told = told(xtask(&[], &[program.to_str().expect("UTF-8"), "--help"]));
+    std::fs::remove_dir_all(&folder).expect("the folder");
+    assert_eq!(told.status, Some(0));
+    assert!(!told.text.contains('\u{1b}'), "{:?}", told.text);
+    assert!(told.text.contains(r"\u{1b}[2J\nname"), "{}", told.text);
+}
+
 #[test]
 fn a_program_without_a_ring() {
     let told = told(xtask(&[], &["true"]));
@@ -90,6 +132,18 @@ fn a_program_that_is_kept_from_io_uring() {
     let told = told(command);
     assert!(told.text.contains("refused: EPERM"), "{}", told.text);
     assert!(told.text.contains("Every ring was refused: EPERM 1"), "{}", told.text);
+    assert!(told.text.contains("`cargo run -p day01` names what shuts it off"), "{}", told.text);
+}
+
+/// Parameters that no kernel grants are no fault of the machine.
+#[test]
+fn a_ring_that_is_refused_for_its_parameters() {
+    needs_io_uring!("a_ring_that_is_refused_for_its_parameters");
+    let told = told(xtask_on(&["--summary"], "refused"));
+    assert!(told.text.contains("Every ring was refused: EINVAL 1."), "{}", told.text);
+    assert!(told.text.contains("why: a submission queue holds 1 to 32768"), "{}", told.text);
+    assert!(told.text.contains("`cargo run -p day02 -- --entries 70000`"), "{}", told.text);
+    assert!(!told.text.contains("day01"), "{}", told.text);
 }
 
 #[test]
@@ -142,7 +196,7 @@ fn only_limit_and_requests() {
     assert!(!requests.contains('→'), "no events: {requests}");
     let wrong = told(xtask_on(&["--only", "NOTHING"], "nops"));
     assert_eq!(wrong.status, Some(2));
-    assert!(wrong.text.contains("no such operation"), "{}", wrong.text);
+    assert!(wrong.text.contains("`cargo run -p day01 -- --ops all` lists them"), "{}", wrong.text);
 }
 
 #[test]

@@ -72,6 +72,11 @@ impl Reader {
 
     /// The first bytes of a message, in quotes, if they look like text.
     pub fn preview(self, address: u64, length: u64) -> Option<String> {
+        self.preview_of(address, length, length)
+    }
+
+    /// As [`Reader::preview`], of `whole` bytes of which `length` are in the first buffer.
+    pub fn preview_of(self, address: u64, length: u64, whole: u64) -> Option<String> {
         let mut bytes = [0; PREVIEW];
         let shown = length.min(PREVIEW as u64) as usize;
         let bytes = &mut bytes[..shown];
@@ -80,7 +85,7 @@ impl Reader {
         if bytes.iter().all(|byte| *byte == 0) || !bytes.iter().all(text) {
             return None;
         }
-        let more = if length > shown as u64 { "…" } else { "" };
+        let more = if whole > shown as u64 { "…" } else { "" };
         Some(format!("\"{}\"{more}", bytes.escape_ascii()))
     }
 

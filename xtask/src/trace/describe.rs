@@ -62,7 +62,8 @@ impl Details {
     /// Adds io_uring's own flags, if any is set.
     fn flags(&mut self, key: &'static str, table: &'static Table, bits: u32) {
         if bits != 0 {
-            self.add(key, names(table, bits), format!("{:#}", table.flags(bits)));
+            let words = format!("{:#}", table.flags(bits));
+            self.add(key, names(table, bits), whose(key, words));
         }
     }
 
@@ -71,9 +72,14 @@ impl Details {
         if bits != 0 {
             let names = flags::bits(table, bits);
             let words = names.join("|");
-            self.add(key, names, words);
+            self.add(key, names, whose(key, words));
         }
     }
+}
+
+/// Flags of which none is known are told by their field.
+fn whose(key: &str, words: String) -> String {
+    if words.starts_with("0x") { format!("{key} {words}") } else { words }
 }
 
 /// An entry, and what helps to tell what it asks for.

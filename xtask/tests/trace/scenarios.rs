@@ -59,6 +59,9 @@ pub const ALL: &[(&str, fn())] = &[
     ("own_memory", own_memory),
     ("resize", resize),
     ("unreadable", unreadable),
+    ("refused", refused),
+    ("fifo", fifo),
+    ("bundle", bundle),
     ("status", || std::process::exit(7)),
 ];
 
@@ -408,6 +411,63 @@ fn same_user_data() {
     let timeout = opcode::Timeout::new(&time).build().user_data(0);
     submit(&mut ring, &[timeout, nop(0), nop(0)], 3);
     assert_eq!(reap(&mut ring), 3);
+}
+
+/// Asks for a larger ring than there is.
+fn refused() {
+    assert!(IoUring::new(70_000).is_err());
+}
+
+/// Ends while a worker of the kernel waits for somebody to open the other end.
+fn fifo() {
+    let path = std::env::temp_dir().join(format!("xtask-fifo-{}", std::process::id()));
+    let path = std::ffi::CString::new(path.into_os_string().into_encoded_bytes()).expect("a path");
+    // SAFETY: `path` ends with a zero, and lives until the end.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    let mut ring = IoUring::new(2).expect("a ring");
+    let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).build();
+    submit(&mut ring, &[open.flags(squeue::Flags::ASYNC).user_data(1)], 0);
+    // SAFETY: as above.
+    unsafe { libc::unlink(path.as_ptr()) };
+}
+
+/// Two receives into provided buffers: the first takes one, the second three.
+fn bundle() {
+    #[repr(C, align(4096))]
+    struct Page([[u64; 2]; 4]);
+    const GROUP: u16 = 7;
+    const IDS: [u16; 4] = [2, 0, 3, 1];
+    let mut text = [0; 16];
+    let mut page = Box::new(Page([[0; 2]; 4]));
+    let buffers = page.0.as_mut_ptr().cast::<types::BufRingEntry>();
+    for (nth, id) in IDS.into_iter().enumerate() {
+        // SAFETY: an entry of a ring of buffers has 16 bytes, and the page holds four.
+        let buffer = unsafe { &mut *buffers.add(nth) };
+        buffer.set_addr(text[4 * nth..].as_mut_ptr() as u64);
+        buffer.set_len(4);
+        buffer.set_bid(id);
+    }
+    let mut ring = IoUring::new(2).expect("a ring");
+    // SAFETY: the page and the buffers live until the process ends, and with it the ring.
+    if unsafe { ring.submitter().register_buf_ring_with_flags(buffers as u64, 4, GROUP, 0) }
+        .is_err()
+    {
+        not_here("no rings of buffers before Linux 5.19");
+    }
+    // SAFETY: the tail lies in the first entry. Nobody else writes to it.
+    unsafe { types::BufRingEntry::tail(buffers).cast_mut().write_volatile(4) };
+    let (ours, theirs) = UnixStream::pair().expect("two sockets");
+    let receive = opcode::RecvBundle::new(types::Fd(ours.as_raw_fd()), GROUP).build();
+    for (nth, sent) in ["abcd", "hello world!"].into_iter().enumerate() {
+        (&theirs).write_all(sent.as_bytes()).expect("room");
+        submit(&mut ring, &[receive.clone().user_data(nth as u64)], 1);
+        let answer = ring.completion().next().expect("a completion").result();
+        if answer == -libc::EINVAL {
+            not_here("no bundles before Linux 6.10");
+        }
+        assert_eq!(answer, sent.len() as i32);
+    }
+    drop(ring);
 }
 
 /// `io_uring_setup` and its friends without the crate, for what it cannot do.

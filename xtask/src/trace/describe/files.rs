@@ -74,9 +74,7 @@ pub(super) fn data(asked: &Asked<'_>, details: &mut Details) {
     let text = match list {
         Some((list, count)) => program.vectors(list, count).and_then(|vectors| {
             let (address, length) = vectors.first?;
-            let text = program.preview(address, length)?;
-            let more = if vectors.bytes > length && !text.ends_with('…') { "…" } else { "" };
-            Some(text + more)
+            program.preview_of(address, length, vectors.bytes)
         }),
         None => program.preview(entry.addr, entry.len.into()),
     };

@@ -110,7 +110,9 @@ fn left_in_memory(
         op::READ | op::RECV | op::READ_MULTISHOT | op::READ_FIXED if res > 0 => {
             let length = u64::from(res.unsigned_abs());
             let text = match filled.first() {
-                Some(buffer) => program.preview(buffer.address, length.min(buffer.length.into())),
+                Some(buffer) => {
+                    program.preview_of(buffer.address, length.min(buffer.length.into()), length)
+                }
                 None if completion.has(cqe::BUFFER) => None,
                 None => program.preview(entry.addr, length),
             };

@@ -251,6 +251,15 @@ fn what_is_zero_is_shown() {
     assert_eq!(told(&last).words(), "fd 3, 0 bytes, at the file's position");
 }
 
+/// A number alone does not say what it is.
+#[test]
+fn flags_that_nobody_knows_are_told_by_their_field() {
+    let stale = Entry { op_flags: 0x4000, ..entry(op::READ, 3) };
+    assert_eq!(told(&stale).words(), "fd 3, up to 0 bytes, at 0, rw_flags 0x4000");
+    let stale = Entry { op_flags: 0x1000, ..entry(op::FSYNC, 3) };
+    assert_eq!(told(&stale).words(), "fd 3, the whole file, fsync_flags 0x1000");
+}
+
 #[test]
 fn a_days_accept_in_words() {
     let accept = Entry { ioprio: 1, file_index: u32::MAX, ..entry(op::ACCEPT, 3) };
