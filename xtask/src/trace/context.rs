@@ -137,10 +137,10 @@ impl Reader {
         })
     }
 
-    /// Whether a descriptor is a socket.
-    pub fn is_socket(self, fd: i32) -> Option<bool> {
+    /// What a descriptor is of: `socket:[123]`, `pipe:[45]`, `anon_inode:[signalfd]`, a path.
+    pub fn descriptor(self, fd: i32) -> Option<String> {
         let link = std::fs::read_link(format!("/proc/{}/fd/{fd}", self.0?)).ok()?;
-        Some(link.to_string_lossy().starts_with("socket:"))
+        Some(link.to_string_lossy().into_owned())
     }
 }
 

@@ -81,9 +81,10 @@ pub fn answer(pid: pid_t, operation: u32, argument: u64, result: i64, details: &
     match operation {
         op::PERSONALITY => details.add("personality", result, format!("as personality {result}")),
         op::RING_FDS => {
-            let index = ring_indices(pid, argument, 1).first().map(|first| first.index);
-            if let Some(index) = index {
-                details.add("index", index, format!("as index {index}"));
+            if let Some(RingIndex { index, fd }) = ring_indices(pid, argument, 1).first() {
+                *details = Details::default();
+                details.add("fd", *fd, "");
+                details.add("index", *index, format!("fd {fd} as index {index}"));
             }
         }
         op::PBUF_STATUS => {
@@ -476,7 +477,7 @@ mod tests {
         let index = words([1, 0, 3]);
         let mut details = super::details(me(), op::RING_FDS, at(&index), 1);
         answer(me(), op::RING_FDS, at(&index), 1, &mut details);
-        assert_eq!(details.words(), "fd 3, as index 1");
+        assert_eq!(details.words(), "fd 3 as index 1");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reads, writes and what else is about an open file.
 
 use common::catalog;
+use serde_json::Value;
 
 use super::{Asked, Details};
 use crate::trace::decode::{op, sqe};
@@ -83,12 +84,20 @@ pub(super) fn data(asked: &Asked<'_>, details: &mut Details) {
     }
 }
 
-/// Where in the file. -1 is the file's own position, which moves on.
+/// Where in the file. -1 is the file's own position, which moves on. Pipes, sockets and
+/// their like have none, and there the offset goes without saying.
 pub(super) fn offset(asked: &Asked<'_>, details: &mut Details) {
-    match asked.entry.off {
-        u64::MAX => details.add("offset", "current", "at the file's position"),
-        offset => details.add("offset", offset, format!("at {offset}")),
-    }
+    let entry = asked.entry;
+    let (offset, words) = match entry.off {
+        u64::MAX => (Value::from("current"), "at the file's position".to_string()),
+        offset => (offset.into(), format!("at {offset}")),
+    };
+    let stream = |file: String| {
+        ["socket:", "pipe:", "anon_inode:"].iter().any(|kind| file.starts_with(kind))
+    };
+    let counts =
+        entry.has(sqe::FIXED_FILE) || !asked.program.descriptor(entry.fd).is_some_and(stream);
+    details.add("offset", offset, if counts { words } else { String::new() });
 }
 
 pub(super) fn registered_buffer(asked: &Asked<'_>, details: &mut Details) {
@@ -165,7 +174,7 @@ pub(super) fn memory_range(asked: &Asked<'_>, details: &mut Details) {
 pub(super) fn splice_ends(asked: &Asked<'_>, details: &mut Details) {
     let entry = asked.entry;
     let end = |offset: u64| match offset {
-        u64::MAX => (serde_json::Value::from("current"), String::new()),
+        u64::MAX => (Value::from("current"), String::new()),
         offset => (offset.into(), format!(" at {offset}")),
     };
     let from = entry.file_index as i32;

@@ -141,8 +141,9 @@ pub(super) fn command(asked: &Asked<'_>, details: &mut Details) {
     let command = entry.off as u32;
     let known = catalog::SOCKET_COMMANDS.get(command);
     // Other drivers count from 0, too. What is in a slot cannot be looked up.
-    let socket = entry.has(sqe::FIXED_FILE) || asked.program.is_socket(entry.fd).unwrap_or(true);
-    match known.filter(|_| socket) {
+    let other = !entry.has(sqe::FIXED_FILE)
+        && asked.program.descriptor(entry.fd).is_some_and(|file| !file.starts_with("socket:"));
+    match known.filter(|_| !other) {
         Some(known) => {
             details.add("command", command, "");
             details.add("command_name", known.short, known.short);

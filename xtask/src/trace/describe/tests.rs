@@ -17,6 +17,9 @@ fn me() -> Reader {
     Reader::of(std::process::id() as i32)
 }
 
+/// A descriptor that this process has not: what it is of would count.
+const NOT_OPEN: i32 = 900_003;
+
 fn told(entry: &Entry) -> Details {
     details(entry, me(), &user_data)
 }
@@ -84,12 +87,12 @@ fn every_operation_shows_its_arguments() {
             addr: at(&*vectors),
             len: 2,
             op_flags: libc::RWF_NOWAIT as u32,
-            ..entry(op::READV, 3)
+            ..entry(op::READV, NOT_OPEN)
         },
-        Entry { addr: at(&*vectors), len: 1, off: 512, ..entry(op::WRITEV, 3) },
+        Entry { addr: at(&*vectors), len: 1, off: 512, ..entry(op::WRITEV, NOT_OPEN) },
         Entry { op_flags: 1, off: 100, len: 200, ..entry(op::FSYNC, 3) },
-        Entry { addr: at(text), len: 40, buf_index: 1, ..entry(op::READ_FIXED, 3) },
-        Entry { addr: at(text), len: 4, off: 9, ..entry(op::WRITE_FIXED, 3) },
+        Entry { addr: at(text), len: 40, buf_index: 1, ..entry(op::READ_FIXED, NOT_OPEN) },
+        Entry { addr: at(text), len: 4, off: 9, ..entry(op::WRITE_FIXED, NOT_OPEN) },
         Entry { op_flags: (libc::POLLIN | libc::POLLOUT) as u32, ..entry(op::POLL_ADD, 3) },
         Entry { addr: 7, off: 8, len: 0b110, op_flags: 1, ..entry(op::POLL_REMOVE, -1) },
         Entry { off: 500, op_flags: 0b110, ..entry(op::SYNC_FILE_RANGE, 3) },
@@ -127,8 +130,8 @@ fn every_operation_shows_its_arguments() {
             op_flags: libc::AT_SYMLINK_NOFOLLOW as u32,
             ..entry(op::STATX, 4)
         },
-        Entry { off: u64::MAX, op_flags: libc::RWF_NOWAIT as u32, ..entry(op::READ, 3) },
-        Entry { addr: at(text), len: 1, ioprio: 0x4004, ..entry(op::WRITE, 3) },
+        Entry { off: u64::MAX, op_flags: libc::RWF_NOWAIT as u32, ..entry(op::READ, NOT_OPEN) },
+        Entry { addr: at(text), len: 1, ioprio: 0x4004, ..entry(op::WRITE, NOT_OPEN) },
         Entry { off: 4096, op_flags: 3, ..entry(op::FADVISE, 3) },
         Entry { addr: 0x7000_0000, len: 8192, op_flags: 4, ..entry(op::MADVISE, -1) },
         Entry { addr: at(text), len: 40, off: at(&*inet), file_index: 16, ..entry(op::SEND, 3) },
@@ -206,7 +209,7 @@ fn every_operation_shows_its_arguments() {
             flags: sqe::BUFFER_SELECT,
             off: u64::MAX,
             buf_index: 3,
-            ..entry(op::READ_MULTISHOT, 3)
+            ..entry(op::READ_MULTISHOT, NOT_OPEN)
         },
         Entry { len: libc::P_PID, file_index: 0b101, ..entry(op::WAITID, 77) },
         Entry { addr: 0x1000, off: 4, addr3: 0xffff_ffff, ..entry(op::FUTEX_WAIT, 130) },
@@ -218,8 +221,8 @@ fn every_operation_shows_its_arguments() {
         Entry { len: 128, ..entry(op::LISTEN, 3) },
         Entry { len: 100, ioprio: 2, file_index: 3, ..entry(op::RECV_ZC, 8) },
         Entry { len: 8, ..entry(op::EPOLL_WAIT, 3) },
-        Entry { addr: at(&*vectors), len: 2, off: 100, ..entry(op::READV_FIXED, 3) },
-        Entry { addr: at(&*vectors), len: 2, buf_index: 1, ..entry(op::WRITEV_FIXED, 3) },
+        Entry { addr: at(&*vectors), len: 2, off: 100, ..entry(op::READV_FIXED, NOT_OPEN) },
+        Entry { addr: at(&*vectors), len: 2, buf_index: 1, ..entry(op::WRITEV_FIXED, NOT_OPEN) },
         Entry { op_flags: libc::O_NONBLOCK as u32, ..entry(op::PIPE, 0) },
         entry(op::NOP128, -1),
         Entry { off: 2, flags: sqe::FIXED_FILE, file_index: 4, ..entry(op::URING_CMD128, 1) },
@@ -245,17 +248,27 @@ fn every_operation_shows_its_arguments() {
 /// Zero is a length, and an offset, like any other.
 #[test]
 fn what_is_zero_is_shown() {
-    assert_eq!(told(&entry(op::READ, 3)).words(), "fd 3, up to 0 bytes, at 0");
+    assert_eq!(told(&entry(op::READ, NOT_OPEN)).words(), "fd 900003, up to 0 bytes, at 0");
     assert_eq!(told(&entry(op::SEND, 3)).words(), "fd 3, 0 bytes");
-    let last = Entry { off: u64::MAX, ..entry(op::WRITE, 3) };
-    assert_eq!(told(&last).words(), "fd 3, 0 bytes, at the file's position");
+    let last = Entry { off: u64::MAX, ..entry(op::WRITE, NOT_OPEN) };
+    assert_eq!(told(&last).words(), "fd 900003, 0 bytes, at the file's position");
+}
+
+/// A stream has no offsets.
+#[test]
+fn an_offset_in_a_socket_goes_without_saying() {
+    use std::os::fd::AsRawFd;
+    let (socket, _) = std::os::unix::net::UnixStream::pair().expect("two sockets");
+    let read = entry(op::READ, socket.as_raw_fd());
+    assert!(told(&read).words().ends_with("up to 0 bytes"), "{}", told(&read).words());
+    assert_eq!(told(&read).object()["offset"], json!(0));
 }
 
 /// A number alone does not say what it is.
 #[test]
 fn flags_that_nobody_knows_are_told_by_their_field() {
-    let stale = Entry { op_flags: 0x4000, ..entry(op::READ, 3) };
-    assert_eq!(told(&stale).words(), "fd 3, up to 0 bytes, at 0, rw_flags 0x4000");
+    let stale = Entry { op_flags: 0x4000, ..entry(op::READ, NOT_OPEN) };
+    assert_eq!(told(&stale).words(), "fd 900003, up to 0 bytes, at 0, rw_flags 0x4000");
     let stale = Entry { op_flags: 0x1000, ..entry(op::FSYNC, 3) };
     assert_eq!(told(&stale).words(), "fd 3, the whole file, fsync_flags 0x1000");
 }
@@ -270,9 +283,9 @@ fn a_days_accept_in_words() {
 /// What cannot be read is left out; the rest is told.
 #[test]
 fn bad_addresses_are_left_out() {
-    let bad = |opcode| Entry { opcode, addr: 8, len: 5, off: 16, addr3: 24, ..entry(opcode, 3) };
-    assert_eq!(told(&bad(op::READV)).words(), "fd 3, 5 buffers, at 16");
-    assert_eq!(told(&bad(op::OPENAT)).words(), "fd 3, O_RDONLY, 05");
+    let bad = |opcode| Entry { addr: 8, len: 5, off: 16, addr3: 24, ..entry(opcode, NOT_OPEN) };
+    assert_eq!(told(&bad(op::READV)).words(), "fd 900003, 5 buffers, at 16");
+    assert_eq!(told(&bad(op::OPENAT)).words(), "fd 900003, O_RDONLY, 05");
     for opcode in 0..70 {
         let entry = bad(opcode);
         let blind = details(&entry, Reader::blind(), &user_data);
