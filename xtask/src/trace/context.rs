@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(told(1, 500_000), "1.0005 s");
         assert_eq!(told(600, 0), "600 s");
         assert_eq!(told(i64::MAX, 0), "9.2e18 s");
-        // The kernel refuses it; it is told as it was asked.
+        // The kernel refuses such a time; the words repeat what the program asked.
         assert_eq!(told(-1, 0), "-1 s");
         assert_eq!(told(0, -500_000_000), "-500 ms");
         assert_eq!(Time::new(i64::MAX, 0).json(), "9223372036854775807000000000");

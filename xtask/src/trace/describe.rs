@@ -77,12 +77,12 @@ impl Details {
     }
 }
 
-/// Flags of which none is known are told by their field.
+/// Adds the name of the field to flags without any name.
 fn whose(key: &str, words: String) -> String {
     if words.starts_with("0x") { format!("{key} {words}") } else { words }
 }
 
-/// An entry, and what helps to tell what it asks for.
+/// An entry, and what its arguments refer to.
 struct Asked<'a> {
     entry: &'a Entry,
     program: Reader,
@@ -93,7 +93,7 @@ struct Asked<'a> {
 /// Adds what one field, or a few that belong together, asks for.
 type Argument = fn(&Asked<'_>, &mut Details);
 
-/// What an entry asks for. `program` reads what it points at; `meaning` tells what a
+/// What an entry asks for. `program` reads what it points at; `meaning` names what a
 /// `user_data` in it stands for.
 pub fn details(entry: &Entry, program: Reader, meaning: &dyn Fn(u64) -> String) -> Details {
     let asked = Asked { entry, program, meaning };
@@ -104,19 +104,10 @@ pub fn details(entry: &Entry, program: Reader, meaning: &dyn Fn(u64) -> String) 
     details
 }
 
-/// What each operation takes, in the order in which it is told.
+/// What each operation takes, in the order of the words.
 #[rustfmt::skip]
 fn arguments(opcode: u8) -> &'static [Argument] {
-    use files::{advice, bytes, close_what, data, file, install_flags, memory_range, mode_of_space};
-    use files::{offset, pipe_flags, range, registered_buffer, rw_flags, size, splice_ends};
-    use files::{splice_flags, sync_flags, sync_range_flags, vectors};
-    use paths::{directory, mode, new_path, open_flags, open_how, path, rename_flags, statx};
-    use paths::{symlink, unlink_flags, link_flags, xattr, xattr_flags, xattr_path, xattr_value};
-    use rings::{buffers, buffers_back, files_update, message, nop, raw};
-    use sockets::{accept_flags, address, backlog, command, epoll_change, epoll_room, how};
-    use sockets::{message_flags, queue, send_recv_flags, socket, to_address, whole_message};
-    use waits::{cancel, count, futex, futexes, mask, new_time, poll_change, poll_events, process};
-    use waits::{target, time, timeout_flags, wakes, while_it_is};
+    use self::{files::*, paths::*, rings::*, sockets::*, waits::*};
 
     match opcode {
         op::NOP | op::NOP128         => &[nop],

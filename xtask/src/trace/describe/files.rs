@@ -170,7 +170,8 @@ pub(super) fn memory_range(asked: &Asked<'_>, details: &mut Details) {
     details.add("memory", hex(entry.addr), format!("at {:#x}", entry.addr));
 }
 
-/// Where it comes from and where it goes. An offset of -1 is none, as a pipe must have it.
+/// Where the bytes come from and where they go. An offset of -1 means no offset: a pipe takes
+/// no other.
 pub(super) fn splice_ends(asked: &Asked<'_>, details: &mut Details) {
     let entry = asked.entry;
     let end = |offset: u64| match offset {

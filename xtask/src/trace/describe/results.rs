@@ -84,7 +84,7 @@ fn buffers(entry: &Entry, completion: &Completion, filled: &[Filled], more: &mut
     }
 }
 
-/// What a zero-copy send tells besides, if it was asked to.
+/// Whether a zero-copy send was copied after all, if the program asked for that.
 fn notification(entry: &Entry, completion: &Completion, more: &mut Details) {
     /// `IORING_SEND_ZC_REPORT_USAGE`.
     const REPORT: u16 = 1 << 3;
@@ -197,7 +197,7 @@ fn events(entry: &Entry, count: i32, program: Reader, more: &mut Details) {
     }
 }
 
-/// The value of a socket option that is a number, which is told as its length.
+/// The value of a socket option that is a number. The result itself is the option's length.
 fn option(entry: &Entry, length: i32, program: Reader, more: &mut Details) {
     /// `SOCKET_URING_OP_GETSOCKOPT`.
     const GET: u32 = 2;

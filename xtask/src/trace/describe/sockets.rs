@@ -9,7 +9,7 @@ use crate::trace::decode::{op, sqe};
 use crate::trace::flags::{self, Names};
 use crate::trace::names::{hex, plural};
 
-/// `IORING_RECV_MULTISHOT`, which is told apart.
+/// `IORING_RECV_MULTISHOT`: shown as a word of its own.
 const MULTISHOT: u32 = 1 << 1;
 /// `IORING_RECVSEND_FIXED_BUF`.
 const FIXED_BUFFER: u32 = 1 << 2;
@@ -83,7 +83,7 @@ pub(super) fn queue(asked: &Asked<'_>, details: &mut Details) {
 }
 
 pub(super) fn accept_flags(asked: &Asked<'_>, details: &mut Details) {
-    /// `IORING_ACCEPT_MULTISHOT`, which is told apart.
+    /// `IORING_ACCEPT_MULTISHOT`: shown as a word of its own.
     const MULTISHOT: u32 = 1 << 0;
     let entry = asked.entry;
     details.bits("socket_flags", flags::SOCKET_FLAGS, entry.op_flags);
@@ -135,7 +135,7 @@ pub(super) fn socket(asked: &Asked<'_>, details: &mut Details) {
 
 /// What `IORING_OP_URING_CMD` asks of a driver; those of sockets have names.
 pub(super) fn command(asked: &Asked<'_>, details: &mut Details) {
-    /// `IORING_URING_CMD_MULTISHOT`, which is told apart.
+    /// `IORING_URING_CMD_MULTISHOT`: shown as a word of its own.
     const MULTISHOT: u32 = 1 << 1;
     let entry = asked.entry;
     let command = entry.off as u32;

@@ -266,7 +266,7 @@ fn an_offset_in_a_socket_goes_without_saying() {
 
 /// A number alone does not say what it is.
 #[test]
-fn flags_that_nobody_knows_are_told_by_their_field() {
+fn flags_without_a_name_show_their_field() {
     let stale = Entry { op_flags: 0x4000, ..entry(op::READ, NOT_OPEN) };
     assert_eq!(told(&stale).words(), "fd 900003, up to 0 bytes, at 0, rw_flags 0x4000");
     let stale = Entry { op_flags: 0x1000, ..entry(op::FSYNC, 3) };
@@ -350,7 +350,7 @@ fn a_provided_buffer_shows_what_came() {
 }
 
 proptest! {
-    /// Whatever a program leaves in its ring, the tracer tells it and does not fall over.
+    /// Any bytes in a ring can be described, without a panic.
     #[test]
     fn garbage_is_described(
         sqe in proptest::array::uniform32(any::<u8>()),

@@ -8,7 +8,7 @@ use crate::trace::flags;
 use crate::trace::names::{hex, names, operation, plural};
 
 pub(super) fn poll_events(asked: &Asked<'_>, details: &mut Details) {
-    /// `IORING_POLL_ADD_MULTI`, which is told apart.
+    /// `IORING_POLL_ADD_MULTI`: shown as a word of its own.
     const MULTI: u32 = 1 << 0;
     let events = flags::bits(flags::POLL, asked.entry.op_flags);
     let words = if events.is_empty() { "no events".to_string() } else { events.join("|") };
