@@ -10,6 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use libc::pid_t;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::describe::Details;
 use super::descriptors::{Descriptors, RingId, TableId};
@@ -125,8 +127,11 @@ impl Tracer {
 
     fn stopped(&mut self, pid: pid_t, status: Status) {
         if !self.tasks.contains_key(&pid) {
-            if !matches!(status, Status::Exited(_) | Status::Signaled(_)) {
-                self.early.insert(pid);
+            match status {
+                Status::Exited(_) | Status::Signaled(_) => _ = self.early.remove(&pid),
+                // Its parent was killed before it could tell whose it is.
+                Status::Event(libc::PTRACE_EVENT_EXIT, _) => _ = sys::go_on(pid, 0),
+                _ => _ = self.early.insert(pid),
             }
             return;
         }
@@ -275,6 +280,12 @@ impl Tracer {
     fn ended(&mut self, pid: pid_t, status: i32, signal: Option<i32>) {
         let process = self.tasks.get(&pid).is_some_and(|task| task.process == pid);
         self.forget(pid);
+        if self.tasks.is_empty() {
+            // Nobody is left to tell whose they are: they would stay stopped for ever.
+            for early in &self.early {
+                let _ = kill(Pid::from_raw(*early), Signal::SIGKILL);
+            }
+        }
         if pid == self.root {
             self.status = Some(status);
         }
