@@ -720,8 +720,7 @@ fn one_bad_submission_does_not_stop_the_class() {
     }
     assert!(!built.exists(), "a build script ran");
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
-    assert!(table.contains("Each program ran with"), "{table}");
-    if table.contains("all files read-only") {
+    if table.contains("behind walls") {
         assert!(witness.exists(), "a program could write outside of its folder");
     }
 }

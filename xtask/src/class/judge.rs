@@ -1,149 +1,160 @@
-//! One program, judged in a process of its own that can be shut in and killed.
+//! One program, judged in a process of its own that is shut in and can be killed.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use clap::Args;
+use anyhow::{Context, Result, anyhow, bail};
 use common::drive;
-use common::text::{WIDTH, wrap};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::isolate::{self, Isolation};
+use super::isolate::{self, Walls};
+use super::libraries::Libraries;
+use super::submission::printable;
 use super::table::Mark;
 use crate::exercise::check;
-use crate::exercise::exercises::{self, Exercise};
+use crate::exercise::checks;
+use crate::exercise::exercises::{About, Exercise};
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
+use crate::exercise::run;
 use crate::exercise::verdict::{Paint, Verdict};
-use crate::programs::workspace;
 
-/// No check takes longer.
-const LONGEST: Duration = Duration::from_secs(240);
+/// No compilation and check together take longer: eight times what the slowest solution took on a
+/// machine with ten busy programs for each CPU.
+const LONGEST: Duration = Duration::from_secs(100);
 
-/// Starts the processes, and remembers what they could be shut off from.
+/// Starts the processes that judge. Any number of threads may ask it.
 #[derive(Debug)]
 pub struct Judge {
-    workspace: PathBuf,
-    /// Where programs may write.
-    folder: PathBuf,
-    processes: bool,
-    isolation: Option<Isolation>,
+    walls: Walls,
+    libraries: Libraries,
+    others: u64,
+}
+
+/// What a judging process is asked, on its standard input.
+#[derive(Debug, Serialize, Deserialize)]
+struct Task {
+    /// The exercise.
+    name: String,
+    day: u32,
+    about: About,
+    /// The program.
+    text: String,
+    libraries: Libraries,
+    /// Tasks of its user that do not belong to it.
+    others: u64,
 }
 
 impl Judge {
-    /// With a folder for what the programs write.
+    /// Finds out what programs can be shut off from here, by a program of ours for this exercise.
     ///
     /// # Errors
-    /// If it cannot be made.
-    pub fn new(workspace: &Path) -> Result<Judge> {
-        let folder = std::env::temp_dir().join(format!("class.{}", std::process::id()));
-        // Not one that is there already: it could be somebody else's.
-        fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
-        // A run may be another user's.
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777))
-            .with_context(|| format!("opening {}", folder.display()))?;
-        let workspace = workspace.to_path_buf();
-        Ok(Judge { workspace, folder, processes: true, isolation: None })
+    /// If no program can be compiled and run here at all.
+    pub fn new(workspace: &Path, exercise: &Exercise) -> Result<Judge> {
+        let libraries = Libraries::build(workspace)?;
+        let mut judge = Judge { walls: Walls::find(), libraries, others: isolate::others() };
+        if judge.walls.stand() {
+            match judge.tries(exercise) {
+                Ok(()) => return Ok(judge),
+                Err(error) => {
+                    let why = printable(&format!("{error:#}"));
+                    judge.walls = Walls::none(why.trim_end_matches('.').to_string());
+                }
+            }
+        }
+        judge.tries(exercise).context("no program can be judged here")?;
+        Ok(judge)
     }
 
-    /// Runs and judges a program: its mark, and the verdict as its author would read it.
-    pub fn judge(&mut self, exercise: &Exercise, program: &Path) -> (Mark, String) {
-        match self.ask(exercise, program) {
+    /// Whether a program compiles and gets a verdict.
+    fn tries(&self, exercise: &Exercise) -> Result<()> {
+        let answer = self.ask(exercise, "fn main() {}")?;
+        match answer["id"].as_str() {
+            Some(id) if id == ids::COMPILE.name => bail!("{}", answer["compiler"]),
+            _ => Ok(()),
+        }
+    }
+
+    /// Compiles, runs and judges a program: its mark, and the verdict as its author would read
+    /// it.
+    pub fn judge(&self, exercise: &Exercise, text: &str) -> (Mark, String) {
+        match self.ask(exercise, text) {
             Ok(answer) => {
                 let text = answer["text"].as_str().unwrap_or_default().to_string();
-                (self.mark(&answer), text)
+                (mark(&answer), text)
             }
             Err(_) => {
-                let failure = Failure::new(ids::LIMIT, "");
+                let did = format!(
+                    "The program was compiled and run, for {} s at most.",
+                    LONGEST.as_secs()
+                );
+                let failure = Failure::new(ids::LIMIT, did);
                 let verdict = Verdict::Failed(failure).text(exercise, Paint::default());
                 (Mark::Failed(ids::LIMIT.name.to_string()), verdict)
             }
         }
     }
 
-    fn ask(&mut self, exercise: &Exercise, program: &Path) -> Result<Value> {
-        loop {
-            let mut command = Command::new(std::env::current_exe().context("this program")?);
-            command.args(["exercise", "judge", &exercise.name]).arg(program).arg(&self.folder);
-            if self.processes {
-                command.arg("--processes");
-            }
-            command.env("CARGO_MANIFEST_DIR", self.workspace.join("xtask"));
-            command.env("TMPDIR", &self.folder).stdin(Stdio::null()).stderr(Stdio::null());
-            command.stdout(Stdio::piped());
-            command.process_group(0);
-            let output = drive::output_within(command, LONGEST)?;
-            if output.status.code() == Some(isolate::NO_PROCESSES) && self.processes {
-                self.processes = false;
-                continue;
-            }
-            return serde_json::from_slice(&output.stdout).context("no verdict");
-        }
+    fn ask(&self, exercise: &Exercise, text: &str) -> Result<Value> {
+        let inside = self.walls.judge(&self.libraries)?;
+        let task = Task {
+            name: exercise.name.clone(),
+            day: exercise.day,
+            about: exercise.about.clone(),
+            text: text.to_string(),
+            libraries: inside.libraries,
+            others: self.others,
+        };
+        let task = serde_json::to_vec(&task)?;
+        let (stdin, asked) = pipe2(OFlag::O_CLOEXEC).context("a pipe")?;
+        let mut command = inside.command;
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (given_up, wait) = mpsc::channel::<()>();
+        // A pipe holds less than a long program. It stays open as long as we want an answer.
+        thread::spawn(move || {
+            let mut asked = File::from(asked);
+            let _ = asked.write_all(&task).and_then(|()| asked.write_all(b"\n"));
+            let _ = wait.recv();
+        });
+        let output = drive::output_within(command, LONGEST);
+        drop(given_up);
+        let output = output?;
+        serde_json::from_slice(&output.stdout)
+            .map_err(|_| anyhow!("{}", String::from_utf8_lossy(&output.stderr).trim()))
     }
 
-    fn mark(&mut self, answer: &Value) -> Mark {
-        if let Ok(isolation) = serde_json::from_value(answer["isolation"].clone()) {
-            self.isolation = Some(isolation);
-        }
-        let id = answer["id"].as_str().unwrap_or(ids::LIMIT.name);
-        match answer["verdict"].as_str() {
-            Some("passed") => Mark::Passed,
-            Some("not observed") => Mark::NotObserved,
-            _ => Mark::Failed(id.to_string()),
-        }
+    /// Whether programs are behind walls.
+    pub fn has_walls(&self) -> bool {
+        self.walls.stand()
     }
 
-    /// What the programs were shut off from, in words.
+    /// What the programs are shut off from and what not, in words.
     pub fn words(&self) -> String {
-        let Some(isolation) = &self.isolation else { return String::new() };
-        let mut had = vec!["limits on time, memory, processes and file size"];
-        for (given, what) in [
-            (isolation.network, "no network but loopback"),
-            (isolation.files, "all files read-only"),
-            (isolation.processes, "no sight of other processes"),
-        ] {
-            if given {
-                had.push(what);
-            }
-        }
-        let mut words = format!("Each program ran with {}.\n", had.join(", "));
-        if !isolation.refused.is_empty() {
-            words.push_str(&format!("Not allowed here: {}.\n", isolation.refused.join("; ")));
-        }
-        wrap(&words, WIDTH, 0) + "\n"
+        self.walls.words()
     }
 }
 
-impl Drop for Judge {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+fn mark(answer: &Value) -> Mark {
+    let id = answer["id"].as_str().unwrap_or(ids::LIMIT.name);
+    match answer["verdict"].as_str() {
+        Some("passed") => Mark::Passed,
+        Some("not observed") => Mark::NotObserved,
+        _ => Mark::Failed(id.to_string()),
     }
 }
 
-/// The process in which a program is judged; started by `cargo xtask class`.
-#[derive(Args, Debug)]
-pub struct Options {
-    /// The exercise
-    name: String,
-    /// The program, compiled
-    program: PathBuf,
-    /// Where it may write
-    folder: PathBuf,
-    /// With process numbers of its own
-    #[arg(long)]
-    processes: bool,
-}
-
-/// Shuts itself in, judges, and prints the verdict.
-pub fn main(options: &Options) -> ExitCode {
-    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
-    match run(options) {
+/// The process in which a program is judged, started by `cargo xtask class`: shuts itself in, judges
+/// what the standard input says, and prints the verdict.
+pub fn main() -> ExitCode {
+    match verdict() {
         Ok(answer) => {
             let _ = writeln!(io::stdout(), "{answer}");
             ExitCode::SUCCESS
@@ -155,20 +166,29 @@ pub fn main(options: &Options) -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<Value> {
-    // All that is read of the workspace is read before it is out of reach.
-    let all = exercises::load(&workspace())?;
-    let exercise = exercises::find(&all, &options.name)?;
-    let program = fs::read(&options.program).context("reading the program")?;
-    let isolation = isolate::shut_in(&options.folder, options.processes);
-    let copy = options.folder.join(&options.name);
-    let _ = fs::remove_file(&copy);
-    fs::write(&copy, program).context("copying the program")?;
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).context("its permissions")?;
-    let verdict = check::program(exercise, &copy);
+fn verdict() -> Result<Value> {
+    let mut task = String::new();
+    io::stdin().read_line(&mut task).context("what to judge")?;
+    let task: Task = serde_json::from_str(&task).context("what to judge")?;
+    // The pipe ends when nobody wants the verdict any more, even if `class` was killed. Behind
+    // walls this is the first process, and all others end with it.
+    thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        run::kill_others();
+        std::process::exit(1);
+    });
+    isolate::shut_in(task.others);
+    if std::process::id() == 1 || isolate::is_own_user() {
+        run::all_others_are_programs();
+    }
+    let check = checks::of(&task.name).context("no check for this exercise")?;
+    let Task { name, day, about, .. } = task;
+    let exercise = &Exercise { name, day, about, folder: PathBuf::new(), check };
+    let verdict = match task.libraries.compile(&exercise.name, &task.text) {
+        Ok(program) => check::program(exercise, &program),
+        Err(words) => Verdict::NotCompiled(words),
+    };
     let mut answer = verdict.json(exercise);
     answer["text"] = json!(verdict.text(exercise, Paint::default()));
-    let _ = fs::remove_file(&copy);
-    answer["isolation"] = json!(isolation);
     Ok(answer)
 }

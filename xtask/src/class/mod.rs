@@ -1,30 +1,32 @@
 //! `cargo xtask class`: the workbooks of a class, each program checked by itself, and who
 //! passed what.
 //!
-//! [`find`] looks for the programs, [`submission`] takes their texts and compiles them;
-//! [`isolate`] shuts a run in; [`judge`] is the process in which one program is run and judged;
-//! [`table`] is what comes of all of them, and [`details`] what each student gets back.
+//! [`find`] looks for the programs, [`submission`] takes their texts. [`judge`] is the process in
+//! which one program is compiled, run and judged, with the [`libraries`] of a workbook, behind the
+//! walls of [`isolate`]. [`table`] is what comes of all of them, and [`details`] what each student
+//! gets back.
 
 pub mod details;
 pub mod find;
 pub mod isolate;
 pub mod judge;
+pub mod libraries;
 pub mod submission;
 pub mod table;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use common::text::{WIDTH, wrap};
 
-use crate::exercise::compile::Built;
 use crate::exercise::exercises::{self, Exercise};
-use crate::exercise::ids;
-use crate::exercise::verdict::{Paint, Verdict};
 use crate::output::{say, writable};
 use crate::programs::workspace;
 
@@ -34,12 +36,17 @@ use judge::Judge;
 use submission::{Found, Submission};
 use table::{Mark, Row, Table};
 
+/// Students whose programs are judged at the same time, where walls stand between them.
+const AT_A_TIME: usize = 2;
+
 /// Check the workbooks of a class: who passed what, and the commonest mistakes
 ///
 /// DIR holds a folder for each student: their workbook/, the repository around it, or their
 /// programs alone. Only files that are called like an exercise are read. Each program is
-/// compiled offline and run by itself, with limits on time, memory, processes and files, and,
-/// where the kernel allows it, without a network and with all files read-only.
+/// compiled offline and run by itself, two at a time, behind walls that bubblewrap builds: no
+/// files but the system's programs and an empty folder, no network but loopback, no other
+/// processes, no terminal, no environment, and limits on time, memory, processes and files.
+/// What cannot be shut off here is said before the first program runs, and below the table.
 #[derive(Args, Debug)]
 pub struct Options {
     /// The folder of submissions
@@ -77,11 +84,16 @@ fn run(options: &Options) -> Result<()> {
     if let Some(path) = &options.csv {
         writable(path)?;
     }
-    let mut judge = Judge::new(&workspace)?;
+    progress("compiling the libraries");
+    let first = picked.first().context("there are no exercises")?;
+    let judge = Judge::new(&workspace, first)?;
+    progress("");
+    if !judge.has_walls() {
+        let _ = write!(io::stderr(), "{}", judge.words());
+    }
     let mut table = Table::new(&picked);
-    for (nth, submission) in submissions.iter().enumerate() {
-        let place = format!("{} of {}: {}", nth + 1, submissions.len(), submission.student());
-        table.add(one(submission, &picked, &workspace, &mut judge, &place));
+    for row in rows(&submissions, &picked, &judge) {
+        table.add(row);
     }
     progress("");
     let mut kept = Ok(());
@@ -112,40 +124,46 @@ fn progress(text: &str) {
     }
 }
 
-/// One student's programs. Whatever is wrong with them ends up in the row.
-fn one(
-    submission: &Submission,
-    picked: &[Exercise],
-    workspace: &Path,
-    judge: &mut Judge,
-    place: &str,
-) -> Row {
-    let mut row = Row::new(submission.student());
-    let mut programs = Vec::new();
-    for exercise in picked {
-        match submission.program(exercise) {
-            Found::Program(text) => programs.push((exercise, text)),
-            Found::Missing => row.set(exercise, Mark::Missing),
-            Found::Untouched => row.set(exercise, Mark::Untouched),
-            Found::Refused(why) => row.set(exercise, Mark::Refused(why)),
+/// The students' rows, in the order of the submissions.
+fn rows(submissions: &[Submission], picked: &[Exercise], judge: &Judge) -> Vec<Row> {
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            let Some(submission) = submissions.get(nth) else { return };
+            let place = format!("{} of {}: {}", nth + 1, submissions.len(), submission.student());
+            let row = one(submission, picked, judge, &place);
+            rows.lock().unwrap_or_else(PoisonError::into_inner).push((nth, row));
         }
-    }
-    progress(&format!("{place}: compiling"));
-    let built = match submission::compile(&programs, workspace) {
-        Ok(built) => built,
-        Err(error) => Built { cargo: format!("{error:#}"), ..Built::default() },
     };
-    for (exercise, _) in &programs {
-        progress(&format!("{place}: {}", exercise.name));
-        let (mark, verdict) = match built.program(&exercise.name) {
-            Ok(program) => judge.judge(exercise, &program),
-            Err(words) => (
-                Mark::Failed(ids::COMPILE.name.to_string()),
-                Verdict::NotCompiled(words).text(exercise, Paint::default()),
-            ),
+    let workers = if judge.has_walls() { AT_A_TIME } else { 1 };
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+    rows.sort_by_key(|(nth, _)| *nth);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// One student's programs. Whatever is wrong with them ends up in the row.
+fn one(submission: &Submission, picked: &[Exercise], judge: &Judge, place: &str) -> Row {
+    let mut row = Row::new(submission.student());
+    for exercise in picked {
+        let mark = match submission.program(exercise) {
+            Found::Missing => Mark::Missing,
+            Found::Untouched => Mark::Untouched,
+            Found::Refused(why) => Mark::Refused(why),
+            Found::Program(text) => {
+                progress(&format!("{place}: {}", exercise.name));
+                let (mark, verdict) = judge.judge(exercise, &text);
+                row.explain(exercise, &verdict);
+                mark
+            }
         };
         row.set(exercise, mark);
-        row.explain(exercise, &verdict);
     }
     row
 }

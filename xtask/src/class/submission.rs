@@ -5,19 +5,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::exercise::compile::{Build, Built, Limits};
 use crate::exercise::exercises::Exercise;
-use crate::exercise::workbook::{manifest_of, target};
 
 /// A program is longer than this only by mistake or ill will.
 const LONGEST: u64 = 256 * 1024;
-/// Time for all programs of a student to compile, and for one.
-const COMPILE: Duration = Duration::from_secs(240);
-const COMPILE_ONE: Duration = Duration::from_secs(60);
 
 /// What a student handed in: the files that are called like an exercise.
 #[derive(Clone, Debug)]
@@ -99,55 +93,4 @@ fn read(path: &Path) -> Result<String, &'static str> {
         return Err("it is too long");
     }
     String::from_utf8(bytes).map_err(|_| "it is no text")
-}
-
-/// Compiles a student's programs in a package of ours. One that keeps the compiler busy for
-/// too long does not take the others with it.
-///
-/// # Errors
-/// If the package cannot be written, or Cargo cannot be started.
-pub fn compile(programs: &[(&Exercise, String)], workspace: &Path) -> Result<Built> {
-    if programs.is_empty() {
-        return Ok(Built::default());
-    }
-    let target = target(workspace);
-    let folder = target.join("class/submission");
-    let _ = fs::remove_dir_all(&folder);
-    let bins = folder.join("src/bin");
-    fs::create_dir_all(&bins).with_context(|| format!("making {}", bins.display()))?;
-    let common = workspace.join("common").canonicalize().context("the folder of `common`")?;
-    let manifest = manifest_of(workspace, "submission", &common.display().to_string())?
-        .replace("debug = \"line-tables-only\"", "debug = false");
-    fs::write(folder.join("Cargo.toml"), manifest).context("writing the manifest")?;
-    fs::copy(workspace.join("Cargo.lock"), folder.join("Cargo.lock")).context("Cargo.lock")?;
-    for (exercise, text) in programs {
-        fs::write(bins.join(format!("{}.rs", exercise.name)), text).context("a program")?;
-    }
-    let build = |program, within| {
-        Build {
-            manifest: &folder.join("Cargo.toml"),
-            target: &target.join("workbook"),
-            program,
-            within,
-            env: vec![("CARGO_INCREMENTAL".into(), "0".into())],
-            limits: Some(Limits::for_compiler()),
-        }
-        .run()
-    };
-    if let Ok(built) = build(None, COMPILE) {
-        return Ok(built);
-    }
-    let mut all = Built::default();
-    for (exercise, _) in programs {
-        match build(Some(&exercise.name), COMPILE_ONE) {
-            Ok(built) => {
-                all.programs.extend(built.programs);
-                all.errors.extend(built.errors);
-            }
-            Err(error) => {
-                all.errors.insert(exercise.name.clone(), format!("{error:#}"));
-            }
-        }
-    }
-    Ok(all)
 }

@@ -70,13 +70,13 @@ enum Task {
     Verify(verify::Options),
     /// Judge one program, shut in
     #[command(hide = true)]
-    Judge(judge::Options),
+    Judge,
 }
 
 /// Runs the command.
 pub fn main(options: &Options) -> ExitCode {
-    if let Task::Judge(options) = &options.task {
-        return judge::main(options);
+    if let Task::Judge = &options.task {
+        return judge::main();
     }
     match run(&options.task) {
         Ok(true) => ExitCode::SUCCESS,
@@ -97,7 +97,7 @@ fn run(task: &Task) -> Result<bool> {
         Task::Solution { name } => solution(exercises::find(&all, name)?),
         Task::Verify(options) => verify::main(options, &all, &workspace),
         // Done before anything was read.
-        Task::Judge(_) => Ok(true),
+        Task::Judge => Ok(true),
     }
 }
 

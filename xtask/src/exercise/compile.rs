@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
-use std::os::unix::process::CommandExt;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::drive;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 
 /// What a build gave.
@@ -20,6 +18,8 @@ pub struct Built {
     pub programs: BTreeMap<String, PathBuf>,
     /// The compiler's own words on each program that does not compile, by name.
     pub errors: BTreeMap<String, String>,
+    /// The libraries that they are linked with, by the names that programs use.
+    pub libraries: BTreeMap<String, PathBuf>,
     /// The compiler's warnings, by name.
     pub warnings: BTreeMap<String, String>,
     /// What Cargo said besides.
@@ -39,36 +39,6 @@ pub struct Build<'a> {
     pub within: Duration,
     /// Variables for Cargo.
     pub env: Vec<(OsString, OsString)>,
-    /// Limits for each process, where the program may mean ill.
-    pub limits: Option<Limits>,
-}
-
-/// What one process may use.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    cpu_seconds: u64,
-    memory: u64,
-    file: u64,
-}
-
-impl Limits {
-    /// For a compiler that is given a stranger's program.
-    pub fn for_compiler() -> Limits {
-        Limits { cpu_seconds: 60, memory: 8 << 30, file: 1 << 30 }
-    }
-
-    /// Sets them for the calling process.
-    fn set(self) -> io::Result<()> {
-        for (resource, limit) in [
-            (Resource::RLIMIT_CPU, self.cpu_seconds),
-            (Resource::RLIMIT_AS, self.memory),
-            (Resource::RLIMIT_FSIZE, self.file),
-        ] {
-            let (_, hard) = getrlimit(resource)?;
-            setrlimit(resource, limit.min(hard), hard)?;
-        }
-        Ok(())
-    }
 }
 
 impl Build<'_> {
@@ -100,11 +70,6 @@ impl Build<'_> {
             }
         }
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        if let Some(limits) = self.limits {
-            // SAFETY: the closure runs in the child after fork, where only what is
-            // async-signal-safe is allowed: it makes system calls and touches no shared memory.
-            unsafe { command.pre_exec(move || limits.set()) };
-        }
         let output = drive::output_within(command, self.within).context("compiling")?;
         let mut built = Built::read(&String::from_utf8_lossy(&output.stdout));
         built.cargo = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -129,6 +94,13 @@ impl Built {
 
     fn note(&mut self, message: &Value) {
         let Some(name) = message["target"]["name"].as_str() else { return };
+        if message["target"]["kind"][0] == "lib" {
+            let files = message["filenames"].as_array().into_iter().flatten();
+            let compiled = files.filter_map(Value::as_str).find(|file| file.ends_with(".rlib"));
+            if let Some(file) = compiled {
+                self.libraries.insert(name.replace('-', "_"), PathBuf::from(file));
+            }
+        }
         if message["target"]["kind"][0] != "bin" {
             return;
         }

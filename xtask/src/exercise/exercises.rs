@@ -8,12 +8,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use common::environment;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::checks::{self, Check};
 
 /// What an `exercise.toml` says.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
     /// In a few words.

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -31,6 +32,15 @@ const LOOK: Duration = Duration::from_millis(5);
 const PRINTED: usize = 1 << 20;
 /// No run takes longer, however busy it is.
 const LONGEST: Duration = Duration::from_secs(120);
+
+static ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Says that all other processes that this one may send signals to come from its programs, and
+/// that none is to outlive its run. The first process of a namespace may say so, and one with a
+/// user of its own. A program can start a process that no tracer sees (`CLONE_UNTRACED`).
+pub fn all_others_are_programs() {
+    ALONE.store(true, Ordering::Relaxed);
+}
 
 /// A program that runs. Dropping it kills it and all that it started.
 #[derive(Debug)]
@@ -417,6 +427,7 @@ impl Run {
         let _ = kill(self.pid, Signal::SIGKILL);
         // What it started, and what that started meanwhile.
         while !trace.ended() {
+            kill_others();
             for event in trace.events() {
                 match &event.what {
                     What::Task(task) if task.process && is_traced_by_us(task.new) => {
@@ -432,6 +443,8 @@ impl Run {
     /// The end: everything is known. May be called again.
     fn over(&mut self) -> Record {
         let Some(trace) = self.trace.take() else { return self.record() };
+        // They may hold the pipes open that it printed to.
+        kill_others();
         let (Outcome { status, summary, .. }, events, calls) = trace.finish_with_record();
         let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
         let did = self.did.clone();
@@ -439,6 +452,13 @@ impl Run {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
         self.done = Some(record.clone());
         record
+    }
+}
+
+/// Kills all processes but this one, where they are known to be the program's.
+pub fn kill_others() {
+    if ALONE.load(Ordering::Relaxed) {
+        let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     }
 }
 

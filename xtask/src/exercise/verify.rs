@@ -195,7 +195,6 @@ fn compile(
         program: None,
         within: COMPILE,
         env: vec![("CARGO_INCREMENTAL".into(), "0".into())],
-        limits: None,
     };
     build.run()
 }

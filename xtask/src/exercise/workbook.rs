@@ -240,11 +240,13 @@ impl Workbook {
             program: Some(name),
             within: COMPILE,
             env: Vec::new(),
-            limits: None,
         };
         build.run()
     }
 }
+
+/// What programs may use besides `common`.
+pub const LIBRARIES: [&str; 4] = ["io-uring", "anyhow", "libc", "nix"];
 
 /// The manifest of a package of programs, with the workspace's versions of what they may use.
 ///
@@ -260,7 +262,7 @@ pub fn manifest_of(workspace: &Path, name: &str, common: &str) -> Result<String>
          break the workspace around it.\n[workspace]\n\n[dependencies]\ncommon = {{ path = \
          \"{common}\" }}\n"
     );
-    for dependency in ["io-uring", "anyhow", "libc", "nix"] {
+    for dependency in LIBRARIES {
         let line = theirs
             .lines()
             .find(|line| line.strip_prefix(dependency).is_some_and(|rest| rest.starts_with(" =")))

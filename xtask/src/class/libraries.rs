@@ -1,0 +1,102 @@
+//! The libraries that a workbook may use, compiled once, and the programs of a class compiled
+//! with them.
+//!
+//! Cargo builds the libraries with an empty program of ours. A student's program is one file, and
+//! `rustc` alone compiles it behind the walls: there is no folder that two students, or two runs,
+//! have in common, and nothing left that Cargo could take for fresh.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use common::drive;
+use serde::{Deserialize, Serialize};
+
+use crate::exercise::compile::Build;
+use crate::exercise::workbook::{LIBRARIES, manifest_of, target, write_whole};
+
+/// A compilation that takes longer is given up: of all libraries, and of one program.
+const ALL_LIBRARIES: Duration = Duration::from_secs(600);
+const ONE_PROGRAM: Duration = Duration::from_secs(40);
+
+/// Where they are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Libraries {
+    /// The folder of the compiler: `bin/rustc` is in it.
+    pub rust: PathBuf,
+    /// The folder of the compiled libraries.
+    pub folder: PathBuf,
+    /// Their files, by the names that programs use.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Libraries {
+    /// Builds them, as far as they are not there yet.
+    ///
+    /// # Errors
+    /// If there is no compiler, or they do not compile.
+    pub fn build(workspace: &Path) -> Result<Libraries> {
+        // Not below a target folder that another checkout may share.
+        let package = workspace.join("target/class/libraries");
+        let common = workspace.join("common").canonicalize().context("the folder of `common`")?;
+        let manifest = manifest_of(workspace, "libraries", &common.display().to_string())?;
+        write_whole(&package.join("Cargo.toml"), manifest.as_bytes())?;
+        let lock = fs::read(workspace.join("Cargo.lock")).context("reading Cargo.lock")?;
+        write_whole(&package.join("Cargo.lock"), &lock)?;
+        write_whole(&package.join("src/main.rs"), b"fn main() {}\n")?;
+        let built = Build {
+            manifest: &package.join("Cargo.toml"),
+            target: &target(workspace).join("workbook"),
+            program: None,
+            within: ALL_LIBRARIES,
+            env: Vec::new(),
+        }
+        .run()?;
+        let Some(folder) = built.libraries.values().find_map(|path| path.parent()) else {
+            bail!("the libraries do not compile:\n{}", built.cargo);
+        };
+        let mut files = BTreeMap::new();
+        for library in LIBRARIES.into_iter().chain(["common"]) {
+            let library = library.replace('-', "_");
+            let file = built.libraries.get(&library).and_then(|path| path.file_name());
+            let file =
+                file.with_context(|| format!("{library} does not compile:\n{}", built.cargo))?;
+            files.insert(library, file.to_string_lossy().into_owned());
+        }
+        Ok(Libraries { rust: rust(workspace)?, folder: folder.to_path_buf(), files })
+    }
+
+    /// Compiles a program into the current folder. Its path, or the compiler's words.
+    pub fn compile(&self, name: &str, text: &str) -> Result<PathBuf, String> {
+        let (source, program) = (format!("{name}.rs"), PathBuf::from(format!("./{name}")));
+        fs::write(&source, text).map_err(|error| format!("writing {source}: {error}"))?;
+        let mut command = Command::new(self.rust.join("bin/rustc"));
+        command.args(["--edition=2024", "--crate-type=bin", "--crate-name", name]);
+        command.args(["-C", "strip=debuginfo", "-o"]).arg(&program).arg(&source);
+        command.arg("-L").arg(format!("dependency={}", self.folder.display()));
+        for (name, file) in &self.files {
+            command.arg("--extern").arg(format!("{name}={}", self.folder.join(file).display()));
+        }
+        // What Cargo tells a program of itself.
+        command.envs([("CARGO_BIN_NAME", name), ("CARGO_CRATE_NAME", name)]);
+        command.envs([("CARGO_PKG_NAME", "workbook"), ("CARGO_PKG_VERSION", "0.1.0")]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        drive::die_with_parent(&mut command);
+        match drive::output_within(command, ONE_PROGRAM) {
+            Ok(output) if output.status.success() => Ok(program),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            Err(error) => Err(format!("{error:#}")),
+        }
+    }
+}
+
+/// The folder of the compiler that Cargo uses.
+fn rust(workspace: &Path) -> Result<PathBuf> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(&rustc).args(["--print", "sysroot"]).current_dir(workspace).output();
+    let output = output.with_context(|| format!("cannot start {}", rustc.to_string_lossy()))?;
+    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim_end()))
+}
