@@ -206,8 +206,10 @@ fn announce(
             "dropped": dropped,
         }),
     );
+    // An echo ends when the client does. Debian's nc ends its side only with -N.
+    let ends = if options.reply == Reply::Echo { "-N " } else { "" };
     talk.explain(format_args!(
-        "try: echo hello | nc {} {} (a second terminal); Ctrl-C here to stop\n",
+        "try: echo hello | nc {ends}{} {} (a second terminal); Ctrl-C here to stop\n",
         listener.address().ip(),
         listener.address().port()
     ));

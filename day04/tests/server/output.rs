@@ -1,6 +1,8 @@
 //! What it prints: for people, for programs, and with `--quiet`.
 
-use common::drive::Talking;
+use std::process::Stdio;
+
+use common::drive::{PATIENCE, Talking, output_within};
 use nix::sys::signal::Signal;
 
 use super::*;
@@ -43,6 +45,26 @@ fn an_echo_session_reads_well() {
     let said = server.stop(Signal::SIGINT).unwrap();
     assert_eq!((said.status.code(), said.stderr.as_str()), (Some(0), ""));
     insta::assert_snapshot!(said.for_snapshot(address, &COUNTS));
+}
+
+/// What it says one might try works, to the end.
+#[test]
+fn what_it_says_to_try_works() {
+    let nc = Command::new("nc").arg("-h").output();
+    if !nc.is_ok_and(|nc| String::from_utf8_lossy(&nc.stderr).contains("OpenBSD netcat")) {
+        eprintln!("SKIPPED {}: Debian's netcat is not installed", test_name());
+        return;
+    }
+    for (reply, answer) in [("ack", &b"ack\0"[..]), ("echo", b"hello\n")] {
+        let Some(mut server) = talk(&["--reply", reply]) else { return };
+        let line = server.until("try: ").unwrap();
+        let command = line.trim_start_matches("try: ").split(" (").next().unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).stdout(Stdio::piped());
+        let output = output_within(shell, PATIENCE).expect("it ends by itself");
+        assert_eq!(output.stdout, answer, "{command}");
+        server.stop(Signal::SIGINT).unwrap();
+    }
 }
 
 #[test]
