@@ -11,6 +11,7 @@ mod seccomp;
 mod server;
 mod strace;
 mod talking;
+mod unread;
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -29,6 +30,7 @@ pub use self::seccomp::{block_io_uring, block_io_uring_enter};
 pub use self::server::{EndedEarly, Server, Stopped};
 pub use self::strace::Strace;
 pub use self::talking::{Said, Talking};
+pub use self::unread::Unread;
 
 use crate::environment::{self, Environment};
 use crate::ring::{self, RingOptions, SetupFlags};

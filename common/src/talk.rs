@@ -1,11 +1,33 @@
 //! What a server prints: text for people, or JSON lines for programs.
+//!
+//! A full pipe (a reader that is slow, or stopped) or a held terminal (Ctrl-S) makes `write(2)`
+//! wait. A loop that waited with it would serve no client and see no stop signal. So what the
+//! output does not take at once is kept, up to a limit, and lines beyond it are dropped and
+//! counted.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Stdout, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd;
 use serde::Serialize;
+use serde_json::json;
 
-use crate::text;
+use crate::text::{self, several};
+
+/// Bytes that are kept for an output that takes nothing; a line is added whole.
+const MOST: usize = 4 << 20;
+/// How soon an output that took nothing is tried again.
+const RETRY: Duration = Duration::from_millis(20);
+/// How long the first and the last words wait for an output that takes nothing: no client is
+/// served then.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// `--quiet` and `--json`, as the servers take them.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
@@ -24,13 +46,21 @@ pub struct TalkOptions {
 #[derive(Debug)]
 pub struct Talk {
     options: TalkOptions,
+    output: Output,
+    /// What the output has not taken yet.
+    rest: VecDeque<u8>,
+    /// Lines that were dropped.
+    dropped: usize,
+    /// Those of them that no notice has told of.
+    untold: usize,
     gone: bool,
 }
 
 impl Talk {
     /// Prints to standard output.
     pub fn new(options: TalkOptions) -> Talk {
-        Talk { options, gone: false }
+        let output = Output::standard();
+        Talk { options, output, rest: VecDeque::new(), dropped: 0, untold: 0, gone: false }
     }
 
     /// Whether [`Talk::detail`] prints anything. Ask before work that only printing needs.
@@ -38,34 +68,143 @@ impl Talk {
         self.options.quiet || self.gone
     }
 
-    /// An event that `--quiet` leaves standing: `text` for people, `event` for programs.
-    pub fn always(&mut self, text: fmt::Arguments<'_>, event: impl Serialize) {
-        let mut out = io::stdout().lock();
-        let written = if self.options.json {
-            serde_json::to_writer(&mut out, &event)
-                .map_err(io::Error::from)
-                .and_then(|()| writeln!(out))
-        } else {
-            writeln!(out, "{text}")
-        };
-        self.gone = self.gone || written.and_then(|()| out.flush()).is_err();
+    /// How many lines the output did not take: for the summary, which is not among them.
+    pub fn dropped(&self) -> usize {
+        self.dropped
     }
 
-    /// An event that `--quiet` silences.
+    /// The same in words, as a line after others; nothing if the output took all.
+    pub fn dropped_line(&self) -> String {
+        match self.dropped {
+            0 => String::new(),
+            lines => format!("\n{} not printed in all", several(lines, "line")),
+        }
+    }
+
+    /// The first or the last words, which `--quiet` leaves standing: `text` for people,
+    /// `event` for programs. Waits for an output that is full, though not for ever.
+    pub fn always(&mut self, text: fmt::Arguments<'_>, event: impl Serialize) {
+        self.say(text, event, PATIENCE);
+    }
+
+    /// An event that `--quiet` silences. Waits for nothing.
     pub fn detail(&mut self, text: fmt::Arguments<'_>, event: impl Serialize) {
         if !self.is_quiet() {
-            self.always(text, event);
+            self.say(text, event, Duration::ZERO);
         }
     }
 
     /// Words for people alone, wrapped to fit a terminal: neither `--quiet` nor `--json`
-    /// prints them.
+    /// prints them. Waits for nothing.
     pub fn explain(&mut self, text: fmt::Arguments<'_>) {
-        if !self.options.json && !self.is_quiet() {
+        if !self.options.json {
             let text = text.to_string();
             let empty_line = if text.ends_with('\n') { "\n" } else { "" };
             let wrapped = text::wrap(&text, text::WIDTH, 2);
-            self.always(format_args!("{wrapped}{empty_line}"), ());
+            self.detail(format_args!("{wrapped}{empty_line}"), ());
         }
+    }
+
+    /// Goes on with what the output has not taken yet, without waiting. Call it once a turn.
+    pub fn go_on(&mut self) {
+        self.write_rest(Duration::ZERO);
+    }
+
+    /// When to go on at the latest, if something is left: the loop should not sleep longer.
+    pub fn goes_on_in(&self) -> Option<Duration> {
+        (!self.rest.is_empty()).then_some(RETRY)
+    }
+
+    fn say(&mut self, text: fmt::Arguments<'_>, event: impl Serialize, patience: Duration) {
+        self.write_rest(patience);
+        if self.rest.len() >= MOST {
+            self.dropped += 1;
+            self.untold += 1;
+            return;
+        }
+        match std::mem::take(&mut self.untold) {
+            0 => {}
+            lines => self.add(
+                format_args!("{} not printed: the output was full", several(lines, "line")),
+                json!({"event": "lines dropped", "lines": lines}),
+            ),
+        }
+        self.add(text, event);
+        self.write_rest(patience);
+    }
+
+    fn add(&mut self, text: fmt::Arguments<'_>, event: impl Serialize) {
+        let added = if self.options.json {
+            serde_json::to_writer(&mut self.rest, &event)
+                .map_err(io::Error::from)
+                .and_then(|()| writeln!(self.rest))
+        } else {
+            writeln!(self.rest, "{text}")
+        };
+        added.expect("an event is printable, and memory takes it");
+    }
+
+    /// Writes as much as the output takes; it may take nothing for as long as `patience`.
+    fn write_rest(&mut self, patience: Duration) {
+        let mut last = Instant::now();
+        while !self.rest.is_empty() {
+            match self.output.write(self.rest.as_slices().0) {
+                Ok(bytes) => {
+                    self.rest.drain(..bytes);
+                    last = Instant::now();
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) if last.elapsed() < patience => {
+                    self.output.is_ready_within(patience);
+                }
+                Err(Errno::EAGAIN) => break,
+                Err(_) => {
+                    self.gone = true;
+                    self.rest.clear();
+                }
+            }
+        }
+    }
+}
+
+/// Standard output, which a write should not wait for.
+#[derive(Debug)]
+struct Output {
+    shared: Stdout,
+    /// The same pipe or terminal, opened once more with O_NONBLOCK. That flag belongs to the
+    /// open file description, and standard output's is shared with the shell and others.
+    own: Option<File>,
+}
+
+impl Output {
+    fn standard() -> Output {
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let again = OpenOptions::new().write(true).custom_flags(flags).open("/proc/self/fd/1");
+        // A regular file makes nobody wait, and opened again it would start at its beginning.
+        let waits = |file: &File| {
+            let kind = file.metadata().map(|metadata| metadata.file_type());
+            kind.is_ok_and(|kind| kind.is_fifo() || kind.is_char_device())
+        };
+        // What cannot be opened again (a socket, or another user's) is asked before each write.
+        Output { shared: io::stdout(), own: again.ok().filter(waits) }
+    }
+
+    /// Writes some of `bytes`, or fails with EAGAIN where it would have to wait.
+    fn write(&self, bytes: &[u8]) -> nix::Result<usize> {
+        match &self.own {
+            Some(own) => unistd::write(own, bytes),
+            None if self.is_ready_within(Duration::ZERO) => {
+                // A pipe that is ready has room for so many (pipe(7)).
+                unistd::write(&self.shared, &bytes[..bytes.len().min(libc::PIPE_BUF)])
+            }
+            None => Err(Errno::EAGAIN),
+        }
+    }
+
+    /// Whether it takes something, or fails, within that time.
+    fn is_ready_within(&self, time: Duration) -> bool {
+        let fd = self.own.as_ref().map_or(self.shared.as_fd(), AsFd::as_fd);
+        let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+        poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], timeout).is_ok_and(|ready| ready > 0)
     }
 }

@@ -102,11 +102,13 @@ impl<'ring> Server<'ring> {
         loop {
             self.admit()?;
             self.renew_discards()?;
-            let at_most = self.admission.rests_for();
+            let at_most = [self.admission.rests_for(), self.talk.goes_on_in()];
+            let at_most = at_most.into_iter().flatten().min();
             self.queues.submit_and_wait(1, at_most).context("waiting for completions")?;
             while let Some(completion) = self.queues.next_completion() {
                 self.handle(&completion, signals)?;
             }
+            self.talk.go_on();
             if self.stopping && self.slots.held() == 0 && !self.admission.is_armed() {
                 break;
             }
@@ -418,9 +420,10 @@ impl<'ring> Server<'ring> {
     fn summarise(&mut self) {
         let Counts { clients, accepts_armed, closed } = self.counts;
         let enters = self.queues.enters();
+        let (lines_dropped, dropped_line) = (self.talk.dropped(), self.talk.dropped_line());
         self.talk.always(
             format_args!(
-                "\n{}, {} closed\n{} armed, {} to submit and wait",
+                "\n{}, {} closed\n{} armed, {} to submit and wait{dropped_line}",
                 several(clients as usize, "client"),
                 several(closed as usize, "slot"),
                 several(accepts_armed as usize, "accept"),
@@ -432,6 +435,7 @@ impl<'ring> Server<'ring> {
                 "closed": closed,
                 "accepts_armed": accepts_armed,
                 "enters": enters,
+                "lines_dropped": lines_dropped,
             }),
         );
     }

@@ -172,6 +172,7 @@ impl<'ring> Server<'ring> {
             }
             self.batch.learn(asked, came, self.slots.held());
             self.expire()?;
+            self.talk.go_on();
         }
         self.drain()?;
         self.summarise();
@@ -259,7 +260,7 @@ impl<'ring> Server<'ring> {
         let all = [due(&self.idle), due(&self.lingering), stalled, self.grace];
         let due =
             all.into_iter().flatten().min().map(|due| due.saturating_duration_since(self.now));
-        [due, self.admission.rests_for()].into_iter().flatten().min()
+        [due, self.admission.rests_for(), self.talk.goes_on_in()].into_iter().flatten().min()
     }
 
     fn is_done(&self) -> bool {
@@ -319,6 +320,7 @@ impl<'ring> Server<'ring> {
 
     fn summarise(&mut self) {
         let enters = self.queues.enters();
+        let (lines_dropped, dropped_line) = (self.talk.dropped(), self.talk.dropped_line());
         let counts = &self.counts;
         let Counts { connections, requests, bytes_in, bytes_out, .. } = counts;
         let per_request = (*requests > 0).then(|| enters as f64 / *requests as f64);
@@ -329,7 +331,7 @@ impl<'ring> Server<'ring> {
             format_args!(
                 "\n{}, {}, {bytes_in} bytes in, {bytes_out} bytes out\n\
                  {} to submit and wait{ratio}\n\
-                 {}, {} timed out, {} for a buffer",
+                 {}, {} timed out, {} for a buffer{dropped_line}",
                 several(*connections as usize, "connection"),
                 several(*requests as usize, "request"),
                 several(enters as usize, "system call"),
@@ -348,6 +350,7 @@ impl<'ring> Server<'ring> {
                 "out_of_buffers": counts.out_of_buffers,
                 "enters": enters,
                 "enters_per_request": per_request,
+                "lines_dropped": lines_dropped,
             }),
         );
     }

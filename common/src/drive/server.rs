@@ -242,7 +242,7 @@ impl Drop for Server {
     }
 }
 
-fn listening(event: &Value) -> Result<SocketAddr> {
+pub(super) fn listening(event: &Value) -> Result<SocketAddr> {
     let address = (event["event"] == "listening").then(|| event["address"].as_str()).flatten();
     let address = address.with_context(|| {
         format!("expected the event \"listening\" with an address first, got {event}")

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use common::drive::{Talking, end_of_file};
+use common::drive::{Talking, Unread, end_of_file};
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use super::*;
 
@@ -77,6 +78,33 @@ fn a_reader_that_goes_away_does_not_end_it() {
         let said = server.stop(Signal::SIGINT).unwrap();
         assert_eq!((said.status.code(), said.stderr.as_str()), (Some(0), ""));
     }
+}
+
+/// Its reader has stopped, as under Ctrl-S: no client waits for it, nor does the end. What it
+/// says is kept for a reader that comes back.
+#[test]
+fn a_reader_that_stops_stops_nobody() {
+    const CLIENTS: usize = 100;
+    let serve_unread = || {
+        drop(serve(&[])?);
+        let server = Unread::start(with_json(day03(&[]))).unwrap();
+        for _ in 0..CLIENTS {
+            let client = server.connect().unwrap();
+            greeting(&client);
+            client.shutdown(Shutdown::Write).unwrap();
+            end_of_file(&client);
+        }
+        Some(server)
+    };
+    let Some(server) = serve_unread() else { return };
+    assert!(server.stop(Signal::SIGINT).unwrap().success());
+
+    let Some(server) = serve_unread() else { return };
+    let mut events = server.stop_and_read(Signal::SIGINT).unwrap();
+    let summary = events.pop().unwrap();
+    assert_eq!((&summary["event"], &summary["lines_dropped"]), (&json!("summary"), &json!(0)));
+    // Each client comes and goes, and one line says that it stops.
+    assert_eq!(events.len(), 2 * CLIENTS + 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use common::drive::{PATIENCE, Talking, output_within};
+use common::drive::{PATIENCE, Talking, Unread, output_within};
 use nix::sys::signal::Signal;
 
 use super::*;
@@ -112,6 +112,38 @@ fn a_reader_that_goes_away_does_not_end_it() {
         let said = server.stop(Signal::SIGINT).unwrap();
         assert_eq!((said.status.code(), said.stderr.as_str()), (Some(0), ""));
     }
+}
+
+/// Its reader has stopped, as under Ctrl-S: no client waits for it, nor does the end. Some
+/// megabytes are kept for a reader that comes back. The lines beyond are lost, and counted.
+#[test]
+fn a_reader_that_stops_stops_nobody() {
+    const CLIENTS: usize = 300;
+    let serve_unread = || {
+        drop(serve(&[])?);
+        let server = Unread::start(with_json(day04(&[]))).unwrap();
+        for _ in 0..CLIENTS {
+            let mut client = server.connect().unwrap();
+            // Six bytes for each of them are printed.
+            client.write_all(&[1; 4096]).unwrap();
+            assert_eq!(to_the_end(&client), b"ack\0");
+        }
+        Some(server)
+    };
+    let Some(server) = serve_unread() else { return };
+    assert!(server.stop(Signal::SIGINT).unwrap().success());
+
+    let Some(server) = serve_unread() else { return };
+    let mut events = server.stop_and_read(Signal::SIGINT).unwrap();
+    let summary = events.pop().unwrap();
+    assert_eq!(summary["event"], "summary");
+    let (notices, printed): (Vec<_>, Vec<_>) =
+        events.iter().partition(|event| event["event"] == "lines dropped");
+    let dropped: u64 = notices.iter().map(|event| event["lines"].as_u64().unwrap()).sum();
+    assert!(dropped > 0, "all was printed: {events:?}");
+    assert_eq!(summary["lines_dropped"], dropped);
+    // A line for each request, and one that it stops.
+    assert_eq!(printed.len() as u64 + dropped, CLIENTS as u64 + 1);
 }
 
 #[test]
