@@ -59,8 +59,11 @@ impl Server<'_> {
         let slot = result as u32;
         self.slots.occupy(slot);
         self.connections[slot as usize] = Connection::default();
-        if self.stopping || self.limits.max == Some(self.counts.connections) {
-            return self.close(slot); // it came while the accept was being cancelled
+        // It came while the accept was being cancelled. After a stop signal it counts as one who
+        // was in, unless it is too late even for those.
+        let too_late = self.cut_off && self.grace.is_none();
+        if too_late || self.limits.max == Some(self.counts.connections) {
+            return self.close(slot);
         }
         self.counts.connections += 1;
         if self.limits.max == Some(self.counts.connections) {

@@ -36,7 +36,7 @@ mod server;
 /// Answer requests over TCP with one event loop on one ring
 ///
 /// By default it prints each request, answers `ack` and a zero byte, and closes. Ctrl-C
-/// stops it: what has arrived is answered first.
+/// stops it: what has arrived from clients who were let in is answered first.
 #[derive(Parser, Clone, Debug)]
 #[command(version)]
 struct Options {

@@ -67,6 +67,31 @@ fn pitfall_24_what_has_arrived_is_answered() {
     }
 }
 
+/// Also of those who are let in only then: some to slots of their own, the others to spare
+/// slots, where they wait for one.
+#[test]
+fn pitfall_24_what_has_arrived_is_answered_to_late_comers_too() {
+    for arguments in [&[][..], &["--slots", "4"], &["--buffers", "1"], &["--sqpoll"]] {
+        for reply in ["ack", "echo"] {
+            let Some(server) = serve(&[&["--reply", reply], arguments].concat()) else { return };
+            if server.listening()["accepting"] != "multishot" {
+                eprintln!("SKIPPED {}: RLIMIT_NOFILE leaves no spare slots", test_name());
+                return;
+            }
+            server.pause();
+            let clients: Vec<_> = (0..10).map(|_| server.connect().unwrap()).collect();
+            clients.iter().for_each(|mut client| client.write_all(b"hello").unwrap());
+            server.signal(Signal::SIGINT);
+            server.resume();
+            let answer = if reply == "ack" { b"ack\0" } else { &b"hello"[..] };
+            for client in clients {
+                assert_eq!(to_the_end(&client), answer, "{arguments:?}");
+            }
+            assert_eq!(server.wait().unwrap().well().count("requests"), 10, "{arguments:?}");
+        }
+    }
+}
+
 /// Even a long one, to a client that begins to read only then. Of what is still on its way
 /// the server takes as much as comes without waiting; all of that is returned, and there is
 /// no reset.
