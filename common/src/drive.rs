@@ -22,9 +22,13 @@ use std::time::{Duration, Instant};
 use io_uring::IoUring;
 use nix::sys::socket::{setsockopt, sockopt};
 
-pub use self::limits::{limit_descriptors, limit_descriptors_of, limit_locked_memory};
+pub use self::limits::{
+    as_ordinary_user, forbid_threads, limit_descriptors, limit_descriptors_of, limit_locked_memory,
+};
 pub use self::listener::listener_of;
-pub use self::process::{descriptors, open_fds, resident_kib, ring_operations, ring_slots};
+pub use self::process::{
+    descriptors, has_worker, open_fds, resident_kib, ring_operations, ring_slots,
+};
 pub use self::program::{die_with_parent, heed_stop_signals, in_words, output_within};
 pub use self::seccomp::{block_io_uring, block_io_uring_enter};
 pub use self::server::{EndedEarly, Server, Stopped};
@@ -108,6 +112,30 @@ pub fn start_or_skip(test: &str, command: Command) -> Option<Server> {
     assert!(too_old, "{error:#}");
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {error:#}");
     None
+}
+
+/// Starts a server as [`start_or_skip`] does, for which the kernel can start no worker thread.
+/// Where that cannot be had, says so aloud and returns `None`.
+///
+/// # Panics
+/// As [`start_or_skip`].
+pub fn start_without_workers_or_skip(test: &str, mut command: Command) -> Option<Server> {
+    if !as_ordinary_user(&mut command) {
+        let _ = writeln!(io::stderr(), "SKIPPED {test}: only root may run the program");
+        return None;
+    }
+    forbid_threads(&mut command);
+    if !io_uring_or_skip(test) {
+        return None;
+    }
+    let started = Server::start(command);
+    if let Err(error) = &started {
+        // Our own limit may not bind us, but that user.
+        let error = format!("{error:#}");
+        assert!(error.contains("5.19") || error.contains("RLIMIT_MEMLOCK"), "{error}");
+        let _ = writeln!(io::stderr(), "SKIPPED {test}: {error}");
+    }
+    started.ok()
 }
 
 /// Waits until `condition` holds.

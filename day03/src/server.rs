@@ -313,8 +313,8 @@ impl<'ring> Server<'ring> {
         if std::mem::replace(&mut client.shut, true) {
             return self.push_on(slot, Op::Close, opcode::Close::new(Fixed(slot)).build());
         }
-        // It fails if the client has reset the connection: then there is nothing to end, and
-        // its completion leads to the close all the same.
+        // It fails if the client has reset the connection, or if the kernel has no worker thread
+        // for it. Its completion leads to the close all the same, which ends what is left.
         let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
         self.push_on(slot, Op::Shutdown, shutdown)
     }
@@ -340,7 +340,11 @@ impl<'ring> Server<'ring> {
     // ANCHOR: stop
     fn signalled(&mut self, result: i32, signals: &mut StopSignals) -> Result<()> {
         self.reading_signal = false;
-        if result > 0 { self.stop(signals.name()) } else { self.read_signal(signals) }
+        match -result {
+            libc::EINTR | libc::EAGAIN => self.read_signal(signals),
+            // Whatever else it fails with, it would never bring a signal: so we stop, too.
+            _ => self.stop(signals.name()),
+        }
     }
 
     /// Cancels everything that is in flight. Each operation completes with ECANCELED, and

@@ -6,7 +6,7 @@ use common::token::Op;
 use io_uring::types::Fixed;
 use io_uring::{opcode, squeue};
 
-use crate::connection::Stage;
+use crate::connection::{Connection, Stage};
 use crate::server::Server;
 
 const ACK: &[u8; 4] = b"ack\0";
@@ -92,18 +92,22 @@ impl Server<'_> {
         Ok(())
     }
 
+    /// Waits for more to throw away. A client that was not told of our end does not end
+    /// either, so there this is a look.
     fn discard(&mut self, slot: u32) -> Result<()> {
-        self.push_on(slot, Op::Discard, discarding(slot, 0))
+        let flags = if self.connections[slot as usize].shut { 0 } else { libc::MSG_DONTWAIT };
+        self.push_on(slot, Op::Discard, discarding(slot, flags))
     }
 
     /// The client sent more (a positive result), has not ended yet (EAGAIN, from a look), or
     /// is done.
     pub fn discarded(&mut self, slot: u32, result: i32) -> Result<()> {
-        let lingering = self.connections[slot as usize].stage == Stage::Lingering;
-        if lingering && (result > 0 || result == -libc::EAGAIN) {
+        let Connection { stage, shut, .. } = self.connections[slot as usize];
+        let lingering = stage == Stage::Lingering;
+        if lingering && (result > 0 || (result == -libc::EAGAIN && shut)) {
             return self.discard(slot);
         }
-        if lingering && result < 0 {
+        if lingering && result < 0 && result != -libc::EAGAIN {
             self.say_failed(slot, -result);
         }
         self.end(slot)

@@ -38,8 +38,8 @@ impl Server<'_> {
         }
     }
 
-    /// A connection must go, whatever it is doing. Shutting both directions down completes
-    /// everything that is in flight on it; closing the slot alone would not.
+    /// A connection must go, whatever it is doing. What waits for the client is cancelled:
+    /// closing the slot alone would not end it.
     pub fn end(&mut self, slot: u32) -> Result<()> {
         let connection = &mut self.connections[slot as usize];
         if matches!(connection.stage, Stage::Closing) {
@@ -50,21 +50,25 @@ impl Server<'_> {
         self.idle.remove(slot);
         self.stalled.remove(slot);
         if first && self.slots.in_flight(slot) > 0 {
-            return self.shut_both_sides(slot);
+            for op in [Op::Recv, Op::Send, Op::Discard] {
+                self.cancel(slot, op)?;
+            }
         }
         self.settle(slot)
-    }
-
-    fn shut_both_sides(&mut self, slot: u32) -> Result<()> {
-        self.connections[slot as usize].shut = true;
-        let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
-        self.push_prompt(slot, Op::Shutdown, shutdown)
     }
     // ANCHOR_END: settle
 
     /// A shutdown completed. It fails when the client has gone, which its other completions
     /// tell as well.
-    pub fn shut(&mut self, slot: u32) -> Result<()> {
+    ///
+    /// It needs a worker thread of the kernel. If there is none to be had (RLIMIT_NPROC, a
+    /// cgroup's `pids.max`), it completes with ECANCELED: then it is the close that tells the
+    /// client that our side has ended.
+    pub fn shut(&mut self, slot: u32, result: i32) -> Result<()> {
+        let connection = &mut self.connections[slot as usize];
+        if result == -libc::ECANCELED && connection.stage == Stage::Answering {
+            connection.shut = false;
+        }
         self.settle(slot)
     }
 
@@ -80,13 +84,15 @@ impl Server<'_> {
         self.idle.remove(slot);
         self.lingering.remove(slot);
         self.stalled.remove(slot);
-        if !self.connections[slot as usize].shut {
-            return self.shut_both_sides(slot); // its completion comes back here
+        if !std::mem::replace(&mut self.connections[slot as usize].shut, true) {
+            let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
+            return self.push_prompt(slot, Op::Shutdown, shutdown); // its end comes back here
         }
         self.push_prompt(slot, Op::Close, opcode::Close::new(Fixed(slot)).build())
     }
 
-    /// The slot is free: whoever waited longest is served.
+    /// The slot is free: whoever waited longest is served. (If the close failed, the kernel
+    /// keeps the slot and gives it to nobody else.)
     pub fn closed(&mut self, slot: u32) -> Result<()> {
         self.slots.release(slot);
         self.closed_since_renewal += 1;
@@ -143,7 +149,8 @@ impl Server<'_> {
     // ANCHOR: stop
     /// A stop signal: the first one lets every client finish, the second one none.
     pub fn signalled(&mut self, result: i32, signals: &mut StopSignals) -> Result<()> {
-        if result > 0 {
+        // Whatever else the read fails with, it would never bring a signal: so we stop, too.
+        if !matches!(-result, libc::EINTR | libc::EAGAIN) {
             self.talk.detail(
                 format_args!("{}: no more clients", signals.name()),
                 json!({"event": "stopping", "signal": signals.name()}),

@@ -181,16 +181,21 @@ impl Server<'_> {
     }
     // ANCHOR_END: renew
 
-    /// Stops a receive that is armed; its last completion says when it has stopped.
+    /// Stops a receive that is armed; its completion says when it has stopped.
     pub fn cancel_receive(&mut self, slot: u32) -> Result<()> {
         let connection = &mut self.connections[slot as usize];
         if !connection.receiving || std::mem::replace(&mut connection.cancelling, true) {
             return Ok(());
         }
+        self.cancel(slot, Op::Recv)
+    }
+
+    /// Stops an operation that waits for the client. If it has ended meanwhile, the cancel
+    /// finds nothing (ENOENT), and that is as good.
+    pub fn cancel(&mut self, slot: u32, op: Op) -> Result<()> {
         let Some(generation) = self.slots.generation(slot) else { return Ok(()) };
-        let receive = Token::on(Op::Recv, slot, generation).pack();
-        let cancel = opcode::AsyncCancel2::new(CancelBuilder::user_data(receive)).build();
-        self.push_prompt(slot, Op::Cancel, cancel)
+        let which = CancelBuilder::user_data(Token::on(op, slot, generation).pack());
+        self.push_prompt(slot, Op::Cancel, opcode::AsyncCancel2::new(which).build())
     }
 
     pub fn cancelled(&mut self, slot: u32) -> Result<()> {

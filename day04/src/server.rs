@@ -246,7 +246,7 @@ impl<'ring> Server<'ring> {
             Op::Recv => self.received(token.slot, result, flags),
             Op::Send => self.sent(token.slot, result),
             Op::Discard => self.discarded(token.slot, result),
-            Op::Shutdown => self.shut(token.slot),
+            Op::Shutdown => self.shut(token.slot, result),
             Op::Close => self.closed(token.slot),
             _ => self.cancelled(token.slot),
         }

@@ -1,6 +1,8 @@
 //! A child that may have less than this process may.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -44,6 +46,29 @@ pub fn limit_descriptors_of(pid: u32, soft: u64, hard: u64) -> io::Result<()> {
     // SAFETY: the call reads `limit`, which outlives it, and writes nothing.
     let result = unsafe { libc::prlimit(pid as i32, libc::RLIMIT_NOFILE, &limit, none) };
     Ok(Errno::result(result).map(drop)?)
+}
+
+/// A user who owns nothing here, for children of a root whom RLIMIT_NPROC does not bind.
+const STRANGER: u32 = 61_001;
+
+/// Makes the child an ordinary user, if this process is root. `false` if that user may not run
+/// the program: a folder above it may be closed to others.
+pub fn as_ordinary_user(command: &mut Command) -> bool {
+    let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !root {
+        return true;
+    }
+    let mut look = Command::new("test");
+    look.arg("-x").arg(command.get_program()).uid(STRANGER).gid(STRANGER);
+    command.uid(STRANGER).gid(STRANGER);
+    look.status().is_ok_and(|status| status.success())
+}
+
+/// Lets the child, an ordinary user's, start no threads: neither its own nor the kernel's
+/// worker threads, which count as its own (RLIMIT_NPROC, `getrlimit(2)`).
+pub fn forbid_threads(command: &mut Command) {
+    // SAFETY: as in `limit_descriptors`.
+    unsafe { command.pre_exec(|| Ok(setrlimit(Resource::RLIMIT_NPROC, 0, 0)?)) };
 }
 
 #[cfg(test)]

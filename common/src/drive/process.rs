@@ -32,6 +32,17 @@ pub fn descriptors(pid: u32) -> io::Result<BTreeMap<i32, String>> {
     Ok(descriptors)
 }
 
+/// Whether the kernel has started a worker thread for one of the process's rings
+/// (`iou-wrk-PID`).
+///
+/// # Errors
+/// As [`open_fds`].
+pub fn has_worker(pid: u32) -> io::Result<bool> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))?;
+    let name = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("comm")).ok();
+    Ok(threads.flatten().filter_map(name).any(|name| name.starts_with("iou-wrk-")))
+}
+
 /// Whether the process is stopped, as by SIGSTOP.
 pub(super) fn is_stopped(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

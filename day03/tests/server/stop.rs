@@ -4,7 +4,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use common::drive::{RaiseAtEnd, end_of_file, wait_until};
+use common::drive::{
+    RaiseAtEnd, end_of_file, has_worker, start_without_workers_or_skip, wait_until,
+};
 use nix::sys::signal::Signal;
 
 use super::*;
@@ -66,6 +68,28 @@ fn a_second_signal_does_no_harm() {
     server.signal(Signal::SIGTERM);
     server.resume();
     server.stop(Signal::SIGINT).unwrap().well();
+}
+
+/// No worker thread of the kernel is to be had (RLIMIT_NPROC): every shutdown fails, and every
+/// client sees its end all the same.
+#[test]
+fn without_workers_clients_see_their_end_and_a_signal_ends_it() {
+    let mut command = with_json(day03(&["--slots", "2"]));
+    command.arg("--quiet");
+    let Some(server) = start_without_workers_or_skip(&test_name(), command) else { return };
+    for _ in 0..3 {
+        let client = server.connect().unwrap();
+        greeting(&client);
+        client.shutdown(Shutdown::Write).unwrap();
+        end_of_file(&client);
+    }
+    let stays = server.connect().unwrap();
+    greeting(&stays);
+    if has_worker(server.pid()).unwrap() {
+        eprintln!("SKIPPED {}: the limit does not bind here", test_name());
+    }
+    server.stop(Signal::SIGINT).unwrap().well();
+    end_of_file(&stays);
 }
 
 /// The last client that is let in ends the accepting, and nobody's stay.

@@ -13,6 +13,7 @@ mod output;
 mod pitfalls;
 mod requests;
 mod stop;
+mod workers;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
