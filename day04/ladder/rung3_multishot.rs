@@ -1,4 +1,4 @@
-//! Rung 3: multishot receives and provided buffers. This is day 04 without its safeguards.
+//! Rung 3: multishot receives and provided buffers.
 //!
 //! ```text
 //! cargo run -p day04 --example rung3_multishot -- --reply echo

@@ -9,9 +9,9 @@ use crate::Reply;
 use crate::connection::Stage;
 use crate::server::Server;
 
-/// Replies that may queue up for a client that does not read, before we stop receiving
-/// from it.
-const QUEUED: u16 = 8;
+/// A client that does not read may hold one of so many parts of the buffers, or one buffer if
+/// there are few. It takes as many such clients to keep the others from being served.
+const SHARES: u16 = 64;
 
 impl Server<'_> {
     // ANCHOR: reply
@@ -21,11 +21,7 @@ impl Server<'_> {
         let connection = &mut self.connections[slot as usize];
         self.chains.push(&mut connection.replies, buffer, length);
         let sending = connection.sending;
-        if self.has_room(slot) {
-            self.receive_if_room(slot)?;
-        } else {
-            self.cancel_receive(slot)?;
-        }
+        self.receive_if_room(slot)?;
         if sending { Ok(()) } else { self.send_next(slot) }
     }
 
@@ -109,9 +105,10 @@ impl Server<'_> {
         self.settle(slot)
     }
 
+    /// Whether the client may queue one more reply.
     fn has_room(&self, slot: u32) -> bool {
-        let limit = QUEUED.min(self.buffers.count().div_ceil(2));
-        self.connections[slot as usize].replies.len() < limit
+        let share = (self.buffers.count() / SHARES).max(1);
+        self.connections[slot as usize].replies.len() < share
     }
 
     /// Gives back the replies that nobody will read, except the one being sent.

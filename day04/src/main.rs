@@ -64,10 +64,6 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds, allow_negative_numbers = true)]
     idle_timeout: Duration,
 
-    /// Receive once per entry, as on kernels before 6.0
-    #[arg(long)]
-    single_recv: bool,
-
     /// Stop after this many connections
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
@@ -93,7 +89,7 @@ const SLOTS: u32 = 1024;
 /// The size of the submission queue unless `--entries` says otherwise: about as many clients
 /// as one turn serves.
 const ENTRIES: u32 = 256;
-/// Completion queue entries for each submission queue entry: a multishot receive completes
+/// Completion queue entries for each submission queue entry: a multishot accept completes
 /// more often than it is submitted.
 const CQ_PER_SQ: u32 = 4;
 
@@ -125,10 +121,7 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     };
     let mut talk = Talk::new(options.talk);
     announce(&mut talk, options, &listener, &granted, &dropped, &limits);
-    let mut server = Server::new(&mut ring, &listener, &mut buffers, options.reply, limits, talk);
-    if options.single_recv {
-        server.receive_singly();
-    }
+    let server = Server::new(&mut ring, &listener, &mut buffers, options.reply, limits, talk);
     ready(listener.address());
     server.run(&mut signals)
 }

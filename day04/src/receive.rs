@@ -14,10 +14,13 @@ use crate::server::{NO_SLOT, Server};
 
 /// Closed slots after which the receives are renewed, at the earliest.
 const RENEW_AFTER: u32 = 1024;
+/// `IORING_RECVSEND_POLL_FIRST`: waits for bytes without looking for them first, which would
+/// be in vain. Since Linux 5.19; `io_uring_enter(2)`, `IORING_OP_RECV`.
+const POLL_FIRST: u16 = 1;
 
 impl Server<'_> {
     // ANCHOR: receive
-    /// Arms a receive: for every request to come (multishot) or for one.
+    /// Arms a receive.
     ///
     /// With no buffer left the receive would fail at once, so the connection is parked until
     /// one comes back; behind those that are parked already, or it could outrun them for ever.
@@ -29,35 +32,37 @@ impl Server<'_> {
         self.arm_receive(slot)
     }
 
-    /// An ack needs one receive, as a rule, so it never asks for more. After a stop signal
-    /// nothing is waited for.
+    /// It takes one buffer, once. (A multishot receive takes up to 32 before we see the first:
+    /// eight clients that send and never read would have all of them.)
     fn arm_receive(&mut self, slot: u32) -> Result<()> {
-        self.connections[slot as usize].receiving = true;
-        let group = self.buffers.group();
-        let recv = if self.multishot_recv && self.reply == Reply::Echo && !self.cut_off {
-            opcode::RecvMulti::new(Fixed(slot), group).build()
+        let connection = &mut self.connections[slot as usize];
+        connection.receiving = true;
+        let (flags, ioprio) = if self.cut_off {
+            (libc::MSG_DONTWAIT, 0) // after a stop signal nothing is waited for
+        } else if connection.mid_request {
+            (0, 0)
         } else {
-            opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), self.buffers.size())
-                .flags(if self.cut_off { libc::MSG_DONTWAIT } else { 0 })
-                .buf_group(group)
-                .build()
-                .flags(squeue::Flags::BUFFER_SELECT)
+            (0, POLL_FIRST) // as far as we know, there is nothing to receive yet
         };
+        let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), self.buffers.size())
+            .flags(flags)
+            .ioprio(ioprio)
+            .buf_group(self.buffers.group())
+            .build()
+            .flags(squeue::Flags::BUFFER_SELECT);
         self.push_on(slot, Op::Recv, recv)
     }
     // ANCHOR_END: receive
 
     // ANCHOR: received
-    /// Bytes, the client's end, or an error; each may end the receive.
+    /// Bytes, the client's end, or an error.
     pub fn received(&mut self, slot: u32, result: i32, flags: u32) -> Result<()> {
         let buffer = cqueue::buffer_select(flags);
         if let Some(buffer) = buffer {
             self.buffers.take(buffer);
         }
         let connection = &mut self.connections[slot as usize];
-        if !cqueue::more(flags) {
-            connection.receiving = false;
-        }
+        connection.receiving = false;
         match (result, buffer) {
             (1.., Some(buffer)) if connection.stage == Stage::Open => {
                 self.idle.touch(slot, self.now);
@@ -94,15 +99,8 @@ impl Server<'_> {
                 self.park(slot);
                 Ok(())
             }
-            libc::EINVAL if self.multishot_recv => {
-                self.talk.explain(format_args!(
-                    "this kernel has no multishot receive (6.0): one receive at a time"
-                ));
-                self.multishot_recv = false;
-                self.receive(slot)
-            }
             libc::EAGAIN if self.cut_off => self.input_ended(slot),
-            // Cancelled because enough replies are queued; or interrupted.
+            // Cancelled, to be renewed or because a stop signal came; or interrupted.
             libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.receive_if_room(slot),
             errno => {
                 self.say_failed(slot, errno);

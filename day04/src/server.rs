@@ -82,7 +82,6 @@ pub struct Server<'ring> {
     pub lingering: Deadlines,
     /// Clients that have replies to read.
     pub stalled: Deadlines,
-    pub multishot_recv: bool,
     /// Slots closed since the receives were last renewed.
     pub closed_since_renewal: u32,
     /// No more clients are let in: there were enough, or a stop signal came.
@@ -133,8 +132,7 @@ impl<'ring> Server<'ring> {
             replying: Vec::with_capacity(table as usize),
             idle: Deadlines::new(table, limits.idle),
             lingering: Deadlines::new(table, LINGER),
-            stalled: Deadlines::new(table, STALLED),
-            multishot_recv: true,
+            stalled: Deadlines::new(table, STALLED.min(limits.idle / 4)),
             closed_since_renewal: 0,
             stopping: false,
             cut_off: false,
@@ -147,11 +145,6 @@ impl<'ring> Server<'ring> {
             batch: Batch::new(),
             gathers,
         }
-    }
-
-    /// Do without multishot receives, as the loop does by itself where the kernel has none.
-    pub fn receive_singly(&mut self) {
-        self.multishot_recv = false;
     }
 
     // ANCHOR: turn

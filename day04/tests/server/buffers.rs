@@ -13,7 +13,6 @@ fn pitfall_08_fewer_buffers_than_clients_serve_all() {
     for arguments in [
         &["--buffers", "1"][..],
         &["--buffers", "2", "--buffer-size", "100"],
-        &["--buffers", "2", "--single-recv"],
         &["--buffers", "2", "--entries", "1", "--cq-entries", "1"],
     ] {
         for reply in ["ack", "echo"] {
@@ -76,7 +75,7 @@ fn pitfall_08_silent_clients_do_not_keep_a_free_buffer_from_the_others() {
 /// submits does not run the work that brings the others' bytes.
 #[test]
 fn pitfall_08_a_flood_does_not_keep_the_buffers_from_the_others() {
-    for arguments in [&["--buffers", "2"][..], &["--buffers", "1", "--single-recv"]] {
+    for arguments in [&["--buffers", "2"][..], &["--buffers", "1"]] {
         let Some(server) = serve_echo(arguments) else { return };
         let (stop, flood) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|scope| {
@@ -140,11 +139,35 @@ fn pitfall_22_a_client_that_never_reads_leaves_buffers_for_the_others() {
     assert_eq!((stopped.count("out_of_buffers"), stopped.count("timed_out")), (0, 0));
 }
 
+/// Each holds a 64th of the buffers, or one; and whoever comes finds a buffer at once.
+#[test]
+fn pitfall_22_eight_that_never_read_leave_buffers_for_the_others() {
+    for (buffers, share) in [("256", 4), ("16", 1)] {
+        let Some(server) = serve_echo(&["--buffers", buffers]) else { return };
+        let hogs: Vec<_> = std::thread::scope(|scope| {
+            let feeding: Vec<_> = (0..8).map(|_| scope.spawn(|| Hog::feed(&server))).collect();
+            feeding.into_iter().map(|hog| hog.join().unwrap()).collect()
+        });
+        for _ in 0..5 {
+            assert!(echo_all(&server.connect().unwrap(), &noise(100_000)) == noise(100_000));
+        }
+        // Stopped by a second signal, it throws away what is queued, and that is what it had
+        // received and not sent.
+        server.signal(Signal::SIGINT);
+        let stopped = server.stop(Signal::SIGTERM).unwrap().well();
+        drop(hogs);
+        assert_eq!((stopped.count("out_of_buffers"), stopped.count("timed_out")), (0, 0));
+        let queued = (stopped.count("bytes_in") - stopped.count("bytes_out")).div_ceil(4096);
+        assert!(queued <= 8 * share, "{queued} of {buffers} buffers");
+    }
+}
+
 #[test]
 fn pitfall_22_nor_do_they_keep_the_buffers_for_ever() {
     for arguments in [&["--buffers", "4"][..], &["--buffers", "1", "--entries", "1"]] {
         let Some(server) = serve_echo(arguments) else { return };
-        let hogs: Vec<_> = (0..3).map(|_| Hog::feed(&server)).collect();
+        // One holds one buffer at least.
+        let hogs: Vec<_> = (0..5).map(|_| Hog::feed(&server)).collect();
         // They have gone a second without reading when the first of them is closed.
         wait_until("a hog is closed for the others' sake", || {
             assert!(echo_all(&server.connect().unwrap(), &noise(50_000)) == noise(50_000));

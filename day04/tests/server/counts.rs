@@ -60,12 +60,6 @@ fn journal_12_an_echoed_request_takes_one_enter() {
 }
 
 #[test]
-fn journal_12_one_enter_too_with_single_receives() {
-    let arguments = [&ROOMY[..], &["--single-recv"]].concat();
-    within(ROUNDS + OTHERS, || Some(echoes(serve_echo(&arguments)?).count("enters")));
-}
-
-#[test]
 fn journal_12_the_summary_divides_right() {
     let Some(server) = serve(&ROOMY) else { return };
     let summary = acks(server).summary;
@@ -102,7 +96,7 @@ fn pitfall_02_the_count_is_the_one_that_strace_has() {
     for (arguments, talk) in [
         (&[][..], acks as fn(Server) -> Stopped),
         (&["--reply", "echo"], echoes),
-        (&["--reply", "echo", "--single-recv", "--entries", "1"], echoes),
+        (&["--reply", "echo", "--entries", "1"], echoes),
         (&["--sqpoll", "--sq-idle", "1"], acks),
     ] {
         let (command, strace) = Strace::wrap(program, &[&common, arguments].concat());

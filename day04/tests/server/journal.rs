@@ -246,7 +246,7 @@ fn journal_13_a_request_of_any_length_gets_one_ack() {
         &[][..],
         &["--buffer-size", "16"],
         &["--buffer-size", "16", "--buffers", "2", "--entries", "1"],
-        &["--single-recv", "--buffer-size", "1024"],
+        &["--buffer-size", "1024"],
     ] {
         let Some(server) = serve(arguments) else { return };
         server.pause();
@@ -292,8 +292,7 @@ fn every_kind_of_ring_serves() {
     for ring in [
         &["--sqpoll"][..],
         &["--sqpoll", "--sq-idle", "1", "--entries", "1"],
-        &["--single-recv"],
-        &["--single-recv", "--buffers", "1", "--entries", "1", "--cq-entries", "1"],
+        &["--buffers", "1", "--entries", "1", "--cq-entries", "1"],
         &["--entries", "1024", "--cq-entries", "65536", "--slots", "1"],
     ] {
         for reply in ["ack", "echo"] {

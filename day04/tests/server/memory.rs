@@ -4,8 +4,8 @@ use common::drive::Strace;
 
 use super::*;
 
-/// A seccomp filter that is installed late could deny a wait like that. A multishot receive is
-/// in flight then, and the ring is still open.
+/// A seccomp filter that is installed late could deny a wait like that. A receive is in
+/// flight then, and the ring is still open.
 #[test]
 fn an_enter_that_is_denied_takes_no_buffer_from_the_kernel() {
     if !Strace::works() {
@@ -24,6 +24,9 @@ fn an_enter_that_is_denied_takes_no_buffer_from_the_kernel() {
     client.write_all(b"hello").unwrap();
     let stopped = server.wait().unwrap();
     assert_eq!(stopped.status.code(), Some(1), "{}", stopped.stderr);
+    for part in ["io_uring_enter was refused: EPERM", "\n  why: ", "\n  try: "] {
+        assert!(stopped.stderr.contains(part), "{part}: {}", stopped.stderr);
+    }
     let record = strace.record().unwrap();
     let calls = |name| record.lines().filter(move |line| line.contains(name));
     assert!(calls("mmap(").any(|line| line.contains(", 98760, ")), "{record}");

@@ -89,9 +89,6 @@ impl Plan {
         let (size, most) = if dice.once_in(2) { ("4096", 400_000) } else { (size, most) };
         let (size, most) = if dice.once_in(8) { ("65536", 3_000_000) } else { (size, most) };
         let mut arguments = dice.pick(&RINGS).to_vec();
-        if dice.once_in(4) && !arguments.contains(&"--single-recv") {
-            arguments.push("--single-recv");
-        }
         arguments.extend(["--buffer-size", size]);
         arguments.extend(["--buffers", dice.pick(&["1", "2", "3", "16", "256"])]);
         arguments.extend(["--slots", dice.pick(&["1", "2", "3", "10", "200", "200"])]);
