@@ -184,8 +184,8 @@ impl<'ring> Server<'ring> {
                 self.close_if_done(token.slot)
             }
             // A greeting or a shutdown that failed is no matter: the client has gone, and its
-            // discard completes too. (There is no `Recv` on day 03.)
-            Op::Send | Op::Shutdown | Op::Recv => self.close_if_done(token.slot),
+            // discard completes too. (The others are not of day 03.)
+            _ => self.close_if_done(token.slot),
         }
     }
     // ANCHOR_END: handle

@@ -112,10 +112,8 @@ impl Server<'_> {
         while let Some(slot) = self.idle.expired(self.now) {
             self.time_out(slot)?;
         }
-        if self.buffers_are_scarce() {
-            while let Some(slot) = self.stalled.expired(self.now) {
-                self.time_out(slot)?;
-            }
+        while let Some(slot) = self.stalled.expired(self.now) {
+            self.ask_unread(slot)?;
         }
         if self.grace.is_some_and(|end| end <= self.now) {
             self.grace = None;
@@ -136,7 +134,7 @@ impl Server<'_> {
         self.buffers.with_kernel() == 0 && self.parked.iter().any(|(slot, _)| holds_none(*slot))
     }
 
-    fn time_out(&mut self, slot: u32) -> Result<()> {
+    pub fn time_out(&mut self, slot: u32) -> Result<()> {
         self.counts.timed_out += 1;
         self.talk.detail(
             format_args!("slot {slot}: no progress, closed"),

@@ -38,6 +38,8 @@ pub struct Connection {
     pub mid_request: bool,
     /// Our side is shut down, or about to be.
     pub shut: bool,
+    /// What the client had not taken of its replies when we last asked, during this send.
+    pub unread: Option<i32>,
     /// Bytes of the first reply that are sent.
     pub sent: u32,
     /// Buffers that hold replies, oldest first.

@@ -12,6 +12,8 @@ use crate::server::Server;
 /// A client that does not read may hold one of so many parts of the buffers, or one buffer if
 /// there are few. It takes as many such clients to keep the others from being served.
 const SHARES: u16 = 64;
+/// From `linux/io_uring.h`; since Linux 6.6.
+const SOCKET_URING_OP_SIOCOUTQ: u32 = 1;
 
 impl Server<'_> {
     // ANCHOR: reply
@@ -34,6 +36,7 @@ impl Server<'_> {
             return self.settle(slot);
         };
         connection.sending = true;
+        connection.unread = None;
         self.stalled.touch(slot, self.now);
         let rest = self.buffers.address(buffer).wrapping_add(connection.sent as usize);
         let send = opcode::Send::new(Fixed(slot), rest, length - connection.sent)
@@ -110,6 +113,33 @@ impl Server<'_> {
         let share = (self.buffers.count() / SHARES).max(1);
         self.connections[slot as usize].replies.len() < share
     }
+
+    // ANCHOR: unread
+    /// Asks how many bytes of its replies the client has not taken yet (SIOCOUTQ, `tcp(7)`).
+    /// A send completes when the *socket* has its bytes, which can be megabytes later.
+    pub fn ask_unread(&mut self, slot: u32) -> Result<()> {
+        let ask = opcode::UringCmd16::new(Fixed(slot), SOCKET_URING_OP_SIOCOUTQ).build();
+        self.push_prompt(slot, Op::Unread, ask)
+    }
+
+    /// The answer. Another number than last time is progress: the client reads, though it may
+    /// be slow. (A kernel that cannot answer gives the same error each time. There, only a
+    /// send that completes is progress.)
+    pub fn told_unread(&mut self, slot: u32, unread: i32) -> Result<()> {
+        let connection = &mut self.connections[slot as usize];
+        if connection.stage != Stage::Open || !connection.sending {
+            return self.settle(slot);
+        }
+        match connection.unread.replace(unread) {
+            None => {}
+            Some(before) if before != unread => self.idle.touch(slot, self.now),
+            Some(_) if self.buffers_are_scarce() => return self.time_out(slot),
+            Some(_) => {}
+        }
+        self.stalled.touch(slot, self.now);
+        Ok(())
+    }
+    // ANCHOR_END: unread
 
     /// Gives back the replies that nobody will read, except the one being sent.
     pub fn drop_replies(&mut self, slot: u32) {

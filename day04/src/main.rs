@@ -60,7 +60,7 @@ struct Options {
     #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     buffer_size: u32,
 
-    /// Close a client that neither sends nor reads for this long; 0 never does
+    /// Close a client that sends nothing and takes no byte of a reply for this long; 0 never does
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds, allow_negative_numbers = true)]
     idle_timeout: Duration,
 

@@ -24,7 +24,8 @@ use crate::deadlines::Deadlines;
 /// How long a client may go on sending after its answer before it is cut off, and how long
 /// a stop waits for answers to be taken.
 pub const LINGER: Duration = Duration::from_secs(2);
-/// How long a client may leave its replies unread while others wait for the buffers.
+/// How often, at least, we ask whether a client takes its replies. One that took nothing from
+/// one time to the next must go, if others wait for buffers.
 const STALLED: Duration = Duration::from_secs(1);
 /// How long a completion that needs no hurry may lie in the queue. It is also how long others
 /// wait at most when a send that should have completed at once meets a client that does not
@@ -241,6 +242,7 @@ impl<'ring> Server<'ring> {
             Op::Discard => self.discarded(token.slot, result),
             Op::Shutdown => self.shut(token.slot, result),
             Op::Close => self.closed(token.slot),
+            Op::Unread => self.told_unread(token.slot, result),
             _ => self.cancelled(token.slot),
         }
     }
@@ -249,8 +251,7 @@ impl<'ring> Server<'ring> {
     /// How long the wait may last: until the first deadline of any connection.
     fn until_deadline(&self) -> Option<Duration> {
         let due = |deadlines: &Deadlines| deadlines.first().map(|(_, due)| due);
-        let stalled = due(&self.stalled).filter(|_| self.buffers_are_scarce());
-        let all = [due(&self.idle), due(&self.lingering), stalled, self.grace];
+        let all = [due(&self.idle), due(&self.lingering), due(&self.stalled), self.grace];
         let due =
             all.into_iter().flatten().min().map(|due| due.saturating_duration_since(self.now));
         [due, self.admission.rests_for(), self.talk.goes_on_in()].into_iter().flatten().min()

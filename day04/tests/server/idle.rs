@@ -1,9 +1,14 @@
 //! Clients that say nothing.
 
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::drive::{end_of_file, wait_until};
+use common::drive::{RaiseAtEnd, end_of_file, wait_until};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+};
 
 use super::hog::Hog;
 use super::*;
@@ -52,6 +57,42 @@ fn whoever_makes_no_progress_is_closed() {
         });
         server.stop(Signal::SIGINT).unwrap().well();
     }
+}
+
+/// Its sends do not complete for a long time, for the socket holds megabytes. But it reads.
+#[test]
+fn a_slow_reader_is_not_taken_for_a_silent_one() {
+    let Some(server) = serve_echo(&["--idle-timeout", "2"]) else { return };
+    // With a small buffer, TCP on our side tells the server soon what we have read.
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
+    setsockopt(&socket, sockopt::RcvBuf, &4096).unwrap();
+    connect(socket.as_raw_fd(), &SockaddrStorage::from(server.address())).unwrap();
+    let (slow, enough) = (&TcpStream::from(socket), &AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let _end = RaiseAtEnd(enough);
+        scope.spawn(move || {
+            let mut writer = slow;
+            while writer.write(&[b'x'; 1 << 16]).is_ok() {}
+        });
+        let reading = scope.spawn(move || {
+            let mut reader = slow;
+            let mut read = Ok(());
+            while read.is_ok() && !enough.load(Ordering::Relaxed) {
+                read = reader.read_exact(&mut [0; 1024]);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            slow.shutdown(Shutdown::Both).unwrap_or(()); // that ends the writer
+            read
+        });
+        // Two that never read are closed meanwhile, one after the other.
+        for _ in 0..2 {
+            let greedy = Hog::feed(&server);
+            wait_until("one that never reads is closed", || greedy.was_closed());
+        }
+        enough.store(true, Ordering::Relaxed);
+        reading.join().unwrap().expect("more of the echo");
+    });
+    server.stop(Signal::SIGINT).unwrap().well();
 }
 
 /// Nobody is closed for being silent, and an idle server sleeps.
