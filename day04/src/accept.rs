@@ -70,7 +70,8 @@ impl Server<'_> {
             self.admission.close();
             self.stopping = true;
         }
-        if self.slots.held() - self.waiting.len() as u32 > self.limits.capacity {
+        let full = self.slots.held() - self.waiting.len() as u32 > self.limits.capacity;
+        if full && !self.cut_off {
             self.waiting.push_back(slot);
             return Ok(());
         }

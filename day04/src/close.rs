@@ -117,7 +117,6 @@ impl Server<'_> {
         }
         if self.grace.is_some_and(|end| end <= self.now) {
             self.grace = None;
-            self.waiting.clear();
             for slot in 0..self.limits.table {
                 if self.slots.generation(slot).is_some() {
                     self.end(slot)?;
@@ -160,12 +159,15 @@ impl Server<'_> {
         self.read_signal(signals)
     }
 
-    /// No more clients and no more requests: what has arrived of those who are in, also in
-    /// spare slots, is answered, as if every client had ended now.
+    /// No more clients and no more requests: what has arrived of those who are in is answered,
+    /// as if every client had ended now. Who waits in a spare slot is served there.
     fn stop(&mut self) -> Result<()> {
         self.stopping = true;
         self.cut_off = true;
         self.admission.close();
+        while let Some(slot) = self.waiting.pop_front() {
+            self.open(slot)?;
+        }
         for slot in 0..self.limits.table {
             if self.slots.generation(slot).is_some()
                 && self.connections[slot as usize].stage == Stage::Open

@@ -68,7 +68,7 @@ fn pitfall_24_what_has_arrived_is_answered() {
 }
 
 /// Also of those who are let in only then: some to slots of their own, the others to spare
-/// slots, where they wait for one.
+/// slots, although the first stay in theirs.
 #[test]
 fn pitfall_24_what_has_arrived_is_answered_to_late_comers_too() {
     for arguments in [&[][..], &["--slots", "4"], &["--buffers", "1"], &["--sqpoll"]] {
@@ -84,9 +84,10 @@ fn pitfall_24_what_has_arrived_is_answered_to_late_comers_too() {
             server.signal(Signal::SIGINT);
             server.resume();
             let answer = if reply == "ack" { b"ack\0" } else { &b"hello"[..] };
-            for client in clients {
-                assert_eq!(to_the_end(&client), answer, "{arguments:?}");
+            for client in &clients {
+                assert_eq!(to_the_end(client), answer, "{arguments:?}");
             }
+            drop(clients);
             assert_eq!(server.wait().unwrap().well().count("requests"), 10, "{arguments:?}");
         }
     }
