@@ -126,7 +126,7 @@ pub fn explain(call: &str, error: &io::Error) -> Refusal {
     }
 }
 
-/// As [`explain`], for a call that locks `bytes` of memory. [`Environment::explain_memory`] is
+/// As [`explain()`], for a call that locks `bytes` of memory. [`Environment::explain_memory`] is
 /// the rule.
 pub fn explain_memory(call: &str, error: &io::Error, bytes: u64) -> Refusal {
     match error.raw_os_error() {
