@@ -1,6 +1,6 @@
-//! Making a ring: what is asked, what the kernel grants, and what to leave out when it
-//! refuses.
+//! Rings: what was asked, what the kernel granted, and why it refused.
 
+mod asked;
 mod memory;
 mod rules;
 
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::environment::{self, Environment, Refusal};
 
+pub use self::asked::in_words;
 pub use self::memory::locked_memory;
 pub(crate) use self::memory::whole_pages;
 pub use self::rules::{MAX_CQ_ENTRIES, MAX_ENTRIES, refusal, unknown_flags};
@@ -137,10 +138,7 @@ impl Granted {
 }
 
 /// Sets up exactly this ring (`io_uring_setup(2)`), with `entries` where the options name
-/// none. Errors are the kernel's; [`refusal`] tells what they mean.
-///
-/// A ring that was closed counts against RLIMIT_MEMLOCK for some milliseconds more, until the
-/// kernel has taken it down. So a ring that the limit allows is asked for again for a second.
+/// none. Errors are the kernel's; [`refusal`] explains them.
 pub fn build(options: &RingOptions, entries: u32, flags: SetupFlags) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     if let Some(cq_entries) = options.cq_entries {
@@ -170,10 +168,23 @@ pub fn build(options: &RingOptions, entries: u32, flags: SetupFlags) -> io::Resu
     if flags.no_sqarray {
         builder.setup_no_sqarray();
     }
-    let entries = options.entries.unwrap_or(entries);
+    let size = options.entries.unwrap_or(entries);
+    patiently(options, entries, flags, || builder.build(size))
+}
+
+/// Calls `build`, which sets this ring up, and calls it again while memory is about to be freed.
+///
+/// A ring that was closed counts against RLIMIT_MEMLOCK for some milliseconds more, until the
+/// kernel has taken it down. So a ring that the limit allows is asked for again for a second.
+pub fn patiently(
+    options: &RingOptions,
+    entries: u32,
+    flags: SetupFlags,
+    build: impl Fn() -> io::Result<IoUring>,
+) -> io::Result<IoUring> {
     let mut patience = 100;
     loop {
-        match builder.build(entries) {
+        match build() {
             Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && patience > 0 => {
                 let allowed = Environment::read().locked_memory_limit().unwrap_or(0);
                 if locked_memory(options, entries, flags) > allowed {
@@ -218,15 +229,19 @@ pub fn build_best(options: &RingOptions, entries: u32) -> Result<(IoUring, Vec<&
     }
 }
 
-/// Registers a table of `slots` empty slots (`IORING_REGISTER_FILES2` with
-/// `IORING_RSRC_REGISTER_SPARSE`, Linux 5.19), for operations on direct descriptors.
+/// Registers a table of `slots` empty slots, after [`make_room`] for them.
 ///
 /// # Errors
-/// A [`Refusal`]: the kernel is older than 5.19, or RLIMIT_NOFILE is too low even after
-/// raising the soft limit as far as the hard one.
+/// See [`table_refusal`].
 pub fn register_slots(submitter: &Submitter<'_>, slots: u32) -> Result<()> {
     make_room(slots);
-    let refusal = |error: io::Error| match error.raw_os_error() {
+    Ok(submitter.register_files_sparse(slots).map_err(|error| table_refusal(slots, &error))?)
+}
+
+/// Explains why the kernel refused a sparse table of `slots` slots (`IORING_REGISTER_FILES2` with
+/// `IORING_RSRC_REGISTER_SPARSE`, Linux 5.19): it is older than that, or RLIMIT_NOFILE is too low.
+pub fn table_refusal(slots: u32, error: &io::Error) -> Refusal {
+    match error.raw_os_error() {
         Some(libc::EINVAL) if slots == 0 => Refusal {
             what: "the kernel refused a table of 0 slots: EINVAL".to_string(),
             why: "a table has at least one slot".to_string(),
@@ -255,14 +270,13 @@ pub fn register_slots(submitter: &Submitter<'_>, slots: u32) -> Result<()> {
                 }
             },
         },
-        _ => environment::explain("IORING_REGISTER_FILES2", &error),
-    };
-    Ok(submitter.register_files_sparse(slots).map_err(refusal)?)
+        _ => environment::explain("IORING_REGISTER_FILES2", error),
+    }
 }
 
 /// Raises the soft RLIMIT_NOFILE, which bounds a registered table, to hold `slots` if the
-/// hard limit allows. If that fails, the kernel refuses the table and tells why.
-fn make_room(slots: u32) {
+/// hard limit allows. If that fails, the kernel refuses the table.
+pub fn make_room(slots: u32) {
     let needed = u64::from(slots);
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         if soft < needed && hard > soft {
@@ -271,24 +285,17 @@ fn make_room(slots: u32) {
     }
 }
 
-/// Registers the ring's own descriptor (`IORING_REGISTER_RING_FDS`, Linux 5.18): from here on
-/// this `submitter` names the ring by an index. No other submitter of the ring does.
-///
-/// The index keeps the ring open until the thread ends, whatever is dropped before. Undo it
-/// with [`Submitter::unregister_ring_fd`].
-///
-/// # Errors
-/// A [`Refusal`]: the kernel is older than 5.18.
-pub fn register_ring_fd(submitter: &mut Submitter<'_>) -> Result<()> {
-    let refusal = |error: io::Error| match error.raw_os_error() {
+/// Explains why the kernel refused to register a ring's descriptor
+/// (`IORING_REGISTER_RING_FDS`, Linux 5.18): most likely it is older than that.
+pub fn ring_fd_refusal(error: &io::Error) -> Refusal {
+    match error.raw_os_error() {
         Some(libc::EINVAL) => Refusal {
             what: "the kernel refused to register the ring's descriptor: EINVAL".to_string(),
             why: format!("that came with Linux 5.18; this is {}", environment::kernel_release()),
             remedy: "the ring works without it; or a later kernel".to_string(),
         },
-        _ => environment::explain("IORING_REGISTER_RING_FDS", &error),
-    };
-    Ok(submitter.register_ring_fd().map_err(refusal)?)
+        _ => environment::explain("IORING_REGISTER_RING_FDS", error),
+    }
 }
 
 /// `IORING_MAX_FIXED_FILES` in the kernel's `io_uring/rsrc.c`.

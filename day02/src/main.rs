@@ -1,7 +1,7 @@
 //! Day 02: what you ask of the kernel when you set a ring up, and what it grants.
 //!
 //! Without ring options it is a walk, step by step, on this machine's kernel. With any it
-//! sets up exactly that ring, or tells the rule that the kernel refused it by.
+//! sets up exactly that ring, or says which rule the kernel refused it by.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::report::Report;
 
-mod exact;
+mod one_ring;
 mod report;
 mod steps;
 #[cfg(test)]
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 
 // ANCHOR: run
 fn run(options: &Options) -> Result<()> {
-    let report = if options.ask_for_a_ring() { exact::ring(options) } else { walk() };
+    let report = if options.ask_for_a_ring() { one_ring::ring(options) } else { walk() };
     let written = print(options, &report);
     report?;
     written.context("writing to the standard output")

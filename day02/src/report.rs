@@ -91,13 +91,18 @@ impl Step {
         Step { title: title.to_string(), rows: Vec::new() }
     }
 
-    /// Something that is done without `io_uring_enter`, such as setting a ring up.
-    pub fn ask(&mut self, asked: impl Into<String>, granted: impl Into<String>) {
+    /// Adds a row about something that takes no `io_uring_enter`, such as setting a ring up.
+    pub fn row(&mut self, asked: impl Into<String>, granted: impl Into<String>) {
         self.rows.push(Row { asked: asked.into(), granted: granted.into(), enters: None });
     }
 
-    /// Something that is submitted, and how many `io_uring_enter` it took.
-    pub fn submit(&mut self, asked: impl Into<String>, enters: u32, granted: impl Into<String>) {
+    /// Adds a row about something that was submitted, and how many `io_uring_enter` that took.
+    pub fn row_with_enters(
+        &mut self,
+        asked: impl Into<String>,
+        enters: u32,
+        granted: impl Into<String>,
+    ) {
         let (asked, granted) = (asked.into(), granted.into());
         self.rows.push(Row { asked, granted, enters: Some(enters) });
     }
@@ -116,7 +121,7 @@ impl Report {
         }
     }
 
-    /// The report in words, 80 columns wide; `long` tells what each feature means.
+    /// The report in words, 80 columns wide; `long` says what each feature means.
     pub fn text(&self, long: bool) -> String {
         let mut lines = vec![
             format!("day 02 · asked → granted, on Linux {}", self.kernel),

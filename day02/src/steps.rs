@@ -5,7 +5,7 @@ use std::thread;
 
 use anyhow::Result;
 use common::environment::{self, Refusal, errno_name};
-use common::ring::{self, Granted, RingOptions, SetupFlags};
+use common::ring;
 use io_uring::{EnterFlags, IoUring, Submitter, opcode};
 
 use crate::report::Step;
@@ -23,33 +23,51 @@ pub use self::task_run::task_run;
 /// Submission queue entries, where a step is about something else.
 const ENTRIES: u32 = 8;
 
+/// What a row says that was asked, and the call that asks the kernel for it.
+type Ask = (&'static str, fn() -> io::Result<IoUring>);
+
 // ANCHOR: sizes
 /// The kernel rounds sizes up to powers of two, and writes what it made of them into the
 /// parameters. The completion queue is twice the submission queue, unless CQSIZE says more.
 pub fn sizes() -> Step {
-    let mut step = Step::new("Sizes: rounded up to powers of two, and bounded");
-    let asks = [
-        ("5 entries", 5, None, false),
-        ("5 entries, CQSIZE 100", 5, Some(100), false),
-        ("5 entries, CQSIZE 2", 5, Some(2), false),
-        ("0 entries", 0, None, false),
-        ("40000 entries", 40_000, None, false),
-        ("40000 entries, CLAMP", 40_000, None, true),
+    let asks: [Ask; 6] = [
+        ("5 entries", || IoUring::builder().build(5)),
+        ("5 entries, CQSIZE 100", || IoUring::builder().setup_cqsize(100).build(5)),
+        ("5 entries, CQSIZE 2", || IoUring::builder().setup_cqsize(2).build(5)),
+        ("0 entries", || IoUring::builder().build(0)),
+        ("40000 entries", || IoUring::builder().build(40_000)),
+        ("40000 entries, CLAMP", || IoUring::builder().setup_clamp().build(40_000)),
     ];
-    for (asked, entries, cq_entries, clamp) in asks {
-        let options = RingOptions { entries: Some(entries), cq_entries, ..Default::default() };
-        let flags = SetupFlags { clamp, ..Default::default() };
-        match ring::build(&options, ENTRIES, flags) {
+    let mut step = Step::new("Sizes: rounded up to powers of two, and bounded");
+    for (asked, build) in asks {
+        let answer = match ring_or_why(asked, build) {
             Ok(ring) => {
-                let Granted { sq_entries, cq_entries, .. } = Granted::of(&ring);
-                step.ask(asked, format!("{sq_entries}, and {cq_entries} completions"));
+                let granted = ring.params();
+                format!("{}, and {} completions", granted.sq_entries(), granted.cq_entries())
             }
-            Err(error) => step.ask(asked, refused(&options, flags, &error)),
-        }
+            Err(refused) => refused,
+        };
+        step.row(asked, answer);
     }
     step
 }
 // ANCHOR_END: sizes
+
+/// The ring that `build` asks the kernel for; or the kernel's answer, and the rule behind it.
+fn ring_or_why(asked: &str, build: impl Fn() -> io::Result<IoUring>) -> Result<IoUring, String> {
+    let (options, flags) = ring::in_words(asked);
+    ring::patiently(&options, ENTRIES, flags, build).map_err(|error| {
+        let refusal = ring::refusal(&options, ENTRIES, flags, &error);
+        format!("{}: {}", errno_name(&error), refusal.why)
+    })
+}
+
+/// A ring for a step that is about something else.
+pub fn plain_ring() -> Result<IoUring, Refusal> {
+    let (options, flags) = Default::default();
+    ring::patiently(&options, ENTRIES, flags, || IoUring::builder().build(ENTRIES))
+        .map_err(|error| ring::refusal(&options, ENTRIES, flags, &error))
+}
 
 // ANCHOR: nop
 /// Sends a NOP and waits for its completion. Returns how many `io_uring_enter` it took: one,
@@ -65,7 +83,7 @@ pub fn nop(ring: &mut IoUring) -> Result<u32> {
         if !polled {
             enters += interruptible(submitter.submit_and_wait(1))?;
         } else if sq.need_wakeup() {
-            // `submit` looks at the flag as well, but does not tell whether it made the call.
+            // `submit` looks at the flag as well, but does not say whether it made the call.
             enters += wake(&submitter)?;
         } else {
             thread::yield_now();
@@ -74,7 +92,6 @@ pub fn nop(ring: &mut IoUring) -> Result<u32> {
     }
     Ok(enters)
 }
-
 /// Wakes the poller and waits for a completion: one `io_uring_enter`.
 fn wake(submitter: &Submitter<'_>) -> Result<u32, Refusal> {
     let flags = EnterFlags::SQ_WAKEUP | EnterFlags::GETEVENTS;
@@ -94,24 +111,12 @@ fn interruptible(entered: io::Result<usize>) -> Result<u32, Refusal> {
 }
 // ANCHOR_END: nop
 
-/// A ring for a step that is about something else.
-pub fn plain_ring() -> Result<IoUring, Refusal> {
-    let (options, flags) = Default::default();
-    ring::build(&options, ENTRIES, flags)
-        .map_err(|error| ring::refusal(&options, ENTRIES, flags, &error))
-}
-
-/// The kernel's answer, and the rule behind it.
-fn refused(options: &RingOptions, flags: SetupFlags, error: &io::Error) -> String {
-    format!("{}: {}", errno_name(error), ring::refusal(options, ENTRIES, flags, error).why)
-}
-
 /// What this kernel lacks is a row like any other, and the walk goes on.
 fn or_say_why(step: &mut Step, asked: &str, shown: Result<()>) -> Result<()> {
     match shown.map_err(|error| error.downcast::<Refusal>()) {
         Ok(()) => Ok(()),
         Err(Ok(refusal)) => {
-            step.ask(asked, refusal.why);
+            step.row(asked, refusal.why);
             Ok(())
         }
         Err(Err(error)) => Err(error),

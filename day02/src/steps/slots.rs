@@ -28,10 +28,13 @@ pub fn slots() -> Result<Step> {
 }
 
 fn fill_and_empty(step: &mut Step, ring: &mut IoUring) -> Result<()> {
-    ring::register_slots(&ring.submitter(), SLOTS)?;
-    step.ask(format!("{SLOTS} empty slots (5.19)"), "registered");
+    // ANCHOR: register
+    let registered = ring.submitter().register_files_sparse(SLOTS);
+    // ANCHOR_END: register
+    registered.map_err(|error| ring::table_refusal(SLOTS, &error))?;
+    step.row(format!("{SLOTS} empty slots (5.19)"), "registered");
     let before = descriptors()?;
-    step.ask("/proc/self/fd", list(&before));
+    step.row("/proc/self/fd", list(&before));
 
     // ANCHOR: open
     let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), c"/proc/self/comm".as_ptr())
@@ -41,16 +44,16 @@ fn fill_and_empty(step: &mut Step, ring: &mut IoUring) -> Result<()> {
     // SAFETY: the entries point at a path that lives as long as the program.
     let (enters, mut filled) = unsafe { submit(ring, &vec![open.clone(); SLOTS as usize]) }?;
     filled.sort_unstable();
-    step.submit(
+    step.row_with_enters(
         format!("{SLOTS} × OpenAt into a slot"),
         enters,
         format!("in slots {}", list(&filled)),
     );
     // SAFETY: the same path.
     let (enters, ninth) = unsafe { submit(ring, &[open]) }?;
-    step.submit("one more", enters, format!("{}: the table is full", answer(ninth[0])));
+    step.row_with_enters("one more", enters, format!("{}: the table is full", answer(ninth[0])));
 
-    step.ask("/proc/self/fd", list(&descriptors()?));
+    step.row("/proc/self/fd", list(&descriptors()?));
     read(step, ring, &before)?;
 
     // ANCHOR: close
@@ -60,8 +63,8 @@ fn fill_and_empty(step: &mut Step, ring: &mut IoUring) -> Result<()> {
     // ANCHOR_END: close
     let failed = closed.iter().find(|result| **result < 0);
     let closed = failed.map_or("closed".to_string(), |result| answer(*result));
-    step.submit(format!("{SLOTS} × Close of a slot"), enters, closed);
-    step.ask("/proc/self/fd", list(&descriptors()?));
+    step.row_with_enters(format!("{SLOTS} × Close of a slot"), enters, closed);
+    step.row("/proc/self/fd", list(&descriptors()?));
     Ok(())
 }
 
@@ -80,7 +83,7 @@ fn read(step: &mut Step, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> 
     // and nothing looks at them unless `submit` has seen the completion.
     let (enters, results) = unsafe { submit(ring, &[fixed]) }?;
     let text = bytes[..results[0].max(0) as usize].escape_ascii();
-    step.submit(
+    step.row_with_enters(
         format!("Read, types::Fixed({slot})"),
         enters,
         format!("{} bytes, \"{text}\"", results[0]),
@@ -91,7 +94,7 @@ fn read(step: &mut Step, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> 
     // SAFETY: as for the read before it.
     let (enters, results) = unsafe { submit(ring, &[plain]) }?;
     // ANCHOR_END: read
-    step.submit(
+    step.row_with_enters(
         format!("Read, types::Fd({slot})"),
         enters,
         format!("{}: Fd is a descriptor; Fd(0) is stdin", answer(results[0])),
