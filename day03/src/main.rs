@@ -13,13 +13,14 @@ use common::environment;
 use common::listener::{self, Listener};
 use common::ring::{self, Granted, RingOptions};
 use common::signals::StopSignals;
-use common::slots::{Admission, Way};
 use common::talk::{Talk, TalkOptions};
 use common::text::several;
-use serde_json::json;
 
+use crate::events::Event;
 use crate::server::Server;
+use crate::server::capacity::{Limits, spare_slots};
 
+mod events;
 mod server;
 
 /// Accept connections into direct slots with one multishot accept
@@ -41,6 +42,10 @@ struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
 
+    /// Lose clients, to see how: no spare slots, and an accept that goes on when all are taken
+    #[arg(long)]
+    naive: bool,
+
     #[command(flatten)]
     ring: RingOptions,
 
@@ -61,30 +66,41 @@ fn run(options: &Options) -> Result<()> {
     // Blocked before anything else exists that a signal could interrupt.
     let mut signals = StopSignals::block()?;
     let listener = Listener::bind(options.listen)?;
-
     let (mut ring, dropped) = ring::build_best(&options.ring, ENTRIES)?;
     let granted = Granted::of(&ring);
-    let spare = Admission::spare(granted.cq_entries);
-    let table = ring::table_size(options.slots, spare)?;
-    ring::register_slots(&ring.submitter(), table)?;
 
-    let admission = Admission::new(options.slots, table, granted.cq_entries);
+    let limits = options.limits(spare_slots(granted.cq_entries))?;
+    ring::make_room(limits.table);
+    ring.submitter()
+        .register_files_sparse(limits.table)
+        .map_err(|error| ring::table_refusal(limits.table, &error))?;
+
     let mut talk = Talk::new(options.talk);
-    announce(&mut talk, options, &listener, &granted, &dropped, table, admission.way());
-
-    let server = Server::new(&mut ring, &listener, admission, table, options.slots, talk);
-    server.run(&mut signals, options.max)
+    announce(&mut talk, options, &listener, &granted, dropped, limits);
+    Server::new(&mut ring, &listener, limits, talk).run(&mut signals)
 }
 // ANCHOR_END: run
+
+impl Options {
+    /// How large the table is, and what that allows.
+    fn limits(&self, spare: u32) -> Result<Limits> {
+        let (capacity, max) = (self.slots, self.max);
+        if self.naive {
+            let table = ring::table_size(capacity, 0)?;
+            return Ok(Limits { table, capacity: u32::MAX, multishot: true, max });
+        }
+        let table = ring::table_size(capacity, spare)?;
+        Ok(Limits { table, capacity, multishot: table - capacity >= spare, max })
+    }
+}
 
 fn announce(
     talk: &mut Talk,
     options: &Options,
     listener: &Listener,
     granted: &Granted,
-    dropped: &[&str],
-    table: u32,
-    way: Way,
+    dropped: Vec<&'static str>,
+    limits: Limits,
 ) {
     talk.explain(format_args!(
         "day 03 · one multishot accept, every client in a direct slot\n\n\
@@ -97,32 +113,30 @@ fn announce(
     if let Some(trouble) = ring::known_trouble(&environment::kernel_release()) {
         talk.explain(format_args!("careful: {trouble}"));
     }
-    let spare = table - options.slots;
-    match way {
-        Way::Multishot => talk.explain(format_args!(
-            "table: {}, and {spare} spare where late comers wait",
-            several(options.slots as usize, "slot")
-        )),
-        Way::OneByOne => talk.explain(format_args!(
-            "table: {} and {spare} spare: RLIMIT_NOFILE leaves too little room for a multishot \
-             accept, so clients are let in one by one (`ulimit -n {}` in this shell first)",
-            several(options.slots as usize, "slot"),
-            options.slots + Admission::spare(granted.cq_entries)
-        )),
+    let slots = several(options.slots as usize, "slot");
+    let spare = limits.table - options.slots;
+    if options.naive {
+        talk.explain(format_args!("table: {slots}, and none spare: late comers are lost"));
+    } else if limits.multishot {
+        talk.explain(format_args!("table: {slots}, and {spare} spare where late comers wait"));
+    } else {
+        talk.explain(format_args!(
+            "table: {slots} and {spare} spare: RLIMIT_NOFILE leaves too little room for a \
+             multishot accept, so clients are let in one by one (`ulimit -n {}` in this shell \
+             first)",
+            options.slots + spare_slots(granted.cq_entries)
+        ));
     }
-    talk.always(
-        format_args!("listening on {}", listener.address()),
-        json!({
-            "event": "listening",
-            "address": listener.address().to_string(),
-            "slots": options.slots,
-            "table": table,
-            "accepting": way.name(),
-            "sq_entries": granted.sq_entries,
-            "cq_entries": granted.cq_entries,
-            "dropped": dropped,
-        }),
-    );
+    let listening = Event::Listening {
+        address: listener.address(),
+        slots: options.slots,
+        table: limits.table,
+        accepting: if limits.multishot { "multishot" } else { "one by one" },
+        sq_entries: granted.sq_entries,
+        cq_entries: granted.cq_entries,
+        dropped,
+    };
+    talk.always(format_args!("{listening}"), &listening);
     talk.explain(format_args!(
         "try: nc {} {} (a second terminal); Ctrl-C here to stop\n\
          (no client's address is shown: a multishot accept has room for one, and the \

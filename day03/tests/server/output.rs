@@ -21,11 +21,11 @@ fn a_session_reads_well() {
     let address = server.address();
     let first = TcpStream::connect(address).unwrap();
     greeting(&first);
-    server.until("almost full").unwrap();
+    server.until("full: 1 served").unwrap();
     let second = TcpStream::connect(address).unwrap();
     drop(first);
     greeting(&second);
-    server.until("almost full").unwrap();
+    server.until("full: 1 served").unwrap();
     second.shutdown(Shutdown::Write).unwrap();
     end_of_file(&second);
     server.until("client 2 has left").unwrap();

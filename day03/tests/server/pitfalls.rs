@@ -6,10 +6,11 @@
 //! be had: `types::Fixed` is another type than `types::Fd`.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use common::drive::{
     PATIENCE, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_descriptors,
@@ -46,6 +47,29 @@ fn pitfall_04_nobody_is_lost_when_the_backlog_is_full_before_arming() {
     nobody_is_lost(server, somaxconn.trim().parse().unwrap_or(128).min(300));
 }
 
+/// Nobody leaves meanwhile, so the accept must not go on by itself.
+#[test]
+fn pitfall_04_nobody_is_lost_when_clients_come_one_after_the_other() {
+    let Some(server) = serve(&["--slots", "4"]) else { return };
+    let mut clients: Vec<_> = (0..4).map(|_| server.connect().unwrap()).collect();
+    clients.iter().for_each(|client| {
+        greeting(client);
+    });
+    wait_until("it is full", || server.events().iter().any(|event| event["event"] == "full"));
+    for _ in 4..60 {
+        clients.push(server.connect().unwrap());
+        // An accept that goes on has the time to take this one alone.
+        thread::sleep(Duration::from_millis(2));
+    }
+    // One leaves, the next is served, in the order they came.
+    for (client, number) in clients.split_off(4).into_iter().zip(5..) {
+        drop(clients.remove(0));
+        assert_eq!(greeting(&client).1, number);
+        clients.push(client);
+    }
+    server.stop(Signal::SIGINT).unwrap().well();
+}
+
 /// With no room for spare slots, one client at a time is accepted.
 #[test]
 fn pitfall_04_nobody_is_lost_without_spare_slots() {
@@ -56,24 +80,45 @@ fn pitfall_04_nobody_is_lost_without_spare_slots() {
     nobody_is_lost(server, 60);
 }
 
-/// It says when it changes its way of accepting, and changes back.
+/// It says when it stops accepting, and when it goes on.
 #[test]
-fn pitfall_04_near_capacity_it_accepts_one_by_one() {
+fn pitfall_04_at_capacity_the_accept_is_cancelled_and_armed_again_later() {
     let Some(server) = serve(&["--slots", "8"]) else { return };
     let clients: Vec<_> = (0..8).map(|_| server.connect().unwrap()).collect();
     clients.iter().for_each(|client| {
         greeting(client);
     });
-    let ways = |server: &Server| -> Vec<String> {
-        let events = server.events().into_iter().filter(|event| event["event"] == "accepting");
-        events.map(|event| event["way"].as_str().unwrap_or_default().to_string()).collect()
+    let news = |server: &Server| -> Vec<String> {
+        let events = server.events();
+        let names = events.iter().filter_map(|event| event["event"].as_str());
+        names.filter(|name| matches!(*name, "full" | "room")).map(str::to_string).collect()
     };
-    wait_until("it accepts one by one", || ways(&server) == ["one by one"]);
+    wait_until("it is full", || news(&server) == ["full"]);
     drop(clients);
     server.wait_until_empty();
-    wait_until("it is back to multishot", || ways(&server) == ["one by one", "multishot"]);
+    wait_until("it has room again", || news(&server) == ["full", "room"]);
     greeting(&server.connect().unwrap());
-    server.stop(Signal::SIGINT).unwrap().well();
+    let stopped = server.stop(Signal::SIGINT).unwrap().well();
+    assert_eq!((stopped.count("accepts_armed"), stopped.count("lost")), (2, 0));
+}
+
+/// What the spare slots and the cancel are for.
+#[test]
+fn pitfall_04_done_naively_clients_are_lost() {
+    let Some(server) = serve(&["--slots", "4", "--naive"]) else { return };
+    server.pause();
+    let clients: Vec<_> = (0..10).map(|_| server.connect().unwrap()).collect();
+    server.resume();
+    let (served, lost) = clients.split_at(4);
+    for (client, number) in served.iter().zip(1..) {
+        assert_eq!(greeting(client).1, number);
+    }
+    for mut client in lost {
+        // Accepted, and let go at once: an end or a reset, and not a byte.
+        assert!(!client.read(&mut [0]).is_ok_and(|read| read > 0));
+    }
+    let stopped = server.stop(Signal::SIGINT).unwrap().well();
+    assert_eq!((stopped.count("clients"), stopped.count("lost")), (4, 6));
 }
 
 #[test]

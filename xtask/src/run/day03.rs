@@ -166,7 +166,8 @@ fn words(events: &[Value]) -> String {
                 moves.push(format!("slot {slot} is free"));
                 continue;
             }
-            "accepting" => format!("accepts {}", event["way"].as_str().unwrap_or_default()),
+            "full" => "full: nobody else is accepted".to_string(),
+            "room" => "room again: clients are accepted".to_string(),
             "stopping" => "no more clients".to_string(),
             "summary" => format!("{} clients, {} slots closed", event["clients"], event["closed"]),
             other => other.to_string(),
@@ -196,14 +197,14 @@ mod tests {
             json!({"event": "closed", "client": 1, "slot": 0}),
             json!({"event": "accepted", "client": 5, "slot": 4}),
             json!({"event": "closed", "client": 2, "slot": 1}),
-            json!({"event": "accepting", "way": "multishot", "held": 2, "waiting": 0}),
+            json!({"event": "room"}),
             json!({"event": "stopping", "signal": "SIGINT"}),
             json!({"event": "closed", "client": 5, "slot": 4}),
             json!({"event": "summary", "clients": 10, "closed": 10}),
         ];
         assert_eq!(
             words(&events),
-            "slot 0 is free, client 5 in slot 4\nslot 1 is free\naccepts multishot\nno more clients\n\
+            "slot 0 is free, client 5 in slot 4\nslot 1 is free\nroom again: clients are accepted\nno more clients\n\
              slot 4 is free\n10 clients, 10 slots closed"
         );
     }
