@@ -1,0 +1,121 @@
+//! `examples/echo.rs`, the whole server in one file: what it does, and that it stays readable.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use common::drive::{PATIENCE, Strace, die_with_parent, io_uring_or_skip};
+
+/// A running echo server, killed when dropped: it has no other end.
+struct Echo {
+    child: Child,
+    port: u16,
+}
+
+impl Echo {
+    /// `None` if it cannot run here, which was said aloud.
+    fn start(test: &str, mut command: Command) -> Option<Echo> {
+        if !io_uring_or_skip(test) {
+            return None;
+        }
+        die_with_parent(command.arg("0").stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut child = command.spawn().expect("it starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Some(port) = line.trim_end().strip_prefix("echoing on 127.0.0.1:") else {
+            let mut error = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+            // What a kernel before 5.19 lacks is refused with EINVAL.
+            assert!(error.contains("InvalidInput"), "{line}{error}");
+            eprintln!("SKIPPED {test}: the ring was refused: {error}");
+            child.wait().unwrap();
+            return None;
+        };
+        Some(Echo { port: port.parse().unwrap(), child })
+    }
+
+    fn connect(&self) -> TcpStream {
+        let client = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/echo.rs")
+}
+
+/// Cargo puts examples beside the directory of the test programs.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let binary = test.ancestors().nth(2).unwrap().join("examples/echo");
+    let modified = |file: &Path| fs::metadata(file).and_then(|data| data.modified()).ok();
+    assert!(modified(&binary) >= modified(&source()), "first `cargo build -p day04 --examples`");
+    binary
+}
+
+fn exchange(mut client: &TcpStream, message: &[u8]) {
+    client.write_all(message).unwrap();
+    let mut answer = vec![0; message.len()];
+    client.read_exact(&mut answer).unwrap();
+    assert!(answer == message, "{} bytes came back changed", message.len());
+}
+
+#[test]
+fn every_client_gets_its_bytes_back_and_then_its_end() {
+    let name = "every_client_gets_its_bytes_back_and_then_its_end";
+    let Some(echo) = Echo::start(name, Command::new(binary())) else { return };
+    // More clients, one after the other, than there are slots and buffers.
+    for round in 0..40u8 {
+        thread::scope(|scope| {
+            for client in 0..50u8 {
+                let echo = &echo;
+                scope.spawn(move || {
+                    let mut stream = echo.connect();
+                    for size in [1, 64, 4096, 10_000] {
+                        exchange(&stream, &vec![round ^ client; size]);
+                    }
+                    stream.shutdown(Shutdown::Write).unwrap();
+                    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+                });
+            }
+        });
+    }
+}
+
+/// What its first lines promise: one system call a turn, for all clients together.
+#[test]
+fn a_message_takes_two_enters_at_most() {
+    const MESSAGES: usize = 200;
+    let name = "a_message_takes_two_enters_at_most";
+    if !Strace::works() {
+        eprintln!("SKIPPED {name}: strace is not installed, or may not trace here");
+        return;
+    }
+    let (command, strace) = Strace::wrap(binary().to_str().unwrap(), &[]);
+    let Some(echo) = Echo::start(name, command) else { return };
+    let client = echo.connect();
+    (0..MESSAGES).for_each(|_| exchange(&client, b"hello"));
+    drop(echo);
+    let calls = strace.calls().unwrap().len();
+    assert!(calls <= 2 * MESSAGES + 10, "{calls} enters for {MESSAGES} messages");
+}
+
+#[test]
+fn it_is_one_file_that_a_reader_sees_whole() {
+    let text = fs::read_to_string(source()).unwrap();
+    assert!(!text.contains("common::"), "it stands alone");
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = code.filter(|line| !line.trim().is_empty()).count();
+    assert!(code <= 200, "{code} lines of code");
+}
