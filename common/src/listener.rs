@@ -1,6 +1,7 @@
 //! A listening TCP socket, made with plain system calls: it happens once, so a ring would
 //! save nothing (`IORING_OP_BIND` and `IORING_OP_LISTEN` exist since Linux 6.11).
 
+use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -64,6 +65,7 @@ impl Listener {
             setsockopt(&socket, sockopt::ReusePort, &true).context("setting SO_REUSEPORT")?;
         }
         setsockopt(&socket, sockopt::TcpNoDelay, &true).context("setting TCP_NODELAY")?;
+        set_unsent_mark(&socket).context("setting TCP_NOTSENT_LOWAT")?;
         bind(socket.as_raw_fd(), &SockaddrStorage::from(address))
             .and_then(|()| listen(&socket, Backlog::new(BACKLOG)?))
             .map_err(|errno| cannot_listen(address, errno))?;
@@ -100,6 +102,24 @@ impl From<Listener> for TcpListener {
     fn from(listener: Listener) -> TcpListener {
         listener.socket
     }
+}
+
+/// Accepted sockets inherit this, too: a send completes when fewer than so many bytes wait for
+/// the client's window, not when a third of a buffer of megabytes is free. So a send that
+/// completes is news of a client that reads, however slowly (`tcp(7)`, TCP_NOTSENT_LOWAT).
+fn set_unsent_mark(socket: &OwnedFd) -> io::Result<()> {
+    let bytes: libc::c_int = 16 << 10;
+    // SAFETY: the kernel reads one `c_int`, ours, before the call returns.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            (&raw const bytes).cast(),
+            size_of_val(&bytes) as libc::socklen_t,
+        )
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn cannot_listen(address: SocketAddr, errno: Errno) -> Refusal {
