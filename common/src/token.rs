@@ -38,13 +38,11 @@ pub enum Op {
     Cancel = 7,
     /// `IORING_OP_READ` of the signalfd.
     Signal = 8,
-    /// `IORING_OP_URING_CMD` with `SOCKET_URING_OP_SIOCOUTQ`: what the peer has not taken.
-    Unread = 9,
 }
 
 impl Op {
     /// Every operation, in the order of the codes.
-    pub const ALL: [Op; 9] = [
+    pub const ALL: [Op; 8] = [
         Op::Accept,
         Op::Recv,
         Op::Send,
@@ -53,7 +51,6 @@ impl Op {
         Op::Close,
         Op::Cancel,
         Op::Signal,
-        Op::Unread,
     ];
 
     fn from_code(code: u8) -> Option<Op> {
@@ -71,7 +68,6 @@ impl Op {
             Op::Close => "close",
             Op::Cancel => "cancel",
             Op::Signal => "signal",
-            Op::Unread => "unread",
         }
     }
 }

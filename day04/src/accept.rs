@@ -1,87 +1,109 @@
-//! Letting clients in: as on day 03, and then straight to the first receive.
+//! Letting clients in: as on day 3, and then straight to the first receive.
 
+use std::collections::VecDeque;
 use std::io;
 
 use anyhow::{Context, Result};
-use common::slots::{Step, Way};
+use common::listener::Listener;
+use common::slots::{Admission, Step};
 use common::token::{Op, Token};
-use io_uring::opcode;
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd};
-use serde_json::json;
+use io_uring::{cqueue, opcode, squeue};
 
-use crate::connection::{Connection, Stage};
-use crate::server::{NO_SLOT, Server};
+use crate::connection::Stage;
+use crate::events::Event;
+use crate::server::Server;
+
+/// Who is let in, and when.
+pub struct Accepting<'ring> {
+    pub listener: &'ring Listener,
+    pub admission: Admission,
+    /// Clients that are served at a time.
+    pub capacity: u32,
+    /// Connections to serve before stopping.
+    pub max: Option<u64>,
+    /// Clients in spare slots, in the order they came.
+    pub waiting: VecDeque<u32>,
+}
+
+impl Accepting<'_> {
+    fn fd(&self) -> Fd {
+        Fd(self.listener.fd())
+    }
+}
 
 impl Server<'_> {
-    // ANCHOR: admit
-    /// Arms the accept if it is not armed, in the way that suits the free slots.
-    pub fn admit(&mut self) -> Result<()> {
-        let token = Token::of(Op::Accept);
-        let before = self.admission.way();
+    // ANCHOR: accept
+    /// Adds the accepts, or the cancel, that suit the free slots.
+    pub fn accept(&mut self) -> Result<()> {
+        let before = self.accepting.admission.way();
         loop {
-            match self.admission.step(self.slots.held()) {
+            let entry = match self.accepting.admission.step(self.slots.held()) {
                 Step::ArmMultishot => {
-                    let accept = opcode::AcceptMulti::new(Fd(self.listener.fd()))
-                        .allocate_file_index(true)
-                        .build();
-                    self.push(accept, token)?;
+                    opcode::AcceptMulti::new(self.accepting.fd()).allocate_file_index(true).build()
                 }
                 Step::ArmSingle => {
                     let null = std::ptr::null_mut();
-                    let accept = opcode::Accept::new(Fd(self.listener.fd()), null, null.cast())
+                    opcode::Accept::new(self.accepting.fd(), null, null.cast())
                         .file_index(Some(DestinationSlot::auto_target()))
-                        .build();
-                    self.push(accept, token)?;
+                        .build()
                 }
                 Step::Cancel => {
-                    let which = CancelBuilder::user_data(token.pack()).all();
-                    let cancel = opcode::AsyncCancel2::new(which).build();
-                    self.push(cancel, Token::on(Op::Cancel, NO_SLOT, 0))?;
+                    self.cancel(Token::of(Op::Accept))?;
+                    continue;
                 }
                 Step::Wait => break,
-            }
+            };
+            self.push(Token::of(Op::Accept), entry)?;
         }
-        if self.admission.way() != before {
-            self.say_way();
+        let way = self.accepting.admission.way();
+        if way != before {
+            let waiting = self.accepting.waiting.len() as u32;
+            let (held, capacity) = (self.slots.held() - waiting, self.accepting.capacity);
+            self.tell(&Event::Accepting { way, held, capacity, waiting });
         }
         Ok(())
     }
-    // ANCHOR_END: admit
+    // ANCHOR_END: accept
 
+    // ANCHOR: accepted
     /// A client, or the news that the accept has ended. Both may come in one completion.
-    pub fn accepted(&mut self, result: i32, more: bool) -> Result<()> {
-        if !more {
-            self.admission.accept_ended();
+    pub fn handle_accept(&mut self, result: i32, flags: u32) -> Result<()> {
+        if !cqueue::more(flags) {
+            let admission = &mut self.accepting.admission;
+            admission.accept_ended();
+            if !admission.is_armed() {
+                admission.cancel_ended(); // if one was under way, it has done its work
+            }
         }
         if result < 0 {
             return self.accept_failed(-result);
         }
         let slot = result as u32;
         self.slots.occupy(slot);
-        self.connections[slot as usize] = Connection::default();
-        // It came while the accept was being cancelled. After a stop signal it counts as one who
-        // was in, unless it is too late even for those.
-        let too_late = self.cut_off && self.grace.is_none();
-        if too_late || self.limits.max == Some(self.counts.connections) {
+        self.connections[slot as usize].begin();
+        // It came while the accept was being cancelled. After a stop signal it counts as one
+        // that was in, unless it is too late even for those.
+        if self.accepting.max == Some(self.counts.connections) || self.is_too_late() {
             return self.close(slot);
         }
         self.counts.connections += 1;
-        if self.limits.max == Some(self.counts.connections) {
-            self.admission.close();
-            self.stopping = true;
+        if self.accepting.max == Some(self.counts.connections) {
+            self.stop_accepting();
         }
-        let full = self.slots.held() - self.waiting.len() as u32 > self.limits.capacity;
-        if full && !self.cut_off {
-            self.waiting.push_back(slot);
+        let served = self.slots.held() - self.accepting.waiting.len() as u32;
+        if served > self.accepting.capacity {
+            self.accepting.waiting.push_back(slot);
             return Ok(());
         }
         self.open(slot)
     }
+    // ANCHOR_END: accepted
 
-    /// A client has a slot of its own: its first request may come.
+    /// A client is served from here on: its first request may come.
     pub fn open(&mut self, slot: u32) -> Result<()> {
         self.connections[slot as usize].stage = Stage::Open;
-        self.idle.touch(slot, self.now);
+        self.progress(slot);
         self.receive(slot)
     }
 
@@ -94,27 +116,18 @@ impl Server<'_> {
             }
             // The system is out of memory or files, or the network is down. It passes.
             _ => {
-                self.admission.rest();
-                self.talk.detail(
-                    format_args!("an accept failed, and is armed anew in a moment: {error}"),
-                    json!({"event": "accept failed", "error": error.to_string()}),
-                );
+                self.accepting.admission.rest();
+                self.tell(&Event::AcceptFailed { error: error.to_string() });
                 Ok(())
             }
         }
     }
 
-    fn say_way(&mut self) {
-        let waiting = self.waiting.len() as u32;
-        let held = self.slots.held() - waiting;
-        let way = self.admission.way();
-        let why = match way {
-            Way::Multishot => "slots are free again: back to one multishot accept",
-            Way::OneByOne => "almost full: one single accept for each free slot",
-        };
-        self.talk.detail(
-            format_args!("{why} ({held} of {} taken, {waiting} waiting)", self.limits.capacity),
-            json!({"event": "accepting", "way": way.name(), "held": held, "waiting": waiting}),
-        );
+    /// Cancels everything with this token. Its own completion would say nothing that those
+    /// of the cancelled operations do not say.
+    pub fn cancel(&mut self, token: Token) -> Result<()> {
+        let which = CancelBuilder::user_data(token.pack()).all();
+        let cancel = opcode::AsyncCancel2::new(which).build().flags(squeue::Flags::SKIP_SUCCESS);
+        self.push(Token::of(Op::Cancel), cancel)
     }
 }

@@ -1,187 +1,208 @@
-//! Endings: of a connection, of patience, and of the server.
+//! Ends of a connection: after the last reply, at once, and the closing of its slot.
 
-use anyhow::Result;
-use common::signals::StopSignals;
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context, Result};
+use common::queues::Queues;
 use common::token::Op;
-use io_uring::opcode;
 use io_uring::types::Fixed;
-use serde_json::json;
+use io_uring::{IoUring, opcode, squeue};
 
-use crate::Reply;
 use crate::connection::Stage;
-use crate::server::{LINGER, Server};
+use crate::events::Event;
+use crate::server::Server;
+
+/// Bytes that one receive discards at most.
+const DISCARD: u32 = 1 << 20;
+
+/// What this kernel needs to close a slot.
+pub struct Closing {
+    /// The client learns of a close only when other clients' operations have ended.
+    pub late: bool,
+    /// Calls that it took to find out.
+    pub enters: u64,
+}
 
 impl Server<'_> {
     // ANCHOR: settle
     /// Asks whether a connection is done, after each of its completions.
     pub fn settle(&mut self, slot: u32) -> Result<()> {
-        let connection = self.connections[slot as usize];
-        let quiet = self.slots.in_flight(slot) == 0;
+        if self.slots.in_flight(slot) > 0 {
+            return Ok(());
+        }
+        let connection = &self.connections[slot as usize];
+        let done = connection.input.has_ended() && connection.output.is_empty();
         match connection.stage {
-            Stage::Open if connection.end_of_input && connection.replies.is_empty() && quiet => {
-                if self.cut_off && self.reply == Reply::Echo {
-                    return self.end_our_side(slot);
-                }
-                self.close(slot)
-            }
-            // Unless its input was cut off by us: then the client may still be sending.
-            Stage::Answering if quiet && connection.end_of_input && !self.cut_off => {
-                self.close(slot)
-            }
-            Stage::Answering if quiet => self.linger(slot),
-            Stage::Ending if quiet => {
+            // The client has not ended, we have cut it off: it may still be sending.
+            Stage::Open if done && self.stopping.cut_off => self.finish(slot, None),
+            Stage::Open if done => self.close(slot),
+            Stage::Aborting => {
                 self.drop_replies(slot);
                 self.close(slot)
             }
-            Stage::Closing if quiet => self.close(slot),
             _ => Ok(()),
         }
     }
+    // ANCHOR_END: settle
 
-    /// A connection must go, whatever it is doing. What waits for the client is cancelled:
-    /// closing the slot alone would not end it.
-    pub fn end(&mut self, slot: u32) -> Result<()> {
-        let connection = &mut self.connections[slot as usize];
-        if matches!(connection.stage, Stage::Closing) {
+    // ANCHOR: finish
+    /// Ends our side after the last reply, and waits for the client's end.
+    ///
+    /// Closing at once would reset the connection if the client is still sending, and the
+    /// reset could overtake the reply. So what the client sends is discarded until it ends. If
+    /// it has ended already, the slot is closed.
+    pub fn finish(&mut self, slot: u32, send: Option<Step>) -> Result<()> {
+        let ended = self.connections[slot as usize].input.has_ended();
+        if ended && send.is_none() && !self.stopping.cut_off {
+            return self.close(slot);
+        }
+        self.connections[slot as usize].stage = Stage::Finishing;
+        self.progress(slot);
+        let chain = if ended && !self.stopping.cut_off {
+            let shutdown = self.closing.late.then(|| shutdown(slot, libc::SHUT_RDWR));
+            [send, shutdown, Some(close(slot))]
+        } else {
+            [send, Some(shutdown(slot, libc::SHUT_WR)), Some(discard(slot))]
+        };
+        self.push_chain(slot, chain)?;
+        self.expect_soon(); // most clients end as soon as they have their answer
+        Ok(())
+    }
+
+    /// Our side has ended; or it cannot end: the client has gone, or the kernel has no worker
+    /// thread for the shutdown.
+    pub fn handle_shutdown(&mut self, slot: u32, result: i32) -> Result<()> {
+        self.answer_is_sent(slot);
+        match self.connections[slot as usize].stage {
+            Stage::Finishing if result == 0 => self.add_discard(slot),
+            Stage::Aborting => self.settle(slot),
+            _ => self.close_after(slot, None),
+        }
+    }
+
+    /// The client sent more (a positive result), has ended, or is gone.
+    pub fn handle_discard(&mut self, slot: u32, result: i32) -> Result<()> {
+        self.answer_is_sent(slot);
+        match (self.connections[slot as usize].stage, result) {
+            (Stage::Finishing, 1..) => self.add_discard(slot),
+            (Stage::Finishing, 0) => self.close_after(slot, None),
+            (Stage::Finishing, error) => {
+                self.tell_failed(slot, -error);
+                self.close_after(slot, None)
+            }
+            _ => self.settle(slot),
+        }
+    }
+    // ANCHOR_END: finish
+
+    fn add_discard(&mut self, slot: u32) -> Result<()> {
+        self.push_chain(slot, [None, None, Some(discard(slot))])
+    }
+
+    // ANCHOR: abort
+    /// A connection must go, whatever it is doing. Closing its slot would leave in flight what
+    /// is in flight, so that is cancelled first.
+    ///
+    /// What is linked and has not begun cannot be found by a cancel. If something is left, the
+    /// deadline comes back here.
+    pub fn abort(&mut self, slot: u32) -> Result<()> {
+        let stage = &mut self.connections[slot as usize].stage;
+        if *stage == Stage::Closing {
             return Ok(());
         }
-        let first = std::mem::replace(&mut connection.stage, Stage::Ending) != Stage::Ending;
-        self.drop_replies(slot);
-        self.idle.remove(slot);
-        self.stalled.remove(slot);
-        if first && self.slots.in_flight(slot) > 0 {
+        *stage = Stage::Aborting;
+        self.progress(slot);
+        if self.slots.in_flight(slot) > 0 {
             for op in [Op::Recv, Op::Send, Op::Discard] {
-                self.cancel(slot, op)?;
+                self.cancel(self.token(slot, op))?;
             }
         }
         self.settle(slot)
     }
-    // ANCHOR_END: settle
-
-    /// A shutdown completed. It fails when the client has gone, which its other completions
-    /// tell as well.
-    ///
-    /// It needs a worker thread of the kernel. If there is none to be had (RLIMIT_NPROC, a
-    /// cgroup's `pids.max`), it completes with ECANCELED: then it is the close that tells the
-    /// client that our side has ended.
-    pub fn shut(&mut self, slot: u32, result: i32) -> Result<()> {
-        let connection = &mut self.connections[slot as usize];
-        if result == -libc::ECANCELED && connection.stage == Stage::Answering {
-            connection.shut = false;
-        }
-        self.settle(slot)
-    }
+    // ANCHOR_END: abort
 
     // ANCHOR: close
-    /// Empties the slot. Nothing is in flight on it: a late completion would otherwise reach
-    /// the next client.
-    ///
-    /// Before that, our side has ended. Up to Linux 6.12 a close alone ends nothing as long
-    /// as an operation on *any* slot is in flight that is older than the close: the file is
-    /// let go in order with those, and only then would the client see its end.
+    /// Closes a slot on which nothing is in flight: a late completion would otherwise reach
+    /// the next client. Where a close is late, the shutdown comes first.
     pub fn close(&mut self, slot: u32) -> Result<()> {
-        self.connections[slot as usize].stage = Stage::Closing;
-        self.idle.remove(slot);
-        self.lingering.remove(slot);
-        self.stalled.remove(slot);
-        if !std::mem::replace(&mut self.connections[slot as usize].shut, true) {
-            let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
-            return self.push_prompt(slot, Op::Shutdown, shutdown); // its end comes back here
-        }
-        self.push_prompt(slot, Op::Close, opcode::Close::new(Fixed(slot)).build())
+        let shutdown = self.closing.late.then(|| shutdown(slot, libc::SHUT_RDWR));
+        self.close_after(slot, shutdown)
     }
 
-    /// The slot is free: whoever waited longest is served. (If the close failed, the kernel
-    /// keeps the slot and gives it to nobody else.)
-    pub fn closed(&mut self, slot: u32) -> Result<()> {
+    fn close_after(&mut self, slot: u32, shutdown: Option<Step>) -> Result<()> {
+        self.connections[slot as usize].stage = Stage::Closing;
+        self.expect_soon();
+        self.push_chain(slot, [None, shutdown, Some(close(slot))])
+    }
+
+    /// The slot is free: the client that has waited longest is served.
+    pub fn handle_close(&mut self, slot: u32, result: i32) -> Result<()> {
+        self.answer_is_sent(slot);
+        if result < 0 {
+            self.tell_failed(slot, -result); // there was nothing in it to close
+        }
         self.slots.release(slot);
-        self.closed_since_renewal += 1;
-        match self.waiting.pop_front() {
+        self.connections[slot as usize].stage = Stage::Empty;
+        self.receiving.closed += 1;
+        match self.accepting.waiting.pop_front() {
             Some(next) => self.open(next),
             None => Ok(()),
         }
     }
     // ANCHOR_END: close
 
-    // ANCHOR: expire
-    /// Ends the connections whose time is up.
-    pub fn expire(&mut self) -> Result<()> {
-        while let Some(slot) = self.lingering.expired(self.now) {
-            self.end(slot)?;
-        }
-        while let Some(slot) = self.idle.expired(self.now) {
-            self.time_out(slot)?;
-        }
-        while let Some(slot) = self.stalled.expired(self.now) {
-            self.ask_unread(slot)?;
-        }
-        if self.grace.is_some_and(|end| end <= self.now) {
-            self.grace = None;
-            for slot in 0..self.limits.table {
-                if self.slots.generation(slot).is_some() {
-                    self.end(slot)?;
-                }
-            }
-        }
-        Ok(())
+    pub fn tell_failed(&mut self, slot: u32, errno: i32) {
+        self.counts.resets += u64::from(errno == libc::ECONNRESET || errno == libc::EPIPE);
+        self.tell(&Event::failed(slot, errno));
     }
+}
 
-    /// Whether clients wait for buffers who hold none. Only then must those go that leave
-    /// their replies unread, and with them the buffers they hold.
-    pub fn buffers_are_scarce(&self) -> bool {
-        let holds_none = |slot: u32| self.connections[slot as usize].replies.is_empty();
-        self.buffers.with_kernel() == 0 && self.parked.iter().any(|(slot, _)| holds_none(*slot))
-    }
+/// An operation, and its entry.
+pub type Step = (Op, squeue::Entry);
 
-    pub fn time_out(&mut self, slot: u32) -> Result<()> {
-        self.counts.timed_out += 1;
-        self.talk.detail(
-            format_args!("slot {slot}: no progress, closed"),
-            json!({"event": "timed out", "slot": slot}),
-        );
-        self.end(slot)
-    }
-    // ANCHOR_END: expire
+fn close(slot: u32) -> Step {
+    (Op::Close, opcode::Close::new(Fixed(slot)).build())
+}
 
-    // ANCHOR: stop
-    /// A stop signal: the first one lets every client finish, the second one none.
-    pub fn signalled(&mut self, result: i32, signals: &mut StopSignals) -> Result<()> {
-        // Whatever else the read fails with, it would never bring a signal: so we stop, too.
-        if !matches!(-result, libc::EINTR | libc::EAGAIN) {
-            self.talk.detail(
-                format_args!("{}: no more clients", signals.name()),
-                json!({"event": "stopping", "signal": signals.name()}),
-            );
-            let second = self.grace.is_some();
-            self.grace = Some(if second { self.now } else { self.now + LINGER });
-            self.stop()?;
+fn shutdown(slot: u32, which: i32) -> Step {
+    (Op::Shutdown, opcode::Shutdown::new(Fixed(slot), which).build())
+}
+
+/// A receive that discards what it gets: for TCP, MSG_TRUNC does so without a buffer
+/// (`tcp(7)`).
+fn discard(slot: u32) -> Step {
+    let receive = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), DISCARD);
+    (Op::Discard, receive.flags(libc::MSG_TRUNC).build())
+}
+
+impl Closing {
+    // ANCHOR: late
+    /// Finds out whether the peer of a closed slot waits for its end while *another* slot is
+    /// in use.
+    ///
+    /// Up to Linux 6.12 a file leaves the table in order with the operations on any slot that
+    /// are older. There a close alone ends nothing, and a shutdown has to come first. A
+    /// shutdown always runs in a worker thread of the kernel, so it is done only where it is
+    /// needed.
+    pub fn ask_the_kernel() -> Result<Closing> {
+        let (mut peer, closed) = UnixStream::pair()?;
+        let (_silent, in_use) = UnixStream::pair()?;
+        peer.set_nonblocking(true)?;
+        let mut ring = IoUring::new(2)?;
+        ring.submitter().register_files(&[in_use.as_raw_fd(), closed.as_raw_fd()])?;
+        drop(closed);
+        let mut queues = Queues::new(&mut ring);
+        queues.register_ring_fd();
+        let poll = opcode::PollAdd::new(Fixed(0), libc::POLLIN as u32).build();
+        // SAFETY: neither entry points at memory.
+        unsafe { queues.push(&poll).and_then(|()| queues.push(&close(1).1)) }?;
+        while queues.next_completion().is_none() {
+            queues.submit_and_wait(1, None).context("waiting for completions")?;
         }
-        self.read_signal(signals)
+        let late = peer.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        Ok(Closing { late, enters: queues.enters() })
     }
-
-    /// No more clients and no more requests: what has arrived of those who are in is answered,
-    /// as if every client had ended now. Who waits in a spare slot is served there.
-    fn stop(&mut self) -> Result<()> {
-        self.stopping = true;
-        self.cut_off = true;
-        self.admission.close();
-        while let Some(slot) = self.waiting.pop_front() {
-            self.open(slot)?;
-        }
-        for slot in 0..self.limits.table {
-            if self.slots.generation(slot).is_some()
-                && self.connections[slot as usize].stage == Stage::Open
-            {
-                self.stop_reading(slot)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What has arrived is still received, by receives that do not wait (a parked
-    /// connection's when it gets a buffer). The first that finds nothing ends the input.
-    fn stop_reading(&mut self, slot: u32) -> Result<()> {
-        self.cancel_receive(slot)
-    }
-    // ANCHOR_END: stop
+    // ANCHOR_END: late
 }

@@ -4,39 +4,48 @@
 //! entries, and all entries of a turn go to the kernel in the one call that also waits.
 //! Needs Linux 5.19; uses what later kernels add.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use common::buffers::{Buffers, MAX_BUFFERS};
 use common::environment;
 use common::listener::{self, Listener};
+use common::queues::Queues;
 use common::ring::{self, Granted, RingOptions};
 use common::signals::StopSignals;
-use common::slots::{Admission, Way};
+use common::slots::{Admission, Slots, Way};
 use common::talk::{Talk, TalkOptions};
-use serde_json::json;
 
-use crate::server::{Limits, Server};
+use crate::accept::Accepting;
+use crate::close::Closing;
+use crate::connection::Connection;
+use crate::events::{Counts, Event};
+use crate::receive::Receiving;
+use crate::server::Server;
+use crate::stop::Stopping;
+use crate::timeouts::Timeouts;
 
 mod accept;
-mod ack;
-mod batch;
 mod close;
 mod connection;
-mod deadlines;
-mod echo;
+mod events;
 #[cfg(test)]
+#[path = "../tests/unit/no_allocation.rs"]
 mod no_allocation;
 mod receive;
+mod reply;
 mod server;
+mod stop;
+mod timeouts;
 
 /// Answer requests over TCP with one event loop on one ring
 ///
 /// By default it prints each request, answers `ack` and a zero byte, and closes. Ctrl-C
-/// stops it: what has arrived from clients who were let in is answered first.
+/// stops it: what has arrived from clients that were let in is answered first.
 #[derive(Parser, Clone, Debug)]
 #[command(version)]
 struct Options {
@@ -112,18 +121,45 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let count = options.buffers.next_power_of_two();
     let mut buffers = Buffers::register(&ring.submitter(), 0, count, options.buffer_size)?;
 
-    let limits = Limits {
-        capacity: slots,
-        table,
-        cq_entries: granted.cq_entries,
-        idle: options.idle_timeout,
-        max: options.max,
-    };
+    let closing = Closing::ask_the_kernel()?;
+
     let mut talk = Talk::new(options.talk);
-    announce(&mut talk, options, &listener, &granted, &dropped, &limits);
-    let server = Server::new(&mut ring, &listener, &mut buffers, options.reply, limits, talk);
+    let admission = Admission::new(slots, table, granted.cq_entries);
+    announce(&mut talk, options, &granted, &dropped, (slots, table), &listener);
     ready(listener.address());
-    server.run(&mut signals)
+    let mut queues = Queues::new(&mut ring);
+    queues.register_ring_fd();
+    let server = Server {
+        queues,
+        slots: Slots::new(table),
+        connections: (0..table).map(|_| Connection::new()).collect(),
+        now: Instant::now(),
+        soon: 0,
+        counts: Counts::default(),
+        talk,
+        accepting: Accepting {
+            listener: &listener,
+            admission,
+            capacity: slots,
+            max: options.max,
+            waiting: VecDeque::with_capacity(table as usize),
+        },
+        receiving: Receiving {
+            buffers: &mut buffers,
+            reply: options.reply,
+            parked: VecDeque::with_capacity(table as usize),
+            closed: 0,
+        },
+        closing,
+        timeouts: Timeouts { idle: options.idle_timeout, look_at: None },
+        stopping: Stopping {
+            signals: &mut signals,
+            accepted_all: false,
+            cut_off: false,
+            grace: None,
+        },
+    };
+    server.run()
 }
 // ANCHOR_END: run
 
@@ -154,30 +190,29 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 fn announce(
     talk: &mut Talk,
     options: &Options,
-    listener: &Listener,
     granted: &Granted,
-    dropped: &[&str],
-    limits: &Limits,
+    dropped: &[&'static str],
+    (slots, table): (u32, u32),
+    listener: &Listener,
 ) {
     let what = match options.reply {
         Reply::Ack => "every request is answered with ack and a zero byte, then closed",
         Reply::Echo => "every byte comes back, until the client ends",
     };
     talk.explain(format_args!("day 04 · the event loop: {what}\n"));
+    let (sq_entries, cq_entries) = (granted.sq_entries, granted.cq_entries);
     talk.explain(format_args!(
-        "ring: {} submission and {} completion queue entries; {} slots; {} buffers of {} bytes",
-        granted.sq_entries,
-        granted.cq_entries,
-        limits.capacity,
+        "ring: {sq_entries} submission and {cq_entries} completion queue entries; {slots} slots; \
+         {} buffers of {} bytes",
         options.buffers.next_power_of_two(),
         options.buffer_size
     ));
-    let way = Admission::new(limits.capacity, limits.table, limits.cq_entries).way();
+    let way = Admission::new(slots, table, cq_entries).way();
     if way == Way::OneByOne {
         talk.explain(format_args!(
             "RLIMIT_NOFILE leaves too little room for a multishot accept, so clients are let in \
              one by one (`ulimit -n {}` in this shell first)",
-            limits.capacity + Admission::spare(limits.cq_entries)
+            slots + Admission::spare(cq_entries)
         ));
     }
     if !dropped.is_empty() {
@@ -186,24 +221,16 @@ fn announce(
     if let Some(trouble) = ring::known_trouble(&environment::kernel_release()) {
         talk.explain(format_args!("careful: {trouble}"));
     }
-    talk.always(
-        format_args!("listening on {}", listener.address()),
-        json!({
-            "event": "listening",
-            "address": listener.address().to_string(),
-            "slots": limits.capacity,
-            "table": limits.table,
-            "accepting": way.name(),
-            "sq_entries": granted.sq_entries,
-            "cq_entries": granted.cq_entries,
-            "dropped": dropped,
-        }),
-    );
+    let address = listener.address();
+    let dropped = dropped.to_vec();
+    let listening =
+        Event::Listening { address, slots, table, way, sq_entries, cq_entries, dropped };
+    talk.always(format_args!("{listening}"), &listening);
     // An echo ends when the client does. Debian's nc ends its side only with -N.
     let ends = if options.reply == Reply::Echo { "-N " } else { "" };
     talk.explain(format_args!(
         "try: echo hello | nc {ends}{} {} (a second terminal); Ctrl-C here to stop\n",
-        listener.address().ip(),
-        listener.address().port()
+        address.ip(),
+        address.port()
     ));
 }

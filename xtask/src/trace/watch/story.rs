@@ -232,6 +232,5 @@ fn agrees(token: Op, opcode: u8) -> bool {
         Op::Close => opcode == op::CLOSE,
         Op::Cancel => opcode == op::ASYNC_CANCEL,
         Op::Signal => matches!(opcode, op::READ | op::READ_MULTISHOT | op::POLL_ADD),
-        Op::Unread => opcode == op::URING_CMD,
     }
 }

@@ -1,0 +1,169 @@
+//! Sending, one reply at a time: the journal's four bytes, or every byte back.
+
+use std::collections::VecDeque;
+
+use anyhow::Result;
+use common::token::Op;
+use io_uring::opcode;
+use io_uring::types::Fixed;
+
+use crate::close::Step;
+use crate::connection::{Connection, Stage};
+use crate::server::Server;
+
+const ACK: &[u8; 4] = b"ack\0";
+
+/// Replies that may queue up for a client that does not read, at most.
+const QUEUED: usize = 8;
+
+/// What goes to a client.
+#[derive(Debug)]
+pub struct Output {
+    /// The oldest first; that one is being sent.
+    replies: VecDeque<Reply>,
+    /// Bytes of the oldest that are sent.
+    sent: u32,
+    /// A send is in flight. There is never a second one: it might overtake the first.
+    sending: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Reply {
+    Ack,
+    Echo { buffer: u16, length: u32 },
+}
+
+impl Reply {
+    fn length(self) -> u32 {
+        match self {
+            Reply::Ack => ACK.len() as u32,
+            Reply::Echo { length, .. } => length,
+        }
+    }
+}
+
+impl Output {
+    pub fn new() -> Output {
+        Output { replies: VecDeque::with_capacity(QUEUED), sent: 0, sending: false }
+    }
+
+    /// Whether everything is sent.
+    pub fn is_empty(&self) -> bool {
+        self.replies.is_empty()
+    }
+
+    /// Whether one more reply may queue up: a client may have a 64th of the `buffers`, or one.
+    pub fn has_room(&self, buffers: u16) -> bool {
+        self.replies.len() < usize::from(buffers / 64).clamp(1, QUEUED)
+    }
+}
+
+impl Server<'_> {
+    // ANCHOR: answer
+    /// Ack: sends the answer, ends our side, and waits for the client's end, as one chain.
+    pub fn answer(&mut self, slot: u32) -> Result<()> {
+        self.connections[slot as usize].output.replies.push_back(Reply::Ack);
+        let send = self.send(slot);
+        self.finish(slot, Some(send))
+    }
+    // ANCHOR_END: answer
+
+    // ANCHOR: reply
+    /// Echo: queues a filled buffer as the client's next reply. The buffer stays ours until it
+    /// is sent, so a client that does not read holds a few buffers and no more.
+    pub fn reply_with(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
+        let output = &mut self.connections[slot as usize].output;
+        output.replies.push_back(Reply::Echo { buffer, length });
+        self.receive(slot)?;
+        self.send_next(slot)
+    }
+
+    /// Sends the oldest reply, or what is left of it, if no send is in flight.
+    fn send_next(&mut self, slot: u32) -> Result<()> {
+        let connection = &self.connections[slot as usize];
+        if connection.output.sending {
+            return Ok(());
+        }
+        if connection.output.is_empty() {
+            return self.settle(slot);
+        }
+        if connection.output.replies.len() == 1 && connection.input.is_armed() {
+            self.expect_soon(); // nothing waits for the end of this send
+        }
+        let send = self.send(slot);
+        self.push_chain(slot, [None, None, Some(send)])
+    }
+
+    /// The entry that sends the oldest reply, or what is left of it.
+    fn send(&mut self, slot: u32) -> Step {
+        let output = &mut self.connections[slot as usize].output;
+        output.sending = true;
+        let reply = output.replies[0];
+        let bytes = match reply {
+            Reply::Ack => ACK.as_ptr(),
+            Reply::Echo { buffer, .. } => self.receiving.buffers.address(buffer),
+        };
+        let rest = bytes.wrapping_add(output.sent as usize);
+        let send = opcode::Send::new(Fixed(slot), rest, reply.length() - output.sent);
+        // With WAITALL a short send is a failure, and breaks the chain that it is in.
+        (Op::Send, send.flags(libc::MSG_WAITALL).build())
+    }
+    // ANCHOR_END: reply
+
+    // ANCHOR: sent
+    /// A send ended: whole, short, or with an error.
+    pub fn handle_send(&mut self, slot: u32, result: i32) -> Result<()> {
+        self.connections[slot as usize].output.sending = false;
+        self.sent(slot, result.max(0) as u32);
+        let Connection { stage, output, .. } = &self.connections[slot as usize];
+        let interrupted = result == -libc::EINTR || result == -libc::EAGAIN;
+        match stage {
+            Stage::Aborting => self.settle(slot),
+            _ if result < 0 && !interrupted => {
+                self.tell_failed(slot, -result);
+                self.abort(slot)
+            }
+            // The chain was broken by a short send, or the queue is too small for one.
+            Stage::Finishing if output.is_empty() => self.finish(slot, None),
+            _ => {
+                self.receive(slot)?;
+                self.send_next(slot)
+            }
+        }
+    }
+
+    /// So many bytes of the oldest reply are sent. After the last its buffer goes back.
+    fn sent(&mut self, slot: u32, bytes: u32) {
+        self.counts.bytes_out += u64::from(bytes);
+        self.progress(slot);
+        let output = &mut self.connections[slot as usize].output;
+        output.sent += bytes;
+        if output.replies.front().is_some_and(|reply| reply.length() == output.sent) {
+            output.sent = 0;
+            if let Some(Reply::Echo { buffer, .. }) = output.replies.pop_front() {
+                self.receiving.buffers.give_back(buffer);
+            }
+        }
+    }
+    // ANCHOR_END: sent
+
+    /// An entry that was linked to the answer has started: all of the answer is sent.
+    pub fn answer_is_sent(&mut self, slot: u32) {
+        let output = &mut self.connections[slot as usize].output;
+        if std::mem::take(&mut output.sending) {
+            let rest = output.replies[0].length() - output.sent;
+            self.sent(slot, rest);
+        }
+    }
+
+    /// Gives back the buffers whose replies nobody will read. Nothing is in flight any more.
+    pub fn drop_replies(&mut self, slot: u32) {
+        let output = &mut self.connections[slot as usize].output;
+        output.sent = 0;
+        for reply in output.replies.drain(..) {
+            if let Reply::Echo { buffer, .. } = reply {
+                self.receiving.buffers.give_back(buffer);
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Stopping: after a signal, and after `--max` connections.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use common::signals::StopSignals;
+use common::token::{Op, Token};
+use io_uring::opcode;
+use io_uring::types::Fd;
+
+use crate::events::Event;
+use crate::server::Server;
+use crate::timeouts::LINGER;
+
+/// Whether the server is stopping, and how long it still waits for its clients.
+pub struct Stopping<'ring> {
+    pub signals: &'ring mut StopSignals,
+    /// No more clients are let in.
+    pub accepted_all: bool,
+    /// A signal came: only what has arrived by now is received.
+    pub cut_off: bool,
+    /// When the clients that are left are cut off.
+    pub grace: Option<Instant>,
+}
+
+impl Server<'_> {
+    pub fn add_signal_read(&mut self) -> Result<()> {
+        let signals = &mut self.stopping.signals;
+        let (record, length) = signals.record();
+        let read = opcode::Read::new(Fd(signals.fd()), record, length).build();
+        self.push(Token::of(Op::Signal), read)
+    }
+
+    // ANCHOR: stop
+    /// A stop signal: the first one lets every client finish, the second one none.
+    pub fn handle_signal(&mut self, result: i32) -> Result<()> {
+        // Whatever else the read fails with, it would never bring a signal: so we stop, too.
+        if !matches!(-result, libc::EINTR | libc::EAGAIN) {
+            self.tell(&Event::Stopping { signal: self.stopping.signals.name() });
+            let second = self.stopping.cut_off;
+            self.stopping.grace = Some(if second { self.now } else { self.now + LINGER });
+            self.stop()?;
+        }
+        self.add_signal_read()
+    }
+
+    /// No more clients and no more requests: what has arrived of those that are in, also in
+    /// spare slots, is answered, as if every client had ended now.
+    ///
+    /// Each armed receive makes room for one that does not wait. When that finds nothing, the
+    /// input has ended.
+    fn stop(&mut self) -> Result<()> {
+        self.stop_accepting();
+        self.stopping.cut_off = true;
+        self.cancel_receives()
+    }
+
+    /// The clients that are left are cut off when the grace is over.
+    pub fn expire_grace(&mut self) -> Result<()> {
+        if self.stopping.grace.is_some_and(|end| end <= self.now) {
+            self.stopping.grace = None;
+            self.accepting.waiting.clear();
+            for slot in 0..self.connections.len() as u32 {
+                if self.slots.generation(slot).is_some() {
+                    self.abort(slot)?;
+                }
+            }
+        }
+        Ok(())
+    }
+    // ANCHOR_END: stop
+
+    /// No more clients are let in; those that are here may stay.
+    pub fn stop_accepting(&mut self) {
+        self.accepting.admission.close();
+        self.stopping.accepted_all = true;
+    }
+
+    /// A stop signal came, and its grace is over.
+    pub fn is_too_late(&self) -> bool {
+        self.stopping.cut_off && self.stopping.grace.is_none()
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.stopping.accepted_all && self.slots.held() == 0 && !self.accepting.admission.is_armed()
+    }
+}

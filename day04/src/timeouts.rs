@@ -1,0 +1,88 @@
+//! Deadlines: of clients that make no progress, that do not read, that do not end.
+//!
+//! They need no timer each: the one wait of a turn ends at the first of them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::connection::{Connection, Stage};
+use crate::events::Event;
+use crate::server::Server;
+
+/// How long a client may go on after its last reply before it is cut off, and how long a stop
+/// waits for replies to be taken.
+pub const LINGER: Duration = Duration::from_secs(2);
+/// How long a client may leave its replies unread when the buffers have run out.
+const UNREAD: Duration = Duration::from_secs(1);
+
+/// When to look at the connections, and what is too late.
+pub struct Timeouts {
+    /// How long a client may make no progress: send nothing, and take nothing of its replies.
+    pub idle: Duration,
+    /// No connection is due before; `None` if none has a deadline.
+    pub look_at: Option<Instant>,
+}
+
+impl Timeouts {
+    fn due(&self, connection: &Connection, scarce: bool) -> Option<Instant> {
+        let allowed = match connection.stage {
+            Stage::Empty | Stage::Waiting | Stage::Closing => return None,
+            // A client that does not read holds a few buffers. It may, while there are others.
+            Stage::Open if scarce && !connection.output.is_empty() => UNREAD.min(self.idle),
+            Stage::Open => self.idle,
+            Stage::Finishing | Stage::Aborting => LINGER,
+        };
+        Some(connection.progress + allowed)
+    }
+}
+
+impl Server<'_> {
+    /// A connection got on: bytes came or went, or its end began.
+    pub fn progress(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        connection.progress = self.now;
+        // A deadline that moves away is noticed when it would have been due.
+        let due = self.timeouts.due(connection, false);
+        self.timeouts.look_at = self.timeouts.look_at.into_iter().chain(due).min();
+    }
+
+    // ANCHOR: expire
+    /// Ends the connections whose time is up.
+    pub fn expire(&mut self) -> Result<()> {
+        let scarce = self.receiving.buffers.with_kernel() == 0;
+        let look_at = &mut self.timeouts.look_at;
+        if scarce {
+            *look_at = look_at.map(|at| at.min(self.now + UNREAD));
+        }
+        if look_at.is_some_and(|at| at <= self.now) {
+            *look_at = None;
+            for slot in 0..self.connections.len() as u32 {
+                self.expire_connection(slot, scarce)?;
+            }
+        }
+        self.expire_grace()
+    }
+
+    fn expire_connection(&mut self, slot: u32, scarce: bool) -> Result<()> {
+        let connection = &self.connections[slot as usize];
+        let Some(due) = self.timeouts.due(connection, scarce) else { return Ok(()) };
+        if due > self.now {
+            self.timeouts.look_at = self.timeouts.look_at.into_iter().chain([due]).min();
+            return Ok(());
+        }
+        if connection.stage == Stage::Open {
+            self.counts.timed_out += 1;
+            self.tell(&Event::TimedOut { slot });
+        }
+        self.abort(slot)
+    }
+    // ANCHOR_END: expire
+
+    /// How long the wait may last: until the first deadline, or until accepting has rested.
+    pub fn until_deadline(&self) -> Option<Duration> {
+        let due = [self.timeouts.look_at, self.stopping.grace].into_iter().flatten().min();
+        let due = due.map(|due| due.saturating_duration_since(self.now));
+        [due, self.accepting.admission.rests_for()].into_iter().flatten().min()
+    }
+}
