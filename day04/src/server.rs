@@ -99,16 +99,10 @@ impl Server<'_> {
             Op::Recv | Op::Send | Op::Discard | Op::Shutdown | Op::Close => {}
         }
         let buffer = cqueue::buffer_select(flags);
-        if let Some(buffer) = buffer {
-            self.receiving.buffers.take(buffer);
-        }
+        buffer.into_iter().for_each(|buffer| self.receiving.buffers.take(buffer));
         // The slot may have a new client by now, which an old completion must not touch. Its
         // buffer goes back all the same.
-        let current = match cqueue::more(flags) {
-            true => self.slots.is_current(slot, generation),
-            false => self.slots.finish(slot, generation),
-        };
-        if !current {
+        if !self.slots.finish(slot, generation) {
             buffer.into_iter().for_each(|buffer| self.receiving.buffers.give_back(buffer));
             return Ok(());
         }
