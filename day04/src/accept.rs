@@ -92,7 +92,7 @@ impl Server<'_> {
             self.stop_accepting();
         }
         let served = self.slots.held() - self.accepting.waiting.len() as u32;
-        if served > self.accepting.capacity {
+        if served > self.accepting.capacity && !self.stopping.cut_off {
             self.accepting.waiting.push_back(slot);
             return Ok(());
         }

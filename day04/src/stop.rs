@@ -44,22 +44,25 @@ impl Server<'_> {
         self.add_signal_read()
     }
 
-    /// No more clients and no more requests: what has arrived of those that are in, also in
-    /// spare slots, is answered, as if every client had ended now.
+    /// No more clients and no more requests: what has arrived of those that are in is answered,
+    /// as if every client had ended now. Those in spare slots are served there.
     ///
     /// Each armed receive makes room for one that does not wait. When that finds nothing, the
     /// input has ended.
     fn stop(&mut self) -> Result<()> {
         self.stop_accepting();
         self.stopping.cut_off = true;
-        self.cancel_receives()
+        self.cancel_receives()?;
+        while let Some(slot) = self.accepting.waiting.pop_front() {
+            self.open(slot)?;
+        }
+        Ok(())
     }
 
     /// The clients that are left are cut off when the grace is over.
     pub fn expire_grace(&mut self) -> Result<()> {
         if self.stopping.grace.is_some_and(|end| end <= self.now) {
             self.stopping.grace = None;
-            self.accepting.waiting.clear();
             for slot in 0..self.connections.len() as u32 {
                 if self.slots.generation(slot).is_some() {
                     self.abort(slot)?;
