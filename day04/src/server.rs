@@ -18,7 +18,7 @@ use crate::stop::Stopping;
 use crate::timeouts::Timeouts;
 
 /// How long the wait looks for one completion more than those that come by themselves.
-const PATIENCE: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Everything that the loop remembers between two turns. Nothing in it grows once the server
 /// runs. The fields below the line are written by the files of their types alone.
@@ -69,7 +69,7 @@ impl Server<'_> {
     /// Some entries complete while they are being submitted, or right after: a reply to a
     /// client that reads, the closing of a slot. A wait for one completion would return with
     /// those, and nothing new to do. So it asks for one *more*, and takes what is there if
-    /// that one does not come within a millisecond.
+    /// that one does not come within some milliseconds.
     fn submit_and_wait(&mut self) -> Result<()> {
         let soon = std::mem::take(&mut self.soon);
         let (want, patience) = match soon {
