@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use common::drive::{PATIENCE, io_uring_or_skip};
+use common::drive::{PATIENCE, io_uring_or_skip, wait_until};
 use common::listener::Listener;
 
 use crate::servers::{Kind, Reply};
@@ -48,6 +48,34 @@ fn each_peer_acknowledges_and_closes() {
         let silent = connect(address);
         silent.shutdown(Shutdown::Write).unwrap();
         assert_eq!(to_the_end(silent), b"", "{kind:?}: an end is no request");
+    }
+}
+
+/// A server that closed at once would reset the connection under the client's hands.
+#[test]
+fn a_client_that_is_still_sending_gets_the_answer() {
+    for kind in Kind::value_variants() {
+        let mut stream = connect(serve(*kind, Reply::Ack));
+        stream.write_all(b"?").unwrap();
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"ack\0", "{kind:?}");
+        assert_eq!(stream.read(&mut answer).unwrap(), 0, "{kind:?} ends its side");
+        // More than the sockets' buffers take, so the server must read it.
+        stream.write_all(&vec![7; 16 << 20]).unwrap_or_else(|error| panic!("{kind:?}: {error}"));
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(to_the_end(stream), b"", "{kind:?}");
+    }
+}
+
+#[test]
+fn a_client_that_never_ends_is_closed_in_the_end() {
+    for kind in Kind::value_variants() {
+        let mut stream = connect(serve(*kind, Reply::Ack));
+        wait_until("writing to it fails", || {
+            thread::sleep(Duration::from_millis(20));
+            stream.write_all(b"?").is_err()
+        });
     }
 }
 

@@ -149,9 +149,9 @@ pub fn legend(results: &Results) -> String {
         "Requests a second and CPU time of the server for each, as ratios to epoll: the median \
          of {} rounds (lowest–highest). Calls: system calls for each request, {calls}. p50, p99: \
          half, and 99 of 100, of the answers took no longer; the client has one request \
-         outstanding on each connection. In the ack workloads the peers close at once, which \
-         resets a client that still sends; day04 ends its own side, waits for the client's end, \
-         and pays for that.",
+         outstanding on each connection. In the ack workloads day04, threads, epoll and tokio \
+         end their own side and wait for the client's end; the rungs close at once, which \
+         resets a client that still sends.",
         results.rounds
     );
     wrap(&text, WIDTH, 0)

@@ -6,6 +6,7 @@ pub mod threads;
 pub mod tokio;
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -15,11 +16,16 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub const BUFFER: usize = 8192;
 /// The journal's answer.
 pub const ACK: &[u8; 4] = b"ack\0";
+/// How long a connection stays open after the answer for the client's end, as on day 04.
+///
+/// A close with unread input resets the connection, and the client may lose the answer. So
+/// each server ends its side, discards what still comes, and closes after the client's end.
+pub const LINGER: Duration = Duration::from_secs(2);
 
 /// The two conversations.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The four bytes `ack\0`, then close
+    /// The four bytes `ack\0`, then the end
     Ack,
     /// Every byte back, until the client ends
     Echo,

@@ -1,12 +1,13 @@
 //! A thread for each connection, which blocks: the shortest server there is.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::{ACK, BUFFER, Reply};
+use super::{ACK, BUFFER, LINGER, Reply};
 
 pub fn serve(listener: &TcpListener, reply: Reply) -> Result<()> {
     loop {
@@ -25,10 +26,22 @@ pub fn serve(listener: &TcpListener, reply: Reply) -> Result<()> {
 
 fn acknowledge(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = [0; BUFFER];
-    if stream.read(&mut buffer)? > 0 {
-        stream.write_all(ACK)?;
+    if stream.read(&mut buffer)? == 0 {
+        return Ok(());
     }
-    Ok(())
+    stream.write_all(ACK)?;
+    stream.shutdown(Shutdown::Write)?;
+    let until = Instant::now() + LINGER;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        stream.set_read_timeout(Some(left))?;
+        if stream.read(&mut buffer)? == 0 {
+            return Ok(());
+        }
+    }
 }
 
 fn echo(mut stream: TcpStream) -> io::Result<()> {

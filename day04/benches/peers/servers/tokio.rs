@@ -8,12 +8,12 @@ use std::io;
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime;
+use tokio::{runtime, time};
 
-use super::{ACK, BUFFER, Reply};
+use super::{ACK, BUFFER, LINGER, Reply};
 
 pub fn serve(listener: std::net::TcpListener, reply: Reply) -> Result<()> {
-    let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
@@ -32,9 +32,13 @@ pub fn serve(listener: std::net::TcpListener, reply: Reply) -> Result<()> {
 
 async fn acknowledge(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = [0; BUFFER];
-    if stream.read(&mut buffer).await? > 0 {
-        stream.write_all(ACK).await?;
+    if stream.read(&mut buffer).await? == 0 {
+        return Ok(());
     }
+    stream.write_all(ACK).await?;
+    stream.shutdown().await?; // our side only
+    let discard = async { while stream.read(&mut buffer).await.is_ok_and(|bytes| bytes > 0) {} };
+    let _ = time::timeout(LINGER, discard).await;
     Ok(())
 }
 
