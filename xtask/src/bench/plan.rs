@@ -151,14 +151,20 @@ impl Server {
     }
 }
 
-/// Makes sure that servers of these names can be built: day 04, the peers, and the package's
-/// examples.
+/// Whether an example of the package is a rung of its ladder, with the command line of one.
+fn is_rung(name: &str) -> bool {
+    name.starts_with("rung")
+}
+
+/// Makes sure that servers of these names can be built: day 04, the peers, and the rungs among
+/// the package's examples.
 ///
 /// # Errors
 /// If there is none of a name.
 pub fn known(only: &[String], examples: &[String]) -> Result<(), UnknownServer> {
     let fixed = ["day04"].into_iter().chain(PEERS).chain([SQPOLL]);
-    let known: Vec<&str> = fixed.chain(examples.iter().map(String::as_str)).collect();
+    let rungs = examples.iter().map(String::as_str).filter(|name| is_rung(name));
+    let known: Vec<&str> = fixed.chain(rungs).collect();
     match only.iter().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
         Some(name) => {
@@ -168,8 +174,7 @@ pub fn known(only: &[String], examples: &[String]) -> Result<(), UnknownServer> 
     }
 }
 
-/// The servers in the order of the tables: day 04, the peers, and what else the package has
-/// to offer: every cargo example of it is a rung of the ladder.
+/// The servers in the order of the tables: day 04, the peers, and the rungs of the ladder.
 ///
 /// # Errors
 /// If day 04 or the peers did not build.
@@ -193,11 +198,9 @@ pub fn servers(programs: &Programs) -> Result<Vec<Server>> {
     let mut servers = vec![server("day04", day04, &[])];
     servers.extend(PEERS.map(|kind| server(kind, peers, &["serve", kind])));
     servers.push(server(SQPOLL, day04, &["--sqpoll"]));
-    for (name, program) in programs {
-        if name != "day04" && name != "peers" {
-            let takes_reply = help(program)?.contains("--reply");
-            servers.push(Server { takes_reply, ..server(name, program, &[]) });
-        }
+    for (name, program) in programs.iter().filter(|(name, _)| is_rung(name)) {
+        let takes_reply = help(program)?.contains("--reply");
+        servers.push(Server { takes_reply, ..server(name, program, &[]) });
     }
     Ok(servers)
 }
@@ -287,6 +290,9 @@ mod tests {
         assert!(examples.iter().any(|name| name == "rung3_multishot"), "{examples:?}");
         let only = ["day04-sqpoll", "epoll", "rung3_multishot"].map(str::to_string);
         assert!(known(&only, &examples).is_ok());
+        // An example of another kind, such as the loop in one file, is no server of ours.
+        let echo = ["echo".to_string()];
+        assert!(known(&echo, &echo).is_err());
         let error = known(&["nginx".to_string()], &examples).unwrap_err().to_string();
         assert!(
             error.starts_with("no server is called nginx; there are day04, threads"),
