@@ -111,6 +111,7 @@ fn options(address: SocketAddr, reply: Reply) -> load::Options {
         pid: std::process::id(),
         reply,
         connections: 3,
+        reconnect: false,
         idle: 0,
         size: 64,
         warm_up: 5,
@@ -121,13 +122,13 @@ fn options(address: SocketAddr, reply: Reply) -> load::Options {
 }
 
 #[test]
-fn the_client_measures_both_conversations() {
-    if !io_uring_or_skip("the_client_measures_both_conversations") {
+fn the_client_measures_every_conversation() {
+    if !io_uring_or_skip("the_client_measures_every_conversation") {
         return;
     }
-    for reply in [Reply::Ack, Reply::Echo] {
+    for (reply, reconnect) in [(Reply::Ack, false), (Reply::Echo, false), (Reply::Echo, true)] {
         let address = serve(Kind::Epoll, reply);
-        let outcome = load::run(&options(address, reply)).unwrap();
+        let outcome = load::run(&load::Options { reconnect, ..options(address, reply) }).unwrap();
         assert!(outcome.requests > 0 && outcome.seconds >= 0.02, "{outcome:?}");
         assert!(outcome.p50 > 0.0 && outcome.p50 <= outcome.p99, "{outcome:?}");
         assert!(outcome.server_cpu > 0.0, "{outcome:?}");
@@ -143,7 +144,7 @@ fn the_client_compares_the_answers() {
     if !io_uring_or_skip("the_client_compares_the_answers") {
         return;
     }
-    let wrong = |reply| {
+    let wrong = |reply, reconnect| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
@@ -159,9 +160,13 @@ fn the_client_compares_the_answers() {
                 });
             }
         });
-        format!("{:#}", load::run(&options(address, reply)).unwrap_err())
+        let asked = load::Options { reconnect, ..options(address, reply) };
+        format!("{:#}", load::run(&asked).unwrap_err())
     };
-    let (ack, echo) = (wrong(Reply::Ack), wrong(Reply::Echo));
+    let ack = wrong(Reply::Ack, false);
     assert!(ack.contains("the answer is 4 bytes"), "{ack}");
+    let echo = wrong(Reply::Echo, false);
     assert!(echo.contains("got other bytes than it sent"), "{echo}");
+    let once = wrong(Reply::Echo, true);
+    assert!(once.contains("the answer is 64 bytes"), "{once}");
 }

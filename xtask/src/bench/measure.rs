@@ -113,6 +113,9 @@ impl Bench<'_> {
         for cpu in self.machine.ours() {
             command.arg("--cpu").arg(cpu.to_string());
         }
+        if workload.reconnect {
+            command.arg("--reconnect");
+        }
         if count {
             command.arg("--count-calls");
         }

@@ -43,6 +43,8 @@ pub struct Workload {
     pub reply: Reply,
     /// Connections with one request outstanding each.
     pub connections: u32,
+    /// Whether each request has a new connection.
+    pub reconnect: bool,
     /// Bytes of a request.
     pub size: u32,
     /// Connections that are open and silent.
@@ -53,15 +55,15 @@ pub struct Workload {
 }
 
 const fn echo(connections: u32, size: u32, long: bool) -> Workload {
-    Workload { reply: Reply::Echo, connections, size, idle: 0, long }
+    Workload { reply: Reply::Echo, connections, reconnect: false, size, idle: 0, long }
 }
 
-const fn ack(connections: u32) -> Workload {
-    Workload { reply: Reply::Ack, connections, size: 64, idle: 0, long: false }
+const fn reconnect(reply: Reply, connections: u32, long: bool) -> Workload {
+    Workload { reply, connections, reconnect: true, size: 64, idle: 0, long }
 }
 
 /// Everything but the idle connections.
-pub const WORKLOADS: [Workload; 10] = [
+pub const WORKLOADS: [Workload; 12] = [
     echo(1, 64, false),
     echo(32, 64, false),
     echo(256, 64, true),
@@ -70,8 +72,10 @@ pub const WORKLOADS: [Workload; 10] = [
     echo(32, 4096, false),
     echo(256, 4096, true),
     echo(1000, 4096, false),
-    ack(1),
-    ack(32),
+    reconnect(Reply::Ack, 1, false),
+    reconnect(Reply::Ack, 32, false),
+    reconnect(Reply::Echo, 1, true),
+    reconnect(Reply::Echo, 32, true),
 ];
 
 /// What `--workload` calls the measurement with idle connections.
@@ -92,6 +96,7 @@ impl Workload {
     pub fn name(&self) -> String {
         match self.reply {
             Reply::Ack => format!("ack-{}", self.connections),
+            Reply::Echo if self.reconnect => format!("echo-new-{}", self.connections),
             Reply::Echo => format!("echo-{}-{}", self.size, self.connections),
         }
     }
@@ -99,10 +104,11 @@ impl Workload {
     /// In words.
     pub fn title(&self) -> String {
         let connections = several(self.connections as usize, "connection");
-        match self.reply {
-            Reply::Ack => format!("ack, a new connection for each request, {connections}"),
-            Reply::Echo => format!("echo, {} bytes, {connections}", self.size),
+        let reply = self.reply.name();
+        if self.reconnect {
+            return format!("{reply}, a new connection for each request, {connections}");
         }
+        format!("{reply}, {} bytes, {connections}", self.size)
     }
 }
 
@@ -272,7 +278,9 @@ mod tests {
             line("epoll", many),
             "/p/peers serve epoll --listen 127.0.0.1:0 --quiet --json --reply echo"
         );
-        assert!(line("day04-sqpoll", ack(1)).starts_with("/p/day04 --sqpoll "));
+        assert!(
+            line("day04-sqpoll", reconnect(Reply::Ack, 1, false)).starts_with("/p/day04 --sqpoll ")
+        );
     }
 
     #[test]
@@ -313,5 +321,6 @@ mod tests {
             WORKLOADS.iter().map(Workload::name).collect();
         assert_eq!(names.len(), WORKLOADS.len());
         assert!(names.contains("echo-4096-1000") && names.contains("ack-32"), "{names:?}");
+        assert!(names.contains("echo-64-32") && names.contains("echo-new-32"), "{names:?}");
     }
 }

@@ -13,7 +13,7 @@ use io_uring::types::Fixed;
 use io_uring::{cqueue, opcode, squeue};
 
 use super::meter::Meter;
-use super::{Options, PATIENCE, connect};
+use super::{Options, PATIENCE, connect, pattern};
 
 /// Receive buffers that the connections share; one turn brings far fewer completions.
 const BUFFERS: u16 = 256;
@@ -151,9 +151,4 @@ impl Echo<'_> {
         // completion hands it over.
         unsafe { self.queues.push(&entry) }.context("submitting a full queue")
     }
-}
-
-/// Its period divides no buffer, so that a piece out of place is seen.
-fn pattern(size: usize) -> Vec<u8> {
-    (0..=250).cycle().take(size).collect()
 }

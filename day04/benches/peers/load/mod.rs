@@ -4,10 +4,10 @@
 //! It uses a ring itself, because it must cost less than the servers: a client that is busier
 //! than the server measures itself. Its echo needs Linux 6.0 (multishot receive).
 
-mod ack;
 mod calls;
 mod echo;
 mod meter;
+mod reconnect;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -40,9 +40,13 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Reply::Ack)]
     pub reply: Reply,
 
-    /// Connections that ask, each one request at a time; with ack each request is a new one
+    /// Connections that ask, each one request at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16384))]
     pub connections: u32,
+
+    /// Make a new connection for each request; ack always does
+    #[arg(long)]
+    pub reconnect: bool,
 
     /// Connections that were echoed once and say nothing more
     #[arg(long, default_value_t = 0)]
@@ -112,9 +116,10 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let memory_idle = drive::resident_kib(options.pid).context("reading the server's memory")?;
 
     let mut meter = Meter::new(options)?;
-    match options.reply {
-        Reply::Ack => ack::ask(options, &mut meter)?,
-        Reply::Echo => echo::ask(options, &mut meter)?,
+    if options.reconnect || options.reply == Reply::Ack {
+        reconnect::ask(options, &mut meter)?;
+    } else {
+        echo::ask(options, &mut meter)?;
     }
     drop(idle);
     meter.outcome(memory_start, memory_idle)
@@ -142,4 +147,9 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)
+}
+
+/// Its period divides no buffer, so that a piece out of place is seen.
+fn pattern(size: usize) -> Vec<u8> {
+    (0..=250).cycle().take(size).collect()
 }

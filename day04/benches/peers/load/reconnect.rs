@@ -1,5 +1,5 @@
-//! Ack: a connection for each request. Five linked operations make it, ask, read the answer
-//! to its end, and close, so that the client costs little.
+//! A connection for each request. Five linked operations make it, ask, read the whole answer,
+//! and close, so that the client costs little.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -13,21 +13,19 @@ use io_uring::{cqueue, opcode, squeue};
 use nix::sys::socket::{SockaddrLike, SockaddrStorage};
 
 use super::meter::Meter;
-use super::{Options, PATIENCE};
-use crate::servers::ACK;
-
-/// One byte more than the answer has: the receive then goes on to the end of the connection.
-const ANSWER: usize = ACK.len() + 1;
+use super::{Options, PATIENCE, pattern};
+use crate::servers::{ACK, Reply};
 
 /// The operations of a chain, in order.
 const STEPS: [&str; 5] = ["socket", "connect", "send", "receive", "close"];
 
-struct Ack<'ring> {
+struct Reconnect<'ring> {
     queues: Queues<'ring>,
     address: &'static SockaddrStorage,
     domain: i32,
     request: &'static [u8],
-    answers: &'static mut [[u8; ANSWER]],
+    expected: &'static [u8],
+    answers: Vec<&'static mut [u8]>,
     asked: Vec<Instant>,
     now: Instant,
 }
@@ -39,38 +37,45 @@ pub fn ask(options: &Options, meter: &mut Meter) -> Result<()> {
     let (mut ring, _) = ring::build_best(&sizes, entries)?;
     ring::register_slots(&ring.submitter(), count)?;
     let now = Instant::now();
+    let request: &[u8] = pattern(options.size as usize).leak();
+    let (expected, room): (&[u8], usize) = match options.reply {
+        // One byte more than the answer has: the receive goes on to the server's end.
+        Reply::Ack => (ACK, ACK.len() + 1),
+        Reply::Echo => (request, request.len()),
+    };
     // What the kernel reads and writes is never freed: this program ends with operations in
     // flight.
-    let mut ack = Ack {
+    let mut reconnect = Reconnect {
         queues: Queues::new(&mut ring),
         address: Box::leak(Box::new(SockaddrStorage::from(options.address))),
         domain: match options.address {
             SocketAddr::V4(_) => libc::AF_INET,
             SocketAddr::V6(_) => libc::AF_INET6,
         },
-        request: vec![b'?'; options.size as usize].leak(),
-        answers: vec![[0; ANSWER]; count as usize].leak(),
+        request,
+        expected,
+        answers: (0..count).map(|_| vec![0; room].leak()).collect(),
         asked: vec![now; count as usize],
         now,
     };
     meter.begin();
     for slot in 0..count {
-        ack.start(slot)?;
+        reconnect.start(slot)?;
     }
-    ack.run(meter)
+    reconnect.run(meter)
 }
 
-impl Ack<'_> {
+impl Reconnect<'_> {
     fn run(&mut self, meter: &mut Meter) -> Result<()> {
         let mut last = Instant::now();
         while meter.goes_on(self.now)? {
-            self.queues.submit_and_wait(1, Some(PATIENCE)).context("waiting for an ack")?;
+            self.queues.submit_and_wait(1, Some(PATIENCE)).context("waiting for an answer")?;
             self.now = Instant::now();
             while let Some(completion) = self.queues.next_completion() {
                 last = self.now;
                 self.handle(&completion, meter)?;
             }
-            ensure!(self.now < last + PATIENCE, "no ack for {} s", PATIENCE.as_secs());
+            ensure!(self.now < last + PATIENCE, "no answer for {} s", PATIENCE.as_secs());
         }
         Ok(())
     }
@@ -82,9 +87,8 @@ impl Ack<'_> {
         ensure!(result >= 0, "{name} ended with errno {}", -result);
         match *name {
             "receive" => {
-                let answer = &self.answers[slot as usize];
-                let right = result as usize == ACK.len() && answer.starts_with(ACK);
-                ensure!(right, "the answer is {result} bytes: {answer:?}");
+                let answer = &self.answers[slot as usize][..result as usize];
+                ensure!(answer == self.expected, "the answer is {result} bytes: {answer:?}");
                 meter.answered(self.asked[slot as usize], self.now);
             }
             "close" => self.start(slot)?,
@@ -93,12 +97,13 @@ impl Ack<'_> {
         Ok(())
     }
 
-    /// A receive that meets the end has come short, which breaks a link; the close must
-    /// follow all the same, hence the hard one.
+    /// A receive that meets the server's end has come short, which breaks a link; the close
+    /// must follow all the same, hence the hard one.
     fn start(&mut self, slot: u32) -> Result<()> {
         self.asked[slot as usize] = self.now;
         let into = DestinationSlot::try_from_slot_target(slot).map_err(anyhow::Error::msg)?;
-        let answer = self.answers[slot as usize].as_mut_ptr();
+        let answer = &mut self.answers[slot as usize];
+        let (answer, room) = (answer.as_mut_ptr(), answer.len() as u32);
         let (request, length) = (self.request.as_ptr(), self.request.len() as u32);
         let (link, hard) = (Flags::IO_LINK, Flags::IO_HARDLINK);
         let chain: [squeue::Entry; STEPS.len()] = [
@@ -113,7 +118,7 @@ impl Ack<'_> {
                 .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
                 .build()
                 .flags(link),
-            opcode::Recv::new(Fixed(slot), answer, ANSWER as u32)
+            opcode::Recv::new(Fixed(slot), answer, room)
                 .flags(libc::MSG_WAITALL)
                 .build()
                 .flags(hard),
