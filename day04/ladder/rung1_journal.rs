@@ -13,162 +13,95 @@
 //! read to its end, and only loopback can connect. What day 04 has and this has not: see
 //! `scaffold.rs`; besides, a client ties up a buffer even while it is silent.
 
-use std::ops::Range;
 use std::process::ExitCode;
-use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use common::environment;
-use common::listener::Listener;
-use common::memory::forever;
-use common::ring::{self, RingOptions};
-use common::signals::StopSignals;
-use common::talk::Talk;
 use common::token::Op;
-use io_uring::opcode;
 use io_uring::types::Fixed;
-use serde_json::json;
+use io_uring::{cqueue, opcode};
 
-use crate::scaffold::{ACK, BUFFER, Basics, Done, ENTRIES, Reply, Rung};
+use self::scaffold::{ACK, BUFFER, Client, Done, Options, Reply, Rung, Server};
 
-mod scaffold;
-
-/// Rung 1 of the ladder: one submit for every operation, as in the journal
-#[derive(Parser)]
-struct Options {
-    /// What a client gets for its request
-    #[arg(long, value_enum, default_value_t = Reply::Ack)]
-    reply: Reply,
-
-    #[command(flatten)]
-    basics: Basics,
-}
+pub(crate) mod scaffold;
 
 fn main() -> ExitCode {
-    environment::report("rung1_journal", run(&Options::parse()))
+    scaffold::report(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {
-    let signals = StopSignals::block()?;
-    let listener = Listener::bind(options.basics.listen)?;
-    let (mut ring, _) = ring::build_best(&RingOptions::default(), ENTRIES)?;
-    ring::register_slots(&ring.submitter(), options.basics.slots)?;
-
-    let mut talk = Talk::new(options.basics.talk);
     let title = "rung 1 · one submit for every operation";
-    scaffold::announce(&mut talk, title, listener.address(), options.reply, json!({}));
-
-    let taken = AtomicU64::new(0);
-    let mut server = Server {
-        rung: Rung::new(&mut ring, &listener, &signals, &taken, &options.basics),
-        clients: forever((0..options.basics.slots).map(|_| Client::new()).collect()),
-        reply: options.reply,
-    };
-    server.serve()?;
-    scaffold::summarise(&mut talk, server.rung.counts(), json!({}));
-    Ok(())
+    scaffold::serve(title, options, scaffold::ring()?, Journal::new(options))
 }
 
-struct Client {
-    /// The kernel's while a receive or a send is in flight.
-    buffer: [u8; BUFFER],
-    /// What is still to be sent of it.
-    unsent: Range<usize>,
-    /// It has asked for something.
-    asked: bool,
-}
-
-impl Client {
-    fn new() -> Client {
-        Client { buffer: [0; BUFFER], unsent: 0..0, asked: false }
-    }
-}
-
-struct Server<'a> {
-    rung: Rung<'a>,
+/// Also what rung 2 stands on.
+pub struct Journal {
     clients: &'static mut Vec<Client>,
     reply: Reply,
 }
 
-impl Server<'_> {
-    fn serve(&mut self) -> Result<()> {
-        while self.rung.goes_on()? {
-            self.rung.queues.submit_and_wait(1, self.rung.patience()).context("waiting")?;
-            while let Some(done) = self.rung.next()? {
-                self.handle(done)?;
-            }
-        }
-        Ok(())
+impl Rung for Journal {
+    fn handle(&mut self, server: &mut Server<'_>, done: Done) -> Result<()> {
+        // ANCHOR: submit
+        self.converse(server, done)?;
+        // RUNG 1: what was prepared goes to the kernel at once, in a call of its own.
+        server.queues.submit_and_wait(0, None).context("submitting")
+        // ANCHOR_END: submit
+    }
+}
+
+impl Journal {
+    /// No client has asked for anything yet.
+    pub fn new(options: &Options) -> Journal {
+        Journal { clients: Client::table(options.basics.slots), reply: options.reply }
     }
 
-    fn handle(&mut self, done: Done) -> Result<()> {
+    /// Prepares one operation: what follows the one that is done.
+    pub fn converse(&mut self, server: &mut Server<'_>, done: Done) -> Result<()> {
         let client = &mut self.clients[done.slot as usize];
         match (done.op, done.result) {
             (Op::Accept, _) => {
                 client.asked = false;
-                self.receive(done.slot)
+                receive(server, client, done.slot)
             }
             (Op::Recv, 1..) => {
-                self.rung.count_received(done);
+                server.count_received(done);
                 client.asked = true;
                 client.unsent = 0..done.result as usize;
-                let more = io_uring::cqueue::sock_nonempty(done.flags);
+                let more = cqueue::sock_nonempty(done.flags);
                 match self.reply {
-                    Reply::Ack if more => self.receive(done.slot),
-                    Reply::Ack => self.acknowledge(done.slot),
-                    Reply::Echo => self.send(done.slot),
+                    Reply::Ack if more => receive(server, client, done.slot),
+                    Reply::Ack => send(server, done.slot, ACK),
+                    Reply::Echo => send(server, done.slot, &client.buffer[client.unsent.clone()]),
                 }
             }
             // The client's end, after the last part of a request.
             (Op::Recv, 0) if self.reply == Reply::Ack && client.asked => {
-                self.acknowledge(done.slot)
+                send(server, done.slot, ACK)
             }
             (Op::Send, 1..) => {
-                self.rung.counts.bytes_out += done.result as u64;
+                server.counts.bytes_out += done.result as u64;
                 client.unsent.start += done.result as usize;
                 match self.reply {
-                    Reply::Echo if !client.unsent.is_empty() => self.send(done.slot),
-                    Reply::Echo => self.receive(done.slot),
-                    Reply::Ack => self.close(done),
+                    Reply::Echo if client.unsent.is_empty() => receive(server, client, done.slot),
+                    Reply::Echo => send(server, done.slot, &client.buffer[client.unsent.clone()]),
+                    Reply::Ack => server.ended(done),
                 }
             }
-            _ => self.close(done),
+            _ => server.ended(done),
         }
     }
+}
 
-    fn receive(&mut self, slot: u32) -> Result<()> {
-        let buffer = &mut self.clients[slot as usize].buffer;
-        let recv = opcode::Recv::new(Fixed(slot), buffer.as_mut_ptr(), BUFFER as u32).build();
-        self.rung.push(slot, Op::Recv, recv)?;
-        self.submit()
-    }
+fn receive(server: &mut Server<'_>, client: &mut Client, slot: u32) -> Result<()> {
+    let buffer = client.buffer.as_mut_ptr();
+    let recv = opcode::Recv::new(Fixed(slot), buffer, BUFFER as u32).build();
+    server.push(slot, Op::Recv, recv)
+}
 
-    fn send(&mut self, slot: u32) -> Result<()> {
-        let Client { buffer, unsent, .. } = &self.clients[slot as usize];
-        let rest = &buffer[unsent.clone()];
-        let send = opcode::Send::new(Fixed(slot), rest.as_ptr(), rest.len() as u32)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
-        self.rung.push(slot, Op::Send, send)?;
-        self.submit()
-    }
-
-    fn acknowledge(&mut self, slot: u32) -> Result<()> {
-        let send = opcode::Send::new(Fixed(slot), ACK.as_ptr(), ACK.len() as u32)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
-        self.rung.push(slot, Op::Send, send)?;
-        self.submit()
-    }
-
-    fn close(&mut self, done: Done) -> Result<()> {
-        self.rung.ended(done)?;
-        self.submit()
-    }
-
-    /// RUNG 1: whatever was prepared goes to the kernel at once, in a call of its own.
-    fn submit(&mut self) -> Result<()> {
-        self.rung.queues.submit_and_wait(0, None).context("submitting")
-    }
+fn send(server: &mut Server<'_>, slot: u32, bytes: &[u8]) -> Result<()> {
+    let send = opcode::Send::new(Fixed(slot), bytes.as_ptr(), bytes.len() as u32)
+        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+        .build();
+    server.push(slot, Op::Send, send)
 }

@@ -4,7 +4,7 @@
 //! cargo run -p day04 --example rung2_one_submit -- --reply echo
 //! ```
 //!
-//! The difference to rung 1 is what is missing: no submit after each operation. What a turn
+//! This is rung 1 without its submit after each operation, and no other line. What a turn
 //! prepared stays in the submission queue, and the call that waits for the next completions
 //! takes all of it along. With one client two calls a request (echo), four a connection
 //! (ack); with many clients their operations share the calls.
@@ -15,154 +15,34 @@
 //! What day 04 has and this has not: see `scaffold.rs`; besides, a client ties up a buffer
 //! even while it is silent.
 
-use std::ops::Range;
 use std::process::ExitCode;
-use std::sync::atomic::AtomicU64;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
-use common::environment;
-use common::listener::Listener;
-use common::memory::forever;
-use common::ring::{self, RingOptions};
-use common::signals::StopSignals;
-use common::talk::Talk;
-use common::token::Op;
-use io_uring::opcode;
-use io_uring::types::Fixed;
-use serde_json::json;
 
-use crate::scaffold::{ACK, BUFFER, Basics, Done, ENTRIES, Reply, Rung};
+use self::rung1::Journal;
+use self::rung1::scaffold::{self, Done, Options, Rung, Server};
 
-mod scaffold;
-
-/// Rung 2 of the ladder: one submit a turn
-#[derive(Parser)]
-struct Options {
-    /// What a client gets for its request
-    #[arg(long, value_enum, default_value_t = Reply::Ack)]
-    reply: Reply,
-
-    #[command(flatten)]
-    basics: Basics,
-}
+#[allow(dead_code)] // its `main`
+#[path = "rung1_journal.rs"]
+mod rung1;
 
 fn main() -> ExitCode {
-    environment::report("rung2_one_submit", run(&Options::parse()))
+    scaffold::report(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {
-    let signals = StopSignals::block()?;
-    let listener = Listener::bind(options.basics.listen)?;
-    let (mut ring, _) = ring::build_best(&RingOptions::default(), ENTRIES)?;
-    ring::register_slots(&ring.submitter(), options.basics.slots)?;
-
-    let mut talk = Talk::new(options.basics.talk);
     let title = "rung 2 · one submit a turn";
-    scaffold::announce(&mut talk, title, listener.address(), options.reply, json!({}));
-
-    let taken = AtomicU64::new(0);
-    let mut server = Server {
-        rung: Rung::new(&mut ring, &listener, &signals, &taken, &options.basics),
-        clients: forever((0..options.basics.slots).map(|_| Client::new()).collect()),
-        reply: options.reply,
-    };
-    server.serve()?;
-    scaffold::summarise(&mut talk, server.rung.counts(), json!({}));
-    Ok(())
+    scaffold::serve(title, options, scaffold::ring()?, OneSubmit(Journal::new(options)))
 }
 
-struct Client {
-    /// The kernel's while a receive or a send is in flight.
-    buffer: [u8; BUFFER],
-    /// What is still to be sent of it.
-    unsent: Range<usize>,
-    /// It has asked for something.
-    asked: bool,
-}
+struct OneSubmit(Journal);
 
-impl Client {
-    fn new() -> Client {
-        Client { buffer: [0; BUFFER], unsent: 0..0, asked: false }
-    }
-}
-
-struct Server<'a> {
-    rung: Rung<'a>,
-    clients: &'static mut Vec<Client>,
-    reply: Reply,
-}
-
-impl Server<'_> {
-    fn serve(&mut self) -> Result<()> {
-        while self.rung.goes_on()? {
-            // RUNG 2: one call submits what the last turn prepared, and waits.
-            self.rung.queues.submit_and_wait(1, self.rung.patience()).context("waiting")?;
-            while let Some(done) = self.rung.next()? {
-                self.handle(done)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn handle(&mut self, done: Done) -> Result<()> {
-        let client = &mut self.clients[done.slot as usize];
-        match (done.op, done.result) {
-            (Op::Accept, _) => {
-                client.asked = false;
-                self.receive(done.slot)
-            }
-            (Op::Recv, 1..) => {
-                self.rung.count_received(done);
-                client.asked = true;
-                client.unsent = 0..done.result as usize;
-                let more = io_uring::cqueue::sock_nonempty(done.flags);
-                match self.reply {
-                    Reply::Ack if more => self.receive(done.slot),
-                    Reply::Ack => self.acknowledge(done.slot),
-                    Reply::Echo => self.send(done.slot),
-                }
-            }
-            // The client's end, after the last part of a request.
-            (Op::Recv, 0) if self.reply == Reply::Ack && client.asked => {
-                self.acknowledge(done.slot)
-            }
-            (Op::Send, 1..) => {
-                self.rung.counts.bytes_out += done.result as u64;
-                client.unsent.start += done.result as usize;
-                match self.reply {
-                    Reply::Echo if !client.unsent.is_empty() => self.send(done.slot),
-                    Reply::Echo => self.receive(done.slot),
-                    Reply::Ack => self.close(done),
-                }
-            }
-            _ => self.close(done),
-        }
-    }
-
-    fn receive(&mut self, slot: u32) -> Result<()> {
-        let buffer = &mut self.clients[slot as usize].buffer;
-        let recv = opcode::Recv::new(Fixed(slot), buffer.as_mut_ptr(), BUFFER as u32).build();
-        self.rung.push(slot, Op::Recv, recv)
-    }
-
-    fn send(&mut self, slot: u32) -> Result<()> {
-        let Client { buffer, unsent, .. } = &self.clients[slot as usize];
-        let rest = &buffer[unsent.clone()];
-        let send = opcode::Send::new(Fixed(slot), rest.as_ptr(), rest.len() as u32)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
-        self.rung.push(slot, Op::Send, send)
-    }
-
-    fn acknowledge(&mut self, slot: u32) -> Result<()> {
-        let send = opcode::Send::new(Fixed(slot), ACK.as_ptr(), ACK.len() as u32)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
-        self.rung.push(slot, Op::Send, send)
-    }
-
-    fn close(&mut self, done: Done) -> Result<()> {
-        self.rung.ended(done)
+impl Rung for OneSubmit {
+    fn handle(&mut self, server: &mut Server<'_>, done: Done) -> Result<()> {
+        // ANCHOR: no_submit
+        // RUNG 2: no submit after it. The wait takes along what the turn prepared.
+        self.0.converse(server, done)
+        // ANCHOR_END: no_submit
     }
 }

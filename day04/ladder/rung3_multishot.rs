@@ -10,73 +10,42 @@
 //! - No client has a buffer. The kernel takes one from a common ring when data has come, and
 //!   it goes back when its bytes are sent: silent clients cost no memory.
 //!
-//! Day 04 does not wake up for the end of a send, which saves the second call; for the rest
-//! see `scaffold.rs`. Here a client that never reads can take all the buffers, and the queues
-//! of replies are on the heap.
+//! What day 04 has and this has not: see `scaffold.rs`; besides, a client that never reads can
+//! take all the buffers here, and the queues of replies are on the heap. Day 04 keeps the
+//! common buffers and receives one at a time, and its wait does not end with a send alone,
+//! which saves the second call.
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
-use std::sync::atomic::AtomicU64;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use common::buffers::Buffers;
-use common::environment;
-use common::listener::Listener;
-use common::ring::{self, RingOptions};
-use common::signals::StopSignals;
-use common::talk::Talk;
 use common::token::Op;
 use io_uring::types::Fixed;
 use io_uring::{cqueue, opcode, squeue};
-use serde_json::json;
 
-use crate::scaffold::{ACK, BUFFER, Basics, Done, ENTRIES, Reply, Rung};
+use crate::scaffold::{ACK, BUFFER, Done, Options, Reply, Rung, Server};
 
 mod scaffold;
 
 /// RUNG 3: buffers that all clients share, a power of two.
 const BUFFERS: u16 = 256;
 
-/// Rung 3 of the ladder: multishot receives and provided buffers
-#[derive(Parser)]
-struct Options {
-    /// What a client gets for its request
-    #[arg(long, value_enum, default_value_t = Reply::Ack)]
-    reply: Reply,
-
-    #[command(flatten)]
-    basics: Basics,
-}
-
 fn main() -> ExitCode {
-    environment::report("rung3_multishot", run(&Options::parse()))
+    scaffold::report(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {
-    let signals = StopSignals::block()?;
-    let listener = Listener::bind(options.basics.listen)?;
-    let (mut ring, _) = ring::build_best(&RingOptions::default(), ENTRIES)?;
-    ring::register_slots(&ring.submitter(), options.basics.slots)?;
-    let buffers = Buffers::register(&ring.submitter(), 0, BUFFERS, BUFFER as u32)?;
-
-    let mut talk = Talk::new(options.basics.talk);
-    let title = "rung 3 · multishot receives, provided buffers";
-    scaffold::announce(&mut talk, title, listener.address(), options.reply, json!({}));
-
-    let taken = AtomicU64::new(0);
-    let mut server = Server {
-        rung: Rung::new(&mut ring, &listener, &signals, &taken, &options.basics),
+    let ring = scaffold::ring()?;
+    let rung = Multishot {
         clients: (0..options.basics.slots).map(|_| Client::default()).collect(),
-        buffers,
+        buffers: Buffers::register(&ring.submitter(), 0, BUFFERS, BUFFER as u32)?,
         parked: Vec::new(),
         multishot: options.reply == Reply::Echo,
         reply: options.reply,
-        talk,
     };
-    server.serve()?;
-    scaffold::summarise(&mut server.talk, server.rung.counts(), json!({}));
-    Ok(())
+    scaffold::serve("rung 3 · multishot receives, provided buffers", options, ring, rung)
 }
 
 #[derive(Default)]
@@ -91,30 +60,22 @@ struct Client {
     leaving: bool,
 }
 
-struct Server<'a> {
-    rung: Rung<'a>,
+struct Multishot {
     clients: Vec<Client>,
     buffers: Buffers,
     /// RUNG 3: slots whose receive found no buffer.
     parked: Vec<u32>,
     multishot: bool,
     reply: Reply,
-    talk: Talk,
 }
 
-impl Server<'_> {
-    fn serve(&mut self) -> Result<()> {
-        while self.rung.goes_on()? {
-            self.rung.queues.submit_and_wait(1, self.rung.patience()).context("waiting")?;
-            while let Some(done) = self.rung.next()? {
-                self.handle(done)?;
-            }
-            self.unpark()?;
-        }
-        Ok(())
+impl Rung for Multishot {
+    fn wait(&mut self, server: &mut Server<'_>) -> Result<()> {
+        self.unpark(server)?;
+        server.submit_and_wait(1)
     }
 
-    fn handle(&mut self, done: Done) -> Result<()> {
+    fn handle(&mut self, server: &mut Server<'_>, done: Done) -> Result<()> {
         // RUNG 3: the completion says which buffer the kernel took.
         let buffer = cqueue::buffer_select(done.flags);
         if let Some(buffer) = buffer {
@@ -123,21 +84,23 @@ impl Server<'_> {
         match (done.op, done.result, buffer) {
             (Op::Accept, ..) => {
                 self.clients[done.slot as usize] = Client::default();
-                self.receive(done.slot)
+                self.receive(server, done.slot)
             }
-            (Op::Recv, 1.., Some(buffer)) => self.received(done, buffer),
-            (Op::Send, 1.., _) => self.sent(done),
+            (Op::Recv, 1.., Some(buffer)) => self.received(server, done, buffer),
+            (Op::Send, 1.., _) => self.sent(server, done),
             (_, _, buffer) => {
                 if let Some(buffer) = buffer {
                     self.buffers.give_back(buffer);
                 }
-                self.failed(done)
+                self.failed(server, done)
             }
         }
     }
+}
 
+impl Multishot {
     /// RUNG 3: one entry for all that the client will send.
-    fn receive(&mut self, slot: u32) -> Result<()> {
+    fn receive(&mut self, server: &mut Server<'_>, slot: u32) -> Result<()> {
         let group = self.buffers.group();
         let recv = if self.multishot {
             opcode::RecvMulti::new(Fixed(slot), group).build()
@@ -147,44 +110,48 @@ impl Server<'_> {
                 .build()
                 .flags(squeue::Flags::BUFFER_SELECT)
         };
-        self.rung.push(slot, Op::Recv, recv)
+        server.push(slot, Op::Recv, recv)
     }
 
-    fn received(&mut self, done: Done, buffer: u16) -> Result<()> {
-        self.rung.count_received(done);
+    fn received(&mut self, server: &mut Server<'_>, done: Done, buffer: u16) -> Result<()> {
+        server.count_received(done);
         let client = &mut self.clients[done.slot as usize];
         client.asked = true;
         match self.reply {
             Reply::Ack => {
                 self.buffers.give_back(buffer);
                 let more = cqueue::sock_nonempty(done.flags);
-                if more { self.receive(done.slot) } else { self.acknowledge(done.slot) }
+                if more {
+                    self.receive(server, done.slot)
+                } else {
+                    self.acknowledge(server, done.slot)
+                }
             }
             Reply::Echo => {
                 client.replies.push_back((buffer, done.result as u32));
                 if client.replies.len() == 1 {
-                    self.send(done.slot)?;
+                    self.send(server, done.slot)?;
                 }
                 // RUNG 3: a multishot can end on a success too (a full completion queue).
-                if cqueue::more(done.flags) { Ok(()) } else { self.receive(done.slot) }
+                if cqueue::more(done.flags) { Ok(()) } else { self.receive(server, done.slot) }
             }
         }
     }
 
     /// One send at a time: several could overtake each other.
-    fn send(&mut self, slot: u32) -> Result<()> {
+    fn send(&mut self, server: &mut Server<'_>, slot: u32) -> Result<()> {
         let client = &self.clients[slot as usize];
         let (buffer, length) = client.replies[0];
         let rest = self.buffers.address(buffer).wrapping_add(client.sent as usize);
-        self.rung.push(slot, Op::Send, sending(slot, rest, length - client.sent))
+        server.push(slot, Op::Send, sending(slot, rest, length - client.sent))
     }
 
-    fn acknowledge(&mut self, slot: u32) -> Result<()> {
-        self.rung.push(slot, Op::Send, sending(slot, ACK.as_ptr(), ACK.len() as u32))
+    fn acknowledge(&mut self, server: &mut Server<'_>, slot: u32) -> Result<()> {
+        server.push(slot, Op::Send, sending(slot, ACK.as_ptr(), ACK.len() as u32))
     }
 
-    fn sent(&mut self, done: Done) -> Result<()> {
-        self.rung.counts.bytes_out += done.result as u64;
+    fn sent(&mut self, server: &mut Server<'_>, done: Done) -> Result<()> {
+        server.counts.bytes_out += done.result as u64;
         let client = &mut self.clients[done.slot as usize];
         client.sent += done.result as u32;
         match client.replies.front() {
@@ -197,26 +164,25 @@ impl Server<'_> {
             _ => {}
         }
         if !client.replies.is_empty() {
-            return self.send(done.slot);
+            return self.send(server, done.slot);
         }
-        if self.reply == Reply::Ack || client.leaving { self.rung.leave(done.slot) } else { Ok(()) }
+        if self.reply == Reply::Ack || client.leaving { server.leave(done.slot) } else { Ok(()) }
     }
 
-    fn failed(&mut self, done: Done) -> Result<()> {
+    fn failed(&mut self, server: &mut Server<'_>, done: Done) -> Result<()> {
         let client = &mut self.clients[done.slot as usize];
         match (done.op, -done.result) {
-            _ if client.leaving => return self.rung.leave(done.slot),
+            _ if client.leaving => return server.leave(done.slot),
             (Op::Recv, libc::ENOBUFS) => {
                 self.parked.push(done.slot);
                 return Ok(());
             }
             (Op::Recv, libc::EINVAL) if self.multishot => {
-                self.multishot = false;
-                self.talk.explain(format_args!("no multishot receive before Linux 6.0: without"));
-                return self.receive(done.slot);
+                self.multishot = false; // it came with Linux 6.0
+                return self.receive(server, done.slot);
             }
             (Op::Recv, 0) if self.reply == Reply::Ack && client.asked => {
-                return self.acknowledge(done.slot);
+                return self.acknowledge(server, done.slot);
             }
             (Op::Send, _) => {
                 for (buffer, _) in client.replies.drain(..) {
@@ -227,15 +193,15 @@ impl Server<'_> {
             _ => {}
         }
         client.leaving = true;
-        self.rung.ended(done)
+        server.ended(done)
     }
 
-    /// RUNG 3: out of buffers, a receive armed anew would fail anew, and at once. So it waits
-    /// until one has come back.
-    fn unpark(&mut self) -> Result<()> {
+    /// RUNG 3: out of buffers, a receive that is armed again fails again, and at once. So it
+    /// waits until a buffer has come back.
+    fn unpark(&mut self, server: &mut Server<'_>) -> Result<()> {
         if self.buffers.with_kernel() > 0 {
             for slot in std::mem::take(&mut self.parked) {
-                self.receive(slot)?;
+                self.receive(server, slot)?;
             }
         }
         Ok(())

@@ -25,23 +25,16 @@
 //! What else day 04 has and this has not: see `scaffold.rs`.
 
 use std::process::ExitCode;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use common::environment;
-use common::listener::Listener;
-use common::ring::{self, RingOptions};
-use common::signals::StopSignals;
-use common::talk::Talk;
-use common::token::Op;
+use common::token::{Op, Token};
 use io_uring::opcode;
 use io_uring::squeue::Flags;
 use io_uring::types::Fixed;
-use serde_json::json;
 
-use crate::scaffold::{ACK, Basics, Done, ENTRIES, Reply, Rung};
+use crate::scaffold::{ACK, Basics, Done, Options, Reply, Rung, Server};
 
 mod scaffold;
 
@@ -50,105 +43,88 @@ const DISCARD: u32 = 1 << 20;
 /// RUNG 5: how often to look which slots are free, where nobody tells.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Rung 5 of the ladder: receive, send and close in one chain
-#[derive(Parser)]
-struct Options {
-    #[command(flatten)]
-    basics: Basics,
-}
-
 fn main() -> ExitCode {
-    environment::report("rung5_chain", run(&Options::parse()))
+    scaffold::report(run(Basics::parse()))
 }
 
-fn run(options: &Options) -> Result<()> {
-    let signals = StopSignals::block()?;
-    let listener = Listener::bind(options.basics.listen)?;
-    let (mut ring, _) = ring::build_best(&RingOptions::default(), ENTRIES)?;
-    ring::register_slots(&ring.submitter(), options.basics.slots)?;
-
-    let mut talk = Talk::new(options.basics.talk);
+fn run(basics: Basics) -> Result<()> {
+    let rung = Chain { slots: basics.slots };
+    let options = Options { reply: Reply::Ack, basics };
     let title = "rung 5 · receive, send and close in one chain";
-    scaffold::announce(&mut talk, title, listener.address(), Reply::Ack, json!({}));
-
-    let taken = AtomicU64::new(0);
-    let rung = Rung::new(&mut ring, &listener, &signals, &taken, &options.basics);
-    let mut server = Server { rung, slots: options.basics.slots };
-    server.serve()?;
-    // RUNG 5: how many bytes came, nobody knows.
-    scaffold::summarise(&mut talk, server.rung.counts(), json!({"bytes_in": null}));
-    Ok(())
+    scaffold::serve(title, &options, scaffold::ring()?, rung)
 }
 
-struct Server<'a> {
-    rung: Rung<'a>,
+struct Chain {
     slots: u32,
 }
 
-impl Server<'_> {
-    fn serve(&mut self) -> Result<()> {
-        while self.rung.goes_on()? {
-            if self.rung.is_stopping() || self.rung.slots.held() == self.slots {
-                // RUNG 5: looks complete at once; the wait is for something else.
-                let looks = self.look()?;
-                self.rung.queues.submit_and_wait(looks + 1, Some(LOOK)).context("waiting")?;
-            } else {
-                self.rung.queues.submit_and_wait(1, self.rung.patience()).context("waiting")?;
-            }
-            while let Some(done) = self.rung.next()? {
-                self.handle(done)?;
-            }
+impl Rung for Chain {
+    fn wait(&mut self, server: &mut Server<'_>) -> Result<()> {
+        if !server.is_stopping() && server.slots.held() < self.slots {
+            return server.submit_and_wait(1);
         }
-        Ok(())
+        // RUNG 5: looks complete at once; the wait is for something else.
+        let looks = look(server)?;
+        server.queues.submit_and_wait(looks + 1, Some(LOOK)).context("waiting")
     }
 
-    fn handle(&mut self, done: Done) -> Result<()> {
+    fn handle(&mut self, server: &mut Server<'_>, done: Done) -> Result<()> {
         match done.op {
-            Op::Accept => self.converse(done.slot),
+            Op::Accept => converse(server, done.slot),
             Op::Discard => {
                 if done.result == -libc::EBADF {
-                    self.rung.forget(done.slot); // the slot is empty
+                    forget(server, done.slot);
                 }
                 Ok(())
             }
             // RUNG 5: only what failed completes. The entries after it were dropped, the
             // close among them.
             _ => {
-                self.rung.counts.requests -= 1;
-                self.rung.counts.bytes_out -= ACK.len() as u64;
-                self.rung.ended(done)
+                server.counts.requests -= 1;
+                server.counts.bytes_out -= ACK.len() as u64;
+                server.ended(done)
             }
         }
     }
+}
 
-    /// RUNG 5: everything that will ever be done for this client. It counts as answered until
-    /// we hear otherwise.
-    fn converse(&mut self, slot: u32) -> Result<()> {
-        // For TCP, MSG_TRUNC throws away what it receives: no buffer (`tcp(7)`).
-        let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), DISCARD)
-            .flags(libc::MSG_TRUNC)
-            .build()
-            .flags(Flags::IO_LINK | Flags::SKIP_SUCCESS);
-        let send = opcode::Send::new(Fixed(slot), ACK.as_ptr(), ACK.len() as u32)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build()
-            .flags(Flags::IO_LINK | Flags::SKIP_SUCCESS);
-        let close = opcode::Close::new(Fixed(slot)).build().flags(Flags::SKIP_SUCCESS);
-        self.rung.counts.requests += 1;
-        self.rung.counts.bytes_out += ACK.len() as u64;
-        self.rung.push_chain(slot, &[(Op::Recv, recv), (Op::Send, send), (Op::Close, close)])
+/// RUNG 5: everything that will ever be done for this client. It counts as answered until
+/// we hear otherwise. How many bytes it sent, we never hear.
+fn converse(server: &mut Server<'_>, slot: u32) -> Result<()> {
+    // For TCP, MSG_TRUNC throws away what it receives: no buffer (`tcp(7)`).
+    let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), DISCARD)
+        .flags(libc::MSG_TRUNC)
+        .build()
+        .flags(Flags::IO_LINK | Flags::SKIP_SUCCESS);
+    let send = opcode::Send::new(Fixed(slot), ACK.as_ptr(), ACK.len() as u32)
+        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+        .build()
+        .flags(Flags::IO_LINK | Flags::SKIP_SUCCESS);
+    let close = opcode::Close::new(Fixed(slot)).build().flags(Flags::SKIP_SUCCESS);
+    server.counts.requests += 1;
+    server.counts.bytes_in = None;
+    server.counts.bytes_out += ACK.len() as u64;
+    server.push_chain(slot, &[(Op::Recv, recv), (Op::Send, send), (Op::Close, close)])
+}
+
+/// RUNG 5: asks the kernel about every slot that was given out. A peek takes nothing from
+/// the client, and fails with EBADF if the slot is empty.
+fn look(server: &mut Server<'_>) -> Result<u32> {
+    let occupied: Vec<u32> = server.slots.occupied().collect();
+    for &slot in &occupied {
+        let generation = server.slots.generation(slot).context("it is occupied")?;
+        let peek = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 1)
+            .flags(libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT)
+            .build();
+        server.push_entry(Token::on(Op::Discard, slot, generation), peek)?;
     }
+    Ok(occupied.len() as u32)
+}
 
-    /// RUNG 5: asks the kernel about every slot that was given out. A peek takes nothing from
-    /// the client, and fails with EBADF if the slot is empty.
-    fn look(&mut self) -> Result<u32> {
-        let occupied: Vec<u32> = self.rung.slots.occupied().collect();
-        for &slot in &occupied {
-            let peek = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 1)
-                .flags(libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT)
-                .build();
-            self.rung.push_look(slot, peek)?;
-        }
-        Ok(occupied.len() as u32)
+/// RUNG 5: the slot was found empty: its chain has ended without a word.
+fn forget(server: &mut Server<'_>, slot: u32) {
+    if let Some(generation) = server.slots.generation(slot) {
+        server.slots.finish(slot, generation);
+        server.slots.release(slot);
     }
 }

@@ -1,5 +1,6 @@
-//! What every rung needs and no rung is about: the command line, letting clients in (that is
-//! day 03), ending connections, the stop, the summary.
+//! What every rung needs and no rung is about. Read this file before a rung: it has the loop
+//! and what a rung adds to it. `scaffold/server.rs` lets clients in (that is day 03), closes
+//! connections and stops; `scaffold/words.rs` has the command line and the summary.
 //!
 //! Simpler than day 04 in what it leaves out, which no rung has:
 //! - a full table: the client that finds it full is lost (day 04 lets clients in one by one
@@ -8,25 +9,28 @@
 //! - the lingering end: a client that is still sending when it is closed gets a reset;
 //! - the stop: what has arrived by then is not answered.
 
-// Included by every rung; no rung calls all of it.
-#![allow(dead_code)]
+// Part of every rung; no rung uses all of it.
+#![allow(dead_code, unused_imports)]
 
-use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::ops::Range;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicU64;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
+use common::environment;
 use common::listener::Listener;
-use common::queues::Queues;
+use common::memory::forever;
+use common::ring::{self, RingOptions, SetupFlags};
 use common::signals::StopSignals;
-use common::slots::Slots;
-use common::token::{Op, Token};
-use io_uring::squeue::Flags;
-use io_uring::types::{CancelBuilder, Fd, Fixed};
-use io_uring::{IoUring, cqueue, opcode, squeue};
+use common::talk::Talk;
+use common::token::Op;
+use io_uring::IoUring;
+use serde_json::{Value, json};
 
-pub use self::words::{Basics, Counts, Reply, announce, summarise};
+pub use self::server::{Server, farewell};
+pub use self::words::{Basics, Counts, Options, Reply, announce, summarise};
 
+mod server;
 mod words;
 
 /// Submission queue entries of every rung: about as many clients as one turn serves.
@@ -35,10 +39,26 @@ pub const ENTRIES: u32 = 256;
 pub const BUFFER: usize = 4096;
 /// The journal's answer.
 pub const ACK: &[u8; 4] = b"ack\0";
-/// How long accepting rests after it failed, so that it does not fail again and again.
-const REST: Duration = Duration::from_millis(10);
 
-/// A completion for a client who is still there.
+// ANCHOR: rung
+/// What a rung does in its own way. Everything else is the scaffold's.
+pub trait Rung {
+    /// Takes a completion for a client who is still there, and prepares what follows.
+    fn handle(&mut self, server: &mut Server<'_>, done: Done) -> Result<()>;
+
+    /// Submits what was prepared, and waits.
+    fn wait(&mut self, server: &mut Server<'_>) -> Result<()> {
+        server.submit_and_wait(1)
+    }
+
+    /// What the line with the address says besides, with `--json`.
+    fn details(&self) -> Value {
+        json!({})
+    }
+}
+// ANCHOR_END: rung
+
+/// A completion for a client who is still there. The first one is the accept's.
 #[derive(Clone, Copy, Debug)]
 pub struct Done {
     pub op: Op,
@@ -47,274 +67,64 @@ pub struct Done {
     pub flags: u32,
 }
 
-/// A ring at work: its queues, its slots, and who may come in.
-pub struct Rung<'a> {
-    pub queues: Queues<'a>,
-    pub slots: Slots,
-    pub counts: Counts,
-    listener: &'a Listener,
-    signals: &'a StopSignals,
-    /// Connections so far, of all rings of the process.
-    taken: &'a AtomicU64,
-    table: u32,
-    max: Option<u64>,
-    accepting: bool,
-    watching: bool,
-    rest: Option<Instant>,
-    stopping: bool,
-    cut_off: bool,
+/// A client with a buffer of its own: all but those of rungs 3 and 5.
+pub struct Client {
+    /// The kernel's while anything is in flight.
+    pub buffer: [u8; BUFFER],
+    /// What is still to be sent of it, as far as we know.
+    pub unsent: Range<usize>,
+    /// It has asked for something.
+    pub asked: bool,
 }
 
-impl<'a> Rung<'a> {
-    /// For a ring whose table has as many slots as the basics say.
-    pub fn new(
-        ring: &'a mut IoUring,
-        listener: &'a Listener,
-        signals: &'a StopSignals,
-        taken: &'a AtomicU64,
-        basics: &Basics,
-    ) -> Rung<'a> {
-        Rung {
-            queues: Queues::new(ring),
-            slots: Slots::new(basics.slots),
-            counts: Counts::default(),
-            listener,
-            signals,
-            taken,
-            table: basics.slots,
-            max: basics.max,
-            accepting: false,
-            watching: false,
-            rest: None,
-            stopping: false,
-            cut_off: false,
-        }
-    }
-
-    /// Asked before every turn. Arms what must always be armed: the accept, and the watch
-    /// for a stop signal. `false` when the last client has left after a stop.
-    pub fn goes_on(&mut self) -> Result<bool> {
-        if self.rest.is_some_and(|end| end <= Instant::now()) {
-            self.rest = None;
-        }
-        if !self.watching && !self.stopping {
-            // Polled and not read: the signal stays there for every ring that watches.
-            let watch = opcode::PollAdd::new(Fd(self.signals.fd()), libc::POLLIN as u32).build();
-            self.push_plain(Op::Signal, watch)?;
-            self.watching = true;
-        }
-        let room = self.slots.held() < self.table && self.rest.is_none();
-        if !self.accepting && !self.stopping && room {
-            let accept =
-                opcode::AcceptMulti::new(Fd(self.listener.fd())).allocate_file_index(true).build();
-            self.push_plain(Op::Accept, accept)?;
-            self.accepting = true;
-        }
-        Ok(!self.stopping || self.accepting || self.slots.held() > 0)
-    }
-
-    /// How long the wait may last.
-    pub fn patience(&self) -> Option<Duration> {
-        self.rest.map(|end| end.saturating_duration_since(Instant::now()))
-    }
-
-    /// No more clients: there were enough, or a stop signal came.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
-    }
-
-    /// A stop signal came: whoever is there must go.
-    pub fn is_cut_off(&self) -> bool {
-        self.cut_off
-    }
-
-    /// The next completion that is about a client; the others are dealt with on the way.
-    pub fn next(&mut self) -> Result<Option<Done>> {
-        while let Some(completion) = self.queues.next_completion() {
-            let Some(token) = Token::unpack(completion.user_data()) else { continue };
-            let (result, flags) = (completion.result(), completion.flags());
-            let done = Done { op: token.op, slot: token.slot, result, flags };
-            match token.op {
-                Op::Accept => {
-                    if let Some(slot) = self.accepted(result, cqueue::more(flags))? {
-                        return Ok(Some(Done { slot, ..done }));
-                    }
-                }
-                Op::Signal => {
-                    self.watching = false;
-                    if result > 0 {
-                        self.stop()?;
-                    }
-                }
-                // Nothing depends on these two: what they end tells of its end itself.
-                Op::Cancel | Op::Shutdown => {}
-                Op::Discard => {
-                    if self.slots.is_current(token.slot, token.generation) {
-                        return Ok(Some(done));
-                    }
-                }
-                Op::Close => {
-                    if self.slots.finish(token.slot, token.generation) {
-                        self.slots.release(token.slot);
-                    }
-                }
-                _ => {
-                    let current = if cqueue::more(flags) {
-                        self.slots.is_current(token.slot, token.generation)
-                    } else {
-                        self.slots.finish(token.slot, token.generation)
-                    };
-                    ensure!(current, "a completion for a client who has left slot {}", token.slot);
-                    // After the signal, what still arrives is no request any more.
-                    let ignored = self.cut_off && token.op == Op::Recv;
-                    let result = if ignored { result.min(0) } else { result };
-                    return Ok(Some(Done { result, ..done }));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn accepted(&mut self, result: i32, more: bool) -> Result<Option<u32>> {
-        if !more {
-            self.accepting = false;
-        }
-        if result < 0 {
-            if self.max.is_some_and(|max| self.taken.load(Ordering::Relaxed) >= max) {
-                self.stopping = true; // another ring took the last one
-                return Ok(None);
-            }
-            if result == -libc::EINVAL && self.counts.connections == 0 {
-                let error = io::Error::from_raw_os_error(libc::EINVAL);
-                return Err(error).context("accepting into a slot, which needs Linux 5.19");
-            }
-            self.rest = Some(Instant::now() + REST);
-            return Ok(None);
-        }
-        let slot = result as u32;
-        self.slots.occupy(slot);
-        let number = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.cut_off || self.max.is_some_and(|max| number > max) {
-            self.leave(slot)?; // it came while the accept was being cancelled
-            return Ok(None);
-        }
-        if self.max == Some(number) {
-            self.close_the_door()?;
-        }
-        self.counts.connections += 1;
-        Ok(Some(slot))
-    }
-
-    /// Counts a receive that brought `bytes`.
-    pub fn count_received(&mut self, done: Done) {
-        self.counts.bytes_in += done.result as u64;
-        // As on day 04, a request is what has arrived when the socket runs empty.
-        self.counts.requests += u64::from(!cqueue::sock_nonempty(done.flags));
-    }
-
-    /// The client's end, or an error: closes the slot, unless something is still in flight on
-    /// it. Then its completion comes here too, and the last one closes.
-    pub fn ended(&mut self, done: Done) -> Result<()> {
-        let reset = done.result == -libc::ECONNRESET || done.result == -libc::EPIPE;
-        self.counts.resets += u64::from(reset && !self.cut_off);
-        match self.slots.generation(done.slot) {
-            Some(generation) if done.result < 0 && self.slots.in_flight(done.slot) > 0 => {
-                let receive = Token::on(Op::Recv, done.slot, generation).pack();
-                let cancel = opcode::AsyncCancel2::new(CancelBuilder::user_data(receive)).build();
-                self.push_plain(Op::Cancel, cancel)
-            }
-            _ => self.leave(done.slot),
-        }
-    }
-
-    /// Closes the slot if nothing is in flight on it. A close alone would do since Linux 6.13;
-    /// before, it waits for older operations of other clients, so a shutdown goes first.
-    pub fn leave(&mut self, slot: u32) -> Result<()> {
-        if self.slots.in_flight(slot) > 0 {
-            return Ok(());
-        }
-        self.push_chain(slot, &farewell(slot))
-    }
-
-    /// The slot was found empty: its chain has ended without a word.
-    pub fn forget(&mut self, slot: u32) {
-        if let Some(generation) = self.slots.generation(slot) {
-            self.slots.finish(slot, generation);
-            self.slots.release(slot);
-        }
-    }
-
-    fn stop(&mut self) -> Result<()> {
-        self.close_the_door()?;
-        self.cut_off = true;
-        let occupied: Vec<u32> = self.slots.occupied().collect();
-        for slot in occupied {
-            // Completes whatever is in flight on the slot, now or later.
-            self.push_plain(Op::Shutdown, shutdown(slot))?;
-        }
-        Ok(())
-    }
-
-    fn close_the_door(&mut self) -> Result<()> {
-        if std::mem::replace(&mut self.stopping, true) || !self.accepting {
-            return Ok(());
-        }
-        let accept = CancelBuilder::user_data(Token::of(Op::Accept).pack()).all();
-        self.push_plain(Op::Cancel, opcode::AsyncCancel2::new(accept).build())
-    }
-
-    /// Queues an operation on a client's slot.
-    pub fn push(&mut self, slot: u32, op: Op, entry: squeue::Entry) -> Result<()> {
-        self.push_chain(slot, &[(op, entry)])
-    }
-
-    /// Queues a chain for a client. It completes once, however it ends: all but its last entry
-    /// skip their completion when they succeed, and when one fails, it alone completes
-    /// (`IOSQE_CQE_SKIP_SUCCESS`, `io_uring_enter(2)`).
-    pub fn push_chain(&mut self, slot: u32, chain: &[(Op, squeue::Entry)]) -> Result<()> {
-        let generation = self.slots.generation(slot).context("an operation on a free slot")?;
-        // A link ends where a submit ends, so a chain goes in whole.
-        let room = self.queues.room_for(chain.len()).context("submitting a full queue")?;
-        ensure!(room, "a submission queue of {ENTRIES} entries is too small for a chain");
-        self.slots.start(slot);
-        for (op, entry) in chain {
-            self.push_entry(Token::on(*op, slot, generation), entry.clone())?;
-        }
-        Ok(())
-    }
-
-    /// Queues an operation that changes nothing, on a slot that may be empty by now. It does
-    /// not keep the slot from being closed.
-    pub fn push_look(&mut self, slot: u32, entry: squeue::Entry) -> Result<()> {
-        let generation = self.slots.generation(slot).context("a look at a free slot")?;
-        self.push_entry(Token::on(Op::Discard, slot, generation), entry)
-    }
-
-    fn push_plain(&mut self, op: Op, entry: squeue::Entry) -> Result<()> {
-        self.push_entry(Token::of(op), entry)
-    }
-
-    fn push_entry(&mut self, token: Token, entry: squeue::Entry) -> Result<()> {
-        // SAFETY: a rung's entries point at static bytes, or at buffers that are never freed
-        // (`forever`, `Buffers`). No rung reads or changes a buffer while an operation on it is
-        // in flight. The scaffold's own entries point at no memory.
-        unsafe { self.queues.push(&entry.user_data(token.pack())) }
-            .context("submitting a full queue")
-    }
-
-    /// What happened on this ring.
-    pub fn counts(&self) -> Counts {
-        Counts { enters: self.queues.enters(), ..self.counts }
+impl Client {
+    /// One for each slot, in memory that is never freed.
+    pub fn table(slots: u32) -> &'static mut Vec<Client> {
+        let empty = |_| Client { buffer: [0; BUFFER], unsent: 0..0, asked: false };
+        forever((0..slots).map(empty).collect())
     }
 }
 
-/// Our end, then the slot's. Hard-linked: the close runs even if the shutdown fails, as it
-/// does when the client has reset the connection.
-pub fn farewell(slot: u32) -> [(Op, squeue::Entry); 2] {
-    let close = opcode::Close::new(Fixed(slot)).build();
-    [(Op::Shutdown, shutdown(slot).flags(Flags::IO_HARDLINK)), (Op::Close, close)]
+/// The exit code of a rung, and what went wrong on stderr.
+pub fn report(result: Result<()>) -> ExitCode {
+    environment::report(env!("CARGO_BIN_NAME"), result)
 }
 
-fn shutdown(slot: u32) -> squeue::Entry {
-    opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build().flags(Flags::SKIP_SUCCESS)
+/// The ring of most rungs: the best that this kernel has for one thread.
+pub fn ring() -> Result<IoUring> {
+    Ok(ring::build_best(&RingOptions::default(), ENTRIES)?.0)
 }
+
+/// The ring that is asked for, without a flag more.
+pub fn plain_ring(asked: &RingOptions) -> Result<IoUring> {
+    let flags = SetupFlags::default();
+    let ring = ring::build(asked, ENTRIES, flags);
+    Ok(ring.map_err(|error| ring::refusal(asked, ENTRIES, flags, &error))?)
+}
+
+/// Serves on this ring from the first client to the summary.
+pub fn serve(title: &str, options: &Options, mut ring: IoUring, mut rung: impl Rung) -> Result<()> {
+    let signals = StopSignals::block()?;
+    let listener = Listener::bind(options.basics.listen)?;
+    let taken = AtomicU64::new(0);
+    let mut server = Server::new(&mut ring, &listener, &signals, &taken, &options.basics)?;
+    let mut talk = Talk::new(options.basics.talk);
+    announce(&mut talk, title, listener.address(), options.reply, rung.details());
+    while turn(&mut server, &mut rung)? {}
+    summarise(&mut talk, &server.counts(), json!({}));
+    Ok(())
+}
+
+// ANCHOR: turn
+/// One turn of the loop. `false` when the last client has left after a stop.
+pub fn turn(server: &mut Server<'_>, rung: &mut impl Rung) -> Result<bool> {
+    if !server.goes_on()? {
+        return Ok(false);
+    }
+    rung.wait(server)?;
+    while let Some(done) = server.next()? {
+        rung.handle(server, done)?;
+    }
+    Ok(true)
+}
+// ANCHOR_END: turn
