@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use common::queues::Queues;
 use common::token::Op;
 use io_uring::types::Fixed;
-use io_uring::{IoUring, opcode, squeue};
+use io_uring::{IoUring, opcode};
 
 use crate::connection::Stage;
 use crate::events::Event;
-use crate::server::Server;
+use crate::server::{Link, Server};
 
 /// Bytes that one receive discards at most.
 const DISCARD: u32 = 1 << 20;
@@ -53,7 +53,7 @@ impl Server<'_> {
     /// Closing at once would reset the connection if the client is still sending, and the
     /// reset could overtake the reply. So what the client sends is discarded until it ends. If
     /// it has ended already, the slot is closed.
-    pub fn finish(&mut self, slot: u32, send: Option<Step>) -> Result<()> {
+    pub fn finish(&mut self, slot: u32, send: Option<Link>) -> Result<()> {
         let ended = self.connections[slot as usize].input.has_ended();
         if ended && send.is_none() && !self.stopping.cut_off {
             return self.close(slot);
@@ -61,10 +61,10 @@ impl Server<'_> {
         self.connections[slot as usize].stage = Stage::Finishing;
         self.progress(slot);
         let chain = if ended && !self.stopping.cut_off {
-            let shutdown = self.closing.late.then(|| shutdown(slot, libc::SHUT_RDWR));
-            [send, shutdown, Some(close(slot))]
+            let shutdown = self.closing.late.then(|| shutdown_entry(slot, libc::SHUT_RDWR));
+            [send, shutdown, Some(close_entry(slot))]
         } else {
-            [send, Some(shutdown(slot, libc::SHUT_WR)), Some(discard(slot))]
+            [send, Some(shutdown_entry(slot, libc::SHUT_WR)), Some(discard_entry(slot))]
         };
         self.push_chain(slot, chain)?;
         self.expect_soon(); // most clients end as soon as they have their answer
@@ -98,7 +98,7 @@ impl Server<'_> {
     // ANCHOR_END: finish
 
     fn add_discard(&mut self, slot: u32) -> Result<()> {
-        self.push_chain(slot, [None, None, Some(discard(slot))])
+        self.push_on(slot, discard_entry(slot))
     }
 
     // ANCHOR: abort
@@ -127,14 +127,14 @@ impl Server<'_> {
     /// Closes a slot on which nothing is in flight: a late completion would otherwise reach
     /// the next client. Where a close is late, the shutdown comes first.
     pub fn close(&mut self, slot: u32) -> Result<()> {
-        let shutdown = self.closing.late.then(|| shutdown(slot, libc::SHUT_RDWR));
+        let shutdown = self.closing.late.then(|| shutdown_entry(slot, libc::SHUT_RDWR));
         self.close_after(slot, shutdown)
     }
 
-    fn close_after(&mut self, slot: u32, shutdown: Option<Step>) -> Result<()> {
+    fn close_after(&mut self, slot: u32, shutdown: Option<Link>) -> Result<()> {
         self.connections[slot as usize].stage = Stage::Closing;
         self.expect_soon();
-        self.push_chain(slot, [None, shutdown, Some(close(slot))])
+        self.push_chain(slot, [None, shutdown, Some(close_entry(slot))])
     }
 
     /// The slot is free: the client that has waited longest is served.
@@ -159,20 +159,17 @@ impl Server<'_> {
     }
 }
 
-/// An operation, and its entry.
-pub type Step = (Op, squeue::Entry);
-
-fn close(slot: u32) -> Step {
+fn close_entry(slot: u32) -> Link {
     (Op::Close, opcode::Close::new(Fixed(slot)).build())
 }
 
-fn shutdown(slot: u32, which: i32) -> Step {
+fn shutdown_entry(slot: u32, which: i32) -> Link {
     (Op::Shutdown, opcode::Shutdown::new(Fixed(slot), which).build())
 }
 
 /// A receive that discards what it gets: for TCP, MSG_TRUNC does so without a buffer
 /// (`tcp(7)`).
-fn discard(slot: u32) -> Step {
+fn discard_entry(slot: u32) -> Link {
     let receive = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), DISCARD);
     (Op::Discard, receive.flags(libc::MSG_TRUNC).build())
 }
@@ -197,7 +194,7 @@ impl Closing {
         queues.register_ring_fd();
         let poll = opcode::PollAdd::new(Fixed(0), libc::POLLIN as u32).build();
         // SAFETY: neither entry points at memory.
-        unsafe { queues.push(&poll).and_then(|()| queues.push(&close(1).1)) }?;
+        unsafe { queues.push(&poll).and_then(|()| queues.push(&close_entry(1).1)) }?;
         while queues.next_completion().is_none() {
             queues.submit_and_wait(1, None).context("waiting for completions")?;
         }

@@ -104,7 +104,7 @@ impl Server<'_> {
             .build()
             .flags(squeue::Flags::BUFFER_SELECT);
         self.connections[slot as usize].input.receive = Receive::Armed;
-        self.push_on(slot, Op::Recv, receive)
+        self.push_on(slot, (Op::Recv, receive))
     }
     // ANCHOR_END: receive
 

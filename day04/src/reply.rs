@@ -7,9 +7,8 @@ use common::token::Op;
 use io_uring::opcode;
 use io_uring::types::Fixed;
 
-use crate::close::Step;
 use crate::connection::{Connection, Stage};
-use crate::server::Server;
+use crate::server::{Link, Server};
 
 const ACK: &[u8; 4] = b"ack\0";
 
@@ -63,7 +62,7 @@ impl Server<'_> {
     /// Ack: sends the answer, ends our side, and waits for the client's end, as one chain.
     pub fn answer(&mut self, slot: u32) -> Result<()> {
         self.connections[slot as usize].output.replies.push_back(Reply::Ack);
-        let send = self.send(slot);
+        let send = self.send_entry(slot);
         self.finish(slot, Some(send))
     }
     // ANCHOR_END: answer
@@ -90,12 +89,12 @@ impl Server<'_> {
         if connection.output.replies.len() == 1 && connection.input.is_armed() {
             self.expect_soon(); // nothing waits for the end of this send
         }
-        let send = self.send(slot);
-        self.push_chain(slot, [None, None, Some(send)])
+        let send = self.send_entry(slot);
+        self.push_on(slot, send)
     }
 
     /// The entry that sends the oldest reply, or what is left of it.
-    fn send(&mut self, slot: u32) -> Step {
+    fn send_entry(&mut self, slot: u32) -> Link {
         let output = &mut self.connections[slot as usize].output;
         output.sending = true;
         let reply = output.replies[0];

@@ -10,12 +10,15 @@ use common::token::{Op, Token};
 use io_uring::{cqueue, squeue};
 
 use crate::accept::Accepting;
-use crate::close::{Closing, Step};
+use crate::close::Closing;
 use crate::connection::Connection;
 use crate::events::{Counts, Event};
 use crate::receive::Receiving;
 use crate::stop::Stopping;
 use crate::timeouts::Timeouts;
+
+/// An operation on a client's slot, and its entry: a link of a chain, or alone.
+pub type Link = (Op, squeue::Entry);
 
 /// How long the wait looks for one completion more than those that come by themselves.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -119,7 +122,7 @@ impl Server<'_> {
 
     // ANCHOR: push
     /// Adds an entry for the client in `slot` to the submission queue.
-    pub fn push_on(&mut self, slot: u32, op: Op, entry: squeue::Entry) -> Result<()> {
+    pub fn push_on(&mut self, slot: u32, (op, entry): Link) -> Result<()> {
         self.slots.start(slot);
         let token = self.token(slot, op);
         self.push(token, entry)
@@ -130,7 +133,7 @@ impl Server<'_> {
     ///
     /// A link ends where a submit ends, so the chain goes in whole. A queue that is too small
     /// for that takes the first entry alone: its completion adds the next.
-    pub fn push_chain(&mut self, slot: u32, chain: [Option<Step>; 3]) -> Result<()> {
+    pub fn push_chain(&mut self, slot: u32, chain: [Option<Link>; 3]) -> Result<()> {
         let length = chain.iter().flatten().count();
         let whole = self.queues.room_for(length).context("submitting a full queue")?;
         self.slots.start(slot);
