@@ -35,7 +35,7 @@ impl Accepting<'_> {
 impl Server<'_> {
     // ANCHOR: accept
     /// Adds the accepts, or the cancel, that suit the free slots.
-    pub fn accept(&mut self) -> Result<()> {
+    pub fn add_accepts(&mut self) -> Result<()> {
         let before = self.accepting.admission.way();
         loop {
             let entry = match self.accepting.admission.step(self.slots.held()) {
@@ -49,7 +49,7 @@ impl Server<'_> {
                         .build()
                 }
                 Step::Cancel => {
-                    self.cancel(Token::of(Op::Accept))?;
+                    self.add_cancel(Token::of(Op::Accept))?;
                     continue;
                 }
                 Step::Wait => break,
@@ -60,7 +60,7 @@ impl Server<'_> {
         if way != before {
             let waiting = self.accepting.waiting.len() as u32;
             let (held, capacity) = (self.slots.held() - waiting, self.accepting.capacity);
-            self.tell(&Event::Accepting { way, held, capacity, waiting });
+            self.report(&Event::Accepting { way, held, capacity, waiting });
         }
         Ok(())
     }
@@ -92,7 +92,7 @@ impl Server<'_> {
             self.stop_accepting();
         }
         let served = self.slots.held() - self.accepting.waiting.len() as u32;
-        if served > self.accepting.capacity && !self.stopping.cut_off {
+        if served > self.accepting.capacity && !self.stopping.signalled {
             self.accepting.waiting.push_back(slot);
             return Ok(());
         }
@@ -103,8 +103,8 @@ impl Server<'_> {
     /// A client is served from here on: its first request may come.
     pub fn open(&mut self, slot: u32) -> Result<()> {
         self.connections[slot as usize].stage = Stage::Open;
-        self.progress(slot);
-        self.receive(slot)
+        self.note_progress(slot);
+        self.receive_next(slot)
     }
 
     fn accept_failed(&mut self, errno: i32) -> Result<()> {
@@ -117,7 +117,7 @@ impl Server<'_> {
             // The system is out of memory or files, or the network is down. It passes.
             _ => {
                 self.accepting.admission.rest();
-                self.tell(&Event::AcceptFailed { error: error.to_string() });
+                self.report(&Event::AcceptFailed { error: error.to_string() });
                 Ok(())
             }
         }
@@ -125,7 +125,7 @@ impl Server<'_> {
 
     /// Cancels everything with this token. Its own completion would say nothing that those
     /// of the cancelled operations do not say.
-    pub fn cancel(&mut self, token: Token) -> Result<()> {
+    pub fn add_cancel(&mut self, token: Token) -> Result<()> {
         let which = CancelBuilder::user_data(token.pack()).all();
         let cancel = opcode::AsyncCancel2::new(which).build().flags(squeue::Flags::SKIP_SUCCESS);
         self.push(Token::of(Op::Cancel), cancel)

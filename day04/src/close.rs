@@ -26,9 +26,9 @@ pub struct Closing {
 }
 
 impl Server<'_> {
-    // ANCHOR: settle
+    // ANCHOR: end_if_done
     /// Asks whether a connection is done, after each of its completions.
-    pub fn settle(&mut self, slot: u32) -> Result<()> {
+    pub fn end_if_done(&mut self, slot: u32) -> Result<()> {
         if self.slots.in_flight(slot) > 0 {
             return Ok(());
         }
@@ -36,7 +36,7 @@ impl Server<'_> {
         let done = connection.input.has_ended() && connection.output.is_empty();
         match connection.stage {
             // The client has not ended, we have cut it off: it may still be sending.
-            Stage::Open if done && self.stopping.cut_off => self.finish(slot, None),
+            Stage::Open if done && self.stopping.signalled => self.finish(slot, None),
             Stage::Open if done => self.close(slot),
             Stage::Aborting => {
                 self.drop_replies(slot);
@@ -45,7 +45,7 @@ impl Server<'_> {
             _ => Ok(()),
         }
     }
-    // ANCHOR_END: settle
+    // ANCHOR_END: end_if_done
 
     // ANCHOR: finish
     /// Ends our side after the last reply, and waits for the client's end.
@@ -55,12 +55,12 @@ impl Server<'_> {
     /// it has ended already, the slot is closed.
     pub fn finish(&mut self, slot: u32, send: Option<Link>) -> Result<()> {
         let ended = self.connections[slot as usize].input.has_ended();
-        if ended && send.is_none() && !self.stopping.cut_off {
+        if ended && send.is_none() && !self.stopping.signalled {
             return self.close(slot);
         }
         self.connections[slot as usize].stage = Stage::Finishing;
-        self.progress(slot);
-        let chain = if ended && !self.stopping.cut_off {
+        self.note_progress(slot);
+        let chain = if ended && !self.stopping.signalled {
             let shutdown = self.closing.late.then(|| shutdown_entry(slot, libc::SHUT_RDWR));
             [send, shutdown, Some(close_entry(slot))]
         } else {
@@ -74,25 +74,25 @@ impl Server<'_> {
     /// Our side has ended; or it cannot end: the client has gone, or the kernel has no worker
     /// thread for the shutdown.
     pub fn handle_shutdown(&mut self, slot: u32, result: i32) -> Result<()> {
-        self.answer_is_sent(slot);
+        self.ack_is_sent(slot);
         match self.connections[slot as usize].stage {
             Stage::Finishing if result == 0 => self.add_discard(slot),
-            Stage::Aborting => self.settle(slot),
+            Stage::Aborting => self.end_if_done(slot),
             _ => self.close_after(slot, None),
         }
     }
 
     /// The client sent more (a positive result), has ended, or is gone.
     pub fn handle_discard(&mut self, slot: u32, result: i32) -> Result<()> {
-        self.answer_is_sent(slot);
+        self.ack_is_sent(slot);
         match (self.connections[slot as usize].stage, result) {
             (Stage::Finishing, 1..) => self.add_discard(slot),
             (Stage::Finishing, 0) => self.close_after(slot, None),
             (Stage::Finishing, error) => {
-                self.tell_failed(slot, -error);
+                self.report_failure(slot, -error);
                 self.close_after(slot, None)
             }
-            _ => self.settle(slot),
+            _ => self.end_if_done(slot),
         }
     }
     // ANCHOR_END: finish
@@ -113,13 +113,13 @@ impl Server<'_> {
             return Ok(());
         }
         *stage = Stage::Aborting;
-        self.progress(slot);
+        self.note_progress(slot);
         if self.slots.in_flight(slot) > 0 {
             for op in [Op::Recv, Op::Send, Op::Discard] {
-                self.cancel(self.token(slot, op))?;
+                self.add_cancel(self.token(slot, op))?;
             }
         }
-        self.settle(slot)
+        self.end_if_done(slot)
     }
     // ANCHOR_END: abort
 
@@ -139,9 +139,9 @@ impl Server<'_> {
 
     /// The slot is free: the client that has waited longest is served.
     pub fn handle_close(&mut self, slot: u32, result: i32) -> Result<()> {
-        self.answer_is_sent(slot);
+        self.ack_is_sent(slot);
         if result < 0 {
-            self.tell_failed(slot, -result); // there was nothing in it to close
+            self.report_failure(slot, -result); // there was nothing in it to close
         }
         self.slots.release(slot);
         self.connections[slot as usize].stage = Stage::Empty;
@@ -153,9 +153,9 @@ impl Server<'_> {
     }
     // ANCHOR_END: close
 
-    pub fn tell_failed(&mut self, slot: u32, errno: i32) {
+    pub fn report_failure(&mut self, slot: u32, errno: i32) {
         self.counts.resets += u64::from(errno == libc::ECONNRESET || errno == libc::EPIPE);
-        self.tell(&Event::failed(slot, errno));
+        self.report(&Event::failed(slot, errno));
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Connection {
     /// What goes to it: `reply.rs`.
     pub output: Output,
     /// When it last got on: `timeouts.rs`.
-    pub progress: Instant,
+    pub last_progress: Instant,
 }
 
 /// Where a connection is in its life.
@@ -43,7 +43,7 @@ impl Connection {
             stage: Stage::Empty,
             input: Input::default(),
             output: Output::new(),
-            progress: Instant::now(),
+            last_progress: Instant::now(),
         }
     }
 

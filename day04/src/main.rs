@@ -54,8 +54,8 @@ struct Options {
     listen: SocketAddr,
 
     /// What a client gets for its request
-    #[arg(long, value_enum, default_value_t = Reply::Ack)]
-    reply: Reply,
+    #[arg(long, value_enum, default_value_t = Conversation::Ack)]
+    reply: Conversation,
 
     /// Clients that are served at a time; 1024, or as many as RLIMIT_NOFILE allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
@@ -86,7 +86,7 @@ struct Options {
 
 /// The two conversations that the server knows.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-enum Reply {
+enum Conversation {
     /// The four bytes `ack\0`, then close
     Ack,
     /// Every byte back, until the client ends
@@ -146,7 +146,7 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         },
         receiving: Receiving {
             buffers: &mut buffers,
-            reply: options.reply,
+            conversation: options.reply,
             parked: VecDeque::with_capacity(table as usize),
             closed: 0,
         },
@@ -155,7 +155,7 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         stopping: Stopping {
             signals: &mut signals,
             accepted_all: false,
-            cut_off: false,
+            signalled: false,
             grace: None,
         },
     };
@@ -196,8 +196,8 @@ fn announce(
     listener: &Listener,
 ) {
     let what = match options.reply {
-        Reply::Ack => "every request is answered with ack and a zero byte, then closed",
-        Reply::Echo => "every byte comes back, until the client ends",
+        Conversation::Ack => "every request is answered with ack and a zero byte, then closed",
+        Conversation::Echo => "every byte comes back, until the client ends",
     };
     talk.explain(format_args!("day 04 · the event loop: {what}\n"));
     let (sq_entries, cq_entries) = (granted.sq_entries, granted.cq_entries);
@@ -227,7 +227,7 @@ fn announce(
         Event::Listening { address, slots, table, way, sq_entries, cq_entries, dropped };
     talk.always(format_args!("{listening}"), &listening);
     // An echo ends when the client does. Debian's nc ends its side only with -N.
-    let ends = if options.reply == Reply::Echo { "-N " } else { "" };
+    let ends = if options.reply == Conversation::Echo { "-N " } else { "" };
     talk.explain(format_args!(
         "try: echo hello | nc {ends}{} {} (a second terminal); Ctrl-C here to stop\n",
         address.ip(),

@@ -8,7 +8,7 @@ use common::token::Op;
 use io_uring::types::Fixed;
 use io_uring::{cqueue, opcode, squeue};
 
-use crate::Reply;
+use crate::Conversation;
 use crate::connection::{Connection, Stage};
 use crate::events::Event;
 use crate::server::Server;
@@ -56,8 +56,7 @@ impl Input {
 /// The buffers that the clients share, and who waits for one.
 pub struct Receiving<'ring> {
     pub buffers: &'ring mut Buffers,
-    /// What a client gets for its request.
-    pub reply: Reply,
+    pub conversation: Conversation,
     /// Connections without a buffer, with the generation they had, in the order they came.
     pub parked: VecDeque<(u32, u16)>,
     /// Slots closed since the receives were last renewed.
@@ -71,12 +70,12 @@ impl Server<'_> {
     ///
     /// With no buffer left the receive would fail. So the connection is parked until one comes
     /// back; behind those that are parked already, or it could outrun them for ever.
-    pub fn receive(&mut self, slot: u32) -> Result<()> {
+    pub fn receive_next(&mut self, slot: u32) -> Result<()> {
         let Connection { stage, input, output, .. } = &self.connections[slot as usize];
         let Receiving { buffers, parked, .. } = &self.receiving;
         let may = *stage == Stage::Open && output.has_room(buffers.count());
         if !may || input.receive != Receive::Idle {
-            return self.settle(slot);
+            return self.end_if_done(slot);
         }
         if buffers.with_kernel() == 0 || !parked.is_empty() {
             self.park(slot);
@@ -93,7 +92,7 @@ impl Server<'_> {
     fn add_receive(&mut self, slot: u32) -> Result<()> {
         let buffers = &self.receiving.buffers;
         // After a stop signal nothing is waited for.
-        let (flags, priority) = match self.stopping.cut_off {
+        let (flags, priority) = match self.stopping.signalled {
             true => (libc::MSG_DONTWAIT, 0),
             false => (0, POLL_FIRST),
         };
@@ -130,33 +129,33 @@ impl Server<'_> {
 
     fn received(&mut self, slot: u32, buffer: u16, length: u32, whole: bool) -> Result<()> {
         self.counts.bytes_in += u64::from(length);
-        self.progress(slot);
+        self.note_progress(slot);
         if !self.talk.is_quiet() {
             let bytes = self.receiving.buffers.copy(buffer, length);
-            self.tell(&Event::received(slot, &bytes));
+            self.report(&Event::received(slot, &bytes));
         }
-        match self.receiving.reply {
-            Reply::Echo => return self.reply_with(slot, buffer, length),
-            Reply::Ack => self.receiving.buffers.give_back(buffer),
+        match self.receiving.conversation {
+            Conversation::Echo => return self.echo(slot, buffer, length),
+            Conversation::Ack => self.receiving.buffers.give_back(buffer),
         }
-        if whole { self.answer(slot) } else { self.receive(slot) }
+        if whole { self.ack(slot) } else { self.receive_next(slot) }
     }
     // ANCHOR_END: received
 
     fn receive_ended(&mut self, slot: u32, result: i32) -> Result<()> {
         match -result {
-            _ if self.connections[slot as usize].stage != Stage::Open => self.settle(slot),
+            _ if self.connections[slot as usize].stage != Stage::Open => self.end_if_done(slot),
             0 => self.input_ended(slot),
-            libc::EAGAIN if self.stopping.cut_off => self.input_ended(slot),
+            libc::EAGAIN if self.stopping.signalled => self.input_ended(slot),
             libc::ENOBUFS => {
                 self.counts.out_of_buffers += 1;
                 self.park(slot);
                 Ok(())
             }
             // Cancelled, to be renewed or because a stop signal came; or interrupted.
-            libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.receive(slot),
+            libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.receive_next(slot),
             errno => {
-                self.tell_failed(slot, errno);
+                self.report_failure(slot, errno);
                 self.abort(slot)
             }
         }
@@ -167,9 +166,9 @@ impl Server<'_> {
         let input = &mut self.connections[slot as usize].input;
         input.receive = Receive::Ended;
         let unanswered = std::mem::take(&mut input.mid_request);
-        match self.receiving.reply {
-            Reply::Ack if unanswered => self.answer(slot),
-            _ => self.settle(slot),
+        match self.receiving.conversation {
+            Conversation::Ack if unanswered => self.ack(slot),
+            _ => self.end_if_done(slot),
         }
     }
 
@@ -190,7 +189,7 @@ impl Server<'_> {
             if parked && connection.stage == Stage::Open && self.slots.is_current(slot, generation)
             {
                 // It may have sent long ago: the wait was for a buffer, not for the client.
-                self.progress(slot);
+                self.note_progress(slot);
                 self.add_receive(slot)?;
             }
         }
@@ -226,7 +225,7 @@ impl Server<'_> {
             let input = &mut self.connections[slot as usize].input;
             if input.receive == Receive::Armed {
                 input.receive = Receive::Cancelled;
-                self.cancel(self.token(slot, Op::Recv))?;
+                self.add_cancel(self.token(slot, Op::Recv))?;
             }
         }
         Ok(())

@@ -58,22 +58,22 @@ impl Output {
 }
 
 impl Server<'_> {
-    // ANCHOR: answer
+    // ANCHOR: ack
     /// Ack: sends the answer, ends our side, and waits for the client's end, as one chain.
-    pub fn answer(&mut self, slot: u32) -> Result<()> {
+    pub fn ack(&mut self, slot: u32) -> Result<()> {
         self.connections[slot as usize].output.replies.push_back(Reply::Ack);
         let send = self.send_entry(slot);
         self.finish(slot, Some(send))
     }
-    // ANCHOR_END: answer
+    // ANCHOR_END: ack
 
     // ANCHOR: reply
     /// Echo: queues a filled buffer as the client's next reply. The buffer stays ours until it
     /// is sent, so a client that does not read holds a few buffers and no more.
-    pub fn reply_with(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
+    pub fn echo(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
         let output = &mut self.connections[slot as usize].output;
         output.replies.push_back(Reply::Echo { buffer, length });
-        self.receive(slot)?;
+        self.receive_next(slot)?;
         self.send_next(slot)
     }
 
@@ -84,7 +84,7 @@ impl Server<'_> {
             return Ok(());
         }
         if connection.output.is_empty() {
-            return self.settle(slot);
+            return self.end_if_done(slot);
         }
         if connection.output.replies.len() == 1 && connection.input.is_armed() {
             self.expect_soon(); // nothing waits for the end of this send
@@ -117,15 +117,15 @@ impl Server<'_> {
         let Connection { stage, output, .. } = &self.connections[slot as usize];
         let interrupted = result == -libc::EINTR || result == -libc::EAGAIN;
         match stage {
-            Stage::Aborting => self.settle(slot),
+            Stage::Aborting => self.end_if_done(slot),
             _ if result < 0 && !interrupted => {
-                self.tell_failed(slot, -result);
+                self.report_failure(slot, -result);
                 self.abort(slot)
             }
             // The chain was broken by a short send, or the queue is too small for one.
             Stage::Finishing if output.is_empty() => self.finish(slot, None),
             _ => {
-                self.receive(slot)?;
+                self.receive_next(slot)?;
                 self.send_next(slot)
             }
         }
@@ -134,7 +134,7 @@ impl Server<'_> {
     /// So many bytes of the oldest reply are sent. After the last its buffer goes back.
     fn sent(&mut self, slot: u32, bytes: u32) {
         self.counts.bytes_out += u64::from(bytes);
-        self.progress(slot);
+        self.note_progress(slot);
         let output = &mut self.connections[slot as usize].output;
         output.sent += bytes;
         if output.replies.front().is_some_and(|reply| reply.length() == output.sent) {
@@ -147,7 +147,7 @@ impl Server<'_> {
     // ANCHOR_END: sent
 
     /// An entry that was linked to the answer has started: all of the answer is sent.
-    pub fn answer_is_sent(&mut self, slot: u32) {
+    pub fn ack_is_sent(&mut self, slot: u32) {
         let output = &mut self.connections[slot as usize].output;
         if std::mem::take(&mut output.sending) {
             let rest = output.replies[0].length() - output.sent;

@@ -50,14 +50,14 @@ impl Server<'_> {
     pub fn run(mut self) -> Result<()> {
         self.add_signal_read()?;
         while !self.is_done() {
-            self.accept()?;
+            self.add_accepts()?;
             self.unpark()?;
             self.renew_receives()?;
             self.submit_and_wait()?;
             while let Some(completion) = self.queues.next_completion() {
                 self.handle(&completion)?;
             }
-            self.expire()?;
+            self.abort_overdue()?;
         }
         let summary =
             self.counts.summary(self.queues.enters() + self.closing.enters, self.talk.dropped());
@@ -160,7 +160,7 @@ impl Server<'_> {
     // ANCHOR_END: push
 
     /// Tells an event, unless nothing is to be told of single clients.
-    pub fn tell(&mut self, event: &Event) {
+    pub fn report(&mut self, event: &Event) {
         self.talk.detail(format_args!("{event}"), event);
     }
 

@@ -18,7 +18,7 @@ pub struct Stopping<'ring> {
     /// No more clients are let in.
     pub accepted_all: bool,
     /// A signal came: only what has arrived by now is received.
-    pub cut_off: bool,
+    pub signalled: bool,
     /// When the clients that are left are cut off.
     pub grace: Option<Instant>,
 }
@@ -36,8 +36,8 @@ impl Server<'_> {
     pub fn handle_signal(&mut self, result: i32) -> Result<()> {
         // Whatever else the read fails with, it would never bring a signal: so we stop, too.
         if !matches!(-result, libc::EINTR | libc::EAGAIN) {
-            self.tell(&Event::Stopping { signal: self.stopping.signals.name() });
-            let second = self.stopping.cut_off;
+            self.report(&Event::Stopping { signal: self.stopping.signals.name() });
+            let second = self.stopping.signalled;
             self.stopping.grace = Some(if second { self.now } else { self.now + LINGER });
             self.stop()?;
         }
@@ -51,7 +51,7 @@ impl Server<'_> {
     /// input has ended.
     fn stop(&mut self) -> Result<()> {
         self.stop_accepting();
-        self.stopping.cut_off = true;
+        self.stopping.signalled = true;
         self.cancel_receives()?;
         while let Some(slot) = self.accepting.waiting.pop_front() {
             self.open(slot)?;
@@ -60,7 +60,7 @@ impl Server<'_> {
     }
 
     /// The clients that are left are cut off when the grace is over.
-    pub fn expire_grace(&mut self) -> Result<()> {
+    pub fn abort_after_grace(&mut self) -> Result<()> {
         if self.stopping.grace.is_some_and(|end| end <= self.now) {
             self.stopping.grace = None;
             for slot in 0..self.connections.len() as u32 {
@@ -81,7 +81,7 @@ impl Server<'_> {
 
     /// A stop signal came, and its grace is over.
     pub fn is_too_late(&self) -> bool {
-        self.stopping.cut_off && self.stopping.grace.is_none()
+        self.stopping.signalled && self.stopping.grace.is_none()
     }
 
     pub fn is_done(&self) -> bool {

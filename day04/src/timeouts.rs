@@ -33,15 +33,15 @@ impl Timeouts {
             Stage::Open => self.idle,
             Stage::Finishing | Stage::Aborting => LINGER,
         };
-        Some(connection.progress + allowed)
+        Some(connection.last_progress + allowed)
     }
 }
 
 impl Server<'_> {
     /// A connection got on: bytes came or went, or its end began.
-    pub fn progress(&mut self, slot: u32) {
+    pub fn note_progress(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
-        connection.progress = self.now;
+        connection.last_progress = self.now;
         // A deadline that moves away is noticed when it would have been due.
         let due = self.timeouts.due(connection, false);
         self.timeouts.look_at = self.timeouts.look_at.into_iter().chain(due).min();
@@ -49,7 +49,7 @@ impl Server<'_> {
 
     // ANCHOR: expire
     /// Ends the connections whose time is up.
-    pub fn expire(&mut self) -> Result<()> {
+    pub fn abort_overdue(&mut self) -> Result<()> {
         let scarce = self.receiving.buffers.with_kernel() == 0;
         let look_at = &mut self.timeouts.look_at;
         if scarce {
@@ -58,13 +58,13 @@ impl Server<'_> {
         if look_at.is_some_and(|at| at <= self.now) {
             *look_at = None;
             for slot in 0..self.connections.len() as u32 {
-                self.expire_connection(slot, scarce)?;
+                self.abort_if_overdue(slot, scarce)?;
             }
         }
-        self.expire_grace()
+        self.abort_after_grace()
     }
 
-    fn expire_connection(&mut self, slot: u32, scarce: bool) -> Result<()> {
+    fn abort_if_overdue(&mut self, slot: u32, scarce: bool) -> Result<()> {
         let connection = &self.connections[slot as usize];
         let Some(due) = self.timeouts.due(connection, scarce) else { return Ok(()) };
         if due > self.now {
@@ -73,7 +73,7 @@ impl Server<'_> {
         }
         if connection.stage == Stage::Open {
             self.counts.timed_out += 1;
-            self.tell(&Event::TimedOut { slot });
+            self.report(&Event::TimedOut { slot });
         }
         self.abort(slot)
     }
