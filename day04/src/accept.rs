@@ -33,10 +33,10 @@ impl Accepting<'_> {
 }
 
 impl Server<'_> {
-    // ANCHOR: accept
     /// Adds the accepts, or the cancel, that suit the free slots.
     pub fn add_accepts(&mut self) -> Result<()> {
         let before = self.accepting.admission.way();
+        // ANCHOR: accept
         loop {
             let entry = match self.accepting.admission.step(self.slots.held()) {
                 Step::ArmMultishot => {
@@ -56,6 +56,7 @@ impl Server<'_> {
             };
             self.push(Token::of(Op::Accept), entry)?;
         }
+        // ANCHOR_END: accept
         let way = self.accepting.admission.way();
         if way != before {
             let waiting = self.accepting.waiting.len() as u32;
@@ -64,16 +65,14 @@ impl Server<'_> {
         }
         Ok(())
     }
-    // ANCHOR_END: accept
 
-    // ANCHOR: accepted
-    /// A client, or the news that the accept has ended. Both may come in one completion.
+    /// A client, or the end of the accept. One completion may be both.
     pub fn handle_accept(&mut self, result: i32, flags: u32) -> Result<()> {
         if !cqueue::more(flags) {
             let admission = &mut self.accepting.admission;
             admission.accept_ended();
             if !admission.is_armed() {
-                admission.cancel_ended(); // if one was under way, it has done its work
+                admission.cancel_ended(); // if there was one: it leaves nothing armed
             }
         }
         if result < 0 {
@@ -82,11 +81,12 @@ impl Server<'_> {
         let slot = result as u32;
         self.slots.occupy(slot);
         self.connections[slot as usize].begin();
-        // It came while the accept was being cancelled. After a stop signal it counts as one
-        // that was in, unless it is too late even for those.
+        // The accept was cancelled, and this client came first. It is served like the others,
+        // unless there are enough of them, or the grace after a stop signal is over.
         if self.accepting.max == Some(self.counts.connections) || self.is_too_late() {
             return self.close(slot);
         }
+        // ANCHOR: capacity
         self.counts.connections += 1;
         if self.accepting.max == Some(self.counts.connections) {
             self.stop_accepting();
@@ -97,8 +97,8 @@ impl Server<'_> {
             return Ok(());
         }
         self.open(slot)
+        // ANCHOR_END: capacity
     }
-    // ANCHOR_END: accepted
 
     /// A client is served from here on: its first request may come.
     pub fn open(&mut self, slot: u32) -> Result<()> {
@@ -123,8 +123,8 @@ impl Server<'_> {
         }
     }
 
-    /// Cancels everything with this token. Its own completion would say nothing that those
-    /// of the cancelled operations do not say.
+    /// Cancels every operation with this token. Each of them completes, so the cancel itself
+    /// need not.
     pub fn add_cancel(&mut self, token: Token) -> Result<()> {
         let which = CancelBuilder::user_data(token.pack()).all();
         let cancel = opcode::AsyncCancel2::new(which).build().flags(squeue::Flags::SKIP_SUCCESS);

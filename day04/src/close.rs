@@ -1,4 +1,5 @@
-//! Ends of a connection: after the last reply, at once, and the closing of its slot.
+//! The three ways to end a connection. To *finish* it: after the last reply, wait for the
+//! client's end. To *abort* it: cancel what is in flight. To *close* it: empty its slot.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
@@ -17,17 +18,17 @@ use crate::server::{Link, Server};
 /// Bytes that one receive discards at most.
 const DISCARD: u32 = 1 << 20;
 
-/// What this kernel needs to close a slot.
+/// How this kernel closes a slot.
 pub struct Closing {
-    /// The client learns of a close only when other clients' operations have ended.
+    /// The client sees its end only when older operations on other slots have ended.
     pub late: bool,
-    /// Calls that it took to find out.
+    /// System calls that it took to find out.
     pub enters: u64,
 }
 
 impl Server<'_> {
     // ANCHOR: end_if_done
-    /// Asks whether a connection is done, after each of its completions.
+    /// Ends a connection on which nothing is left to do. Called after its completions.
     pub fn end_if_done(&mut self, slot: u32) -> Result<()> {
         if self.slots.in_flight(slot) > 0 {
             return Ok(());
@@ -35,7 +36,7 @@ impl Server<'_> {
         let connection = &self.connections[slot as usize];
         let done = connection.input.has_ended() && connection.output.is_empty();
         match connection.stage {
-            // The client has not ended, we have cut it off: it may still be sending.
+            // After a stop signal the client has not ended, we have: it may still be sending.
             Stage::Open if done && self.stopping.signalled => self.finish(slot, None),
             Stage::Open if done => self.close(slot),
             Stage::Aborting => {
@@ -50,9 +51,9 @@ impl Server<'_> {
     // ANCHOR: finish
     /// Ends our side after the last reply, and waits for the client's end.
     ///
-    /// Closing at once would reset the connection if the client is still sending, and the
-    /// reset could overtake the reply. So what the client sends is discarded until it ends. If
-    /// it has ended already, the slot is closed.
+    /// If the client is still sending, a close at once would reset the connection, and the
+    /// reset could overtake the reply. So what it sends is discarded until it ends. A client
+    /// that has ended already gets the reply and the close in one chain.
     pub fn finish(&mut self, slot: u32, send: Option<Link>) -> Result<()> {
         let ended = self.connections[slot as usize].input.has_ended();
         if ended && send.is_none() && !self.stopping.signalled {
@@ -70,9 +71,10 @@ impl Server<'_> {
         self.expect_soon(); // most clients end as soon as they have their answer
         Ok(())
     }
+    // ANCHOR_END: finish
 
-    /// Our side has ended; or it cannot end: the client has gone, or the kernel has no worker
-    /// thread for the shutdown.
+    /// The shutdown failed, because the client is gone or the kernel has no worker thread for
+    /// it; or it went alone, because the queue is too small for a chain.
     pub fn handle_shutdown(&mut self, slot: u32, result: i32) -> Result<()> {
         self.ack_is_sent(slot);
         match self.connections[slot as usize].stage {
@@ -82,6 +84,7 @@ impl Server<'_> {
         }
     }
 
+    // ANCHOR: discard
     /// The client sent more (a positive result), has ended, or is gone.
     pub fn handle_discard(&mut self, slot: u32, result: i32) -> Result<()> {
         self.ack_is_sent(slot);
@@ -95,18 +98,18 @@ impl Server<'_> {
             _ => self.end_if_done(slot),
         }
     }
-    // ANCHOR_END: finish
+    // ANCHOR_END: discard
 
     fn add_discard(&mut self, slot: u32) -> Result<()> {
         self.push_on(slot, discard_entry(slot))
     }
 
     // ANCHOR: abort
-    /// A connection must go, whatever it is doing. Closing its slot would leave in flight what
-    /// is in flight, so that is cancelled first.
+    /// Ends a connection whatever it is doing. A close would not end what is in flight on the
+    /// slot, so that is cancelled first, and the close follows its last completion.
     ///
-    /// What is linked and has not begun cannot be found by a cancel. If something is left, the
-    /// deadline comes back here.
+    /// A cancel does not find what is linked and has not started. If anything is left, the
+    /// next deadline comes back here.
     pub fn abort(&mut self, slot: u32) -> Result<()> {
         let stage = &mut self.connections[slot as usize].stage;
         if *stage == Stage::Closing {
@@ -124,8 +127,8 @@ impl Server<'_> {
     // ANCHOR_END: abort
 
     // ANCHOR: close
-    /// Closes a slot on which nothing is in flight: a late completion would otherwise reach
-    /// the next client. Where a close is late, the shutdown comes first.
+    /// Closes a slot on which nothing is in flight: otherwise a late completion would reach the
+    /// next client. Where a close is late, a shutdown comes first.
     pub fn close(&mut self, slot: u32) -> Result<()> {
         let shutdown = self.closing.late.then(|| shutdown_entry(slot, libc::SHUT_RDWR));
         self.close_after(slot, shutdown)
@@ -175,7 +178,6 @@ fn discard_entry(slot: u32) -> Link {
 }
 
 impl Closing {
-    // ANCHOR: late
     /// Finds out whether the peer of a closed slot waits for its end while *another* slot is
     /// in use.
     ///
@@ -184,6 +186,7 @@ impl Closing {
     /// shutdown always runs in a worker thread of the kernel, so it is done only where it is
     /// needed.
     pub fn ask_the_kernel() -> Result<Closing> {
+        // ANCHOR: late
         let (mut peer, closed) = UnixStream::pair()?;
         let (_silent, in_use) = UnixStream::pair()?;
         peer.set_nonblocking(true)?;
@@ -199,7 +202,7 @@ impl Closing {
             queues.submit_and_wait(1, None).context("waiting for completions")?;
         }
         let late = peer.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        // ANCHOR_END: late
         Ok(Closing { late, enters: queues.enters() })
     }
-    // ANCHOR_END: late
 }

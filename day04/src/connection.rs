@@ -13,28 +13,29 @@ pub struct Connection {
     pub input: Input,
     /// What goes to it: `reply.rs`.
     pub output: Output,
-    /// When it last got on: `timeouts.rs`.
+    /// When bytes last came or went, or its end began: `timeouts.rs`.
     pub last_progress: Instant,
 }
 
+// ANCHOR: stage
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The slot has no client.
     Empty,
-    /// Accepted beyond the capacity: it waits until a slot comes free, and nothing is in flight
-    /// for it.
+    /// Accepted beyond the capacity: it waits in a spare slot, with nothing in flight.
     Waiting,
     /// Requests are received and answered.
     Open,
-    /// The last reply and the end of our side are on their way, and the client's end is
-    /// awaited. What it still sends is discarded.
+    /// The last reply and our end are on their way. What the client still sends is discarded,
+    /// until its end.
     Finishing,
     /// Everything in flight on it is being cancelled.
     Aborting,
     /// The slot is being closed.
     Closing,
 }
+// ANCHOR_END: stage
 
 impl Connection {
     /// For an empty slot.

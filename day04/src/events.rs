@@ -1,5 +1,5 @@
-//! What the server tells: each event is one value, which prints itself as a line for people
-//! (`Display`) or as a JSON object for programs (`Serialize`).
+//! What the server prints: each event is one value, which becomes a line for people (`Display`)
+//! or a JSON object for programs (`Serialize`).
 
 use std::fmt;
 use std::io;
@@ -32,6 +32,7 @@ pub enum Event {
         capacity: u32,
         waiting: u32,
     },
+    // ANCHOR: event
     #[serde(rename = "accept failed")]
     AcceptFailed { error: String },
     #[serde(rename = "received")]
@@ -42,6 +43,7 @@ pub enum Event {
     TimedOut { slot: u32 },
     #[serde(rename = "stopping")]
     Stopping { signal: &'static str },
+    // ANCHOR_END: event
     #[serde(rename = "summary")]
     Summary {
         #[serde(flatten)]

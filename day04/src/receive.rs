@@ -29,13 +29,13 @@ pub struct Input {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Receive {
-    /// None is armed.
+    /// No receive is armed.
     #[default]
     Idle,
     Armed,
     /// One is armed, and is being cancelled.
     Cancelled,
-    /// It waits for a buffer.
+    /// No receive is armed: the connection waits for a buffer.
     Parked,
     /// The client sends no more.
     Ended,
@@ -65,11 +65,10 @@ pub struct Receiving<'ring> {
 
 impl Server<'_> {
     // ANCHOR: receive
-    /// Receives from a client, if that is due: it may have ended, or have replies to read
-    /// first.
+    /// Adds the next receive, unless the client has ended, or has replies to read first.
     ///
-    /// With no buffer left the receive would fail. So the connection is parked until one comes
-    /// back; behind those that are parked already, or it could outrun them for ever.
+    /// With no buffer left the receive would fail, so the connection is parked until one comes
+    /// back: behind those that are parked already, or it could overtake them for ever.
     pub fn receive_next(&mut self, slot: u32) -> Result<()> {
         let Connection { stage, input, output, .. } = &self.connections[slot as usize];
         let Receiving { buffers, parked, .. } = &self.receiving;
@@ -83,15 +82,15 @@ impl Server<'_> {
         }
         self.add_receive(slot)
     }
+    // ANCHOR_END: receive
 
-    /// Adds a receive for what comes next.
-    ///
-    /// A multishot one would complete for all that comes. But it takes a buffer for everything
-    /// that has arrived, some thirty in a row, before the program sees the first of them: a few
-    /// clients that send and never read would have all the buffers.
+    // ANCHOR: add_receive
+    /// Not a multishot: that takes a buffer for whatever has arrived, some thirty in a row,
+    /// before the program sees the first. A few clients that send and never read would have
+    /// all the buffers.
     fn add_receive(&mut self, slot: u32) -> Result<()> {
         let buffers = &self.receiving.buffers;
-        // After a stop signal nothing is waited for.
+        // After a stop signal only what has arrived is received.
         let (flags, priority) = match self.stopping.signalled {
             true => (libc::MSG_DONTWAIT, 0),
             false => (0, POLL_FIRST),
@@ -105,9 +104,9 @@ impl Server<'_> {
         self.connections[slot as usize].input.receive = Receive::Armed;
         self.push_on(slot, (Op::Recv, receive))
     }
-    // ANCHOR_END: receive
+    // ANCHOR_END: add_receive
 
-    // ANCHOR: received
+    // ANCHOR: handle_receive
     /// Bytes, the client's end, or an error.
     pub fn handle_receive(&mut self, slot: u32, result: i32, flags: u32) -> Result<()> {
         let connection = &mut self.connections[slot as usize];
@@ -126,7 +125,9 @@ impl Server<'_> {
             }
         }
     }
+    // ANCHOR_END: handle_receive
 
+    // ANCHOR: received
     fn received(&mut self, slot: u32, buffer: u16, length: u32, whole: bool) -> Result<()> {
         self.counts.bytes_in += u64::from(length);
         self.note_progress(slot);
@@ -152,7 +153,7 @@ impl Server<'_> {
                 self.park(slot);
                 Ok(())
             }
-            // Cancelled, to be renewed or because a stop signal came; or interrupted.
+            // Cancelled, for a renewal or by a stop signal; or interrupted.
             libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.receive_next(slot),
             errno => {
                 self.report_failure(slot, errno);
@@ -172,15 +173,15 @@ impl Server<'_> {
         }
     }
 
-    // ANCHOR: park
     fn park(&mut self, slot: u32) {
         self.connections[slot as usize].input.receive = Receive::Parked;
         let generation = self.token(slot, Op::Recv).generation;
         self.receiving.parked.push_back((slot, generation));
     }
 
-    /// Adds the receives of parked connections, as many as there are buffers. Those whose
-    /// clients are silent take none, so more may follow in the next turn.
+    // ANCHOR: unpark
+    /// Adds the receives of parked connections, as many as there are buffers. A client that is
+    /// silent takes no buffer, so more may follow in the next turn.
     pub fn unpark(&mut self) -> Result<()> {
         for _ in 0..self.receiving.buffers.with_kernel() {
             let Some((slot, generation)) = self.receiving.parked.pop_front() else { break };
@@ -195,20 +196,18 @@ impl Server<'_> {
         }
         Ok(())
     }
+    // ANCHOR_END: unpark
 
     /// Whether a connection is parked although a buffer is there.
     pub fn can_unpark(&self) -> bool {
         !self.receiving.parked.is_empty() && self.receiving.buffers.with_kernel() > 0
     }
-    // ANCHOR_END: park
 
     // ANCHOR: renew
-    /// Now and then, cancels every armed receive, so that each is armed again.
+    /// Where a close is late, cancels all armed receives now and then; each is armed again.
     ///
-    /// Up to Linux 6.12 an operation on a slot holds back the release of every file that
-    /// leaves the table after it began. One receive that waits for hours would keep all the
-    /// sockets that were closed meanwhile in memory, some 4 KiB each. The more receives there
-    /// are to renew, the more closes share the cost.
+    /// A receive that waits for hours keeps every socket that was closed since in memory, some
+    /// 4 KiB each. The more receives there are to renew, the more closes share the cost.
     pub fn renew_receives(&mut self) -> Result<()> {
         let share = self.slots.held().saturating_mul(4);
         if !self.closing.late || self.receiving.closed < share.max(RENEW_AFTER) {
@@ -219,7 +218,7 @@ impl Server<'_> {
     }
     // ANCHOR_END: renew
 
-    /// Stops the receives that are armed; the completion of each says when it has stopped.
+    /// Cancels the receives that are armed. Each completes, with ECANCELED or with bytes.
     pub fn cancel_receives(&mut self) -> Result<()> {
         for slot in 0..self.connections.len() as u32 {
             let input = &mut self.connections[slot as usize].input;

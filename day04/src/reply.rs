@@ -59,7 +59,7 @@ impl Output {
 
 impl Server<'_> {
     // ANCHOR: ack
-    /// Ack: sends the answer, ends our side, and waits for the client's end, as one chain.
+    /// Sends the ack, ends our side, and waits for the client's end, as one chain.
     pub fn ack(&mut self, slot: u32) -> Result<()> {
         self.connections[slot as usize].output.replies.push_back(Reply::Ack);
         let send = self.send_entry(slot);
@@ -67,16 +67,17 @@ impl Server<'_> {
     }
     // ANCHOR_END: ack
 
-    // ANCHOR: reply
-    /// Echo: queues a filled buffer as the client's next reply. The buffer stays ours until it
-    /// is sent, so a client that does not read holds a few buffers and no more.
+    // ANCHOR: echo
+    /// Queues a filled buffer as the client's next reply.
     pub fn echo(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
         let output = &mut self.connections[slot as usize].output;
         output.replies.push_back(Reply::Echo { buffer, length });
         self.receive_next(slot)?;
         self.send_next(slot)
     }
+    // ANCHOR_END: echo
 
+    // ANCHOR: send_next
     /// Sends the oldest reply, or what is left of it, if no send is in flight.
     fn send_next(&mut self, slot: u32) -> Result<()> {
         let connection = &self.connections[slot as usize];
@@ -87,12 +88,14 @@ impl Server<'_> {
             return self.end_if_done(slot);
         }
         if connection.output.replies.len() == 1 && connection.input.is_armed() {
-            self.expect_soon(); // nothing waits for the end of this send
+            self.expect_soon(); // a client that reads; its next message is the news
         }
         let send = self.send_entry(slot);
         self.push_on(slot, send)
     }
+    // ANCHOR_END: send_next
 
+    // ANCHOR: send_entry
     /// The entry that sends the oldest reply, or what is left of it.
     fn send_entry(&mut self, slot: u32) -> Link {
         let output = &mut self.connections[slot as usize].output;
@@ -107,9 +110,9 @@ impl Server<'_> {
         // With WAITALL a short send is a failure, and breaks the chain that it is in.
         (Op::Send, send.flags(libc::MSG_WAITALL).build())
     }
-    // ANCHOR_END: reply
+    // ANCHOR_END: send_entry
 
-    // ANCHOR: sent
+    // ANCHOR: handle_send
     /// A send ended: whole, short, or with an error.
     pub fn handle_send(&mut self, slot: u32, result: i32) -> Result<()> {
         self.connections[slot as usize].output.sending = false;
@@ -122,7 +125,8 @@ impl Server<'_> {
                 self.report_failure(slot, -result);
                 self.abort(slot)
             }
-            // The chain was broken by a short send, or the queue is too small for one.
+            // The ack is sent, but the chain behind it did not start: a short send has broken
+            // it, or the queue is too small for it.
             Stage::Finishing if output.is_empty() => self.finish(slot, None),
             _ => {
                 self.receive_next(slot)?;
@@ -130,7 +134,9 @@ impl Server<'_> {
             }
         }
     }
+    // ANCHOR_END: handle_send
 
+    // ANCHOR: sent
     /// So many bytes of the oldest reply are sent. After the last its buffer goes back.
     fn sent(&mut self, slot: u32, bytes: u32) {
         self.counts.bytes_out += u64::from(bytes);
@@ -146,7 +152,8 @@ impl Server<'_> {
     }
     // ANCHOR_END: sent
 
-    /// An entry that was linked to the answer has started: all of the answer is sent.
+    /// A later link of the ack's chain has completed: the ack is sent, all of it, although its
+    /// send completes only when it fails.
     pub fn ack_is_sent(&mut self, slot: u32) {
         let output = &mut self.connections[slot as usize].output;
         if std::mem::take(&mut output.sending) {
@@ -155,7 +162,7 @@ impl Server<'_> {
         }
     }
 
-    /// Gives back the buffers whose replies nobody will read. Nothing is in flight any more.
+    /// Gives back the buffers of replies that nobody will read. Nothing may be in flight.
     pub fn drop_replies(&mut self, slot: u32) {
         let output = &mut self.connections[slot as usize].output;
         output.sent = 0;

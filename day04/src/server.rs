@@ -20,7 +20,7 @@ use crate::timeouts::Timeouts;
 /// An operation on a client's slot, and its entry: a link of a chain, or alone.
 pub type Link = (Op, squeue::Entry);
 
-/// How long the wait looks for one completion more than those that come by themselves.
+/// How long the wait tries for one completion more than those that come by themselves.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Everything that the loop remembers between two turns. Nothing in it grows once the server
@@ -89,18 +89,20 @@ impl Server<'_> {
     // ANCHOR_END: wait
 
     // ANCHOR: handle
-    /// Takes one completion to the function that it belongs to.
+    /// Takes one completion to its function.
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let (result, flags) = (completion.result(), completion.flags());
         let Some(Token { op, slot, generation }) = Token::unpack(completion.user_data()) else {
             return Ok(()); // not one of ours
         };
+        // ANCHOR_END: handle
         match op {
             Op::Accept => return self.handle_accept(result, flags),
             Op::Signal => return self.handle_signal(result),
-            Op::Cancel => return Ok(()), // it came too late: what it was meant for has ended
+            Op::Cancel => return Ok(()), // it failed: what it was to cancel has ended already
             Op::Recv | Op::Send | Op::Discard | Op::Shutdown | Op::Close => {}
         }
+        // ANCHOR: generation
         let buffer = cqueue::buffer_select(flags);
         buffer.into_iter().for_each(|buffer| self.receiving.buffers.take(buffer));
         // The slot may have a new client by now, which an old completion must not touch. Its
@@ -109,6 +111,7 @@ impl Server<'_> {
             buffer.into_iter().for_each(|buffer| self.receiving.buffers.give_back(buffer));
             return Ok(());
         }
+        // ANCHOR_END: generation
         match op {
             Op::Recv => self.handle_receive(slot, result, flags),
             Op::Send => self.handle_send(slot, result),
@@ -118,9 +121,7 @@ impl Server<'_> {
             Op::Accept | Op::Signal | Op::Cancel => Ok(()), // above
         }
     }
-    // ANCHOR_END: handle
 
-    // ANCHOR: push
     /// Adds an entry for the client in `slot` to the submission queue.
     pub fn push_on(&mut self, slot: u32, (op, entry): Link) -> Result<()> {
         self.slots.start(slot);
@@ -128,11 +129,12 @@ impl Server<'_> {
         self.push(token, entry)
     }
 
-    /// Adds a chain of entries, each of which starts when the one before has succeeded. Only
-    /// one of them completes: the one that fails, or the last.
+    // ANCHOR: chain
+    /// Adds a chain: each entry starts when the one before has succeeded. Only one of them
+    /// completes, the one that fails or the last.
     ///
-    /// A link ends where a submit ends, so the chain goes in whole. A queue that is too small
-    /// for that takes the first entry alone: its completion adds the next.
+    /// A chain ends where a submit ends, so it goes in whole. A queue that is too small for it
+    /// takes the first entry alone, whose completion adds the next.
     pub fn push_chain(&mut self, slot: u32, chain: [Option<Link>; 3]) -> Result<()> {
         let length = chain.iter().flatten().count();
         let whole = self.queues.room_for(length).context("submitting a full queue")?;
@@ -148,6 +150,8 @@ impl Server<'_> {
         Ok(())
     }
 
+    // ANCHOR_END: chain
+
     /// Adds an entry to the submission queue; the comment inside says who owns its memory.
     pub fn push(&mut self, token: Token, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(token.pack());
@@ -157,14 +161,13 @@ impl Server<'_> {
         // Neither record nor buffers are ever freed.
         unsafe { self.queues.push(&entry) }.context("submitting a full queue")
     }
-    // ANCHOR_END: push
 
-    /// Tells an event, unless nothing is to be told of single clients.
+    /// Prints an event, except with `--quiet`.
     pub fn report(&mut self, event: &Event) {
         self.talk.detail(format_args!("{event}"), event);
     }
 
-    /// An entry of this turn completes by itself, and soon: the wait is for one more.
+    /// An entry of this turn completes by itself, and soon: the wait asks for one more.
     pub fn expect_soon(&mut self) {
         self.soon += 1;
     }

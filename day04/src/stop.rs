@@ -12,14 +12,14 @@ use crate::events::Event;
 use crate::server::Server;
 use crate::timeouts::LINGER;
 
-/// Whether the server is stopping, and how long it still waits for its clients.
+/// Whether the server is stopping, and how long its clients still have.
 pub struct Stopping<'ring> {
     pub signals: &'ring mut StopSignals,
     /// No more clients are let in.
     pub accepted_all: bool,
     /// A signal came: only what has arrived by now is received.
     pub signalled: bool,
-    /// When the clients that are left are cut off.
+    /// When the clients that are left are aborted.
     pub grace: Option<Instant>,
 }
 
@@ -32,9 +32,9 @@ impl Server<'_> {
     }
 
     // ANCHOR: stop
-    /// A stop signal: the first one lets every client finish, the second one none.
+    /// A stop signal. After the first one clients have a grace; the second one ends that.
     pub fn handle_signal(&mut self, result: i32) -> Result<()> {
-        // Whatever else the read fails with, it would never bring a signal: so we stop, too.
+        // A read that fails for good would never bring a signal, so it stops the server, too.
         if !matches!(-result, libc::EINTR | libc::EAGAIN) {
             self.report(&Event::Stopping { signal: self.stopping.signals.name() });
             let second = self.stopping.signalled;
@@ -44,11 +44,11 @@ impl Server<'_> {
         self.add_signal_read()
     }
 
-    /// No more clients and no more requests: what has arrived of those that are in is answered,
-    /// as if every client had ended now. Those in spare slots are served there.
+    /// No more clients, and no more requests. What has arrived is answered, as if every client
+    /// had ended now. Clients in spare slots are served there.
     ///
-    /// Each armed receive makes room for one that does not wait. When that finds nothing, the
-    /// input has ended.
+    /// Each armed receive is cancelled, and the next one does not wait: when it finds nothing,
+    /// the client's input has ended.
     fn stop(&mut self) -> Result<()> {
         self.stop_accepting();
         self.stopping.signalled = true;
@@ -58,8 +58,9 @@ impl Server<'_> {
         }
         Ok(())
     }
+    // ANCHOR_END: stop
 
-    /// The clients that are left are cut off when the grace is over.
+    /// Aborts the clients that are left when the grace is over.
     pub fn abort_after_grace(&mut self) -> Result<()> {
         if self.stopping.grace.is_some_and(|end| end <= self.now) {
             self.stopping.grace = None;
@@ -71,7 +72,6 @@ impl Server<'_> {
         }
         Ok(())
     }
-    // ANCHOR_END: stop
 
     /// No more clients are let in; those that are here may stay.
     pub fn stop_accepting(&mut self) {

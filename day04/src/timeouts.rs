@@ -1,6 +1,6 @@
-//! Deadlines: of clients that make no progress, that do not read, that do not end.
+//! Deadlines: for clients that send nothing, that do not read, that do not end.
 //!
-//! They need no timer each: the one wait of a turn ends at the first of them.
+//! They need no timer each: the one wait of a turn ends at the first deadline.
 
 use std::time::{Duration, Instant};
 
@@ -10,21 +10,23 @@ use crate::connection::{Connection, Stage};
 use crate::events::Event;
 use crate::server::Server;
 
-/// How long a client may go on after its last reply before it is cut off, and how long a stop
-/// waits for replies to be taken.
+/// How long a client may go on after its last reply before it is aborted, and how long a stop
+/// waits for clients to take their replies.
 pub const LINGER: Duration = Duration::from_secs(2);
 /// How long a client may leave its replies unread when the buffers have run out.
 const UNREAD: Duration = Duration::from_secs(1);
 
-/// When to look at the connections, and what is too late.
+/// What is too late, and when to look for it.
 pub struct Timeouts {
-    /// How long a client may make no progress: send nothing, and take nothing of its replies.
+    /// How long a client may send nothing and take nothing of its replies.
     pub idle: Duration,
-    /// No connection is due before; `None` if none has a deadline.
+    /// No deadline is earlier than this; `None` if there is no deadline.
     pub look_at: Option<Instant>,
 }
 
 impl Timeouts {
+    // ANCHOR: due
+    /// The deadline of a connection. `scarce`: the kernel has no buffer left.
     fn due(&self, connection: &Connection, scarce: bool) -> Option<Instant> {
         let allowed = match connection.stage {
             Stage::Empty | Stage::Waiting | Stage::Closing => return None,
@@ -35,20 +37,21 @@ impl Timeouts {
         };
         Some(connection.last_progress + allowed)
     }
+    // ANCHOR_END: due
 }
 
 impl Server<'_> {
-    /// A connection got on: bytes came or went, or its end began.
+    /// A connection made progress: bytes came or went, or its end began.
     pub fn note_progress(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         connection.last_progress = self.now;
-        // A deadline that moves away is noticed when it would have been due.
+        // The earlier deadline may be this connection's old one. Then one look finds nothing.
         let due = self.timeouts.due(connection, false);
         self.timeouts.look_at = self.timeouts.look_at.into_iter().chain(due).min();
     }
 
-    // ANCHOR: expire
-    /// Ends the connections whose time is up.
+    // ANCHOR: overdue
+    /// Aborts the connections whose time is up.
     pub fn abort_overdue(&mut self) -> Result<()> {
         let scarce = self.receiving.buffers.with_kernel() == 0;
         let look_at = &mut self.timeouts.look_at;
@@ -63,6 +66,7 @@ impl Server<'_> {
         }
         self.abort_after_grace()
     }
+    // ANCHOR_END: overdue
 
     fn abort_if_overdue(&mut self, slot: u32, scarce: bool) -> Result<()> {
         let connection = &self.connections[slot as usize];
@@ -77,7 +81,6 @@ impl Server<'_> {
         }
         self.abort(slot)
     }
-    // ANCHOR_END: expire
 
     /// How long the wait may last: until the first deadline, or until accepting has rested.
     pub fn until_deadline(&self) -> Option<Duration> {
