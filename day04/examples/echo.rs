@@ -1,3 +1,4 @@
+// ANCHOR: head
 //! An echo server on io_uring, whole in one file.
 //!
 //! The practices it shows:
@@ -15,7 +16,8 @@
 //! cargo xtask trace -- target/debug/examples/echo
 //! ```
 //!
-//! What it does not do stands at its end, with the part of day 4 that does.
+//! Its end lists what it does not do, each with the part of day 4 that does.
+// ANCHOR_END: head
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::TcpListener;
@@ -27,6 +29,7 @@ use io_uring::types::{BufRingEntry, Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
+// ANCHOR: sizes
 /// Entries of the submission queue. A fuller turn submits more than once.
 const ENTRIES: u32 = 256;
 /// Entries of the completion queue: a multishot posts many completions for one entry.
@@ -38,7 +41,9 @@ const BUFFERS: u16 = 1024;
 const BUFFER_SIZE: usize = 4096;
 /// The number of our only buffer group.
 const GROUP: u16 = 0;
+// ANCHOR_END: sizes
 
+// ANCHOR: user_data
 // `user_data` travels unread from an entry to its completions. Ours says what completed:
 //
 //  63      56 55                40 39    32 31                               0
@@ -53,7 +58,9 @@ const CLOSE: u64 = 4;
 fn user_data(operation: u64, buffer: u16, slot: u32) -> u64 {
     operation << 56 | u64::from(buffer) << 40 | u64::from(slot)
 }
+// ANCHOR_END: user_data
 
+// ANCHOR: main
 fn main() -> Result<()> {
     let port = std::env::args().nth(1).map_or(Ok(4242), |port| port.parse());
     let port: u16 = port.map_err(|error| Error::other(format!("usage: echo [PORT]: {error}")))?;
@@ -65,7 +72,9 @@ fn main() -> Result<()> {
     println!("echoing on {}", listener.local_addr()?);
     Server { ring, listener, buffers, starved: Vec::new() }.run()
 }
+// ANCHOR_END: main
 
+// ANCHOR: ring
 fn build_ring() -> Result<IoUring> {
     let mut builder = IoUring::builder();
     builder
@@ -77,6 +86,8 @@ fn build_ring() -> Result<IoUring> {
         .setup_single_issuer()
         // ... does its part of the work while this thread waits, instead of interrupting it.
         .setup_defer_taskrun();
+    // ANCHOR_END: ring
+    // ANCHOR: fallback
     match builder.build(ENTRIES) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
             // Linux 6.0 has no DEFER_TASKRUN. COOP_TASKRUN at least sends no interrupt.
@@ -89,7 +100,9 @@ fn build_ring() -> Result<IoUring> {
         built => built,
     }
 }
+// ANCHOR_END: fallback
 
+// ANCHOR: server
 struct Server {
     ring: IoUring,
     listener: TcpListener,
@@ -97,7 +110,9 @@ struct Server {
     /// Slots whose receive found no buffer.
     starved: Vec<u32>,
 }
+// ANCHOR_END: server
 
+// ANCHOR: run
 impl Server {
     fn run(mut self) -> Result<()> {
         self.add_accept()?;
@@ -119,7 +134,9 @@ impl Server {
             }
         }
     }
+    // ANCHOR_END: run
 
+    // ANCHOR: push
     /// Takes the oldest completion off the queue. Its place is the kernel's again.
     fn next_completion(&mut self) -> Option<cqueue::Entry> {
         self.ring.completion().next()
@@ -135,7 +152,9 @@ impl Server {
         }
         Ok(())
     }
+    // ANCHOR_END: push
 
+    // ANCHOR: accept
     fn add_accept(&mut self) -> Result<()> {
         let listener = Fd(self.listener.as_raw_fd());
         let accept = opcode::AcceptMulti::new(listener).allocate_file_index(true).build();
@@ -152,12 +171,16 @@ impl Server {
         }
         self.add_recv(result as u32) // The result is the client's slot.
     }
+    // ANCHOR_END: accept
 
+    // ANCHOR: add_recv
     fn add_recv(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::RecvMulti::new(Fixed(slot), GROUP).build();
         self.push(recv, user_data(RECV, 0, slot))
     }
+    // ANCHOR_END: add_recv
 
+    // ANCHOR: recv
     /// The life of a buffer:
     /// 1. it lies in the buffer ring, and belongs to the kernel;
     /// 2. bytes come: the kernel fills it, and the receive's completion names it. It is ours;
@@ -179,7 +202,9 @@ impl Server {
             _ => self.push(opcode::Close::new(Fixed(slot)).build(), user_data(CLOSE, 0, slot)),
         }
     }
+    // ANCHOR_END: recv
 
+    // ANCHOR: send
     fn add_send(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
         let bytes = self.buffers.address(buffer);
         let send = opcode::Send::new(Fixed(slot), bytes, length).build();
@@ -195,7 +220,9 @@ impl Server {
         Ok(())
     }
 }
+// ANCHOR_END: send
 
+// ANCHOR: buffers
 /// The provided buffers, and the ring of entries through which they go to the kernel.
 struct Buffers {
     entries: *mut BufRingEntry,
@@ -218,7 +245,9 @@ impl Buffers {
     fn address(&self, buffer: u16) -> *mut u8 {
         self.memory.wrapping_add(usize::from(buffer) * BUFFER_SIZE)
     }
+    // ANCHOR_END: buffers
 
+    // ANCHOR: give_back
     /// Nothing may use the buffer any more: from here on the kernel can fill it.
     fn give_back(&mut self, buffer: u16) {
         let address = self.address(buffer) as u64;
@@ -235,7 +264,9 @@ impl Buffers {
         }
     }
 }
+// ANCHOR_END: give_back
 
+// ANCHOR: pages
 /// Zeroed, page-aligned memory that lives as long as the program.
 fn pages(bytes: usize) -> Result<*mut u8> {
     let bytes = NonZeroUsize::new(bytes).expect("a size above zero");
@@ -244,24 +275,28 @@ fn pages(bytes: usize) -> Result<*mut u8> {
     let pages = unsafe { mmap_anonymous(None, bytes, access, MapFlags::MAP_PRIVATE) }?;
     Ok(pages.as_ptr().cast())
 }
+// ANCHOR_END: pages
 
-// What this program does not do, and where day 4 does:
+// ANCHOR: not_done
+// What this program does not do, and the part of day 4 that does:
 //
-// - Short sends. A send to a slow reader may take only part of its bytes; the rest is lost here.
-//   `src/echo.rs` sends the remainder.
-// - Order. Several sends to one client are under way at a time, and a later one may overtake the
-//   rest of an earlier one. `src/echo.rs` has one in flight for each client, and queues the others.
-// - Slow clients. One that sends and never reads ends up with all the buffers, and nobody else is
-//   served. `src/receive.rs` stops receiving from it, `src/close.rs` closes it if others wait.
-// - Silent clients. One that says nothing keeps its slot for ever. `src/deadlines.rs` has an end.
-// - Capacity. On a full table the kernel accepts the next client and drops it. `src/accept.rs`
-//   lets it wait.
-// - Reuse of slots. This program remembers nothing about a client, so a late completion confuses
-//   nobody. As soon as you keep something for each slot, ask whose completion it is:
-//   `src/server.rs` has a generation in the token.
-// - Ends. Up to Linux 6.12 a client may get its end-of-file late, because a close waits for older
-//   operations on other slots. `src/close.rs` shuts the socket down first.
-// - Signals. Ctrl-C ends it at once, whatever is under way. `src/server.rs` reads the signal
-//   through the ring, answers what has come, and stops.
-// - Refusals. An old kernel, a blocked ring or a low limit give a bare error number.
+// - Reuse of slots. This program remembers nothing of a client, so a late completion confuses
+//   nobody. A program that keeps something for each slot must know whose completion it has:
+//   `src/server.rs` puts a generation into `user_data`.
+// - Capacity. When the table is full, the kernel accepts the next client and drops it.
+//   `src/accept.rs` lets clients wait.
+// - A last word. This server never ends a connection first. One that answers and closes may
+//   reset a client that is still sending, and lose the answer. And up to Linux 6.12 the client
+//   may see its end late. `src/close.rs` finishes, aborts and closes.
+// - Silent clients. One that says nothing keeps its slot for ever. `src/timeouts.rs` ends it.
+// - Signals. Ctrl-C ends the program at once. `src/stop.rs` answers what has arrived first.
+// - Reports. `src/events.rs` says what happens, as text or JSON, and never waits for the output.
+// - Refusals. An old kernel, a blocked ring or a low limit gives a bare error.
 //   `common/src/environment` says what it means and what to type.
+// - Short sends. A slow reader's socket may take part of a reply; the rest is lost here.
+//   `src/reply.rs` sends the rest.
+// - Order. Several sends to a client are in flight at a time, and one may overtake another.
+//   `src/reply.rs` has one in flight for each client.
+// - Slow clients. One that sends and never reads gets all the buffers, and nobody else is
+//   served. `src/receive.rs` stops receiving from it; `src/timeouts.rs` ends it if others wait.
+// ANCHOR_END: not_done

@@ -139,7 +139,9 @@ impl Server<'_> {
         self.expect_soon();
         self.push_chain(slot, [None, shutdown, Some(close_entry(slot))])
     }
+    // ANCHOR_END: close
 
+    // ANCHOR: handle_close
     /// The slot is free: the client that has waited longest is served.
     pub fn handle_close(&mut self, slot: u32, result: i32) -> Result<()> {
         self.ack_is_sent(slot);
@@ -154,7 +156,7 @@ impl Server<'_> {
             None => Ok(()),
         }
     }
-    // ANCHOR_END: close
+    // ANCHOR_END: handle_close
 
     pub fn report_failure(&mut self, slot: u32, errno: i32) {
         self.counts.resets += u64::from(errno == libc::ECONNRESET || errno == libc::EPIPE);
