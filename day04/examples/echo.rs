@@ -69,7 +69,7 @@ fn main() -> Result<()> {
     // Slots 0 to SLOTS - 1, all empty. An accept puts its client into one of them.
     ring.submitter().register_files_sparse(SLOTS)?;
     let buffers = Buffers::register(&ring)?;
-    println!("echoing on {}", listener.local_addr()?);
+    println!("listening on {}", listener.local_addr()?);
     Server { ring, listener, buffers, starved: Vec::new() }.run()
 }
 // ANCHOR_END: main

@@ -25,7 +25,7 @@ impl Echo {
         let mut child = command.spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Some(port) = line.trim_end().strip_prefix("echoing on 127.0.0.1:") else {
+        let Some(port) = line.trim_end().strip_prefix("listening on 127.0.0.1:") else {
             let mut error = String::new();
             child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
             // What a kernel before 5.19 lacks is refused with EINVAL.
