@@ -142,10 +142,16 @@ fn received(events: &[Value]) -> usize {
     sizes.filter_map(|event| event["bytes"].as_u64()).sum::<u64>() as usize
 }
 
-/// What the server said, in words for its column. Pieces of one message stand together.
+/// What the server said, in words for its column. Pieces of one message stand together. Of a
+/// large one the server may drop lines, when nobody reads them in time.
 fn words(events: &[Value]) -> String {
     let (pieces, rest): (Vec<_>, Vec<_>) =
         events.iter().partition(|event| event["event"] == "received");
+    let (dropped, rest): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|event| event["event"] == "lines dropped");
+    let dropped: u64 = dropped.iter().filter_map(|event| event["lines"].as_u64()).sum();
+    let unheard = (dropped > 0)
+        .then(|| format!("and more: {} not printed", several(dropped as usize, "line")));
     let request = match pieces.as_slice() {
         [] => None,
         [piece] => Some(format!("received {}", told(piece))),
@@ -155,7 +161,12 @@ fn words(events: &[Value]) -> String {
             several.len()
         )),
     };
-    request.into_iter().chain(rest.into_iter().map(sentence)).collect::<Vec<_>>().join("\n")
+    request
+        .into_iter()
+        .chain(unheard)
+        .chain(rest.into_iter().map(sentence))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A request as the server prints it, cut to fit its column.
@@ -209,6 +220,13 @@ mod tests {
         assert_eq!(words(&pieces), "received 5,000 bytes in 2 pieces");
         let column = words(&pieces[..1]);
         assert!(column.ends_with("x…\"") && column.chars().count() <= 39, "{column}");
+    }
+
+    #[test]
+    fn lines_that_the_server_dropped_are_counted() {
+        let dropped = |lines: u32| json!({"event": "lines dropped", "lines": lines});
+        let events = [request("one"), dropped(20), request("two"), dropped(3)];
+        assert_eq!(words(&events), "received 6 bytes in 2 pieces\nand more: 23 lines not printed");
     }
 
     #[test]
