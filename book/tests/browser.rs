@@ -13,7 +13,7 @@ use server::served;
 use session::{Page, Tried, from_files, in_browser};
 
 /// The days' pages, and how many players each has.
-const DAYS: [(&str, usize); 4] = [("day1", 1), ("day2", 1), ("day3", 1), ("day4", 2)];
+const DAYS: [(&str, usize); 4] = [("day1", 1), ("day2", 1), ("day3", 1), ("day4-echo", 2)];
 
 const DESKTOP: (u32, u32) = (1280, 800);
 const PROJECTOR: (u32, u32) = (1024, 768);

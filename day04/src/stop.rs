@@ -31,7 +31,7 @@ impl Server<'_> {
         self.push(Token::of(Op::Signal), read)
     }
 
-    // ANCHOR: stop
+    // ANCHOR: signal
     /// A stop signal. After the first one clients have a grace; the second one ends that.
     pub fn handle_signal(&mut self, result: i32) -> Result<()> {
         // A read that fails for good would never bring a signal, so it stops the server, too.
@@ -43,7 +43,9 @@ impl Server<'_> {
         }
         self.add_signal_read()
     }
+    // ANCHOR_END: signal
 
+    // ANCHOR: stop
     /// No more clients, and no more requests. What has arrived is answered, as if every client
     /// had ended now. Clients in spare slots are served there.
     ///
