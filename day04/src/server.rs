@@ -99,7 +99,7 @@ impl Server<'_> {
         match op {
             Op::Accept => return self.handle_accept(result, flags),
             Op::Signal => return self.handle_signal(result),
-            Op::Cancel => return Ok(()), // it failed: what it was to cancel has ended already
+            Op::Cancel => return Ok(()), // it failed: its operation had ended
             Op::Recv | Op::Send | Op::Discard | Op::Shutdown | Op::Close => {}
         }
         // ANCHOR: generation
