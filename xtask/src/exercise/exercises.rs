@@ -77,40 +77,11 @@ impl Exercise {
         Ok(hints)
     }
 
-    /// Programs that somebody could take for solutions, in the order of their names.
-    ///
-    /// # Errors
-    /// If the folder cannot be read.
-    pub fn wrong(&self) -> Result<Vec<PathBuf>> {
-        programs(&self.folder.join("wrong"))
-    }
-
-    /// Programs that solve it in another way, in the order of their names; not every exercise
-    /// has some.
-    ///
-    /// # Errors
-    /// If the folder is there and cannot be read.
-    pub fn right(&self) -> Result<Vec<PathBuf>> {
-        let folder = self.folder.join("right");
-        if folder.is_dir() { programs(&folder) } else { Ok(Vec::new()) }
-    }
-
     /// The lowest kernel that it runs on.
     pub fn kernel(&self) -> (u32, u32) {
         let days = if self.day < 3 { (5, 10) } else { (5, 19) };
         self.about.needs.as_deref().and_then(release).map_or(days, |needs| needs.max(days))
     }
-}
-
-fn programs(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
-        .with_context(|| format!("reading {}", folder.display()))?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect();
-    paths.sort();
-    Ok(paths)
 }
 
 /// `6.0` or `6.18.5-amd64` as a pair of numbers.
@@ -178,9 +149,13 @@ pub fn look(workspace: &Path) -> (Vec<Exercise>, Vec<String>) {
     (exercises, unfinished)
 }
 
+/// What every exercise has beside its check.
+const FILES: [&str; 6] =
+    ["exercise.toml", "brief.md", "hints.md", "starter.rs", "solution.rs", "variants.toml"];
+
 fn one(day: u32, name: String, folder: PathBuf) -> Result<Exercise> {
     let shown = format!("day{day:02}/exercises/{name}");
-    for file in ["exercise.toml", "brief.md", "hints.md", "starter.rs", "solution.rs"] {
+    for file in FILES {
         ensure!(folder.join(file).is_file(), "{shown} has no {file}");
     }
     let about = toml::from_str(&read(&folder.join("exercise.toml"))?)

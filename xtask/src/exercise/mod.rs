@@ -1,6 +1,7 @@
 //! `cargo xtask exercise`: the exercises, for scripts, and what `learn` and `class` build on.
 //!
-//! - [`exercises`]: what lies in the days' folders; [`checks`]: what decides, one file each;
+//! - [`exercises`]: what lies in the days' folders; [`variants`]: other answers, as edits;
+//!   [`checks`]: what decides, one file each;
 //! - [`workbook`]: the learner's folder; [`compile`]: Cargo, asked to build in it;
 //! - [`attempt`] runs a program, [`run`] is one run of it, [`record`] what was seen of it,
 //!   [`hang`] why it does not go on;
@@ -19,6 +20,7 @@ pub mod ids;
 pub mod markdown;
 pub mod record;
 pub mod run;
+pub mod variants;
 pub mod verdict;
 pub mod verify;
 pub mod workbook;

@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use common::text::several;
 
@@ -17,6 +17,7 @@ use super::check;
 use super::compile::{Build, Built};
 use super::exercises::{self, Exercise};
 use super::ids;
+use super::variants::{self, PASSED, Program};
 use super::verdict::{Paint, Verdict};
 use super::workbook::{manifest_of, target, write_whole};
 use crate::output::say;
@@ -55,7 +56,7 @@ struct Case {
     exercise: Exercise,
     /// Its name as a program, unique over all exercises.
     program: String,
-    source: PathBuf,
+    source: Program,
     /// `passed`, or an id's name.
     expected: String,
 }
@@ -114,53 +115,31 @@ fn tell(text: &str) {
 
 fn cases_of(exercise: &Exercise) -> Result<Vec<Case>> {
     let name = &exercise.name;
-    let case = |kind: &str, source: PathBuf, expected: String| Case {
+    let case = |kind: &str, source: Program, expected: &str| Case {
         exercise: exercise.clone(),
         program: format!("{name}--{kind}"),
         source,
-        expected,
+        expected: expected.to_string(),
     };
-    known(&exercise.about.starter, &exercise.folder)?;
+    let starts = &exercise.about.starter;
+    ensure!(ids::by_name(starts).is_some(), "{name}: no id of xtask/src/exercise/ids.rs: {starts}");
     exercise.hints()?;
     exercise.brief()?;
     let mut cases = vec![
-        case("starter", exercise.starter(), exercise.about.starter.clone()),
-        case("solution", exercise.solution(), "passed".to_string()),
+        case("starter", Program::File(exercise.starter()), starts),
+        case("solution", Program::File(exercise.solution()), PASSED),
     ];
-    for path in exercise.right()? {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        cases.push(case(&format!("right-{stem}"), path, "passed".to_string()));
+    let variants = variants::of(exercise)?;
+    let wrong = || variants.iter().filter(|variant| variant.expect != PASSED);
+    for must in ["empty", "hard_coded"] {
+        ensure!(wrong().any(|wrong| wrong.name == must), "{name} has no wrong answer {must}");
     }
-    let wrong = exercise.wrong()?;
-    for must in ["empty.rs", "hard_coded.rs"] {
-        if !wrong.iter().any(|path| path.ends_with(must)) {
-            bail!("{name} has no wrong/{must}");
-        }
-    }
-    if wrong.len() < 4 {
-        bail!("{name} has {} wrong answers, not four", wrong.len());
-    }
-    for path in wrong {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let text = fs::read_to_string(&path)?;
-        let expected = text
-            .lines()
-            .next()
-            .and_then(|line| line.strip_prefix("// expect: "))
-            .with_context(|| format!("{} does not begin with `// expect: ID`", path.display()))?
-            .trim()
-            .to_string();
-        known(&expected, &path)?;
-        cases.push(case(&stem, path, expected));
+    let count = wrong().count();
+    ensure!(count >= 4, "{name} has {count} wrong answers, not four");
+    for variant in variants {
+        cases.push(case(&variant.name, variant.program, &variant.expect));
     }
     Ok(cases)
-}
-
-fn known(id: &str, place: &Path) -> Result<()> {
-    match ids::by_name(id) {
-        Some(_) => Ok(()),
-        None => bail!("{}: {id} is no id of xtask/src/exercise/ids.rs", place.display()),
-    }
 }
 
 /// One package with all of them as programs, so that what they share is compiled once.
@@ -179,14 +158,20 @@ fn compile(
     manifest = manifest.replace("publish = false\n", "publish = false\nautobins = false\n");
     manifest = manifest.replace("debug = \"line-tables-only\"", "debug = false");
     for case in cases {
-        let path = case.source.canonicalize()?;
-        let (program, path) = (&case.program, path.display());
+        let program = &case.program;
+        let path = match &case.source {
+            Program::File(path) => path.canonicalize()?,
+            Program::Edited { after, .. } => {
+                let path = folder.join(format!("{program}.rs"));
+                write_changed(&path, after)?;
+                path
+            }
+        };
+        let path = path.display();
         let _ = write!(manifest, "\n[[bin]]\nname = \"{program}\"\npath = \"{path}\"\n");
     }
     let path = folder.join("Cargo.toml");
-    if fs::read_to_string(&path).unwrap_or_default() != manifest {
-        write_whole(&path, manifest.as_bytes())?;
-    }
+    write_changed(&path, &manifest)?;
     fs::copy(workspace.join("Cargo.lock"), folder.join("Cargo.lock")).context("Cargo.lock")?;
     say(&format!("compiling {} programs of {} exercises", cases.len(), picked.len()))?;
     let build = Build {
@@ -197,6 +182,14 @@ fn compile(
         env: vec![("CARGO_INCREMENTAL".into(), "0".into())],
     };
     build.run()
+}
+
+/// Leaves a file that has this text as it is, so that Cargo compiles nothing again.
+fn write_changed(path: &Path, text: &str) -> Result<()> {
+    match fs::read_to_string(path) {
+        Ok(old) if old == text => Ok(()),
+        _ => write_whole(path, text.as_bytes()),
+    }
 }
 
 /// Starters and solutions compile without a warning, wrong answers compile.

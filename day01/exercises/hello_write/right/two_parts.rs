@@ -1,5 +1,3 @@
-// Another way: one WRITEV of the text and of the newline.
-
 use std::process::ExitCode;
 
 use io_uring::{IoUring, opcode, types};
@@ -12,7 +10,9 @@ fn main() -> ExitCode {
     };
     let parts = [part(text.as_bytes()), part(b"\n")];
     let mut ring = IoUring::new(32).unwrap();
-    let entry = opcode::Writev::new(types::Fd(1), parts.as_ptr(), 2).build().user_data(7);
+    let entry = opcode::Writev::new(types::Fd(1), parts.as_ptr(), 2)
+        .build()
+        .user_data(7);
     // SAFETY: text and parts live until the completion, for which we wait.
     unsafe { ring.submission().push(&entry).unwrap() };
     ring.submit_and_wait(1).unwrap();

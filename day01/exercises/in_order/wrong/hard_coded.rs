@@ -1,6 +1,3 @@
-// expect: E-NO-RING
-// why: The file is right, written by `std::fs`; there is no ring.
-
 use std::io::Write;
 
 fn main() -> std::io::Result<()> {

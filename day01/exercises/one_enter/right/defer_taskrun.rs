@@ -1,10 +1,11 @@
-// Another way: queues split, and the flags that newer kernels have.
-
 use anyhow::Result;
 use io_uring::{IoUring, opcode};
 
 fn main() -> Result<()> {
-    let tags = std::env::args().skip(1).map(|tag| tag.parse()).collect::<Result<Vec<u64>, _>>()?;
+    let tags = std::env::args()
+        .skip(1)
+        .map(|tag| tag.parse())
+        .collect::<Result<Vec<u64>, _>>()?;
     let mut builder = IoUring::builder();
     builder.setup_single_issuer().setup_defer_taskrun();
     let mut ring = builder.build(8).or_else(|_| IoUring::new(8))?;

@@ -1,12 +1,13 @@
-// Another way: submit without waiting, and look until all are there; a larger ring.
-
 use io_uring::{IoUring, opcode};
 
 fn main() -> anyhow::Result<()> {
-    let tags: Vec<u64> = std::env::args().skip(1).map(|tag| tag.parse().unwrap()).collect();
+    let tags: Vec<u64> =
+        std::env::args().skip(1).map(|tag| tag.parse().unwrap()).collect();
     let mut ring = IoUring::new(256)?;
-    let entries: Vec<_> =
-        tags.iter().map(|tag| opcode::Nop::new().build().user_data(*tag)).collect();
+    let entries: Vec<_> = tags
+        .iter()
+        .map(|tag| opcode::Nop::new().build().user_data(*tag))
+        .collect();
     // SAFETY: a NOP points at no memory.
     unsafe { ring.submission().push_multiple(&entries) }?;
     ring.submit()?;

@@ -1,5 +1,3 @@
-// Another way: a thread of the kernel takes them; at most one call, to wake it.
-
 use io_uring::{IoUring, opcode};
 
 fn main() -> anyhow::Result<()> {
@@ -7,7 +5,10 @@ fn main() -> anyhow::Result<()> {
     let mut left = 0;
     for tag in std::env::args().skip(1) {
         // SAFETY: a NOP points at no memory.
-        unsafe { ring.submission().push(&opcode::Nop::new().build().user_data(tag.parse()?)) }?;
+        unsafe {
+            ring.submission()
+                .push(&opcode::Nop::new().build().user_data(tag.parse()?))
+        }?;
         left += 1;
     }
     ring.submit()?;

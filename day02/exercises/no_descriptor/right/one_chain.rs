@@ -1,5 +1,3 @@
-// Another way: open, read and close are one chain, in one submit; a short read does not end it.
-
 use std::env;
 use std::ffi::CString;
 use std::io;
@@ -8,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use io_uring::{IoUring, opcode, squeue, types};
 
 fn main() -> Result<()> {
-    let path = CString::new(env::args().nth(1).context("usage: no_descriptor PATH")?)?;
+    let path =
+        CString::new(env::args().nth(1).context("usage: no_descriptor PATH")?)?;
     let mut ring = IoUring::new(8)?;
     let mut buffer = vec![0; 4096];
     let read = read_file(&mut ring, &path, &mut buffer)?;
@@ -17,20 +16,27 @@ fn main() -> Result<()> {
 }
 
 /// Reads the beginning of a file into `buffer`. Returns how many bytes that are.
-fn read_file(ring: &mut IoUring, path: &CString, buffer: &mut [u8]) -> Result<usize> {
+fn read_file(
+    ring: &mut IoUring,
+    path: &CString,
+    buffer: &mut [u8],
+) -> Result<usize> {
     ring.submitter().register_files_sparse(4)?;
     let slot = 0;
-    let target = types::DestinationSlot::try_from_slot_target(slot).ok().context("no slot")?;
+    let target = types::DestinationSlot::try_from_slot_target(slot)
+        .ok()
+        .context("no slot")?;
     let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr())
         .file_index(Some(target))
         .build()
         .flags(squeue::Flags::IO_LINK);
 
     let file = types::Fixed(slot);
-    let read = opcode::Read::new(file, buffer.as_mut_ptr(), buffer.len() as u32)
-        .build()
-        .user_data(1)
-        .flags(squeue::Flags::IO_HARDLINK);
+    let read =
+        opcode::Read::new(file, buffer.as_mut_ptr(), buffer.len() as u32)
+            .build()
+            .user_data(1)
+            .flags(squeue::Flags::IO_HARDLINK);
 
     let close = opcode::Close::new(file).build().user_data(2);
     for entry in [&open, &read, &close] {

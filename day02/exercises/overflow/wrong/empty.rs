@@ -1,4 +1,1 @@
-// expect: E-NO-RING
-// why: A program that does nothing.
-
 fn main() {}

@@ -1,5 +1,3 @@
-// Another way: the submitter is kept, the queues are made anew each time.
-
 use std::env;
 
 use anyhow::{Context, Result, ensure};
@@ -7,8 +5,10 @@ use io_uring::{IoUring, opcode};
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let count: usize = args.next().context("usage: ring_fd COUNT FIRST")?.parse()?;
-    let first: u64 = args.next().context("usage: ring_fd COUNT FIRST")?.parse()?;
+    let count: usize =
+        args.next().context("usage: ring_fd COUNT FIRST")?.parse()?;
+    let first: u64 =
+        args.next().context("usage: ring_fd COUNT FIRST")?.parse()?;
     let ring = IoUring::new(8)?;
     send(&ring, count, first)
 }

@@ -1,6 +1,3 @@
-// expect: E-NO-ENTRY
-// why: Sets a ring up and registers it for show; no NOP ever goes in.
-
 fn main() -> anyhow::Result<()> {
     let ring = io_uring::IoUring::new(8)?;
     ring.submitter().register_ring_fd()?;

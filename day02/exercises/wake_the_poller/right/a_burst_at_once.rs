@@ -1,5 +1,3 @@
-// Another way: a whole burst goes in before the first completion is looked for.
-
 use std::env;
 use std::thread;
 use std::time::Duration;
@@ -12,8 +10,10 @@ const IDLE: u32 = 50;
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let burst: u64 = args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
-    let first: u64 = args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
+    let burst: u64 =
+        args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
+    let first: u64 =
+        args.next().context("usage: wake_the_poller BURST FIRST")?.parse()?;
 
     let mut ring = IoUring::builder().setup_sqpoll(IDLE).build(256)?;
     send(&mut ring, first, burst)?;
@@ -27,7 +27,9 @@ fn main() -> Result<()> {
 fn send(ring: &mut IoUring, first: u64, count: u64) -> Result<()> {
     for tag in first..first + count {
         // SAFETY: a NOP points at no memory.
-        unsafe { ring.submission().push(&opcode::Nop::new().build().user_data(tag)) }?;
+        unsafe {
+            ring.submission().push(&opcode::Nop::new().build().user_data(tag))
+        }?;
     }
     ring.submit()?;
     let mut come = 0;

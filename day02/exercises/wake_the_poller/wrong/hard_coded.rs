@@ -1,6 +1,3 @@
-// expect: E-NO-RING
-// why: Says that it is done, and did nothing.
-
 fn main() {
     let burst = std::env::args().nth(1).unwrap_or_default();
     std::thread::sleep(std::time::Duration::from_millis(500));

@@ -1,6 +1,3 @@
-// expect: E-NO-RING
-// why: a plain server that exits with 0 at the signal: there is no ring.
-
 use std::io::Read;
 use std::net::TcpListener;
 

@@ -1,5 +1,3 @@
-//! Clients in slots: shut down and closed by linked entries, on a ring that a kernel thread polls.
-
 use anyhow::Result;
 use common::listener::Listener;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
@@ -23,8 +21,10 @@ fn main() -> Result<()> {
         for completion in completions.iter().filter(|it| it.user_data() == 7) {
             let slot = types::Fixed(u32::try_from(completion.result())?);
             let shutdown = opcode::Shutdown::new(slot, libc::SHUT_WR).build();
-            let chain =
-                [shutdown.flags(squeue::Flags::IO_HARDLINK), opcode::Close::new(slot).build()];
+            let chain = [
+                shutdown.flags(squeue::Flags::IO_HARDLINK),
+                opcode::Close::new(slot).build(),
+            ];
             // SAFETY: the entries point at no memory.
             unsafe { ring.submission().push_multiple(&chain)? };
             ring.submit()?;

@@ -1,6 +1,3 @@
-// expect: E-NO-RING
-// why: the standard library accepts, with a system call a client.
-
 use std::net::TcpListener;
 
 fn main() {

@@ -1,6 +1,3 @@
-// expect: E-NO-RING
-// why: the address is right, but comes from accept(2): there is no ring.
-
 use std::io::Write;
 use std::net::TcpListener;
 

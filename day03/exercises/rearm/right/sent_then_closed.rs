@@ -1,5 +1,3 @@
-//! Without links: the close follows from the completion of the send; the accept is armed at the end of the turn.
-
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -30,7 +28,9 @@ fn run() -> Result<()> {
         let mut ended = false;
         queues.submit_and_wait(1, None).context("waiting")?;
         while let Some(completion) = queues.next_completion() {
-            let Some(token) = Token::unpack(completion.user_data()) else { continue };
+            let Some(token) = Token::unpack(completion.user_data()) else {
+                continue;
+            };
             match token.op {
                 Op::Accept => {
                     ended |= !cqueue::more(completion.flags());
@@ -53,17 +53,23 @@ fn run() -> Result<()> {
 }
 
 fn arm_accept(queues: &mut Queues<'_>, listener: &Listener) -> Result<()> {
-    let accept = opcode::AcceptMulti::new(Fd(listener.fd())).allocate_file_index(true).build();
+    let accept = opcode::AcceptMulti::new(Fd(listener.fd()))
+        .allocate_file_index(true)
+        .build();
     // SAFETY: the entry points at no memory.
     unsafe { queues.push(&accept.user_data(Token::of(Op::Accept).pack())) }?;
     Ok(())
 }
 
 fn greet(queues: &mut Queues<'_>, slot: u32) -> Result<()> {
-    let send = opcode::Send::new(Fixed(slot), GREETING.as_ptr(), GREETING.len() as u32)
-        .flags(libc::MSG_NOSIGNAL)
-        .build()
-        .user_data(Token::on(Op::Send, slot, 0).pack());
+    let send = opcode::Send::new(
+        Fixed(slot),
+        GREETING.as_ptr(),
+        GREETING.len() as u32,
+    )
+    .flags(libc::MSG_NOSIGNAL)
+    .build()
+    .user_data(Token::on(Op::Send, slot, 0).pack());
     // SAFETY: the greeting is a constant.
     unsafe { queues.push(&send) }?;
     Ok(())

@@ -1,3 +1,1 @@
-// expect: E-NO-RING
-// why: nothing is there.
 fn main() {}

@@ -1,6 +1,3 @@
-// expect: E-NO-RING
-// why: the bytes come back, and there is no ring.
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 

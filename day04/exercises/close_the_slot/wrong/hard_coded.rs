@@ -1,6 +1,3 @@
-// expect: E-NO-RING
-// why: the answers are right, and there is no ring.
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 

@@ -1,11 +1,9 @@
-// expect: E-NO-RING
-// why: the bytes are right, and there is no ring.
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
 fn reply(length: u32) -> Vec<u8> {
-    let words = (0..length.div_ceil(4)).map(|word| word.wrapping_mul(2_654_435_761) ^ length);
+    let words = (0..length.div_ceil(4))
+        .map(|word| word.wrapping_mul(2_654_435_761) ^ length);
     let mut bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
     bytes.truncate(length as usize);
     bytes

@@ -1,6 +1,3 @@
-// expect: E-NO-RING
-// why: threads and blocking calls, which bound the memory too; there is no ring.
-
 use std::io::copy;
 use std::net::TcpListener;
 

@@ -1,6 +1,3 @@
-// expect: E-NO-RING
-// why: plain threads answer; there is no ring.
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
