@@ -130,6 +130,58 @@ fn the_list_the_hints_and_the_solutions_can_be_had() {
     );
 }
 
+/// What a teacher reads: all other answers, and one with its edit marked.
+#[test]
+fn other_answers_are_listed_and_shown_with_their_edits() {
+    let workspace = Workspace::new("exercise_show");
+    let show = |arguments: &[&str]| {
+        let output = workspace.run(&[&["exercise", "show"], arguments].concat());
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (_, list, _) = show(&["one_enter"]);
+    assert!(list.contains("in_two_halves               E-ENTERS\n  Submits four NOPs"), "{list}");
+    assert!(list.contains("polled                      passed\n"), "{list}");
+    assert!(list.lines().all(|line| line.chars().count() <= 80), "{list}");
+    let (_, page, _) = show(&["one_enter", "submits_each"]);
+    let marked: Vec<&str> = page.lines().filter(|line| line.starts_with(['-', '+'])).collect();
+    assert_eq!(marked, ["+        ring.submit()?;"], "{page}");
+    assert!(page.contains("\n     for &tag in tags {\n") && !page.contains("^^"), "{page}");
+    let (_, page, _) = show(&["one_enter", "empty"]);
+    assert!(page.ends_with("A program of its own:\n\nfn main() {}\n"), "{page}");
+    let (status, _, words) = show(&["one_enter", "submits_eech"]);
+    assert_eq!(status, Some(2), "{words}");
+    assert!(words.contains("one_enter has no variant submits_eech"), "{words}");
+}
+
+/// A change of a solution, or of the list, that leaves an answer behind.
+#[test]
+fn variants_that_do_not_fit_the_exercise_are_named() {
+    let workspace = Workspace::new("exercise_variants");
+    let folder = workspace.0.join("day01/exercises/one_enter");
+    let fails = |words: &str| {
+        let output = workspace.run(&["exercise", "show", "one_enter"]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("day01/exercises/one_enter/variants.toml"), "{error}");
+        assert!(error.contains(words), "{error}");
+    };
+    let read = |file: &str| fs::read_to_string(folder.join(file)).expect("a file");
+    let (solution, list) = (read("solution.rs"), read("variants.toml"));
+    let write = |file: &str, text: &str| fs::write(folder.join(file), text).expect("a file");
+    write("solution.rs", &solution.replace("for &tag in tags {", "for tag in tags.to_vec() {"));
+    fails("counts_from_one: `find` is in solution.rs 0 times, not once");
+    write("solution.rs", &solution);
+    write("wrong/another.rs", "fn main() {}");
+    fails("wrong/another.rs is not listed");
+    fs::remove_file(folder.join("wrong/another.rs")).expect("a removal");
+    let twice = list.replace("\"in_two_halves\"", "\"empty\"");
+    write("variants.toml", &twice);
+    fails("two programs have the name empty");
+    let gone = list.replace("\"polled\"", "\"polled_too\"");
+    write("variants.toml", &gone);
+    fails("right/polled_too.rs");
+}
+
 #[test]
 fn an_unfinished_exercise_stops_no_other() {
     let workspace = Workspace::new("exercise_unfinished");
@@ -160,6 +212,7 @@ fn what_cannot_be_printed_is_a_failure() {
         &["exercise", "list", "--json"],
         &["exercise", "hint", "first_nop"],
         &["exercise", "solution", "first_nop"],
+        &["exercise", "show", "first_nop"],
         &["class", &class],
         &["exercise", "--help"],
     ] {

@@ -10,6 +10,7 @@ use common::text::{WIDTH, wrap};
 use super::check;
 use super::exercises::{self, Exercise};
 use super::markdown;
+use super::variants::{self, Variant};
 use super::verdict::{Paint, Verdict};
 use super::verify;
 use super::workbook::Workbook;
@@ -66,6 +67,13 @@ enum Task {
         /// The exercise
         name: String,
     },
+    /// List an exercise's wrong and other right answers, or print one with its edits marked
+    Show {
+        /// The exercise
+        name: String,
+        /// The answer
+        variant: Option<String>,
+    },
     /// Prove that starters fail as stated, solutions pass, and wrong answers fail as stated
     Verify(verify::Options),
     /// Judge one program, shut in
@@ -95,6 +103,7 @@ fn run(task: &Task) -> Result<bool> {
         Task::Hint { name, number } => hint(exercises::find(&all, name)?, *number),
         Task::Reset { name, undo } => reset(exercises::find(&all, name)?, &workbook, *undo),
         Task::Solution { name } => solution(exercises::find(&all, name)?),
+        Task::Show { name, variant } => show(exercises::find(&all, name)?, variant.as_deref()),
         Task::Verify(options) => verify::main(options, &all, &workspace),
         // Done before anything was read.
         Task::Judge => Ok(true),
@@ -220,5 +229,14 @@ fn solution(exercise: &Exercise) -> Result<bool> {
     let text =
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     say(text.trim_end())?;
+    Ok(true)
+}
+
+fn show(exercise: &Exercise, variant: Option<&str>) -> Result<bool> {
+    let page = match variant {
+        Some(name) => variants::find(exercise, name)?.page(Paint::for_stdout())?,
+        None => variants::of(exercise)?.iter().map(Variant::entry).collect(),
+    };
+    say(page.trim_end())?;
     Ok(true)
 }

@@ -11,14 +11,17 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+use similar::{ChangeTag, TextDiff};
 
-use super::exercises::Exercise;
+use super::exercises::{Exercise, WrongUsage};
 use super::ids;
+use super::verdict::Paint;
 
 /// What a right answer is expected to get, in place of an id.
 pub const PASSED: &str = "passed";
@@ -111,6 +114,20 @@ pub fn of(exercise: &Exercise) -> Result<Vec<Variant>> {
     load(&exercise.folder).context(shown)
 }
 
+/// The variant of that name.
+///
+/// # Errors
+/// As [`of`], and if no variant has that name.
+pub fn find(exercise: &Exercise, name: &str) -> Result<Variant> {
+    let found = of(exercise)?.into_iter().find(|variant| variant.name == name);
+    found.ok_or_else(|| {
+        let exercise = &exercise.name;
+        WrongUsage::error(format!(
+            "{exercise} has no variant {name}; `cargo xtask exercise show {exercise}` lists all"
+        ))
+    })
+}
+
 fn load(folder: &Path) -> Result<Vec<Variant>> {
     let read = |file: &str| fs::read_to_string(folder.join(file)).with_context(|| file.to_string());
     let list: List = toml::from_str(&read("variants.toml")?)?;
@@ -198,6 +215,46 @@ fn without_carets(text: &str) -> String {
     kept.map(|line| format!("{line}\n")).collect()
 }
 
+impl Variant {
+    /// What it is, and its program with `-` and `+` before what the edits took and put.
+    ///
+    /// # Errors
+    /// If its file cannot be read.
+    pub fn page(&self, paint: Paint) -> Result<String> {
+        let mut page = self.entry();
+        match &self.program {
+            Program::File(path) => {
+                let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+                let _ = write!(page, "\nA program of its own:\n\n{text}");
+            }
+            Program::Edited { base, before, after } => {
+                let _ = write!(page, "\n{}, edited:\n\n", base.file());
+                page.push_str(&marked(before, after, paint));
+            }
+        }
+        Ok(page)
+    }
+
+    /// Its name, what it gets, and why.
+    pub fn entry(&self) -> String {
+        let heading = format!("{:<28}{}", self.name, self.expect);
+        let why = common::text::wrap(&format!("  {}", self.why), common::text::WIDTH, 2);
+        format!("{heading}\n{why}\n")
+    }
+}
+
+/// The second text, and between its lines those of the first that are not in it.
+fn marked(before: &str, after: &str, paint: Paint) -> String {
+    let line = |(mark, line): (ChangeTag, &str)| match mark {
+        ChangeTag::Equal => format!(" {line}").trim_end().to_string() + "\n",
+        ChangeTag::Delete => paint.bad(&format!("-{line}")) + "\n",
+        ChangeTag::Insert => paint.good(&format!("+{line}")) + "\n",
+    };
+    let diff = TextDiff::from_lines(before, after);
+    let changes = diff.iter_all_changes();
+    changes.map(|change| line((change.tag(), change.value().trim_end()))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,6 +329,15 @@ mod tests {
         assert_eq!(
             without_carets(text),
             "    ask(1);\n    // SAFETY: none\n    ask(2);\n\n    // a step\n    go();\n"
+        );
+    }
+
+    #[test]
+    fn an_edit_is_marked() {
+        let after = BASE.replace("    ask(1);\n", "\n").replace("ask(2)", "tell(2)");
+        assert_eq!(
+            marked(BASE, &after, Paint::default()),
+            " fn main() {\n-    ask(1);\n-    ask(2);\n+\n+    tell(2);\n }\n"
         );
     }
 }
