@@ -305,6 +305,9 @@ fn the_tool_is_found_from_every_folder_of_the_workbook() {
         let output = command.output().expect("Cargo");
         assert_eq!(text(&output.stdout), "Some(\"learn\")", "{folder}: {}", text(&output.stderr));
     }
+    // It is the one that is compiled already, not a second one beside the learner's programs.
+    assert!(workspace.0.join("target/debug/xtask").is_file());
+    assert!(!workspace.0.join("target/workbook").exists());
 }
 
 #[test]

@@ -86,7 +86,8 @@ impl Workbook {
     }
 
     /// Lets `cargo xtask` work in each folder here. Cargo takes the path in an alias from the folder
-    /// that it is called in, so each has its own; an absolute path could hold no space.
+    /// that it is called in, so each has its own; an absolute path could hold no space. The tool
+    /// itself stays in the workspace's target folder, where it is compiled already.
     fn write_configs(&self) -> Result<()> {
         for (folder, up) in
             [("", ".."), ("src", "../.."), ("src/bin", "../../.."), ("backup", "../..")]
@@ -96,7 +97,8 @@ impl Workbook {
                 config.push_str("[build]\ntarget-dir = \"../target/workbook\"\n\n");
             }
             config.push_str(&format!(
-                "[alias]\nxtask = \"run --manifest-path {up}/Cargo.toml --package xtask --\"\n"
+                "[alias]\nxtask = \"run --manifest-path {up}/Cargo.toml --target-dir {up}/target \
+                 --package xtask --\"\n"
             ));
             write_if_missing(&self.folder.join(folder).join(".cargo/config.toml"), &config)?;
         }
