@@ -684,6 +684,12 @@ fn the_libraries_are_compiled_while_the_task_is_read() {
     screen.shows("Hint 1 of 3");
     screen.press("c");
     screen.shows("waiting for the libraries, then compiling first_nop");
+    // Whatever is read meanwhile, that stays.
+    screen.press("?");
+    screen.shows("put the starter back; your program is kept");
+    screen.press("n");
+    screen.shows("The next one opens when this one is passed");
+    screen.shows("waiting for the libraries, then compiling first_nop");
     fs::write(workspace.0.join("cargo.go"), "").expect("a file");
     screen.shows("error: no compiler");
     screen.shows("first_nop: does not compile");

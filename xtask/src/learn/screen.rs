@@ -20,7 +20,8 @@ struct Screen {
     session: Session,
     saves: Saves,
     worker: Worker,
-    checking: bool,
+    /// How far the check is that is under way.
+    checking: Option<String>,
     top: usize,
     page: Shown,
 }
@@ -42,7 +43,7 @@ pub fn run(session: Session, workbook: Workbook) -> Result<()> {
     let mut saves = Saves::new(&workbook.folder().join("src/bin"));
     saves.follow(&session.program());
     let worker = Worker::new(workbook, &session.exercise().name);
-    let (checking, page) = (false, Shown::default());
+    let (checking, page) = (None, Shown::default());
     let mut screen = Screen { terminal, session, saves, worker, checking, top: 0, page };
     if let Some(words) = screen.worker.notice() {
         screen.session.notice.push_str(&format!("\n{words}"));
@@ -71,7 +72,7 @@ impl Screen {
             Key::Suspend => {
                 self.terminal.stop()?;
                 // The program that was checked meanwhile could not be watched.
-                if self.checking {
+                if self.checking.is_some() {
                     self.check();
                 }
             }
@@ -95,7 +96,7 @@ impl Screen {
             Act::Check => self.check(),
             Act::Follow => {
                 self.worker.forget();
-                self.checking = false;
+                self.checking = None;
                 self.saves.follow(&self.session.program());
             }
             Act::Edit(path) => {
@@ -112,30 +113,30 @@ impl Screen {
 
     fn check(&mut self) {
         let exercise = self.session.exercise().clone();
-        self.session.notice = self.worker.check(&exercise);
-        self.checking = true;
+        self.session.notice.clear();
+        self.checking = Some(self.worker.check(&exercise));
     }
 
     fn news(&mut self) {
         while let Some(step) = self.worker.news() {
             match step {
-                Step::Ready if self.checking => {
-                    self.session.notice = format!("compiling {} …", self.session.exercise().name);
+                Step::Ready if self.checking.is_some() => {
+                    self.checking = Some(format!("compiling {} …", self.session.exercise().name));
                 }
                 Step::Ready => self.session.notice = "The libraries are compiled.".to_string(),
                 Step::Compiled => {
                     let name = &self.session.exercise().name;
-                    self.session.notice = format!("running {name} under the tracer …");
+                    self.checking = Some(format!("running {name} under the tracer …"));
                 }
                 Step::Done(done) => {
-                    self.checking = false;
+                    self.checking = None;
                     let (verdict, record) = *done;
                     if let Err(error) = self.session.judged(verdict, record) {
                         self.session.notice = format!("{error:#}");
                     }
                 }
                 Step::Broken(words) => {
-                    self.checking = false;
+                    self.checking = None;
                     self.session.notice = words;
                 }
             }
@@ -151,7 +152,9 @@ impl Screen {
         let bar = if gap < 2 { bar } else { bar + &" ".repeat(gap) + more };
         let mut keys = vec![bar];
         keys.extend(folded(self.session.keys(), columns));
-        let news = wrap(self.session.notice.trim(), columns, 0);
+        // A key may have said something meanwhile; a check that is under way is said below it.
+        let notice = format!("{}\n{}", self.session.notice, self.checking.as_deref().unwrap_or(""));
+        let news = wrap(notice.trim(), columns, 0);
         // Some of the page stays, whatever there is to say.
         let room = rows.saturating_sub(ABOVE + 2 + keys.len()).max(1);
         let mut below: Vec<String> = news.lines().take(room).map(str::to_string).collect();
