@@ -120,7 +120,9 @@ fn run(options: &Options) -> Result<()> {
 fn progress(text: &str) {
     use std::io::IsTerminal;
     if io::stderr().is_terminal() {
-        let _ = write!(io::stderr(), "\r\x1b[K{text}");
+        // One that is too long would take two lines, and the next could not replace it.
+        let line: String = text.chars().take(WIDTH - 1).collect();
+        let _ = write!(io::stderr(), "\r\x1b[K{line}");
     }
 }
 
