@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use common::text::several;
+
 use crate::trace::Trace;
 use crate::trace::event::What;
 use crate::trace::syscalls::{self, Call};
@@ -213,10 +215,11 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
         return fail(ids::HANG_IN_FLIGHT, lines(), now, rule.to_string());
     }
     if let Some(ring) = rings.iter().find(|ring| ring.unreaped > 0) {
-        let now = format!("{} completions lie in the queue, and nobody takes them", ring.unreaped);
+        let there = several(ring.unreaped as usize, "completion");
+        let now = format!("{there} in the queue, and nobody takes them");
         let rule = "The kernel has answered. The answers lie in the completion queue until the \
-                    program takes them with `ring.completion()`, which has to be asked anew each \
-                    time round a loop.";
+                    program takes them with `ring.completion()`, which has to be asked again \
+                    each time round a loop.";
         return fail(ids::HANG_NOT_REAPED, lines(), now, rule.to_string());
     }
     let mut kernel = lines();

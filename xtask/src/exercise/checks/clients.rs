@@ -145,7 +145,7 @@ pub fn expect(
 }
 
 fn told(mut failure: Failure, got: usize, of: usize) -> Failure {
-    failure.client = format!("{} It got {got} of {of} bytes.", failure.client);
+    failure.client = format!("{} This client got {got} of {of} bytes.", failure.client);
     failure
 }
 
@@ -157,7 +157,7 @@ pub fn wrong_answer(run: &mut Run, got: &[u8], expected: &[u8], did: &str) -> Fa
     let client = if expected.len() > 64 || got.len() > 64 {
         format!("{did} Byte {at} of the {} that came is another than it should be.", got.len())
     } else {
-        format!("{did} It got {} instead of {}.", quoted(got), quoted(expected))
+        format!("{did} This client got {} instead of {}.", quoted(got), quoted(expected))
     };
     not_its_own(&record, client)
 }
@@ -189,7 +189,9 @@ pub fn expect_end(run: &mut Run, mut stream: &TcpStream, did: &str) -> Result<()
                 let got = quoted(&buffer[..count]);
                 not_its_own(
                     &run.record(),
-                    format!("{did} It got {got} after its own answer; nothing more was due."),
+                    format!(
+                        "{did} This client got {got} after its own answer; nothing more was due."
+                    ),
                 )
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
