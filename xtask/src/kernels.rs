@@ -44,7 +44,7 @@ pub struct Options {
     #[arg(long = "image", value_name = "FILE", num_args = 1.., conflicts_with = "fetch")]
     images: Vec<PathBuf>,
 
-    /// Fetch Debian's kernels anew, also those that were fetched before
+    /// Fetch Debian's kernels again, even those that are here already
     #[arg(long)]
     fetch: bool,
 
