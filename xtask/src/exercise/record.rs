@@ -213,11 +213,19 @@ impl Record {
     /// Why an end was none that was asked for.
     fn bad_end(&self, wanted: i32) -> Failure {
         let last = || self.last_lines(|what| !matches!(what, What::Close(_) | What::Task(_)));
+        let refused = self.summary.refused.keys().cloned().collect::<Vec<_>>().join(", ");
         let last = || match self.setups().next() {
             Some(_) => last(),
-            None => vec!["the program had no ring".to_string()],
+            None if refused.is_empty() => vec!["the program had no ring".to_string()],
+            None => vec![format!("the kernel refused the program's ring: {refused}")],
         };
-        let said = last_words(&self.stderr);
+        let mut said = last_words(&self.stderr);
+        if self.setups().next().is_none() && self.summary.refused.contains_key("ENOMEM") {
+            said = format!(
+                " Most likely its ring is larger than the limit on locked memory allows \
+                 (`ulimit -l`, in KiB).{said}"
+            );
+        }
         match self.status {
             Some(101) if self.stderr.contains("panicked at") => self
                 .fail(ids::PANIC)
@@ -362,4 +370,19 @@ fn panic_of(stderr: &str) -> String {
 fn signal_name(signal: i32) -> String {
     nix::sys::signal::Signal::try_from(signal)
         .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_for_which_there_is_no_memory_is_explained() {
+        let stderr = "Error: Cannot allocate memory (os error 12)".to_string();
+        let mut record = Record { status: Some(1), stderr, ..Record::default() };
+        record.summary.refused.insert("ENOMEM".to_string(), 1);
+        let failure = record.need_exit().expect_err("no ring, no pass");
+        assert_eq!(failure.kernel, ["the kernel refused the program's ring: ENOMEM"]);
+        assert!(failure.rule.contains("the limit on locked memory"), "{}", failure.rule);
+    }
 }
