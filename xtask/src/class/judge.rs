@@ -36,7 +36,6 @@ const LONGEST: Duration = Duration::from_secs(100);
 pub struct Judge {
     walls: Walls,
     libraries: Libraries,
-    others: u64,
 }
 
 /// What a judging process is asked, on its standard input.
@@ -60,7 +59,7 @@ impl Judge {
     /// If no program can be compiled and run here at all.
     pub fn new(workspace: &Path, exercise: &Exercise) -> Result<Judge> {
         let libraries = Libraries::build(workspace)?;
-        let mut judge = Judge { walls: Walls::find(), libraries, others: isolate::others() };
+        let mut judge = Judge { walls: Walls::find(), libraries };
         if judge.walls.stand() {
             match judge.tries(exercise) {
                 Ok(()) => return Ok(judge),
@@ -77,10 +76,11 @@ impl Judge {
     /// Whether a program compiles and gets a verdict.
     fn tries(&self, exercise: &Exercise) -> Result<()> {
         let answer = self.ask(exercise, "fn main() {}")?;
-        match answer["id"].as_str() {
-            Some(id) if id == ids::COMPILE.name => bail!("{}", answer["compiler"]),
-            _ => Ok(()),
+        if answer["compiled"] == true {
+            return Ok(());
         }
+        let words = [&answer["compiler"], &answer["rule"]].into_iter().find_map(Value::as_str);
+        bail!("{}", words.unwrap_or("it does not compile"));
     }
 
     /// Compiles, runs and judges a program: its mark, and the verdict as its author would read
@@ -111,7 +111,7 @@ impl Judge {
             about: exercise.about.clone(),
             text: text.to_string(),
             libraries: inside.libraries,
-            others: self.others,
+            others: isolate::others(),
         };
         let task = serde_json::to_vec(&task)?;
         let (stdin, asked) = pipe2(OFlag::O_CLOEXEC).context("a pipe")?;
@@ -184,11 +184,11 @@ fn verdict() -> Result<Value> {
     let check = checks::of(&task.name).context("no check for this exercise")?;
     let Task { name, day, about, .. } = task;
     let exercise = &Exercise { name, day, about, folder: PathBuf::new(), check };
-    let verdict = match task.libraries.compile(&exercise.name, &task.text) {
-        Ok(program) => check::program(exercise, &program),
-        Err(words) => Verdict::NotCompiled(words),
-    };
+    let compiled = task.libraries.compile(&exercise.name, &task.text);
+    let is_compiled = compiled.is_ok();
+    let verdict = compiled.map_or_else(|why| why, |program| check::program(exercise, &program));
     let mut answer = verdict.json(exercise);
+    answer["compiled"] = json!(is_compiled);
     answer["text"] = json!(verdict.text(exercise, Paint::default()));
     Ok(answer)
 }

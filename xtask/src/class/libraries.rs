@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -16,6 +17,9 @@ use common::drive;
 use serde::{Deserialize, Serialize};
 
 use crate::exercise::compile::Build;
+use crate::exercise::failure::Failure;
+use crate::exercise::ids;
+use crate::exercise::verdict::Verdict;
 use crate::exercise::workbook::{LIBRARIES, manifest_of, target, write_whole};
 
 /// A compilation that takes longer is given up: of all libraries, and of one program.
@@ -69,10 +73,15 @@ impl Libraries {
         Ok(Libraries { rust: rust(workspace)?, folder: folder.to_path_buf(), files })
     }
 
-    /// Compiles a program into the current folder. Its path, or the compiler's words.
-    pub fn compile(&self, name: &str, text: &str) -> Result<PathBuf, String> {
+    /// Compiles a program into the current folder.
+    ///
+    /// # Errors
+    /// The verdict, if there is no program to be run.
+    pub fn compile(&self, name: &str, text: &str) -> Result<PathBuf, Verdict> {
+        let not_observed = |why: String| Verdict::Failed(Failure::not_observed(why));
         let (source, program) = (format!("{name}.rs"), PathBuf::from(format!("./{name}")));
-        fs::write(&source, text).map_err(|error| format!("writing {source}: {error}"))?;
+        fs::write(&source, text)
+            .map_err(|error| not_observed(format!("{source} cannot be written: {error}")))?;
         let mut command = Command::new(self.rust.join("bin/rustc"));
         command.args(["--edition=2024", "--crate-type=bin", "--crate-name", name]);
         command.args(["-C", "strip=debuginfo", "-o"]).arg(&program).arg(&source);
@@ -87,8 +96,16 @@ impl Libraries {
         drive::die_with_parent(&mut command);
         match drive::output_within(command, ONE_PROGRAM) {
             Ok(output) if output.status.success() => Ok(program),
-            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-            Err(error) => Err(format!("{error:#}")),
+            Ok(output) => {
+                Err(Verdict::NotCompiled(String::from_utf8_lossy(&output.stderr).into_owned()))
+            }
+            // The machine's fault, not the program's.
+            Err(error) if error.is::<io::Error>() => Err(not_observed(format!("{error:#}."))),
+            Err(_) => {
+                let did =
+                    format!("The program was compiled, for {} s at most.", ONE_PROGRAM.as_secs());
+                Err(Verdict::Failed(Failure::new(ids::LIMIT, did)))
+            }
         }
     }
 }
