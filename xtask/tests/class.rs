@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -277,6 +277,53 @@ fn a_fork_bomb_ends_with_its_run_and_harms_nobody() {
     assert!(drive::holds_within(LONG, || called(&name) > 0), "it never ran");
     killed.kill().and_then(|()| killed.wait()).expect("an end");
     assert!(drive::holds_within(drive::PATIENCE, || called(&name) == 0), "it lives on");
+    let _ = fs::remove_dir_all(&folder);
+}
+
+/// Without walls a program can do much, but nothing that outlives it.
+#[test]
+fn without_walls_too_all_that_a_program_starts_ends_with_it() {
+    const TEST: &str = "without_walls_too_all_that_a_program_starts_ends_with_it";
+    if !io_uring_or_skip(TEST) {
+        return;
+    }
+    let folder = folder("class_no_walls");
+    let (handed_in, details) = (folder.join("in"), folder.join("out"));
+    // All programs of this machine but bwrap.
+    let programs = folder.join("programs");
+    fs::create_dir(&programs).expect("a folder");
+    let path = std::env::var_os("PATH").expect("PATH");
+    for entry in std::env::split_paths(&path).filter_map(|path| fs::read_dir(path).ok()) {
+        for entry in entry.flatten().filter(|entry| entry.file_name() != "bwrap") {
+            let _ = symlink(entry.path(), programs.join(entry.file_name()));
+        }
+    }
+    let name = format!("free{}", std::process::id());
+    let begin = format!("libc::prctl(libc::PR_SET_NAME, c{name:?}.as_ptr());");
+    // Two ways to hide a child, and one that kills the judge.
+    let hides = format!(
+        "fn main() {{ unsafe {{ {begin} let judge = libc::getppid(); \
+         let flags = (libc::CLONE_UNTRACED | libc::SIGCHLD) as u64; \
+         let hidden = libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0); \
+         let asked = [flags & !0xff, 0, 0, 0, libc::SIGCHLD as u64, 0, 0, 0]; \
+         let third = libc::syscall(libc::SYS_clone3, asked.as_ptr(), 64); \
+         if hidden == 0 || third == 0 || libc::fork() == 0 {{ \
+         libc::setsid(); for fd in 0..64 {{ libc::close(fd); }} libc::kill(judge, libc::SIGKILL); }} \
+         libc::sleep(600); }} }}"
+    );
+    hand_in(&handed_in, "ann", &hides);
+    hand_in(&handed_in, "zoe", &solution());
+    let mut command = class(&handed_in, &details);
+    command.env("PATH", &programs);
+    let table = run(command);
+    assert!(table.contains("NOT SHUT OFF: there are no walls here (bubblewrap is not"), "{table}");
+    assert!(table.contains("ann                       x"), "{table}");
+    assert!(table.contains("zoe                       +"), "{table}");
+    assert!(
+        drive::holds_within(drive::PATIENCE, || called(&name) == 0),
+        "{} live on",
+        called(&name)
+    );
     let _ = fs::remove_dir_all(&folder);
 }
 

@@ -17,10 +17,12 @@
 //! For root, each program has a user of its own besides. For anybody else it is your own user, in a
 //! user namespace that can have none below it.
 //!
+//! With walls or without, a program starts nothing that the tracer does not see. So when the judge
+//! ends, in whatever way, the kernel kills all that the program started.
+//!
 //! Left open are vsock, where it reaches something; memory in sum, for the limits are those of each
-//! process; who opens which file below `/usr`, for inotify tells; and the tracer's sight of a
-//! process that a program hides from it. Where there are no walls, much more is open. Whatever
-//! depends on the machine is said by [`Walls::words`].
+//! process; and who opens which file below `/usr`, for inotify tells. Where there are no walls, much
+//! more is open. Whatever depends on the machine is said by [`Walls::words`].
 
 use std::ffi::OsStr;
 use std::fs;
@@ -39,6 +41,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, VsockAddr, connect, so
 use nix::unistd::{Uid, setsid};
 
 use super::libraries::Libraries;
+use crate::trace::filter::Filter;
 use crate::trace::launch;
 
 /// What programs are shut off from here.
@@ -262,6 +265,7 @@ impl Drop for Folder {
 pub fn shut_in(others: u64) {
     let _ = setsid();
     let _ = prctl::set_no_new_privs();
+    let _ = Filter::all_traced().install();
     // SAFETY: plain numbers. No descriptor above 2 is ours: nothing was opened so far.
     unsafe {
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0);
