@@ -45,6 +45,8 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("closes_after_one", closes_after_one),
     ("writes_by_itself", writes_by_itself),
     ("forks_and_waits", forks_and_waits),
+    ("ends_before_its_child", ends_before_its_child),
+    ("stops", || nix::sys::signal::raise(nix::sys::signal::SIGSTOP).expect("a stop")),
     ("takes_its_time", takes_its_time),
 ];
 
@@ -147,6 +149,13 @@ fn forks_and_waits() {
     let child = unsafe { nix::unistd::fork() }.expect("a child");
     std::thread::sleep(Duration::from_secs(600));
     let _ = child;
+}
+
+fn ends_before_its_child() {
+    // SAFETY: the child only sleeps.
+    if unsafe { nix::unistd::fork() }.expect("a child").is_child() {
+        std::thread::sleep(Duration::from_secs(600));
+    }
 }
 
 /// Each step takes a while, and something happens all along.
@@ -306,6 +315,14 @@ fn sleeping_elsewhere_and_spinning_are_told_apart() {
     let failure = hang("sleeps", ids::HANG_CALL);
     assert!(failure.rule.contains("nanosleep(2)"), "{}", failure.rule);
     hang("spins", ids::SPIN);
+}
+
+#[test]
+fn a_program_that_stops_or_ends_before_its_child_is_not_said_to_burn_cpu_time() {
+    let failure = hang("stops", ids::HANG_CALL);
+    assert!(failure.rule.contains("SIGCONT"), "{failure:#?}");
+    let failure = hang("ends_before_its_child", ids::HANG_CALL);
+    assert!(failure.rule.contains("all that it started"), "{failure:#?}");
 }
 
 #[test]

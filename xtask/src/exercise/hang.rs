@@ -24,6 +24,8 @@ pub enum Kind {
     Spins,
     /// Nothing has happened for as long as the run's patience lasts.
     Still,
+    /// A signal has stopped it.
+    Stopped,
     /// Things happen, and go on happening.
     Endless,
 }
@@ -33,6 +35,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long a state that nothing can end has to last: long enough for the trace to have seen
 /// everything on a busy machine.
 const CERTAIN: Duration = Duration::from_millis(1200);
+/// How many times a run's patience a program is still that could be waiting for its tracer.
+const STOPPED: u32 = 4;
 /// CPU time without an entry or a completion, after which a program spins.
 const SPUN: Duration = Duration::from_secs(2);
 /// More bytes than any exercise prints.
@@ -99,9 +103,15 @@ impl Stillness {
         if cpu.saturating_sub(self.cpu) >= SPUN {
             return Some(Kind::Spins);
         }
-        // One that would go on if it got a CPU is slow, not still: its CPU time decides.
+        // One that would go on if it got a CPU is slow, not still: its CPU time decides. One that is
+        // stopped (SIGSTOP) looks like one that waits for its tracer, which does not take so long.
         let asleep = threads.iter().all(|thread| thread.asleep);
-        (asleep && self.since.elapsed() >= self.patience).then_some(Kind::Still)
+        let stopped = threads.iter().all(|thread| thread.asleep || thread.stopped);
+        if asleep && self.since.elapsed() >= self.patience {
+            return Some(Kind::Still);
+        }
+        let long_enough = self.since.elapsed() >= self.patience * STOPPED;
+        (stopped && cpu == self.cpu && long_enough).then_some(Kind::Stopped)
     }
 }
 
@@ -118,6 +128,8 @@ fn nothing_can_come(rings: &[RingNow]) -> bool {
 struct Thread {
     /// It sleeps in the kernel; one that only waits for a CPU does not.
     asleep: bool,
+    /// A signal or its tracer has stopped it.
+    stopped: bool,
     /// The CPU time that it has taken.
     cpu: Duration,
     /// The call that it is in, by its name; `None` if it runs.
@@ -129,7 +141,7 @@ pub fn cpu(pid: u32) -> Duration {
     threads(pid).iter().map(|thread| thread.cpu).sum()
 }
 
-/// The threads of a process, but for those that the kernel made for its rings (`iou-sqp-…`,
+/// The threads of a process that live, but for those that the kernel made for its rings (`iou-sqp-…`,
 /// `iou-wrk-…`).
 fn threads(pid: u32) -> Vec<Thread> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
@@ -140,7 +152,8 @@ fn thread(task: &Path) -> Option<Thread> {
     let stat = fs::read_to_string(task.join("stat")).ok()?;
     // The name is in parentheses and may hold any character.
     let (name, fields) = stat.rsplit_once(") ")?;
-    if name.contains("(iou-") {
+    let has_ended = fields.starts_with(['Z', 'X']);
+    if has_ended || name.contains("(iou-") {
         return None;
     }
     let field = |nth: usize| -> u64 {
@@ -151,6 +164,7 @@ fn thread(task: &Path) -> Option<Thread> {
     let name = |number| syscalls::name(&Call { number, args: [0; 6], native: true }).into_owned();
     Some(Thread {
         asleep: fields.starts_with(['S', 'D']),
+        stopped: fields.starts_with(['T', 't']),
         // In ticks of USER_HZ, which is 100 on every architecture that this runs on.
         cpu: Duration::from_millis((field(11) + field(12)) * 10),
         call: number.map(name),
@@ -165,10 +179,9 @@ fn all_wait(threads: &[Thread]) -> bool {
     entered == 1 && entered + waiting == threads.len() && threads.iter().all(|t| t.asleep)
 }
 
-/// The call that a process sleeps in; one that waits for another thread does not count, if
+/// The call that these threads sleep in; one that waits for another thread does not count, if
 /// there is a better answer. `None` if one of its threads runs.
-fn sleeps_in(pid: u32) -> Option<String> {
-    let threads = threads(pid);
+fn sleeps_in(threads: &[Thread]) -> Option<String> {
     if threads.iter().any(|thread| !thread.asleep || thread.call.is_none()) {
         return None;
     }
@@ -191,6 +204,11 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
         let now = format!("{} enters, and no end", record.summary.enters);
         let rule = "The program goes on and on; what was asked for needs far less.";
         return fail(ids::SPIN, lines(), now, rule.to_string());
+    }
+    if kind == Kind::Stopped {
+        let rule = "The program is stopped, by SIGSTOP or a signal like it, and goes on only when it \
+                    gets SIGCONT.";
+        return fail(ids::HANG_CALL, lines(), "a signal has stopped it".into(), rule.into());
     }
     if let Some(ring) = rings.iter().find(|ring| ring.pushed > 0) {
         return pushed(ring, lines(), record);
@@ -226,7 +244,13 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
     if kernel.is_empty() {
         kernel.push("nothing went through a ring so far".to_string());
     }
-    match sleeps_in(pid).filter(|_| kind != Kind::Spins) {
+    let threads = threads(pid);
+    if threads.is_empty() {
+        let rule = "The program is over when all that it started has ended, too.";
+        let now = "it has ended, and a process that it started has not";
+        return fail(ids::HANG_CALL, kernel, now.into(), rule.into());
+    }
+    match sleeps_in(&threads).filter(|_| kind != Kind::Spins) {
         Some(call) => {
             let now = format!("it sleeps in the system call {call}");
             let rule = format!(
