@@ -286,6 +286,25 @@ fn crates_and_features_of_the_learners_stay_and_versions_follow_the_workspace() 
 }
 
 #[test]
+fn a_program_that_is_checked_is_not_replaced_by_another_of_its_name() {
+    let workspace = Workspace::new("exercise_copies");
+    let built = ["one", "two"].map(|word| {
+        let workbook = Workbook::at(&workspace.0, &workspace.0.join(word));
+        workbook.prepare().expect("a workbook");
+        let program = format!("fn main() {{ print!({word:?}) }}");
+        fs::write(workbook.program("first_nop"), program).expect("a save");
+        workbook.compile("first_nop").expect("a build")
+    });
+    let programs = built.each_ref().map(|built| built.program("first_nop").expect("a program"));
+    let printed = programs
+        .each_ref()
+        .map(|program| text(&Command::new(program).output().expect("a run").stdout));
+    assert_eq!(printed, ["one", "two"]);
+    drop(built);
+    assert!(programs.iter().all(|program| !program.exists()), "{programs:?}");
+}
+
+#[test]
 fn the_tool_is_found_from_every_folder_of_the_workbook() {
     let workspace = Workspace::new("exercise alias ü");
     Workbook::of(&workspace.0).prepare().expect("a workbook");

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -24,6 +27,18 @@ pub struct Built {
     pub warnings: BTreeMap<String, String>,
     /// What Cargo said besides.
     pub cargo: String,
+    /// Where the copies of the programs are, if they are copies.
+    copies: Option<Arc<Copies>>,
+}
+
+/// A folder that is removed when nobody needs it any more.
+#[derive(Debug)]
+struct Copies(PathBuf);
+
+impl Drop for Copies {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A build that is to be made.
@@ -78,6 +93,34 @@ impl Build<'_> {
 }
 
 impl Built {
+    /// Puts copies in place of the programs, below `folder`, that nobody else overwrites.
+    ///
+    /// # Errors
+    /// If there is no room for them.
+    pub fn copy_programs(&mut self, folder: &Path) -> Result<()> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let all = folder.join("checks");
+        // Those of checks that were killed.
+        for old in fs::read_dir(&all).into_iter().flatten().flatten() {
+            let name = old.file_name().to_string_lossy().into_owned();
+            let process = name.split('.').next().unwrap_or_default();
+            if !Path::new("/proc").join(process).exists() {
+                let _ = fs::remove_dir_all(old.path());
+            }
+        }
+        let folder = all.join(format!("{}.{number}", std::process::id()));
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let copies = Copies(folder);
+        for (name, program) in &mut self.programs {
+            let copy = copies.0.join(name);
+            fs::copy(&*program, &copy).with_context(|| format!("copying {name}"))?;
+            *program = copy;
+        }
+        self.copies = Some(Arc::new(copies));
+        Ok(())
+    }
+
     /// From Cargo's messages, one JSON object a line.
     fn read(messages: &str) -> Built {
         let mut built = Built::default();

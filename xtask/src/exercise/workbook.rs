@@ -1,13 +1,14 @@
 //! The learner's folder: a small Cargo workspace of its own that git ignores, so that a pull
 //! never meets it and half-typed code breaks nothing else.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::fcntl::{Flock, FlockArg};
 use toml_edit::{DocumentMut, Item, value};
 
 use super::compile::{Build, Built};
@@ -230,12 +231,20 @@ impl Workbook {
         })
     }
 
-    /// Compiles the learner's program.
+    /// Compiles the learner's program. What is built is a copy: another check may compile another
+    /// program of that name to the same place, and one at a time does.
     ///
     /// # Errors
     /// If Cargo cannot be started. That the program does not compile is part of the answer.
     pub fn compile(&self, name: &str) -> Result<Built> {
         self.prepare()?;
+        fs::create_dir_all(&self.target)
+            .with_context(|| format!("making {}", self.target.display()))?;
+        let lock = self.target.join(".compile.lock");
+        let lock = File::create(&lock).with_context(|| format!("opening {}", lock.display()))?;
+        let _one_at_a_time = Flock::lock(lock, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| errno)
+            .context("waiting for another compilation")?;
         let build = Build {
             manifest: &self.folder.join("Cargo.toml"),
             target: &self.target,
@@ -243,7 +252,9 @@ impl Workbook {
             within: COMPILE,
             env: Vec::new(),
         };
-        build.run()
+        let mut built = build.run()?;
+        built.copy_programs(&self.target)?;
+        Ok(built)
     }
 }
 
