@@ -5,6 +5,7 @@ mod scenarios;
 #[path = "trace/schema.rs"]
 mod schema;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -75,6 +76,19 @@ fn a_program_that_is_not_there() {
 }
 
 /// As people type it: options before the program, the program's own after it.
+#[test]
+fn no_program_is_overwritten_by_events() {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trace_over_a_program");
+    fs::copy("/bin/true", &program).expect("a copy");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["trace", "--json"]).arg(&program).arg("8080").stdin(Stdio::null());
+    let told = told(command);
+    assert_eq!(told.status, Some(2), "{}", told.text);
+    assert!(told.text.contains("it is a program"), "{}", told.text);
+    assert_eq!(fs::read(&program).expect("it"), fs::read("/bin/true").expect("true"));
+    let _ = fs::remove_file(&program);
+}
+
 #[test]
 fn the_program_needs_no_dashes_before_it() {
     let told = |words: &[&str]| {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
@@ -109,6 +110,8 @@ fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
         sinks.push(filter(Box::new(Text::new(io::stderr(), style())) as Box<dyn Sink>, true));
     }
     let json = match &options.json {
+        // `--json ./server 8080` lacks the file, and would write over the program.
+        Some(path) if is_program(path) => return Err((is_no_place_for_events(path), 2)),
         Some(path) => Some(Lines::create(path).map_err(|error| (cannot_write(path, &error), 1))?),
         None => None,
     };
@@ -175,6 +178,20 @@ fn is_ours(program: &Path) -> bool {
     let folder = |path: &Path| Some(path.canonicalize().ok()?.parent()?.to_path_buf());
     let here = std::env::current_exe().ok().and_then(|path| folder(&path));
     here.is_some() && here == folder(program)
+}
+
+/// Whether a file is there that can be run.
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+}
+
+fn is_no_place_for_events(path: &Path) -> Refusal {
+    let path = path.display();
+    Refusal {
+        what: format!("the events are not written to {path}"),
+        why: "it is a program, and would be lost".to_string(),
+        remedy: format!("`--json trace.jsonl {path}`: first the file, then the program"),
+    }
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Refusal {
