@@ -206,7 +206,7 @@ mod tests {
     use io_uring::{IoUring, opcode};
 
     use super::*;
-    use crate::drive::{PATIENCE, holds_within, io_uring_or_skip};
+    use crate::drive::{PATIENCE, holds_within, io_uring_or_skip, skipped};
     use crate::queues::Queues;
     use crate::ring::{RingOptions, SetupFlags, build};
 
@@ -229,7 +229,7 @@ mod tests {
         });
         match registered {
             Err(error) if error.to_string().contains("came with Linux 5.19") => {
-                eprintln!("SKIPPED {test}: {error:#}");
+                skipped(test, format_args!("{error:#}"));
                 None
             }
             registered => Some((ring, registered.unwrap())),

@@ -13,6 +13,7 @@ mod strace;
 mod talking;
 mod unread;
 
+use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -46,8 +47,14 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a condition is looked at while waiting for it.
 const POLL: Duration = Duration::from_millis(2);
 
-/// Whether a ring can be had here. If not, says so aloud and names the `test` that is
-/// skipped: past the test harness, which would hide the line.
+/// Says aloud that this `test` is skipped: past the test harness, which hides what `eprintln!`
+/// prints in a test that passes.
+pub fn skipped(test: &str, why: impl Display) {
+    // A closed stderr is no reason to fail a test.
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
+}
+
+/// Whether a ring can be had here. If not, says so aloud and names the `test` that is skipped.
 ///
 /// # Panics
 /// Instead of skipping, if `REQUIRE_IO_URING=1` is set, as in continuous integration: a test
@@ -55,10 +62,8 @@ const POLL: Duration = Duration::from_millis(2);
 pub fn io_uring_or_skip(test: &str) -> bool {
     let Some(why) = no_rings_for_tests() else { return true };
     let required = std::env::var_os("REQUIRE_IO_URING").is_some_and(|value| value == "1");
-    let line = format!("SKIPPED {test}: {why}");
-    assert!(!required, "{line}; REQUIRE_IO_URING=1 makes that a failure");
-    // A closed stderr is no reason to fail a test.
-    let _ = writeln!(io::stderr(), "{line}");
+    assert!(!required, "{test}: {why}; REQUIRE_IO_URING=1 makes that a failure");
+    skipped(test, why);
     false
 }
 
@@ -110,7 +115,7 @@ pub fn start_or_skip(test: &str, command: Command) -> Option<Server> {
         .downcast_ref::<EndedEarly>()
         .is_some_and(|early| early.stderr.contains("came with Linux 5.19"));
     assert!(too_old, "{error:#}");
-    let _ = writeln!(io::stderr(), "SKIPPED {test}: {error:#}");
+    skipped(test, format_args!("{error:#}"));
     None
 }
 
@@ -121,7 +126,7 @@ pub fn start_or_skip(test: &str, command: Command) -> Option<Server> {
 /// As [`start_or_skip`].
 pub fn start_without_workers_or_skip(test: &str, mut command: Command) -> Option<Server> {
     if !as_ordinary_user(&mut command) {
-        let _ = writeln!(io::stderr(), "SKIPPED {test}: only root may run the program");
+        skipped(test, "only root may run the program");
         return None;
     }
     forbid_threads(&mut command);
@@ -133,7 +138,7 @@ pub fn start_without_workers_or_skip(test: &str, mut command: Command) -> Option
         // Our own limit may not bind us, but that user.
         let error = format!("{error:#}");
         assert!(error.contains("5.19") || error.contains("RLIMIT_MEMLOCK"), "{error}");
-        let _ = writeln!(io::stderr(), "SKIPPED {test}: {error}");
+        skipped(test, error);
     }
     started.ok()
 }

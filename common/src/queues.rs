@@ -231,7 +231,7 @@ mod tests {
     use io_uring::types::Fd;
 
     use super::*;
-    use crate::drive::{PATIENCE, io_uring_or_skip};
+    use crate::drive::{PATIENCE, io_uring_or_skip, skipped};
     use crate::ring::{RingOptions, SetupFlags, build};
 
     fn push_nop(queues: &mut Queues<'_>) {
@@ -263,7 +263,7 @@ mod tests {
         }
         let mut ring = build(&RingOptions::default(), 8, SetupFlags::default()).unwrap();
         if !ring.params().is_feature_min_timeout() {
-            eprintln!("SKIPPED {NAME}: min-wait came with Linux 6.12");
+            skipped(NAME, "min-wait came with Linux 6.12");
             return;
         }
         let mut queues = Queues::new(&mut ring);
@@ -285,7 +285,7 @@ mod tests {
         }
         let mut ring = build(&RingOptions::default(), 8, SetupFlags::default()).unwrap();
         if !Queues::new(&mut ring).register_ring_fd() {
-            eprintln!("SKIPPED {NAME}: a ring's descriptor can be registered since Linux 5.18");
+            skipped(NAME, "a ring's descriptor can be registered since Linux 5.18");
             return;
         }
         // A thread has room for 16.

@@ -74,8 +74,7 @@ fn walls_or_skip(test: &str, table: &str) -> bool {
     assert_eq!(table.contains("behind walls"), works, "{table}");
     assert_eq!(table.contains("NOT SHUT OFF: there are no walls here"), !works, "{table}");
     if !works {
-        let line = format!("SKIPPED {test}: bubblewrap builds no walls here\n");
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+        drive::skipped(test, "bubblewrap builds no walls here");
     }
     works
 }

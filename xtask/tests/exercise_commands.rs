@@ -435,8 +435,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 #[test]
 fn a_pull_never_touches_the_workbook() {
     if Command::new("git").arg("--version").output().is_err() {
-        eprintln!("SKIPPED a_pull_never_touches_the_workbook: there is no git");
-        return;
+        return drive::skipped("a_pull_never_touches_the_workbook", "there is no git");
     }
     let upstream = Workspace::new("exercise_upstream");
     git(&upstream.0, &["init", "-q", "-b", "main"]);

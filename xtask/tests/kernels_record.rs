@@ -178,13 +178,9 @@ fn compare(day: &str, arguments: &[&str], visit: Option<fn(&Server)>) {
         return;
     }
     let Some(tracepoints) = Tracepoints::open(day) else {
-        // Past the harness, which would hide the line.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: the kernel's tracepoints cannot be read here (they need root, and \
-             `mount -t tracefs tracefs /sys/kernel/tracing`)"
-        );
-        return;
+        let why = "the kernel's tracepoints cannot be read here (they need root, and `mount -t \
+                   tracefs tracefs /sys/kernel/tracing`)";
+        return drive::skipped(&test, why);
     };
     let built = programs::find(&Source::Build { release: false, quiet: true }, &[day]);
     let program = built.expect("Cargo").remove(day).expect("the day's program");

@@ -1,6 +1,5 @@
 //! The recordings that the book plays: each is sound in itself, and a fresh run tells the same.
 
-use std::io::{self, Write};
 use std::process::Command;
 
 use common::drive::{self, PATIENCE};
@@ -25,10 +24,7 @@ fn a_fresh_run_tells_the_recorded_story() {
     for scenario in scenarios {
         match cli::check(scenario, &programs, PATIENCE).expect("a fresh run") {
             Checked::Same => {}
-            Checked::Skipped(why) => {
-                // Past the harness, which would hide it.
-                let _ = writeln!(io::stderr(), "SKIPPED {TEST}, {}: {why}", scenario.name);
-            }
+            Checked::Skipped(why) => drive::skipped(&format!("{TEST}, {}", scenario.name), why),
             Checked::Differs(difference) => panic!(
                 "{}: {difference:#?}\nIf the new story is right: cargo xtask record {0}",
                 scenario.name

@@ -2,12 +2,13 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use common::drive;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
 use serde_json::{Value, json};
@@ -27,15 +28,11 @@ where
 {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let Some((chromium, chromedriver)) = found() else {
-        let line = format!(
-            "SKIPPED {test}: there is no chromium or no chromedriver (Debian: apt install \
-             chromium chromium-driver)"
-        );
+        let why = "there is no chromium or no chromedriver (Debian: apt install chromium \
+                   chromium-driver)";
         let required = std::env::var_os("REQUIRE_IO_URING").is_some_and(|value| value == "1");
-        assert!(!required, "{line}; REQUIRE_IO_URING=1 makes that a failure");
-        // Past the harness, which would hide it.
-        let _ = writeln!(io::stderr(), "{line}");
-        return;
+        assert!(!required, "{test}: {why}; REQUIRE_IO_URING=1 makes that a failure");
+        return drive::skipped(test, why);
     };
     let _only = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let driver = Driver::start(&chromedriver);

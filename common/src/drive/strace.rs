@@ -86,6 +86,7 @@ fn calls_in(record: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drive::skipped;
 
     #[test]
     fn an_interrupted_call_counts_once() {
@@ -97,10 +98,21 @@ mod tests {
     }
 
     #[test]
+    fn a_skipped_test_is_seen_though_it_passes() {
+        const NAME: &str = "a_program_under_strace_keeps_its_process_id";
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        alone.args(["--exact", &format!("drive::strace::tests::{NAME}")]);
+        let output = alone.env("PATH", "/nowhere").output().unwrap();
+        assert!(output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(&format!("SKIPPED {NAME}: no strace here")), "{said}");
+    }
+
+    #[test]
     fn a_program_under_strace_keeps_its_process_id() {
         if !Strace::works() {
-            eprintln!("SKIPPED a_program_under_strace_keeps_its_process_id: no strace here");
-            return;
+            const NAME: &str = "a_program_under_strace_keeps_its_process_id";
+            return skipped(NAME, "no strace here that works");
         }
         let (mut command, strace) = Strace::wrap("sh", &["-c", "echo $$"]);
         let child = command.stdout(Stdio::piped()).spawn().unwrap();

@@ -33,7 +33,7 @@ mod tests {
 
     use super::*;
     use crate::buffers::Buffers;
-    use crate::drive::{io_uring_or_skip, limit_locked_memory};
+    use crate::drive::{io_uring_or_skip, limit_locked_memory, skipped};
     use crate::environment::Environment;
     use crate::ring::{build, refusal};
 
@@ -79,12 +79,11 @@ mod tests {
         if !io_uring_or_skip(NAME) {
             return;
         }
-        let skip = |why| writeln!(std::io::stderr(), "SKIPPED {NAME}: {why}").expect("stderr");
         if granted(0, (1, false, 0)).is_ok() {
-            return skip("this kernel does not count rings, or we keep CAP_IPC_LOCK");
+            return skipped(NAME, "this kernel does not count rings, or we keep CAP_IPC_LOCK");
         }
         if Environment::read().euid != Some(0) {
-            return skip("other rings of this user count as well");
+            return skipped(NAME, "other rings of this user count as well");
         }
         let page = whole_pages(1);
         for (entries, no_sqarray) in [(1, false), (64, false), (256, false), (1024, true)] {

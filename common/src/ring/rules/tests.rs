@@ -1,13 +1,12 @@
 //! The rules against the kernel that the test runs on.
 
-use std::io::Write;
 use std::process::Command;
 
 use nix::sys::resource::setrlimit;
 
 use super::*;
 use crate::catalog::Kernel;
-use crate::drive::io_uring_or_skip;
+use crate::drive::{io_uring_or_skip, skipped};
 use crate::environment::Environment;
 use crate::ring::build_best;
 
@@ -189,8 +188,7 @@ fn a_limit_on_threads_is_named() {
     let text = String::from_utf8_lossy(&output.stderr);
     // A poller is for root up to 5.12; a process with CAP_SYS_RESOURCE has no limit.
     if text.contains("CAP_SYS_NICE") || text.contains("granted") {
-        let _ = writeln!(io::stderr(), "SKIPPED {NAME}: {text}");
-        return;
+        return skipped(NAME, text);
     }
     assert!(text.contains("the kernel refused this ring: EAGAIN"), "{text}");
     assert!(text.contains("RLIMIT_NPROC is 0, for all threads of this user"), "{text}");
