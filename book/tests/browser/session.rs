@@ -1,6 +1,7 @@
 //! A headless Chromium, by WebDriver, with the built book.
 
 use std::fmt::Display;
+use std::fs;
 use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -66,19 +67,24 @@ fn which(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// A running chromedriver. Dropping it kills it.
+/// A running chromedriver. Dropping it kills it, and removes what its browser left.
 struct Driver {
     child: Child,
     address: String,
+    folder: PathBuf,
 }
 
 impl Driver {
     fn start(chromedriver: &PathBuf) -> Driver {
         let mut command = Command::new(chromedriver);
+        // Short, for the browser names sockets in it.
+        let folder = std::env::temp_dir().join(format!("browser.{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        command.env("TMPDIR", &folder).env("HOME", &folder);
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("chromedriver starts");
         let said = BufReader::new(child.stdout.take().expect("its output"));
-        let mut driver = Driver { child, address: String::new() };
+        let mut driver = Driver { child, address: String::new(), folder };
         // "ChromeDriver was started successfully on port 34567."
         let port = said.lines().map_while(Result::ok).find_map(|line| {
             let number = line.split_once("successfully on port ")?.1;
@@ -93,6 +99,8 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // The browser's last processes may still write.
+        drive::holds_within(PATIENCE, || fs::remove_dir_all(&self.folder).is_ok());
     }
 }
 
