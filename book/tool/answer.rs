@@ -207,7 +207,7 @@ mod tests {
 
     fn send(address: SocketAddr, request: &str) -> TcpStream {
         let mut client = TcpStream::connect(address).unwrap();
-        client.set_read_timeout(Some(common::drive::PATIENCE)).unwrap();
+        client.set_read_timeout(Some(testkit::PATIENCE)).unwrap();
         client.write_all(request.as_bytes()).unwrap();
         client
     }
@@ -294,6 +294,6 @@ mod tests {
         let mut client = send(served(scratch.path()), "GET /");
         let line = [b'a'; 64 * 1024];
         // The server closes; what is sent after that is refused.
-        common::drive::wait_until("the end", || client.write_all(&line).is_err());
+        testkit::wait_until("the end", || client.write_all(&line).is_err());
     }
 }

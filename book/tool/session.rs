@@ -90,8 +90,8 @@ impl Running {
             .stderr(to)
             .process_group(0);
         environment(&mut command);
-        common::drive::heed_stop_signals(&mut command);
-        common::drive::die_with_parent(&mut command);
+        testkit::heed_stop_signals(&mut command);
+        testkit::die_with_parent(&mut command);
         let child = command.spawn().map_err(no)?;
         // The ends of the pipe that the command was given are open in it, too.
         drop(command);
@@ -238,7 +238,7 @@ pub fn prepare(root: &Path, examples: bool) -> Result<(), Complaint> {
         command.arg("--examples");
     }
     environment(&mut command);
-    common::drive::die_with_parent(&mut command);
+    testkit::die_with_parent(&mut command);
     let status = command.current_dir(root).stdin(Stdio::null()).status();
     match status {
         Ok(status) if status.success() => Ok(()),

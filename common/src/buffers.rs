@@ -206,9 +206,9 @@ mod tests {
     use io_uring::{IoUring, opcode};
 
     use super::*;
-    use crate::drive::{PATIENCE, holds_within, io_uring_or_skip, skipped};
     use crate::queues::Queues;
     use crate::ring::{RingOptions, SetupFlags, build};
+    use testkit::{PATIENCE, holds_within, io_uring_or_skip, skipped};
 
     const SIZE: u32 = 1 << 16;
 

@@ -13,8 +13,6 @@ compile_error!(
 pub mod buffers;
 #[cfg(target_os = "linux")]
 pub mod catalog;
-#[cfg(all(target_os = "linux", any(feature = "drive", test)))]
-pub mod drive;
 #[cfg(target_os = "linux")]
 pub mod environment;
 #[cfg(target_os = "linux")]

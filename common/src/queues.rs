@@ -231,8 +231,8 @@ mod tests {
     use io_uring::types::Fd;
 
     use super::*;
-    use crate::drive::{PATIENCE, io_uring_or_skip, skipped};
     use crate::ring::{RingOptions, SetupFlags, build};
+    use testkit::{PATIENCE, io_uring_or_skip, skipped};
 
     fn push_nop(queues: &mut Queues<'_>) {
         // SAFETY: a NOP points at no memory.

@@ -66,9 +66,9 @@ mod tests {
     use nix::sys::signal::raise;
 
     use super::*;
-    use crate::drive::io_uring_or_skip;
     use crate::queues::Queues;
     use crate::ring::{RingOptions, SetupFlags, build};
+    use testkit::io_uring_or_skip;
 
     /// Signals are blocked, sent and read in the thread of this test alone.
     #[test]

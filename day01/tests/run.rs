@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Output, Stdio};
 
-use common::drive::{
-    Strace, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_locked_memory,
-};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use serde_json::Value;
+use testkit::{
+    Strace, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_locked_memory,
+};
 
 fn day01(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_day01"));

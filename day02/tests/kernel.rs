@@ -5,11 +5,11 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use common::drive::io_uring_or_skip;
 use io_uring::squeue::Flags;
 use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, opcode, squeue};
 use nix::sys::signal::{SigSet, Signal};
+use testkit::io_uring_or_skip;
 
 /// `IORING_RECVSEND_POLL_FIRST` (`linux/io_uring.h`).
 const POLL_FIRST: u16 = 1;

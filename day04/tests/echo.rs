@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use common::drive::{PATIENCE, Strace, die_with_parent, io_uring_or_skip};
+use testkit::{PATIENCE, Strace, die_with_parent, io_uring_or_skip};
 
 /// A running echo server, killed when dropped: it has no other end.
 struct Echo {

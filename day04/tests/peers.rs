@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use common::drive::{PATIENCE, io_uring_or_skip, wait_until};
 use common::listener::Listener;
+use testkit::{PATIENCE, io_uring_or_skip, wait_until};
 
 use crate::servers::{Kind, Reply};
 

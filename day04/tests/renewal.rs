@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::process::Command;
 
-use common::drive::{Server, io_uring_or_skip};
 use nix::sys::signal::Signal;
+use testkit::{Server, io_uring_or_skip};
 
 /// More connections than the closes after which receives are renewed.
 const GUESTS: u64 = 1100;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use common::drive;
 use serde_json::Value;
 
 /// The executables that were found, by the name of their day.
@@ -98,7 +97,7 @@ fn cargo(task: &str, arguments: &[&str]) -> Result<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.arg(task).arg("--manifest-path").arg(workspace().join("Cargo.toml")).args(arguments);
-    drive::die_with_parent(&mut command);
+    testkit::die_with_parent(&mut command);
     let output = command
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use common::drive;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -51,15 +50,15 @@ fn what_is_wrong_is_said_before_the_build() {
 
 #[test]
 fn a_build_ends_with_the_command_that_started_it() {
-    if !drive::io_uring_or_skip("a_build_ends_with_the_command_that_started_it") {
+    if !testkit::io_uring_or_skip("a_build_ends_with_the_command_that_started_it") {
         return;
     }
     let (folder, cargo) = slow_cargo("bench-ended");
     let mut command = bench(&[]);
-    drive::heed_stop_signals(&mut command);
+    testkit::heed_stop_signals(&mut command);
     let mut running = command.env("CARGO", &cargo).spawn().unwrap();
     let mut pid = String::new();
-    drive::wait_until("the build's start", || {
+    testkit::wait_until("the build's start", || {
         pid = fs::read_to_string(cargo.with_extension("pid")).unwrap_or_default();
         pid.ends_with('\n')
     });
@@ -67,6 +66,8 @@ fn a_build_ends_with_the_command_that_started_it() {
     running.wait().unwrap();
     // Empty once it is dead, whether or not its new parent has noticed.
     let command_line = format!("/proc/{}/cmdline", pid.trim());
-    drive::wait_until("the build's end", || fs::read(&command_line).unwrap_or_default().is_empty());
+    testkit::wait_until("the build's end", || {
+        fs::read(&command_line).unwrap_or_default().is_empty()
+    });
     fs::remove_dir_all(folder).unwrap();
 }

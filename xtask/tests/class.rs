@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use common::drive::{self, io_uring_or_skip};
 use nix::pty::openpty;
 use nix::unistd::setsid;
+use testkit::{self, io_uring_or_skip};
 
 /// The libraries may have to be compiled.
 const LONG: Duration = Duration::from_secs(600);
@@ -49,7 +49,7 @@ fn class(folder: &Path, details: &Path) -> Command {
 
 /// What it printed.
 fn run(command: Command) -> String {
-    let output = drive::output_within(command, LONG).expect("an end");
+    let output = testkit::output_within(command, LONG).expect("an end");
     let errors = String::from_utf8_lossy(&output.stderr);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{errors}");
@@ -74,7 +74,7 @@ fn walls_or_skip(test: &str, table: &str) -> bool {
     assert_eq!(table.contains("behind walls"), works, "{table}");
     assert_eq!(table.contains("NOT SHUT OFF: there are no walls here"), !works, "{table}");
     if !works {
-        drive::skipped(test, "bubblewrap builds no walls here");
+        testkit::skipped(test, "bubblewrap builds no walls here");
     }
     works
 }
@@ -261,7 +261,7 @@ fn a_fork_bomb_ends_with_its_run_and_harms_nobody() {
     let text = fs::read_to_string(details.join("eve.txt")).expect("a text");
     assert!(text.contains("E-NO-RING"), "not given up: {text}");
     assert!(
-        drive::holds_within(drive::PATIENCE, || called(&name) == 0),
+        testkit::holds_within(testkit::PATIENCE, || called(&name) == 0),
         "{} live on",
         called(&name)
     );
@@ -273,9 +273,9 @@ fn a_fork_bomb_ends_with_its_run_and_harms_nobody() {
     );
     hand_in(&folder.join("second"), "mia", &sleepless);
     let mut killed = class(&folder.join("second"), &details).spawn().expect("the tool");
-    assert!(drive::holds_within(LONG, || called(&name) > 0), "it never ran");
+    assert!(testkit::holds_within(LONG, || called(&name) > 0), "it never ran");
     killed.kill().and_then(|()| killed.wait()).expect("an end");
-    assert!(drive::holds_within(drive::PATIENCE, || called(&name) == 0), "it lives on");
+    assert!(testkit::holds_within(testkit::PATIENCE, || called(&name) == 0), "it lives on");
     let _ = fs::remove_dir_all(&folder);
 }
 
@@ -319,7 +319,7 @@ fn without_walls_too_all_that_a_program_starts_ends_with_it() {
     assert!(table.contains("ann                       x"), "{table}");
     assert!(table.contains("zoe                       +"), "{table}");
     assert!(
-        drive::holds_within(drive::PATIENCE, || called(&name) == 0),
+        testkit::holds_within(testkit::PATIENCE, || called(&name) == 0),
         "{} live on",
         called(&name)
     );

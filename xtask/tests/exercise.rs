@@ -4,9 +4,9 @@
 use std::io::Read;
 use std::time::Duration;
 
-use common::drive::io_uring_or_skip;
 use common::listener::Listener;
 use io_uring::{IoUring, opcode, squeue, types};
+use testkit::io_uring_or_skip;
 use xtask::exercise::attempt::{Attempt, Launch};
 use xtask::exercise::failure::Failure;
 use xtask::exercise::ids::{self, Id};
@@ -338,7 +338,7 @@ fn something_that_happens_all_along_is_no_hang() {
 fn nothing_is_left_behind_of_a_program_that_forks() {
     let run = launch("forks_and_waits").start().expect("a run");
     let pid = run.pid();
-    common::drive::wait_until("the child", || children(pid).len() == 1);
+    testkit::wait_until("the child", || children(pid).len() == 1);
     let child = children(pid).remove(0);
     drop(run);
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
@@ -376,7 +376,7 @@ fn a_server_that_ends_while_it_is_needed_is_told_so() {
     }
     let mut run = launch("closes_after_one").start().expect("a run");
     drop(run.connect().expect("the first client"));
-    common::drive::wait_until("the server's end", || run.ended());
+    testkit::wait_until("the server's end", || run.ended());
     let failure = run.connect().expect_err("nobody listens any more");
     assert_eq!(failure.id, ids::ENDED_EARLY, "{failure:#?}");
     // What was seen stays known.

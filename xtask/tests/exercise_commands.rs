@@ -11,11 +11,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::drive::{self, holds_within, io_uring_or_skip};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{SigHandler, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use testkit::{self, holds_within, io_uring_or_skip};
 use xtask::exercise::exercises::{self, Exercise};
 use xtask::exercise::markdown;
 use xtask::exercise::verdict::Paint;
@@ -76,7 +76,7 @@ impl Workspace {
     fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.xtask(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        drive::output_within(command, LONG).expect("an end")
+        testkit::output_within(command, LONG).expect("an end")
     }
 }
 
@@ -343,7 +343,7 @@ fn a_full_disk_leaves_no_half_file() {
     };
     // SAFETY: the closure runs in the child after fork and makes system calls only.
     unsafe { command.pre_exec(limit) };
-    let output = drive::output_within(command, LONG).expect("an end");
+    let output = testkit::output_within(command, LONG).expect("an end");
     let words = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{words}");
     assert!(words.contains("workbook/Cargo.lock: File too large"), "{words}");
@@ -435,7 +435,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 #[test]
 fn a_pull_never_touches_the_workbook() {
     if Command::new("git").arg("--version").output().is_err() {
-        return drive::skipped("a_pull_never_touches_the_workbook", "there is no git");
+        return testkit::skipped("a_pull_never_touches_the_workbook", "there is no git");
     }
     let upstream = Workspace::new("exercise_upstream");
     git(&upstream.0, &["init", "-q", "-b", "main"]);
@@ -535,8 +535,8 @@ fn where_rings_are_blocked_nothing_is_passed_and_nothing_failed() {
     for errno in [libc::EPERM, libc::ENOSYS] {
         let mut command = workspace.xtask(&["exercise", "check", "--json", "first_nop"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        drive::block_io_uring(&mut command, errno);
-        let output = drive::output_within(command, LONG).expect("an end");
+        testkit::block_io_uring(&mut command, errno);
+        let output = testkit::output_within(command, LONG).expect("an end");
         let line = text(&output.stdout);
         assert!(line.contains(r#""verdict":"not observed""#), "{line}{}", text(&output.stderr));
         assert_eq!(output.status.code(), Some(1));
@@ -640,7 +640,7 @@ fn a_learner_passes_an_exercise_is_killed_and_goes_on() {
     screen.shows("1 given up");
     screen.press("q");
     let mut status = None;
-    let ended = holds_within(drive::PATIENCE, || {
+    let ended = holds_within(testkit::PATIENCE, || {
         status = screen.child.try_wait().expect("a child");
         status.is_some()
     });
@@ -667,14 +667,14 @@ fn any_exercise_can_be_chosen_and_ctrl_z_suspends() {
     screen.press("\x1a");
     let pid = Pid::from_raw(screen.child.id() as i32);
     let stopped = || waitpid(pid, Some(WaitPidFlag::WUNTRACED | WaitPidFlag::WNOHANG));
-    drive::wait_until("the stop", || stopped() == Ok(WaitStatus::Stopped(pid, Signal::SIGTSTP)));
+    testkit::wait_until("the stop", || stopped() == Ok(WaitStatus::Stopped(pid, Signal::SIGTSTP)));
     screen.shows("\x1b[?25h\x1b[?1049l");
     screen.press("");
     kill(pid, Signal::SIGCONT).expect("a signal");
     screen.shows("\x1b[?1049h");
     screen.shows("Day 3: last_orders");
     screen.press("q");
-    drive::wait_until("the end", || screen.child.try_wait().expect("a child").is_some());
+    testkit::wait_until("the end", || screen.child.try_wait().expect("a child").is_some());
 }
 
 #[test]
@@ -697,7 +697,7 @@ fn the_libraries_are_compiled_while_the_task_is_read() {
     command.arg("learn").env("CARGO_MANIFEST_DIR", workspace.0.join("xtask")).env("CARGO", &cargo);
     let mut screen = Screen::of(command);
     screen.shows("The libraries are compiled meanwhile, once");
-    drive::wait_until("the compilation", || workspace.0.join("cargo.called").exists());
+    testkit::wait_until("the compilation", || workspace.0.join("cargo.called").exists());
     screen.press("h");
     screen.shows("Hint 1 of 3");
     screen.press("c");
@@ -727,7 +727,7 @@ fn without_a_terminal_there_are_only_lines() {
     let (keys, mut typed) = nix::unistd::pipe().map(|(r, w)| (r, File::from(w))).expect("a pipe");
     typed.write_all(b"h\ns\nn\nl\n3\nq\n").expect("a pipe");
     command.stdin(Stdio::from(keys));
-    let output = drive::output_within(command, LONG).expect("an end");
+    let output = testkit::output_within(command, LONG).expect("an end");
     let lines = text(&output.stdout);
     assert!(output.status.success(), "{lines}{}", text(&output.stderr));
     assert!(!lines.contains('\x1b'), "no control sequences: {lines:?}");

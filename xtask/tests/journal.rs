@@ -2,7 +2,6 @@
 
 use std::process::{Command, Output};
 
-use common::drive;
 use serde_json::Value;
 
 fn xtask_run(arguments: &[&str]) -> Command {
@@ -21,7 +20,7 @@ fn days(output: &Output) -> Vec<Value> {
 
 #[test]
 fn every_day_runs_or_says_why_not() {
-    if !drive::io_uring_or_skip("every_day_runs_or_says_why_not") {
+    if !testkit::io_uring_or_skip("every_day_runs_or_says_why_not") {
         return;
     }
     let output = xtask_run(&["--json"]).output().unwrap();
@@ -41,7 +40,7 @@ fn every_day_runs_or_says_why_not() {
 fn without_io_uring_day01_explains_and_the_run_ends() {
     for (errno, name) in [(libc::EPERM, "EPERM"), (libc::ENOSYS, "ENOSYS")] {
         let mut command = xtask_run(&["--json"]);
-        drive::block_io_uring(&mut command, errno);
+        testkit::block_io_uring(&mut command, errno);
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let days = days(&output);

@@ -9,9 +9,9 @@ use std::net::Shutdown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::drive::{self, PATIENCE, Server};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use testkit::{self, PATIENCE, Server};
 use xtask::programs::{self, Source};
 
 /// How often each operation went in, or came out.
@@ -174,13 +174,13 @@ fn assert_agree(what: &str, told: &Counts, unseen: u64, recorded: &Counts) {
 /// Traces a day while `visit` is its client, and compares.
 fn compare(day: &str, arguments: &[&str], visit: Option<fn(&Server)>) {
     let test = format!("what the tracer tells of {day} is what the kernel recorded");
-    if !drive::io_uring_or_skip(&test) {
+    if !testkit::io_uring_or_skip(&test) {
         return;
     }
     let Some(tracepoints) = Tracepoints::open(day) else {
         let why = "the kernel's tracepoints cannot be read here (they need root, and `mount -t \
                    tracefs tracefs /sys/kernel/tracing`)";
-        return drive::skipped(&test, why);
+        return testkit::skipped(&test, why);
     };
     let built = programs::find(&Source::Build { release: false, quiet: true }, &[day]);
     let program = built.expect("Cargo").remove(day).expect("the day's program");
@@ -198,7 +198,7 @@ fn compare(day: &str, arguments: &[&str], visit: Option<fn(&Server)>) {
         }
         None => {
             command.stdout(Stdio::null());
-            let output = drive::output_within(command, PATIENCE).expect("its end");
+            let output = testkit::output_within(command, PATIENCE).expect("its end");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
     }

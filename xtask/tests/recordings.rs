@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use common::drive::{self, PATIENCE};
+use testkit::{self, PATIENCE};
 use xtask::programs;
 use xtask::record::cli::{self, Checked};
 use xtask::record::compare;
@@ -16,7 +16,7 @@ fn recorded(name: &str) -> Recording {
 #[test]
 fn a_fresh_run_tells_the_recorded_story() {
     const TEST: &str = "a_fresh_run_tells_the_recorded_story";
-    if !drive::io_uring_or_skip(TEST) {
+    if !testkit::io_uring_or_skip(TEST) {
         return;
     }
     let scenarios: Vec<&Scenario> = ALL.iter().collect();
@@ -24,7 +24,7 @@ fn a_fresh_run_tells_the_recorded_story() {
     for scenario in scenarios {
         match cli::check(scenario, &programs, PATIENCE).expect("a fresh run") {
             Checked::Same => {}
-            Checked::Skipped(why) => drive::skipped(&format!("{TEST}, {}", scenario.name), why),
+            Checked::Skipped(why) => testkit::skipped(&format!("{TEST}, {}", scenario.name), why),
             Checked::Differs(difference) => panic!(
                 "{}: {difference:#?}\nIf the new story is right: cargo xtask record {0}",
                 scenario.name
@@ -42,7 +42,7 @@ fn a_blocked_machine_is_told_apart() {
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(arguments);
-        drive::block_io_uring(&mut command, libc::EPERM);
+        testkit::block_io_uring(&mut command, libc::EPERM);
         let output = command.output().expect("xtask record");
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);

@@ -13,7 +13,6 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use common::drive;
 use serde_json::Value;
 
 /// A folder of stand-ins, removed in the end.
@@ -187,7 +186,7 @@ fn without_a_ring_only_day01_explains() {
 fn the_recorded_days_need_no_ring() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(["run", "--recorded"]);
-    drive::block_io_uring(&mut command, libc::EPERM);
+    testkit::block_io_uring(&mut command, libc::EPERM);
     let output = command.output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), [].as_slice()));
@@ -351,7 +350,7 @@ fn a_reset_in_place_of_the_end_is_a_failure() {
             // The client's half of the connection is still open, so wait until it has read
             // the answer; a reset would take that away too.
             thread::sleep(std::time::Duration::from_millis(100));
-            drive::reset(client);
+            testkit::reset(client);
         },
         "exit 0",
     );
@@ -366,7 +365,7 @@ fn a_killed_run_leaves_no_program_behind() {
         let number = day.trim_start_matches("day0");
         let mut run = folder.command(&["--json", "--day", number]).spawn().unwrap();
         let mut pid = String::new();
-        drive::wait_until("the program's start", || {
+        testkit::wait_until("the program's start", || {
             pid = fs::read_to_string(folder.0.join(format!("{day}.pid"))).unwrap_or_default();
             pid.ends_with('\n')
         });
@@ -374,7 +373,7 @@ fn a_killed_run_leaves_no_program_behind() {
         run.wait().unwrap();
         // Empty once it is dead, whether or not its new parent has noticed.
         let command_line = format!("/proc/{}/cmdline", pid.trim());
-        drive::wait_until("the program's end", || {
+        testkit::wait_until("the program's end", || {
             fs::read(&command_line).unwrap_or_default().is_empty()
         });
     }

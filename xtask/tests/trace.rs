@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use common::drive::{self, PATIENCE};
 use nix::sys::signal::Signal;
+use testkit::{self, PATIENCE};
 use xtask::trace::event::{Event, What};
 use xtask::trace::launch::Program;
 use xtask::trace::summary::Summary;
@@ -41,7 +41,7 @@ fn trace(scenario: &str) -> (Summary, Vec<Event>) {
 /// `None` if the scenario says that this kernel is too old for it.
 fn trace_if_it_can_run(scenario: &str) -> Option<(Summary, Vec<Event>)> {
     let trace = start(scenario);
-    drive::wait_until("the scenario to end", || trace.ended());
+    testkit::wait_until("the scenario to end", || trace.ended());
     let events = trace.events();
     let Outcome { status, summary, failure } = trace.finish();
     assert_eq!(failure, None);
@@ -68,7 +68,7 @@ fn assert_nops(summary: &Summary, count: u64) {
 
 macro_rules! needs_io_uring {
     ($test:literal) => {
-        if !drive::io_uring_or_skip($test) {
+        if !testkit::io_uring_or_skip($test) {
             return;
         }
     };
@@ -161,7 +161,7 @@ fn the_fast_mode_misses_nothing_that_crosses_a_ring() {
     for (scenario, nops) in [("nops", 3), ("registered", 3), ("threads", 100), ("fork", 4)] {
         let program = Program { fast: true, ..program(scenario) };
         let trace = Trace::start(program, false, Vec::new()).expect("a trace");
-        drive::wait_until("the scenario to end", || trace.ended());
+        testkit::wait_until("the scenario to end", || trace.ended());
         let Outcome { status, summary, .. } = trace.finish();
         assert_eq!(status, 0, "{scenario}");
         assert_nops(&summary, nops);
@@ -337,7 +337,7 @@ fn a_signal_that_the_program_ignores_ends_no_wait() {
     for fast in [false, true] {
         let program = Program { fast, ..program("not_interrupted") };
         let trace = Trace::start(program, false, Vec::new()).expect("a trace");
-        drive::wait_until("the scenario to end", || trace.ended());
+        testkit::wait_until("the scenario to end", || trace.ended());
         let Outcome { status, summary, .. } = trace.finish();
         assert_eq!((status, summary.failed_enters.len()), (0, 0), "fast: {fast}");
     }

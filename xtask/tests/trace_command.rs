@@ -11,10 +11,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::drive::{self, PATIENCE};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use testkit::{self, PATIENCE};
 
 /// Not a test of its own: the program that the others trace.
 #[test]
@@ -24,7 +24,7 @@ fn traced() {
 
 macro_rules! needs_io_uring {
     ($test:literal) => {
-        if !drive::io_uring_or_skip($test) {
+        if !testkit::io_uring_or_skip($test) {
             return;
         }
     };
@@ -33,7 +33,7 @@ macro_rules! needs_io_uring {
 fn xtask(options: &[&str], program: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.arg("trace").args(options).arg("--").args(program).stdin(Stdio::null());
-    drive::die_with_parent(&mut command);
+    testkit::die_with_parent(&mut command);
     command
 }
 
@@ -54,7 +54,7 @@ struct Told {
 
 fn told(mut command: Command) -> Told {
     command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let output = drive::output_within(command, PATIENCE).expect("it ends");
+    let output = testkit::output_within(command, PATIENCE).expect("it ends");
     Told {
         status: output.status.code(),
         text: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -95,8 +95,8 @@ fn the_program_needs_no_dashes_before_it() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.arg("trace").args(words).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::null());
-        drive::die_with_parent(&mut command);
-        let output = drive::output_within(command, PATIENCE).expect("it ends");
+        testkit::die_with_parent(&mut command);
+        let output = testkit::output_within(command, PATIENCE).expect("it ends");
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let script = r#"echo "$0 $@""#;
@@ -142,7 +142,7 @@ fn a_program_without_a_ring() {
 fn a_program_that_is_kept_from_io_uring() {
     needs_io_uring!("a_program_that_is_kept_from_io_uring");
     let mut command = xtask_on(&[], "nops");
-    drive::block_io_uring(&mut command, libc::EPERM);
+    testkit::block_io_uring(&mut command, libc::EPERM);
     let told = told(command);
     assert!(told.text.contains("refused: EPERM"), "{}", told.text);
     assert!(told.text.contains("Every ring was refused: EPERM 1"), "{}", told.text);
@@ -335,7 +335,7 @@ fn a_stopped_program_stays_stopped() {
         stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
     };
     // T: stopped; t: in the hands of a tracer. Stopped for good, it is one of them for long.
-    drive::wait_until("the program to stop", || matches!(state(), Some('T' | 't')));
+    testkit::wait_until("the program to stop", || matches!(state(), Some('T' | 't')));
     drop(child.stdin.take());
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(child.try_wait().expect("its state"), None, "it went on by itself");

@@ -9,7 +9,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::drive;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
 use serde_json::{Value, json};
@@ -33,7 +32,7 @@ where
                    chromium-driver)";
         let required = std::env::var_os("REQUIRE_IO_URING").is_some_and(|value| value == "1");
         assert!(!required, "{test}: {why}; REQUIRE_IO_URING=1 makes that a failure");
-        return drive::skipped(test, why);
+        return testkit::skipped(test, why);
     };
     let _only = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let driver = Driver::start(&chromedriver);
@@ -100,7 +99,7 @@ impl Drop for Driver {
         let _ = self.child.kill();
         let _ = self.child.wait();
         // The browser's last processes may still write.
-        drive::holds_within(PATIENCE, || fs::remove_dir_all(&self.folder).is_ok());
+        testkit::holds_within(PATIENCE, || fs::remove_dir_all(&self.folder).is_ok());
     }
 }
 

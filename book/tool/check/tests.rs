@@ -275,7 +275,7 @@ fn ran(root: &Path) -> Vec<Problem> {
 
 #[test]
 fn a_transcript_that_no_run_prints_is_named() {
-    if !common::drive::io_uring_or_skip("a_transcript_that_no_run_prints_is_named") {
+    if !testkit::io_uring_or_skip("a_transcript_that_no_run_prints_is_named") {
         return;
     }
     let folder = workspace();
@@ -303,7 +303,7 @@ fn a_transcript_that_no_run_prints_is_named() {
 
 #[test]
 fn a_recording_that_tells_another_story_is_named() {
-    if !common::drive::io_uring_or_skip("a_recording_that_tells_another_story_is_named") {
+    if !testkit::io_uring_or_skip("a_recording_that_tells_another_story_is_named") {
         return;
     }
     let folder = workspace();

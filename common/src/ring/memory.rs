@@ -33,9 +33,9 @@ mod tests {
 
     use super::*;
     use crate::buffers::Buffers;
-    use crate::drive::{io_uring_or_skip, limit_locked_memory, skipped};
     use crate::environment::Environment;
     use crate::ring::{build, refusal};
+    use testkit::{io_uring_or_skip, limit_locked_memory, skipped};
 
     const CHILD: &str = "IOURING_MEMORY_TEST_CHILD";
 

@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 use std::process::{Command, Output};
 
-use common::drive::{
-    Strace, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_locked_memory,
-};
 use common::environment::Environment;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use serde_json::Value;
+use testkit::{
+    Strace, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_locked_memory,
+};
 
 /// Says aloud that part of a test was skipped, past the test harness, which hides what
 /// `eprintln!` prints.

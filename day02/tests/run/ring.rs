@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use common::drive::io_uring_or_skip;
+use testkit::io_uring_or_skip;
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! The walk without options: what it shows, by row of the pitfalls.
 
-use common::drive::io_uring_or_skip;
+use testkit::io_uring_or_skip;
 
 use super::*;
 

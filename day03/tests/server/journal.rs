@@ -8,9 +8,9 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use common::drive::{Strace, descriptors, end_of_file, open_fds, reset, ring_slots};
 use common::listener;
 use nix::sys::signal::Signal;
+use testkit::{Strace, descriptors, end_of_file, open_fds, reset, ring_slots};
 
 use super::*;
 

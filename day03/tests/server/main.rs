@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::Command;
 
-use common::drive::{Server, start_or_skip};
+use testkit::{Server, start_or_skip};
 
 /// Day 03 with these arguments, and nothing else said.
 fn day03(arguments: &[&str]) -> Command {

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use common::drive::{Talking, Unread, end_of_file};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use testkit::{Talking, Unread, end_of_file};
 
 use super::*;
 

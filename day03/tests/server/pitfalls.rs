@@ -12,12 +12,12 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::drive::{
+use nix::sys::signal::Signal;
+use nix::sys::socket::{Backlog, Shutdown, listen, shutdown};
+use testkit::{
     PATIENCE, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_descriptors,
     listener_of, wait_until,
 };
-use nix::sys::signal::Signal;
-use nix::sys::socket::{Backlog, Shutdown, listen, shutdown};
 
 use super::*;
 

@@ -4,10 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use common::drive::{
-    RaiseAtEnd, end_of_file, has_worker, start_without_workers_or_skip, wait_until,
-};
 use nix::sys::signal::Signal;
+use testkit::{RaiseAtEnd, end_of_file, has_worker, start_without_workers_or_skip, wait_until};
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! More clients than there is room for, and clients that only take room.
 
-use common::drive::{
+use testkit::{
     end_of_file, limit_descriptors, limit_descriptors_of, reset, ring_slots, wait_until,
 };
 

@@ -29,8 +29,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 
-use common::drive::{Server, Stopped, start_or_skip};
 use nix::sys::signal::Signal;
+use testkit::{Server, Stopped, start_or_skip};
 
 use self::dice::content;
 

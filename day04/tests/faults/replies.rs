@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use common::drive::Server;
 use nix::sys::signal::Signal;
+use testkit::Server;
 
 use super::*;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use common::drive::{reset, ring_slots, wait_until};
+use testkit::{reset, ring_slots, wait_until};
 
 use super::hog::Hog;
 use super::*;

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::drive::{RaiseAtEnd, wait_until};
+use testkit::{RaiseAtEnd, wait_until};
 
 use super::*;
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::drive::{
+use testkit::{
     PATIENCE, end_of_file, holds_within, open_fds, reset, resident_kib, ring_operations, ring_slots,
 };
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::drive::{end_of_file, holds_within, reset, ring_slots, wait_until};
 use nix::sys::socket::{setsockopt, sockopt};
+use testkit::{end_of_file, holds_within, reset, ring_slots, wait_until};
 
 use super::enters::until_asleep;
 use super::*;

@@ -5,8 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use common::drive::{PATIENCE, Talking, block_io_uring, io_uring_or_skip, output_within};
-use common::drive::{end_of_file, wait_until};
+use testkit::{PATIENCE, Talking, block_io_uring, io_uring_or_skip, output_within};
+use testkit::{end_of_file, wait_until};
 
 use super::*;
 

@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use common::drive::{Strace, wait_until};
+use testkit::{Strace, wait_until};
 
 use super::*;
 

@@ -12,8 +12,8 @@ use std::process::Command;
 use std::thread;
 use std::time::SystemTime;
 
-use common::drive::{Server, Stopped, start_or_skip};
 use nix::sys::signal::Signal;
+use testkit::{Server, Stopped, start_or_skip};
 
 /// The rungs that echo: all but the fifth.
 const ECHO: [&str; 8] = [

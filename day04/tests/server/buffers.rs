@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use common::drive::{RaiseAtEnd, reset, resident_kib, wait_until};
 use nix::sys::signal::Signal;
+use testkit::{RaiseAtEnd, reset, resident_kib, wait_until};
 
 use super::hog::Hog;
 use super::*;

@@ -3,8 +3,8 @@
 //! With one client the numbers are exact, unless this machine starves the client so long
 //! that the server's own 20 ms pass; so the best of a few runs counts.
 
-use common::drive::{Stopped, Strace};
 use nix::sys::signal::Signal;
+use testkit::{Stopped, Strace};
 
 use super::*;
 

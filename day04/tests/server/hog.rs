@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use common::drive::Server;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use testkit::Server;
 
 /// It goes on sending, from a thread of its own, until it is dropped or closed.
 pub struct Hog {

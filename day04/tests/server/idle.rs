@@ -4,11 +4,11 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::drive::{RaiseAtEnd, end_of_file, wait_until};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
 };
+use testkit::{RaiseAtEnd, end_of_file, wait_until};
 
 use super::hog::Hog;
 use super::*;

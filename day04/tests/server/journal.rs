@@ -5,9 +5,9 @@
 //! Rust server dereference the null entry of row 11: a full queue is an `Err` there, and the
 //! test shows what is done about it.
 
-use common::drive::{descriptors, end_of_file, open_fds, reset, ring_slots};
 use common::listener;
 use nix::sys::signal::Signal;
+use testkit::{descriptors, end_of_file, open_fds, reset, ring_slots};
 
 use super::hog::Hog;
 use super::*;

@@ -19,7 +19,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 
-use common::drive::{Server, start_or_skip};
+use testkit::{Server, start_or_skip};
 
 /// Day 04 with these arguments, and nothing else said.
 fn day04(arguments: &[&str]) -> Command {

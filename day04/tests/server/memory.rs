@@ -1,6 +1,6 @@
 //! Memory that the kernel may write to is not unmapped, however the server ends.
 
-use common::drive::Strace;
+use testkit::Strace;
 
 use super::*;
 

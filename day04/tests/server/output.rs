@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use common::drive::{PATIENCE, Talking, Unread, output_within};
 use nix::sys::signal::Signal;
+use testkit::{PATIENCE, Talking, Unread, output_within};
 
 use super::*;
 

@@ -13,12 +13,12 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::time::Instant;
 
-use common::drive::{
+use nix::sys::signal::Signal;
+use nix::sys::socket::{self, Backlog, listen};
+use testkit::{
     PATIENCE, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_descriptors,
     listener_of, wait_until,
 };
-use nix::sys::signal::Signal;
-use nix::sys::socket::{self, Backlog, listen};
 
 use super::*;
 

@@ -3,8 +3,8 @@
 use std::io::BufReader;
 use std::time::Duration;
 
-use common::drive::end_of_file;
 use nix::sys::signal::Signal;
+use testkit::end_of_file;
 
 use super::*;
 

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::drive::{RaiseAtEnd, end_of_file, ring_slots, wait_until};
 use nix::sys::signal::Signal;
+use testkit::{RaiseAtEnd, end_of_file, ring_slots, wait_until};
 
 use super::hog::Hog;
 use super::*;

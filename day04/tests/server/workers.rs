@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use common::drive::{end_of_file, has_worker, start_without_workers_or_skip};
 use nix::sys::signal::Signal;
+use testkit::{end_of_file, has_worker, start_without_workers_or_skip};
 
 use super::hog::Hog;
 use super::*;

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use common::drive::io_uring_or_skip;
+use testkit::io_uring_or_skip;
 
 use crate::{Options, serve};
 

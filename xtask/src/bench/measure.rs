@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use common::drive::{self, Server as Running};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
+use testkit::{self, Server as Running};
 
 use super::machine::Machine;
 use super::plan::{Server, Workload};
@@ -80,14 +80,14 @@ impl Bench<'_> {
     pub fn measure(&self, server: &Server, workload: &Workload, count: bool) -> Result<Sample> {
         let mut command = server.command(workload);
         self.machine.pin_server(&mut command, server.polled);
-        drive::die_with_parent(&mut command);
+        testkit::die_with_parent(&mut command);
         let mut running = Running::start(command)?;
         let asked = self.ask(&running, workload, count);
         // A server that has died says why; the client only knows that it is gone.
         if asked.is_err() {
             if let Some(status) = running.ended(Duration::from_millis(50)) {
                 let stderr = running.stderr();
-                bail!("it ended with {}: {}", drive::in_words(status), stderr.trim_end());
+                bail!("it ended with {}: {}", testkit::in_words(status), stderr.trim_end());
             }
         }
         let sample = asked?;
@@ -121,9 +121,9 @@ impl Bench<'_> {
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.machine.pin_client(&mut command);
-        drive::die_with_parent(&mut command);
+        testkit::die_with_parent(&mut command);
         let patience = self.times.warm_up + self.times.time + PATIENCE;
-        let output = drive::output_within(command, patience).context("the client")?;
+        let output = testkit::output_within(command, patience).context("the client")?;
         if !output.status.success() {
             let stderr = String::from_utf8_lossy(&output.stderr);
             bail!("{}", stderr.trim_start_matches("peers: ").trim_end());

@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use common::drive;
 use serde::Serialize;
 
 use xtask::programs::Programs;
@@ -214,7 +213,7 @@ pub fn servers(programs: &Programs) -> Result<Vec<Server>> {
 fn help(program: &Path) -> Result<String> {
     let mut command = Command::new(program);
     command.arg("--help").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let output = drive::output_within(command, Duration::from_secs(10))?;
+    let output = testkit::output_within(command, Duration::from_secs(10))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

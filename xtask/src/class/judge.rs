@@ -9,7 +9,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use common::drive;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use serde::{Deserialize, Serialize};
@@ -124,7 +123,7 @@ impl Judge {
             let _ = asked.write_all(&task).and_then(|()| asked.write_all(b"\n"));
             let _ = wait.recv();
         });
-        let output = drive::output_within(command, LONGEST);
+        let output = testkit::output_within(command, LONGEST);
         drop(given_up);
         let output = output?;
         serde_json::from_slice(&output.stdout)

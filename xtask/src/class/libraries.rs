@@ -13,7 +13,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use common::drive;
 use serde::{Deserialize, Serialize};
 
 use crate::exercise::compile::Build;
@@ -93,8 +92,8 @@ impl Libraries {
         command.envs([("CARGO_BIN_NAME", name), ("CARGO_CRATE_NAME", name)]);
         command.envs([("CARGO_PKG_NAME", "workbook"), ("CARGO_PKG_VERSION", "0.1.0")]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        drive::die_with_parent(&mut command);
-        match drive::output_within(command, ONE_PROGRAM) {
+        testkit::die_with_parent(&mut command);
+        match testkit::output_within(command, ONE_PROGRAM) {
             Ok(output) if output.status.success() => Ok(program),
             Ok(output) => {
                 Err(Verdict::NotCompiled(String::from_utf8_lossy(&output.stderr).into_owned()))

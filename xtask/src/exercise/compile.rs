@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use common::drive;
 use serde_json::Value;
 
 /// What a build gave.
@@ -85,7 +84,7 @@ impl Build<'_> {
             }
         }
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = drive::output_within(command, self.within).context("compiling")?;
+        let output = testkit::output_within(command, self.within).context("compiling")?;
         let mut built = Built::read(&String::from_utf8_lossy(&output.stdout));
         built.cargo = String::from_utf8_lossy(&output.stderr).into_owned();
         Ok(built)

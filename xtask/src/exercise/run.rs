@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use common::drive;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, pipe2};
@@ -191,7 +190,7 @@ impl Run {
     /// # Errors
     /// Not observed, if the kernel does not tell.
     pub fn slots(&self) -> Result<Vec<u32>, Failure> {
-        drive::ring_slots(self.pid())
+        testkit::ring_slots(self.pid())
             .map_err(|error| Failure::not_observed(format!("the taken slots: {error}")))
     }
 
@@ -200,7 +199,7 @@ impl Run {
     /// # Errors
     /// Not observed, if the kernel does not tell.
     pub fn descriptors(&self) -> Result<std::collections::BTreeMap<i32, String>, Failure> {
-        drive::descriptors(self.pid())
+        testkit::descriptors(self.pid())
             .map_err(|error| Failure::not_observed(format!("the open descriptors: {error}")))
     }
 
@@ -328,7 +327,7 @@ impl Run {
         });
         connected.map_err(|error| {
             // A program that is just ending has closed its listener first.
-            if drive::holds_within(Duration::from_secs(1), || self.ended()) {
+            if testkit::holds_within(Duration::from_secs(1), || self.ended()) {
                 let did = self.did.clone();
                 return self.trouble(did, &error);
             }

@@ -6,7 +6,6 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use common::drive;
 use common::environment::Refusal;
 
 use super::console::Console;
@@ -66,8 +65,8 @@ pub fn boot(image: &Path, initramfs: &Path, log: &Path, deadline: Duration) -> R
         .stdin(Stdio::null())
         .stderr(output.try_clone()?)
         .stdout(output);
-    drive::die_with_parent(&mut emulator);
-    let ended = drive::output_within(emulator, deadline).map(|output| output.status);
+    testkit::die_with_parent(&mut emulator);
+    let ended = testkit::output_within(emulator, deadline).map(|output| output.status);
     let console = Console::read(&fs::read(log)?);
     let trouble = trouble(&console, &ended, log);
     Ok(Boot { console, trouble })
@@ -88,7 +87,7 @@ fn trouble(console: &Console, ended: &Result<ExitStatus>, log: &Path) -> Option<
         match ended {
             Err(error) => format!("the boot failed: {error:#}"),
             Ok(status) if status.success() => "it ended before all was reported".to_string(),
-            Ok(status) => format!("the emulator failed: {}", drive::in_words(*status)),
+            Ok(status) => format!("the emulator failed: {}", testkit::in_words(*status)),
         }
     };
     Some(format!("{what}; its last words (all are in {}):{}", log.display(), console.tail()))

@@ -168,7 +168,7 @@ pub fn sample(release: &str) -> Facts {
 
 #[cfg(test)]
 mod tests {
-    use common::drive::io_uring_or_skip;
+    use testkit::io_uring_or_skip;
 
     use super::*;
 

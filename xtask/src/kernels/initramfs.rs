@@ -69,7 +69,7 @@ mod tests {
     use std::io::Write;
     use std::process::{Command, Stdio};
 
-    use common::drive::skipped;
+    use testkit::skipped;
 
     use super::*;
 

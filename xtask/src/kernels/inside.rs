@@ -11,7 +11,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use common::drive;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 
@@ -85,7 +84,7 @@ fn run_program(command: &[&str]) -> Ran {
     program.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let name = Path::new(command[0]).file_name().unwrap_or_default().to_string_lossy();
     let ran = Ran { command: format!("{name} {}", command[1..].join(" ")), ..Ran::default() };
-    match drive::output_within(program, PATIENCE) {
+    match testkit::output_within(program, PATIENCE) {
         Ok(output) => Ran {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

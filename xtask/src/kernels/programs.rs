@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use common::drive;
 use serde_json::Value;
 
 use super::initramfs::Archive;
@@ -92,7 +91,7 @@ fn build(places: &Places) -> Result<PathBuf> {
 
 fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    drive::die_with_parent(&mut cargo);
+    testkit::die_with_parent(&mut cargo);
     cargo
 }
 

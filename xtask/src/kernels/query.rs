@@ -90,7 +90,7 @@ pub fn ask() -> io::Result<Option<Query>> {
 
 #[cfg(test)]
 mod tests {
-    use common::drive::io_uring_or_skip;
+    use testkit::io_uring_or_skip;
 
     use super::*;
     use crate::kernels::facts;

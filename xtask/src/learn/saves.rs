@@ -107,11 +107,11 @@ mod tests {
         let mut saves = Saves::new(&folder);
         saves.follow(&path);
         fs::write(&path, "two, longer").expect("a file");
-        common::drive::wait_until("the save", || saves.saved());
+        testkit::wait_until("the save", || saves.saved());
         assert!(!saves.saved());
         fs::write(folder.join(".new"), "three, longest").expect("a file");
         fs::rename(folder.join(".new"), &path).expect("a rename");
-        common::drive::wait_until("the rename", || saves.saved());
+        testkit::wait_until("the rename", || saves.saved());
         fs::remove_dir_all(folder).expect("ours to remove");
     }
 }

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use common::{drive, environment};
+use common::environment;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
@@ -104,7 +104,7 @@ fn run(scenario: &Scenario, program: &Path, patience: Duration) -> Result<Ran> {
         None => Ok(Vec::new()),
     };
     if drove.is_ok() && scenario.clients.is_none() {
-        drive::holds_within(patience, || trace.ended());
+        testkit::holds_within(patience, || trace.ended());
     }
     let items = tape.items();
     let drove = drove.map(drop).with_context(|| format!("the clients of {}", scenario.name));

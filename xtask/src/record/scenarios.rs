@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use common::drive;
 
 use super::story::Part;
 use super::tape::Tape;
@@ -129,7 +128,7 @@ impl Stage {
     }
 
     fn address(&self) -> Result<SocketAddr> {
-        let listener = drive::listener_of(self.pid).context("cannot find where it listens")?;
+        let listener = testkit::listener_of(self.pid).context("cannot find where it listens")?;
         Ok(listener.local_addr()?)
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use common::drive::Server;
+use testkit::Server;
 
 use super::report::Failure;
 use super::words::quote;

@@ -3,9 +3,9 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::drive::{self, Server};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use testkit::{self, Server};
 
 use super::Stage;
 use super::client::Client;
@@ -59,7 +59,7 @@ impl<'a> Conversation<'a> {
         let mut command = Command::new(stage.program);
         command.args(["--listen", "127.0.0.1:0", "--json"]).args(arguments);
         command.stdin(Stdio::null());
-        drive::die_with_parent(&mut command);
+        testkit::die_with_parent(&mut command);
         let server = Server::start_within(command, stage.patience)
             .map_err(|error| Trouble::at_start(stage.day, &error))?;
         let listening = server.listening();
@@ -87,7 +87,7 @@ impl<'a> Conversation<'a> {
             return;
         }
         let from = self.told;
-        drive::holds_within(BESIDE, || complete(&self.server.events()[from..]));
+        testkit::holds_within(BESIDE, || complete(&self.server.events()[from..]));
         let events = self.server.events();
         self.narrator.exchange(client, &(self.words)(&events[from..]));
         self.told = events.len();
@@ -97,7 +97,7 @@ impl<'a> Conversation<'a> {
     /// how it ended, if it did.
     fn look_after(mut self, mut failure: Failure) -> Failure {
         if let Some(status) = self.server.ended(DYING) {
-            failure.got += &format!(", and {} ended: {}", self.day, drive::in_words(status));
+            failure.got += &format!(", and {} ended: {}", self.day, testkit::in_words(status));
         }
         let stderr = self.server.stderr();
         if !stderr.is_empty() {

@@ -2,8 +2,8 @@
 
 use std::process::ExitStatus;
 
-use common::drive::{self, EndedEarly};
 use serde::Serialize;
+use testkit::{self, EndedEarly};
 
 /// What went wrong: as precise as a reader needs who was not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +29,7 @@ impl Failure {
     /// A program that should have ended well; what it wrote to the standard error may say
     /// why it did not.
     pub fn exit(during: &str, status: ExitStatus, stderr: &str) -> Failure {
-        let got = format!("{}\n{stderr}", drive::in_words(status));
+        let got = format!("{}\n{stderr}", testkit::in_words(status));
         Failure::new(during, "exit status 0", got.trim_end())
     }
 }

@@ -2,8 +2,6 @@
 
 use std::process::{Command, Output, Stdio};
 
-use common::drive;
-
 use super::Stage;
 use super::report::{Failure, Trouble};
 
@@ -17,9 +15,9 @@ pub fn run(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     command.stdin(Stdio::null()).stderr(Stdio::piped());
     let silent = stage.narrator.is_silent();
     command.stdout(if silent { Stdio::null() } else { Stdio::inherit() });
-    drive::die_with_parent(&mut command);
+    testkit::die_with_parent(&mut command);
     let during = format!("running {}", stage.day);
-    let output = drive::output_within(command, stage.patience)
+    let output = testkit::output_within(command, stage.patience)
         .map_err(|error| Failure::new(&during, "an end", format!("{error:#}")))?;
     stage.narrator.was_interrupted();
     judge(&output, &during)

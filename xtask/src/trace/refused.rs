@@ -211,7 +211,7 @@ mod tests {
     /// Each rule as this kernel has it, as far as it knows the flags.
     #[test]
     fn the_rules_are_the_kernels() {
-        if !common::drive::io_uring_or_skip("the_rules_are_the_kernels") {
+        if !testkit::io_uring_or_skip("the_rules_are_the_kernels") {
             return;
         }
         let release = environment::kernel_release();

@@ -3,8 +3,8 @@
 use io_uring::{IoUring, Probe};
 
 use super::*;
-use crate::drive::io_uring_or_skip;
 use crate::ring::{RingOptions, SetupFlags, build};
+use testkit::io_uring_or_skip;
 
 /// A ring and this kernel's release; says why not where there is none.
 fn ring() -> Option<(IoUring, Kernel)> {

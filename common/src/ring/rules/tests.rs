@@ -6,9 +6,9 @@ use nix::sys::resource::setrlimit;
 
 use super::*;
 use crate::catalog::Kernel;
-use crate::drive::{io_uring_or_skip, skipped};
 use crate::environment::Environment;
 use crate::ring::build_best;
+use testkit::{io_uring_or_skip, skipped};
 
 /// Every flag but CLAMP, which is about sizes.
 const ALL: SetupFlags = SetupFlags {

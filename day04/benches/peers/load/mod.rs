@@ -14,7 +14,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use common::drive;
 use serde::Serialize;
 
 use self::meter::Meter;
@@ -111,9 +110,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
         "{needed} descriptors are needed and the hard RLIMIT_NOFILE allows {open_files}: \
          `ulimit -Hn {needed}` as root first"
     );
-    let memory_start = drive::resident_kib(options.pid).context("reading the server's memory")?;
+    let memory_start = testkit::resident_kib(options.pid).context("reading the server's memory")?;
     let idle = idle_connections(options)?;
-    let memory_idle = drive::resident_kib(options.pid).context("reading the server's memory")?;
+    let memory_idle = testkit::resident_kib(options.pid).context("reading the server's memory")?;
 
     let mut meter = Meter::new(options)?;
     if options.reconnect || options.reply == Reply::Ack {

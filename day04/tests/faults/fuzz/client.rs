@@ -5,8 +5,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use common::drive::{PATIENCE, reset};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use testkit::{PATIENCE, reset};
 
 use super::plan::{Client, End, Reply, Step};
 use crate::dice::content;

@@ -11,8 +11,8 @@ mod shrink;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use common::drive::{Server, holds_within, open_fds, ring_operations, ring_slots};
 use nix::sys::signal::Signal;
+use testkit::{Server, holds_within, open_fds, ring_operations, ring_slots};
 
 use self::client::Seen;
 use self::model::Story;

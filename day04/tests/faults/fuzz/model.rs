@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use common::drive::Stopped;
+use testkit::Stopped;
 
 use super::client::{Ended, Seen};
 use super::plan::{Client, End, Plan, Reply};

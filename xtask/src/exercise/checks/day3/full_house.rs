@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use common::drive;
-
 use super::super::clients::{
     EARLY_END, brought, expect, glance, need_free_slots, need_slots, need_table, of_ops, pause,
     resume, send, serve, sleeps, waits,
@@ -92,7 +90,7 @@ fn leave(
     did: &str,
 ) -> Result<(), Failure> {
     match way % 4 {
-        0 => drive::reset(client),
+        0 => testkit::reset(client),
         1 => {
             let did = format!("{did} One that is in says something and leaves.");
             send(run, &client, attempt.word(20).as_bytes(), &did)?;

@@ -2,7 +2,6 @@
 
 use std::net::TcpStream;
 
-use common::drive;
 use common::text::several;
 use nix::sys::socket::{Backlog, Shutdown, listen, shutdown};
 use std::os::fd::AsRawFd;
@@ -216,7 +215,7 @@ fn ended_on_success(record: &Record) -> Result<(), Failure> {
 /// Makes the accept fail with an error, and listens again.
 fn fail_once(run: &mut Run) -> Result<(), Failure> {
     // Without a way to the listener there is no error to be had; the bursts have decided.
-    let Ok(listener) = drive::listener_of(run.pid()) else { return Ok(()) };
+    let Ok(listener) = testkit::listener_of(run.pid()) else { return Ok(()) };
     let failed =
         |record: &Record| record.completed("ACCEPT").iter().any(|it| it.res < 0 && !it.more);
     let did = "The listener was shut for a moment, so the accept failed; then a client comes.";

@@ -5,8 +5,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use common::drive;
-
 use super::super::clients::{
     EARLY_END, PATIENCE, connect_narrow, expect, glance, need_free_slots, need_slots, of_ops,
     pause, resume, send, serve, sleeps, waits, wrong_answer,
@@ -167,7 +165,7 @@ fn hogs(attempt: &Attempt, run: &mut Run, guest: &TcpStream) -> Result<(), Failu
     let mut readers = Vec::new();
     for (nth, (hog, sent)) in hogs.into_iter().zip(sent).enumerate() {
         if nth % 2 == 0 {
-            drive::reset(hog);
+            testkit::reset(hog);
             if nth == 0 && one_each {
                 let did = format!("{did} The first one's buffer is back.");
                 expect(run, guest, word.as_bytes(), &did)

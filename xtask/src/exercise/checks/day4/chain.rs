@@ -3,8 +3,6 @@
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use common::drive;
-
 use super::super::clients::{
     expect, expect_end, need_free_slots, need_slots, of_ops, of_requests, pause, resume, send,
     serve, sleeps, trouble,
@@ -151,7 +149,7 @@ fn broken(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
         let client = run.connect()?;
         send(run, &client, attempt.word(length).as_bytes(), "A client resets its connection.")?;
         std::thread::sleep(Duration::from_millis(10));
-        drive::reset(client);
+        testkit::reset(client);
     }
     let did = "Clients came who ended or reset their connections before sixteen bytes.";
     need_free_slots(run, did).map_err(|failure| unfinished(&run.record(), failure))

@@ -6,8 +6,6 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use common::drive;
-
 use super::super::clients::{
     PATIENCE, brought, expect, expect_end, need_free_slots, need_slots, number, of_ops, send,
     serve, sleeps, trouble, waits,
@@ -82,7 +80,7 @@ fn slots_are_slots(record: &Record) -> Result<(), Failure> {
 }
 
 fn resident(run: &Run) -> Result<u64, Failure> {
-    drive::resident_kib(run.pid())
+    testkit::resident_kib(run.pid())
         .map_err(|error| Failure::not_observed(format!("the memory of the program: {error}")))
 }
 
@@ -123,13 +121,13 @@ fn one(attempt: &Attempt, run: &mut Run, nth: u64, who: &str) -> Result<(), Fail
             expect_end(run, &client, &did)
         }
         6 => {
-            drive::reset(client);
+            testkit::reset(client);
             Ok(())
         }
         7 => {
             let did = format!("{who} sends something and resets the connection.");
             send(run, &client, b"never mind", &did)?;
-            drive::reset(client);
+            testkit::reset(client);
             Ok(())
         }
         8 => {

@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::drive;
-
 use super::super::clients::{
     EARLY_END, Ending, PATIENCE, connect_narrow, expect, expect_end, need_free_slots, need_slots,
     of_ops, read_to_end, send, sleeps, trouble, waits,
@@ -207,7 +205,7 @@ fn side_by_side(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
 }
 
 fn resident(run: &Run) -> Result<u64, Failure> {
-    drive::resident_kib(run.pid())
+    testkit::resident_kib(run.pid())
         .map_err(|error| Failure::not_observed(format!("the memory of the program: {error}")))
 }
 
@@ -244,11 +242,11 @@ fn rude(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let client = run.connect()?;
     send(run, &client, &[b'd', 8], did)?;
     thread::sleep(Duration::from_millis(50));
-    drive::reset(client);
+    testkit::reset(client);
     let client = run.connect()?;
     send(run, &client, b"e", did)?;
     echo(attempt, run, &client, did)?;
-    drive::reset(client);
+    testkit::reset(client);
     let client = run.connect()?;
     send(run, &client, b"e", did)?;
     let did = format!("{did} Then another comes.");

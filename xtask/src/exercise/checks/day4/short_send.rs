@@ -4,8 +4,6 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use common::drive;
-
 use super::super::clients::{
     EARLY_END, connect_narrow, expect, expect_end, need_free_slots, need_slots, number, seen, send,
     serve, sleeps, trouble, waits,
@@ -73,7 +71,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let did = format!("A client asks for {large} bytes and resets the connection.");
     let rude = ask(&mut run, large, &did)?;
     seen(&run, Duration::from_secs(2), |record| sends(record) >= 5);
-    drive::reset(rude);
+    testkit::reset(rude);
     let client = ask(&mut run, small, &did)?;
     whole(&mut run, &client, small, &format!("{did} Then another comes."))?;
     need_free_slots(&mut run, &did)?;

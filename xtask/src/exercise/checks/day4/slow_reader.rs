@@ -5,8 +5,6 @@ use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use common::drive;
-
 use super::super::clients::{
     EARLY_END, connect_narrow, expect, expect_end, need_free_slots, need_slots, of_ops, send,
     serve, sleeps, trouble, waits,
@@ -67,7 +65,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let did = "A guest sends as much as it can, reads nothing, and resets the connection.";
     let rude = connect_narrow(&mut run, 4096, 64 * 1024)?;
     fill(&mut run, &rude, shift, did)?;
-    drive::reset(rude);
+    testkit::reset(rude);
     talk(attempt, &mut run, &other, did)?;
     drop(other);
     need_free_slots(&mut run, did)?;
@@ -79,7 +77,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 }
 
 fn resident(run: &Run) -> Result<u64, Failure> {
-    drive::resident_kib(run.pid())
+    testkit::resident_kib(run.pid())
         .map_err(|error| Failure::not_observed(format!("the memory of the program: {error}")))
 }
 

@@ -154,7 +154,7 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
-    use crate::ring::{RingOptions, SetupFlags, build};
+    use common::ring::{RingOptions, SetupFlags, build};
 
     #[test]
     fn the_table_of_an_old_kernel_lists_empty_slots() {
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn this_kernel_tells_the_slots_of_a_real_ring() {
-        if !crate::drive::io_uring_or_skip("this_kernel_tells_the_slots_of_a_real_ring") {
+        if !crate::io_uring_or_skip("this_kernel_tells_the_slots_of_a_real_ring") {
             return;
         }
         let ring = build(&RingOptions::default(), 2, SetupFlags::default()).unwrap();

@@ -110,7 +110,7 @@ mod tests {
         for errno in [libc::EPERM, libc::ENOSYS] {
             let mut command = Command::new(std::env::current_exe().unwrap());
             command
-                .args(["--exact", "drive::seccomp::tests::child_asks_for_a_ring"])
+                .args(["--exact", "testkit::seccomp::tests::child_asks_for_a_ring"])
                 .env(CHILD, "1");
             block_io_uring(&mut command, errno);
             let output = command.output().unwrap();

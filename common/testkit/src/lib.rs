@@ -37,8 +37,8 @@ pub use self::strace::Strace;
 pub use self::talking::{Said, Talking};
 pub use self::unread::Unread;
 
-use crate::environment::{self, Environment};
-use crate::ring::{self, RingOptions, SetupFlags};
+use common::environment::{self, Environment};
+use common::ring::{self, RingOptions, SetupFlags};
 
 /// How long anything here waits before it gives up. Only a failure takes that long, so it is
 /// generous: the machine may be busy, or emulated.

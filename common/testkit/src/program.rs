@@ -104,7 +104,7 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
-    use crate::drive::PATIENCE;
+    use crate::PATIENCE;
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -134,8 +134,8 @@ mod tests {
         let mut again = Command::new("sh");
         again.args(["-c", "trap '' INT TERM; exec \"$0\" \"$@\""]);
         again.arg(std::env::current_exe().unwrap());
-        again.args(["--exact", "drive::talking::tests::a_talking_server_is_heard_to_the_end"]);
-        again.arg("drive::server::tests::a_server_is_started_asked_to_stop_and_heard_to_the_end");
+        again.args(["--exact", "testkit::talking::tests::a_talking_server_is_heard_to_the_end"]);
+        again.arg("testkit::server::tests::a_server_is_started_asked_to_stop_and_heard_to_the_end");
         let output = again.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains("2 passed; 0 failed"), "{text}");
