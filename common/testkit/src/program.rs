@@ -134,8 +134,8 @@ mod tests {
         let mut again = Command::new("sh");
         again.args(["-c", "trap '' INT TERM; exec \"$0\" \"$@\""]);
         again.arg(std::env::current_exe().unwrap());
-        again.args(["--exact", "testkit::talking::tests::a_talking_server_is_heard_to_the_end"]);
-        again.arg("testkit::server::tests::a_server_is_started_asked_to_stop_and_heard_to_the_end");
+        again.args(["--exact", "talking::tests::a_talking_server_is_heard_to_the_end"]);
+        again.arg("server::tests::a_server_is_started_asked_to_stop_and_heard_to_the_end");
         let output = again.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains("2 passed; 0 failed"), "{text}");

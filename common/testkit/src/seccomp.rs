@@ -109,9 +109,7 @@ mod tests {
     fn a_blocked_child_gets_the_error_number() {
         for errno in [libc::EPERM, libc::ENOSYS] {
             let mut command = Command::new(std::env::current_exe().unwrap());
-            command
-                .args(["--exact", "testkit::seccomp::tests::child_asks_for_a_ring"])
-                .env(CHILD, "1");
+            command.args(["--exact", "seccomp::tests::child_asks_for_a_ring"]).env(CHILD, "1");
             block_io_uring(&mut command, errno);
             let output = command.output().unwrap();
             assert_eq!(output.status.code(), Some(errno), "{output:?}");

@@ -101,7 +101,7 @@ mod tests {
     fn a_skipped_test_is_seen_though_it_passes() {
         const NAME: &str = "a_program_under_strace_keeps_its_process_id";
         let mut alone = Command::new(std::env::current_exe().unwrap());
-        alone.args(["--exact", &format!("testkit::strace::tests::{NAME}")]);
+        alone.args(["--exact", &format!("strace::tests::{NAME}")]);
         let output = alone.env("PATH", "/nowhere").output().unwrap();
         assert!(output.status.success());
         let said = String::from_utf8_lossy(&output.stderr);
