@@ -73,6 +73,10 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds, allow_negative_numbers = true)]
     idle_timeout: Duration,
 
+    /// Shut each socket down before its slot is closed, as kernels up to 6.12 need
+    #[arg(long)]
+    shutdown_first: bool,
+
     /// Stop after this many connections
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
@@ -121,7 +125,8 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let count = options.buffers.next_power_of_two();
     let mut buffers = Buffers::register(&ring.submitter(), 0, count, options.buffer_size)?;
 
-    let closing = Closing::ask_the_kernel()?;
+    let mut closing = Closing::ask_the_kernel()?;
+    closing.late |= options.shutdown_first;
 
     let mut talk = Talk::new(options.talk);
     let admission = Admission::new(slots, table, granted.cq_entries);

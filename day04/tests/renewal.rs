@@ -18,6 +18,8 @@ fn a_client_who_stays_is_served_through_a_renewal() {
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_day04"));
     command.args(["--listen", "127.0.0.1:0", "--reply", "echo", "--quiet", "--json"]);
+    // Where a close is not late, nothing needs to be renewed.
+    command.arg("--shutdown-first");
     let server = Server::start(command).expect("day04 starts");
     let mut resident = server.connect().expect("a connection");
     let mut echo = [0; 5];

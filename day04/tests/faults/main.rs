@@ -34,10 +34,14 @@ use testkit::{Server, Stopped, start_or_skip};
 
 use self::dice::content;
 
-/// The rings that everything is tried on: day 04's own, with a thread that polls, and with
-/// queues of one entry.
-const RINGS: [&[&str]; 3] =
-    [&[], &["--sqpoll", "--sq-idle", "5"], &["--entries", "1", "--cq-entries", "1"]];
+/// The rings that everything is tried on: day 04's own, with a shutdown before each close as on
+/// older kernels, with a thread that polls, and with queues of one entry.
+const RINGS: [&[&str]; 4] = [
+    &[],
+    &["--shutdown-first"],
+    &["--sqpoll", "--sq-idle", "5"],
+    &["--entries", "1", "--cq-entries", "1"],
+];
 
 /// Day 04 with these arguments, for clients that are programs.
 fn day04(arguments: &[&str]) -> Command {
