@@ -236,7 +236,7 @@ pub struct Complete {
     /// The entry stays armed: another completion will come.
     pub more: bool,
     /// Microseconds since the enter began that offered the entry. In a ring that a kernel
-    /// thread polls, since the entry was noticed.
+    /// thread polls, since the entry was noticed; unknown if both were noticed in one look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_us: Option<u64>,
     /// The second half of a 32-byte completion.

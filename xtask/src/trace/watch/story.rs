@@ -150,7 +150,9 @@ impl Watch {
             flags: names(&catalog::COMPLETION_FLAGS, completion.flags & 0xffff),
             buffer: completion.buffer(),
             more: completion.has(cqe::MORE),
-            after_us: answer.map(|answer| now.us.saturating_sub(answer.flight.us)),
+            after_us: answer
+                .map(|answer| now.us.saturating_sub(answer.flight.us))
+                .filter(|us| *us > 0),
             extra: completion.extra.map(|extra| extra.map(hex)),
         };
         self.tell_at(now, tid, What::Complete(complete));
