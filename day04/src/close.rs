@@ -190,7 +190,7 @@ impl Closing {
     pub fn ask_the_kernel() -> Result<Closing> {
         // ANCHOR: late
         let (mut peer, closed) = UnixStream::pair()?;
-        let (_silent, in_use) = UnixStream::pair()?;
+        let (silent, in_use) = UnixStream::pair()?;
         peer.set_nonblocking(true)?;
         let mut ring = IoUring::new(2)?;
         ring.submitter().register_files(&[in_use.as_raw_fd(), closed.as_raw_fd()])?;
@@ -205,6 +205,10 @@ impl Closing {
         }
         let late = peer.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         // ANCHOR_END: late
+        drop(silent); // that ends the poll
+        while queues.next_completion().is_none() {
+            queues.submit_and_wait(1, None).context("waiting for completions")?;
+        }
         Ok(Closing { late, enters: queues.enters() })
     }
 }

@@ -162,6 +162,7 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
             accepted_all: false,
             signalled: false,
             grace: None,
+            reading: false,
         },
     };
     server.run()

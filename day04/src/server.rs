@@ -53,6 +53,7 @@ impl Server<'_> {
             self.add_accepts()?;
             self.unpark()?;
             self.renew_receives()?;
+            self.cancel_last_read()?;
             self.submit_and_wait()?;
             while let Some(completion) = self.queues.next_completion() {
                 self.handle(&completion)?;

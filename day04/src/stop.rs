@@ -21,6 +21,8 @@ pub struct Stopping<'ring> {
     pub signalled: bool,
     /// When the clients that are left are aborted.
     pub grace: Option<Instant>,
+    /// The read of the signals is in flight.
+    pub reading: bool,
 }
 
 impl Server<'_> {
@@ -28,12 +30,17 @@ impl Server<'_> {
         let signals = &mut self.stopping.signals;
         let (record, length) = signals.record();
         let read = opcode::Read::new(Fd(signals.fd()), record, length).build();
+        self.stopping.reading = true;
         self.push(Token::of(Op::Signal), read)
     }
 
     // ANCHOR: signal
     /// A stop signal. After the first one clients have a grace; the second one ends that.
     pub fn handle_signal(&mut self, result: i32) -> Result<()> {
+        self.stopping.reading = false;
+        if self.everybody_has_left() {
+            return Ok(()); // cancelled by us
+        }
         // A read that fails for good would never bring a signal, so it stops the server, too.
         if !matches!(-result, libc::EINTR | libc::EAGAIN) {
             self.report(&Event::Stopping { signal: self.stopping.signals.name() });
@@ -86,7 +93,16 @@ impl Server<'_> {
         self.stopping.signalled && self.stopping.grace.is_none()
     }
 
+    /// When everybody has left, nothing is in flight but the read of the signals.
+    pub fn cancel_last_read(&mut self) -> Result<()> {
+        if self.everybody_has_left() { self.add_cancel(Token::of(Op::Signal)) } else { Ok(()) }
+    }
+
     pub fn is_done(&self) -> bool {
+        self.everybody_has_left() && !self.stopping.reading
+    }
+
+    fn everybody_has_left(&self) -> bool {
         self.stopping.accepted_all && self.slots.held() == 0 && !self.accepting.admission.is_armed()
     }
 }
