@@ -95,7 +95,7 @@ impl Walls {
     /// If there is no folder to be had for it.
     pub fn judge(&self, libraries: &Libraries) -> Result<Inside> {
         let own = std::env::current_exe().context("this program")?;
-        let user = Uid::effective().is_root().then(own_user);
+        let user = can_be_others().then(own_user);
         let mut inside = match &self.bwrap {
             Ok(bwrap) => behind(bwrap, &own, libraries, user),
             Err(_) => unshut(&own, libraries, user)?,
@@ -106,7 +106,7 @@ impl Walls {
 
     /// What programs are shut off from and what not, for people.
     pub fn words(&self) -> String {
-        let mut words = match (&self.bwrap, Uid::effective().is_root()) {
+        let mut words = match (&self.bwrap, can_be_others()) {
             (Ok(_), _) => "Each program is compiled and run behind walls: no files but the \
                            system's programs and an empty folder, no network but loopback, no \
                            other processes, no terminal, no environment.\n"
@@ -229,6 +229,25 @@ fn own_user() -> u32 {
     FREE + std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed) % 64
 }
 
+/// Whether programs can have users of their own: this is root, and not of a container that has only
+/// some of the users.
+fn can_be_others() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    Uid::effective().is_root() && has_free_users(&map)
+}
+
+/// Whether a `/proc/PID/uid_map` (`user_namespaces(7)`) has the users that belong to nobody.
+fn has_free_users(map: &str) -> bool {
+    let last = u64::from(FREE) + (1 << 28);
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().unwrap_or(0));
+        let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
+        first
+            .zip(count)
+            .is_some_and(|(first, count)| first <= u64::from(FREE) && first + count >= last)
+    })
+}
+
 /// Whether this process runs as a user that nobody else is.
 pub fn is_own_user() -> bool {
     Uid::current().as_raw() >= FREE
@@ -292,7 +311,7 @@ pub fn shut_in(others: u64) {
 /// The threads that this user has, as far as a limit on processes counts them for a judge: kernels
 /// before 5.14 count all that the user has anywhere. A user of its own has none.
 pub fn others() -> u64 {
-    if Uid::effective().is_root() {
+    if can_be_others() {
         return 0;
     }
     let user = Uid::effective().as_raw();
@@ -315,4 +334,19 @@ fn reaches_host() -> bool {
     let host = VsockAddr::new(libc::VMADDR_CID_HOST, ANY_PORT);
     let answer = connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &host);
     !matches!(answer, Err(Errno::ENODEV | Errno::ENETUNREACH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_may_not_have_the_users_of_nobody() {
+        assert!(has_free_users("         0          0 4294967295\n"));
+        assert!(!has_free_users("         0       1000          1\n"));
+        assert!(!has_free_users(
+            "         0       1000          1\n         1     100000      65536\n"
+        ));
+        assert!(!has_free_users(""));
+    }
 }
