@@ -7,9 +7,10 @@ use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result};
 use common::queues::Queues;
+use common::ring;
 use common::token::Op;
+use io_uring::opcode;
 use io_uring::types::Fixed;
-use io_uring::{IoUring, opcode};
 
 use crate::connection::Stage;
 use crate::events::Event;
@@ -192,7 +193,9 @@ impl Closing {
         let (mut peer, closed) = UnixStream::pair()?;
         let (silent, in_use) = UnixStream::pair()?;
         peer.set_nonblocking(true)?;
-        let mut ring = IoUring::new(2)?;
+        let (options, flags) = Default::default();
+        let mut ring = ring::build(&options, 2, flags)
+            .map_err(|error| ring::refusal(&options, 2, flags, &error))?;
         ring.submitter().register_files(&[in_use.as_raw_fd(), closed.as_raw_fd()])?;
         drop(closed);
         let mut queues = Queues::new(&mut ring);
