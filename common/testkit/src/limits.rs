@@ -19,8 +19,8 @@ pub fn limit_descriptors(command: &mut Command, soft: u64, hard: u64) {
 }
 
 /// Gives the child this RLIMIT_MEMLOCK, in bytes, and takes `CAP_IPC_LOCK` away if we may
-/// (`CAP_SETPCAP`): root would not feel the limit otherwise. A limit above ours is refused,
-/// unless we are root.
+/// (`CAP_SETPCAP`): root would not feel the limit otherwise. A limit above ours is refused
+/// without `CAP_SYS_RESOURCE`, and so the child does not start.
 pub fn limit_locked_memory(command: &mut Command, bytes: u64) {
     /// `linux/capability.h`.
     const CAP_IPC_LOCK: libc::c_ulong = 14;
