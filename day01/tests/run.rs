@@ -1,7 +1,6 @@
 //! The program itself, run as its user runs it.
 
 use std::fs::File;
-use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Output, Stdio};
 
@@ -9,7 +8,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use serde_json::Value;
 use testkit::{
-    Strace, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_locked_memory,
+    Strace, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_locked_memory, skipped,
 };
 
 fn day01(arguments: &[&str]) -> Command {
@@ -33,12 +32,6 @@ fn stderr(output: &Output) -> String {
 
 fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("it prints one JSON object")
-}
-
-/// Says aloud that a test is skipped, past the test harness, which hides what `eprintln!`
-/// prints.
-fn skip(test: &str, why: &str) {
-    writeln!(io::stderr(), "SKIPPED {test}: {why}").expect("stderr");
 }
 
 #[test]
@@ -127,7 +120,7 @@ fn one_enter_takes_the_nop_there_and_back() {
         return;
     }
     if !Strace::works() {
-        return skip("one_enter_takes_the_nop_there_and_back", "no strace that may trace here");
+        return skipped("one_enter_takes_the_nop_there_and_back", "no strace that may trace here");
     }
     let (mut command, strace) = Strace::wrap(env!("CARGO_BIN_EXE_day01"), &["--json"]);
     let output = command.output().expect("strace starts");
@@ -185,7 +178,7 @@ fn pitfall_26_a_limit_on_locked_memory_is_named() {
     let output = output(command);
     let error = stderr(&output);
     if !error.starts_with("day01: io_uring_setup was refused: ENOMEM") {
-        return skip(NAME, "rings are blocked, or not counted, or we keep CAP_IPC_LOCK");
+        return skipped(NAME, "rings are blocked, or not counted, or we keep CAP_IPC_LOCK");
     }
     assert!(error.contains("of locked memory; RLIMIT_MEMLOCK allows 1 KiB, for all"), "{error}");
     let text = stdout(&output);

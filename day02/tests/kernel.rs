@@ -9,7 +9,7 @@ use io_uring::squeue::Flags;
 use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, opcode, squeue};
 use nix::sys::signal::{SigSet, Signal};
-use testkit::io_uring_or_skip;
+use testkit::{io_uring_or_skip, skipped};
 
 /// `IORING_RECVSEND_POLL_FIRST` (`linux/io_uring.h`).
 const POLL_FIRST: u16 = 1;
@@ -17,10 +17,6 @@ const POLL_FIRST: u16 = 1;
 /// A ring; `None`, said aloud, where none can be had.
 fn ring(test: &str) -> Option<IoUring> {
     io_uring_or_skip(test).then(|| IoUring::builder().build(8).expect("a ring"))
-}
-
-fn skip(test: &str, why: &str) {
-    writeln!(io::stderr(), "SKIPPED {test}: {why}").expect("stderr");
 }
 
 /// Queues entries and submits them. Their `user_data` is 1, 2 and so on.
@@ -128,7 +124,7 @@ fn pitfall_08_a_receive_that_polls_first_needs_no_buffer_until_bytes_come() {
     ring.submit().expect("a submit of nothing");
     if let Some(refused) = ring.completion().next() {
         assert_eq!(refused.result(), -libc::EINVAL);
-        return skip(NAME, "IORING_RECVSEND_POLL_FIRST came with Linux 5.19");
+        return skipped(NAME, "IORING_RECVSEND_POLL_FIRST came with Linux 5.19");
     }
     theirs.write_all(b"!").expect("a byte");
     assert_eq!(wait(&mut ring, 1), [(1, -libc::ENOBUFS)], "when the byte has come");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use testkit::{PATIENCE, Strace, die_with_parent, io_uring_or_skip};
+use testkit::{PATIENCE, Strace, die_with_parent, io_uring_or_skip, skipped};
 
 /// A running echo server, killed when dropped: it has no other end.
 struct Echo {
@@ -30,7 +30,7 @@ impl Echo {
             child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
             // What a kernel before 5.19 lacks is refused with EINVAL.
             assert!(error.contains("InvalidInput"), "{line}{error}");
-            eprintln!("SKIPPED {test}: the ring was refused: {error}");
+            skipped(test, format_args!("the ring was refused: {error}"));
             child.wait().unwrap();
             return None;
         };
@@ -99,8 +99,7 @@ fn a_message_takes_two_enters_at_most() {
     const MESSAGES: usize = 200;
     let name = "a_message_takes_two_enters_at_most";
     if !Strace::works() {
-        eprintln!("SKIPPED {name}: strace is not installed, or may not trace here");
-        return;
+        return skipped(name, "strace is not installed, or may not trace here");
     }
     let (command, strace) = Strace::wrap(binary().to_str().unwrap(), &[]);
     let Some(echo) = Echo::start(name, command) else { return };

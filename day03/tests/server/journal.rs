@@ -10,7 +10,7 @@ use std::net::Shutdown;
 
 use common::listener;
 use nix::sys::signal::Signal;
-use testkit::{Strace, descriptors, end_of_file, open_fds, reset, ring_slots};
+use testkit::{Strace, descriptors, end_of_file, open_fds, reset, ring_slots, skipped};
 
 use super::*;
 
@@ -202,8 +202,7 @@ fn journal_12_a_turn_is_one_system_call() {
 #[test]
 fn journal_12_the_count_is_the_one_that_strace_has() {
     if !Strace::works() {
-        eprintln!("SKIPPED {}: strace is not installed, or may not trace here", test_name());
-        return;
+        return skipped(&test_name(), "strace is not installed, or may not trace here");
     }
     let arguments = ["--listen", "127.0.0.1:0", "--json"];
     let (command, strace) = Strace::wrap(env!("CARGO_BIN_EXE_day03"), &arguments);

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{Backlog, Shutdown, listen, shutdown};
 use testkit::{
     PATIENCE, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_descriptors,
-    listener_of, wait_until,
+    listener_of, skipped, wait_until,
 };
 
 use super::*;
@@ -157,8 +157,7 @@ fn pitfall_05_an_accept_that_keeps_failing_is_retried_without_a_spin() {
     let listener = match listener_of(server.pid()) {
         Ok(listener) => listener,
         Err(error) => {
-            eprintln!("SKIPPED {}: no way to the server's listener: {error}", test_name());
-            return;
+            return skipped(&test_name(), format_args!("no way to the server's listener: {error}"));
         }
     };
     let failures = || server.events().iter().filter(|it| it["event"] == "accept failed").count();

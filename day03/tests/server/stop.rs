@@ -5,7 +5,9 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nix::sys::signal::Signal;
-use testkit::{RaiseAtEnd, end_of_file, has_worker, start_without_workers_or_skip, wait_until};
+use testkit::{
+    RaiseAtEnd, end_of_file, has_worker, skipped, start_without_workers_or_skip, wait_until,
+};
 
 use super::*;
 
@@ -84,7 +86,7 @@ fn without_workers_clients_see_their_end_and_a_signal_ends_it() {
     let stays = server.connect().unwrap();
     greeting(&stays);
     if has_worker(server.pid()).unwrap() {
-        eprintln!("SKIPPED {}: the limit does not bind here", test_name());
+        skipped(&test_name(), "the limit does not bind here");
     }
     server.stop(Signal::SIGINT).unwrap().well();
     end_of_file(&stays);

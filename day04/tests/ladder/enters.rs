@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use testkit::{Strace, wait_until};
+use testkit::{Strace, skipped, wait_until};
 
 use super::*;
 
@@ -126,8 +126,7 @@ fn enters_a_connection_fall_from_rung_to_rung() {
 #[test]
 fn strace_counts_as_the_rungs_do() {
     if !Strace::works() {
-        eprintln!("SKIPPED strace_counts_as_the_rungs_do: no strace here that works");
-        return;
+        return skipped("strace_counts_as_the_rungs_do", "no strace here that works");
     }
     for rung in ECHO {
         let path = binary(rung);
@@ -162,8 +161,7 @@ fn min_wait_gathers_the_clients_of_a_moment() {
     let gathering = ["--reply", "echo", "--min-wait", "5000000"];
     let Some(server) = serve("rung6_min_wait", &gathering) else { return };
     if server.listening()["min_wait"].is_null() {
-        eprintln!("SKIPPED min_wait_gathers_the_clients_of_a_moment: it needs Linux 6.12");
-        return;
+        return skipped("min_wait_gathers_the_clients_of_a_moment", "it needs Linux 6.12");
     }
     let rounds = 20;
     let clients = [connect(&server), connect(&server)];

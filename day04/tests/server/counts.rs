@@ -4,7 +4,7 @@
 //! that the server's own 20 ms pass; so the best of a few runs counts.
 
 use nix::sys::signal::Signal;
-use testkit::{Stopped, Strace};
+use testkit::{Stopped, Strace, skipped};
 
 use super::*;
 
@@ -88,8 +88,7 @@ fn journal_12_clients_that_come_together_share_a_turn() {
 #[test]
 fn pitfall_02_the_count_is_the_one_that_strace_has() {
     if !Strace::works() {
-        eprintln!("SKIPPED {}: strace is not installed, or may not trace here", test_name());
-        return;
+        return skipped(&test_name(), "strace is not installed, or may not trace here");
     }
     let program = env!("CARGO_BIN_EXE_day04");
     let common = ["--listen", "127.0.0.1:0", "--json", "--quiet"];
@@ -111,8 +110,7 @@ fn pitfall_02_the_count_is_the_one_that_strace_has() {
 #[test]
 fn every_enter_names_the_registered_ring() {
     if !Strace::works() {
-        eprintln!("SKIPPED {}: strace is not installed, or may not trace here", test_name());
-        return;
+        return skipped(&test_name(), "strace is not installed, or may not trace here");
     }
     let arguments = ["--listen", "127.0.0.1:0", "--json", "--quiet"];
     let (command, strace) = Strace::wrap(env!("CARGO_BIN_EXE_day04"), &arguments);

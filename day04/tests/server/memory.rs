@@ -1,6 +1,6 @@
 //! Memory that the kernel may write to is not unmapped, however the server ends.
 
-use testkit::Strace;
+use testkit::{Strace, skipped};
 
 use super::*;
 
@@ -9,8 +9,7 @@ use super::*;
 #[test]
 fn an_enter_that_is_denied_takes_no_buffer_from_the_kernel() {
     if !Strace::works() {
-        eprintln!("SKIPPED {}: strace is not installed, or may not trace here", test_name());
-        return;
+        return skipped(&test_name(), "strace is not installed, or may not trace here");
     }
     // The first enter ends when the client is accepted, the second when it has sent.
     let inject = "inject=io_uring_enter:error=EPERM:when=3+";

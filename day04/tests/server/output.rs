@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
-use testkit::{PATIENCE, Talking, Unread, output_within};
+use testkit::{PATIENCE, Talking, Unread, output_within, skipped};
 
 use super::*;
 
@@ -52,8 +52,7 @@ fn an_echo_session_reads_well() {
 fn what_it_says_to_try_works() {
     let nc = Command::new("nc").arg("-h").output();
     if !nc.is_ok_and(|nc| String::from_utf8_lossy(&nc.stderr).contains("OpenBSD netcat")) {
-        eprintln!("SKIPPED {}: Debian's netcat is not installed", test_name());
-        return;
+        return skipped(&test_name(), "Debian's netcat is not installed");
     }
     for (reply, answer) in [("ack", &b"ack\0"[..]), ("echo", b"hello\n")] {
         let Some(mut server) = talk(&["--reply", reply]) else { return };

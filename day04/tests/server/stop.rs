@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testkit::{RaiseAtEnd, end_of_file, ring_slots, wait_until};
+use testkit::{RaiseAtEnd, end_of_file, ring_slots, skipped, wait_until};
 
 use super::hog::Hog;
 use super::*;
@@ -75,8 +75,7 @@ fn pitfall_24_what_has_arrived_is_answered_to_late_comers_too() {
         for reply in ["ack", "echo"] {
             let Some(server) = serve(&[&["--reply", reply], arguments].concat()) else { return };
             if server.listening()["accepting"] != "multishot" {
-                eprintln!("SKIPPED {}: RLIMIT_NOFILE leaves no spare slots", test_name());
-                return;
+                return skipped(&test_name(), "RLIMIT_NOFILE leaves no spare slots");
             }
             server.pause();
             let clients: Vec<_> = (0..10).map(|_| server.connect().unwrap()).collect();

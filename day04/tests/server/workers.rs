@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testkit::{end_of_file, has_worker, start_without_workers_or_skip};
+use testkit::{end_of_file, has_worker, skipped, start_without_workers_or_skip};
 
 use super::hog::Hog;
 use super::*;
@@ -19,7 +19,7 @@ fn serve_alone(arguments: &[&str]) -> Option<Server> {
 /// Stops it. Workers that it had all the same are said aloud: the test has shown nothing then.
 fn stop_alone(server: Server) {
     if has_worker(server.pid()).unwrap() {
-        eprintln!("SKIPPED {}: the limit does not bind here", test_name());
+        skipped(&test_name(), "the limit does not bind here");
     }
     server.stop(Signal::SIGINT).unwrap().well();
 }
