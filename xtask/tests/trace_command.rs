@@ -219,12 +219,16 @@ fn the_lines_of_json_are_as_the_schema_says() {
     let root: Value =
         serde_json::from_str(include_str!("../src/trace/schema.json")).expect("the schema");
     let mut seen = std::collections::BTreeSet::new();
+    // With what the scenarios leave behind.
+    let folder = std::env::temp_dir().join(format!("xtask-schema-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
     for (scenario, _) in scenarios::ALL.iter().filter(|(name, _)| *name != "hang") {
-        let path = std::env::temp_dir().join(format!("xtask-{scenario}-{}", std::process::id()));
+        let path = folder.join(format!("{scenario}.json"));
         let file = path.to_str().expect("a path in UTF-8");
-        let told = told(xtask_on(&["--summary", "--json", file], scenario));
+        let mut command = xtask_on(&["--summary", "--json", file], scenario);
+        command.env("TMPDIR", &folder);
+        let told = told(command);
         let text = std::fs::read_to_string(&path).expect("the events");
-        let _ = std::fs::remove_file(&path);
         let lines: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         for line in &lines {
@@ -234,6 +238,7 @@ fn the_lines_of_json_are_as_the_schema_says() {
         let ends = [lines.first(), lines.last()].map(|line| line.expect("a line")["event"].clone());
         assert_eq!(ends, ["trace", "summary"], "{scenario}");
     }
+    std::fs::remove_dir_all(&folder).expect("ours to remove");
     let rarer = ["register", "unseen"];
     for event in root["$defs"].as_object().expect("definitions").keys() {
         let known = seen.contains(event) || event == "granted" || rarer.contains(&event.as_str());
