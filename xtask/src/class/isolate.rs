@@ -89,6 +89,11 @@ impl Walls {
         self.bwrap.is_ok()
     }
 
+    /// Why there are none.
+    pub fn lack(&self) -> Option<&str> {
+        self.bwrap.as_ref().err().map(String::as_str)
+    }
+
     /// A judge for one program.
     ///
     /// # Errors

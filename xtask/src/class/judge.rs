@@ -68,7 +68,11 @@ impl Judge {
                 }
             }
         }
-        judge.tries(exercise).context("no program can be judged here")?;
+        // Root's programs have users of their own: a closed folder above Rust keeps them out.
+        judge.tries(exercise).with_context(|| {
+            let why = judge.walls.lack().unwrap_or_default();
+            format!("no program can be judged here: there are no walls ({why}), and without them")
+        })?;
         Ok(judge)
     }
 
