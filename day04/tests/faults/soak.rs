@@ -38,7 +38,8 @@ fn soak(reply: &str) {
     let long = number_from("FAULTS_LONG").is_some_and(|number| number > 0);
     let connections = if long { LONG } else { SHORT };
     for ring in RINGS {
-        let arguments = ["--reply", reply, "--idle-timeout", "0"];
+        // So few buffers are all in use before the first look.
+        let arguments = ["--reply", reply, "--idle-timeout", "0", "--buffers", "256"];
         let Some(server) = serve(&[&arguments, ring].concat()) else { return };
         let residents: Vec<_> = (0..RESIDENTS).map(|_| connect(&server)).collect();
         converse(&connect(&server), reply, &bytes(0, 2 << 20));

@@ -111,7 +111,7 @@ fn pitfall_08_a_flood_does_not_keep_the_buffers_from_the_others() {
 
 #[test]
 fn pitfall_22_clients_that_never_read_cost_no_memory() {
-    let Some(server) = serve_echo(&[]) else { return };
+    let Some(server) = serve_echo(&["--buffers", "256"]) else { return };
     echo_all(&server.connect().unwrap(), &noise(1 << 20));
     let before = resident_kib(server.pid()).unwrap();
     let hogs: Vec<_> = (0..6).map(|_| Hog::feed(&server)).collect();
