@@ -269,7 +269,7 @@ mod tests {
     fn is_free(address: *const u8) -> bool {
         let page = NonZeroUsize::new(address as usize).unwrap();
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE;
-        // SAFETY: NOREPLACE: the new mapping overlaps nothing, or there is none.
+        // SAFETY: NOREPLACE: the new mapping overlaps nothing, or the call fails.
         let mapped =
             unsafe { mmap_anonymous(Some(page), NonZeroUsize::MIN, ProtFlags::PROT_READ, flags) };
         mapped.is_ok_and(|mapped| mapped.addr() == page)

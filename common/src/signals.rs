@@ -15,8 +15,8 @@ use crate::memory::forever;
 /// A `struct signalfd_siginfo` in words, of which the first is the signal's number
 /// (`signalfd(2)`).
 ///
-/// Atomics, because the kernel writes here as another thread would: whoever looks too early
-/// reads an older number, and nothing worse happens.
+/// Atomics, because the kernel writes here as another thread would: a program that looks too
+/// early reads an older number, and nothing worse happens.
 type Record = [AtomicU32; size_of::<libc::signalfd_siginfo>() / size_of::<u32>()];
 
 /// The signals that ask a server to stop, readable through a ring.
