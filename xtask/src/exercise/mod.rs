@@ -18,6 +18,7 @@ pub mod failure;
 pub mod hang;
 pub mod ids;
 pub mod markdown;
+mod prelude;
 pub mod record;
 pub mod run;
 pub mod variants;

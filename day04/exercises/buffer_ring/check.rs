@@ -5,16 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::super::clients::{
-    EARLY_END, PATIENCE, connect_narrow, expect, glance, need_free_slots, need_slots, of_ops,
-    pause, resume, send, serve, sleeps, waits, wrong_answer,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
-use crate::trace::event::{Complete, What};
+use crate::exercise::prelude::*;
 
 const BUFFERS: u64 = 4;
 /// Bytes that a guest who does not read sends at most.
@@ -23,8 +14,10 @@ const ENOUGH: usize = 4 << 20;
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
     let count = attempt.number(10..=14) as usize;
-    let mut guests = (0..count).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
-    let did = format!("{count} guests are in, and only the last of them sends.");
+    let mut guests =
+        (0..count).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
+    let did =
+        format!("{count} guests are in, and only the last of them sends.");
     talk(attempt, &mut run, &guests[count - 1..], &did)?;
     as_given(&run.record())?;
     for round in 1..=3 {
@@ -48,7 +41,12 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     drop(guests);
     need_free_slots(&mut run, did)?;
     let client = run.connect()?;
-    talk(attempt, &mut run, &[client], "A guest comes when the others have left.")?;
+    talk(
+        attempt,
+        &mut run,
+        &[client],
+        "A guest comes when the others have left.",
+    )?;
     sleeps(&mut run)?;
     need_slots(&run.record())?;
     let record = run.stop();
@@ -64,13 +62,21 @@ fn out_of_buffers(complete: &Complete) -> bool {
 }
 
 /// All send while the program is stopped, and all get their bytes back.
-fn talk(attempt: &Attempt, run: &mut Run, guests: &[TcpStream], did: &str) -> Result<(), Failure> {
+fn talk(
+    attempt: &Attempt,
+    run: &mut Run,
+    guests: &[TcpStream],
+    did: &str,
+) -> Result<(), Failure> {
     run.did(did);
-    let words: Vec<String> =
-        guests.iter().map(|_| attempt.word(attempt.number(10..=2000) as usize)).collect();
+    let words: Vec<String> = guests
+        .iter()
+        .map(|_| attempt.word(attempt.number(10..=2000) as usize))
+        .collect();
     // First let all of them be received from.
-    let accepted = |record: &Record| record.submitted("RECV").len() >= guests.len();
-    super::super::clients::seen(run, PATIENCE / 5, accepted);
+    let accepted =
+        |record: &Record| record.submitted("RECV").len() >= guests.len();
+    seen(run, PATIENCE / 5, accepted);
     pause(run);
     let sent = guests
         .iter()
@@ -90,8 +96,11 @@ fn explain(record: &Record, failure: Failure) -> Failure {
         return failure;
     }
     let lacked = record.completes().any(out_of_buffers);
-    let lines =
-        || record.last_lines(|what| matches!(what, What::Complete(it) if out_of_buffers(it)));
+    let lines = || {
+        record.last_lines(
+            |what| matches!(what, What::Complete(it) if out_of_buffers(it)),
+        )
+    };
     if lacked && (failure.rule == EARLY_END || failure.id == ids::RESET) {
         return Failure { id: ids::LOST, ..failure }.kernel(lines()).rule(
             "The guest was closed because no buffer was free. ENOBUFS says nothing about the \
@@ -112,7 +121,9 @@ fn explain(record: &Record, failure: Failure) -> Failure {
 
 fn as_given(record: &Record) -> Result<(), Failure> {
     need_slots(record)?;
-    let selects = record.submits().any(|submit| submit.details.contains_key("buffer_group"));
+    let selects = record
+        .submits()
+        .any(|submit| submit.details.contains_key("buffer_group"));
     if !selects {
         return Err(record.fail(ids::WRONG_ENTRY).kernel(record.lines(of_ops(&["RECV", "READ"]))).rule(
             "These receives bring a buffer of their own. In this task the kernel chooses one out \
@@ -122,7 +133,8 @@ fn as_given(record: &Record) -> Result<(), Failure> {
     let rings: Vec<u64> = record
         .registers()
         .filter(|register| {
-            register.op.contains("REGISTER_PBUF_RING") && !register.op.starts_with("UN")
+            register.op.contains("REGISTER_PBUF_RING")
+                && !register.op.starts_with("UN")
         })
         .filter_map(|register| first_number(&register.detail))
         .collect();
@@ -137,15 +149,23 @@ fn as_given(record: &Record) -> Result<(), Failure> {
 }
 
 fn first_number(text: &str) -> Option<u64> {
-    text.split(|letter: char| !letter.is_ascii_digit()).find_map(|digits| digits.parse().ok())
+    text.split(|letter: char| !letter.is_ascii_digit())
+        .find_map(|digits| digits.parse().ok())
 }
 
 /// Guests who send and do not read keep all buffers for a while.
-fn hogs(attempt: &Attempt, run: &mut Run, guest: &TcpStream) -> Result<(), Failure> {
-    let did = format!("{BUFFERS} guests send and do not read, so that they keep the buffers.");
+fn hogs(
+    attempt: &Attempt,
+    run: &mut Run,
+    guest: &TcpStream,
+) -> Result<(), Failure> {
+    let did = format!(
+        "{BUFFERS} guests send and do not read, so that they keep the buffers."
+    );
     run.did(&did);
-    let hogs =
-        (0..BUFFERS).map(|_| connect_narrow(run, 4096, 65536)).collect::<Result<Vec<_>, _>>()?;
+    let hogs = (0..BUFFERS)
+        .map(|_| connect_narrow(run, 4096, 65536))
+        .collect::<Result<Vec<_>, _>>()?;
     let sent = fill(run, &hogs);
     let did = format!("{did} Another one sends.");
     let word = attempt.word(40);
@@ -212,8 +232,12 @@ fn hogs(attempt: &Attempt, run: &mut Run, guest: &TcpStream) -> Result<(), Failu
 /// How many guests keep a buffer, for their sends do not complete.
 fn keepers(run: &Run) -> usize {
     let rings = run.rings();
-    let sends = rings.iter().flat_map(|ring| &ring.in_flight).filter(|it| it.op == "SEND");
-    let mut slots: Vec<&str> = sends.map(|it| it.words.split(',').next().unwrap_or("")).collect();
+    let sends = rings
+        .iter()
+        .flat_map(|ring| &ring.in_flight)
+        .filter(|it| it.op == "SEND");
+    let mut slots: Vec<&str> =
+        sends.map(|it| it.words.split(',').next().unwrap_or("")).collect();
     slots.sort_unstable();
     slots.dedup();
     slots.len()
@@ -255,8 +279,9 @@ fn fill(run: &Run, hogs: &[TcpStream]) -> Vec<usize> {
 fn no_spin(run: &Run, before: &Record, after: &Record) -> Result<(), Failure> {
     /// In less than half a second in which nothing happens.
     const MOST: u64 = 60;
-    let failed =
-        |record: &Record| record.completes().filter(|it| out_of_buffers(it)).count() as u64;
+    let failed = |record: &Record| {
+        record.completes().filter(|it| out_of_buffers(it)).count() as u64
+    };
     let enters = after.summary.enters - before.summary.enters;
     let more = failed(after) - failed(before);
     if enters <= MOST && more <= MOST {

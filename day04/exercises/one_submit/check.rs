@@ -3,16 +3,7 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::super::clients::{
-    expect, expect_end, need_free_slots, need_slots, of_requests, pause, resume, send, serve,
-    sleeps,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
-use crate::trace::event::What;
+use crate::exercise::prelude::*;
 
 /// Completions of one client: accepted, received, sent, closed.
 const STEPS: u64 = 4;
@@ -31,7 +22,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     few(&mut run, before, alone, clients * STEPS + 4, &one_by_one)?;
 
     let clients = attempt.number(16..=24);
-    let at_once = format!("{clients} clients came and sent their requests at once.");
+    let at_once =
+        format!("{clients} clients came and sent their requests at once.");
     let before = enters(&run);
     pause(&run);
     let came: Result<Vec<_>, Failure> = (0..clients)
@@ -79,7 +71,12 @@ fn enters(run: &Run) -> u64 {
     run.record().summary.enters
 }
 
-fn talk(run: &mut Run, attempt: &Attempt, client: TcpStream, did: &str) -> Result<(), Failure> {
+fn talk(
+    run: &mut Run,
+    attempt: &Attempt,
+    client: TcpStream,
+    did: &str,
+) -> Result<(), Failure> {
     let request = attempt.word(attempt.number(3..=60) as usize);
     send(run, &client, request.as_bytes(), did)?;
     expect(run, &client, request.as_bytes(), did)?;
@@ -95,7 +92,13 @@ struct Calls {
     for_nothing: u64,
 }
 
-fn few(run: &mut Run, before: u64, calls: u64, most: u64, did: &str) -> Result<(), Failure> {
+fn few(
+    run: &mut Run,
+    before: u64,
+    calls: u64,
+    most: u64,
+    did: &str,
+) -> Result<(), Failure> {
     if calls <= most {
         return Ok(());
     }
@@ -121,20 +124,26 @@ fn few(run: &mut Run, before: u64, calls: u64, most: u64, did: &str) -> Result<(
              that are there before the next call."
         )
     };
-    Err(record.fail(ids::ENTERS).kernel(record.last_lines(of_requests)).rule(rule))
+    Err(record
+        .fail(ids::ENTERS)
+        .kernel(record.last_lines(of_requests))
+        .rule(rule))
 }
 
 fn look(record: &Record, before: u64) -> Calls {
-    let entries =
-        record.setups().find_map(|setup| setup.granted.as_ref()).map_or(0, |it| it.sq_entries);
+    let entries = record
+        .setups()
+        .find_map(|setup| setup.granted.as_ref())
+        .map_or(0, |it| it.sq_entries);
     let mut calls = Calls::default();
     let mut news = true;
     for event in &record.events {
         match &event.what {
             What::Enter(enter) if enter.enter > before => {
                 let full = enter.to_submit >= entries;
-                calls.only_submit +=
-                    u64::from(enter.to_submit > 0 && enter.min_complete == 0 && !full);
+                calls.only_submit += u64::from(
+                    enter.to_submit > 0 && enter.min_complete == 0 && !full,
+                );
             }
             What::Complete(_) => news = true,
             What::Return(back) if back.enter > before => {

@@ -4,16 +4,7 @@ use std::net::TcpStream;
 
 use nix::sys::signal::Signal;
 
-use super::super::clients::{
-    Ending, PATIENCE, brought, glance, need_slots, number, of_ops, pause, read_to_end, resume,
-    seen, send, serve, sleeps,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
-use crate::trace::event::{Submit, What};
+use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let guests = attempt.number(3..=7) as usize;
@@ -37,16 +28,19 @@ fn named(mut run: Run, did: &str) -> Run {
 
 fn with_guests(attempt: &Attempt, guests: usize) -> Result<Record, Failure> {
     let mut run = serve(attempt)?;
-    let did =
-        format!("{guests} guests are in, one has said something, one has left. SIGINT comes.");
+    let did = format!(
+        "{guests} guests are in, one has said something, one has left. SIGINT comes."
+    );
     run.did(&did);
-    let mut came = (0..guests).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
+    let mut came =
+        (0..guests).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
     let gone = run.connect()?;
     settle_in(&mut run, guests + 1, &did)?;
     send(&mut run, &came[0], attempt.word(9).as_bytes(), &did)?;
     drop(gone);
     let heard = |record: &Record| {
-        record.completed("RECV").len() >= 2 || !record.completed("CLOSE").is_empty()
+        record.completed("RECV").len() >= 2
+            || !record.completed("CLOSE").is_empty()
     };
     seen(&run, PATIENCE / 5, heard);
     still_in(&mut run, &came, &did)?;
@@ -62,13 +56,16 @@ fn with_guests(attempt: &Attempt, guests: usize) -> Result<Record, Failure> {
 fn late_comers(attempt: &Attempt) -> Result<Record, Failure> {
     let mut run = serve(attempt)?;
     let late = attempt.number(3..=8);
-    let did = format!("Two guests are in. SIGINT comes, and {late} clients at the same moment.");
+    let did = format!(
+        "Two guests are in. SIGINT comes, and {late} clients at the same moment."
+    );
     run.did(&did);
     let first = [run.connect()?, run.connect()?];
     settle_in(&mut run, 2, &did)?;
     pause(&run);
     run.signal(Signal::SIGINT);
-    let came: Result<Vec<TcpStream>, Failure> = (0..late).map(|_| run.connect()).collect();
+    let came: Result<Vec<TcpStream>, Failure> =
+        (0..late).map(|_| run.connect()).collect();
     resume(&run);
     let record = run.end().map_err(|failure| stuck(&did, failure))?;
     drop((first, came?));
@@ -82,7 +79,8 @@ fn stuck(did: &str, failure: Failure) -> Failure {
 
 /// Waits until so many were accepted.
 fn settle_in(run: &mut Run, guests: usize, did: &str) -> Result<(), Failure> {
-    let accepted = |record: &Record| record.completes().filter(brought).count() >= guests;
+    let accepted =
+        |record: &Record| record.completes().filter(brought).count() >= guests;
     if seen(run, PATIENCE, accepted) {
         return Ok(());
     }
@@ -100,9 +98,14 @@ fn ended_well(record: &Record, guest: &mut TcpStream) -> Result<(), Failure> {
         (got, Ending::End) if got.is_empty() => Ok(()),
         (_, Ending::Broken(error)) => Err(record
             .fail(ids::RESET)
-            .client(format!("{} A guest's connection broke: {error}.", record.did))
+            .client(format!(
+                "{} A guest's connection broke: {error}.",
+                record.did
+            ))
             .kernel(record.last_lines(of_ops(&["CLOSE", "RECV", "SHUTDOWN"])))
-            .rule("A guest is to see the end of the connection, and no reset.")),
+            .rule(
+                "A guest is to see the end of the connection, and no reset.",
+            )),
         _ => Err(record
             .fail(ids::WRONG_ANSWER)
             .rule("Nothing was to be sent to the guests, last orders or not.")),
@@ -110,9 +113,16 @@ fn ended_well(record: &Record, guest: &mut TcpStream) -> Result<(), Failure> {
 }
 
 /// Guests stay until they leave, or until last orders.
-fn still_in(run: &mut Run, guests: &[TcpStream], did: &str) -> Result<(), Failure> {
+fn still_in(
+    run: &mut Run,
+    guests: &[TcpStream],
+    did: &str,
+) -> Result<(), Failure> {
     let Some(what) = guests.iter().find_map(glance) else { return Ok(()) };
-    run.did(did.replace(" SIGINT comes.", &format!(" One who has not left got {what}.")));
+    run.did(did.replace(
+        " SIGINT comes.",
+        &format!(" One who has not left got {what}."),
+    ));
     let record = run.record();
     need_slots(&record)?;
     Err(record
@@ -137,7 +147,8 @@ fn judge(record: &Record) -> Result<(), Failure> {
 /// closes nobody need wait for.
 fn all_awaited(record: &Record) -> Result<(), Failure> {
     let last = ["ASYNC_CANCEL", "CLOSE", "SHUTDOWN", "FILES_UPDATE"];
-    let unneeded = last.iter().map(|op| record.completed(op).len() as u64).sum::<u64>();
+    let unneeded =
+        last.iter().map(|op| record.completed(op).len() as u64).sum::<u64>();
     if record.summary.never_reaped <= unneeded {
         return Ok(());
     }
@@ -151,8 +162,12 @@ fn all_awaited(record: &Record) -> Result<(), Failure> {
 }
 
 fn nothing_in_flight(record: &Record) -> Result<(), Failure> {
-    let armed: Vec<_> =
-        record.summary.armed.iter().filter(|armed| armed.op != "ASYNC_CANCEL").collect();
+    let armed: Vec<_> = record
+        .summary
+        .armed
+        .iter()
+        .filter(|armed| armed.op != "ASYNC_CANCEL")
+        .collect();
     if armed.is_empty() {
         return Ok(());
     }
@@ -160,7 +175,9 @@ fn nothing_in_flight(record: &Record) -> Result<(), Failure> {
     let mut kernel: Vec<String> = armed
         .iter()
         .take(SHOWN)
-        .map(|armed| format!("in flight at the end: {} {}", armed.op, armed.words))
+        .map(|armed| {
+            format!("in flight at the end: {} {}", armed.op, armed.words)
+        })
         .collect();
     if armed.len() > SHOWN {
         kernel.push(format!("and {} more", armed.len() - SHOWN));
@@ -190,11 +207,17 @@ fn slots_closed(record: &Record) -> Result<(), Failure> {
     let mut held: Vec<u64> = Vec::new();
     for event in &record.events {
         match &event.what {
-            What::Complete(accept) if brought(&accept) => held.push(accept.res as u64),
+            What::Complete(accept) if brought(&accept) => {
+                held.push(accept.res as u64)
+            }
             // Other ways to empty slots, all at once.
             What::Submit(submit) if submit.op == "FILES_UPDATE" => held.clear(),
-            What::Register(it) if it.error.is_none() && empties(&it.op) => held.clear(),
-            What::Submit(close) if close.op == "CLOSE" && closed(record, close) => {
+            What::Register(it) if it.error.is_none() && empties(&it.op) => {
+                held.clear()
+            }
+            What::Submit(close)
+                if close.op == "CLOSE" && closed(record, close) =>
+            {
                 if let Some(slot) = number(close, "slot") {
                     held.retain(|held| *held != slot);
                 }

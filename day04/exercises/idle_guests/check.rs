@@ -4,15 +4,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::super::clients::{
-    expect, glance, need_free_slots, need_slots, of_ops, of_requests, seen, send, serve, sleeps,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
-use crate::trace::event::What;
+use crate::exercise::prelude::*;
 
 /// How long a guest may be silent.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -58,7 +50,12 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     ))
 }
 
-fn talk(attempt: &Attempt, run: &mut Run, guest: &TcpStream, did: &str) -> Result<(), Failure> {
+fn talk(
+    attempt: &Attempt,
+    run: &mut Run,
+    guest: &TcpStream,
+    did: &str,
+) -> Result<(), Failure> {
     let word = attempt.word(attempt.number(3..=60) as usize);
     send(run, guest, word.as_bytes(), did)?;
     expect(run, guest, word.as_bytes(), did)
@@ -72,7 +69,8 @@ fn idle(run: &mut Run, name: &'static str) -> Result<Idle, Failure> {
 /// Silent guests who come at different times, beside one who talks. `false` if that one was
 /// kept from talking by the machine.
 fn together(attempt: &Attempt, run: &mut Run) -> Result<bool, Failure> {
-    let did = "One guest talks all the time; three others come and fall silent.";
+    let did =
+        "One guest talks all the time; three others come and fall silent.";
     run.did(did);
     let busy = run.connect()?;
     let mut guests = vec![
@@ -87,17 +85,35 @@ fn together(attempt: &Attempt, run: &mut Run) -> Result<bool, Failure> {
             if last.elapsed() > SOONEST {
                 return Ok(false);
             }
-            return Err(early(run, did, "The one who talks", &what, last.elapsed()));
+            return Err(early(
+                run,
+                did,
+                "The one who talks",
+                &what,
+                last.elapsed(),
+            ));
         }
         if last.elapsed() > PATIENCE * 3 / 4 {
             return Ok(false);
         }
         last = Instant::now();
-        talk(attempt, run, &busy, &format!("{did} The one who talks sends something."))?;
-        if !spoke && began.elapsed() > PATIENCE / 2 && guests[1].ended.is_none() {
+        talk(
+            attempt,
+            run,
+            &busy,
+            &format!("{did} The one who talks sends something."),
+        )?;
+        if !spoke && began.elapsed() > PATIENCE / 2 && guests[1].ended.is_none()
+        {
             let second = &guests[1].stream;
             if let Some(what) = glance(second) {
-                return Err(early(run, did, guests[1].name, &what, guests[1].since.elapsed()));
+                return Err(early(
+                    run,
+                    did,
+                    guests[1].name,
+                    &what,
+                    guests[1].since.elapsed(),
+                ));
             }
             let since = Instant::now();
             talk(attempt, run, second, did)?;
@@ -136,19 +152,30 @@ fn look(run: &mut Run, did: &str, guests: &mut [Idle]) -> Result<(), Failure> {
                     ));
             }
             Some(_) => guest.ended = Some(silent),
-            None if silent > LATEST => return Err(late(run, did, guest.name, silent)),
+            None if silent > LATEST => {
+                return Err(late(run, did, guest.name, silent));
+            }
             None => {}
         }
     }
     Ok(())
 }
 
-fn early(run: &mut Run, did: &str, name: &str, what: &str, after: Duration) -> Failure {
+fn early(
+    run: &mut Run,
+    did: &str,
+    name: &str,
+    what: &str,
+    after: Duration,
+) -> Failure {
     if run.ended() {
         let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         return run.trouble(did, &error);
     }
-    run.did(format!("{did} {name} got {what} after {} ms of silence.", after.as_millis()));
+    run.did(format!(
+        "{did} {name} got {what} after {} ms of silence.",
+        after.as_millis()
+    ));
     let record = run.record();
     record
         .fail(ids::DEADLINE)
@@ -160,13 +187,18 @@ fn early(run: &mut Run, did: &str, name: &str, what: &str, after: Duration) -> F
 }
 
 fn late(run: &mut Run, did: &str, name: &str, after: Duration) -> Failure {
-    run.did(format!("{did} {name} is still there after {} ms of silence.", after.as_millis()));
+    run.did(format!(
+        "{did} {name} is still there after {} ms of silence.",
+        after.as_millis()
+    ));
     let record = run.record();
-    let shut = record.submitted("SHUTDOWN").is_empty() && !record.submitted("CLOSE").is_empty();
+    let shut = record.submitted("SHUTDOWN").is_empty()
+        && !record.submitted("CLOSE").is_empty();
     let waits = record.enters().any(|enter| enter.at_most_us.is_some());
-    let failure = record
-        .fail(ids::DEADLINE)
-        .kernel(record.last_lines(|what| matches!(what, What::Enter(_) | What::Return(_))));
+    let failure =
+        record.fail(ids::DEADLINE).kernel(record.last_lines(|what| {
+            matches!(what, What::Enter(_) | What::Return(_))
+        }));
     failure.rule(if shut {
         "A slot was closed, and its guest sees nothing: a receive that is in flight keeps the \
          connection. A shutdown of both directions ends the receive; close the slot then."
@@ -187,7 +219,11 @@ fn one_timer(record: &Record) -> Result<(), Failure> {
     for event in &record.events {
         match &event.what {
             What::Submit(submit) if is_timer(&submit.op) => now += 1,
-            What::Complete(it) if it.op.as_deref().is_some_and(is_timer) && !it.more => now -= 1,
+            What::Complete(it)
+                if it.op.as_deref().is_some_and(is_timer) && !it.more =>
+            {
+                now -= 1
+            }
             _ => {}
         }
         most = most.max(now);

@@ -6,16 +6,7 @@ use common::text::several;
 use nix::sys::socket::{Backlog, Shutdown, listen, shutdown};
 use std::os::fd::AsRawFd;
 
-use super::super::clients::{
-    Ending, PATIENCE, brought, multishot, need_slots, of_ops, pause, read_to_end, resume, seen,
-    serve, sleeps, trouble, waits, wrong_answer,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::{Record, token};
-use crate::exercise::run::Run;
-use crate::trace::event::{Complete, Event, What};
+use crate::exercise::prelude::*;
 
 const GREETING: &[u8] = b"welcome\n";
 /// The completion queue that is given.
@@ -65,14 +56,22 @@ fn at_once(run: &mut Run, clients: usize) -> Result<Vec<TcpStream>, Failure> {
 }
 
 /// The client gets the greeting and the end.
-fn greeted(run: &mut Run, mut client: TcpStream, did: &str) -> Result<(), Failure> {
+fn greeted(
+    run: &mut Run,
+    mut client: TcpStream,
+    did: &str,
+) -> Result<(), Failure> {
     run.did(did);
     let (got, ending) = read_to_end(&mut client, GREETING.len());
     match ending {
         Ending::End if got == GREETING => Ok(()),
         Ending::Broken(error) if got.is_empty() => {
             let failure = trouble(run, did, &error);
-            Err(if waits(&failure) { in_vain(&run.record(), failure) } else { failure })
+            Err(if waits(&failure) {
+                in_vain(&run.record(), failure)
+            } else {
+                failure
+            })
         }
         Ending::Broken(error) if got == GREETING => {
             let failure = trouble(run, did, &error);
@@ -94,7 +93,8 @@ fn in_vain(record: &Record, failure: Failure) -> Failure {
         return failure;
     }
     let accepted = record.completes().filter(brought).count();
-    let greeted = record.submitted("SEND").len() + record.submitted("WRITE").len();
+    let greeted =
+        record.submitted("SEND").len() + record.submitted("WRITE").len();
     let last_end = |what: &What| {
         matches!(what, What::Complete(it)
         if it.op.as_deref() == Some("ACCEPT") && !it.more)
@@ -113,7 +113,9 @@ fn in_vain(record: &Record, failure: Failure) -> Failure {
                 meaning(ignored)
             ));
         }
-        let were = |count: usize, verb: &str| format!("{} {verb}", several(count, "client"));
+        let were = |count: usize, verb: &str| {
+            format!("{} {verb}", several(count, "client"))
+        };
         return record_fail(ids::LOST).kernel(record.last_lines(last_end)).rule(format!(
             "{} accepted, and {} an answer. The completion that ends a multishot can be a \
              success: it brings a client like any other, who sits in its slot and waits.",
@@ -139,7 +141,9 @@ fn ignored(record: &Record) -> Option<&Complete> {
     for event in &record.events {
         match &event.what {
             What::Submit(_) => ignored = None,
-            What::Complete(it) if brought(&it) => ignored = ignored.or(Some(it)),
+            What::Complete(it) if brought(&it) => {
+                ignored = ignored.or(Some(it))
+            }
             _ => {}
         }
     }
@@ -148,7 +152,8 @@ fn ignored(record: &Record) -> Option<&Complete> {
 
 /// A completion's `user_data`, as a token if it is one, whatever operation it names.
 fn meaning(complete: &Complete) -> String {
-    token(&complete.user_data).map_or_else(|| complete.meaning.clone(), |token| token.to_string())
+    token(&complete.user_data)
+        .map_or_else(|| complete.meaning.clone(), |token| token.to_string())
 }
 
 /// How many accepts were in flight, after each event that changed it.
@@ -158,7 +163,11 @@ fn in_flight(events: &[Event]) -> Vec<(i64, usize)> {
     for (at, event) in events.iter().enumerate() {
         match &event.what {
             What::Submit(submit) if submit.op == "ACCEPT" => now += 1,
-            What::Complete(it) if it.op.as_deref() == Some("ACCEPT") && !it.more => now -= 1,
+            What::Complete(it)
+                if it.op.as_deref() == Some("ACCEPT") && !it.more =>
+            {
+                now -= 1
+            }
             _ => continue,
         }
         counts.push((now, at));
@@ -182,7 +191,8 @@ fn need_one_at_a_time(record: &Record) -> Result<(), Failure> {
 fn as_given(record: &Record) -> Result<(), Failure> {
     record.need_ring()?;
     need_slots(record)?;
-    let mut granted = record.setups().filter_map(|setup| setup.granted.as_ref());
+    let mut granted =
+        record.setups().filter_map(|setup| setup.granted.as_ref());
     if granted.any(|granted| granted.cq_entries > QUEUE) {
         return Err(record
             .fail(ids::AS_GIVEN)
@@ -216,8 +226,9 @@ fn ended_on_success(record: &Record) -> Result<(), Failure> {
 fn fail_once(run: &mut Run) -> Result<(), Failure> {
     // Without a way to the listener there is no error to be had; the bursts have decided.
     let Ok(listener) = testkit::listener_of(run.pid()) else { return Ok(()) };
-    let failed =
-        |record: &Record| record.completed("ACCEPT").iter().any(|it| it.res < 0 && !it.more);
+    let failed = |record: &Record| {
+        record.completed("ACCEPT").iter().any(|it| it.res < 0 && !it.more)
+    };
     let did = "The listener was shut for a moment, so the accept failed; then a client comes.";
     run.did(did);
     let _ = shutdown(listener.as_raw_fd(), Shutdown::Both);
@@ -230,7 +241,9 @@ fn fail_once(run: &mut Run) -> Result<(), Failure> {
         return Err(trouble(run, did, &error));
     }
     // It listens on another port now, for the first one was none that was asked for.
-    let Ok(client) = listener.local_addr().and_then(TcpStream::connect) else { return Ok(()) };
+    let Ok(client) = listener.local_addr().and_then(TcpStream::connect) else {
+        return Ok(());
+    };
     drop(listener);
     let _ = client.set_read_timeout(Some(PATIENCE));
     greeted(run, client, did)

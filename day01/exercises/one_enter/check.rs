@@ -1,11 +1,6 @@
 //! `one_enter`: eight NOPs with tags that nobody knows beforehand, by one call.
 
-use super::super::nops;
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::trace::event::What;
+use crate::exercise::prelude::*;
 
 /// As many as the ring of the starter holds.
 const TAGS: usize = 8;
@@ -28,7 +23,10 @@ fn one_call(record: &Record, tags: &[u64]) -> Result<(), Failure> {
     record.need_all_submitted()?;
     nops::need_tags(record, tags)?;
     record.need_all_reaped()?;
-    let calls = record.returns().filter(|back| back.error.as_deref() != Some("EINTR")).count();
+    let calls = record
+        .returns()
+        .filter(|back| back.error.as_deref() != Some("EINTR"))
+        .count();
     if calls > 1 {
         let mut kernel = record.lines(|what| matches!(what, What::Enter(_)));
         kernel.push(format!("calls of io_uring_enter: {calls}"));

@@ -2,20 +2,16 @@
 
 use std::io::Read;
 
-use super::super::clients::sleeps;
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
-use crate::trace::event::{Submit, What};
+use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let clients = attempt.number(90..=110);
     let mut run = attempt.run("The program was run.").start()?;
     run.listening()?;
     for client in 1..=clients {
-        let did = format!("Client {client} of {clients} connects and waits to be let go.");
+        let did = format!(
+            "Client {client} of {clients} connects and waits to be let go."
+        );
         run.did(&did);
         one_client(&mut run, &did)?;
     }
@@ -34,11 +30,14 @@ fn one_client(run: &mut Run, did: &str) -> Result<(), Failure> {
         Ok(0) => Ok(()),
         Ok(_) => Err(Failure::new(ids::WRONG_ANSWER, did)
             .kernel(run.record().last_lines(|_| true))
-            .rule("Nothing is to be sent to the clients; they are only let go.")),
+            .rule(
+                "Nothing is to be sent to the clients; they are only let go.",
+            )),
         Err(error) => {
             let failure = run.trouble(did, &error);
             let record = run.record();
-            let accepted = record.completed("ACCEPT").iter().any(|accept| accept.res >= 0);
+            let accepted =
+                record.completed("ACCEPT").iter().any(|accept| accept.res >= 0);
             if failure.id == ids::NO_ANSWER && accepted {
                 return Err(Failure { id: ids::NOT_CLOSED, ..failure }.rule(
                     "The client was accepted and never let go: close what the completion of the \
@@ -55,13 +54,16 @@ fn one_entry(record: &Record, clients: u64) -> Result<(), Failure> {
     record.need_entries("ACCEPT", 1)?;
     let accepts = record.submitted("ACCEPT");
     let multishot = |submit: &&Submit| submit.details.contains_key("multishot");
-    let all_multishot = accepts.iter().copied().all(|submit| multishot(&submit));
+    let all_multishot =
+        accepts.iter().copied().all(|submit| multishot(&submit));
     // One that the kernel has ended is rightly armed again.
     // One that the program has cancelled is not.
     let ended = record
         .completed("ACCEPT")
         .iter()
-        .filter(|accept| !accept.more && accept.error.as_deref() != Some("ECANCELED"))
+        .filter(|accept| {
+            !accept.more && accept.error.as_deref() != Some("ECANCELED")
+        })
         .count();
     if accepts.len() == 1 || (all_multishot && accepts.len() <= 1 + ended) {
         return Ok(());

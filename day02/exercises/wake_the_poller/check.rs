@@ -1,12 +1,7 @@
 //! `wake_the_poller`: a kernel thread polls, falls asleep and is woken; hardly an enter
 //! besides.
 
-use super::super::nops;
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::trace::event::{Event, What};
+use crate::exercise::prelude::*;
 
 /// The longest idle time that the pause of the exercise surely outlasts, in milliseconds.
 const IDLE: u32 = 100;
@@ -29,7 +24,9 @@ fn once(attempt: &Attempt) -> Result<Passed, Failure> {
     let burst = attempt.number(30..=60);
     let first = nops::tag(attempt);
     let record = attempt
-        .run(format!("The program was run as `wake_the_poller {burst} {first}`."))
+        .run(format!(
+            "The program was run as `wake_the_poller {burst} {first}`."
+        ))
         .arg(burst.to_string())
         .arg(first.to_string())
         .to_end()?;
@@ -52,7 +49,9 @@ fn once(attempt: &Attempt) -> Result<Passed, Failure> {
 fn need_poller(record: &Record) -> Result<(), Failure> {
     let lines = || {
         let lines = record.lines(|what| matches!(what, What::Setup(_)));
-        let end = lines.iter().position(|line| line.trim_start().starts_with("features"));
+        let end = lines
+            .iter()
+            .position(|line| line.trim_start().starts_with("features"));
         lines[..end.unwrap_or(lines.len())].to_vec()
     };
     let mut polled = record
@@ -114,12 +113,17 @@ fn need_sleep(record: &Record) -> Result<(), Failure> {
 }
 
 fn need_few_enters(record: &Record, burst: u64) -> Result<(), Failure> {
-    let calls = record.events.iter().filter(|event| matches!(event.what, What::Enter(_)));
+    let calls = record
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, What::Enter(_)));
     let all = calls.clone().count() as u64;
     let wakeups = calls.filter(|event| wakes(event)).count() as u64;
     let lines = || {
         let mut lines = record.lines(|what| matches!(what, What::Enter(_)));
-        lines.push(format!("calls of io_uring_enter: {all}, with SQ_WAKEUP: {wakeups}"));
+        lines.push(format!(
+            "calls of io_uring_enter: {all}, with SQ_WAKEUP: {wakeups}"
+        ));
         lines
     };
     if all - wakeups > burst / 2 {

@@ -5,15 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::super::clients::{
-    EARLY_END, connect_narrow, expect, expect_end, need_free_slots, need_slots, of_ops, send,
-    serve, sleeps, trouble, waits,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
+use crate::exercise::prelude::*;
 
 /// What the slow reader has to say, in bytes: far more than all sockets on the way hold.
 const PLENTY: usize = 48 << 20;
@@ -49,9 +41,11 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
             failure
         })?;
     }
-    let did =
-        format!("A guest sent {sent} bytes, ended its side, and reads all of them only then.");
-    slow.shutdown(Shutdown::Write).map_err(|error| trouble(&mut run, &did, &error))?;
+    let did = format!(
+        "A guest sent {sent} bytes, ended its side, and reads all of them only then."
+    );
+    slow.shutdown(Shutdown::Write)
+        .map_err(|error| trouble(&mut run, &did, &error))?;
     let bytes = pattern(sent, shift);
     // Who takes everything keeps it somewhere, or throws it away: the first bytes tell.
     let first = if sent >= PLENTY { PLENTY / 8 } else { sent };
@@ -77,11 +71,17 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 }
 
 fn resident(run: &Run) -> Result<u64, Failure> {
-    testkit::resident_kib(run.pid())
-        .map_err(|error| Failure::not_observed(format!("the memory of the program: {error}")))
+    testkit::resident_kib(run.pid()).map_err(|error| {
+        Failure::not_observed(format!("the memory of the program: {error}"))
+    })
 }
 
-fn talk(attempt: &Attempt, run: &mut Run, guest: &TcpStream, did: &str) -> Result<(), Failure> {
+fn talk(
+    attempt: &Attempt,
+    run: &mut Run,
+    guest: &TcpStream,
+    did: &str,
+) -> Result<(), Failure> {
     let word = attempt.word(attempt.number(10..=3000) as usize);
     send(run, guest, word.as_bytes(), did)?;
     expect(run, guest, word.as_bytes(), did)
@@ -92,7 +92,12 @@ fn pattern(length: usize, shift: usize) -> Vec<u8> {
 }
 
 /// Sends without reading until no more goes in; how many bytes did.
-fn fill(run: &mut Run, mut guest: &TcpStream, shift: usize, did: &str) -> Result<usize, Failure> {
+fn fill(
+    run: &mut Run,
+    mut guest: &TcpStream,
+    shift: usize,
+    did: &str,
+) -> Result<usize, Failure> {
     let bytes = pattern(PLENTY, shift);
     let _ = guest.set_nonblocking(true);
     let (mut sent, mut moved) = (0, Instant::now());
@@ -117,7 +122,9 @@ fn fill(run: &mut Run, mut guest: &TcpStream, shift: usize, did: &str) -> Result
 
 fn fat(record: &Record, did: &str, sent: usize, grown: u64) -> Failure {
     let mut kernel = record.last_lines(of_ops(&["RECV", "SEND"]));
-    kernel.push(format!("the server took {sent} bytes; its memory grew by {grown} KiB"));
+    kernel.push(format!(
+        "the server took {sent} bytes; its memory grew by {grown} KiB"
+    ));
     record.fail(ids::MEMORY).client(did).kernel(kernel).rule(
         "What a guest does not read is kept for it, as much as it likes to send. When enough is \
          queued for a guest, receive no more from it: its socket fills, its window closes, and it \

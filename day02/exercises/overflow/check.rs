@@ -1,11 +1,6 @@
 //! `overflow`: more completions than the queue holds; all of them are fetched and printed.
 
-use super::super::nops;
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::trace::event::What;
+use crate::exercise::prelude::*;
 
 /// Completions that the queue is to hold.
 const QUEUE: u32 = 8;
@@ -75,7 +70,11 @@ fn overflowed(record: &Record) -> Result<(), Failure> {
     let kernel = record.lines_at_most(1, |what| matches!(what, What::Setup(_)));
     let kernel = kernel.into_iter().take(2);
     let larger = record.setups().find_map(|setup| {
-        setup.granted.as_ref().map(|granted| granted.cq_entries).filter(|size| *size > QUEUE)
+        setup
+            .granted
+            .as_ref()
+            .map(|granted| granted.cq_entries)
+            .filter(|size| *size > QUEUE)
     });
     if let Some(size) = larger {
         return Err(record.fail(ids::NO_OVERFLOW).kernel(kernel).rule(format!(
@@ -84,7 +83,10 @@ fn overflowed(record: &Record) -> Result<(), Failure> {
         )));
     }
     // Before the last NOP no more can have come than the queue holds, if none was taken.
-    let last = record.events.iter().rposition(|event| matches!(event.what, What::Submit(_)));
+    let last = record
+        .events
+        .iter()
+        .rposition(|event| matches!(event.what, What::Submit(_)));
     let early = record.events[..last.unwrap_or(0)]
         .iter()
         .filter(|event| matches!(event.what, What::Complete(_)))

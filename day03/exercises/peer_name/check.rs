@@ -4,17 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrStorage, bind, connect, socket,
+    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrStorage, bind,
+    connect, socket,
 };
 
-use super::super::clients::{
-    Ending, PATIENCE, brought, multishot, need_free_slots, need_slots, of_ops, pause, quoted,
-    read_to_end, resume, serve, sleeps, trouble, waits,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::run::Run;
+use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
@@ -29,24 +23,44 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         (0..count).map(|_| connect_from(&mut run, attempt)).collect();
     resume(&run);
     let came = came?;
-    let all: Vec<SocketAddrV4> = came.iter().map(|(_, address)| *address).collect();
+    let all: Vec<SocketAddrV4> =
+        came.iter().map(|(_, address)| *address).collect();
     for client in came {
-        let did = format!("{count} clients connect at once, one of them from {}.", client.1);
+        let did = format!(
+            "{count} clients connect at once, one of them from {}.",
+            client.1
+        );
         told(&mut run, client, &did, &all)?;
     }
     need_slots(&run.record())?;
     need_free_slots(&mut run, "All clients have got their line.")?;
     sleeps(&mut run)?;
     run.stop();
-    Ok(Passed::new(format!("{} clients, each in a slot, each told its own address.", count + 3)))
+    Ok(Passed::new(format!(
+        "{} clients, each in a slot, each told its own address.",
+        count + 3
+    )))
 }
 
 /// A client with an address of its own: all of 127.0.0.0/8 is this machine.
-fn connect_from(run: &mut Run, attempt: &Attempt) -> Result<(TcpStream, SocketAddrV4), Failure> {
+fn connect_from(
+    run: &mut Run,
+    attempt: &Attempt,
+) -> Result<(TcpStream, SocketAddrV4), Failure> {
     let server = run.listening()?;
-    let own = Ipv4Addr::new(127, attempt.number(1..=250) as u8, 0, attempt.number(2..=250) as u8);
+    let own = Ipv4Addr::new(
+        127,
+        attempt.number(1..=250) as u8,
+        0,
+        attempt.number(2..=250) as u8,
+    );
     let made = || -> std::io::Result<(TcpStream, SocketAddrV4)> {
-        let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        let fd = socket(
+            AddressFamily::Inet,
+            SockType::Stream,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
         bind(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(own, 0)))?;
         connect(fd.as_raw_fd(), &SockaddrStorage::from(server))?;
         let stream = TcpStream::from(fd);
@@ -58,10 +72,17 @@ fn connect_from(run: &mut Run, attempt: &Attempt) -> Result<(TcpStream, SocketAd
     };
     made().map_err(|error| {
         if run.ended() {
-            return trouble(run, &format!("A client connects from {own}."), &error);
+            return trouble(
+                run,
+                &format!("A client connects from {own}."),
+                &error,
+            );
         }
-        Failure::new(ids::NO_LISTENER, format!("A client connects from {own} to {server}: {error}"))
-            .rule("Nobody listens where the program says that it listens.")
+        Failure::new(
+            ids::NO_LISTENER,
+            format!("A client connects from {own} to {server}: {error}"),
+        )
+        .rule("Nobody listens where the program says that it listens.")
     })
 }
 
@@ -114,7 +135,12 @@ fn told(
         .fail(ids::WRONG_ANSWER)
         .client(said)
         .kernel(record.last_lines(of_ops(&["ACCEPT", "SEND"])));
-    Err(failure.rule(explained(&String::from_utf8_lossy(&got), own, others, &record)))
+    Err(failure.rule(explained(
+        &String::from_utf8_lossy(&got),
+        own,
+        others,
+        &record,
+    )))
 }
 
 /// What may be wrong with an address.
@@ -124,10 +150,14 @@ fn explained(
     others: &[SocketAddrV4],
     record: &crate::exercise::record::Record,
 ) -> String {
-    let address: Option<SocketAddrV4> =
-        said.trim().strip_prefix("you are ").and_then(|text| text.trim().parse().ok());
+    let address: Option<SocketAddrV4> = said
+        .trim()
+        .strip_prefix("you are ")
+        .and_then(|text| text.trim().parse().ok());
     let Some(address) = address else {
-        return format!("The line was to be \"you are {own}\", and nothing else.");
+        return format!(
+            "The line was to be \"you are {own}\", and nothing else."
+        );
     };
     let reversed = Ipv4Addr::from(u32::from(*own.ip()).swap_bytes());
     if others.contains(&address) && address != own {

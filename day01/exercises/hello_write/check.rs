@@ -3,10 +3,7 @@
 
 use std::fs::OpenOptions;
 
-use super::super::written;
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
+use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     // Two words of other lengths each time: a line that was made for one does not fit the other.
@@ -34,13 +31,15 @@ fn writes(attempt: &Attempt, length: usize) -> Result<(), Failure> {
 }
 
 fn fails(attempt: &Attempt) -> Result<(), Failure> {
-    let full = OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .map_err(|error| Failure::not_observed(format!("/dev/full: {error}")))?;
+    let full =
+        OpenOptions::new().write(true).open("/dev/full").map_err(|error| {
+            Failure::not_observed(format!("/dev/full: {error}"))
+        })?;
     let text = attempt.word(8);
     let record = attempt
-        .run(format!("The program was run as `hello_write {text} > /dev/full`."))
+        .run(format!(
+            "The program was run as `hello_write {text} > /dev/full`."
+        ))
         .arg(&text)
         .stdout(full)
         .to_end()?;

@@ -5,12 +5,7 @@ use std::thread;
 
 use io_uring::{IoUring, Probe};
 
-use super::super::written;
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::trace::event::What;
+use crate::exercise::prelude::*;
 
 /// `IORING_OP_WRITE`.
 const WRITE: u8 = 23;
@@ -21,24 +16,40 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let other = unknown[attempt.number(0..=unknown.len() as u64 - 1) as usize];
     for code in [newest, other] {
         let line = format!("{}\n", attempt.word(9));
-        without_operation(&run(attempt, code, &line, Kernel::Real)?, code, &line)?;
+        without_operation(
+            &run(attempt, code, &line, Kernel::Real)?,
+            code,
+            &line,
+        )?;
     }
     with_operation(attempt)?;
     for code in [other, WRITE] {
         let line = format!("{}\n", attempt.word(9));
-        without_probe(&run(attempt, code, &line, Kernel::WithoutProbe)?, code, &line)?;
+        without_probe(
+            &run(attempt, code, &line, Kernel::WithoutProbe)?,
+            code,
+            &line,
+        )?;
     }
-    Ok(Passed::new("You asked, used what is there, and did without what is not."))
+    Ok(Passed::new(
+        "You asked, used what is there, and did without what is not.",
+    ))
 }
 
 /// The codes that the running kernel has no operation for, its next one first.
 fn unknown_operations() -> Result<Vec<u8>, Failure> {
     let mut probe = Probe::new();
-    let asked = IoUring::new(2).and_then(|ring| ring.submitter().register_probe(&mut probe));
-    asked.map_err(|error| Failure::not_observed(format!("the checker's own probe: {error}")))?;
-    let unknown: Vec<u8> = (WRITE..=u8::MAX).filter(|code| !probe.is_supported(*code)).collect();
+    let asked = IoUring::new(2)
+        .and_then(|ring| ring.submitter().register_probe(&mut probe));
+    asked.map_err(|error| {
+        Failure::not_observed(format!("the checker's own probe: {error}"))
+    })?;
+    let unknown: Vec<u8> =
+        (WRITE..=u8::MAX).filter(|code| !probe.is_supported(*code)).collect();
     if unknown.is_empty() || !probe.is_supported(WRITE) {
-        return Err(Failure::not_observed("this kernel knows every operation, or no WRITE"));
+        return Err(Failure::not_observed(
+            "this kernel knows every operation, or no WRITE",
+        ));
     }
     Ok(unknown)
 }
@@ -50,11 +61,18 @@ enum Kernel {
     WithoutProbe,
 }
 
-fn run(attempt: &Attempt, code: u8, line: &str, kernel: Kernel) -> Result<Record, Failure> {
+fn run(
+    attempt: &Attempt,
+    code: u8,
+    line: &str,
+    kernel: Kernel,
+) -> Result<Record, Failure> {
     let text = line.trim_end();
     let launch = |more: &str| {
         attempt
-            .run(format!("The program was run as `probe_first {code} {text}`{more}."))
+            .run(format!(
+                "The program was run as `probe_first {code} {text}`{more}."
+            ))
             .arg(code.to_string())
             .arg(text)
     };
@@ -66,26 +84,34 @@ fn run(attempt: &Attempt, code: u8, line: &str, kernel: Kernel) -> Result<Record
                 old_kernel::refuse_probes()?;
                 launch(", where the kernel refuses the probe").to_end()
             });
-            run.join().unwrap_or_else(|_| Err(Failure::not_observed("the checker panicked")))
+            run.join().unwrap_or_else(|_| {
+                Err(Failure::not_observed("the checker panicked"))
+            })
         }),
     }
 }
 
 fn probed(record: &Record) -> Option<u64> {
     record.events.iter().find_map(|event| match &event.what {
-        What::Register(register) if register.op.ends_with("REGISTER_PROBE") => Some(event.us),
+        What::Register(register) if register.op.ends_with("REGISTER_PROBE") => {
+            Some(event.us)
+        }
         _ => None,
     })
 }
 
 fn lines(record: &Record) -> Vec<String> {
-    record
-        .last_lines(|what| matches!(what, What::Register(_) | What::Submit(_) | What::Complete(_)))
+    record.last_lines(|what| {
+        matches!(what, What::Register(_) | What::Submit(_) | What::Complete(_))
+    })
 }
 
 /// The program asked, before the first entry.
 fn need_probe(record: &Record) -> Result<(), Failure> {
-    let entry = record.events.iter().find(|event| matches!(event.what, What::Submit(_)));
+    let entry = record
+        .events
+        .iter()
+        .find(|event| matches!(event.what, What::Submit(_)));
     match (probed(record), entry) {
         (Some(asked), Some(entry)) if asked <= entry.us => Ok(()),
         (Some(_), None) => Ok(()),
@@ -103,7 +129,11 @@ fn need_probe(record: &Record) -> Result<(), Failure> {
 }
 
 /// The kernel said no: no entry of the operation, and the line by another.
-fn without_operation(record: &Record, code: u8, line: &str) -> Result<(), Failure> {
+fn without_operation(
+    record: &Record,
+    code: u8,
+    line: &str,
+) -> Result<(), Failure> {
     record.need_ring()?;
     need_probe(record)?;
     let why = "The probe says that this kernel has no such operation.";
@@ -117,21 +147,33 @@ fn need_unused(record: &Record, code: u8, why: &str) -> Result<(), Failure> {
             "{why} An entry of operation {code} was submitted all the same. The answer of \
              `is_supported({code})` is to decide between it and the fallback."
         );
-        return Err(record.fail(ids::PROBE_IGNORED).kernel(lines(record)).rule(rule));
+        return Err(record
+            .fail(ids::PROBE_IGNORED)
+            .kernel(lines(record))
+            .rule(rule));
     }
     Ok(())
 }
 
 /// The line is there, by whatever operation, through the ring.
-fn need_fallback(record: &Record, line: &str, why: &str) -> Result<(), Failure> {
+fn need_fallback(
+    record: &Record,
+    line: &str,
+    why: &str,
+) -> Result<(), Failure> {
     let failed = record.status != Some(0);
-    let silent = record.stdout.is_empty() && written::entries(record).is_empty();
+    let silent =
+        record.stdout.is_empty() && written::entries(record).is_empty();
     if failed || silent {
         if record.status > Some(128) {
             record.need_exit()?;
         }
         record.need_all_submitted()?;
-        let said = record.stderr.lines().filter(|line| !line.trim().is_empty()).take(2);
+        let said = record
+            .stderr
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .take(2);
         let mut kernel = lines(record);
         kernel.extend(said.map(|line| format!("it said: {line}")));
         return Err(record.fail(ids::NO_FALLBACK).kernel(kernel).rule(format!(
@@ -199,18 +241,25 @@ mod old_kernel {
     /// Not observed, if the machine does not allow it.
     pub fn refuse_probes() -> Result<(), Failure> {
         let filter = filter();
-        let program =
-            libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+        let program = libc::sock_fprog {
+            len: filter.len() as u16,
+            filter: filter.as_ptr().cast_mut(),
+        };
         // SAFETY: both calls read their arguments before they return; `program` and the filter
         // that it points to outlive them, and the kernel writes to neither.
         let failed = unsafe {
             libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-                || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
-                    != 0
+                || libc::prctl(
+                    libc::PR_SET_SECCOMP,
+                    libc::SECCOMP_MODE_FILTER,
+                    &raw const program,
+                ) != 0
         };
         if failed {
             let error = io::Error::last_os_error();
-            return Err(Failure::not_observed(format!("playing an old kernel: {error}")));
+            return Err(Failure::not_observed(format!(
+                "playing an old kernel: {error}"
+            )));
         }
         Ok(())
     }
@@ -219,13 +268,22 @@ mod old_kernel {
         /// Offsets in `struct seccomp_data` (`linux/seccomp.h`); the low half of an argument.
         const NUMBER: u32 = 0;
         const ARCH: u32 = 4;
-        const SECOND: u32 = if cfg!(target_endian = "little") { 24 } else { 28 };
-        let load = |at| instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, at);
+        const SECOND: u32 =
+            if cfg!(target_endian = "little") { 24 } else { 28 };
+        let load = |at| {
+            instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, at)
+        };
         // A jump counts from the instruction after it.
         let equal = |value, yes, no| {
-            instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, yes, no, value)
+            instruction(
+                libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+                yes,
+                no,
+                value,
+            )
         };
-        let answer = |value| instruction(libc::BPF_RET | libc::BPF_K, 0, 0, value);
+        let answer =
+            |value| instruction(libc::BPF_RET | libc::BPF_K, 0, 0, value);
         [
             load(ARCH),
             equal(NATIVE_ARCH, 0, 5),

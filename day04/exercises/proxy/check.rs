@@ -7,28 +7,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::super::clients::{
-    EARLY_END, Ending, PATIENCE, connect_narrow, expect, expect_end, need_free_slots, need_slots,
-    of_ops, read_to_end, send, sleeps, trouble, waits,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
+use crate::exercise::prelude::*;
 
 /// What twenty pairs may need besides, in KiB; far less than one client leaves unread.
 const GROWTH: u64 = 4 << 10;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
-    let backend = Backend::start()
-        .map_err(|error| Failure::not_observed(format!("no backend on loopback: {error}")))?;
+    let backend = Backend::start().map_err(|error| {
+        Failure::not_observed(format!("no backend on loopback: {error}"))
+    })?;
     let mut run = serve(attempt, backend.port)?;
     there_and_back(attempt, &mut run, &backend)?;
     up_and_down(attempt, &mut run)?;
     side_by_side(attempt, &mut run)?;
     rude(attempt, &mut run)?;
-    let did = "All clients have gone, and the backend has closed its connections.";
+    let did =
+        "All clients have gone, and the backend has closed its connections.";
     need_free_slots(&mut run, did)?;
     need_slots(&run.record())?;
     calm(&mut run)?;
@@ -115,7 +109,11 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 /// Short messages, through the proxy to the backend and back.
-fn there_and_back(attempt: &Attempt, run: &mut Run, backend: &Backend) -> Result<(), Failure> {
+fn there_and_back(
+    attempt: &Attempt,
+    run: &mut Run,
+    backend: &Backend,
+) -> Result<(), Failure> {
     let did = "A client sends a few messages, one after the other; the backend sends them back.";
     let client = run.connect()?;
     send(run, &client, b"e", did)?;
@@ -138,14 +136,22 @@ fn there_and_back(attempt: &Attempt, run: &mut Run, backend: &Backend) -> Result
             .rule("The answers are the backend's to give: each client has one connection to it."));
     }
     let did = "The client ends its side; the backend then ends its own.";
-    client.shutdown(Shutdown::Write).map_err(|error| trouble(run, did, &error))?;
+    client
+        .shutdown(Shutdown::Write)
+        .map_err(|error| trouble(run, did, &error))?;
     expect_end(run, &client, did).map_err(|failure| explain(run, failure))
 }
 
-fn echo(attempt: &Attempt, run: &mut Run, client: &TcpStream, did: &str) -> Result<(), Failure> {
+fn echo(
+    attempt: &Attempt,
+    run: &mut Run,
+    client: &TcpStream,
+    did: &str,
+) -> Result<(), Failure> {
     let word = attempt.word(attempt.number(1..=2000) as usize);
     send(run, client, word.as_bytes(), did)?;
-    expect(run, client, word.as_bytes(), did).map_err(|failure| explain(run, failure))
+    expect(run, client, word.as_bytes(), did)
+        .map_err(|failure| explain(run, failure))
 }
 
 /// Much in one direction, and an end before the answer.
@@ -158,19 +164,24 @@ fn up_and_down(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let client = run.connect()?;
     send(run, &client, b"s", &did)?;
     send(run, &client, &bytes, &did)?;
-    client.shutdown(Shutdown::Write).map_err(|error| trouble(run, &did, &error))?;
-    expect(run, &client, sum(&bytes).as_bytes(), &did).map_err(|failure| explain(run, failure))?;
+    client
+        .shutdown(Shutdown::Write)
+        .map_err(|error| trouble(run, &did, &error))?;
+    expect(run, &client, sum(&bytes).as_bytes(), &did)
+        .map_err(|failure| explain(run, failure))?;
     expect_end(run, &client, &did).map_err(|failure| explain(run, failure))?;
 
     let mebibytes = attempt.number(3..=5) as u8;
-    let did =
-        format!("The backend sends {mebibytes} MiB and ends; the client reads a little later.");
+    let did = format!(
+        "The backend sends {mebibytes} MiB and ends; the client reads a little later."
+    );
     // With little room at the client's, sends are short.
     let client = connect_narrow(run, 16 * 1024, 64 * 1024)?;
     send(run, &client, &[b'd', mebibytes], &did)?;
     thread::sleep(Duration::from_millis(200));
     let bytes = pattern(usize::from(mebibytes) << 20);
-    expect(run, &client, &bytes, &did).map_err(|failure| explain(run, failure))?;
+    expect(run, &client, &bytes, &did)
+        .map_err(|failure| explain(run, failure))?;
     expect_end(run, &client, &did).map_err(|failure| explain(run, failure))
 }
 
@@ -180,8 +191,9 @@ fn side_by_side(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let did = "A client lets the backend send 16 MiB, and does not read. Others talk meanwhile.";
     let lazy = connect_narrow(run, 16 * 1024, 64 * 1024)?;
     send(run, &lazy, &[b'd', 16], did)?;
-    let others =
-        (0..attempt.number(8..=12)).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
+    let others = (0..attempt.number(8..=12))
+        .map(|_| run.connect())
+        .collect::<Result<Vec<_>, _>>()?;
     for client in &others {
         send(run, client, b"e", did)?;
     }
@@ -200,13 +212,15 @@ fn side_by_side(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     }
     bounded(run, did, before)?;
     let did = "The client who did not read does so now.";
-    expect(run, &lazy, &pattern(16 << 20), did).map_err(|failure| explain(run, failure))?;
+    expect(run, &lazy, &pattern(16 << 20), did)
+        .map_err(|failure| explain(run, failure))?;
     expect_end(run, &lazy, did).map_err(|failure| explain(run, failure))
 }
 
 fn resident(run: &Run) -> Result<u64, Failure> {
-    testkit::resident_kib(run.pid())
-        .map_err(|error| Failure::not_observed(format!("the memory of the program: {error}")))
+    testkit::resident_kib(run.pid()).map_err(|error| {
+        Failure::not_observed(format!("the memory of the program: {error}"))
+    })
 }
 
 /// What the client does not read stays with the backend, but for what the sockets hold.
@@ -216,7 +230,11 @@ fn bounded(run: &mut Run, did: &str, before: u64) -> Result<(), Failure> {
     for _ in 0..30 {
         thread::sleep(Duration::from_millis(150));
         let now = run.record().summary.all_completions();
-        still = if std::mem::replace(&mut received, now) == now { still + 1 } else { 0 };
+        still = if std::mem::replace(&mut received, now) == now {
+            still + 1
+        } else {
+            0
+        };
         if still == 4 {
             break;
         }
@@ -238,7 +256,8 @@ fn bounded(run: &mut Run, did: &str, before: u64) -> Result<(), Failure> {
 
 /// A client that resets its connection in the middle.
 fn rude(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
-    let did = "Clients reset their connections, one of them while the backend sends.";
+    let did =
+        "Clients reset their connections, one of them while the backend sends.";
     let client = run.connect()?;
     send(run, &client, &[b'd', 8], did)?;
     thread::sleep(Duration::from_millis(50));
@@ -272,7 +291,8 @@ fn calm(run: &mut Run) -> Result<(), Failure> {
 
 /// Without a backend clients are let go, and the proxy stays.
 fn nobody_home(attempt: &Attempt) -> Result<(), Failure> {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let free = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr());
     let Ok(address) = free else { return Ok(()) };
     let mut run = serve(attempt, address.port())?;
     for nth in 1..=3 {
@@ -291,7 +311,8 @@ fn nobody_home(attempt: &Attempt) -> Result<(), Failure> {
         if let Ending::Broken(error) = ending {
             if error.kind() != std::io::ErrorKind::ConnectionReset {
                 let failure = trouble(&mut run, &did, &error);
-                let id = if waits(&failure) { ids::NOT_CLOSED } else { failure.id };
+                let id =
+                    if waits(&failure) { ids::NOT_CLOSED } else { failure.id };
                 return Err(Failure { id, ..failure });
             }
         }
@@ -304,7 +325,8 @@ fn nobody_home(attempt: &Attempt) -> Result<(), Failure> {
 /// Why bytes or an end did not come through.
 fn explain(run: &mut Run, failure: Failure) -> Failure {
     let record: Record = run.record();
-    let lines = || record.last_lines(of_ops(&["RECV", "SEND", "SHUTDOWN", "CLOSE"]));
+    let lines =
+        || record.last_lines(of_ops(&["RECV", "SEND", "SHUTDOWN", "CLOSE"]));
     if run.ended() {
         return failure;
     }

@@ -1,11 +1,7 @@
 //! `first_nop`: one NOP with the checker's tag goes in, its completion is taken, and the
 //! program prints what came back.
 
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::{Record, user_data};
-use crate::trace::event::What;
+use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut enters = 0;
@@ -28,7 +24,9 @@ fn one_nop(record: &Record, tag: u64) -> Result<(), Failure> {
     record.need_exit()?;
     record.need_entries("NOP", 1)?;
     let nops = record.submitted("NOP");
-    let lines = || record.lines(|what| matches!(what, What::Submit(_) | What::Complete(_)));
+    let lines = || {
+        record.lines(|what| matches!(what, What::Submit(_) | What::Complete(_)))
+    };
     if !nops.iter().any(|nop| nop.user_data == user_data(tag)) {
         return Err(record.fail(ids::TAG).kernel(lines()).rule(format!(
             "The entry was to carry the tag {tag} ({}) as its user_data: that is all the kernel \
@@ -37,10 +35,12 @@ fn one_nop(record: &Record, tag: u64) -> Result<(), Failure> {
         )));
     }
     if record.submits().count() > 1 {
-        return Err(record.fail(ids::TOO_MANY_ENTRIES).kernel(lines()).rule(format!(
-            "One entry was asked for; the kernel took {}.",
-            record.submits().count()
-        )));
+        return Err(record.fail(ids::TOO_MANY_ENTRIES).kernel(lines()).rule(
+            format!(
+                "One entry was asked for; the kernel took {}.",
+                record.submits().count()
+            ),
+        ));
     }
     record.need_all_submitted()?;
     record.need_all_reaped()?;
@@ -52,10 +52,9 @@ fn one_nop(record: &Record, tag: u64) -> Result<(), Failure> {
         let said = record.stdout.lines().next().unwrap_or("nothing");
         let mut kernel = lines();
         kernel.push(format!("printed: {said}"));
-        return Err(record
-            .fail(ids::OUTPUT)
-            .kernel(kernel)
-            .rule(format!("The program was to print the tag that came back, {tag}.")));
+        return Err(record.fail(ids::OUTPUT).kernel(kernel).rule(format!(
+            "The program was to print the tag that came back, {tag}."
+        )));
     }
     Ok(())
 }

@@ -3,16 +3,7 @@
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use super::super::clients::{
-    expect, expect_end, need_free_slots, need_slots, of_ops, of_requests, pause, resume, send,
-    serve, sleeps, trouble,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
-use crate::trace::event::What;
+use crate::exercise::prelude::*;
 
 const LENGTH: usize = 16;
 
@@ -52,10 +43,17 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     sleeps(&mut run)?;
     need_slots(&run.record())?;
     run.stop();
-    Ok(Passed::new(format!("{calls} calls for {clients} clients, one after the other.")))
+    Ok(Passed::new(format!(
+        "{calls} calls for {clients} clients, one after the other."
+    )))
 }
 
-fn talk(attempt: &Attempt, run: &mut Run, client: &TcpStream, did: &str) -> Result<(), Failure> {
+fn talk(
+    attempt: &Attempt,
+    run: &mut Run,
+    client: &TcpStream,
+    did: &str,
+) -> Result<(), Failure> {
     let word = attempt.word(LENGTH);
     send(run, client, word.as_bytes(), did)?;
     expect(run, client, word.as_bytes(), did)?;
@@ -73,7 +71,9 @@ fn loose(record: &Record) -> Option<Failure> {
             && !pair[0].flags.iter().any(|flag| flag.contains("LINK"))
     })?;
     let seqs = [pair[0].seq, pair[1].seq];
-    let lines = record.lines(|what| matches!(what, What::Submit(it) if seqs.contains(&it.seq)));
+    let lines = record.lines(
+        |what| matches!(what, What::Submit(it) if seqs.contains(&it.seq)),
+    );
     Some(record.fail(ids::NOT_LINKED).kernel(lines).rule(
         "Entries that go in together are started together: the send does not wait for the \
          receive, and the close for neither. IOSQE_IO_LINK makes the next entry wait until this \
@@ -84,8 +84,10 @@ fn loose(record: &Record) -> Option<Failure> {
 /// Few calls alone are no chain: with a kernel thread that polls there are hardly any.
 fn linked(record: &Record, clients: u64) -> Result<(), Failure> {
     let link = |flag: &String| flag.contains("LINK");
-    let chains = record.submits().filter(|it| it.flags.iter().any(link)).count() as u64;
-    let told = record.completed("SEND").iter().filter(|it| it.res > 0).count() as u64;
+    let chains =
+        record.submits().filter(|it| it.flags.iter().any(link)).count() as u64;
+    let told =
+        record.completed("SEND").iter().filter(|it| it.res > 0).count() as u64;
     if chains >= clients && told < clients {
         return Ok(());
     }
@@ -101,9 +103,14 @@ fn linked(record: &Record, clients: u64) -> Result<(), Failure> {
 
 fn too_many(record: &Record, calls: u64, clients: u64) -> Failure {
     let linked = |op: &str| {
-        record.submitted(op).iter().any(|it| it.flags.iter().any(|flag| flag.contains("LINK")))
+        record
+            .submitted(op)
+            .iter()
+            .any(|it| it.flags.iter().any(|flag| flag.contains("LINK")))
     };
-    let skips = record.submits().any(|it| it.flags.iter().any(|flag| flag.contains("SKIP")));
+    let skips = record
+        .submits()
+        .any(|it| it.flags.iter().any(|flag| flag.contains("SKIP")));
     let chained = linked("RECV") || linked("READ");
     let id = if chained { ids::ENTERS } else { ids::NOT_LINKED };
     record.fail(id).kernel(record.last_lines(of_requests)).rule(format!(
@@ -139,20 +146,31 @@ fn broken(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     expect_end(run, &client, did)?;
 
     for length in [5, 0] {
-        let did = format!("A client sends {length} of its sixteen bytes and ends its side.");
+        let did = format!(
+            "A client sends {length} of its sixteen bytes and ends its side."
+        );
         let client = run.connect()?;
         send(run, &client, attempt.word(length).as_bytes(), &did)?;
-        client.shutdown(Shutdown::Write).map_err(|error| trouble(run, &did, &error))?;
-        expect_end(run, &client, &did).map_err(|failure| unfinished(&run.record(), failure))?;
+        client
+            .shutdown(Shutdown::Write)
+            .map_err(|error| trouble(run, &did, &error))?;
+        expect_end(run, &client, &did)
+            .map_err(|failure| unfinished(&run.record(), failure))?;
     }
     for length in [3, 0] {
         let client = run.connect()?;
-        send(run, &client, attempt.word(length).as_bytes(), "A client resets its connection.")?;
+        send(
+            run,
+            &client,
+            attempt.word(length).as_bytes(),
+            "A client resets its connection.",
+        )?;
         std::thread::sleep(Duration::from_millis(10));
         testkit::reset(client);
     }
     let did = "Clients came who ended or reset their connections before sixteen bytes.";
-    need_free_slots(run, did).map_err(|failure| unfinished(&run.record(), failure))
+    need_free_slots(run, did)
+        .map_err(|failure| unfinished(&run.record(), failure))
 }
 
 fn mixed_up(failure: Failure, rule: &str) -> Failure {

@@ -4,16 +4,7 @@ use std::collections::VecDeque;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use super::super::clients::{
-    EARLY_END, brought, expect, glance, need_free_slots, need_slots, need_table, of_ops, pause,
-    resume, send, serve, sleeps, waits,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
-use crate::trace::event::What;
+use crate::exercise::prelude::*;
 
 const GREETING: &[u8] = b"come in\n";
 const SLOTS: usize = 4;
@@ -27,20 +18,27 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut clients = 0;
     for wave in 1..=2 {
         let count = attempt.number(9..=13) as usize;
-        let did = format!("{count} clients connect at once (wave {wave}); there are four slots.");
+        let did = format!(
+            "{count} clients connect at once (wave {wave}); there are four slots."
+        );
         run.did(&did);
         pause(&run);
-        let came: Result<Vec<TcpStream>, Failure> = (0..count).map(|_| run.connect()).collect();
+        let came: Result<Vec<TcpStream>, Failure> =
+            (0..count).map(|_| run.connect()).collect();
         resume(&run);
         visit(attempt, &mut run, came?, &did)?;
         clients += count;
         need_slots(&run.record())?;
         need_table(&run.record(), SLOTS as u64)?;
-        need_free_slots(&mut run, &format!("{did} All of them have left again."))?;
+        need_free_slots(
+            &mut run,
+            &format!("{did} All of them have left again."),
+        )?;
     }
     let client = run.connect()?;
     let did = "A client comes when the house is empty again.";
-    expect(&mut run, &client, GREETING, did).map_err(|failure| lost(&run.record(), failure))?;
+    expect(&mut run, &client, GREETING, did)
+        .map_err(|failure| lost(&run.record(), failure))?;
     let record = run.stop();
     nobody_dropped(&record)?;
     Ok(Passed::new(format!(
@@ -50,7 +48,12 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 }
 
 /// Each client waits to be greeted; when four are in, one of them leaves.
-fn visit(attempt: &Attempt, run: &mut Run, came: Vec<TcpStream>, did: &str) -> Result<(), Failure> {
+fn visit(
+    attempt: &Attempt,
+    run: &mut Run,
+    came: Vec<TcpStream>,
+    did: &str,
+) -> Result<(), Failure> {
     let mut inside: Vec<TcpStream> = Vec::new();
     let mut way = attempt.number(0..=3);
     let mut came = VecDeque::from(came);
@@ -64,21 +67,26 @@ fn visit(attempt: &Attempt, run: &mut Run, came: Vec<TcpStream>, did: &str) -> R
             }
             still_in(run, &inside, did)?;
             no_more_than_four(run, std::iter::once(&client).chain(&came), did)?;
-            let leaver = inside.swap_remove(attempt.number(0..=SLOTS as u64 - 1) as usize);
+            let leaver = inside
+                .swap_remove(attempt.number(0..=SLOTS as u64 - 1) as usize);
             still_in(run, &inside, did)?;
             way += 1;
             leave(run, attempt, way, leaver, did)?;
         }
         nth += 1;
         let did = format!("{did} Client {nth} waits for its turn.");
-        expect(run, &client, GREETING, &did).map_err(|failure| lost(&run.record(), failure))?;
+        expect(run, &client, GREETING, &did)
+            .map_err(|failure| lost(&run.record(), failure))?;
         // Whoever says something stays all the same.
         send(run, &client, attempt.word(9).as_bytes(), &did)?;
         inside.push(client);
     }
     std::thread::sleep(Duration::from_millis(30));
     still_in(run, &inside, did)?;
-    inside.into_iter().zip(way..).try_for_each(|(it, way)| leave(run, attempt, way, it, did))
+    inside
+        .into_iter()
+        .zip(way..)
+        .try_for_each(|(it, way)| leave(run, attempt, way, it, did))
 }
 
 /// In one of the ways in which clients leave.
@@ -92,7 +100,8 @@ fn leave(
     match way % 4 {
         0 => testkit::reset(client),
         1 => {
-            let did = format!("{did} One that is in says something and leaves.");
+            let did =
+                format!("{did} One that is in says something and leaves.");
             send(run, &client, attempt.word(20).as_bytes(), &did)?;
         }
         2 => {
@@ -122,14 +131,22 @@ fn no_more_than_four<'a>(
 }
 
 /// Those who are in have not been thrown out.
-fn still_in(run: &mut Run, inside: &[TcpStream], did: &str) -> Result<(), Failure> {
+fn still_in(
+    run: &mut Run,
+    inside: &[TcpStream],
+    did: &str,
+) -> Result<(), Failure> {
     for client in inside {
         if let Some(what) = glance(client) {
-            run.did(format!("{did} A client that was in, and had not left, got {what}."));
+            run.did(format!(
+                "{did} A client that was in, and had not left, got {what}."
+            ));
             let record = run.record();
             return Err(record
                 .fail(ids::LOST)
-                .kernel(record.last_lines(of_ops(&["ACCEPT", "CLOSE", "SHUTDOWN"])))
+                .kernel(
+                    record.last_lines(of_ops(&["ACCEPT", "CLOSE", "SHUTDOWN"])),
+                )
                 .rule(THROWN_OUT));
         }
     }
@@ -138,7 +155,9 @@ fn still_in(run: &mut Run, inside: &[TcpStream], did: &str) -> Result<(), Failur
 
 /// A client that was not greeted: was it dropped?
 fn lost(record: &Record, failure: Failure) -> Failure {
-    if let Err(failure) = need_slots(record).and_then(|()| need_table(record, SLOTS as u64)) {
+    if let Err(failure) =
+        need_slots(record).and_then(|()| need_table(record, SLOTS as u64))
+    {
         return failure;
     }
     match nobody_dropped(record) {
@@ -163,7 +182,8 @@ fn lost(record: &Record, failure: Failure) -> Failure {
 
 /// Slots that were filled and not closed.
 fn held(record: &Record) -> usize {
-    let closed = record.completed("CLOSE").iter().filter(|close| close.res == 0).count();
+    let closed =
+        record.completed("CLOSE").iter().filter(|close| close.res == 0).count();
     record.completes().filter(brought).count().saturating_sub(closed)
 }
 
@@ -172,7 +192,8 @@ fn nobody_dropped(record: &Record) -> Result<(), Failure> {
         matches!(what, What::Complete(it)
         if it.op.as_deref() == Some("ACCEPT") && it.error.as_deref() == Some("ENFILE"))
     };
-    let dropped = record.events.iter().filter(|event| full(&event.what)).count();
+    let dropped =
+        record.events.iter().filter(|event| full(&event.what)).count();
     if dropped == 0 {
         return Ok(());
     }

@@ -1,11 +1,6 @@
 //! `ring_fd`: every enter names the ring by its registered index.
 
-use super::super::nops;
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::trace::event::{Enter, What};
+use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut enters = 0;
@@ -20,7 +15,9 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         by_index(&record, &(first..first + count).collect::<Vec<_>>())?;
         enters = record.summary.enters;
     }
-    Ok(Passed::new(format!("Enters that named the ring by its index: {enters}, all there were.")))
+    Ok(Passed::new(format!(
+        "Enters that named the ring by its index: {enters}, all there were."
+    )))
 }
 
 /// With queues of its own a program waits for what it never published.
@@ -48,7 +45,9 @@ fn by_index(record: &Record, tags: &[u64]) -> Result<(), Failure> {
     if !record.enters().any(indexed) {
         need_registration(record)?;
     }
-    if record.enters().next().is_none() || record.enters().any(|enter| !indexed(enter)) {
+    if record.enters().next().is_none()
+        || record.enters().any(|enter| !indexed(enter))
+    {
         return Err(by_descriptor(record));
     }
     record.need_all_reaped()
@@ -56,10 +55,12 @@ fn by_index(record: &Record, tags: &[u64]) -> Result<(), Failure> {
 
 /// Why an enter named the ring by its descriptor: too early, too late, or by another submitter.
 fn by_descriptor(record: &Record) -> Failure {
-    let plain = |what: &What| matches!(what, What::Enter(enter) if !indexed(enter));
+    let plain =
+        |what: &What| matches!(what, What::Enter(enter) if !indexed(enter));
     let ended = |what: &What| matches!(what, What::Register(register) if register.op == "UNREGISTER_RING_FDS");
-    let at =
-        |found: &dyn Fn(&What) -> bool| record.events.iter().position(|event| found(&event.what));
+    let at = |found: &dyn Fn(&What) -> bool| {
+        record.events.iter().position(|event| found(&event.what))
+    };
     let last = record.events.iter().rposition(|event| plain(&event.what));
     let (registered, unregistered) = (at(&is_registration), at(&ended));
     let rule = if last.is_none() {
@@ -73,11 +74,14 @@ fn by_descriptor(record: &Record) -> Failure {
          `ring.submit_and_wait` makes a new one at each call. Keep that submitter \
          (`ring.split()`), and submit through it."
     };
-    let mut kernel = record.lines(|what| is_registration(what) || ended(what) || plain(what));
+    let mut kernel = record
+        .lines(|what| is_registration(what) || ended(what) || plain(what));
     let all = record.enters().count();
     let count = record.enters().filter(|enter| !indexed(enter)).count();
-    kernel
-        .push(format!("enters: {all}; by the descriptor: {count}; by the index: {}", all - count));
+    kernel.push(format!(
+        "enters: {all}; by the descriptor: {count}; by the index: {}",
+        all - count
+    ));
     record.fail(ids::RING_FD).kernel(kernel).rule(rule)
 }
 

@@ -4,16 +4,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::super::clients::{
-    Ending, brought, expect, expect_end, glance, need_slots, need_table, of_ops, read_to_end, send,
-    serve, sleeps, trouble,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
-use crate::trace::event::{Complete, What};
+use crate::exercise::prelude::*;
 
 /// What a guest has for a request.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -50,9 +41,14 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 
 /// Quick guests, and then one who takes his time, but no more than he has. `None` if that was
 /// too slow to tell.
-fn late_completions(attempt: &Attempt, run: &mut Run) -> Result<Option<u64>, Failure> {
+fn late_completions(
+    attempt: &Attempt,
+    run: &mut Run,
+) -> Result<Option<u64>, Failure> {
     let quick = attempt.number(36..=44);
-    let did = format!("{quick} guests came one after the other, asked at once and left.");
+    let did = format!(
+        "{quick} guests came one after the other, asked at once and left."
+    );
     for _ in 0..quick {
         let guest = run.connect()?;
         let request = attempt.word(12);
@@ -70,14 +66,19 @@ fn late_completions(attempt: &Attempt, run: &mut Run) -> Result<Option<u64>, Fai
     let guests = [run.connect()?, run.connect()?];
     let late = last + PATIENCE + PATIENCE / 10;
     std::thread::sleep(late.saturating_duration_since(Instant::now()));
-    let did = format!("{did} Then two others sat in their slots for a while, and asked in time.");
+    let did = format!(
+        "{did} Then two others sat in their slots for a while, and asked in time."
+    );
     let thrown = guests.iter().find_map(glance);
     // From here on his own time could have been over.
     if came.elapsed() > PATIENCE - PATIENCE / 10 {
         return Ok(None);
     }
     if let Some(what) = thrown {
-        return Err(stale(run, &format!("{did} One of them got {what} before that.")));
+        return Err(stale(
+            run,
+            &format!("{did} One of them got {what} before that."),
+        ));
     }
     for guest in &guests {
         let request = attempt.word(12);
@@ -90,12 +91,18 @@ fn late_completions(attempt: &Attempt, run: &mut Run) -> Result<Option<u64>, Fai
     Ok(Some(quick))
 }
 
-fn ask(run: &mut Run, guest: &TcpStream, request: &str, did: &str) -> Result<(), Failure> {
+fn ask(
+    run: &mut Run,
+    guest: &TcpStream,
+    request: &str,
+    did: &str,
+) -> Result<(), Failure> {
     let answered = send(run, guest, request.as_bytes(), did)
         .and_then(|()| expect(run, guest, request.as_bytes(), did))
         .and_then(|()| expect_end(run, guest, did));
     answered.map_err(|failure| {
-        let cut_off = [ids::NO_ANSWER, ids::RESET, ids::LOST].contains(&failure.id);
+        let cut_off =
+            [ids::NO_ANSWER, ids::RESET, ids::LOST].contains(&failure.id);
         if cut_off && !run.ended() { stale(run, did) } else { failure }
     })
 }
@@ -155,7 +162,9 @@ fn silent(run: &mut Run) -> Result<(), Failure> {
     let record = run.record();
     match ending {
         Ending::End if got.is_empty() && !early => Ok(()),
-        Ending::End if got.is_empty() => Err(too_soon(run, did, came.elapsed())),
+        Ending::End if got.is_empty() => {
+            Err(too_soon(run, did, came.elapsed()))
+        }
         Ending::Broken(error) if got.is_empty() => {
             if run.ended() {
                 return Err(trouble(run, did, &error));
@@ -170,7 +179,9 @@ fn silent(run: &mut Run) -> Result<(), Failure> {
                  this guest's own still has to end him; only those of others must not.",
             ))
         }
-        _ => Err(record.fail(ids::WRONG_ANSWER).rule("He asked for nothing, and got something.")),
+        _ => Err(record
+            .fail(ids::WRONG_ANSWER)
+            .rule("He asked for nothing, and got something.")),
     }
 }
 
@@ -178,17 +189,22 @@ fn silent(run: &mut Run) -> Result<(), Failure> {
 fn too_soon(run: &mut Run, did: &str, after: Duration) -> Failure {
     let did = format!("{did} He was let go after {} ms.", after.as_millis());
     let record = run.record();
-    let of = |complete: &Complete| complete.op.as_deref().is_some_and(|op| TIMERS.contains(&op));
+    let of = |complete: &Complete| {
+        complete.op.as_deref().is_some_and(|op| TIMERS.contains(&op))
+    };
     let accepted = record.events.iter().rposition(|event| match &event.what {
         What::Complete(complete) => brought(&complete),
         _ => false,
     });
-    let fired = record.events.iter().rev().find_map(|event| match &event.what {
-        What::Complete(complete) if of(complete) && complete.res == -nix::libc::ETIME => {
-            complete.seq
-        }
-        _ => None,
-    });
+    let fired =
+        record.events.iter().rev().find_map(|event| match &event.what {
+            What::Complete(complete)
+                if of(complete) && complete.res == -nix::libc::ETIME =>
+            {
+                complete.seq
+            }
+            _ => None,
+        });
     let submitted = fired.and_then(|fired| {
         record
             .events
@@ -209,5 +225,9 @@ fn too_soon(run: &mut Run, did: &str, after: Duration) -> Failure {
 
 fn timers(record: &Record) -> Vec<String> {
     let lines = record.last_lines(of_ops(TIMERS));
-    if lines.is_empty() { vec!["no timeout ever went in".to_string()] } else { lines }
+    if lines.is_empty() {
+        vec!["no timeout ever went in".to_string()]
+    } else {
+        lines
+    }
 }

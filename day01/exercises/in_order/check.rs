@@ -4,12 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::super::written;
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::trace::event::{Submit, What};
+use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     for round in 0..2 {
@@ -21,10 +16,16 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     ))
 }
 
-fn run(attempt: &Attempt, path: &Path, pieces: &[String]) -> Result<Record, Failure> {
+fn run(
+    attempt: &Attempt,
+    path: &Path,
+    pieces: &[String],
+) -> Result<Record, Failure> {
     let words = pieces.join(" ");
-    let mut launch =
-        attempt.run(format!("The program was run as `in_order {} {words}`.", path.display()));
+    let mut launch = attempt.run(format!(
+        "The program was run as `in_order {} {words}`.",
+        path.display()
+    ));
     launch = launch.arg(path);
     for piece in pieces {
         launch = launch.arg(piece);
@@ -38,7 +39,8 @@ fn pieces(attempt: &Attempt) -> Vec<String> {
 
 fn appends(attempt: &Attempt, round: u32) -> Result<(), Failure> {
     let path = attempt.folder()?.join(format!("pieces{round}"));
-    let broken = |error| Failure::not_observed(format!("{}: {error}", path.display()));
+    let broken =
+        |error| Failure::not_observed(format!("{}: {error}", path.display()));
     // In the second round there is something to append to.
     let before = if round == 0 { String::new() } else { attempt.word(6) };
     fs::write(&path, &before).map_err(broken)?;
@@ -71,7 +73,8 @@ fn need_three(record: &Record) -> Result<(), Failure> {
     // What it prints is its own affair.
     let plain = written::calls(record, &[1, 2]);
     if let Some(call) = plain.first() {
-        let line = format!("system call {}, fd {}", call.name, call.args[0] as i32);
+        let line =
+            format!("system call {}, fd {}", call.name, call.args[0] as i32);
         return Err(record.fail(ids::NOT_THROUGH_RING).kernel([line]).rule(
             "The pieces are to be written by entries of the ring, and not by a system call.",
         ));
@@ -92,8 +95,11 @@ fn need_three(record: &Record) -> Result<(), Failure> {
 fn need_chain(record: &Record) -> Result<(), Failure> {
     let writes = written::entries(record);
     let [first, .., last] = writes.as_slice() else { return Ok(()) };
-    let has = |entry: &Submit, flag: &str| entry.flags.iter().any(|name| name == flag);
-    let linked = |entry: &Submit| has(entry, "IO_LINK") || has(entry, "IO_HARDLINK");
+    let has = |entry: &Submit, flag: &str| {
+        entry.flags.iter().any(|name| name == flag)
+    };
+    let linked =
+        |entry: &Submit| has(entry, "IO_LINK") || has(entry, "IO_HARDLINK");
     let kernel = || record.lines(|what| matches!(what, What::Submit(_)));
     let cut = calls_between(record, first.seq, last.seq);
     if cut > 0 && !has(first, "IO_LINK") {
@@ -110,7 +116,10 @@ fn need_chain(record: &Record) -> Result<(), Failure> {
     }
     let chain: Vec<&Submit> = record
         .submits()
-        .filter(|entry| entry.ring == first.ring && (first.seq..last.seq).contains(&entry.seq))
+        .filter(|entry| {
+            entry.ring == first.ring
+                && (first.seq..last.seq).contains(&entry.seq)
+        })
         .collect();
     if first.ring != last.ring || chain.iter().any(|entry| !linked(entry)) {
         let drained = writes.iter().any(|entry| has(entry, "IO_DRAIN"));
@@ -136,17 +145,23 @@ fn need_chain(record: &Record) -> Result<(), Failure> {
 /// How many calls of `io_uring_enter` begin between two entries; a polled ring has none.
 fn calls_between(record: &Record, first: u64, last: u64) -> usize {
     let submitted = |wanted: u64| {
-        record
-            .events
-            .iter()
-            .position(|event| matches!(&event.what, What::Submit(s) if s.seq == wanted))
+        record.events.iter().position(
+            |event| matches!(&event.what, What::Submit(s) if s.seq == wanted),
+        )
     };
-    let (Some(from), Some(to)) = (submitted(first), submitted(last)) else { return 0 };
-    record.events[from..to].iter().filter(|event| matches!(event.what, What::Enter(_))).count()
+    let (Some(from), Some(to)) = (submitted(first), submitted(last)) else {
+        return 0;
+    };
+    record.events[from..to]
+        .iter()
+        .filter(|event| matches!(event.what, What::Enter(_)))
+        .count()
 }
 
 fn enters(record: &Record) -> Vec<String> {
-    record.lines_at_most(5, |what| matches!(what, What::Enter(_) | What::Submit(_)))
+    record.lines_at_most(5, |what| {
+        matches!(what, What::Enter(_) | What::Submit(_))
+    })
 }
 
 /// On a full device the first write fails, and the chain ends there.
@@ -158,7 +173,9 @@ fn stops(attempt: &Attempt) -> Result<(), Failure> {
     let writes = written::entries(&record);
     let results: Vec<i32> = writes
         .iter()
-        .filter_map(|entry| record.answers(entry.seq).first().map(|answer| answer.res))
+        .filter_map(|entry| {
+            record.answers(entry.seq).first().map(|answer| answer.res)
+        })
         .collect();
     if results.iter().skip(1).any(|result| *result != -libc::ECANCELED) {
         need_chain(&record)?;
@@ -184,14 +201,17 @@ fn stops(attempt: &Attempt) -> Result<(), Failure> {
 
 /// The program prints what became of each piece.
 fn need_answers(record: &Record, wanted: [&str; 3]) -> Result<(), Failure> {
-    let lines = record.stdout.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines =
+        record.stdout.lines().map(str::trim).filter(|line| !line.is_empty());
     let printed: Vec<&str> = lines.collect();
     if printed == wanted {
         return Ok(());
     }
     let mut kernel = record.lines(|what| matches!(what, What::Complete(_)));
     kernel.push(format!("printed: {}", printed.join(", ")));
-    let silent = |entry: &&Submit| entry.flags.iter().any(|flag| flag == "CQE_SKIP_SUCCESS");
+    let silent = |entry: &&Submit| {
+        entry.flags.iter().any(|flag| flag == "CQE_SKIP_SUCCESS")
+    };
     if written::entries(record).iter().any(silent) {
         return Err(record.fail(ids::FLAGS).kernel(kernel).rule(
             "An entry with CQE_SKIP_SUCCESS that fails silences the rest of its chain: what is \

@@ -1,11 +1,7 @@
 //! `granted`: the kernel is asked for the sizes of the command line, and the program prints
 //! what it granted.
 
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::trace::event::{Setup, What};
+use crate::exercise::prelude::*;
 
 /// What a program is asked for.
 struct Sizes {
@@ -19,7 +15,10 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let pairs = [
         Sizes { entries: number(5, 7), cq_entries: number(260, 500) },
         Sizes { entries: number(65, 127), cq_entries: number(1100, 2000) },
-        Sizes { entries: number(33_000, 60_000), cq_entries: number(66_000, 120_000) },
+        Sizes {
+            entries: number(33_000, 60_000),
+            cq_entries: number(66_000, 120_000),
+        },
     ];
     for sizes in pairs {
         granted(&run(attempt, &sizes)?, &sizes)?;
@@ -27,13 +26,17 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     // 512 entries when rounded, and fewer completions than that.
     let sizes = Sizes { entries: number(260, 500), cq_entries: number(9, 250) };
     refused(&run(attempt, &sizes)?, &sizes)?;
-    Ok(Passed::new("What you print is what the kernel wrote into the parameters."))
+    Ok(Passed::new(
+        "What you print is what the kernel wrote into the parameters.",
+    ))
 }
 
 fn run(attempt: &Attempt, sizes: &Sizes) -> Result<Record, Failure> {
     let Sizes { entries, cq_entries } = sizes;
     attempt
-        .run(format!("The program was run as `granted {entries} {cq_entries}`."))
+        .run(format!(
+            "The program was run as `granted {entries} {cq_entries}`."
+        ))
         .arg(entries.to_string())
         .arg(cq_entries.to_string())
         .to_end()
@@ -49,7 +52,8 @@ fn setups(record: &Record) -> impl Iterator<Item = &Setup> {
 fn lines(record: &Record) -> Vec<String> {
     let lines = record.last_lines(|what| matches!(what, What::Setup(_)));
     // What the kernel can do is another matter.
-    let end = lines.iter().position(|line| line.trim_start().starts_with("features"));
+    let end =
+        lines.iter().position(|line| line.trim_start().starts_with("features"));
     let mut lines = lines[..end.unwrap_or(lines.len())].to_vec();
     let printed: Vec<&str> = record.stdout.lines().take(3).collect();
     lines.push(match printed.as_slice() {
@@ -61,7 +65,12 @@ fn lines(record: &Record) -> Vec<String> {
 
 /// The lines that tell sizes; what else a program tells is its own affair.
 fn reports(record: &Record) -> Vec<&str> {
-    record.stdout.lines().map(str::trim).filter(|line| line.starts_with("sq ")).collect()
+    record
+        .stdout
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("sq "))
+        .collect()
 }
 
 fn asks_for(setup: &Setup, sizes: &Sizes) -> bool {
@@ -76,7 +85,8 @@ fn not_asked(record: &Record, sizes: &Sizes) -> Failure {
     let Sizes { entries, cq_entries } = sizes;
     let last = setups(record).last();
     let no_cqsize = last.is_some_and(|setup| {
-        setup.asked_entries == *entries && !setup.asked_flags.iter().any(|flag| flag == "CQSIZE")
+        setup.asked_entries == *entries
+            && !setup.asked_flags.iter().any(|flag| flag == "CQSIZE")
     });
     let rule = if no_cqsize {
         format!(
@@ -98,13 +108,17 @@ fn granted(record: &Record, sizes: &Sizes) -> Result<(), Failure> {
         record.need_exit()?;
         return record.need_ring();
     }
-    if let Some(setup) = setups(record).find(|setup| setup.error.as_deref() == Some("ENOMEM")) {
+    if let Some(setup) =
+        setups(record).find(|setup| setup.error.as_deref() == Some("ENOMEM"))
+    {
         let asked = setup.asked_entries;
         return Err(Failure::not_observed(format!(
             "the kernel has no memory for a ring of {asked} entries"
         )));
     }
-    let Some(setup) = setups(record).filter(|setup| asks_for(setup, sizes)).last() else {
+    let Some(setup) =
+        setups(record).filter(|setup| asks_for(setup, sizes)).last()
+    else {
         return Err(not_asked(record, sizes));
     };
     let Some(granted) = &setup.granted else {

@@ -4,22 +4,14 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::super::clients::{
-    EARLY_END, connect_narrow, expect, expect_end, need_free_slots, need_slots, number, seen, send,
-    serve, sleeps, trouble, waits,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
-use crate::trace::event::{Complete, What};
 use crate::trace::sys;
-use crate::trace::watch::OtherCall;
+
+use crate::exercise::prelude::*;
 
 /// The bytes of the exercise.
 fn reply(length: u32) -> Vec<u8> {
-    let words = (0..length.div_ceil(4)).map(|word| word.wrapping_mul(2_654_435_761) ^ length);
+    let words = (0..length.div_ceil(4))
+        .map(|word| word.wrapping_mul(2_654_435_761) ^ length);
     let mut bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
     bytes.truncate(length as usize);
     bytes
@@ -34,7 +26,9 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     need_slots(&run.record())?;
 
     let large = attempt.number(12_000_000..=16_000_000) as u32;
-    let slow_did = format!("A client asks for {large} bytes, and reads them a little later.");
+    let slow_did = format!(
+        "A client asks for {large} bytes, and reads them a little later."
+    );
     let slow = connect_narrow(&mut run, 64 * 1024, 64 * 1024)?;
     let slow = ask_as(&mut run, slow, large, &slow_did)?;
     let begun = |record: &Record| sends(record) >= 2;
@@ -59,7 +53,9 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     })?;
     let cut = end_early(&run, large);
     let slow_did = match cut {
-        Some(result) => format!("{slow_did} Meanwhile its send is ended early, with {result}."),
+        Some(result) => format!(
+            "{slow_did} Meanwhile its send is ended early, with {result}."
+        ),
         None => slow_did,
     };
     // An older kernel gives no number of bytes but an error: then the client may be let go.
@@ -68,7 +64,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     }
     drop(slow);
 
-    let did = format!("A client asks for {large} bytes and resets the connection.");
+    let did =
+        format!("A client asks for {large} bytes and resets the connection.");
     let rude = ask(&mut run, large, &did)?;
     seen(&run, Duration::from_secs(2), |record| sends(record) >= 5);
     testkit::reset(rude);
@@ -82,7 +79,9 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let seen_short = record.completes().any(|it| short(&record, it));
     let doubt = match seen_short {
         true => "",
-        false => " No send was short here, so nothing shows that results are looked at.",
+        false => {
+            " No send was short here, so nothing shows that results are looked at."
+        }
     };
     Ok(Passed::new(format!(
         "{} sends for five replies, {large} bytes the longest; every byte in its place.{doubt}",
@@ -92,9 +91,13 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 
 /// Whether this is a send that took less than it was asked to.
 fn short(record: &Record, complete: &Complete) -> bool {
-    let entry = record.submits().find(|submit| Some(submit.seq) == complete.seq);
-    let asked = entry.filter(|submit| is_send(Some(&submit.op))).and_then(|it| number(it, "bytes"));
-    asked.is_some_and(|asked| (1..asked).contains(&(complete.res.max(0) as u64)))
+    let entry =
+        record.submits().find(|submit| Some(submit.seq) == complete.seq);
+    let asked = entry
+        .filter(|submit| is_send(Some(&submit.op)))
+        .and_then(|it| number(it, "bytes"));
+    asked
+        .is_some_and(|asked| (1..asked).contains(&(complete.res.max(0) as u64)))
 }
 
 /// Ends the send of a whole reply that waits for room: with `MSG_WAITALL` the kernel goes on by
@@ -104,9 +107,13 @@ fn short(record: &Record, complete: &Complete) -> bool {
 fn end_early(run: &Run, reply: u32) -> Option<i32> {
     let record = run.record();
     let rings = run.rings();
-    let armed = rings.iter().flat_map(|ring| &ring.in_flight).find(|armed| armed.op == "SEND")?;
-    let send =
-        record.submits().find(|submit| submit.seq == armed.seq && submit.ring == armed.ring)?;
+    let armed = rings
+        .iter()
+        .flat_map(|ring| &ring.in_flight)
+        .find(|armed| armed.op == "SEND")?;
+    let send = record
+        .submits()
+        .find(|submit| submit.seq == armed.seq && submit.ring == armed.ring)?;
     let waits_for_all = send
         .details
         .get("msg_flags")
@@ -116,15 +123,20 @@ fn end_early(run: &Run, reply: u32) -> Option<i32> {
     if !waits_for_all || number(send, "bytes") != Some(reply.into()) {
         return None;
     }
-    let user_data = u64::from_str_radix(send.user_data.strip_prefix("0x")?, 16).ok()?;
+    let user_data =
+        u64::from_str_radix(send.user_data.strip_prefix("0x")?, 16).ok()?;
     let descriptors = run.descriptors().ok()?;
-    let (fd, _) = descriptors.iter().find(|(_, target)| target.contains("[io_uring]"))?;
+    let (fd, _) =
+        descriptors.iter().find(|(_, target)| target.contains("[io_uring]"))?;
     let pid = run.pid() as i32;
     let ring = sys::take_descriptor(pid, pid, *fd).ok()?;
     sys::cancel(&ring, user_data).ok()?;
     drop(ring);
-    let ended = |it: &&Complete| it.seq == Some(send.seq) && it.ring == send.ring;
-    seen(run, Duration::from_secs(5), |record| record.completes().any(|it| ended(&it)));
+    let ended =
+        |it: &&Complete| it.seq == Some(send.seq) && it.ring == send.ring;
+    seen(run, Duration::from_secs(5), |record| {
+        record.completes().any(|it| ended(&it))
+    });
     let record = run.record();
     let result = record.completes().find(ended)?.res;
     Some(result)
@@ -132,10 +144,13 @@ fn end_early(run: &Run, reply: u32) -> Option<i32> {
 
 /// No socket was made to hold a whole reply.
 fn as_given(record: &Record) -> Result<(), Failure> {
-    let sizes = [nix::libc::SO_SNDBUF, nix::libc::SO_SNDBUFFORCE].map(|size| size as u64);
+    let sizes = [nix::libc::SO_SNDBUF, nix::libc::SO_SNDBUFFORCE]
+        .map(|size| size as u64);
     let socket = nix::libc::SOL_SOCKET as u64;
     let made = |call: &&OtherCall| {
-        call.name == "setsockopt" && call.args[1] == socket && sizes.contains(&call.args[2])
+        call.name == "setsockopt"
+            && call.args[1] == socket
+            && sizes.contains(&call.args[2])
     };
     let Some(call) = record.calls.iter().find(made) else { return Ok(()) };
     Err(record
@@ -149,7 +164,16 @@ fn as_given(record: &Record) -> Result<(), Failure> {
 
 fn is_send(op: Option<&str>) -> bool {
     op.is_some_and(|op| {
-        ["SEND", "SEND_ZC", "SENDMSG", "SENDMSG_ZC", "WRITE", "WRITEV", "SPLICE"].contains(&op)
+        [
+            "SEND",
+            "SEND_ZC",
+            "SENDMSG",
+            "SENDMSG_ZC",
+            "WRITE",
+            "WRITEV",
+            "SPLICE",
+        ]
+        .contains(&op)
     })
 }
 
@@ -177,9 +201,15 @@ fn ask_as(
 }
 
 /// Every byte comes, in order, and then the end.
-fn whole(run: &mut Run, client: &TcpStream, length: u32, did: &str) -> Result<(), Failure> {
+fn whole(
+    run: &mut Run,
+    client: &TcpStream,
+    length: u32,
+    did: &str,
+) -> Result<(), Failure> {
     let expected = reply(length);
-    expect(run, client, &expected, did).map_err(|failure| explain(&run.record(), failure))?;
+    expect(run, client, &expected, did)
+        .map_err(|failure| explain(&run.record(), failure))?;
     expect_end(run, client, did)
 }
 

@@ -6,16 +6,7 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use super::super::clients::{
-    PATIENCE, brought, expect, expect_end, need_free_slots, need_slots, number, of_ops, send,
-    serve, sleeps, trouble, waits,
-};
-use crate::exercise::attempt::Attempt;
-use crate::exercise::failure::{Failure, Passed};
-use crate::exercise::ids;
-use crate::exercise::record::Record;
-use crate::exercise::run::Run;
-use crate::trace::event::{Submit, What};
+use crate::exercise::prelude::*;
 
 const ACK: &[u8] = b"ack\0";
 const CLIENTS: u64 = 1000;
@@ -26,7 +17,11 @@ const GROWTH: u64 = 512;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     a_few(attempt)?;
-    let mut run = attempt.run("The program was run.").patience(PATIENCE).fast().start()?;
+    let mut run = attempt
+        .run("The program was run.")
+        .patience(PATIENCE)
+        .fast()
+        .start()?;
     run.listening()?;
     let descriptors = run.descriptors()?;
     let mut memory = 0;
@@ -43,7 +38,10 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let grown = resident(&run)?.saturating_sub(memory);
     if grown > GROWTH {
         run.did(&did);
-        let lines = [format!("the last {} of them cost {grown} KiB of memory", CLIENTS * 3 / 4)];
+        let lines = [format!(
+            "the last {} of them cost {grown} KiB of memory",
+            CLIENTS * 3 / 4
+        )];
         return Err(run.record().fail(ids::MEMORY).kernel(lines).rule(
             "What a client needs is to be free again when it has left: the memory of a server \
              depends on how many are there, not on how many have been.",
@@ -80,8 +78,9 @@ fn slots_are_slots(record: &Record) -> Result<(), Failure> {
 }
 
 fn resident(run: &Run) -> Result<u64, Failure> {
-    testkit::resident_kib(run.pid())
-        .map_err(|error| Failure::not_observed(format!("the memory of the program: {error}")))
+    testkit::resident_kib(run.pid()).map_err(|error| {
+        Failure::not_observed(format!("the memory of the program: {error}"))
+    })
 }
 
 fn same_descriptors(
@@ -108,16 +107,25 @@ fn same_descriptors(
 }
 
 /// A client, who leaves in one of the ways in which clients leave.
-fn one(attempt: &Attempt, run: &mut Run, nth: u64, who: &str) -> Result<(), Failure> {
+fn one(
+    attempt: &Attempt,
+    run: &mut Run,
+    nth: u64,
+    who: &str,
+) -> Result<(), Failure> {
     let client = run.connect()?;
     match nth % 10 {
         3 => {
-            let did = format!("{who} sends much more than is read, reads the answer and leaves.");
+            let did = format!(
+                "{who} sends much more than is read, reads the answer and leaves."
+            );
             long(attempt, run, client, &did)
         }
         5 => {
             let did = format!("{who} sends nothing and ends its side.");
-            client.shutdown(Shutdown::Write).map_err(|error| trouble(run, &did, &error))?;
+            client
+                .shutdown(Shutdown::Write)
+                .map_err(|error| trouble(run, &did, &error))?;
             expect_end(run, &client, &did)
         }
         6 => {
@@ -125,19 +133,25 @@ fn one(attempt: &Attempt, run: &mut Run, nth: u64, who: &str) -> Result<(), Fail
             Ok(())
         }
         7 => {
-            let did = format!("{who} sends something and resets the connection.");
+            let did =
+                format!("{who} sends something and resets the connection.");
             send(run, &client, b"never mind", &did)?;
             testkit::reset(client);
             Ok(())
         }
         8 => {
-            let did = format!("{who} sends something, ends its side, and reads the answer.");
+            let did = format!(
+                "{who} sends something, ends its side, and reads the answer."
+            );
             send(run, &client, attempt.word(40).as_bytes(), &did)?;
-            client.shutdown(Shutdown::Write).map_err(|error| trouble(run, &did, &error))?;
+            client
+                .shutdown(Shutdown::Write)
+                .map_err(|error| trouble(run, &did, &error))?;
             answered(run, &client, &did)
         }
         _ => {
-            let did = format!("{who} sends something, reads the answer and leaves.");
+            let did =
+                format!("{who} sends something, reads the answer and leaves.");
             let length = attempt.number(1..=900) as usize;
             send(run, &client, attempt.word(length).as_bytes(), &did)?;
             answered(run, &client, &did)
@@ -145,21 +159,34 @@ fn one(attempt: &Attempt, run: &mut Run, nth: u64, who: &str) -> Result<(), Fail
     }
 }
 
-fn answered(run: &mut Run, client: &TcpStream, did: &str) -> Result<(), Failure> {
-    expect(run, client, ACK, did).map_err(|failure| blame(&run.record(), failure))?;
-    expect_end(run, client, did).map_err(|failure| blame(&run.record(), failure))
+fn answered(
+    run: &mut Run,
+    client: &TcpStream,
+    did: &str,
+) -> Result<(), Failure> {
+    expect(run, client, ACK, did)
+        .map_err(|failure| blame(&run.record(), failure))?;
+    expect_end(run, client, did)
+        .map_err(|failure| blame(&run.record(), failure))
 }
 
 /// A request that the server has answered long before it is all there.
-fn long(attempt: &Attempt, run: &mut Run, mut client: TcpStream, did: &str) -> Result<(), Failure> {
+fn long(
+    attempt: &Attempt,
+    run: &mut Run,
+    mut client: TcpStream,
+    did: &str,
+) -> Result<(), Failure> {
     let bytes = vec![b'x'; attempt.number(30_000..=90_000) as usize];
     let (first, rest) = bytes.split_at(2000);
     // In a crowd there is no time for pauses; a few clients have them.
     let hurried = run.record().summary.fast;
     let pause = if hurried { Duration::ZERO } else { A_WHILE };
     send(run, &client, first, did)?;
-    expect(run, &client, ACK, did).map_err(|failure| blame(&run.record(), failure))?;
-    expect_end(run, &client, did).map_err(|failure| blame(&run.record(), failure))?;
+    expect(run, &client, ACK, did)
+        .map_err(|failure| blame(&run.record(), failure))?;
+    expect_end(run, &client, did)
+        .map_err(|failure| blame(&run.record(), failure))?;
     std::thread::sleep(pause);
     // The rest comes when the answer has long been read; it is still to be taken.
     for piece in rest.chunks(20_000) {
@@ -203,11 +230,14 @@ fn full(record: &Record) -> Option<Failure> {
 
 /// The number of a slot was never taken for a descriptor's: neither in a call nor in an entry.
 fn no_slot_as_fd(record: &Record) -> Result<(), Failure> {
-    let slots: Vec<u64> = record.completes().filter(brought).map(|it| it.res as u64).collect();
+    let slots: Vec<u64> =
+        record.completes().filter(brought).map(|it| it.res as u64).collect();
     let Some(&first) = slots.first() else { return Ok(()) };
     let calls = record.plain_calls(&["close", "shutdown"]);
-    let accepted =
-        record.lines_at_most(1, |what| matches!(what, What::Complete(it) if brought(&it)));
+    let accepted = record.lines_at_most(
+        1,
+        |what| matches!(what, What::Complete(it) if brought(&it)),
+    );
     let failure = |line: Vec<String>, what: &str| {
         record.fail(ids::SLOT_AS_FD).kernel([accepted.clone(), line].concat()).rule(format!(
             "A slot's number is no descriptor: {what} is about whatever file the process has open \
@@ -215,7 +245,8 @@ fn no_slot_as_fd(record: &Record) -> Result<(), Failure> {
              nothing. A slot is closed by the ring: `opcode::Close` on `types::Fixed`."
         ))
     };
-    let of_a_slot = calls.iter().find(|call| call.us > 0 && slots.contains(&call.args[0]));
+    let of_a_slot =
+        calls.iter().find(|call| call.us > 0 && slots.contains(&call.args[0]));
     if let Some(call) = of_a_slot {
         let name = format!("{}({})", call.name, call.args[0]);
         return Err(failure(

@@ -1,0 +1,11 @@
+//! What a `check.rs` begins with: `use crate::exercise::prelude::*;`.
+
+pub use super::attempt::{Attempt, Launch};
+pub use super::checks::clients::*;
+pub use super::checks::{nops, written};
+pub use super::failure::{Failure, Passed};
+pub use super::ids;
+pub use super::record::{Record, token, user_data};
+pub use super::run::Run;
+pub use crate::trace::event::{Complete, Enter, Event, Setup, Submit, What};
+pub use crate::trace::watch::OtherCall;
