@@ -8,7 +8,7 @@ use mdbook_driver::MDBook;
 use mdbook_preprocessor::book::Chapter;
 
 use crate::config;
-use crate::hearing::Hearing;
+use crate::mdbook_warnings::Warnings;
 use crate::preprocessor::Days;
 use crate::problem::Problem;
 
@@ -64,14 +64,14 @@ pub fn load(place: &Place) -> Result<MDBook, Vec<Problem>> {
 pub fn render(mut book: MDBook, go_on: bool) -> Result<Pages, Vec<Problem>> {
     let problems = Rc::new(RefCell::new(Vec::new()));
     book.with_preprocessor(Days { problems: Rc::clone(&problems), go_on });
-    let hearing = Hearing::default();
+    let hearing = Warnings::default();
     let result = tracing::subscriber::with_default(hearing.clone(), || book.build());
     let mut problems = problems.take();
     match result {
         Ok(()) => {
             problems.extend(hearing.take().iter().map(|warning| warned(warning)));
             let dest = book.root.join(&book.config.build.build_dir);
-            Ok(Pages { folder: crate::problem::normal(&dest), problems })
+            Ok(Pages { folder: crate::paths::normal(&dest), problems })
         }
         Err(wrong) if problems.is_empty() => Err(vec![unexpected(&wrong)]),
         Err(_) => Err(problems),

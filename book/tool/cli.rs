@@ -9,9 +9,9 @@ use mdbook_preprocessor::Preprocessor as _;
 use crate::build::{self, Place};
 use crate::check::{self, Depth};
 use crate::options::{Cli, Options, Task};
+use crate::output;
 use crate::preprocessor::Days;
 use crate::problem::Problem;
-use crate::say;
 use crate::serve;
 
 /// Does what the command line says.
@@ -58,7 +58,7 @@ fn build_task(place: &Place, open: bool) -> ExitCode {
     match build::build(place) {
         Ok(folder) => {
             let page = folder.join("index.html");
-            say::line(&format!("built {}", page.display()));
+            output::line(&format!("built {}", page.display()));
             if open {
                 show(&page.display().to_string());
             }
@@ -71,7 +71,7 @@ fn build_task(place: &Place, open: bool) -> ExitCode {
 /// `serve`.
 fn serve_task(place: &Place, port: u16, open: bool) -> ExitCode {
     let problem = serve::serve(place, port, |address| {
-        say::line(&format!("the book is at {address} until Ctrl-C"));
+        output::line(&format!("the book is at {address} until Ctrl-C"));
         if open {
             show(address);
         }
@@ -97,17 +97,17 @@ fn record_task(place: &Place, names: &[String]) -> ExitCode {
 
 /// Prints why a task cannot be done. The book may be right.
 fn refused(problem: &Problem) -> ExitCode {
-    say::aside(&problem.to_string());
+    output::aside(&problem.to_string());
     ExitCode::FAILURE
 }
 
 /// Prints what is wrong with the book.
 fn told(problems: &[Problem]) -> ExitCode {
     for problem in problems {
-        say::aside(&problem.to_string());
+        output::aside(&problem.to_string());
     }
     let things = if problems.len() == 1 { "thing is" } else { "things are" };
-    say::aside(&format!("\n{} {things} wrong with the book", problems.len()));
+    output::aside(&format!("\n{} {things} wrong with the book", problems.len()));
     ExitCode::FAILURE
 }
 
@@ -116,7 +116,7 @@ fn show(page: &str) {
     // xdg-open needs one of these, and would fail without a word of ours.
     let displays = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"];
     if !displays.iter().any(|name| std::env::var_os(name).is_some_and(|it| !it.is_empty())) {
-        return say::aside(&format!("no browser was opened, for there is no display: {page}"));
+        return output::aside(&format!("no browser was opened, for there is no display: {page}"));
     }
     let started = std::process::Command::new("xdg-open")
         .arg(page)
@@ -125,7 +125,7 @@ fn show(page: &str) {
         .stderr(std::process::Stdio::null())
         .spawn();
     if started.is_err() {
-        say::aside(&format!("there is no xdg-open here: open {page} in a browser yourself"));
+        output::aside(&format!("there is no xdg-open here: open {page} in a browser yourself"));
     }
 }
 
@@ -133,7 +133,7 @@ fn show(page: &str) {
 fn preprocess() -> ExitCode {
     use std::io::IsTerminal as _;
     if std::io::stdin().is_terminal() {
-        say::aside("what about the book? cargo xtask book --help");
+        output::aside("what about the book? cargo xtask book --help");
         return ExitCode::from(2);
     }
     let days = Days::default();

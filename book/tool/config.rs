@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use mdbook_driver::config::{Config, HtmlConfig};
 
-use crate::problem::{Problem, name};
+use crate::paths::name;
+use crate::problem::Problem;
 
 /// The configuration of the book in `folder`.
 pub fn load(root: &Path, folder: &Path) -> Result<Config, Vec<Problem>> {

@@ -3,33 +3,27 @@
 //! `cargo xtask book` starts it. It is mdBook with a preprocessor: what the chapters show is cut
 //! from compiled code, taken from runs, or played from recordings, and a directive that cannot be
 //! resolved is an error.
+//!
+//! - [`preprocessor`] is what mdBook calls; [`scan`] finds the [`directives`] of a chapter;
+//! - [`transcript`]: what was typed and what came of it, run and compared;
+//! - [`build`] makes the pages, [`serve`] shows them, [`check`] judges them and all behind them.
 
-mod answer;
-mod brief;
 mod build;
-mod catalogue;
 mod check;
 mod cli;
-mod compare;
 mod config;
-mod exercises;
-mod expand;
-mod figure;
-mod hearing;
-mod listing;
+mod directives;
 mod markup;
+mod mdbook_warnings;
 mod options;
+mod output;
 mod pages;
+mod paths;
 mod preprocessor;
 mod problem;
-mod ring;
-mod say;
+mod recording;
 mod scan;
-#[cfg(test)]
-mod scratch;
 mod serve;
-mod session;
-mod trace;
 mod transcript;
 
 fn main() -> std::process::ExitCode {

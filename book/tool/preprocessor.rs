@@ -8,9 +8,10 @@ use mdbook_preprocessor::book::Book;
 use mdbook_preprocessor::errors::{Error, Result};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
-use crate::expand::{self, Sources};
+use crate::directives::{self, Sources};
 use crate::pages;
-use crate::problem::{Problem, name};
+use crate::paths::name;
+use crate::problem::Problem;
 
 /// The preprocessor's name in book.toml.
 pub const NAME: &str = "days";
@@ -50,7 +51,8 @@ pub fn expand(folder: &Path, src: &Path, book: &mut Book) -> Vec<Problem> {
         let Some(path) = &chapter.source_path else { return };
         let path = src.join(path);
         let parent = path.parent().unwrap_or(&src);
-        let (text, more) = expand::chapter(&sources, &name(root, &path), parent, &chapter.content);
+        let (text, more) =
+            directives::chapter(&sources, &name(root, &path), parent, &chapter.content);
         chapter.content = text;
         problems.extend(more);
     });

@@ -1,7 +1,6 @@
 //! What is wrong with the book: where, what, and what to type.
 
 use std::fmt;
-use std::path::Path;
 
 /// One thing that keeps the book from being right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,28 +64,4 @@ impl Complaint {
     pub fn at(self, file: impl Into<String>, line: usize) -> Problem {
         Problem::at(file, line, self.what, self.remedy)
     }
-}
-
-/// `path` as it is called in messages: from the workspace's root, if it lies in it.
-pub fn name(root: &Path, path: &Path) -> String {
-    let clean = normal(path);
-    clean.strip_prefix(normal(root)).unwrap_or(&clean).display().to_string()
-}
-
-/// `path` without `.` and `..`, as far as its own text tells. Links are not followed.
-pub fn normal(path: &Path) -> std::path::PathBuf {
-    use std::path::Component;
-    let mut clean = std::path::PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir
-                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
-            {
-                clean.pop();
-            }
-            other => clean.push(other),
-        }
-    }
-    clean
 }

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::problem::{Problem, name};
+use crate::paths::name;
+use crate::problem::Problem;
 use crate::scan;
 
 /// The files below a folder that are wanted, in order. Folders of builds and of learners are

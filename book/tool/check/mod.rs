@@ -2,7 +2,6 @@
 
 mod files;
 mod html;
-mod machine;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -13,9 +12,11 @@ use std::path::Path;
 
 pub use self::transcripts::record;
 
+use common::ring::{self, RingOptions};
+
 use crate::build::{self, Place};
+use crate::output;
 use crate::problem::Problem;
-use crate::say;
 
 /// What is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,18 @@ pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
     problems
 }
 
+/// Whether a ring can be had. If not, says so and names `what` is skipped; with
+/// `REQUIRE_IO_URING=1` that is a problem: a check that does not run proves nothing.
+fn has_ring(what: &str) -> Result<bool, Problem> {
+    let Err(refusal) = ring::build_best(&RingOptions::default(), 2) else { return Ok(true) };
+    if std::env::var_os("REQUIRE_IO_URING").is_some_and(|value| value == "1") {
+        let remedy = format!("{refusal:#}\nor leave REQUIRE_IO_URING out, to skip them");
+        return Err(Problem::of("book", format!("{what} cannot be run here"), remedy));
+    }
+    output::aside(&format!("SKIPPED {what}: {refusal:#}"));
+    Ok(false)
+}
+
 /// Checks the built pages, and what the exercises say of them.
 fn pages(root: &Path, folder: &Path) -> Vec<Problem> {
     let site = match site::Site::read(folder) {
@@ -84,7 +97,7 @@ fn ran(what: &str, wrong: Option<Vec<Problem>>) -> Vec<Problem> {
             wrong
         }
         None => {
-            say::line(&format!("{what}: not run"));
+            output::line(&format!("{what}: not run"));
             Vec::new()
         }
     }
@@ -93,7 +106,7 @@ fn ran(what: &str, wrong: Option<Vec<Problem>>) -> Vec<Problem> {
 /// Says what was checked.
 fn told(what: &str, wrong: usize) {
     match wrong {
-        0 => say::line(&format!("{what}: right")),
-        count => say::line(&format!("{what}: {count} wrong")),
+        0 => output::line(&format!("{what}: right")),
+        count => output::line(&format!("{what}: {count} wrong")),
     }
 }

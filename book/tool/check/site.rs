@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::html::{self, Html};
 use crate::markup;
-use crate::problem::{Problem, name, normal};
+use crate::paths::{name, normal};
+use crate::problem::Problem;
 
 /// The page for addresses that lead nowhere. Its links are those of a server's root.
 const NOT_FOUND: &str = "404.html";

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::{Depth, check, traces};
 use crate::build::Place;
 use crate::problem::Problem;
-use crate::scratch::Folder;
+use tempfile::TempDir;
 
 /// The files of a small workspace with a book.
 const FILES: [(&str, &str); 12] = [
@@ -54,8 +54,8 @@ const FILES: [(&str, &str); 12] = [
 ];
 
 /// The small workspace, in a folder of its own.
-fn workspace() -> Folder {
-    let folder = Folder::new("check");
+fn workspace() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
     for (file, text) in FILES {
         put(folder.path(), file, text);
     }

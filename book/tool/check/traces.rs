@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{files, machine};
-use crate::problem::{self, Problem};
-use crate::session;
-use crate::trace::Trace;
+use super::{files, has_ring};
+use crate::paths;
+use crate::problem::Problem;
+use crate::recording::Recording;
+use crate::transcript;
 
 /// What is wrong with the recordings of the book; `None` if they cannot be made again here.
 pub fn problems(root: &Path) -> Option<Vec<Problem>> {
@@ -24,14 +25,14 @@ pub fn against(root: &Path, again: &dyn Fn(&str) -> Command) -> Option<Vec<Probl
     let mut sound = Vec::new();
     for path in files::below(&root.join("book/traces"), &json) {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let file = problem::name(root, &path);
+        let file = paths::name(root, &path);
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        match Trace::parse(&name, &text) {
+        match Recording::parse(&name, &text) {
             Ok(_) => sound.push((file, name)),
             Err(wrong) => problems.push(Problem::of(file, wrong.what, wrong.remedy)),
         }
     }
-    match machine::has_ring("the book's recordings") {
+    match has_ring("the book's recordings") {
         Ok(true) => {}
         Ok(false) if problems.is_empty() => return None,
         Ok(false) => return Some(problems),
@@ -47,7 +48,7 @@ pub fn against(root: &Path, again: &dyn Fn(&str) -> Command) -> Option<Vec<Probl
 
 /// What a comparison has to complain about.
 fn complaint(root: &Path, mut command: Command) -> Option<String> {
-    session::environment(&mut command);
+    transcript::run::environment(&mut command);
     match command.current_dir(root).stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => None,
         Ok(output) => {

@@ -8,17 +8,16 @@ use std::time::Instant;
 use common::catalog::Kernel;
 use common::environment;
 
-use super::{files, machine};
-use crate::compare;
-use crate::problem::{Problem, name};
-use crate::say;
-use crate::session;
-use crate::transcript::Transcript;
+use super::{files, has_ring};
+use crate::output;
+use crate::paths::name;
+use crate::problem::Problem;
+use crate::transcript::{self, Transcript};
 
 /// What is wrong with the transcripts of the book; `None` if they cannot be run here.
 pub fn problems(root: &Path) -> Option<Vec<Problem>> {
     let (transcripts, mut problems) = read(root);
-    match machine::has_ring("the book's transcripts") {
+    match has_ring("the book's transcripts") {
         Ok(true) => {}
         Ok(false) if problems.is_empty() => return None,
         Ok(false) => return Some(problems),
@@ -51,7 +50,7 @@ fn prepare<'t>(
         return Ok(());
     }
     let examples = texts.iter().any(|text| text.contains("--example"));
-    session::prepare(root, examples)
+    transcript::run::prepare(root, examples)
         .map_err(|wrong| Problem::of("book/transcripts", wrong.what, wrong.remedy))
 }
 
@@ -80,19 +79,19 @@ fn compare(root: &Path, file: &str, transcript: &Transcript) -> Vec<Problem> {
     let here = Kernel::parse(&environment::kernel_release());
     let too_old = transcript.needs.filter(|needs| here.is_some_and(|here| here < *needs));
     if let Some(needs) = too_old {
-        say::aside(&format!("SKIPPED {file}: it needs Linux {needs}"));
+        output::aside(&format!("SKIPPED {file}: it needs Linux {needs}"));
         return Vec::new();
     }
     let start = Instant::now();
-    let outputs = match session::run(root, transcript) {
+    let outputs = match transcript::run::run(root, transcript) {
         Ok(outputs) => outputs,
         Err((line, wrong)) => return vec![wrong.at(file, line)],
     };
-    say::line(&format!("  {file} ({:.1} s)", start.elapsed().as_secs_f32()));
+    output::line(&format!("  {file} ({:.1} s)", start.elapsed().as_secs_f32()));
     let stem = PathBuf::from(file).file_stem().unwrap_or_default().display().to_string();
     let both = transcript.commands.iter().zip(&outputs);
     both.filter_map(|(command, output)| {
-        let difference = compare::difference(&command.expected, output)?;
+        let difference = transcript::compare::difference(&command.expected, output)?;
         let what = format!("a run of `{}` prints something else", command.text);
         let remedy = format!(
             "- in the transcript, + printed:\n{difference}if the run is right: cargo xtask book \
@@ -115,7 +114,7 @@ pub fn record(root: &Path, names: &[String]) -> Vec<Problem> {
             format!("write its `$ ` lines first\nthere are: {}", known.join(", ")),
         ));
     }
-    match machine::has_ring("recording") {
+    match has_ring("recording") {
         Ok(true) if problems.is_empty() => {}
         Ok(_) => return problems,
         Err(problem) => return vec![problem],
@@ -126,12 +125,12 @@ pub fn record(root: &Path, names: &[String]) -> Vec<Problem> {
         return vec![problem];
     }
     for (file, transcript) in wanted {
-        match session::run(root, transcript) {
+        match transcript::run::run(root, transcript) {
             Ok(outputs) => {
                 let path = root.join(file);
                 let old = fs::read_to_string(&path).unwrap_or_default();
                 match fs::write(&path, transcript.with_outputs(&old, &outputs)) {
-                    Ok(()) => say::line(&format!("wrote {file}: shorten it with … and ⟨words⟩")),
+                    Ok(()) => output::line(&format!("wrote {file}: shorten it with … and ⟨words⟩")),
                     Err(wrong) => problems.push(Problem::of(
                         file,
                         format!("cannot be written: {wrong}"),

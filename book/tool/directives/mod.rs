@@ -1,14 +1,25 @@
-//! Puts into a chapter what its directives ask for.
+//! Puts into a chapter what its directives ask for: one file for each directive.
+//!
+//! [`mod@include`], [`transcript`] (with `quote`), [`count`], [`ring`], [`figure`], [`catalog`],
+//! [`brief`], [`exercises`], [`plan`] (with `total`).
+
+pub mod exercises;
+
+mod brief;
+mod catalog;
+mod count;
+mod figure;
+mod include;
+mod plan;
+mod ring;
+mod transcript;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::pages::{self, Page};
-use crate::problem::{Complaint, Problem, name};
+use crate::pages::Page;
+use crate::problem::{Complaint, Problem};
 use crate::scan::{self, Block, Directive, Inside};
-use crate::trace::Trace;
-use crate::transcript::Transcript;
-use crate::{brief, catalogue, exercises, figure, listing, markup, ring, say};
 
 /// What every directive knows.
 pub struct Sources<'a> {
@@ -58,7 +69,7 @@ pub fn chapter(
     problems.sort_by_key(|problem| problem.line);
     edits.extend(found.blocks.iter().enumerate().filter_map(|(index, block)| {
         let at = block.range.start;
-        let source = source(sources, folder, &found.directives, index)?;
+        let source = include::source(sources, folder, &found.directives, index)?;
         Some((at..at, source))
     }));
     edits.sort_by_key(|(range, _)| range.start);
@@ -70,28 +81,6 @@ pub fn chapter(
     }
     out.push_str(&text[from..]);
     (out, problems)
-}
-
-/// Says above a listing which files it is cut from; nothing within a list or a quotation.
-fn source(
-    sources: &Sources<'_>,
-    folder: &Path,
-    directives: &[Directive],
-    block: usize,
-) -> Option<String> {
-    let mut files: Vec<String> = Vec::new();
-    for directive in directives.iter().filter(|d| d.inside == Inside::Block(block)) {
-        let path = listing::wanted(&directive.arguments).ok()?.path;
-        let file = name(sources.root, &folder.join(path));
-        if directive.alone.as_deref() != Some("") {
-            return None;
-        }
-        if !files.contains(&file) {
-            files.push(file);
-        }
-    }
-    let files = markup::html(&files.join(", "));
-    (!files.is_empty()).then(|| format!("\n<div class=\"listing-source\">{files}</div>\n\n"))
 }
 
 /// A code block has a language, and Rust is cut from a file.
@@ -130,7 +119,7 @@ fn check_block(index: usize, block: &Block, directives: &[Directive]) -> Result<
 }
 
 /// What is wrong with a directive, or with what it takes in.
-enum Wrong {
+pub enum Wrong {
     Here(Complaint),
     Elsewhere(Vec<Problem>),
 }
@@ -154,17 +143,17 @@ fn resolve(
             return Err(out_of_place(directive, "outside code blocks").into());
         }
         let prefix = alone(directive)?;
-        return Ok(include(sources, folder, arguments, &blocks[index], prefix)?);
+        return Ok(include::directive(sources, folder, arguments, &blocks[index], prefix)?);
     }
     if directive.inside == Inside::Span {
         return Err(out_of_place(directive, "outside `code`: it brings its own").into());
     }
     let text = match directive.name.as_str() {
-        "count" => return Ok(count(sources, arguments)?),
-        "quote" => return Ok(quote(sources, arguments)?),
-        "total" => return Ok(pages::total(sources.pages, arguments)?.to_string()),
+        "count" => return Ok(count::directive(sources, arguments)?),
+        "quote" => return Ok(transcript::quote(sources, arguments)?),
+        "total" => return Ok(plan::total(sources.pages, arguments)?.to_string()),
         "include" => return Err(out_of_place(directive, "within ```rust and ```").into()),
-        "transcript" => markup::fenced("console", &transcript(sources, arguments)?.shown),
+        "transcript" => transcript::directive(sources, arguments)?,
         "ring" => {
             let (file, json) = read(sources, "traces", arguments, "json")?;
             ring::html(arguments, &json).map_err(|wrong| in_file(wrong, &file))?
@@ -173,10 +162,10 @@ fn resolve(
             let (file, svg) = read(sources, "figures", arguments, "svg")?;
             figure::html(arguments, &svg).map_err(|wrong| in_file(wrong, &file))?
         }
-        "catalog" => catalogue::table(arguments)?,
-        "plan" => pages::plan(sources.pages),
-        "brief" => exercise(sources, arguments)?,
-        "exercises" => exercises_of(sources, arguments)?,
+        "catalog" => catalog::table(arguments)?,
+        "plan" => plan::plan(sources.pages),
+        "brief" => brief::directive(sources, arguments)?,
+        "exercises" => exercises::directive(sources, arguments)?,
         other => {
             return Err(Complaint::new(
                 format!("there is no directive `{other}`"),
@@ -212,130 +201,6 @@ fn indented(text: &str, prefix: &str) -> String {
     lines.join(&format!("\n{prefix}"))
 }
 
-/// `{{#include path:anchor}}`.
-fn include(
-    sources: &Sources<'_>,
-    folder: &Path,
-    arguments: &str,
-    block: &Block,
-    prefix: &str,
-) -> Result<String, Complaint> {
-    let wanted = listing::wanted(arguments)?;
-    let file = listing::file(sources.root, folder, wanted.path)?;
-    let shown = name(sources.root, &file);
-    let rust = file.extension().is_some_and(|extension| extension == "rs");
-    if block.language.as_deref() == Some("rust") && !rust {
-        return Err(Complaint::new(
-            format!("{shown} is no Rust file"),
-            "give the block the language of the file",
-        ));
-    }
-    let text = load(&file, &shown)?;
-    let passage = listing::passage(&text, wanted.anchor, &shown)?;
-    if passage.lines().any(|line| line.trim_start().starts_with("```")) {
-        return Err(Complaint::new(
-            format!("the passage of {shown} would end the code block"),
-            "cut it elsewhere",
-        ));
-    }
-    Ok(indented(&if rust { visible(&passage) } else { passage }, prefix))
-}
-
-/// mdBook hides a Rust line that begins with `# `. A second `#` keeps it.
-fn visible(passage: &str) -> String {
-    let hidden = |line: &str| {
-        let line = line.trim_start();
-        line == "#" || line.starts_with("# ") || line.starts_with("##")
-    };
-    passage
-        .lines()
-        .map(|line| if hidden(line) { line.replacen('#', "##", 1) } else { line.to_owned() } + "\n")
-        .collect()
-}
-
-/// `{{#transcript NAME}}`, read.
-fn transcript(sources: &Sources<'_>, name: &str) -> Result<Transcript, Complaint> {
-    let (file, text) = read(sources, "transcripts", name, "txt")?;
-    Transcript::parse(&text).map_err(|(line, wrong)| in_file(wrong, &format!("{file}:{line}")))
-}
-
-/// `{{#quote NAME "text"}}`.
-fn quote(sources: &Sources<'_>, arguments: &str) -> Result<String, Complaint> {
-    let parsed = arguments
-        .split_once(char::is_whitespace)
-        .and_then(|(name, text)| Some((name, text.trim().strip_prefix('"')?.strip_suffix('"')?)));
-    let (name, text) = parsed.filter(|(_, text)| !text.is_empty()).ok_or_else(|| {
-        Complaint::new(
-            format!("`{{{{#quote {arguments}}}}}` is not complete"),
-            "write {{#quote TRANSCRIPT \"words of the line\"}}",
-        )
-    })?;
-    Ok(markup::code(transcript(sources, name)?.line_with(text)?))
-}
-
-/// `{{#count TRACE what}}`.
-fn count(sources: &Sources<'_>, arguments: &str) -> Result<String, Complaint> {
-    let (name, what) = arguments.split_once(char::is_whitespace).ok_or_else(|| {
-        Complaint::new(
-            format!("`{{{{#count {arguments}}}}}` is not complete"),
-            "write {{#count TRACE enters}}, or entries, completions, ACCEPT, completions:ACCEPT",
-        )
-    })?;
-    let (file, json) = read(sources, "traces", name, "json")?;
-    let trace = Trace::parse(name, &json).map_err(|wrong| in_file(wrong, &file))?;
-    Ok(trace.count(what.trim())?.to_string())
-}
-
-/// `{{#brief DAY NAME}}`.
-fn exercise(sources: &Sources<'_>, arguments: &str) -> Result<String, Wrong> {
-    let words: Vec<&str> = arguments.split_whitespace().collect();
-    let &[day, name] = words.as_slice() else {
-        return Err(Complaint::new(
-            format!("`{{{{#brief {arguments}}}}}` names no exercise"),
-            "write {{#brief day01 first_nop}}",
-        )
-        .into());
-    };
-    let file = format!("{day}/exercises/{name}/brief.md");
-    let path = sources.root.join(&file);
-    if !path.is_file() {
-        return Err(Complaint::new(
-            format!("there is no file {file}"),
-            "cargo xtask exercise list",
-        )
-        .into());
-    }
-    let text = brief::lowered(&load(&path, &file)?, 2).map_err(|wrong| in_file(wrong, &file))?;
-    let folder = path.parent().unwrap_or(sources.root);
-    match chapter(sources, &file, folder, &text) {
-        (text, problems) if problems.is_empty() => Ok(text),
-        (_, problems) => Err(Wrong::Elsewhere(problems)),
-    }
-}
-
-/// `{{#exercises DAY}}`: a table of them, then one after the other.
-fn exercises_of(sources: &Sources<'_>, day: &str) -> Result<String, Wrong> {
-    let (exercises, unfinished) = exercises::of_day(sources.root, day)?;
-    for why in unfinished {
-        say::aside(&format!("left out: {why}"));
-    }
-    let mut out = exercises::table(&exercises);
-    let mut problems = Vec::new();
-    for exercise in &exercises {
-        let path = exercise.folder.join("brief.md");
-        let file = name(sources.root, &path);
-        let brief = load(&path, &file)?;
-        let body = exercises::body(&brief).map_err(|wrong| in_file(wrong, &file))?;
-        out.push_str(&format!("\n{}\n", exercise.head()));
-        let (text, wrong) = chapter(sources, &file, &exercise.folder, &body);
-        out.push_str(text.trim_start_matches('\n'));
-        // The title's line is not in the body.
-        let counted = |it: Problem| Problem { line: it.line.map(|line| line + 1), ..it };
-        problems.extend(wrong.into_iter().map(counted));
-    }
-    if problems.is_empty() { Ok(out) } else { Err(Wrong::Elsewhere(problems)) }
-}
-
 /// The file that a name means: its path for messages, and its text.
 fn read(
     sources: &Sources<'_>,
@@ -344,7 +209,7 @@ fn read(
     extension: &str,
 ) -> Result<(String, String), Complaint> {
     let path: PathBuf = sources.book.join(folder).join(format!("{name}.{extension}"));
-    let shown = crate::problem::name(sources.root, &path);
+    let shown = crate::paths::name(sources.root, &path);
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || !name.chars().all(plain) {
         return Err(Complaint::new(

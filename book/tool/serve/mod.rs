@@ -3,45 +3,24 @@
 //! The pages on the disk stay as they are: the few lines of script that ask for news are added
 //! to a page when it is sent.
 
+mod response;
+mod shown;
+
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use notify::{EventKind, RecursiveMode, Watcher as _};
-use serde::Serialize;
 
-use crate::answer;
+use self::shown::{Shown, lock};
 use crate::build::{self, Place};
+use crate::output;
 use crate::problem::Problem;
-use crate::say;
 
 /// Editors write a file in several steps. What happens within this time is one change.
 const CALM: Duration = Duration::from_millis(150);
-
-/// What the pages are told when they ask.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct News {
-    /// Another number than before: the pages were built again, or could not be.
-    pub version: u64,
-    /// What keeps them from being built; shown on the page.
-    pub problems: Vec<String>,
-}
-
-/// The built pages. Whoever reads or writes them holds the lock.
-#[derive(Debug, Default)]
-pub struct Shown {
-    /// Where they are; empty before the first build.
-    pub folder: PathBuf,
-    /// What is told of them.
-    pub news: News,
-}
-
-/// Locks what is shown. A thread that panicked while it held it has left no half of anything.
-pub fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
-    shown.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Serves the book on `127.0.0.1` until it is stopped. Returns only if it cannot.
 pub fn serve(place: &Place, port: u16, ready: impl FnOnce(&str)) -> Problem {
@@ -59,7 +38,7 @@ pub fn serve(place: &Place, port: u16, ready: impl FnOnce(&str)) -> Problem {
     let shown = Arc::new(Mutex::new(Shown::default()));
     lock(&shown).news.version = first_version();
     let answering = Arc::clone(&shown);
-    let started = std::thread::Builder::new().spawn(move || answer::all(&listener, &answering));
+    let started = std::thread::Builder::new().spawn(move || response::all(&listener, &answering));
     if let Err(wrong) = started {
         return Problem::of(
             "book",
@@ -100,12 +79,12 @@ fn rebuild(place: &Place, shown: &Mutex<Shown>) {
         Ok(folder) => {
             shown.folder = folder;
             shown.news.problems.clear();
-            say::line("built");
+            output::line("built");
         }
         Err(problems) => {
             shown.news.problems = problems.iter().map(Problem::to_string).collect();
             for problem in &problems {
-                say::aside(&problem.to_string());
+                output::aside(&problem.to_string());
             }
         }
     }
@@ -157,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_change_is_told_and_reading_is_not() {
-        let root = crate::scratch::Folder::new("serve");
+        let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("book/src")).unwrap();
         let page = root.path().join("book/src/a.md");
         std::fs::write(&page, "one").unwrap();

@@ -1,5 +1,6 @@
-//! The briefs of the exercises, as parts of a page.
+//! `{{#brief DAY NAME}}`: the brief of one exercise, as part of a page.
 
+use super::{Sources, Wrong, chapter, in_file, load};
 use crate::problem::Complaint;
 
 /// A brief with every heading some levels lower. What is in code blocks stays as it is.
@@ -34,6 +35,33 @@ pub fn lowered(text: &str, by: usize) -> Result<String, Complaint> {
 fn is_heading(line: &str) -> bool {
     let text = line.trim_start_matches('#');
     text.len() < line.len() && line.len() - text.len() <= 6 && text.starts_with(' ')
+}
+
+/// `{{#brief DAY NAME}}`.
+pub fn directive(sources: &Sources<'_>, arguments: &str) -> Result<String, Wrong> {
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let &[day, name] = words.as_slice() else {
+        return Err(Complaint::new(
+            format!("`{{{{#brief {arguments}}}}}` names no exercise"),
+            "write {{#brief day01 first_nop}}",
+        )
+        .into());
+    };
+    let file = format!("{day}/exercises/{name}/brief.md");
+    let path = sources.root.join(&file);
+    if !path.is_file() {
+        return Err(Complaint::new(
+            format!("there is no file {file}"),
+            "cargo xtask exercise list",
+        )
+        .into());
+    }
+    let text = lowered(&load(&path, &file)?, 2).map_err(|wrong| in_file(wrong, &file))?;
+    let folder = path.parent().unwrap_or(sources.root);
+    match chapter(sources, &file, folder, &text) {
+        (text, problems) if problems.is_empty() => Ok(text),
+        (_, problems) => Err(Wrong::Elsewhere(problems)),
+    }
 }
 
 #[cfg(test)]

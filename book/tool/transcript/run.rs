@@ -280,7 +280,7 @@ $ echo client of 4242
         let mut again = Command::new("sh");
         again.args(["-c", "trap '' INT; exec \"$0\" \"$@\""]);
         again.arg(std::env::current_exe().unwrap());
-        again.args(["--exact", "session::tests::a_server_is_waited_for_and_stopped"]);
+        again.args(["--exact", "transcript::run::tests::a_server_is_waited_for_and_stopped"]);
         let output = again.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains("1 passed; 0 failed"), "{text}");

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::say;
-use crate::serve::{Shown, lock};
+use super::shown::{Shown, lock};
+use crate::output;
 
 /// What a page asks for news.
 const NEWS: &str = "/-/news";
@@ -35,7 +35,7 @@ pub fn all(listener: &TcpListener, shown: &Arc<Mutex<Shown>>) {
         });
         if let Err(wrong) = answering {
             // A limit on descriptors or threads. Clients that are silent will have gone soon.
-            say::aside(&format!("a browser could not be answered: {wrong}"));
+            output::aside(&format!("a browser could not be answered: {wrong}"));
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -188,8 +188,8 @@ fn kind(file: &Path) -> &'static str {
 mod tests {
     use std::net::SocketAddr;
 
+    use super::super::shown::News;
     use super::*;
-    use crate::serve::News;
 
     /// A book of a few files, served until the test ends.
     fn served(folder: &Path) -> SocketAddr {
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn pages_are_shown_and_nothing_else() {
-        let scratch = crate::scratch::Folder::new("answer");
+        let scratch = tempfile::tempdir().unwrap();
         let folder = scratch.path().join("book");
         let address = served(&folder);
         std::fs::write(scratch.path().join("secret.txt"), "top secret").unwrap();
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn only_the_name_of_this_machine_is_answered() {
-        let scratch = crate::scratch::Folder::new("answer-host");
+        let scratch = tempfile::tempdir().unwrap();
         let address = served(scratch.path());
         for host in ["127.0.0.1", "localhost:3000", "LOCALHOST.evil.example", "evil.example:3000"] {
             let ours = !host.contains("evil");
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn no_client_keeps_another_from_its_answer() {
-        let scratch = crate::scratch::Folder::new("answer-slow");
+        let scratch = tempfile::tempdir().unwrap();
         let address = served(scratch.path());
         // More than the sockets hold, so that a client that does not read leaves some of it.
         std::fs::write(scratch.path().join("large.txt"), vec![b'x'; 64 << 20]).unwrap();
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn an_endless_request_is_cut_short() {
-        let scratch = crate::scratch::Folder::new("answer-endless");
+        let scratch = tempfile::tempdir().unwrap();
         let mut client = send(served(scratch.path()), "GET /");
         let line = [b'a'; 64 * 1024];
         // The server closes; what is sent after that is refused.

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::{Sources, Wrong, chapter, in_file, load};
 use crate::markup;
-use crate::problem::{Complaint, name};
+use crate::output;
+use crate::paths::name;
+use crate::problem::{Complaint, Problem};
 
 /// What `exercise.toml` says, as far as the book asks.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -124,7 +127,30 @@ pub fn body(brief: &str) -> Result<String, Complaint> {
             ));
         }
     };
-    crate::brief::lowered(rest, 1)
+    super::brief::lowered(rest, 1)
+}
+
+/// `{{#exercises DAY}}`: a table of them, then one after the other.
+pub fn directive(sources: &Sources<'_>, day: &str) -> Result<String, Wrong> {
+    let (exercises, unfinished) = of_day(sources.root, day)?;
+    for why in unfinished {
+        output::aside(&format!("left out: {why}"));
+    }
+    let mut out = table(&exercises);
+    let mut problems = Vec::new();
+    for exercise in &exercises {
+        let path = exercise.folder.join("brief.md");
+        let file = name(sources.root, &path);
+        let brief = load(&path, &file)?;
+        let body = body(&brief).map_err(|wrong| in_file(wrong, &file))?;
+        out.push_str(&format!("\n{}\n", exercise.head()));
+        let (text, wrong) = chapter(sources, &file, &exercise.folder, &body);
+        out.push_str(text.trim_start_matches('\n'));
+        // The title's line is not in the body.
+        let counted = |it: Problem| Problem { line: it.line.map(|line| line + 1), ..it };
+        problems.extend(wrong.into_iter().map(counted));
+    }
+    if problems.is_empty() { Ok(out) } else { Err(Wrong::Elsewhere(problems)) }
 }
 
 #[cfg(test)]
@@ -133,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_exercises_of_a_day_come_in_order() {
-        let root = crate::scratch::Folder::new("exercises");
+        let root = tempfile::tempdir().unwrap();
         for (name, order) in [("zebra", 1), ("ant", 2)] {
             let folder = root.path().join("day01/exercises").join(name);
             fs::create_dir_all(&folder).unwrap();

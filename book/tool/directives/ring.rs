@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::markup;
 use crate::problem::Complaint;
-use crate::trace::Trace;
+use crate::recording::Recording;
 
 /// What of a recording stands in the page whether or not it is played.
 #[derive(Debug, Deserialize)]
-struct Recording {
+struct Playable {
     title: String,
     command: String,
     kernel: String,
@@ -45,9 +45,9 @@ pub fn html(name: &str, json: &str) -> Result<String, Complaint> {
     ))
 }
 
-fn parse(name: &str, json: &str) -> Result<Recording, Complaint> {
-    Trace::parse(name, json)?;
-    let recording: Recording = serde_json::from_str(json).map_err(|wrong| broken(name, &wrong))?;
+fn parse(name: &str, json: &str) -> Result<Playable, Complaint> {
+    Recording::parse(name, json)?;
+    let recording: Playable = serde_json::from_str(json).map_err(|wrong| broken(name, &wrong))?;
     if recording.rings.len() != 1 || recording.steps.is_empty() {
         return Err(Complaint::new(
             format!(

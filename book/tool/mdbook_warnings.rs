@@ -9,16 +9,16 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 /// Keeps warnings and errors.
 #[derive(Clone, Default)]
-pub struct Hearing(Arc<Mutex<Vec<String>>>);
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
 
-impl Hearing {
+impl Warnings {
     /// What was heard so far.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Subscriber for Hearing {
+impl Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() <= Level::WARN
     }

@@ -1,4 +1,4 @@
-//! Recorded traces: `book/traces/NAME.json`, which the ring player shows.
+//! Recordings: `book/traces/NAME.json`, which the ring player shows.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -7,13 +7,13 @@ use crate::problem::Complaint;
 
 /// What the book itself needs of a recording. The player reads the rest.
 #[derive(Debug, Deserialize)]
-pub struct Trace {
+pub struct Recording {
     /// How many there were of what: `enters`, `entries`, `completions`, `ACCEPT`,
     /// `completions:ACCEPT`.
     pub counts: Map<String, Value>,
 }
 
-impl Trace {
+impl Recording {
     /// Reads a recording.
     pub fn parse(name: &str, json: &str) -> Result<Self, Complaint> {
         serde_json::from_str(json)
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn counts_are_looked_up() {
-        let trace = Trace::parse("nop", NOP).unwrap();
+        let trace = Recording::parse("nop", NOP).unwrap();
         assert_eq!(trace.count("enters").unwrap(), 1);
         assert_eq!(trace.count("completions:NOP").unwrap(), 1);
         assert_eq!(trace.count("ACCEPT").unwrap(), 0);

@@ -1,11 +1,15 @@
-//! Listings: the lines between two anchors of a source file.
+//! `{{#include path:anchor}}`: the lines between two anchors of a source file.
 //!
 //! `// ANCHOR: name` opens a passage and `// ANCHOR_END: name` closes it; they may nest. In files
 //! that are not Rust the words stand after whatever begins a comment there.
 
 use std::path::{Path, PathBuf};
 
-use crate::problem::{Complaint, name, normal};
+use super::{Sources, indented, load};
+use crate::markup;
+use crate::paths::{name, normal};
+use crate::problem::Complaint;
+use crate::scan::{Block, Directive, Inside};
 
 /// A file and the anchor in it, as `{{#include path:anchor}}` names them.
 #[derive(Debug, PartialEq, Eq)]
@@ -170,6 +174,69 @@ fn dedented(lines: &[&str]) -> String {
         .min()
         .unwrap_or(0);
     lines.iter().map(|line| format!("{}\n", line.get(indent..).unwrap_or("").trim_end())).collect()
+}
+
+/// `{{#include path:anchor}}`.
+pub fn directive(
+    sources: &Sources<'_>,
+    folder: &Path,
+    arguments: &str,
+    block: &Block,
+    prefix: &str,
+) -> Result<String, Complaint> {
+    let wanted = wanted(arguments)?;
+    let file = file(sources.root, folder, wanted.path)?;
+    let shown = name(sources.root, &file);
+    let rust = file.extension().is_some_and(|extension| extension == "rs");
+    if block.language.as_deref() == Some("rust") && !rust {
+        return Err(Complaint::new(
+            format!("{shown} is no Rust file"),
+            "give the block the language of the file",
+        ));
+    }
+    let text = load(&file, &shown)?;
+    let passage = passage(&text, wanted.anchor, &shown)?;
+    if passage.lines().any(|line| line.trim_start().starts_with("```")) {
+        return Err(Complaint::new(
+            format!("the passage of {shown} would end the code block"),
+            "cut it elsewhere",
+        ));
+    }
+    Ok(indented(&if rust { visible(&passage) } else { passage }, prefix))
+}
+
+/// mdBook hides a Rust line that begins with `# `. A second `#` keeps it.
+fn visible(passage: &str) -> String {
+    let hidden = |line: &str| {
+        let line = line.trim_start();
+        line == "#" || line.starts_with("# ") || line.starts_with("##")
+    };
+    passage
+        .lines()
+        .map(|line| if hidden(line) { line.replacen('#', "##", 1) } else { line.to_owned() } + "\n")
+        .collect()
+}
+
+/// Says above a listing which files it is cut from; nothing within a list or a quotation.
+pub fn source(
+    sources: &Sources<'_>,
+    folder: &Path,
+    directives: &[Directive],
+    block: usize,
+) -> Option<String> {
+    let mut files: Vec<String> = Vec::new();
+    for directive in directives.iter().filter(|d| d.inside == Inside::Block(block)) {
+        let path = wanted(&directive.arguments).ok()?.path;
+        let file = name(sources.root, &folder.join(path));
+        if directive.alone.as_deref() != Some("") {
+            return None;
+        }
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    let files = markup::html(&files.join(", "));
+    (!files.is_empty()).then(|| format!("\n<div class=\"listing-source\">{files}</div>\n\n"))
 }
 
 #[cfg(test)]

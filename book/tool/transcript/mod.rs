@@ -5,6 +5,9 @@
 //! line. A command that ends in `&` runs in the background. Lines at the top that begin with `# `
 //! are not shown; `# needs: 6.1` is the lowest kernel whose output this is.
 
+pub mod compare;
+pub mod run;
+
 use common::catalog::Kernel;
 
 use crate::problem::Complaint;
