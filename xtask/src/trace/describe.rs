@@ -19,6 +19,7 @@ use super::flags::{self, Names};
 use super::names::{hex, names};
 
 pub(super) use rings::fds;
+pub use sockets::option_name as socket_option;
 
 /// One thing worth knowing about an entry, a completion or a call.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,30 +34,38 @@ struct Detail {
 
 /// The things worth knowing about an entry, in the order in which people want them.
 #[derive(Debug, Default)]
-pub struct Details(Vec<Detail>);
+pub struct Details {
+    list: Vec<Detail>,
+    /// What the descriptor is of that bytes come from or go to.
+    pub file: Option<String>,
+}
 
 impl Details {
     /// Adds one, under its name in the JSON events.
     pub fn add(&mut self, key: &'static str, value: impl Into<Value>, words: impl Into<String>) {
-        self.0.push(Detail { key, value: value.into(), words: words.into() });
+        self.list.push(Detail { key, value: value.into(), words: words.into() });
     }
 
     /// All but one, by its name in the JSON events.
     pub fn without(mut self, key: &str) -> Details {
-        self.0.retain(|detail| detail.key != key);
+        self.list.retain(|detail| detail.key != key);
         self
     }
 
     /// For people: `fd 3, multishot, into any free slot`.
     pub fn words(&self) -> String {
-        let words: Vec<&str> =
-            self.0.iter().map(|detail| detail.words.as_str()).filter(|w| !w.is_empty()).collect();
+        let words: Vec<&str> = self
+            .list
+            .iter()
+            .map(|detail| detail.words.as_str())
+            .filter(|w| !w.is_empty())
+            .collect();
         words.join(", ")
     }
 
     /// For programs: an object.
     pub fn object(&self) -> Map<String, Value> {
-        self.0.iter().map(|detail| (detail.key.to_string(), detail.value.clone())).collect()
+        self.list.iter().map(|detail| (detail.key.to_string(), detail.value.clone())).collect()
     }
 
     /// Adds io_uring's own flags, if any is set.
@@ -100,6 +109,10 @@ pub fn details(entry: &Entry, program: Reader, meaning: &dyn Fn(u64) -> String) 
     let mut details = Details::default();
     for argument in arguments(entry.opcode).iter().chain(EVERYWHERE) {
         argument(&asked, &mut details);
+    }
+    if (entry.takes() || entry.gives() || entry.opcode == op::SPLICE) && !entry.has(sqe::FIXED_FILE)
+    {
+        details.file = program.descriptor(entry.fd);
     }
     details
 }

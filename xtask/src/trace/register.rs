@@ -14,6 +14,7 @@ pub mod op {
     #![allow(missing_docs, reason = "the names are the header's, and the catalogue explains them")]
     pub const BUFFERS: u32 = 0;
     pub const FILES: u32 = 2;
+    pub const UNREGISTER_FILES: u32 = 3;
     pub const EVENTFD: u32 = 4;
     pub const FILES_UPDATE: u32 = 6;
     pub const EVENTFD_ASYNC: u32 = 7;

@@ -1,10 +1,10 @@
 //! What a program has registered with a ring, as far as entries and completions refer to it
-//! later: the memory of its waits, and the buffers it provides.
+//! later: the memory of its waits, the buffers it provides, the files in its slots.
 
 use std::collections::HashMap;
 
 use super::context::{Reader, half, long, word};
-use super::decode::{Entry, op};
+use super::decode::{Direct, Entry, op, sqe};
 use super::register::op as call;
 
 /// What is registered with one ring.
@@ -12,6 +12,8 @@ use super::register::op as call;
 pub struct Registered {
     waits: Option<u64>,
     groups: HashMap<u16, Group>,
+    /// By slot, of those that were filled with a descriptor.
+    files: HashMap<u32, String>,
 }
 
 /// A group of provided buffers.
@@ -40,9 +42,48 @@ impl Registered {
         self.waits
     }
 
-    /// A register call has succeeded.
-    pub fn call(&mut self, program: Reader, operation: u32, argument: u64) -> Option<()> {
+    /// Slots from `first` on get the files of `count` descriptors.
+    fn fill(&mut self, program: Reader, first: u32, list: u64, count: u64) -> Option<()> {
+        /// `IORING_REGISTER_FILES_SKIP`: the slot stays as it is.
+        const SKIP: i32 = -2;
+        /// Only the first ones are followed.
+        const MOST: u64 = 1024;
+        for (slot, fd) in (first..).zip(program.numbers(list, count, MOST)?) {
+            match program.descriptor(fd) {
+                _ if fd == SKIP => {}
+                Some(file) => _ = self.files.insert(slot, file),
+                None => _ = self.files.remove(&slot),
+            }
+        }
+        Some(())
+    }
+
+    /// A register call with `count` arguments has succeeded.
+    pub fn call(
+        &mut self,
+        program: Reader,
+        operation: u32,
+        argument: u64,
+        count: u64,
+    ) -> Option<()> {
         match operation {
+            call::FILES => self.fill(program, 0, argument, count)?,
+            call::FILES2 => {
+                let table: [u8; 24] = program.bytes(argument)?;
+                if long(&table, 16) != 0 {
+                    self.fill(program, 0, long(&table, 16), word(&table, 0).into())?;
+                }
+            }
+            call::FILES_UPDATE => {
+                let update: [u8; 16] = program.bytes(argument)?;
+                self.fill(program, word(&update, 0), long(&update, 8), count)?;
+            }
+            call::FILES_UPDATE2 => {
+                let update: [u8; 28] = program.bytes(argument)?;
+                let count = word(&update, 24).into();
+                self.fill(program, word(&update, 0), long(&update, 8), count)?;
+            }
+            call::UNREGISTER_FILES => self.files.clear(),
             call::PBUF_RING => {
                 /// `IOU_PBUF_RING_MMAP`: the ring is nowhere yet. `IOU_PBUF_RING_INC`: what
                 /// the ring says of a buffer changes while it fills.
@@ -74,11 +115,33 @@ impl Registered {
         Some(())
     }
 
-    /// An entry goes in that provides buffers, or takes them back.
-    pub fn submitted(&mut self, entry: &Entry) {
-        if entry.opcode != op::PROVIDE_BUFFERS {
-            return;
+    /// An entry goes in that fills slots, or provides buffers.
+    pub fn submitted(&mut self, program: Reader, entry: &Entry) {
+        match (entry.opcode, entry.direct()) {
+            (op::PROVIDE_BUFFERS, _) => self.provided(entry),
+            (op::FILES_UPDATE, _) => {
+                let _ = self.fill(program, entry.off as u32, entry.addr, entry.len.into());
+            }
+            (op::CLOSE, _) if entry.file_index > 0 => {
+                _ = self.files.remove(&(entry.file_index - 1))
+            }
+            (_, Direct::Slot(slot)) => _ = self.files.remove(&slot),
+            _ => {}
         }
+    }
+
+    /// An entry has put something into a slot that the kernel picked.
+    pub fn picked(&mut self, slot: u32) {
+        self.files.remove(&slot);
+    }
+
+    /// The file that an entry is about, if it is in a slot and known.
+    pub fn file_of(&self, entry: &Entry) -> Option<String> {
+        let slot = entry.has(sqe::FIXED_FILE).then_some(entry.fd as u32)?;
+        self.files.get(&slot).cloned()
+    }
+
+    fn provided(&mut self, entry: &Entry) {
         let group = self.groups.entry(entry.buf_index);
         if let Group::Singles(buffers) = group.or_insert_with(|| Group::Singles(HashMap::new())) {
             // Ids have 16 bits: there are no more.
@@ -188,7 +251,7 @@ mod tests {
     fn a_bundle_takes_buffers_in_the_order_of_their_ring() {
         let buffers = [buffer(0, 100), buffer(5, 100), buffer(2, 100), buffer(1, 100)];
         let mut registered = Registered::default();
-        registered.call(me(), call::PBUF_RING, ring_of(&buffers, 3, 0).as_ptr() as u64);
+        registered.call(me(), call::PBUF_RING, ring_of(&buffers, 3, 0).as_ptr() as u64, 1);
         let mut filled = |id, bytes, bundle| registered.filled(me(), &receive(bundle), id, bytes);
         assert_eq!(ids(&filled(0, 250, true)), [0, 5, 2]);
         // Round the end of the ring.
@@ -204,22 +267,25 @@ mod tests {
         let buffers = [buffer(0, 100)];
         let mut registered = Registered::default();
         let ring = ring_of(&buffers, 3, INCREMENTAL);
-        registered.call(me(), call::PBUF_RING, ring.as_ptr() as u64);
+        registered.call(me(), call::PBUF_RING, ring.as_ptr() as u64, 1);
         assert_eq!(registered.filled(me(), &receive(false), 0, 1), []);
     }
 
     #[test]
     fn single_buffers_are_known_by_their_ids() {
         let mut registered = Registered::default();
-        registered.submitted(&Entry {
-            opcode: op::PROVIDE_BUFFERS,
-            fd: 4,
-            addr: 0x8000,
-            len: 16,
-            off: 10,
-            buf_index: 3,
-            ..Entry::default()
-        });
+        registered.submitted(
+            me(),
+            &Entry {
+                opcode: op::PROVIDE_BUFFERS,
+                fd: 4,
+                addr: 0x8000,
+                len: 16,
+                off: 10,
+                buf_index: 3,
+                ..Entry::default()
+            },
+        );
         let filled = registered.filled(me(), &receive(false), 12, 5);
         assert_eq!(filled, [Filled { id: 12, address: 0x8020, length: 16 }]);
     }
@@ -239,7 +305,7 @@ mod tests {
         ];
         let region = [memory.as_ptr() as u64, 1];
         let mut registered = Registered::default();
-        registered.call(me(), call::MEM_REGION, region.as_ptr() as u64);
+        registered.call(me(), call::MEM_REGION, region.as_ptr() as u64, 1);
         let args = [3, 0, 1, 1 << 3 | 1 << 6, 64, 64];
         let wait = Wait::of(me(), &args, &registered);
         assert_eq!(wait, Wait { at_most_us: Some(500_000), min_wait_us: Some(100) });

@@ -30,6 +30,15 @@ pub struct Summary {
     pub registers: BTreeMap<String, u64>,
     /// Every other system call, by name; empty in the fast mode.
     pub other_calls: BTreeMap<String, u64>,
+    /// Other calls that were counted and not kept, for there were too many of them.
+    #[serde(skip)]
+    pub calls_not_kept: u64,
+    /// Calls of another convention than this machine's own: those of a 32-bit program.
+    #[serde(skip)]
+    pub foreign_calls: u64,
+    /// Tasks that were started out of the tracer's sight (`CLONE_UNTRACED`).
+    #[serde(skip)]
+    pub untraced: u64,
     /// What was still armed or under way when its ring was closed.
     pub armed: Vec<Armed>,
     /// Entries that were published and never submitted.

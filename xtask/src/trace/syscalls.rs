@@ -47,10 +47,13 @@ fn decode(info: &RawSyscallInfo) -> Stop {
     const ENTRY: u8 = 1;
     const EXIT: u8 = 2;
     const SECCOMP: u8 = 3;
+    /// Set in the numbers of x32, another convention of the same machine.
+    const X32: u64 = 0x4000_0000;
     match info.op {
         ENTRY | SECCOMP => {
             let [number, args @ .., _] = info.words;
-            Stop::Entry(Call { number, args, native: info.arch == NATIVE_ARCH })
+            let native = info.arch == NATIVE_ARCH && number < X32;
+            Stop::Entry(Call { number, args, native })
         }
         EXIT => Stop::Exit(info.words[0] as i64),
         _ => Stop::None,

@@ -189,15 +189,7 @@ impl Tracer {
 
     fn new_task(&mut self, parent: pid_t, new: pid_t) {
         let Some(task) = self.tasks.get(&parent) else { return };
-        let flags = match &task.call {
-            Some(Begun { call, kind: Kind::Clone, .. }) => call.args[0],
-            Some(Begun { call, kind: Kind::Clone3, .. }) => {
-                let mut bytes = [0; 8];
-                let read = sys::read_memory(parent, call.args[0], &mut bytes);
-                read.map_or(0, |()| u64::from_ne_bytes(bytes))
-            }
-            _ => 0,
-        };
+        let flags = task.call.as_ref().map_or(0, |begun| calls::clone_flags(parent, begun));
         let thread = flags & libc::CLONE_THREAD as u64 != 0;
         let process = if thread { task.process } else { new };
         let table = if flags & libc::CLONE_FILES as u64 != 0 {

@@ -7,6 +7,7 @@
 //! and has the time at which it began: until then, what came after it is held back.
 
 mod now;
+mod other;
 mod story;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -24,9 +25,9 @@ use super::params::{Params, setup};
 use super::registered::Registered;
 use super::ring::{Offer, Ring, Sight};
 use super::summary::{Armed, Summary};
-use super::syscalls::Call;
 
 pub use now::RingNow;
+pub use other::{CALLS_KEPT, OtherCall};
 
 /// Where events go.
 pub trait Sink: Send {
@@ -65,22 +66,6 @@ struct Inside {
     over: bool,
 }
 
-/// A system call that has nothing to do with rings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OtherCall {
-    /// Microseconds since the trace began.
-    pub us: u64,
-    /// The thread that made it.
-    pub tid: pid_t,
-    /// Its name.
-    pub name: String,
-    /// Its six arguments, whether it has so many or not.
-    pub args: [u64; 6],
-}
-
-/// How many calls are kept: a program that spins over one must not fill our memory.
-const CALLS_KEPT: usize = 1 << 17;
-
 /// The state of a trace.
 pub struct Watch {
     began: Instant,
@@ -93,6 +78,8 @@ pub struct Watch {
     last_seq: u64,
     messages: VecDeque<story::Message>,
     calls: Option<Vec<OtherCall>>,
+    /// Whether a socket is local to its machine (`AF_UNIX`), by the name of its file.
+    local: HashMap<String, bool>,
     over: bool,
     /// Something was seen since the last [`Watch::look_at_all`].
     moved: bool,
@@ -124,6 +111,7 @@ impl Watch {
             last_seq: 0,
             messages: VecDeque::new(),
             calls: None,
+            local: HashMap::new(),
             over: false,
             moved: false,
             last_order: 0,
@@ -223,33 +211,6 @@ impl Watch {
         }
     }
 
-    /// Keeps every call that has nothing to do with rings, and not only their number.
-    pub fn keep_calls(&mut self) {
-        self.calls = Some(Vec::new());
-    }
-
-    /// The calls that were kept so far.
-    pub fn calls(&self) -> &[OtherCall] {
-        self.calls.as_deref().unwrap_or_default()
-    }
-
-    /// A system call that has nothing to do with rings.
-    pub fn count_call(&mut self, tid: pid_t, name: &str, call: &Call) {
-        if self.summary.fast {
-            return;
-        }
-        let us = self.now();
-        if let Some(calls) = self.calls.as_mut().filter(|calls| calls.len() < CALLS_KEPT) {
-            calls.push(OtherCall { us, tid, name: name.to_string(), args: call.args });
-        }
-        match self.summary.other_calls.get_mut(name) {
-            Some(count) => *count += 1,
-            None => {
-                self.summary.other_calls.insert(name.to_string(), 1);
-            }
-        }
-    }
-
     /// A task of `process` makes some other call: a moment to look at its rings, for what
     /// completes outside of an enter is posted just before the program goes on, and a small
     /// queue comes round soon.
@@ -277,7 +238,7 @@ impl Watch {
     pub fn registered(&mut self, tid: pid_t, told: event::Register, operation: u32, argument: u64) {
         let followed = told.ring.and_then(|id| self.rings.get_mut(&id));
         if let Some(followed) = followed.filter(|_| told.result >= 0) {
-            followed.registered.call(Reader::of(tid), operation, argument);
+            followed.registered.call(Reader::of(tid), operation, argument, told.count);
         }
         *self.summary.registers.entry(told.op.clone()).or_default() += 1;
         let ring = told.ring;

@@ -162,12 +162,7 @@ fn socket_option(asked: &Asked<'_>, command: u32, details: &mut Details) {
     }
     let entry = asked.entry;
     let (level, option) = (entry.addr as u32, (entry.addr >> 32) as u32);
-    let options: Names = match level as i32 {
-        libc::SOL_SOCKET => flags::SOCKET_OPTIONS,
-        libc::IPPROTO_TCP => flags::TCP_OPTIONS,
-        _ => &[],
-    };
-    let (level, option) = (flags::code(flags::LEVELS, level), flags::code(options, option));
+    let (level, option) = (flags::code(flags::LEVELS, level), option_name(level, option));
     details.add("level", level.clone(), level);
     details.add("option", option.clone(), option);
     let length = entry.file_index;
@@ -176,6 +171,16 @@ fn socket_option(asked: &Asked<'_>, command: u32, details: &mut Details) {
         Some(value) => details.add("option_value", value, value.to_string()),
         None => details.add("option_bytes", length, plural(length.into(), "byte")),
     }
+}
+
+/// The name of a socket option.
+pub fn option_name(level: u32, option: u32) -> String {
+    let options: Names = match level as i32 {
+        libc::SOL_SOCKET => flags::SOCKET_OPTIONS,
+        libc::IPPROTO_TCP => flags::TCP_OPTIONS,
+        _ => &[],
+    };
+    flags::code(options, option)
 }
 
 /// `epoll_ctl(2)`.

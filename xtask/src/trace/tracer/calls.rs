@@ -53,7 +53,9 @@ impl Tracer {
                 begun.register = Some(self.registering(pid, &begun));
             }
             _ => {
+                let untraced = clone_flags(pid, &begun) & libc::CLONE_UNTRACED as u64 != 0;
                 let mut watch = self.shared.lock();
+                watch.summary.untraced += u64::from(untraced);
                 watch.count_call(pid, &syscalls::name(&call), &call);
                 watch.glance(pid, process);
                 drop(watch);
@@ -247,6 +249,19 @@ impl Tracer {
         let after = params.as_resized(&before);
         watch.resized(ring, after).ok()?;
         Some(as_granted(&after))
+    }
+}
+
+/// The `CLONE_*` flags of a call that starts a task.
+pub(super) fn clone_flags(pid: pid_t, begun: &Begun) -> u64 {
+    match begun.kind {
+        Kind::Clone => begun.call.args[0],
+        Kind::Clone3 => {
+            let mut bytes = [0; 8];
+            let read = sys::read_memory(pid, begun.call.args[0], &mut bytes);
+            read.map_or(0, |()| u64::from_ne_bytes(bytes))
+        }
+        _ => 0,
     }
 }
 

@@ -6,7 +6,7 @@ use libc::pid_t;
 
 use super::{Moment, Watch};
 use crate::trace::context::Reader;
-use crate::trace::decode::{Completion, Entry, cqe, op};
+use crate::trace::decode::{Completion, Direct, Entry, cqe, op, sqe};
 use crate::trace::describe::results::result;
 use crate::trace::describe::{Details, details};
 use crate::trace::descriptors::RingId;
@@ -61,7 +61,9 @@ impl Watch {
         let seq = self.last_seq;
         let Some(followed) = self.rings.get_mut(&ring) else { return };
         followed.in_flight.submitted(seq, since, entry);
-        followed.registered.submitted(&entry);
+        let reader = Reader::of(whose(tid, followed.owner));
+        followed.registered.submitted(reader, &entry);
+        let in_slot = followed.registered.file_of(&entry);
         if entry.opcode == op::POLL_REMOVE && entry.len & UPDATE_USER_DATA != 0 {
             followed.in_flight.renamed(entry.addr, entry.off);
         }
@@ -81,7 +83,11 @@ impl Watch {
         if self.nobody_listens() {
             return;
         }
-        let details = pointed.unwrap_or_else(|| self.blindly(&entry));
+        let mut details = pointed.unwrap_or_else(|| self.blindly(&entry));
+        // A polling thread took it before it could be looked at.
+        if details.file.is_none() && (entry.gives() || entry.takes()) {
+            details.file = reader.descriptor(entry.fd).filter(|_| !entry.has(sqe::FIXED_FILE));
+        }
         let words = details.words();
         if let Some(followed) = self.rings.get_mut(&ring) {
             followed.in_flight.told(seq, entry.user_data, &words);
@@ -95,6 +101,7 @@ impl Watch {
             user_data: hex(entry.user_data),
             meaning: self.meaning(entry.user_data, Some(entry.opcode)),
             words,
+            file: in_slot.or(details.file.clone()),
             details: details.object(),
         };
         self.tell_at(at, tid, What::Submit(submit));
@@ -121,6 +128,9 @@ impl Watch {
         let asked = answer.as_ref().map(|answer| answer.flight.entry);
         let program = Reader::of(whose(tid, owner));
         let Some(followed) = self.rings.get_mut(&ring) else { return };
+        if asked.is_some_and(|entry| entry.direct() == Direct::Any) && completion.res >= 0 {
+            followed.registered.picked(completion.res as u32);
+        }
         let filled = match (asked, completion.buffer()) {
             (Some(entry), Some(id)) => {
                 followed.registered.filled(program, &entry, id, completion.res.max(0) as u32)
