@@ -5,7 +5,8 @@ pub use super::checks::clients::*;
 pub use super::checks::{nops, written};
 pub use super::failure::{Failure, Passed};
 pub use super::ids;
-pub use super::record::{Record, token, user_data};
+#[allow(unused_imports, reason = "not every one has a user among the checks of today")]
+pub use super::record::{Moved, Record, Served, SocketOption, Target, WAITS, token, user_data};
 pub use super::run::Run;
 pub use crate::trace::event::{Complete, Enter, Event, Setup, Submit, What};
 pub use crate::trace::watch::OtherCall;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,6 +51,8 @@ pub struct Run {
     pid: Pid,
     stdout: Printed,
     stderr: Printed,
+    stdout_is: String,
+    stderr_is: String,
     did: String,
     patience: Duration,
     began: Instant,
@@ -109,6 +111,12 @@ fn lock(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
     bytes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a descriptor of ours is of.
+fn file_of(fd: &OwnedFd) -> String {
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+    link.map_or_else(|_| String::new(), |file| file.display().to_string())
+}
+
 impl Run {
     pub(super) fn start(launch: Launch) -> Result<Run, Failure> {
         let broken = |error: nix::Error| Failure::not_observed(format!("no pipe: {error}"));
@@ -116,6 +124,7 @@ impl Run {
         let (out, pipe) = pipe2(OFlag::O_CLOEXEC).map_err(broken)?;
         let stdout = launch.stdout.map_or(pipe, OwnedFd::from);
         let (err, stderr) = pipe2(OFlag::O_CLOEXEC).map_err(broken)?;
+        let (stdout_is, stderr_is) = (file_of(&stdout), file_of(&stderr));
         let program = Program {
             program: launch.program.into_os_string(),
             args: launch.args,
@@ -138,6 +147,8 @@ impl Run {
             done: None,
             stdout,
             stderr,
+            stdout_is,
+            stderr_is,
             did: launch.did,
             patience: launch.patience,
             began: Instant::now(),
@@ -170,6 +181,8 @@ impl Run {
             summary: trace.summary(),
             stdout: self.stdout.text(),
             stderr: self.stderr.text(),
+            stdout_is: self.stdout_is.clone(),
+            stderr_is: self.stderr_is.clone(),
             status: None,
             did: self.did.clone(),
         }
@@ -446,8 +459,17 @@ impl Run {
         kill_others();
         let (Outcome { status, summary, .. }, events, calls) = trace.finish_with_record();
         let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
-        let did = self.did.clone();
-        let record = Record { events, calls, summary, stdout, stderr, status: Some(status), did };
+        let record = Record {
+            events,
+            calls,
+            summary,
+            stdout,
+            stderr,
+            stdout_is: self.stdout_is.clone(),
+            stderr_is: self.stderr_is.clone(),
+            status: Some(status),
+            did: self.did.clone(),
+        };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
         self.done = Some(record.clone());
         record

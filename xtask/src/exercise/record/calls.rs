@@ -1,0 +1,175 @@
+//! The system calls that a program makes beside its rings.
+
+use super::Record;
+use crate::exercise::failure::Failure;
+use crate::exercise::ids;
+use crate::trace::describe::socket_option;
+use crate::trace::event::What;
+use crate::trace::watch::OtherCall;
+
+/// System calls in which a program waits.
+pub const WAITS: &[&str] = &[
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "nanosleep",
+    "clock_nanosleep",
+    "rt_sigtimedwait",
+    "io_getevents",
+    "io_pgetevents",
+    "pause",
+    "wait4",
+    "waitid",
+];
+
+/// System calls that the loader and the runtime make, too, before the program's own part begins.
+const LOADERS: &[&str] = &["close", "fcntl", "ioctl", "open", "openat", "poll", "pread64", "read"];
+
+/// A socket option that the program has set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketOption {
+    /// `SO_SNDBUF` and so on.
+    pub name: String,
+    /// The line for a verdict.
+    pub line: String,
+}
+
+impl Record {
+    /// The other system calls of these names, from the program's beginning on; those that the
+    /// loader makes as well, from the first ring on. A program may always write to its standard
+    /// error.
+    pub fn plain_calls(&self, names: &[&str]) -> Vec<&OtherCall> {
+        let ring = |what: &What| matches!(what, What::Setup(setup) if setup.granted.is_some());
+        let since = self.events.iter().find(|event| ring(&event.what)).map(|event| event.us);
+        let own = |call: &OtherCall| {
+            !LOADERS.contains(&call.name.as_str()) || since.is_some_and(|since| call.us >= since)
+        };
+        self.calls
+            .iter()
+            .filter(|call| names.contains(&call.name.as_str()) && own(call))
+            .filter(|call| !self.to_stderr(call))
+            .collect()
+    }
+
+    fn to_stderr(&self, call: &OtherCall) -> bool {
+        match &call.into {
+            Some(file) => *file == self.stderr_is && self.stderr_is != self.stdout_is,
+            None => call.name.starts_with("write") && call.args[0] == 2,
+        }
+    }
+
+    /// The plain calls that put bytes into a file, by whatever descriptor: a path, or
+    /// [`Record::stdout_is`].
+    pub fn plain_writes_into(&self, file: &str) -> Vec<&OtherCall> {
+        let real = std::fs::canonicalize(file);
+        let real = real.map_or_else(|_| file.to_string(), |path| path.display().to_string());
+        let into = |call: &&OtherCall| call.into.as_ref() == Some(&real);
+        self.calls.iter().filter(into).collect()
+    }
+
+    /// The plain calls that move bytes over a connection, by whatever descriptor: also by a copy of
+    /// it, or by one that the ring made of a slot. Sockets of `unix(7)` do not count.
+    pub fn plain_talk(&self) -> Vec<&OtherCall> {
+        let socket =
+            |file: &Option<String>| file.as_ref().is_some_and(|file| file.starts_with("socket:"));
+        let reads = ["read", "pread64", "preadv", "recv", "splice", "tee", "sendfile"];
+        let talks = |call: &&OtherCall| {
+            let reads = reads.iter().any(|name| call.name.starts_with(name));
+            socket(&call.into) || reads && socket(&call.of)
+        };
+        self.calls.iter().filter(talks).collect()
+    }
+
+    /// The other calls between two moments, in microseconds of the record's clock.
+    pub fn calls_between(&self, from: u64, to: u64) -> impl Iterator<Item = &OtherCall> {
+        self.calls.iter().filter(move |call| (from..to).contains(&call.us))
+    }
+
+    /// How often the program waited in the kernel between two moments: in an enter that asks for
+    /// completions, whether it has returned or not, or in another call that waits ([`WAITS`]).
+    pub fn waits_between(&self, from: u64, to: u64) -> usize {
+        let within = |us: u64| (from..to).contains(&us);
+        let asks = |what: &What| matches!(what, What::Enter(enter) if enter.min_complete > 0);
+        let enters = self.events.iter().filter(|event| within(event.us) && asks(&event.what));
+        let others = self.calls_between(from, to);
+        enters.count() + others.filter(|call| WAITS.contains(&call.name.as_str())).count()
+    }
+
+    /// The socket options that the program has set, by `setsockopt(2)` and by entries.
+    pub fn socket_options(&self) -> Vec<SocketOption> {
+        let by_call = self.calls.iter().filter(|call| call.name == "setsockopt").map(|call| {
+            let name = socket_option(call.args[1] as u32, call.args[2] as u32);
+            let line = format!("system call setsockopt, {name}");
+            SocketOption { name, line }
+        });
+        let by_entry = self.submits().filter_map(|submit| {
+            let text = |key: &str| submit.details.get(key).and_then(serde_json::Value::as_str);
+            let sets = text("command_name") == Some("SETSOCKOPT");
+            let name = text("option").filter(|_| sets)?.to_string();
+            Some(SocketOption { name, line: format!("{} {}", submit.op, submit.words) })
+        });
+        by_call.chain(by_entry).collect()
+    }
+
+    /// The program makes none of these system calls, counted as [`Record::plain_calls`] does.
+    ///
+    /// # Errors
+    /// `E-NOT-THROUGH-RING`; not observed in the fast mode.
+    pub fn need_no_plain(&self, names: &[&str]) -> Result<(), Failure> {
+        if self.summary.fast {
+            return Err(Failure::not_observed("other system calls were not recorded"));
+        }
+        let calls = self.plain_calls(names);
+        let Some(first) = calls.first() else { return Ok(()) };
+        let count = calls.iter().filter(|call| call.name == first.name).count();
+        let name = &first.name;
+        Err(self
+            .fail(ids::NOT_THROUGH_RING)
+            .kernel([format!(
+                "system call {name}, {count} times; the first with {}",
+                first.args[0]
+            )])
+            .rule(format!(
+                "This is to go through the ring, as an entry; {name}(2) is a system call of its \
+                 own."
+            )))
+    }
+
+    /// What the record cannot answer for: calls and tasks that no check can look into. Every run of
+    /// a program that passes is asked for this.
+    pub fn out_of_sight(&self) -> Option<Failure> {
+        let fail = |line: String, rule: &str| {
+            Some(self.fail(ids::NOT_THROUGH_RING).kernel([line]).rule(rule))
+        };
+        if self.summary.untraced > 0 {
+            return fail(
+                format!("tasks started with CLONE_UNTRACED: {}", self.summary.untraced),
+                "A task that no tracer sees can do anything beside the ring. None is needed here.",
+            );
+        }
+        if self.summary.foreign_calls > 0 {
+            return fail(
+                format!("system calls of a 32-bit program: {}", self.summary.foreign_calls),
+                "The program makes system calls in another convention than this machine's own \
+                 (`int 0x80`). None is needed here.",
+            );
+        }
+        if let Some(call) = self.calls.iter().find(|call| call.name == "io_submit") {
+            return fail(
+                format!("system call io_submit, {} operations", call.args[1]),
+                "io_submit(2) is the older interface for asynchronous I/O. Here the ring is to do \
+                 the work.",
+            );
+        }
+        (self.summary.calls_not_kept > 0).then(|| {
+            Failure::not_observed(format!(
+                "the program made more than {} other system calls, and the record holds no more",
+                self.calls.len()
+            ))
+        })
+    }
+}

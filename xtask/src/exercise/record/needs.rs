@@ -1,0 +1,148 @@
+//! What every program needs: a ring, entries, nothing left in a queue.
+
+use super::moved::silent;
+use super::{Record, user_data};
+use crate::exercise::failure::Failure;
+use crate::exercise::ids;
+use crate::trace::event::{Setup, What};
+
+impl Record {
+    /// The program has a ring.
+    ///
+    /// # Errors
+    /// `E-NO-RING`; or not observed, if the kernel refused it or the tracer cannot follow it.
+    pub fn need_ring(&self) -> Result<(), Failure> {
+        if let Some(why) = self.events.iter().find_map(|event| match &event.what {
+            What::Setup(Setup { not_followed: Some(why), .. }) => Some(why),
+            _ => None,
+        }) {
+            return Err(Failure::not_observed(format!(
+                "the tracer cannot look into the program's ring: {why}"
+            )));
+        }
+        if self.setups().next().is_some() {
+            return Ok(());
+        }
+        if self.refused_here() {
+            return Err(no_rings());
+        }
+        if !self.summary.refused.is_empty() {
+            return Err(self
+                .fail(ids::NO_RING)
+                .kernel(self.lines(|what| matches!(what, What::Setup(_))))
+                .rule("The kernel refused the ring. Day 2 lists the rules a setup must keep."));
+        }
+        Err(self
+            .fail(ids::NO_RING)
+            .kernel(["the program never called io_uring_setup"])
+            .rule("Everything here goes through a ring, and `IoUring::new` sets one up."))
+    }
+
+    /// The machine grants no ring to anybody, whatever is asked for.
+    pub(super) fn refused_here(&self) -> bool {
+        let refused = &self.summary.refused;
+        let blocked = ["EPERM", "EACCES", "ENOSYS", "SIGSYS"];
+        self.setups().next().is_none() && blocked.iter().any(|name| refused.contains_key(*name))
+    }
+
+    /// Every entry that the program pushed was submitted.
+    ///
+    /// # Errors
+    /// `E-NOT-SUBMITTED`.
+    pub fn need_all_submitted(&self) -> Result<(), Failure> {
+        let close = |what: &What| matches!(what, What::Close(close) if close.never_submitted > 0);
+        if self.summary.never_submitted == 0 {
+            return Ok(());
+        }
+        Err(self.fail(ids::NOT_SUBMITTED).kernel(self.lines(close)).rule(
+            "A push only writes into memory that the kernel shares. The kernel looks at it when \
+             `submit` (or `submit_and_wait`) calls io_uring_enter.",
+        ))
+    }
+
+    /// Every completion that was posted was taken.
+    ///
+    /// # Errors
+    /// `E-NOT-REAPED`.
+    pub fn need_all_reaped(&self) -> Result<(), Failure> {
+        if self.summary.never_reaped == 0 {
+            return Ok(());
+        }
+        let mut lines = self.last_lines(|what| matches!(what, What::Complete(_)));
+        lines.truncate(2);
+        lines.extend(
+            self.lines(|what| matches!(what, What::Close(close) if close.never_reaped > 0)),
+        );
+        Err(self.fail(ids::NOT_REAPED).kernel(lines).rule(
+            "The kernel posted the answer and the program never took it from the completion \
+             queue. `ring.completion()` is where it lies. The kernel is told of what was taken \
+             when that iterator is dropped, or by `sync()`; `process::exit` drops nothing.",
+        ))
+    }
+
+    /// One completion was posted for each of these `user_data`, and with result 0. Completions that
+    /// the tracer was too late to read count as right.
+    ///
+    /// # Errors
+    /// `E-FLAGS`, `E-FAILED-ENTRY` or `E-NOT-REAPED`.
+    pub fn need_answered(&self, op: &str, tags: &[u64]) -> Result<(), Failure> {
+        let skips = |what: &What| matches!(what, What::Submit(it) if it.op == op && silent(it));
+        if self.submitted(op).into_iter().any(silent) {
+            return Err(self.fail(ids::FLAGS).kernel(self.lines(skips)).rule(format!(
+                "With CQE_SKIP_SUCCESS a {op} that succeeds posts no completion. Each entry was to \
+                 be answered."
+            )));
+        }
+        let wanted = |tag: &u64| user_data(*tag);
+        let answer = |tag: &u64| self.completes().find(|it| it.user_data == wanted(tag));
+        if let Some(failed) = tags.iter().filter_map(answer).find(|answer| answer.res != 0) {
+            let its = |what: &What| matches!(what, What::Complete(it) if it.seq == failed.seq);
+            return Err(self.fail(ids::FAILED_ENTRY).kernel(self.lines(its)).rule(format!(
+                "A {op} was answered with {}; 0 says that it succeeded.",
+                failed.words
+            )));
+        }
+        let missing: Vec<&u64> = tags.iter().filter(|tag| answer(tag).is_none()).collect();
+        if missing.len() as u64 <= self.summary.unseen_completions {
+            return Ok(());
+        }
+        let mut kernel = self.last_lines(|what| matches!(what, What::Submit(_) | What::Enter(_)));
+        kernel.push(format!(
+            "completions posted: {} of {}",
+            tags.len() - missing.len(),
+            tags.len()
+        ));
+        Err(self.fail(ids::NOT_REAPED).kernel(kernel).rule(format!(
+            "The program ended before the completion of the {op} with the tag {} was posted: \
+             nobody waited for it.",
+            missing[0]
+        )))
+    }
+
+    /// The kernel took at least `count` entries of this operation.
+    ///
+    /// # Errors
+    /// `E-NO-RING`, `E-NOT-SUBMITTED` or `E-NO-ENTRY`.
+    pub fn need_entries(&self, op: &str, count: usize) -> Result<(), Failure> {
+        self.need_ring()?;
+        let got = self.submitted(op).len();
+        if got >= count {
+            return Ok(());
+        }
+        self.need_all_submitted()?;
+        let mut lines = self.lines(|what| matches!(what, What::Submit(_)));
+        if lines.is_empty() {
+            lines = vec!["a ring was set up, and no entry ever went in".to_string()];
+        }
+        Err(self.fail(ids::NO_ENTRY).kernel(lines).rule(format!(
+            "{count} {op} {} asked for; the kernel took {got}.",
+            if count == 1 { "entry was" } else { "entries were" }
+        )))
+    }
+}
+
+pub(super) fn no_rings() -> Failure {
+    Failure::not_observed(
+        "this machine grants no ring; `cargo run -p day01` says why, and what to do",
+    )
+}
