@@ -10,7 +10,7 @@ use testkit::io_uring_or_skip;
 use xtask::exercise::attempt::{Attempt, Launch};
 use xtask::exercise::failure::Failure;
 use xtask::exercise::ids::{self, Id};
-use xtask::exercise::record::Record;
+use xtask::exercise::record::{Record, Target};
 
 /// The arguments that make this executable one of the programs. The harness gives it a thread
 /// of its own; the main thread waits for that.
@@ -44,6 +44,10 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("serves_one", serves_one),
     ("closes_after_one", closes_after_one),
     ("writes_by_itself", writes_by_itself),
+    ("writes_beside_the_line", writes_beside_the_line),
+    ("hides_a_child", hides_a_child),
+    ("calls_as_32_bit", calls_as_32_bit),
+    ("submits_by_aio", submits_by_aio),
     ("forks_and_waits", forks_and_waits),
     ("ends_before_its_child", ends_before_its_child),
     ("stops", || nix::sys::signal::raise(nix::sys::signal::SIGSTOP).expect("a stop")),
@@ -144,6 +148,64 @@ fn writes_by_itself() {
     eprintln!("to the standard error one may");
 }
 
+/// The ring writes the line, to a copy of the standard output; plain calls write elsewhere, and by
+/// another descriptor to the standard output, too.
+fn writes_beside_the_line() {
+    let out = nix::unistd::dup(std::io::stdout()).expect("a copy");
+    let (near, far) = nix::sys::socket::socketpair(
+        nix::sys::socket::AddressFamily::Unix,
+        nix::sys::socket::SockType::Stream,
+        None,
+        nix::sys::socket::SockFlag::empty(),
+    )
+    .expect("two sockets");
+    nix::unistd::write(&near, b"wake").expect("four bytes");
+    nix::unistd::read(&far, &mut [0; 4]).expect("four bytes");
+    let mut ring = IoUring::new(8).expect("a ring");
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&out);
+    let line = b"by the ring\n";
+    let write = |fd| opcode::Write::new(fd, line.as_ptr(), line.len() as u32).offset(u64::MAX);
+    ring.submitter().register_files(&[fd]).expect("a table");
+    for entry in [write(types::Fd(fd)).build(), write(types::Fd(-1)).build()] {
+        // SAFETY: the line lives as long as the program.
+        unsafe { ring.submission().push(&entry) }.expect("room");
+        ring.submit_and_wait(1).expect("a write");
+    }
+    let fixed = opcode::Write::new(types::Fixed(0), line.as_ptr(), line.len() as u32);
+    // SAFETY: as above.
+    unsafe { ring.submission().push(&fixed.offset(u64::MAX).build()) }.expect("room");
+    ring.submit_and_wait(1).expect("a write");
+    nix::unistd::write(&out, b"by hand\n").expect("a line");
+}
+
+/// `CLONE_UNTRACED`: no tracer sees what the child does.
+fn hides_a_child() {
+    let flags = (libc::CLONE_UNTRACED | libc::SIGCHLD) as libc::c_ulong;
+    // SAFETY: without memory of its own the child is as after fork, and it ends at once.
+    unsafe {
+        let child = libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0);
+        if child == 0 {
+            libc::_exit(0);
+        }
+        libc::waitpid(child as i32, std::ptr::null_mut(), libc::__WALL);
+    }
+}
+
+/// getpid(2) as a 32-bit program calls it.
+fn calls_as_32_bit() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the call touches no memory.
+    unsafe {
+        std::arch::asm!("int 0x80", inout("eax") 20 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _);
+    }
+}
+
+/// An io_submit(2) of nothing, which fails.
+fn submits_by_aio() {
+    // SAFETY: with a count of 0 the kernel reads no list.
+    unsafe { libc::syscall(libc::SYS_io_submit, 0, 0, std::ptr::null::<u8>()) };
+}
+
 fn forks_and_waits() {
     // SAFETY: the child only sleeps.
     let child = unsafe { nix::unistd::fork() }.expect("a child");
@@ -236,9 +298,42 @@ fn a_plain_call_is_told_from_one_to_the_standard_error() {
         return;
     }
     let record = record("writes_by_itself");
-    assert_eq!(record.plain_calls(&["write"]).len(), 1, "{:?}", record.plain_calls(&["write"]));
+    let writes = |record: &Record| record.plain_calls(&["write"]).len();
+    // The harness prints a few lines, too.
+    assert_eq!(writes(&record), writes(&self::record("one_nop")), "{:?}", record.calls);
     fails(record.need_no_plain(&["write"]), ids::NOT_THROUGH_RING);
     record.need_no_plain(&["accept4", "read"]).expect("none of these");
+}
+
+#[test]
+fn whose_bytes_arrived_is_known_behind_every_descriptor() {
+    if !io_uring_or_skip("whose_bytes_arrived_is_known_behind_every_descriptor") {
+        return;
+    }
+    let record = record("writes_beside_the_line");
+    let through_ring = record.bytes_into(Target::File(&record.stdout_is));
+    assert_eq!(through_ring, 24, "a copy, and a slot: {:#?}", record.submitted("WRITE"));
+    let by_hand = record.plain_writes_into(&record.stdout_is);
+    assert!(by_hand.iter().any(|call| call.args[2] == 8), "{by_hand:#?}");
+    assert!(record.plain_talk().is_empty(), "two local sockets are no connection");
+    assert_eq!(record.out_of_sight(), None);
+}
+
+#[test]
+fn what_no_check_can_look_into_is_found() {
+    let mut programs = vec!["hides_a_child", "submits_by_aio"];
+    if cfg!(target_arch = "x86_64") {
+        programs.push("calls_as_32_bit");
+    }
+    for program in programs {
+        let record = record(program);
+        if program == "calls_as_32_bit" && record.status != Some(0) {
+            testkit::skipped("what_no_check_can_look_into_is_found", "a kernel for 64 bits only");
+            continue;
+        }
+        let failure = record.out_of_sight().expect(program);
+        assert_eq!(failure.id, ids::NOT_THROUGH_RING, "{failure:#?}");
+    }
 }
 
 #[test]
