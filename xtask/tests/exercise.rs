@@ -48,6 +48,10 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("hides_a_child", hides_a_child),
     ("calls_as_32_bit", calls_as_32_bit),
     ("submits_by_aio", submits_by_aio),
+    ("says_who_watches", says_who_watches),
+    ("says_how_it_is_run", says_how_it_is_run),
+    ("never_says_the_same", || println!("{}", std::process::id())),
+    ("writes_twice", writes_twice),
     ("forks_and_waits", forks_and_waits),
     ("ends_before_its_child", ends_before_its_child),
     ("stops", || nix::sys::signal::raise(nix::sys::signal::SIGSTOP).expect("a stop")),
@@ -206,6 +210,28 @@ fn submits_by_aio() {
     unsafe { libc::syscall(libc::SYS_io_submit, 0, 0, std::ptr::null::<u8>()) };
 }
 
+fn says_who_watches() {
+    let status = std::fs::read_to_string("/proc/self/status").expect("our own");
+    println!("watched: {}", !status.contains("TracerPid:\t0\n"));
+}
+
+fn says_how_it_is_run() {
+    let names = std::env::vars().map(|(name, _)| name);
+    let told: Vec<String> =
+        names.filter(|name| name.starts_with("CARGO") || name.starts_with("RUST")).collect();
+    println!("told by: {told:?}");
+}
+
+/// Four bytes and four bytes, into a file; says how each write ended.
+fn writes_twice() {
+    use std::io::Write;
+    let path = std::env::temp_dir().join(format!("writes_twice.{}", std::process::id()));
+    let mut file = std::fs::File::create(&path).expect("a file");
+    let results = [file.write(b"four"), file.write(b"four")];
+    std::fs::remove_file(&path).expect("the same file");
+    println!("results: {:?}", results.map(|result| result.map_err(|error| error.kind())));
+}
+
 fn forks_and_waits() {
     // SAFETY: the child only sleeps.
     let child = unsafe { nix::unistd::fork() }.expect("a child");
@@ -334,6 +360,38 @@ fn what_no_check_can_look_into_is_found() {
         let failure = record.out_of_sight().expect(program);
         assert_eq!(failure.id, ids::NOT_THROUGH_RING, "{failure:#?}");
     }
+}
+
+/// Runs it to its end, and then without a tracer.
+fn unwatched(program: &str) -> Result<(), Failure> {
+    let attempt = attempt();
+    let launch = attempt.run(format!("The program was run as {program}."));
+    let launch = AGAIN.into_iter().fold(launch, Launch::arg).env("LEARNER", program);
+    launch.to_end().expect("a program that ends");
+    attempt.need_the_same_unwatched()
+}
+
+#[test]
+fn a_program_that_is_another_when_nobody_watches_is_found_out() {
+    let failure = unwatched("says_who_watches").expect_err("it prints something else");
+    assert_eq!(failure.id, ids::OUTPUT, "{failure:#?}");
+    unwatched("says_how_it_is_run").expect("the same");
+    unwatched("never_says_the_same").expect("nothing to compare");
+    let failure = unwatched("hides_a_child").expect_err("nobody knows what it does");
+    assert_eq!(failure.id, ids::NOT_THROUGH_RING, "{failure:#?}");
+}
+
+#[test]
+fn nothing_in_the_environment_says_that_a_program_is_checked() {
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "Cargo says it to us");
+    let record = record("says_how_it_is_run");
+    assert!(record.stdout.contains("told by: []"), "{}", record.stdout);
+}
+
+#[test]
+fn any_write_can_be_made_to_fail() {
+    let record = launch("writes_twice").file_limit(4).to_end().expect("an end");
+    assert!(record.stdout.contains("results: [Ok(4), Err(FileTooLarge)]"), "{}", record.stdout);
 }
 
 #[test]

@@ -5,12 +5,13 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::failure::Failure;
 use super::record::Record;
 use super::run::Run;
+use super::unwatched;
 
 /// How long a program may do nothing at all before it counts as hanging. Only a hang that
 /// could be a slow machine takes so long; what cannot go on is found out at once.
@@ -21,16 +22,55 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Attempt {
     program: PathBuf,
     folder: PathBuf,
-    last: Last,
+    seen: Arc<Mutex<Seen>>,
 }
 
-/// What was seen of the last run that is over: the one that decided.
-pub(super) type Last = Arc<Mutex<Option<Record>>>;
+/// What the runs of one check leave behind.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The record of the last run that is over: the one that decided.
+    last: Option<Record>,
+    /// Why a run is not to be trusted, if one is not.
+    out_of_sight: Option<Failure>,
+    /// The runs that went to their ends by themselves, to be made again without a tracer.
+    ended: Vec<(Launch, Ended)>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) status: Option<i32>,
+    /// The lines that it printed, sorted: completions come in any order.
+    pub(super) printed: Vec<String>,
+    /// A plain system call wrote to the standard output.
+    pub(super) wrote: bool,
+}
+
+impl Ended {
+    pub(super) fn of(record: &Record) -> Ended {
+        let mut printed: Vec<String> = record.stdout.lines().map(str::to_string).collect();
+        printed.sort();
+        let wrote = !record.plain_writes_into(&record.stdout_is).is_empty();
+        Ended { status: record.status, printed, wrote }
+    }
+}
+
+pub(super) fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Seen {
+    /// A run is over.
+    pub(super) fn over(&mut self, record: &Record) {
+        self.out_of_sight = self.out_of_sight.take().or_else(|| record.out_of_sight());
+        self.last = Some(record.clone());
+    }
+}
 
 impl Attempt {
     /// With the compiled program, and a folder of its own for what it reads and writes.
     pub fn new(program: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Attempt {
-        Attempt { program: program.into(), folder: folder.into(), last: Last::default() }
+        Attempt { program: program.into(), folder: folder.into(), seen: Arc::default() }
     }
 
     /// A run of the program, to be given arguments and started. `did` says in the words of a
@@ -39,19 +79,36 @@ impl Attempt {
         Launch {
             program: self.program.clone(),
             args: Vec::new(),
-            env: vec![("RUST_BACKTRACE".into(), "0".into())],
+            env: Vec::new(),
             stdin: Vec::new(),
             stdout: None,
             fast: false,
             patience: PATIENCE,
             did: did.into(),
-            last: Arc::clone(&self.last),
+            file_limit: None,
+            seen: Arc::clone(&self.seen),
         }
     }
 
     /// What was seen of the last run, for the learner to look at.
     pub fn last_run(&self) -> Option<Record> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.seen).last.take()
+    }
+
+    /// After a check that is passed: nothing happened out of the tracer's sight, and every run that
+    /// ended by itself ends alike, and prints the same, without a tracer.
+    ///
+    /// # Errors
+    /// `E-NOT-THROUGH-RING`, `E-OUTPUT`, `E-EXIT`; not observed, if a record was not complete.
+    pub fn need_the_same_unwatched(&self) -> Result<(), Failure> {
+        let (out_of_sight, ended) = {
+            let mut seen = lock(&self.seen);
+            (seen.out_of_sight.take(), std::mem::take(&mut seen.ended))
+        };
+        match out_of_sight {
+            Some(failure) => Err(failure),
+            None => ended.iter().try_for_each(|(launch, ended)| unwatched::same(launch, ended)),
+        }
     }
 
     /// An empty folder for files that a check makes; it is removed after the check.
@@ -88,6 +145,13 @@ fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
+/// The variables of this process that no program gets: those that say how it is run.
+pub(super) fn unset() -> Vec<OsString> {
+    let says = |name: &str| name.starts_with("CARGO") || name.starts_with("RUST");
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| says(&name.to_string_lossy())).collect()
+}
+
 /// A run that is to be started.
 #[derive(Debug)]
 pub struct Launch {
@@ -99,7 +163,8 @@ pub struct Launch {
     pub(super) fast: bool,
     pub(super) patience: Duration,
     pub(super) did: String,
-    pub(super) last: Last,
+    pub(super) file_limit: Option<u64>,
+    pub(super) seen: Arc<Mutex<Seen>>,
 }
 
 impl Launch {
@@ -131,6 +196,14 @@ impl Launch {
         self
     }
 
+    /// With files that grow no larger than this (`RLIMIT_FSIZE`): a write that begins there fails
+    /// with EFBIG, one that goes beyond is short. So not only the first write can fail.
+    #[must_use]
+    pub fn file_limit(mut self, bytes: u64) -> Launch {
+        self.file_limit = Some(bytes);
+        self
+    }
+
     /// Without looking at system calls that have nothing to do with rings: faster, for many
     /// clients.
     #[must_use]
@@ -159,6 +232,29 @@ impl Launch {
     /// # Errors
     /// As [`Launch::start`]; a hang, explained, if it does not end.
     pub fn to_end(self) -> Result<Record, Failure> {
-        self.start()?.end()
+        let (again, seen) = (self.again(), Arc::clone(&self.seen));
+        let record = self.start()?.end()?;
+        if let Some(launch) = again {
+            lock(&seen).ended.push((launch, Ended::of(&record)));
+        }
+        Ok(record)
+    }
+
+    /// The same once more, by itself; `None` if its standard output cannot be copied.
+    pub(super) fn again(&self) -> Option<Launch> {
+        let stdout = match &self.stdout {
+            Some(file) => Some(file.try_clone().ok()?),
+            None => None,
+        };
+        Some(Launch {
+            program: self.program.clone(),
+            args: self.args.clone(),
+            env: self.env.clone(),
+            stdin: self.stdin.clone(),
+            stdout,
+            did: self.did.clone(),
+            seen: Arc::default(),
+            ..*self
+        })
     }
 }

@@ -26,9 +26,11 @@ pub fn with_record(exercise: &Exercise, program: &Path) -> (Verdict, Option<Reco
     let folder =
         std::env::temp_dir().join(format!("{}.{}.{number}", exercise.name, std::process::id()));
     let attempt = Attempt::new(program, &folder);
-    let verdict = Verdict::of((exercise.check)(&attempt));
+    let answer = (exercise.check)(&attempt);
+    let record = attempt.last_run();
+    let answer = answer.and_then(|passed| attempt.need_the_same_unwatched().map(|()| passed));
     let _ = std::fs::remove_dir_all(&folder);
-    (verdict, attempt.last_run())
+    (Verdict::of(answer), record)
 }
 
 /// What this kernel is too old for.

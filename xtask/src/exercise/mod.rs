@@ -4,7 +4,7 @@
 //!   [`checks`]: what decides, one file each;
 //! - [`workbook`]: the learner's folder; [`compile`]: Cargo, asked to build in it;
 //! - [`attempt`] runs a program, [`run`] is one run of it, [`record`] what was seen of it,
-//!   [`hang`] why it does not go on;
+//!   [`hang`] why it does not go on, `unwatched` a run without a tracer;
 //! - [`failure`] and [`ids`]: what a check answers; [`verdict`]: that for people and scripts;
 //! - [`verify`] proves the exercises themselves.
 
@@ -21,6 +21,7 @@ pub mod markdown;
 mod prelude;
 pub mod record;
 pub mod run;
+mod unwatched;
 pub mod variants;
 pub mod verdict;
 pub mod verify;

@@ -19,7 +19,7 @@ use crate::trace::launch::Program;
 use crate::trace::watch::RingNow;
 use crate::trace::{Outcome, Trace};
 
-use super::attempt::{Last, Launch};
+use super::attempt::{self, Launch, Seen};
 use super::failure::Failure;
 use super::hang::{self, Stillness};
 use super::ids;
@@ -57,7 +57,7 @@ pub struct Run {
     patience: Duration,
     began: Instant,
     address: Option<SocketAddr>,
-    last: Last,
+    seen: Arc<Mutex<Seen>>,
 }
 
 /// What a program has printed so far, read by a thread.
@@ -129,6 +129,8 @@ impl Run {
             program: launch.program.into_os_string(),
             args: launch.args,
             env: launch.env,
+            unset: attempt::unset(),
+            file_limit: launch.file_limit,
             stdin: Some(stdin),
             stdout: Some(stdout),
             stderr: Some(stderr),
@@ -153,7 +155,7 @@ impl Run {
             patience: launch.patience,
             began: Instant::now(),
             address: None,
-            last: launch.last,
+            seen: launch.seen,
         })
     }
 
@@ -470,7 +472,7 @@ impl Run {
             status: Some(status),
             did: self.did.clone(),
         };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
+        attempt::lock(&self.seen).over(&record);
         self.done = Some(record.clone());
         record
     }

@@ -48,6 +48,32 @@ impl Filter {
         ])
     }
 
+    /// Refuses the system calls that write to one descriptor, with EPERM: what arrives there, a
+    /// ring has written.
+    pub fn no_writes_to(fd: u32) -> Filter {
+        const WRITES: [i64; 8] = [
+            libc::SYS_write,
+            libc::SYS_writev,
+            libc::SYS_pwrite64,
+            libc::SYS_pwritev,
+            libc::SYS_pwritev2,
+            libc::SYS_sendfile,
+            libc::SYS_sendto,
+            libc::SYS_sendmsg,
+        ];
+        let count = WRITES.len() as u8;
+        let mut program = vec![load(ARCH), equal(NATIVE_ARCH, 0, count + 1), load(NUMBER)];
+        for (index, number) in WRITES.iter().enumerate() {
+            program.push(equal(*number as u32, count - index as u8, 0));
+        }
+        program.push(answer(libc::SECCOMP_RET_ALLOW));
+        program.push(load(FIRST_ARGUMENT));
+        program.push(equal(fd, 0, 1));
+        program.push(answer(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32));
+        program.push(answer(libc::SECCOMP_RET_ALLOW));
+        Filter(program)
+    }
+
     /// Installs it for good in this thread and all that it starts.
     ///
     /// Allocates nothing and takes no lock: made for a child after fork.
@@ -114,7 +140,8 @@ fn jump(how: u32, value: u32, jt: u8, jf: u8) -> sock_filter {
 mod tests {
     use super::*;
 
-    /// Runs the program as the kernel does, for the three kinds of instruction it has.
+    /// Runs the program as the kernel does, for the three kinds of instruction it has; the first
+    /// argument of the call is 1.
     fn verdict(filter: &Filter, arch: u32, number: u32) -> u32 {
         let mut loaded = 0;
         let mut at = 0;
@@ -124,12 +151,30 @@ mod tests {
             match u32::from(instruction.code) {
                 code if code == libc::BPF_RET | libc::BPF_K => return instruction.k,
                 code if code == libc::BPF_LD | libc::BPF_W | libc::BPF_ABS => {
-                    loaded = if instruction.k == 0 { number } else { arch };
+                    loaded = match instruction.k {
+                        NUMBER => number,
+                        ARCH => arch,
+                        _ => 1,
+                    };
                 }
                 _ if loaded == instruction.k => at += usize::from(instruction.jt),
                 _ => at += usize::from(instruction.jf),
             }
         }
+    }
+
+    #[test]
+    fn writes_to_one_descriptor_are_refused_and_nothing_else() {
+        let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+        let (ours, others) = (Filter::no_writes_to(1), Filter::no_writes_to(5));
+        for number in [libc::SYS_write, libc::SYS_sendmsg] {
+            assert_eq!(verdict(&ours, NATIVE_ARCH, number as u32), refused);
+            assert_eq!(verdict(&others, NATIVE_ARCH, number as u32), libc::SECCOMP_RET_ALLOW);
+        }
+        for number in [libc::SYS_read, libc::SYS_close, libc::SYS_io_uring_enter] {
+            assert_eq!(verdict(&ours, NATIVE_ARCH, number as u32), libc::SECCOMP_RET_ALLOW);
+        }
+        assert_eq!(verdict(&ours, 0x4000_0003, 4), libc::SECCOMP_RET_ALLOW, "32-bit");
     }
 
     #[test]

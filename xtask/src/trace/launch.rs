@@ -24,6 +24,10 @@ pub struct Program {
     pub args: Vec<OsString>,
     /// Variables to set besides those of this process.
     pub env: Vec<(OsString, OsString)>,
+    /// Variables of this process that it does not get.
+    pub unset: Vec<OsString>,
+    /// Files that it writes grow no larger (`RLIMIT_FSIZE`): a write beyond that fails with EFBIG.
+    pub file_limit: Option<u64>,
     /// Its standard output, if not ours.
     pub stdout: Option<OwnedFd>,
     /// Its standard error, if not ours.
@@ -187,6 +191,9 @@ fn start(program: &Program, path: &Path) -> io::Result<(pid_t, OwnedFd, OwnedFd)
             // SAFETY: this is the child. The lists end with a null pointer, and what they
             // point at lies in its own copy of our memory, which nothing frees before exec.
             unsafe {
+                if let Some(bytes) = program.file_limit {
+                    limit_files(bytes);
+                }
                 become_program(&path, &argv, &envp, &heard, &failed, &streams, filter.as_ref())
             }
         }
@@ -229,12 +236,25 @@ unsafe fn become_program(
     }
 }
 
+/// Sets the size beyond which no file grows, and ignores the signal that would end a program there.
+///
+/// # Safety
+/// Only in a child between fork and exec.
+pub(crate) unsafe fn limit_files(bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: both calls are allowed there, and only read what is ours.
+    unsafe {
+        libc::setrlimit(libc::RLIMIT_FSIZE, &limit);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
 /// A program begins with no signal blocked, and the default action of those that end it: Rust
 /// ignores SIGPIPE, and a script ignores SIGINT in its background jobs.
 ///
 /// # Safety
 /// Only in a child between fork and exec.
-unsafe fn reset_signals() {
+pub(crate) unsafe fn reset_signals() {
     // SAFETY: these calls are allowed there; the set is ours and filled in before it is used.
     unsafe {
         let mut none = std::mem::zeroed();
@@ -252,7 +272,9 @@ fn arguments(program: &Program) -> io::Result<Vec<CString>> {
 }
 
 fn environment(program: &Program) -> io::Result<Vec<CString>> {
-    let replaced = |name: &OsString| program.env.iter().any(|(key, _)| key == name);
+    let replaced = |name: &OsString| {
+        program.env.iter().any(|(key, _)| key == name) || program.unset.contains(name)
+    };
     let ours = std::env::vars_os().filter(|(name, _)| !replaced(name));
     ours.chain(program.env.iter().cloned())
         .map(|(name, value)| {
