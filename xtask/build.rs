@@ -21,7 +21,7 @@ fn main() -> io::Result<()> {
             }
         }
     }
-    let text = format!("{modules}\nconst CHECKS: &[(&str, Check)] = &[\n{table}];\n");
+    let text = format!("{modules}\nconst PROCEDURES: &[(&str, Procedure)] = &[\n{table}];\n");
     fs::write(variable("OUT_DIR").join("checks.rs"), text)
 }
 

@@ -261,7 +261,11 @@ fn takes_its_time() {
 
 fn attempt() -> Attempt {
     let program = std::env::current_exe().expect("this program");
-    Attempt::new(program, std::env::temp_dir().join(format!("attempt.{}", std::process::id())))
+    Attempt::new(
+        "an_exercise",
+        program,
+        std::env::temp_dir().join(format!("attempt.{}", std::process::id())),
+    )
 }
 
 /// A run with little patience; it is the longest that a test here waits in vain.

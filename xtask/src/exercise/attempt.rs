@@ -20,6 +20,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// A program that is to be checked.
 #[derive(Debug)]
 pub struct Attempt {
+    name: String,
     program: PathBuf,
     folder: PathBuf,
     seen: Arc<Mutex<Seen>>,
@@ -68,9 +69,20 @@ impl Seen {
 }
 
 impl Attempt {
-    /// With the compiled program, and a folder of its own for what it reads and writes.
-    pub fn new(program: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Attempt {
-        Attempt { program: program.into(), folder: folder.into(), seen: Arc::default() }
+    /// With the name of the exercise, the compiled program, and a folder of its own for what it
+    /// reads and writes.
+    pub fn new(
+        name: impl Into<String>,
+        program: impl Into<PathBuf>,
+        folder: impl Into<PathBuf>,
+    ) -> Attempt {
+        let (name, program, folder) = (name.into(), program.into(), folder.into());
+        Attempt { name, program, folder, seen: Arc::default() }
+    }
+
+    /// The name of the exercise.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A run of the program, to be given arguments and started. `did` says in the words of a
@@ -137,6 +149,25 @@ impl Attempt {
     /// A word of small letters that nobody can know beforehand.
     pub fn word(&self, length: usize) -> String {
         (0..length).map(|_| char::from(b'a' + (random() % 26) as u8)).collect()
+    }
+
+    /// Words that nobody can know beforehand, of so many bytes in all. Not every letter is ASCII,
+    /// so that bytes and letters are not the same number.
+    pub fn text(&self, bytes: usize) -> String {
+        const LONGER: [&str; 4] = ["é", "ß", "я", "水"];
+        let mut text = String::new();
+        while text.len() < bytes {
+            let left = bytes - text.len();
+            let longer = LONGER[(random() % 4) as usize];
+            if left >= longer.len() && (text.is_empty() || text.len() % 5 == 0) {
+                text.push_str(longer);
+            } else if left > 1 && !text.is_empty() && text.len() % 7 == 0 && !text.ends_with(' ') {
+                text.push(' ');
+            } else {
+                text.push_str(&self.word(1));
+            }
+        }
+        text
     }
 }
 

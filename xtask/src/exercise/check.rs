@@ -25,8 +25,8 @@ pub fn with_record(exercise: &Exercise, program: &Path) -> (Verdict, Option<Reco
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder =
         std::env::temp_dir().join(format!("{}.{}.{number}", exercise.name, std::process::id()));
-    let attempt = Attempt::new(program, &folder);
-    let answer = (exercise.check)(&attempt);
+    let attempt = Attempt::new(&exercise.name, program, &folder);
+    let answer = exercise.check.run(&attempt);
     let record = attempt.last_run();
     let answer = answer.and_then(|passed| attempt.need_the_same_unwatched().map(|()| passed));
     let _ = std::fs::remove_dir_all(&folder);

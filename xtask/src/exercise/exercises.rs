@@ -5,12 +5,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use common::environment;
 use serde::{Deserialize, Serialize};
 
 use super::checks::{self, Check};
+use super::plan::Plan;
 
 /// What an `exercise.toml` says.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -160,10 +162,24 @@ fn one(day: u32, name: String, folder: PathBuf) -> Result<Exercise> {
     }
     let about = toml::from_str(&read(&folder.join("exercise.toml"))?)
         .with_context(|| format!("{shown}/exercise.toml"))?;
-    let check = checks::of(&name).with_context(|| {
-        format!("{shown} has no check.rs, or it was added after this tool was built")
-    })?;
+    let check = check_of(&folder, &name, &shown)?;
     Ok(Exercise { name, day, about, folder, check })
+}
+
+/// What decides: `check.toml` or `check.rs`.
+fn check_of(folder: &Path, name: &str, shown: &str) -> Result<Check> {
+    let (data, code) = (folder.join("check.toml"), folder.join("check.rs"));
+    match (data.is_file(), code.is_file()) {
+        (true, true) => bail!("{shown} has a check.toml and a check.rs; it must have one of them"),
+        (true, false) => {
+            let plan = Plan::parse(&read(&data)?).with_context(|| format!("{shown}/check.toml"))?;
+            Ok(Check::Plan(Arc::new(plan)))
+        }
+        (false, true) => checks::procedure(name)
+            .map(Check::Procedure)
+            .with_context(|| format!("{shown}/check.rs was added after this tool was built")),
+        (false, false) => bail!("{shown} has no check.toml and no check.rs"),
+    }
 }
 
 fn read(path: &Path) -> Result<String> {

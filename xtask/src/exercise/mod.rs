@@ -3,6 +3,7 @@
 //! - [`exercises`]: what lies in the days' folders; [`variants`]: other answers, as edits;
 //!   [`checks`]: what decides, one file each;
 //! - [`workbook`]: the learner's folder; [`compile`]: Cargo, asked to build in it;
+//! - [`plan`]: a check as a value, which `check.toml` is; a `check.rs` is a procedure;
 //! - [`attempt`] runs a program, [`run`] is one run of it, [`record`] what was seen of it,
 //!   [`hang`] why it does not go on, `unwatched` a run without a tracer;
 //! - [`failure`] and [`ids`]: what a check answers; [`verdict`]: that for people and scripts;
@@ -18,6 +19,7 @@ pub mod failure;
 pub mod hang;
 pub mod ids;
 pub mod markdown;
+pub mod plan;
 mod prelude;
 pub mod record;
 pub mod run;

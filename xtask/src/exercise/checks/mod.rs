@@ -1,7 +1,8 @@
-//! What decides whether an exercise is passed: `check.rs` in its folder, by the kernel's
-//! record, by `/proc` and by what clients experience. Never by the program's text.
+//! What decides whether an exercise is passed, by the kernel's record, by `/proc` and by what
+//! clients experience. Never by the program's text.
 //!
-//! The checks are modules of this one; `build.rs` lists them. What they have in common is here:
+//! A check lies in its exercise's folder. A `check.toml` is a value, a [`Plan`]; a `check.rs` is a
+//! procedure and a module of this one, and `build.rs` lists them. What those have in common is here:
 //! [`nops`] that carry tags, what was [`written`], [`clients`] of a server, [`tokens`].
 
 pub mod clients;
@@ -9,15 +10,48 @@ pub mod nops;
 mod tokens;
 pub mod written;
 
+use std::sync::Arc;
+
 use super::attempt::Attempt;
 use super::failure::{Failure, Passed};
+use super::plan::Plan;
 
 /// A check.
-pub type Check = fn(&Attempt) -> Result<Passed, Failure>;
+#[derive(Clone)]
+pub enum Check {
+    /// A `check.rs`.
+    Procedure(Procedure),
+    /// A `check.toml`.
+    Plan(Arc<Plan>),
+}
+
+/// What a `check.rs` has.
+pub type Procedure = fn(&Attempt) -> Result<Passed, Failure>;
 
 include!(concat!(env!("OUT_DIR"), "/checks.rs"));
 
-/// The check of an exercise.
-pub fn of(name: &str) -> Option<Check> {
-    CHECKS.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)
+/// The `check.rs` of an exercise, if this tool was built with one.
+pub fn procedure(name: &str) -> Option<Procedure> {
+    PROCEDURES.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)
+}
+
+impl Check {
+    /// Checks a program.
+    ///
+    /// # Errors
+    /// Why it does not pass.
+    pub fn run(&self, attempt: &Attempt) -> Result<Passed, Failure> {
+        match self {
+            Check::Procedure(check) => check(attempt),
+            Check::Plan(plan) => plan.check(attempt),
+        }
+    }
+
+    /// The plan, if it is one.
+    pub fn plan(&self) -> Option<&Plan> {
+        match self {
+            Check::Procedure(_) => None,
+            Check::Plan(plan) => Some(plan),
+        }
+    }
 }
