@@ -147,11 +147,9 @@ impl Record {
 
     /// What it printed, in one line of a verdict.
     pub fn printed(&self) -> String {
-        const SHOWN: usize = 60;
-        let text: String = self.stdout.chars().take(SHOWN).collect();
         match self.stdout.len() {
             0 => "printed: nothing".to_string(),
-            length => format!("printed, {length} bytes: {text:?}"),
+            length => format!("printed, {length} bytes: {}", quoted(&self.stdout)),
         }
     }
 
@@ -180,6 +178,14 @@ impl Record {
     pub fn fail(&self, id: Id) -> Failure {
         Failure::new(id, self.did.clone())
     }
+}
+
+/// A text in quotes; of a long one the beginning.
+pub fn quoted(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let short: String = text.chars().take(SHOWN).collect();
+    let more = if short.len() < text.len() { " …" } else { "" };
+    format!("{short:?}{more}")
 }
 
 /// The ring that an event is about.

@@ -9,7 +9,7 @@ use super::{Detail, Entries, Exit, Operation, Output, PlannedRun, Values};
 use crate::exercise::checks::written;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids::{self, Id};
-use crate::exercise::record::{Record, user_data};
+use crate::exercise::record::{Record, quoted, user_data};
 use crate::trace::event::{Complete, Submit, What};
 
 /// Compares everything, in the order in which one mistake leads to the next.
@@ -229,12 +229,11 @@ impl<'a> Asked<'a> {
         let fail = |id: Id, rule: String| {
             Err(record.fail(id).kernel(record.lines(|what| is(what, entry))).rule(rule))
         };
-        let has = |flag: &str| entry.flags.iter().any(|name| name == flag);
-        if let Some(flag) = self.entries.flags.iter().find(|flag| !has(&flag.0)) {
+        if let Some(flag) = self.entries.flags.iter().find(|flag| !has(entry, &flag.0)) {
             let rule = format!("This {} lacks the flag IOSQE_{}.", self.op, flag.0);
             return fail(ids::FLAGS, rule);
         }
-        if let Some(flag) = self.entries.without_flags.iter().find(|flag| has(&flag.0)) {
+        if let Some(flag) = self.entries.without_flags.iter().find(|flag| has(entry, &flag.0)) {
             let rule =
                 format!("This {} has the flag IOSQE_{}, which it must not have.", self.op, flag.0);
             return fail(ids::FLAGS, rule);
@@ -263,13 +262,13 @@ impl<'a> Asked<'a> {
             if record.summary.unseen_completions > 0 {
                 return Ok(());
             }
-            if entry.flags.iter().any(|flag| flag == "CQE_SKIP_SUCCESS") {
+            if has(entry, "CQE_SKIP_SUCCESS") {
                 return Err(record.fail(ids::FLAGS).kernel(kernel()).rule(format!(
                     "With IOSQE_CQE_SKIP_SUCCESS the kernel posts no completion for this {op} \
                      unless it fails. Its completion must come: leave the flag out."
                 )));
             }
-            return Err(record.fail(ids::IN_FLIGHT).kernel(kernel()).rule(format!(
+            return Err(record.fail(ids::NOT_REAPED).kernel(kernel()).rule(format!(
                 "The program ended before this {op} had completed. Wait for its completion."
             )));
         }
@@ -311,6 +310,10 @@ fn is(what: &What, entry: &Submit) -> bool {
     }
 }
 
+fn has(entry: &Submit, flag: &str) -> bool {
+    entry.flags.iter().any(|name| name == flag)
+}
+
 fn carries(entry: &Submit, tag: &str) -> bool {
     entry.user_data == hex(tag)
 }
@@ -326,7 +329,10 @@ fn need_output(output: &Output, record: &Record, values: &Values) -> Result<(), 
         if output.through_ring {
             written::need_line_through_ring(record, &wanted)?;
         } else if record.stdout != wanted {
-            return Err(wrong_output(record, format!("Print {wanted:?}, and nothing else.")));
+            return Err(wrong_output(
+                record,
+                format!("Print {}, and nothing else.", quoted(&wanted)),
+            ));
         }
     }
     let expand = |texts: &[String]| -> Vec<String> {
@@ -414,31 +420,20 @@ fn need_file(record: &Record, values: &Values, name: &str, wanted: &str) -> Resu
     let path = values.fill(&format!("{{{name}}}"));
     let found = match fs::read(&path) {
         Ok(bytes) if bytes == wanted.as_bytes() => return Ok(()),
-        Ok(bytes) => format!("it holds {}", shown(&String::from_utf8_lossy(&bytes))),
+        Ok(bytes) => format!("it holds {}", quoted(&String::from_utf8_lossy(&bytes))),
         Err(_) => "there is no such file".to_string(),
     };
     let kernel = record.last_lines(|what| matches!(what, What::Submit(_) | What::Complete(_)));
     Err(record
         .fail(ids::OUTPUT)
         .kernel(kernel)
-        .rule(format!("At the end the file {name} must hold {}; {found}.", shown(wanted))))
+        .rule(format!("At the end the file {name} must hold {}; {found}.", quoted(wanted))))
 }
 
 fn wrong_output(record: &Record, rule: String) -> Failure {
     let mut kernel = record.lines_at_most(2, |what| matches!(what, What::Complete(_)));
-    kernel.push(match record.stdout.as_str() {
-        "" => "printed: nothing".to_string(),
-        printed => format!("printed, {} bytes: {}", printed.len(), shown(printed)),
-    });
+    kernel.push(record.printed());
     record.fail(ids::OUTPUT).kernel(kernel).rule(rule)
-}
-
-/// The beginning of a text, in quotes.
-fn shown(text: &str) -> String {
-    const SHOWN: usize = 60;
-    let short: String = text.chars().take(SHOWN).collect();
-    let more = if short.len() < text.len() { " …" } else { "" };
-    format!("{short:?}{more}")
 }
 
 #[cfg(test)]
