@@ -13,7 +13,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
             .to_end()
             .map_err(explain)?;
         by_index(&record, &(first..first + count).collect::<Vec<_>>())?;
-        enters = record.summary.enters;
+        enters = record.enters().count();
     }
     Ok(Passed::new(format!(
         "Enters that named the ring by its index: {enters}, all there were."
@@ -33,49 +33,100 @@ fn explain(failure: Failure) -> Failure {
     failure.rule(rule)
 }
 
-fn indexed(enter: &Enter) -> bool {
-    enter.flags.iter().any(|flag| flag == "REGISTERED_RING")
-}
-
 fn by_index(record: &Record, tags: &[u64]) -> Result<(), Failure> {
     record.need_ring()?;
-    record.need_exit()?;
+    record.need_exit().map_err(|failure| refused(record).unwrap_or(failure))?;
     record.need_all_submitted()?;
     nops::need_tags(record, tags)?;
-    if !record.enters().any(indexed) {
-        need_registration(record)?;
-    }
-    if record.enters().next().is_none()
-        || record.enters().any(|enter| !indexed(enter))
-    {
-        return Err(by_descriptor(record));
+    record.need_answered("NOP", tags)?;
+    for ring in record.rings_of("NOP") {
+        let its = record.of_ring(ring);
+        if its.enters().all(indexed) && its.enters().next().is_some() {
+            continue;
+        }
+        let registered = its.events.iter().any(|it| is_registration(&it.what));
+        return Err(match registered {
+            true => by_descriptor(&its),
+            false => not_registered(&its),
+        });
     }
     record.need_all_reaped()
 }
 
+fn indexed(enter: &Enter) -> bool {
+    enter.flags.iter().any(|flag| flag == "REGISTERED_RING")
+}
+
+fn is_enter_by_index(what: &What) -> bool {
+    matches!(what, What::Enter(enter) if indexed(enter))
+}
+
+fn is_enter_by_descriptor(what: &What) -> bool {
+    matches!(what, What::Enter(enter) if !indexed(enter))
+}
+
+fn is_registration(what: &What) -> bool {
+    matches!(what, What::Register(it) if it.op == "REGISTER_RING_FDS" && it.error.is_none())
+}
+
+fn is_end(what: &What) -> bool {
+    matches!(what, What::Register(it) if it.op == "UNREGISTER_RING_FDS")
+}
+
+/// Why the kernel refused an enter by an index: nobody, or another thread, had registered it.
+fn refused(record: &Record) -> Option<Failure> {
+    let entered =
+        record.events.iter().find(|it| is_enter_by_index(&it.what))?;
+    let registered =
+        record.events.iter().filter(|it| is_registration(&it.what));
+    if registered.clone().any(|event| event.tid == entered.tid) {
+        return None;
+    }
+    if registered.count() == 0 {
+        return Some(not_registered(record));
+    }
+    let kernel =
+        record.lines(|what| is_registration(what) || is_enter_by_index(what));
+    Some(record.fail(ids::REGISTER).kernel(kernel).rule(
+        "One thread registered the ring, and another entered it by that index. The table of \
+         registered rings is the thread's own: register in the thread that enters.",
+    ))
+}
+
+fn not_registered(record: &Record) -> Failure {
+    let mut kernel =
+        record.lines_at_most(2, |what| matches!(what, What::Enter(_)));
+    kernel.push("no IORING_REGISTER_RING_FDS for this ring".to_string());
+    record.fail(ids::REGISTER).kernel(kernel).rule(
+        "The NOPs went through a ring whose descriptor was never registered. Register it before \
+         the first enter: `submitter.register_ring_fd()`.",
+    )
+}
+
 /// Why an enter named the ring by its descriptor: too early, too late, or by another submitter.
 fn by_descriptor(record: &Record) -> Failure {
-    let plain =
-        |what: &What| matches!(what, What::Enter(enter) if !indexed(enter));
-    let ended = |what: &What| matches!(what, What::Register(register) if register.op == "UNREGISTER_RING_FDS");
-    let at = |found: &dyn Fn(&What) -> bool| {
+    let at = |found: fn(&What) -> bool| {
         record.events.iter().position(|event| found(&event.what))
     };
-    let last = record.events.iter().rposition(|event| plain(&event.what));
-    let (registered, unregistered) = (at(&is_registration), at(&ended));
+    let last = record
+        .events
+        .iter()
+        .rposition(|event| is_enter_by_descriptor(&event.what));
+    let (registered, ended) = (at(is_registration), at(is_end));
     let rule = if last.is_none() {
-        "No enter came at all, so nobody can see how it names the ring."
+        "The program never entered this ring, so no enter names it by its index."
     } else if last < registered {
         "Those enters came before the registration. Register first, and then submit."
-    } else if unregistered.is_some() && unregistered < last {
+    } else if ended.is_some() && ended < last {
         "The registration was taken back, and the enters go by the descriptor again."
     } else {
         "The index is remembered by the `Submitter` that registered, and by no other; \
          `ring.submit_and_wait` makes a new one at each call. Keep that submitter \
          (`ring.split()`), and submit through it."
     };
-    let mut kernel = record
-        .lines(|what| is_registration(what) || ended(what) || plain(what));
+    let mut kernel = record.lines(|what| {
+        is_registration(what) || is_end(what) || is_enter_by_descriptor(what)
+    });
     let all = record.enters().count();
     let count = record.enters().filter(|enter| !indexed(enter)).count();
     kernel.push(format!(
@@ -83,24 +134,4 @@ fn by_descriptor(record: &Record) -> Failure {
         all - count
     ));
     record.fail(ids::RING_FD).kernel(kernel).rule(rule)
-}
-
-fn is_registration(what: &What) -> bool {
-    matches!(what, What::Register(register) if register.op == "REGISTER_RING_FDS")
-}
-
-fn need_registration(record: &Record) -> Result<(), Failure> {
-    let registrations = || record.lines(is_registration);
-    if record.registers().any(|register| register.op == "REGISTER_RING_FDS") {
-        return Ok(());
-    }
-    let mut kernel = registrations();
-    if kernel.is_empty() {
-        kernel = record.lines_at_most(2, |what| matches!(what, What::Enter(_)));
-        kernel.push("no IORING_REGISTER_RING_FDS".to_string());
-    }
-    Err(record.fail(ids::REGISTER).kernel(kernel).rule(
-        "Before the first enter the ring's descriptor was to be registered: \
-         `submitter.register_ring_fd()`.",
-    ))
 }

@@ -1,9 +1,10 @@
 //! overflow, with a queue that is made larger when it has overflowed
-//! (IORING_REGISTER_RESIZE_RINGS, Linux 6.13).
+//! (IORING_REGISTER_RESIZE_RINGS, Linux 6.13); before, with another, larger
+//! ring.
 
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, io, ptr};
+use std::{env, ptr};
 
 use anyhow::{Context, Result, ensure};
 use io_uring::{IoUring, opcode};
@@ -37,17 +38,23 @@ fn main() -> Result<()> {
     let mut params: Params = [0; 30];
     (params[0], params[1], params[2]) = (8, 64, 1 << 3);
     let fd = ring.as_raw_fd();
-    // SAFETY: the parameters live over the call; the second has no argument
-    // structure. The kernel keeps the old mapping until the ring is closed.
-    let queue: *mut u8 = unsafe {
-        let params = params.as_mut_ptr();
+    // SAFETY: the parameters live over the call.
+    let resized = unsafe {
         let number = libc::SYS_io_uring_register;
-        check(libc::syscall(number, fd, RESIZE_RINGS, params, 1))?;
+        libc::syscall(number, fd, RESIZE_RINGS, params.as_mut_ptr(), 1)
+    };
+    if resized < 0 {
+        IoUring::builder().setup_cqsize(64).build(8)?;
+        return Ok(());
+    }
+    // SAFETY: no argument structure; the old mapping stays as it is.
+    let queue: *mut u8 = unsafe {
         let number = libc::SYS_io_uring_enter;
-        check(libc::syscall(number, fd, 0, 0, GETEVENTS, 0, 0))?;
-        let (length, shared) =
-            ((*params.add(25) + 64 * 16) as usize, 1 << 15 | 1);
-        libc::mmap(ptr::null_mut(), length, 3, shared, fd, 0).cast()
+        let fetched = libc::syscall(number, fd, 0, 0, GETEVENTS, 0, 0);
+        ensure!(fetched >= 0, "nothing was fetched");
+        let length = params[25] as usize + 64 * 16;
+        let how = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        libc::mmap(ptr::null_mut(), length, how.0, how.1, fd, 0).cast()
     };
     ensure!(queue.cast() != libc::MAP_FAILED, "no mapping of the new queue");
     // SAFETY: offsets into that mapping, which the kernel has given.
@@ -63,8 +70,4 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn check(result: i64) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
