@@ -3,14 +3,18 @@
 //!
 //! A check lies in its exercise's folder. A `check.toml` is a value, a [`Plan`]; a `check.rs` is a
 //! procedure and a module of this one, and `build.rs` lists them. What those have in common is here:
-//! [`nops`] that carry tags, what was [`written`], [`clients`] of a server, [`tokens`].
+//! [`nops`] that carry tags, what was [`written`], [`clients`] of a server, [`tokens`],
+//! a [`fifo()`].
 
 pub mod clients;
+mod fifo;
 pub mod nops;
 mod tokens;
 pub mod written;
 
 use std::sync::Arc;
+
+pub use fifo::fifo;
 
 use super::attempt::Attempt;
 use super::failure::{Failure, Passed};

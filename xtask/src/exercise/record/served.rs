@@ -126,6 +126,16 @@ impl Record {
         slots.into_iter().filter(|(_, client)| *client).map(|(slot, _)| slot).collect()
     }
 
+    /// The slots that entries emptied; one that answers only when it fails has emptied its own if it
+    /// did not answer.
+    pub fn slots_emptied(&self) -> Vec<u32> {
+        let done = |submit: &&Submit| match self.answers(submit.seq).as_slice() {
+            [] => silent(submit),
+            answers => answers.iter().any(|answer| answer.res >= 0),
+        };
+        self.submits().filter(done).flat_map(emptied).collect()
+    }
+
     /// Slots that were closed while other operations on them were in flight, which the close does
     /// not end: the CLOSE, and one that completed after it or never. Of the two that are silent
     /// when they succeed nothing is known.
