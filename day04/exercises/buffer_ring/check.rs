@@ -1,4 +1,4 @@
-//! `buffer_ring`: more guests than buffers, guests who keep theirs, and nobody goes for want
+//! `buffer_ring`: more clients than buffers, clients who keep theirs, and nobody goes for want
 //! of one.
 
 use std::io::{Read, Write};
@@ -8,51 +8,51 @@ use std::time::{Duration, Instant};
 use crate::exercise::prelude::*;
 
 const BUFFERS: u64 = 4;
-/// Bytes that a guest who does not read sends at most.
+/// Bytes that a client who does not read sends at most.
 const ENOUGH: usize = 4 << 20;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
     let count = attempt.number(10..=14) as usize;
-    let mut guests =
+    let mut clients =
         (0..count).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
     let did =
-        format!("{count} guests are in, and only the last of them sends.");
-    talk(attempt, &mut run, &guests[count - 1..], &did)?;
+        format!("{count} clients are in, and only the last of them sends.");
+    talk(attempt, &mut run, &clients[count - 1..], &did)?;
     as_given(&run.record())?;
     for round in 1..=3 {
         let did = format!(
-            "{count} guests are in, and all of them send at once (round {round}); there are \
+            "{count} clients are in, and all of them send at once (round {round}); there are \
              {BUFFERS} buffers."
         );
-        talk(attempt, &mut run, &guests, &did)?;
+        talk(attempt, &mut run, &clients, &did)?;
         as_given(&run.record())?;
     }
     if !run.record().completes().any(out_of_buffers) {
         return Err(Failure::not_observed(
-            "no receive ever lacked a buffer, though there are more guests than buffers",
+            "no receive ever lacked a buffer, though there are more clients than buffers",
         ));
     }
-    guests.truncate(1);
+    clients.truncate(1);
     for _ in 0..2 {
-        hogs(attempt, &mut run, &guests[0])?;
+        hogs(attempt, &mut run, &clients[0])?;
     }
     let did = "Everybody has left.";
-    drop(guests);
+    drop(clients);
     need_free_slots(&mut run, did)?;
     let client = run.connect()?;
     talk(
         attempt,
         &mut run,
         &[client],
-        "A guest comes when the others have left.",
+        "A client comes when the others have left.",
     )?;
     sleeps(&mut run)?;
     need_slots(&run.record())?;
     let record = run.stop();
     let failed = record.completes().filter(|it| out_of_buffers(it)).count();
     Ok(Passed::new(format!(
-        "{count} guests, {BUFFERS} buffers: {failed} receives found none, and every guest got his \
+        "{count} clients, {BUFFERS} buffers: {failed} receives found none, and every client got his \
          bytes back."
     )))
 }
@@ -65,27 +65,27 @@ fn out_of_buffers(complete: &Complete) -> bool {
 fn talk(
     attempt: &Attempt,
     run: &mut Run,
-    guests: &[TcpStream],
+    clients: &[TcpStream],
     did: &str,
 ) -> Result<(), Failure> {
     run.did(did);
-    let words: Vec<String> = guests
+    let words: Vec<String> = clients
         .iter()
         .map(|_| attempt.word(attempt.number(10..=2000) as usize))
         .collect();
     // First let all of them be received from.
     let accepted =
-        |record: &Record| record.submitted("RECV").len() >= guests.len();
+        |record: &Record| record.submitted("RECV").len() >= clients.len();
     seen(run, PATIENCE / 5, accepted);
     pause(run);
-    let sent = guests
+    let sent = clients
         .iter()
         .zip(&words)
-        .try_for_each(|(guest, word)| send(run, guest, word.as_bytes(), did));
+        .try_for_each(|(client, word)| send(run, client, word.as_bytes(), did));
     resume(run);
     sent?;
-    for (guest, word) in guests.iter().zip(&words) {
-        expect(run, guest, word.as_bytes(), did)
+    for (client, word) in clients.iter().zip(&words) {
+        expect(run, client, word.as_bytes(), did)
             .map_err(|failure| explain(&run.record(), failure))?;
     }
     Ok(())
@@ -103,7 +103,7 @@ fn explain(record: &Record, failure: Failure) -> Failure {
     };
     if lacked && (failure.rule == EARLY_END || failure.id == ids::RESET) {
         return Failure { id: ids::LOST, ..failure }.kernel(lines()).rule(
-            "The guest was closed because no buffer was free. ENOBUFS says nothing about the \
+            "The client was closed because no buffer was free. ENOBUFS says nothing about the \
              connection: its bytes wait in the socket until there is a buffer again.",
         );
     }
@@ -113,7 +113,7 @@ fn explain(record: &Record, failure: Failure) -> Failure {
             .rule(
                 "A receive that found no buffer has ended, and has to be queued again when one is \
              there. And every buffer that a completion brought has to be given back, whatever \
-             became of its guest: there are only four.",
+             became of its client: there are only four.",
             );
     }
     failure
@@ -153,14 +153,14 @@ fn first_number(text: &str) -> Option<u64> {
         .find_map(|digits| digits.parse().ok())
 }
 
-/// Guests who send and do not read keep all buffers for a while.
+/// Clients who send and do not read keep all buffers for a while.
 fn hogs(
     attempt: &Attempt,
     run: &mut Run,
-    guest: &TcpStream,
+    client: &TcpStream,
 ) -> Result<(), Failure> {
     let did = format!(
-        "{BUFFERS} guests send and do not read, so that they keep the buffers."
+        "{BUFFERS} clients send and do not read, so that they keep the buffers."
     );
     run.did(&did);
     let hogs = (0..BUFFERS)
@@ -172,7 +172,7 @@ fn hogs(
     // First in the line, although it sends nothing, and gone by the time there is a buffer.
     let first = run.connect()?;
     std::thread::sleep(Duration::from_millis(50));
-    send(run, guest, word.as_bytes(), &did)?;
+    send(run, client, word.as_bytes(), &did)?;
     let before = run.record();
     std::thread::sleep(Duration::from_millis(400));
     let after = run.record();
@@ -188,7 +188,7 @@ fn hogs(
             testkit::reset(hog);
             if nth == 0 && one_each {
                 let did = format!("{did} The first one's buffer is back.");
-                expect(run, guest, word.as_bytes(), &did)
+                expect(run, client, word.as_bytes(), &did)
                     .map_err(|failure| explain(&run.record(), failure))?;
             }
         } else {
@@ -216,10 +216,10 @@ fn hogs(
             .map_err(|failure| explain(&run.record(), failure))?;
     }
     if !one_each {
-        expect(run, guest, word.as_bytes(), &did)
+        expect(run, client, word.as_bytes(), &did)
             .map_err(|failure| explain(&run.record(), failure))?;
     }
-    if let Some(what) = glance(guest) {
+    if let Some(what) = glance(client) {
         run.did(format!("{did} It got {what} as well."));
         return Err(run
             .record()
@@ -229,7 +229,7 @@ fn hogs(
     Ok(())
 }
 
-/// How many guests keep a buffer, for their sends do not complete.
+/// How many clients keep a buffer, for their sends do not complete.
 fn keepers(run: &Run) -> usize {
     let rings = run.rings();
     let sends = rings
@@ -244,9 +244,9 @@ fn keepers(run: &Run) -> usize {
 }
 
 /// Reads so many bytes, or what comes.
-fn read_some(mut guest: TcpStream, count: usize) -> Vec<u8> {
+fn read_some(mut client: TcpStream, count: usize) -> Vec<u8> {
     let mut got = Vec::new();
-    let _ = Read::by_ref(&mut guest).take(count as u64).read_to_end(&mut got);
+    let _ = Read::by_ref(&mut client).take(count as u64).read_to_end(&mut got);
     got
 }
 

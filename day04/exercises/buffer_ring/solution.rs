@@ -1,9 +1,10 @@
-//! Buffer ring: four buffers for everybody, and nobody goes for want of one.
+//! Buffer ring: four buffers for everybody, and nobody is closed for want of
+//! one.
 //!
-//! An echo server. No guest has a buffer while he is silent: the kernel takes
-//! one out of a ring of four when bytes arrive. When all four are in use the
-//! receive fails with ENOBUFS. Then the guest is parked, and is received from
-//! again when a buffer comes back.
+//! An echo server. A silent client has no buffer: the kernel takes one out of a
+//! ring of four when bytes arrive. When all four are in use the receive fails
+//! with ENOBUFS. Then the client is parked, and is received from again when a
+//! buffer comes back.
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -20,8 +21,8 @@ use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 64;
-/// Leave these as they are: with a buffer for everybody there would be nothing
-/// to do.
+/// Leave these as they are: with a buffer for each client there would be
+/// nothing to do.
 const BUFFERS: u16 = 4;
 const SIZE: u32 = 4096;
 
@@ -55,10 +56,10 @@ fn run() -> Result<()> {
 struct Echo<'ring> {
     queues: Queues<'ring>,
     buffers: Buffers,
-    /// The buffer that is being sent to the guest in each slot.
+    /// The buffer that is being sent to the client in each slot.
     sending: Vec<Option<u16>>,
     door: i32,
-    /// Slots whose guests wait for a buffer, in the order in which they came.
+    /// Slots whose clients wait for a buffer, the longest-waiting first.
     parked: VecDeque<u32>,
 }
 
@@ -107,11 +108,11 @@ impl Echo<'_> {
         }
     }
 
-    /// Receives again from as many parked guests as there are buffers.
+    /// Receives again from as many parked clients as there are buffers.
     fn unpark(&mut self) -> Result<()> {
         for _ in 0..self.buffers.with_kernel() {
-            //      ^^^^^^^^^^^^^^^^^^^^^^^^^^ who finds none after all is
-            //                                 parked again
+            //      ^^^^^^^^^^^^^^^^^^^^^^^^^^ a client that finds none after
+            //                                 all is parked again
             let Some(slot) = self.parked.pop_front() else { break };
             self.receive(slot)?;
         }

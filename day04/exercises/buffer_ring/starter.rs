@@ -1,9 +1,10 @@
-//! Buffer ring: four buffers for everybody, and nobody goes for want of one.
+//! Buffer ring: four buffers for everybody, and nobody is closed for want of
+//! one.
 //!
-//! An echo server. No guest has a buffer while he is silent: the kernel takes
-//! one out of a ring of four when bytes arrive. When all four are in use the
-//! receive fails with ENOBUFS. The bytes are still there, only the buffer is
-//! missing; but this server closes the guest.
+//! An echo server. A silent client has no buffer: the kernel takes one out of a
+//! ring of four when bytes arrive. When all four are in use the receive fails
+//! with ENOBUFS. The bytes are still there, only the buffer is missing; but
+//! this server closes the client.
 
 use std::process::ExitCode;
 
@@ -19,8 +20,8 @@ use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 64;
-/// Leave these as they are: with a buffer for everybody there would be nothing
-/// to do.
+/// Leave these as they are: with a buffer for each client there would be
+/// nothing to do.
 const BUFFERS: u16 = 4;
 const SIZE: u32 = 4096;
 
@@ -49,10 +50,10 @@ fn run() -> Result<()> {
 struct Echo<'ring> {
     queues: Queues<'ring>,
     buffers: Buffers,
-    /// The buffer that is being sent to the guest in each slot.
+    /// The buffer that is being sent to the client in each slot.
     sending: Vec<Option<u16>>,
     door: i32,
-    // TODO: who waits for a buffer?
+    // TODO: which clients wait for a buffer?
 }
 
 impl Echo<'_> {
@@ -81,8 +82,8 @@ impl Echo<'_> {
                     self.buffers.take(buffer);
                     self.send_back(slot, buffer, result as u32)
                 }
-                // TODO: there was no buffer (ENOBUFS), or the guest has left,
-                // or he is gone.
+                // TODO: there was no buffer (ENOBUFS), or the client has ended
+                // its side, or it is gone.
                 _ => self.close(slot),
             },
             Op::Send => {

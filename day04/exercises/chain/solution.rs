@@ -17,7 +17,7 @@ use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 64;
-/// The bytes of a request; a client who ends before that gets nothing.
+/// The bytes of a request; a client that ends before that gets nothing.
 const LENGTH: usize = 16;
 
 fn main() -> ExitCode {

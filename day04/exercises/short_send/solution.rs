@@ -18,7 +18,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 16;
 
-/// The bytes that a client who asks for `length` of them gets.
+/// The bytes that a client that asks for `length` of them gets.
 fn reply(length: u32) -> Vec<u8> {
     let words = (0..length.div_ceil(4))
         .map(|word| word.wrapping_mul(2_654_435_761) ^ length);
@@ -29,10 +29,10 @@ fn reply(length: u32) -> Vec<u8> {
 }
 
 #[derive(Clone, Default)]
-struct Guest {
+struct Client {
     /// The length that was asked for; the kernel writes it.
     request: [u8; 4],
-    /// What the guest gets; the kernel reads it until the last send has
+    /// What the client gets; the kernel reads it until the last send has
     /// completed.
     reply: Vec<u8>,
     /// How many bytes of it the kernel has taken.
@@ -47,9 +47,9 @@ fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
-    let guests = vec![Guest::default(); SLOTS as usize];
+    let clients = vec![Client::default(); SLOTS as usize];
     let mut shop =
-        Shop { queues: Queues::new(&mut ring), guests, door: listener.fd() };
+        Shop { queues: Queues::new(&mut ring), clients, door: listener.fd() };
     shop.accept()?;
     println!("listening on {}", listener.address());
     loop {
@@ -62,7 +62,7 @@ fn run() -> Result<()> {
 
 struct Shop<'ring> {
     queues: Queues<'ring>,
-    guests: Vec<Guest>,
+    clients: Vec<Client>,
     door: i32,
 }
 
@@ -88,17 +88,17 @@ impl Shop<'_> {
                 if result >= 0 { self.receive(result as u32) } else { Ok(()) }
             }
             Op::Recv if result == 4 => {
-                let guest = &mut self.guests[slot as usize];
-                guest.reply = reply(u32::from_le_bytes(guest.request));
-                guest.sent = 0;
+                let client = &mut self.clients[slot as usize];
+                client.reply = reply(u32::from_le_bytes(client.request));
+                client.sent = 0;
                 self.send(slot)
             }
             Op::Send if result > 0 => {
-                let guest = &mut self.guests[slot as usize];
-                guest.sent += result as usize;
-                //            ^^^^^^ what the kernel took, which may be less
-                //                   than was asked
-                if guest.sent < guest.reply.len() {
+                let client = &mut self.clients[slot as usize];
+                client.sent += result as usize;
+                //             ^^^^^^ what the kernel took, which may be less
+                //                    than was asked
+                if client.sent < client.reply.len() {
                     self.send(slot)
                 //  ^^^^^^^^^^^^^^^ only now: two sends at a time could overtake
                 //                  each other
@@ -112,7 +112,7 @@ impl Shop<'_> {
     }
 
     fn receive(&mut self, slot: u32) -> Result<()> {
-        let request = self.guests[slot as usize].request.as_mut_ptr();
+        let request = self.clients[slot as usize].request.as_mut_ptr();
         let recv = opcode::Recv::new(Fixed(slot), request, 4)
             .flags(libc::MSG_WAITALL)
             .build();
@@ -120,8 +120,8 @@ impl Shop<'_> {
     }
 
     fn send(&mut self, slot: u32) -> Result<()> {
-        let guest = &self.guests[slot as usize];
-        let rest = &guest.reply[guest.sent..];
+        let client = &self.clients[slot as usize];
+        let rest = &client.reply[client.sent..];
         let send =
             opcode::Send::new(Fixed(slot), rest.as_ptr(), rest.len() as u32)
                 .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
@@ -137,7 +137,7 @@ impl Shop<'_> {
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: a guest's request and reply are used by one operation at a
+        // SAFETY: a client's request and reply are used by one operation at a
         // time. The reply is replaced only when no send is in flight.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }

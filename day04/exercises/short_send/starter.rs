@@ -18,7 +18,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 16;
 
-/// The bytes that a client who asks for `length` of them gets.
+/// The bytes that a client that asks for `length` of them gets.
 fn reply(length: u32) -> Vec<u8> {
     let words = (0..length.div_ceil(4))
         .map(|word| word.wrapping_mul(2_654_435_761) ^ length);
@@ -29,10 +29,10 @@ fn reply(length: u32) -> Vec<u8> {
 }
 
 #[derive(Clone, Default)]
-struct Guest {
+struct Client {
     /// The length that was asked for; the kernel writes it.
     request: [u8; 4],
-    /// What the guest gets; the kernel reads it until the last send has
+    /// What the client gets; the kernel reads it until the last send has
     /// completed.
     reply: Vec<u8>,
     // TODO: how much of it has been sent?
@@ -46,9 +46,9 @@ fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
-    let guests = vec![Guest::default(); SLOTS as usize];
+    let clients = vec![Client::default(); SLOTS as usize];
     let mut shop =
-        Shop { queues: Queues::new(&mut ring), guests, door: listener.fd() };
+        Shop { queues: Queues::new(&mut ring), clients, door: listener.fd() };
     shop.accept()?;
     println!("listening on {}", listener.address());
     loop {
@@ -61,7 +61,7 @@ fn run() -> Result<()> {
 
 struct Shop<'ring> {
     queues: Queues<'ring>,
-    guests: Vec<Guest>,
+    clients: Vec<Client>,
     door: i32,
 }
 
@@ -87,8 +87,8 @@ impl Shop<'_> {
                 if result >= 0 { self.receive(result as u32) } else { Ok(()) }
             }
             Op::Recv if result == 4 => {
-                let guest = &mut self.guests[slot as usize];
-                guest.reply = reply(u32::from_le_bytes(guest.request));
+                let client = &mut self.clients[slot as usize];
+                client.reply = reply(u32::from_le_bytes(client.request));
                 self.send(slot)
             }
             // TODO: `result` says how many bytes the kernel took, or why it
@@ -100,7 +100,7 @@ impl Shop<'_> {
     }
 
     fn receive(&mut self, slot: u32) -> Result<()> {
-        let request = self.guests[slot as usize].request.as_mut_ptr();
+        let request = self.clients[slot as usize].request.as_mut_ptr();
         let recv = opcode::Recv::new(Fixed(slot), request, 4)
             .flags(libc::MSG_WAITALL)
             .build();
@@ -108,7 +108,7 @@ impl Shop<'_> {
     }
 
     fn send(&mut self, slot: u32) -> Result<()> {
-        let reply = &self.guests[slot as usize].reply;
+        let reply = &self.clients[slot as usize].reply;
         let send =
             opcode::Send::new(Fixed(slot), reply.as_ptr(), reply.len() as u32)
                 .flags(libc::MSG_NOSIGNAL)
@@ -122,7 +122,7 @@ impl Shop<'_> {
 
     fn push(&mut self, op: Op, slot: u32, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(Token::on(op, slot, 0).pack());
-        // SAFETY: a guest's request and reply are used by one operation at a
+        // SAFETY: a client's request and reply are used by one operation at a
         // time. The reply is replaced only when no send is in flight.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }

@@ -15,12 +15,12 @@ const GROWTH: u64 = 6 << 10;
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
     let other = run.connect()?;
-    talk(attempt, &mut run, &other, "A guest sends and reads.")?;
+    talk(attempt, &mut run, &other, "A client sends and reads.")?;
     need_slots(&run.record())?;
     let before = resident(&run)?;
     let shift = attempt.number(0..=250) as usize;
     let slow = connect_narrow(&mut run, 4096, 64 * 1024)?;
-    let did = "A guest sends as much as it can, and reads nothing.";
+    let did = "A client sends as much as it can, and reads nothing.";
     run.did(did);
     let sent = fill(&mut run, &slow, shift, did)?;
     let grown = resident(&run)?.saturating_sub(before);
@@ -34,15 +34,15 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         talk(attempt, &mut run, &other, &did).map_err(|failure| {
             if waits(&failure) || failure.id == ids::HANG_CALL {
                 return Failure { id: ids::HELD_UP, ..failure }.rule(
-                    "One guest who does not read holds up the others: no turn may wait for one \
-                     guest's send.",
+                    "One client who does not read holds up the others: no turn may wait for one \
+                     client's send.",
                 );
             }
             failure
         })?;
     }
     let did = format!(
-        "A guest sent {sent} bytes, ended its side, and reads all of them only then."
+        "A client sent {sent} bytes, ended its side, and reads all of them only then."
     );
     slow.shutdown(Shutdown::Write)
         .map_err(|error| trouble(&mut run, &did, &error))?;
@@ -56,7 +56,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     }
     expect_end(&mut run, &slow, &did)?;
 
-    let did = "A guest sends as much as it can, reads nothing, and resets the connection.";
+    let did = "A client sends as much as it can, reads nothing, and resets the connection.";
     let rude = connect_narrow(&mut run, 4096, 64 * 1024)?;
     fill(&mut run, &rude, shift, did)?;
     testkit::reset(rude);
@@ -79,12 +79,12 @@ fn resident(run: &Run) -> Result<u64, Failure> {
 fn talk(
     attempt: &Attempt,
     run: &mut Run,
-    guest: &TcpStream,
+    client: &TcpStream,
     did: &str,
 ) -> Result<(), Failure> {
     let word = attempt.word(attempt.number(10..=3000) as usize);
-    send(run, guest, word.as_bytes(), did)?;
-    expect(run, guest, word.as_bytes(), did)
+    send(run, client, word.as_bytes(), did)?;
+    expect(run, client, word.as_bytes(), did)
 }
 
 fn pattern(length: usize, shift: usize) -> Vec<u8> {
@@ -94,15 +94,15 @@ fn pattern(length: usize, shift: usize) -> Vec<u8> {
 /// Sends without reading until no more goes in; how many bytes did.
 fn fill(
     run: &mut Run,
-    mut guest: &TcpStream,
+    mut client: &TcpStream,
     shift: usize,
     did: &str,
 ) -> Result<usize, Failure> {
     let bytes = pattern(PLENTY, shift);
-    let _ = guest.set_nonblocking(true);
+    let _ = client.set_nonblocking(true);
     let (mut sent, mut moved) = (0, Instant::now());
     while sent < PLENTY && moved.elapsed() < Duration::from_millis(500) {
-        match guest.write(&bytes[sent..(sent + (1 << 18)).min(PLENTY)]) {
+        match client.write(&bytes[sent..(sent + (1 << 18)).min(PLENTY)]) {
             Ok(count) => {
                 sent += count;
                 moved = Instant::now();
@@ -116,7 +116,7 @@ fn fill(
             }
         }
     }
-    let _ = guest.set_nonblocking(false);
+    let _ = client.set_nonblocking(false);
     Ok(sent)
 }
 
@@ -126,8 +126,8 @@ fn fat(record: &Record, did: &str, sent: usize, grown: u64) -> Failure {
         "the server took {sent} bytes; its memory grew by {grown} KiB"
     ));
     record.fail(ids::MEMORY).client(did).kernel(kernel).rule(
-        "What a guest does not read is kept for it, as much as it likes to send. When enough is \
-         queued for a guest, receive no more from it: its socket fills, its window closes, and it \
+        "What a client does not read is kept for it, as much as it likes to send. When enough is \
+         queued for a client, receive no more from it: its socket fills, its window closes, and it \
          has to wait.",
     )
 }
@@ -148,13 +148,13 @@ fn calm(run: &mut Run, did: &str) -> Result<(), Failure> {
     )))
 }
 
-/// A guest whose connection ended though it only was slow.
+/// A client whose connection ended though it only was slow.
 fn dropped(record: &Record, failure: Failure) -> Failure {
     if [ids::RESET, ids::NO_ANSWER, ids::LOST].contains(&failure.id) {
         return Failure { id: ids::LOST, ..failure }
             .kernel(record.last_lines(of_ops(&["CLOSE", "SHUTDOWN"])))
             .rule(
-                "The guest was dropped for being slow, or what it had sent was. It is to wait, \
+                "The client was dropped for being slow, or what it had sent was. It is to wait, \
                  and to lose nothing.",
             );
     }
@@ -171,7 +171,7 @@ fn explain(record: &Record, failure: Failure) -> Failure {
         _ if waits(&failure) => Failure { id: ids::NO_ANSWER, ..failure }
             .kernel(record.last_lines(of_ops(&["RECV", "SEND"])))
             .rule(
-                "The guest reads now, and nothing more comes. A receive that was left out because \
+                "The client reads now, and nothing more comes. A receive that was left out because \
                  too much was queued has to be queued when there is room again: after a send, for \
                  no other completion will come.",
             ),

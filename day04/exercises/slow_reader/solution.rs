@@ -17,11 +17,11 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 16;
 const CHUNK: usize = 16 * 1024;
-/// What may be queued for a guest before his input has to wait.
+/// What may be queued for a client before its input has to wait.
 const LIMIT: usize = 64 * 1024;
 
 #[derive(Clone, Default)]
-struct Guest {
+struct Client {
     /// What is being received; the kernel writes it.
     chunk: Vec<u8>,
     /// What is being sent; the kernel reads it.
@@ -30,7 +30,7 @@ struct Guest {
     queued: Vec<u8>,
     /// A send is in flight.
     busy: bool,
-    /// The guest's input has ended.
+    /// The client's input has ended.
     ended: bool,
     /// Nothing is received, for too much is queued.
     paused: bool,
@@ -44,9 +44,9 @@ fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
-    let guests = vec![Guest::default(); SLOTS as usize];
+    let clients = vec![Client::default(); SLOTS as usize];
     let mut echo =
-        Echo { queues: Queues::new(&mut ring), guests, door: listener.fd() };
+        Echo { queues: Queues::new(&mut ring), clients, door: listener.fd() };
     echo.accept()?;
     println!("listening on {}", listener.address());
     loop {
@@ -59,7 +59,7 @@ fn run() -> Result<()> {
 
 struct Echo<'ring> {
     queues: Queues<'ring>,
-    guests: Vec<Guest>,
+    clients: Vec<Client>,
     door: i32,
 }
 
@@ -86,41 +86,42 @@ impl Echo<'_> {
                     return Ok(());
                 }
                 let chunk = vec![0; CHUNK];
-                self.guests[result as usize] =
-                    Guest { chunk, ..Guest::default() };
+                self.clients[result as usize] =
+                    Client { chunk, ..Client::default() };
                 self.receive(result as u32)
             }
             Op::Recv if result > 0 => {
-                let guest = &mut self.guests[slot as usize];
-                guest.queued.extend_from_slice(&guest.chunk[..result as usize]);
-                guest.paused = guest.queued.len() >= LIMIT;
-                if !guest.paused {
-                    // ^^^^^^^^^ unread bytes fill the socket, its window
-                    //           closes, and the client has to wait
+                let client = &mut self.clients[slot as usize];
+                let arrived = &client.chunk[..result as usize];
+                client.queued.extend_from_slice(arrived);
+                client.paused = client.queued.len() >= LIMIT;
+                if !client.paused {
+                    // ^^^^^^^^^^ unread bytes fill the socket, its window
+                    //            closes, and the client has to wait
                     self.receive(slot)?;
                 }
                 self.send(slot)
             }
             Op::Recv => {
-                self.guests[slot as usize].ended = true;
+                self.clients[slot as usize].ended = true;
                 self.send(slot)
             }
             Op::Send => {
-                let guest = &mut self.guests[slot as usize];
-                guest.busy = false;
+                let client = &mut self.clients[slot as usize];
+                client.busy = false;
                 if result < 0 {
-                    // The guest has gone; his receive will tell as well.
-                    guest.sending.clear();
-                    guest.queued.clear();
+                    // The client has gone; its receive will tell as well.
+                    client.sending.clear();
+                    client.queued.clear();
                 } else {
-                    guest.sending.drain(..result as usize);
+                    client.sending.drain(..result as usize);
                 }
                 self.send(slot)?;
-                let guest = &mut self.guests[slot as usize];
-                if guest.paused && guest.queued.len() < LIMIT {
-                    // ^^^^^^^^ after the send took over what was queued: now
-                    //          there is room
-                    guest.paused = false;
+                let client = &mut self.clients[slot as usize];
+                if client.paused && client.queued.len() < LIMIT {
+                    // ^^^^^^^^^ after the send took over what was queued: now
+                    //           there is room
+                    client.paused = false;
                     return self.receive(slot);
                 }
                 Ok(())
@@ -130,7 +131,7 @@ impl Echo<'_> {
     }
 
     fn receive(&mut self, slot: u32) -> Result<()> {
-        let chunk = self.guests[slot as usize].chunk.as_mut_ptr();
+        let chunk = self.clients[slot as usize].chunk.as_mut_ptr();
         let recv = opcode::Recv::new(Fixed(slot), chunk, CHUNK as u32).build();
         self.push(Op::Recv, slot, recv)
     }
@@ -138,17 +139,17 @@ impl Echo<'_> {
     /// Sends what is left of the last send, or else what is queued, one send at
     /// a time. When there will be nothing more, the slot is closed.
     fn send(&mut self, slot: u32) -> Result<()> {
-        let guest = &mut self.guests[slot as usize];
-        if guest.busy {
+        let client = &mut self.clients[slot as usize];
+        if client.busy {
             return Ok(());
         }
-        if guest.sending.is_empty() {
-            std::mem::swap(&mut guest.sending, &mut guest.queued);
+        if client.sending.is_empty() {
+            std::mem::swap(&mut client.sending, &mut client.queued);
         }
-        let bytes = &guest.sending;
+        let bytes = &client.sending;
         if bytes.is_empty() {
             let close = opcode::Close::new(Fixed(slot)).build();
-            return if guest.ended {
+            return if client.ended {
                 self.push(Op::Close, slot, close)
             } else {
                 Ok(())
@@ -158,7 +159,7 @@ impl Echo<'_> {
             opcode::Send::new(Fixed(slot), bytes.as_ptr(), bytes.len() as u32)
                 .flags(libc::MSG_NOSIGNAL)
                 .build();
-        guest.busy = true;
+        client.busy = true;
         self.push(Op::Send, slot, send)
     }
 
