@@ -1,5 +1,7 @@
 //! What a check answers.
 
+use common::text::several;
+
 use super::ids::{self, Id};
 
 /// The program did what was asked.
@@ -74,5 +76,51 @@ impl Failure {
     pub fn book(mut self, place: impl Into<String>) -> Failure {
         self.book = Some(place.into());
         self
+    }
+
+    /// With no text longer than a reader wants: what a program printed may be.
+    #[must_use]
+    pub fn shortened(self) -> Failure {
+        /// Characters. The longest rule of ours has half as many.
+        const LONGEST: usize = 1000;
+        let short = |text: String| shortened(&text, LONGEST);
+        Failure {
+            client: short(self.client),
+            kernel: self.kernel.into_iter().map(short).collect(),
+            rule: short(self.rule),
+            ..self
+        }
+    }
+}
+
+/// The first and the last characters of a text that has more than `longest`. What it quotes stands
+/// in its middle, and what to do at its end.
+pub fn shortened(text: &str, longest: usize) -> String {
+    let count = text.chars().count();
+    if count <= longest {
+        return text.to_string();
+    }
+    let end = longest / 3;
+    let begin: String = text.chars().take(longest - end).collect();
+    let rest: String = text.chars().skip(count - end).collect();
+    format!("{begin} … ({}) … {rest}", several(count - longest, "character"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_loses_its_middle() {
+        assert_eq!(shortened("äöüabcxyz", 9), "äöüabcxyz");
+        assert_eq!(shortened("äöüabc1xyz", 9), "äöüabc … (1 character) … xyz");
+        let said = "said ".repeat(40_000);
+        let rule = format!("It panicked: {said}. Do not.");
+        let failure = Failure::new(ids::PANIC, said.clone()).kernel([said]).rule(rule);
+        let short = failure.shortened();
+        assert!(short.rule.starts_with("It panicked: said ") && short.rule.ends_with(". Do not."));
+        for text in [&short.client, &short.kernel[0], &short.rule] {
+            assert!(text.chars().count() < 1100, "{text}");
+        }
     }
 }

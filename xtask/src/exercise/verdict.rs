@@ -26,7 +26,7 @@ impl Verdict {
     pub fn of(answer: Result<Passed, Failure>) -> Verdict {
         match answer {
             Ok(passed) => Verdict::Passed(passed),
-            Err(failure) => Verdict::Failed(failure),
+            Err(failure) => Verdict::Failed(failure.shortened()),
         }
     }
 
