@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{SigHandler, Signal, kill};
@@ -302,6 +302,37 @@ fn a_program_that_is_checked_is_not_replaced_by_another_of_its_name() {
     assert_eq!(printed, ["one", "two"]);
     drop(built);
     assert!(programs.iter().all(|program| !program.exists()), "{programs:?}");
+}
+
+/// Cargo goes by times: a program that is older than what was compiled is nothing new to it.
+#[test]
+fn a_program_that_comes_with_its_old_time_is_compiled() {
+    let workspace = Workspace::new("exercise_times");
+    let workbook = Workbook::of(&workspace.0);
+    workbook.prepare().expect("a workbook");
+    let printing = |word: &str| format!("fn main() {{ print!({word:?}) }}");
+    let prints = |name: &str| {
+        let built = workbook.compile(name).expect("a build");
+        let program = built.program(name).expect("a program");
+        text(&Command::new(program).output().expect("a run").stdout)
+    };
+    // Copied from another machine, with its time.
+    fs::write(workspace.program("carried"), printing("here")).expect("a save");
+    assert_eq!(prints("carried"), "here");
+    let elsewhere = workspace.0.join("elsewhere.rs");
+    fs::write(&elsewhere, printing("elsewhere")).expect("a file");
+    let earlier = SystemTime::now() - Duration::from_secs(3600);
+    File::open(&elsewhere).and_then(|file| file.set_modified(earlier)).expect("ours");
+    fs::rename(&elsewhere, workspace.program("carried")).expect("a move");
+    assert_eq!(prints("carried"), "elsewhere");
+
+    let exercise = Exercise { name: "undone".to_string(), ..workspace.exercise("first_nop") };
+    fs::write(workspace.program("undone"), printing("mine")).expect("a save");
+    let backup = workbook.reset(&exercise).expect("a reset").expect("a backup");
+    File::open(backup).and_then(|file| file.set_modified(earlier)).expect("ours");
+    workbook.compile("undone").expect("a build of the starter");
+    workbook.undo(&exercise).expect("an undo");
+    assert_eq!(prints("undone"), "mine");
 }
 
 #[test]

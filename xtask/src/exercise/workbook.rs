@@ -3,9 +3,10 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
@@ -87,8 +88,9 @@ impl Workbook {
     }
 
     /// Lets `cargo xtask` work in each folder here. Cargo takes the path in an alias from the folder
-    /// that it is called in, so each has its own; an absolute path could hold no space. The tool
-    /// itself stays in the workspace's target folder, where it is compiled already.
+    /// that it is called in, so each has its own; an absolute path could hold no space, and would be
+    /// wrong on another machine. The tool itself stays in the workspace's target folder, where it is
+    /// compiled already.
     fn write_configs(&self) -> Result<()> {
         for (folder, up) in
             [("", ".."), ("src", "../.."), ("src/bin", "../../.."), ("backup", "../..")]
@@ -97,11 +99,20 @@ impl Workbook {
             if folder.is_empty() {
                 config.push_str("[build]\ntarget-dir = \"../target/workbook\"\n\n");
             }
-            config.push_str(&format!(
-                "[alias]\nxtask = \"run --manifest-path {up}/Cargo.toml --target-dir {up}/target \
-                 --package xtask --\"\n"
-            ));
-            write_if_missing(&self.folder.join(folder).join(".cargo/config.toml"), &config)?;
+            let manifest = format!("run --manifest-path {up}/Cargo.toml");
+            let alias =
+                format!("xtask = \"{manifest} --target-dir {up}/target --package xtask --\"\n");
+            config.push_str(&format!("[alias]\n{alias}"));
+            let path = self.folder.join(folder).join(".cargo/config.toml");
+            write_if_missing(&path, &config)?;
+            // What we wrote once compiled the tool a second time, beside the learner's programs.
+            let once = format!("xtask = \"{manifest} --package xtask --\"\n");
+            match fs::read_to_string(&path) {
+                Ok(there) if there.contains(&once) => {
+                    write_whole(&path, there.replace(&once, &alias).as_bytes())?;
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -119,20 +130,18 @@ impl Workbook {
         )
     }
 
-    /// The same versions as the workspace has: they are on this machine already. A file that Cargo
-    /// left half-written, when the disk was full, is made again.
+    /// The same versions as the workspace has: they are on this machine already. What was copied is
+    /// remembered, for a workbook may come from another machine, where the times of its files say
+    /// nothing. A lock that Cargo left half-written, when the disk was full, is made again.
     fn follow_lock(&self) -> Result<()> {
-        let (theirs, ours) = (self.workspace.join("Cargo.lock"), self.folder.join("Cargo.lock"));
-        let changed = |path: &Path| fs::metadata(path).and_then(|about| about.modified());
-        let newer = match (changed(&theirs), changed(&ours)) {
-            (Ok(theirs), Ok(ours)) => theirs > ours,
-            _ => true,
-        };
+        let theirs = self.workspace.join("Cargo.lock");
+        let (ours, copied) = (self.folder.join("Cargo.lock"), self.folder.join(".workspace.lock"));
+        let lock = fs::read(&theirs).with_context(|| format!("reading {}", theirs.display()))?;
+        let followed = fs::read(&copied).is_ok_and(|copied| copied == lock);
         let whole = fs::read_to_string(&ours).is_ok_and(|text| text.parse::<DocumentMut>().is_ok());
-        if newer || !whole {
-            let lock =
-                fs::read(&theirs).with_context(|| format!("reading {}", theirs.display()))?;
+        if !followed || !whole {
             write_whole(&ours, &lock)?;
+            write_whole(&copied, &lock)?;
         }
         Ok(())
     }
@@ -191,6 +200,7 @@ impl Workbook {
             _ => None,
         };
         // A rename needs no room on the disk, and no moment in which neither file is whole.
+        written_now(&newest);
         fs::rename(&newest, &path).with_context(|| format!("writing {}", path.display()))?;
         Ok(kept)
     }
@@ -231,6 +241,18 @@ impl Workbook {
         })
     }
 
+    /// Cargo compiles again what was written since. A program that was copied here from elsewhere may
+    /// be older than what was compiled and yet another one: it counts as written now.
+    fn let_cargo_see(&self, name: &str) {
+        let Ok(program) = fs::metadata(self.program(name)) else { return };
+        let built = fs::metadata(self.target.join("debug").join(name));
+        let Some(built) = built.and_then(|about| about.modified()).ok() else { return };
+        let (Ok(written), came) = (program.modified(), changed(&program)) else { return };
+        if written <= built && came > built {
+            written_now(&self.program(name));
+        }
+    }
+
     /// Compiles the learner's program. What is built is a copy: another check may compile another
     /// program of that name to the same place, and one at a time does.
     ///
@@ -238,13 +260,8 @@ impl Workbook {
     /// If Cargo cannot be started. That the program does not compile is part of the answer.
     pub fn compile(&self, name: &str) -> Result<Built> {
         self.prepare()?;
-        fs::create_dir_all(&self.target)
-            .with_context(|| format!("making {}", self.target.display()))?;
-        let lock = self.target.join(".compile.lock");
-        let lock = File::create(&lock).with_context(|| format!("opening {}", lock.display()))?;
-        let _one_at_a_time = Flock::lock(lock, FlockArg::LockExclusive)
-            .map_err(|(_, errno)| errno)
-            .context("waiting for another compilation")?;
+        let _one_at_a_time = lock(&self.target.join(".compile.lock"))?;
+        self.let_cargo_see(name);
         let build = Build {
             manifest: &self.folder.join("Cargo.toml"),
             target: &self.target,
@@ -327,6 +344,32 @@ pub fn target(workspace: &Path) -> PathBuf {
         Some(program.ancestors().find(profile)?.parent()?.to_path_buf())
     });
     found.unwrap_or_else(|| workspace.join("target"))
+}
+
+/// When a file was changed in any way: also moved here, or copied with its old time.
+fn changed(about: &fs::Metadata) -> SystemTime {
+    let since = |seconds: i64, nanoseconds: i64| {
+        Duration::new(seconds.try_into().unwrap_or(0), nanoseconds.try_into().unwrap_or(0))
+    };
+    SystemTime::UNIX_EPOCH + since(about.ctime(), about.ctime_nsec())
+}
+
+/// Has a file count as written now, as far as that is allowed.
+fn written_now(path: &Path) {
+    let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+}
+
+/// Waits until nobody else holds this lock file; held until it is dropped.
+///
+/// # Errors
+/// If the file cannot be made or locked.
+pub fn lock(path: &Path) -> Result<Flock<File>> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let file = File::create(path).with_context(|| format!("making {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, error)| error)
+        .with_context(|| format!("locking {}", path.display()))
 }
 
 fn write_if_missing(path: &Path, text: &str) -> Result<()> {
