@@ -10,12 +10,12 @@ use common::text::{WIDTH, wrap};
 use super::check;
 use super::exercises::{self, Exercise};
 use super::markdown;
+use super::progress::Progress;
 use super::variants::{self, Variant};
 use super::verdict::{Paint, Verdict};
 use super::verify;
 use super::workbook::Workbook;
 use crate::class::judge;
-use crate::learn::progress::Progress;
 use crate::output::say;
 use crate::programs::workspace;
 
@@ -53,11 +53,15 @@ enum Task {
     },
     /// Put the starter back; your program is kept in workbook/backup
     ///
-    /// To begin with everything again, delete the folder workbook/: it is made again when it is
-    /// needed.
+    /// With --all, begin again with everything: your programs and your progress are moved to
+    /// workbook/backup, and each exercise begins with its starter.
     Reset {
         /// The exercise
-        name: String,
+        #[arg(required_unless_present = "all")]
+        name: Option<String>,
+        /// All exercises, and the progress
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
         /// Take the last reset back
         #[arg(long)]
         undo: bool,
@@ -101,7 +105,11 @@ fn run(task: &Task) -> Result<bool> {
         Task::List { json } => list(&all, &workbook, *json),
         Task::Check { names, json } => check(&exercises::pick(&all, names)?, &workbook, *json),
         Task::Hint { name, number } => hint(exercises::find(&all, name)?, *number),
-        Task::Reset { name, undo } => reset(exercises::find(&all, name)?, &workbook, *undo),
+        Task::Reset { name: Some(name), undo, .. } => {
+            reset(exercises::find(&all, name)?, &workbook, *undo)
+        }
+        Task::Reset { undo: false, .. } => reset_all(&all, &workbook),
+        Task::Reset { undo: true, .. } => undo_all(&all, &workbook),
         Task::Solution { name } => solution(exercises::find(&all, name)?),
         Task::Show { name, variant } => show(exercises::find(&all, name)?, variant.as_deref()),
         Task::Verify(options) => verify::main(options, &all, &workspace),
@@ -159,8 +167,7 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
         };
         // After the verdict, which is worth reading even if this cannot be written.
         if verdict.passed() {
-            let name = exercise.name.clone();
-            progress(workbook)?.change(|progress| progress.passed.insert(name))?;
+            progress(workbook)?.change(|progress| progress.pass(&exercise.name))?;
         }
         said?;
     }
@@ -222,6 +229,41 @@ fn reset(exercise: &Exercise, workbook: &Workbook, undo: bool) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+fn reset_all(all: &[Exercise], workbook: &Workbook) -> Result<bool> {
+    progress(workbook)?;
+    let Some(moved) = workbook.reset_all(all)? else {
+        say("there is nothing to reset: no program is changed and nothing is passed")?;
+        return Ok(true);
+    };
+    say(&format!("{} moved to", everything(moved.programs, moved.passed)))?;
+    say(&format!("{}", moved.folder.display()))?;
+    say("each exercise begins with its starter again")?;
+    say("`cargo xtask exercise reset --all --undo` takes it back")?;
+    Ok(true)
+}
+
+fn undo_all(all: &[Exercise], workbook: &Workbook) -> Result<bool> {
+    let moved = workbook.undo_all(all)?;
+    say(&format!("{} back, from", everything(moved.programs, moved.passed)))?;
+    say(&format!("{}", moved.folder.display()))?;
+    if !moved.kept.is_empty() {
+        say("what you wrote since then is kept in")?;
+    }
+    for kept in &moved.kept {
+        say(&format!("{}", kept.display()))?;
+    }
+    Ok(true)
+}
+
+/// What a reset of everything moves, as the subject of a sentence and its verb.
+fn everything(programs: usize, passed: usize) -> String {
+    let programs = match programs {
+        1 => "1 program".to_string(),
+        count => format!("{count} programs"),
+    };
+    format!("{programs} and your progress ({passed} passed) are")
 }
 
 fn solution(exercise: &Exercise) -> Result<bool> {

@@ -2,14 +2,16 @@
 //!
 //! - [`exercises`]: what lies in the days' folders; [`variants`]: other answers, as edits;
 //!   [`checks`]: what decides, one file each;
-//! - [`workbook`]: the learner's folder; [`compile`]: Cargo, asked to build in it;
 //! - [`plan`]: a check as a value, which `check.toml` is; a `check.rs` is a procedure;
+//! - [`workbook`]: the learner's folder; [`progress`]: what was done in it; [`backup`]: fresh
+//!   starts; [`compile`]: Cargo, asked to build in it;
 //! - [`attempt`] runs a program, [`run`] is one run of it, [`record`] what was seen of it,
 //!   [`hang`] why it does not go on, `unwatched` a run without a tracer;
 //! - [`failure`] and [`ids`]: what a check answers; [`verdict`]: that for people and scripts;
 //! - [`verify`] proves the exercises themselves.
 
 pub mod attempt;
+pub mod backup;
 pub mod check;
 pub mod checks;
 mod cli;
@@ -21,6 +23,7 @@ pub mod ids;
 pub mod markdown;
 pub mod plan;
 mod prelude;
+pub mod progress;
 pub mod record;
 pub mod run;
 mod unwatched;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::fcntl::{Flock, FlockArg};
 use toml_edit::{DocumentMut, Item, value};
 
@@ -162,76 +162,6 @@ impl Workbook {
         Ok(true)
     }
 
-    /// Puts the starter back; where the learner's program is kept. `None` if it was the starter
-    /// already.
-    ///
-    /// # Errors
-    /// If there is nothing to put back, or it cannot be written.
-    pub fn reset(&self, exercise: &Exercise) -> Result<Option<PathBuf>> {
-        let path = self.program(&exercise.name);
-        if !path.exists() {
-            bail!("{} is not begun: there is nothing to reset", exercise.name);
-        }
-        let mine = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        let starter = fs::read(exercise.starter()).context("reading the starter")?;
-        if mine == starter {
-            return Ok(None);
-        }
-        let backup = self.keep(&exercise.name, &mine)?;
-        write_whole(&path, &starter)?;
-        Ok(Some(backup))
-    }
-
-    /// Takes a reset back: the newest backup becomes the program again. What was there is kept,
-    /// unless it is the starter; where.
-    ///
-    /// # Errors
-    /// If there is no backup, or it cannot be written.
-    pub fn undo(&self, exercise: &Exercise) -> Result<Option<PathBuf>> {
-        let path = self.program(&exercise.name);
-        let before = fs::read(&path).ok();
-        let other = |(_, path): &(u32, PathBuf)| fs::read(path).ok() != before;
-        let Some((_, newest)) = self.backups(&exercise.name).into_iter().rev().find(other) else {
-            bail!("there is no other program of {} in the backup", exercise.name);
-        };
-        let starter = fs::read(exercise.starter()).context("reading the starter")?;
-        let kept = match before {
-            Some(before) if before != starter => Some(self.keep(&exercise.name, &before)?),
-            _ => None,
-        };
-        // A rename needs no room on the disk, and no moment in which neither file is whole.
-        written_now(&newest);
-        fs::rename(&newest, &path).with_context(|| format!("writing {}", path.display()))?;
-        Ok(kept)
-    }
-
-    fn backup(&self, name: &str, number: u32) -> PathBuf {
-        self.folder.join("backup").join(format!("{name}.{number}.rs"))
-    }
-
-    /// The backups of a program by number, the newest last.
-    fn backups(&self, name: &str) -> Vec<(u32, PathBuf)> {
-        let Ok(entries) = fs::read_dir(self.folder.join("backup")) else { return Vec::new() };
-        let mut found: Vec<(u32, PathBuf)> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let file = entry.file_name().to_string_lossy().into_owned();
-                let number = file.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(".rs")?;
-                Some((number.parse().ok()?, entry.path()))
-            })
-            .collect();
-        found.sort();
-        found
-    }
-
-    fn keep(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
-        let number = self.backups(name).last().map_or(1, |(number, _)| number + 1);
-        let path = self.backup(name, number);
-        fs::create_dir_all(self.folder.join("backup")).context("making the folder of backups")?;
-        write_whole(&path, bytes)?;
-        Ok(path)
-    }
-
     /// Whether what every program depends on is compiled: the first time takes about a minute.
     pub fn is_compiled(&self) -> bool {
         let Ok(files) = fs::read_dir(self.target.join("debug/deps")) else { return false };
@@ -355,7 +285,7 @@ fn changed(about: &fs::Metadata) -> SystemTime {
 }
 
 /// Has a file count as written now, as far as that is allowed.
-fn written_now(path: &Path) {
+pub(super) fn written_now(path: &Path) {
     let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
 }
 

@@ -2,12 +2,11 @@
 //!
 //! [`session`] knows where the learner is and what each key does, [`pages`] what can be shown;
 //! [`screen`] and [`plain`] show it, [`terminal`] reads keys, [`saves`] notices a save,
-//! [`worker`] checks, [`progress`] is what is remembered, [`book`] finds a place in the book.
+//! [`worker`] checks, [`book`] finds a place in the book.
 
 pub mod book;
 pub mod pages;
 mod plain;
-pub mod progress;
 pub mod saves;
 mod screen;
 pub mod session;

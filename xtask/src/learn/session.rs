@@ -7,8 +7,8 @@ use anyhow::Result;
 
 use super::book;
 use super::pages::{Choice, KEYS, Page};
-use super::progress::Progress;
 use crate::exercise::exercises::Exercise;
+use crate::exercise::progress::Progress;
 use crate::exercise::record::Record;
 use crate::exercise::verdict::{Paint, Verdict};
 use crate::exercise::workbook::Workbook;

@@ -1,18 +1,19 @@
 //! What a learner has done, in a file beside the programs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::exercise::workbook::write_whole;
+use super::workbook::{lock, write_whole};
 
 /// What was done so far. Every change is made to what the file says at that moment and written
 /// whole, so that two programs lose nothing of each other, and neither does one that is killed.
+/// A name that no exercise has stays: its exercise may come back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
@@ -26,6 +27,9 @@ pub struct Progress {
     pub hints: BTreeMap<String, usize>,
     /// The one that was worked on last.
     pub current: Option<String>,
+    /// What a newer version of this program wrote, for that one to find again.
+    #[serde(flatten)]
+    other: Map<String, Value>,
     #[serde(skip)]
     path: PathBuf,
     /// Where a file is kept that could not be understood.
@@ -39,8 +43,8 @@ impl Progress {
     ///
     /// # Errors
     /// If it cannot be read, or a spoilt one cannot be kept.
-    pub fn load(workbook: &Path) -> Result<Progress> {
-        let path = workbook.join("progress.json");
+    pub fn load(folder: &Path) -> Result<Progress> {
+        let path = folder.join("progress.json");
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -49,13 +53,13 @@ impl Progress {
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
         };
         // A list would be read as the fields in their order.
-        if let Ok(object) = serde_json::from_slice::<serde_json::Map<_, _>>(&bytes) {
+        if let Ok(object) = serde_json::from_slice::<Map<_, _>>(&bytes) {
             if let Ok(progress) = serde_json::from_value::<Progress>(object.into()) {
                 return Ok(Progress { path, ..progress });
             }
         }
         let kept = (1..)
-            .map(|number| workbook.join(format!("progress.spoilt.{number}.json")))
+            .map(|number| folder.join(format!("progress.spoilt.{number}.json")))
             .find(|kept| !kept.exists());
         if let Some(kept) = &kept {
             fs::rename(&path, kept).with_context(|| format!("keeping {}", path.display()))?;
@@ -70,20 +74,62 @@ impl Progress {
     /// If the file cannot be read or written.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Progress) -> T) -> Result<T> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        let lock = folder.join(".progress.lock");
-        let file = File::create(&lock).with_context(|| format!("making {}", lock.display()))?;
         // Held until the new file is in its place.
-        let _held = Flock::lock(file, FlockArg::LockExclusive)
-            .map_err(|(_, error)| error)
-            .with_context(|| format!("locking {}", lock.display()))?;
+        let _held = lock(&folder.join(".progress.lock"))?;
         let mut now = Progress::load(folder)?;
         now.spoilt = now.spoilt.or(self.spoilt.take());
         let changed = change(&mut now);
+        now.write()?;
         *self = now;
-        let text = serde_json::to_string_pretty(self).context("the progress as JSON")?;
-        write_whole(&self.path, text.as_bytes())?;
         Ok(changed)
+    }
+
+    fn write(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).context("the progress as JSON")?;
+        write_whole(&self.path, text.as_bytes())
+    }
+
+    /// Moves everything to a file in another folder, which may have some of it, and begins again.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written; then nothing is lost.
+    pub fn move_to(&mut self, folder: &Path) -> Result<()> {
+        let mut kept = Progress::load(folder)?;
+        self.change(|now| {
+            kept.add(now);
+            kept.write()?;
+            *now = Progress { path: now.path.clone(), ..Progress::default() };
+            Ok(())
+        })?
+    }
+
+    /// Adds what another one has done. The other one's place becomes this one's.
+    pub fn add(&mut self, other: &Progress) {
+        self.passed.extend(other.passed.iter().cloned());
+        self.given_up.extend(other.given_up.iter().cloned());
+        self.not_observed.extend(other.not_observed.iter().cloned());
+        for (name, taken) in &other.hints {
+            let most = self.hints.entry(name.clone()).or_default();
+            *most = (*most).max(*taken);
+        }
+        self.other.extend(other.other.clone());
+        if other.current.is_some() {
+            self.current = other.current.clone();
+        }
+    }
+
+    /// Whether nothing was done yet; an exercise may have been opened.
+    pub fn is_empty(&self) -> bool {
+        let Progress { path, spoilt, current, .. } = self.clone();
+        *self == Progress { path, spoilt, current, ..Progress::default() }
+    }
+
+    /// Notes that an exercise was passed.
+    pub fn pass(&mut self, name: &str) {
+        for set in [&mut self.given_up, &mut self.not_observed] {
+            set.remove(name);
+        }
+        self.passed.insert(name.to_string());
     }
 
     /// What to say, once, if the file could not be understood.
