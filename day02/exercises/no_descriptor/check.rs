@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use common::text::several;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::exercise::prelude::*;
