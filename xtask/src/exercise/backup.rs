@@ -93,7 +93,7 @@ impl Workbook {
         let mut progress = Progress::load(self.folder())?;
         if progress.is_empty() {
             // At most the place where the learner was.
-            progress.change(|progress| progress.current = None)?;
+            progress.change(|progress| (progress.current, progress.testing) = (None, false))?;
         } else {
             progress.move_to(&folder)?;
         }

@@ -126,6 +126,7 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
         let state = match progress.mark(&exercise.name) {
             '+' => "passed",
             'x' => "given up",
+            '-' => "skipped",
             _ if workbook.program(&exercise.name).exists() => "begun",
             _ => "",
         };

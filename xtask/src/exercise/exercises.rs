@@ -30,6 +30,10 @@ pub struct About {
     pub starter: String,
     /// The lowest kernel, as in `6.0`, if it is above the day's.
     pub needs: Option<String>,
+    /// Whether passing it shows, in `learn --test`, that the rest of its day can be skipped: one a
+    /// day.
+    #[serde(default)]
+    pub test: bool,
 }
 
 /// An exercise.

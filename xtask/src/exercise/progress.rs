@@ -23,10 +23,14 @@ pub struct Progress {
     pub given_up: BTreeSet<String>,
     /// Exercises that this machine cannot decide.
     pub not_observed: BTreeSet<String>,
+    /// Exercises before the place that the learner began at.
+    pub skipped: BTreeSet<String>,
     /// How many hints were taken.
     pub hints: BTreeMap<String, usize>,
     /// The one that was worked on last.
     pub current: Option<String>,
+    /// Whether that one is part of a test.
+    pub testing: bool,
     /// What a newer version of this program wrote, for that one to find again.
     #[serde(flatten)]
     other: Map<String, Value>,
@@ -108,25 +112,26 @@ impl Progress {
         self.passed.extend(other.passed.iter().cloned());
         self.given_up.extend(other.given_up.iter().cloned());
         self.not_observed.extend(other.not_observed.iter().cloned());
+        self.skipped.extend(other.skipped.iter().cloned());
         for (name, taken) in &other.hints {
             let most = self.hints.entry(name.clone()).or_default();
             *most = (*most).max(*taken);
         }
         self.other.extend(other.other.clone());
         if other.current.is_some() {
-            self.current = other.current.clone();
+            (self.current, self.testing) = (other.current.clone(), other.testing);
         }
     }
 
     /// Whether nothing was done yet; an exercise may have been opened.
     pub fn is_empty(&self) -> bool {
-        let Progress { path, spoilt, current, .. } = self.clone();
-        *self == Progress { path, spoilt, current, ..Progress::default() }
+        let Progress { path, spoilt, current, testing, .. } = self.clone();
+        *self == Progress { path, spoilt, current, testing, ..Progress::default() }
     }
 
     /// Notes that an exercise was passed.
     pub fn pass(&mut self, name: &str) {
-        for set in [&mut self.given_up, &mut self.not_observed] {
+        for set in [&mut self.given_up, &mut self.not_observed, &mut self.skipped] {
             set.remove(name);
         }
         self.passed.insert(name.to_string());
@@ -142,17 +147,24 @@ impl Progress {
         ))
     }
 
-    /// Whether the next exercise is open after this one.
-    pub fn is_behind(&self, name: &str) -> bool {
+    /// Whether nothing is left to do for an exercise.
+    pub fn is_done(&self, name: &str) -> bool {
         [&self.passed, &self.given_up, &self.not_observed].iter().any(|set| set.contains(name))
     }
 
-    /// One character for a list: passed, given up, not observed, or open.
+    /// Whether the next exercise is open after this one.
+    pub fn is_behind(&self, name: &str) -> bool {
+        self.is_done(name) || self.skipped.contains(name)
+    }
+
+    /// One character for a list: passed, given up, not observed, skipped, or open. What was done
+    /// counts more than that it was skipped.
     pub fn mark(&self, name: &str) -> char {
         match name {
             name if self.passed.contains(name) => '+',
             name if self.given_up.contains(name) => 'x',
             name if self.not_observed.contains(name) => '?',
+            name if self.skipped.contains(name) => '-',
             _ => ' ',
         }
     }

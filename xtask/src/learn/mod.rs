@@ -1,11 +1,13 @@
 //! `cargo xtask learn`: the exercises one after the other, checked at every save.
 //!
 //! [`session`] knows where the learner is and what each key does, [`pages`] what can be shown;
-//! [`screen`] and [`plain`] show it, [`terminal`] reads keys, [`saves`] notices a save,
-//! [`worker`] checks, [`book`] finds a place in the book.
+//! [`placement`] where to begin and what is skipped; [`screen`] and [`plain`] show it,
+//! [`terminal`] reads keys, [`saves`] notices a save, [`worker`] checks, [`book`] finds a place in
+//! the book.
 
 pub mod book;
 pub mod pages;
+pub mod placement;
 mod plain;
 pub mod saves;
 mod screen;
@@ -25,6 +27,7 @@ use crate::exercise::verdict::Paint;
 use crate::exercise::workbook::Workbook;
 use crate::programs::workspace;
 
+use placement::Start;
 use session::Session;
 
 /// The exercises, one after the other, checked at every save
@@ -36,6 +39,20 @@ pub struct Options {
     /// Begin at this exercise, and not where you left off
     #[arg(value_name = "NAME")]
     name: Option<String>,
+
+    /// Begin at this day (day1, day2, …) or exercise, and skip what lies before it
+    ///
+    /// What you skip can be chosen from the list. `--from day1` skips nothing any more.
+    #[arg(long, value_name = "DAY|NAME", conflicts_with_all = ["name", "test"])]
+    from: Option<String>,
+
+    /// Find out where to begin: one exercise a day decides whether you skip the day
+    ///
+    /// When you pass it, the rest of its day is skipped and the next day's comes. When you cannot
+    /// solve it, press n: you start with that day. Quit whenever you like: `cargo xtask learn`
+    /// goes on with the test.
+    #[arg(long, conflicts_with = "name")]
+    test: bool,
 
     /// Only lines: no colours, no screen control; for screen readers and logs
     #[arg(long)]
@@ -53,16 +70,13 @@ pub fn main(options: &Options) -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     let workspace = workspace();
     let all = exercises::load(&workspace)?;
-    let name = options.name.as_deref();
-    if let Some(name) = name {
-        // Before anything is written.
-        exercises::find(&all, name)?;
-    }
+    // Before anything is written.
+    let start = Start::of(options, &all)?;
     let workbook = Workbook::of(&workspace);
     workbook.prepare().and_then(|()| workbook.tell_editor())?;
     let plain = options.plain || !terminal::is_there();
     let paint = if plain { Paint::default() } else { Paint::for_stdout() };
-    let session = Session::begin(&workspace, workbook.clone(), all, name, paint)?;
+    let session = Session::begin(&workspace, workbook.clone(), all, start, paint, plain)?;
     if plain { plain::run(session, workbook) } else { screen::run(session, workbook) }
 }
 

@@ -1,7 +1,5 @@
 //! What `learn` can show, as lines that fit a terminal.
 
-use std::collections::BTreeSet;
-
 use common::text::wrap;
 
 use super::session::{Question, Session};
@@ -20,7 +18,7 @@ pub enum Page {
     /// The solution: lines that stay as they are.
     Solution(String),
     /// What came of the last check, and what can be done next.
-    Verdict(Box<Verdict>, &'static str),
+    Verdict(Box<Verdict>, String),
     /// What crossed the rings in the last run.
     Trace(Box<Record>),
     /// All exercises, to choose from.
@@ -51,27 +49,40 @@ impl Choice {
 }
 
 /// All keys, as Markdown.
-pub const KEYS: &str = "\
+pub fn keys(plain: bool) -> String {
+    let check = if plain { "c       " } else { "c, Enter" };
+    let choose = if plain { "a number opens one" } else { "arrows or a number, and Enter" };
+    let more = match plain {
+        true => "",
+        false => {
+            "    \
+    arrows, j, k, space, PgUp, PgDn, Home, End   move in the page
+    Ctrl-Z     suspend; `fg` comes back
+"
+        }
+    };
+    format!(
+        "\
 # The keys
 
     e          open the program in your editor (VISUAL or EDITOR)
-    c, Enter   check it now; every save checks it too
+    {check}   check it now; every save checks it too
     i          the task
     h          a hint, and each time one more
     t          the whole trace of the last run
     b          the place in the book
     s          the solution, once you have passed or given up
 
-    n          the next exercise
+    n          the next exercise; during a test, ends it
     p          the previous one
-    l          all exercises: arrows or a number, and Enter
+    l          all exercises: {choose}
     r          put the starter back; your program is kept
     u          take that back
 
-    arrows, j, k, space, PgUp, PgDn, Home, End   move in the page
-    Ctrl-Z     suspend; `fg` comes back
-    q          quit; what you passed is remembered
-";
+{more}    q          quit; what you passed is remembered
+"
+    )
+}
 
 /// Trace lines that are shown at most.
 const TRACED: usize = 2000;
@@ -100,31 +111,31 @@ impl Session {
         let mark = match self.progress.mark(&exercise.name) {
             '+' => ", passed",
             'x' => ", given up",
+            '-' => ", skipped",
             _ => "",
         };
+        let test = if self.testing { "Test of day" } else { "Day" };
         let (name, minutes) = (&exercise.name, exercise.about.minutes);
-        format!("Day {}: {name} ({minutes} minutes{mark})", exercise.day)
+        format!("{test} {}: {name} ({minutes} minutes{mark})", exercise.day)
     }
 
-    fn count(&self, set: &BTreeSet<String>) -> usize {
-        self.all.iter().filter(|exercise| set.contains(&exercise.name)).count()
+    /// How many exercises have this mark.
+    pub(super) fn marked(&self, mark: char) -> usize {
+        self.all.iter().filter(|exercise| self.progress.mark(&exercise.name) == mark).count()
     }
 
     /// How much is done, as a bar and in words.
     pub fn bar(&self) -> String {
         const WIDTH: usize = 24;
-        let filled = self.count(&self.progress.passed) * WIDTH / self.all.len().max(1);
+        let filled = self.marked('+') * WIDTH / self.all.len().max(1);
         format!("[{}{}] {}", "#".repeat(filled), "-".repeat(WIDTH - filled), self.done())
     }
 
     /// How much is done, in words.
     pub fn done(&self) -> String {
-        let progress = &self.progress;
-        let mut line = format!("{} of {} passed", self.count(&progress.passed), self.all.len());
-        for (number, what) in [
-            (self.count(&progress.given_up), "given up"),
-            (self.count(&progress.not_observed), "not observed"),
-        ] {
+        let mut line = format!("{} of {} passed", self.marked('+'), self.all.len());
+        for (mark, what) in [('x', "given up"), ('?', "not observed"), ('-', "skipped")] {
+            let number = self.marked(mark);
             if number > 0 {
                 line.push_str(&format!(", {number} {what}"));
             }
@@ -139,9 +150,26 @@ impl Session {
                 &["y give up and see the solution", "any other key: not yet"]
             }
             (Some(Question::Reset), _) => &["y put the starter back", "any other key: no"],
+            (Some(Question::EndTest), _) => {
+                &["y end the test and start with this day", "any other key: not yet"]
+            }
+            (None, Page::List(_)) if self.plain => {
+                &["a number opens that one", "i task", "? keys", "q quit"]
+            }
             (None, Page::List(_)) => {
                 &["number or arrows choose", "Enter opens", "i task", "? keys", "q quit"]
             }
+            (None, _) if self.testing && !self.is_passed() => &[
+                "n end the test",
+                "e edit",
+                "i task",
+                "h hint",
+                "t trace",
+                "b book",
+                "l list",
+                "? keys",
+                "q quit",
+            ],
             (None, _) if self.next().is_some() && self.is_behind() => &[
                 "n next",
                 "e edit",
@@ -183,7 +211,8 @@ fn trace(record: &Record, width: usize) -> String {
 fn list(session: &Session, chosen: usize, width: usize) -> String {
     // Number and marks, name, minutes.
     let room = width.saturating_sub(7 + 18 + 8).clamp(10, 44);
-    let mut page = String::from("+ passed   x given up   ? not observed   > you are here\n");
+    let marks = "+ passed   x given up   ? not observed   - skipped   > you are here";
+    let mut page = wrap(marks, width, 0) + "\n";
     let mut day = 0;
     for (nth, exercise) in session.all.iter().enumerate() {
         if exercise.day != day {
@@ -226,6 +255,7 @@ mod tests {
 
     #[test]
     fn the_keys_fit_eighty_columns() {
-        assert!(KEYS.lines().all(|line| line.chars().count() <= 80));
+        let pages = [keys(true), keys(false)];
+        assert!(pages.iter().flat_map(|page| page.lines()).all(|it| it.chars().count() <= 80));
     }
 }

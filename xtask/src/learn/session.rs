@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::book;
-use super::pages::{Choice, KEYS, Page};
+use super::pages::{Choice, Page, keys};
+use super::placement::{Start, next_test, skip_before};
 use crate::exercise::exercises::Exercise;
 use crate::exercise::progress::Progress;
 use crate::exercise::record::Record;
@@ -33,6 +34,7 @@ pub enum Act {
 pub(super) enum Question {
     GiveUp,
     Reset,
+    EndTest,
 }
 
 /// A learner at work.
@@ -41,10 +43,14 @@ pub struct Session {
     workbook: Workbook,
     pub(super) all: Vec<Exercise>,
     at: usize,
+    /// Whether the exercise is part of a test.
+    pub(super) testing: bool,
     pub(super) progress: Progress,
     pub(super) question: Option<Question>,
     last: Option<Record>,
     pub(super) paint: Paint,
+    /// Whether keys are letters in a line: there are no arrows.
+    pub(super) plain: bool,
     pub(super) page: Page,
     /// How often another page was shown.
     shown: u64,
@@ -53,48 +59,94 @@ pub struct Session {
 }
 
 impl Session {
-    /// Begins where the learner left off, or at the exercise of that name.
+    /// Begins where `start` says.
     ///
     /// # Errors
-    /// If the workbook cannot be written, or there is no such exercise.
+    /// If the workbook cannot be written.
     pub fn begin(
         workspace: &Path,
         workbook: Workbook,
         all: Vec<Exercise>,
-        name: Option<&str>,
+        start: Start,
         paint: Paint,
+        plain: bool,
     ) -> Result<Session> {
         let mut progress = Progress::load(workbook.folder())?;
         let spoilt = progress.notice();
-        let wanted = match name {
-            Some(name) => Some(crate::exercise::exercises::find(&all, name)?.name.clone()),
-            None => progress.current.clone(),
-        };
-        let open = all.iter().position(|exercise| !progress.is_behind(&exercise.name));
-        let wanted = wanted.and_then(|name| all.iter().position(|exercise| exercise.name == name));
-        let at = wanted
-            .filter(|at| name.is_some() || !progress.is_behind(&all[*at].name))
-            .or(open)
-            .or(wanted)
-            .unwrap_or(0);
         let mut session = Session {
             workspace: workspace.to_path_buf(),
             workbook,
             all,
-            at,
+            at: 0,
+            testing: false,
             progress,
             question: None,
             last: None,
             paint,
+            plain,
             page: Page::Brief(String::new()),
             shown: 0,
             notice: String::new(),
         };
-        session.open(at)?;
+        match start {
+            Start::LeftOff if !session.progress.testing => session.open(session.left_off())?,
+            Start::LeftOff | Start::Test => session.test()?,
+            Start::At(at) => session.open(at)?,
+            Start::From(at) => session.open_from(at, at)?,
+            Start::FromDay(at) => session.start_day(at)?,
+        }
         if let Some(words) = spoilt {
             session.notice = words;
         }
         Ok(session)
+    }
+
+    /// Where the learner was, if there is something left to do; or else at the first open one.
+    fn left_off(&self) -> usize {
+        let current = self.progress.current.as_ref();
+        let last = self.all.iter().position(|exercise| current == Some(&exercise.name));
+        last.filter(|at| !self.progress.is_done(&self.all[*at].name))
+            .or_else(|| self.all.iter().position(|it| !self.progress.is_behind(&it.name)))
+            .or(last)
+            .unwrap_or(0)
+    }
+
+    /// Skips what lies before `from`, and opens `at`.
+    fn open_from(&mut self, from: usize, at: usize) -> Result<()> {
+        self.progress.change(|progress| skip_before(&self.all, from, progress))?;
+        self.testing = false;
+        self.open(at)?;
+        if let Some(words) = self.skipped() {
+            self.notice = format!("{words}\n{}", self.notice);
+        }
+        Ok(())
+    }
+
+    /// Starts with the day that begins with this exercise.
+    fn start_day(&mut self, first: usize) -> Result<()> {
+        let open = |at: &usize| !self.progress.is_done(&self.all[*at].name);
+        let at = (first..self.all.len()).find(open).unwrap_or(first);
+        self.open_from(first, at)
+    }
+
+    /// Goes on with the test, or to where the learner left off if everything is tested.
+    fn test(&mut self) -> Result<()> {
+        let next = self.progress.change(|progress| next_test(&self.all, progress))?;
+        self.testing = next.is_some();
+        let Some(at) = next else {
+            self.open(self.left_off())?;
+            let skipped = self.skipped().unwrap_or_default();
+            self.notice = format!("Every day is tested. {skipped}\n{}", self.notice);
+            return Ok(());
+        };
+        self.enter(at)?;
+        self.notice = format!(
+            "Pass this one, and the rest of day {} is skipped. n ends the test and starts with this \
+             day.\n{}",
+            self.exercise().day,
+            self.notice
+        );
+        Ok(())
     }
 
     /// The exercise that is worked on.
@@ -114,11 +166,23 @@ impl Session {
     }
 
     fn open(&mut self, at: usize) -> Result<()> {
+        let left = std::mem::take(&mut self.testing);
+        self.enter(at)?;
+        if left {
+            self.notice
+                .push_str("\nYou left the test: `cargo xtask learn --test` goes on with it.");
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, at: usize) -> Result<()> {
         self.at = at;
         self.last = None;
         self.workbook.begin(&self.all[at])?;
-        let name = self.exercise().name.clone();
-        self.progress.change(|progress| progress.current = Some(name))?;
+        let (name, testing) = (self.exercise().name.clone(), self.testing);
+        self.progress.change(|progress| {
+            (progress.current, progress.testing) = (Some(name), testing);
+        })?;
         self.show_brief()?;
         self.notice = format!("Your program: {}; every save is checked.", self.shown_program());
         Ok(())
@@ -126,8 +190,7 @@ impl Session {
 
     /// The program was taken away: there is nothing to compile.
     fn begin_again(&mut self) -> Result<Act> {
-        let at = self.at;
-        self.open(at)?;
+        self.enter(self.at)?;
         self.notice = format!("{} was gone; the starter is in its place", self.shown_program());
         Ok(Act::Follow)
     }
@@ -217,7 +280,11 @@ impl Session {
             't' => self.trace(),
             'b' => self.book(),
             'l' => self.show(Page::List(Choice { at: self.at, typed: String::new() })),
-            '?' => self.show(Page::Text(KEYS.to_string())),
+            '?' => self.show(Page::Text(keys(self.plain))),
+            'n' | 's' if self.testing && !self.is_passed() => {
+                self.question = Some(Question::EndTest);
+                self.notice = format!("End the test and start with day {}?", self.exercise().day);
+            }
             's' => return self.solution(),
             'r' => {
                 self.question = Some(Question::Reset);
@@ -242,6 +309,12 @@ impl Session {
             return Ok(Act::Show);
         }
         match question {
+            Question::EndTest => {
+                let day = self.exercise().day;
+                let first = self.all.iter().position(|exercise| exercise.day == day);
+                self.start_day(first.unwrap_or(self.at))?;
+                Ok(Act::Follow)
+            }
             Question::GiveUp => {
                 let name = self.exercise().name.clone();
                 self.progress.change(|progress| progress.given_up.insert(name))?;
@@ -273,6 +346,10 @@ impl Session {
     }
 
     fn go_on(&mut self) -> Result<Act> {
+        if self.testing {
+            self.test()?;
+            return Ok(Act::Follow);
+        }
         if !self.is_behind() {
             self.notice =
                 "The next one opens when this one is passed or given up (s); l opens any \
@@ -334,10 +411,23 @@ impl Session {
         }
     }
 
+    pub(super) fn is_passed(&self) -> bool {
+        self.progress.passed.contains(&self.exercise().name)
+    }
+
+    /// What was skipped, if anything was.
+    fn skipped(&self) -> Option<String> {
+        match self.marked('-') {
+            0 => None,
+            1 => Some("1 exercise is skipped: l opens it all the same.".to_string()),
+            count => Some(format!("{count} exercises are skipped: l opens any of them.")),
+        }
+    }
+
     /// Open after passing, or after giving up.
     fn solution(&mut self) -> Result<Act> {
         let name = self.exercise().name.clone();
-        if !self.progress.passed.contains(&name) && !self.progress.given_up.contains(&name) {
+        if !self.is_passed() && !self.progress.given_up.contains(&name) {
             self.question = Some(Question::GiveUp);
             self.notice =
                 format!("{name} is not passed. Give it up and see the solution? It is recorded.");
@@ -354,41 +444,60 @@ impl Session {
     /// # Errors
     /// If the progress cannot be written; the verdict is shown all the same.
     pub fn judged(&mut self, verdict: Verdict, record: Option<Record>) -> Result<()> {
-        let name = self.exercise().name.clone();
         if record.is_some() {
             self.last = record;
         }
         self.notice.clear();
-        let kept = if verdict.passed() {
-            self.progress.change(|progress| {
-                progress.given_up.remove(&name);
-                progress.not_observed.remove(&name);
-                progress.passed.insert(name);
-            })
-        } else if verdict.word() == "not observed" && !self.progress.passed.contains(&name) {
-            self.progress.change(|progress| progress.not_observed.insert(name)).map(|_| ())
-        } else {
-            Ok(())
-        };
-        let next = match &verdict {
-            Verdict::Passed(_) if self.open_ones() > 0 => {
-                "\n  s  the solution, to compare with yours\n  n  the next exercise\n"
-            }
-            Verdict::Passed(_) => {
-                "\n  s  the solution, to compare with yours\n\n  \
-                 That was the last one: all exercises are done.\n"
-            }
-            _ if verdict.word() == "not observed" => {
-                "\n  n  the next exercise; this one stays open\n"
-            }
-            Verdict::Failed(_) => {
-                self.notice = "t shows the whole trace, i the task again".to_string();
-                ""
-            }
-            Verdict::NotCompiled(_) => "",
-        };
+        if matches!(verdict, Verdict::Failed(_)) && verdict.word() != "not observed" {
+            let end = if self.testing { ", n ends the test" } else { "" };
+            self.notice = format!("t shows the whole trace, i the task again{end}");
+        }
+        let kept = self.remember(&verdict);
+        let next = self.what_next(&verdict);
         self.show(Page::Verdict(Box::new(verdict), next));
         kept
+    }
+
+    fn remember(&mut self, verdict: &Verdict) -> Result<()> {
+        let (all, testing, name) = (&self.all, self.testing, &self.all[self.at].name);
+        if verdict.passed() {
+            self.testing = self.progress.change(|progress| {
+                progress.pass(name);
+                if testing {
+                    progress.testing = next_test(all, progress).is_some();
+                }
+                testing && progress.testing
+            })?;
+            return Ok(());
+        }
+        if verdict.word() == "not observed" && !self.is_passed() {
+            self.progress.change(|progress| progress.not_observed.insert(name.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// What can be done after a verdict.
+    fn what_next(&self, verdict: &Verdict) -> String {
+        let day = self.exercise().day;
+        let next = match (verdict, verdict.word(), self.testing) {
+            (Verdict::Passed(_), _, true) => {
+                format!("n  the test goes on; the rest of day {day} is skipped")
+            }
+            (Verdict::Passed(_), _, false) if self.open_ones() > 0 => "n  the next exercise".into(),
+            (Verdict::Passed(_), _, false) => {
+                let skipped = self.skipped();
+                let all = "That was the last one: all exercises are done.".to_string();
+                format!("\n  {}", skipped.map_or(all, |words| format!("No other is open. {words}")))
+            }
+            (_, "not observed", true) => format!("n  ends the test and starts with day {day}"),
+            (_, "not observed", false) => "n  the next exercise; this one stays open".into(),
+            _ => return String::new(),
+        };
+        let solution = match verdict.passed() {
+            true => "  s  the solution, to compare with yours\n",
+            false => "",
+        };
+        format!("\n{solution}  {next}\n")
     }
 
     fn open_ones(&self) -> usize {

@@ -1,0 +1,88 @@
+//! Where a learner begins, and what is skipped: what lies before `--from`, and in a test
+//! (`--test`) the rest of each day whose exercise for the test is passed.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use super::Options;
+use crate::exercise::exercises::{Exercise, WrongUsage, find};
+use crate::exercise::progress::Progress;
+
+/// Where to begin; an exercise by its place in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Where the learner left off.
+    LeftOff,
+    /// At this exercise; nothing is skipped.
+    At(usize),
+    /// At this exercise; what lies before it is skipped.
+    From(usize),
+    /// At the first open exercise of the day that begins with this one; what lies before it is
+    /// skipped.
+    FromDay(usize),
+    /// With the test, or where it was left.
+    Test,
+}
+
+impl Start {
+    /// As the command line asks.
+    ///
+    /// # Errors
+    /// If there is no such exercise or day, or no test.
+    pub fn of(options: &Options, all: &[Exercise]) -> Result<Start> {
+        if let Some(name) = &options.name {
+            return Ok(Start::At(place(all, name)?));
+        }
+        if let Some(from) = &options.from {
+            return match from.strip_prefix("day").and_then(|day| day.parse().ok()) {
+                Some(day) => Ok(Start::FromDay(first_of(all, day)?)),
+                None => Ok(Start::From(place(all, from)?)),
+            };
+        }
+        match options.test {
+            false => Ok(Start::LeftOff),
+            true if all.iter().any(|exercise| exercise.about.test) => Ok(Start::Test),
+            true => Err(WrongUsage::error(
+                "there is no test: no exercise has `test = true` in its exercise.toml".to_string(),
+            )),
+        }
+    }
+}
+
+fn place(all: &[Exercise], name: &str) -> Result<usize> {
+    let name = &find(all, name)?.name;
+    Ok(all.iter().take_while(|exercise| exercise.name != *name).count())
+}
+
+fn first_of(all: &[Exercise], day: u32) -> Result<usize> {
+    all.iter().position(|exercise| exercise.day == day).ok_or_else(|| {
+        let days: BTreeSet<u32> = all.iter().map(|exercise| exercise.day).collect();
+        let days: Vec<String> = days.iter().map(|day| format!("day{day}")).collect();
+        WrongUsage::error(format!("there is no day{day}; there are {}", days.join(", ")))
+    })
+}
+
+/// Skips what is not done before an exercise, and nothing after it.
+pub fn skip_before(all: &[Exercise], at: usize, progress: &mut Progress) {
+    for (nth, exercise) in all.iter().enumerate() {
+        if nth < at && !progress.is_done(&exercise.name) {
+            progress.skipped.insert(exercise.name.clone());
+        } else {
+            progress.skipped.remove(&exercise.name);
+        }
+    }
+}
+
+/// The test of the first day that has something left to do and whose test is not passed. Skips the
+/// days before it; without one, all days that have a test.
+pub fn next_test(all: &[Exercise], progress: &mut Progress) -> Option<usize> {
+    let left = |day: u32| all.iter().any(|it| it.day == day && !progress.is_done(&it.name));
+    let decides = |test: &Exercise| !progress.passed.contains(&test.name) && left(test.day);
+    let next = all.iter().position(|it| it.about.test && decides(it));
+    let last = all.iter().rfind(|it| it.about.test).map_or(0, |it| it.day);
+    let day = next.map_or(last + 1, |at| all[at].day);
+    let first = all.iter().take_while(|it| it.day < day).count();
+    skip_before(all, first, progress);
+    next
+}
