@@ -273,6 +273,34 @@ fn lines_offer_no_key_that_only_a_screen_has() {
 }
 
 #[test]
+fn a_renamed_exercise_keeps_its_progress_and_its_program() {
+    let mut learner = Learner::new("fresh_renamed");
+    learner.passes(&["first_nop", "of_another_course"]);
+    let change = |progress: &mut Progress| {
+        progress.current = Some("hello_write".to_string());
+        progress.hints.insert("hello_write".to_string(), 2);
+    };
+    learner.progress().change(change).expect("a change");
+    learner.writes("first_nop", "mine");
+    for exercise in &mut learner.all {
+        if ["first_nop", "hello_write"].contains(&exercise.name.as_str()) {
+            let new = format!("{}_new", exercise.name);
+            exercise.about.formerly = Some(std::mem::replace(&mut exercise.name, new));
+        }
+    }
+    let mut session = learner.learns(&[]);
+    assert_eq!(session.exercise().name, "hello_write_new");
+    assert_eq!(session.done(), "1 of 24 passed");
+    assert_eq!(learner.progress().hints["hello_write_new"], 2);
+    session.press('p').expect("the previous one");
+    assert_eq!(session.header(), "Day 1: first_nop_new (10 minutes, passed)");
+    assert_eq!(learner.program("first_nop_new").as_deref(), Some("mine"));
+    session.press('l').expect("the list");
+    let list = session.page(80);
+    assert!(list.contains("Passed, and no longer in the list: of_another_course"), "{list}");
+}
+
+#[test]
 fn everything_begins_again_and_comes_back() {
     let learner = Learner::new("fresh_reset");
     let (first, second) = (learner.exercise("first_nop"), learner.exercise("one_enter"));

@@ -88,6 +88,7 @@ impl Workbook {
         let finished = self.backup_folder().join(format!("all.{number}"));
         let folder = self.backup_folder().join(format!("all.{number}.unfinished"));
         for exercise in all {
+            self.take_over(exercise)?;
             self.move_away(exercise, &folder)?;
         }
         let mut progress = Progress::load(self.folder())?;

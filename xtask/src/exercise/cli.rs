@@ -119,7 +119,8 @@ fn run(task: &Task) -> Result<bool> {
 }
 
 fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
-    let progress = progress(workbook)?;
+    let mut progress = progress(workbook)?;
+    progress.rename(all);
     let mut day = 0;
     for exercise in all {
         let about = &exercise.about;

@@ -34,6 +34,8 @@ pub struct About {
     /// day.
     #[serde(default)]
     pub test: bool,
+    /// The name that it had before, under which a learner may have passed it.
+    pub formerly: Option<String>,
 }
 
 /// An exercise.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::exercises::Exercise;
 use super::workbook::{lock, write_whole};
 
 /// What was done so far. Every change is made to what the file says at that moment and written
@@ -127,6 +128,26 @@ impl Progress {
     pub fn is_empty(&self) -> bool {
         let Progress { path, spoilt, current, testing, .. } = self.clone();
         *self == Progress { path, spoilt, current, testing, ..Progress::default() }
+    }
+
+    /// Has what was done under an exercise's former name count for it.
+    pub fn rename(&mut self, all: &[Exercise]) {
+        for exercise in all {
+            let Some(old) = &exercise.about.formerly else { continue };
+            for set in
+                [&mut self.passed, &mut self.given_up, &mut self.not_observed, &mut self.skipped]
+            {
+                if set.remove(old) {
+                    set.insert(exercise.name.clone());
+                }
+            }
+            if let Some(taken) = self.hints.remove(old) {
+                self.hints.insert(exercise.name.clone(), taken);
+            }
+            if self.current.as_ref() == Some(old) {
+                self.current = Some(exercise.name.clone());
+            }
+        }
     }
 
     /// Notes that an exercise was passed.

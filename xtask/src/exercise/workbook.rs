@@ -154,12 +154,23 @@ impl Workbook {
     pub fn begin(&self, exercise: &Exercise) -> Result<bool> {
         self.prepare()?;
         let path = self.program(&exercise.name);
+        self.take_over(exercise)?;
         if path.exists() {
             return Ok(false);
         }
         let starter = fs::read(exercise.starter()).context("reading the starter")?;
         write_whole(&path, &starter)?;
         Ok(true)
+    }
+
+    /// A program that was begun when its exercise had another name gets the new one.
+    pub(super) fn take_over(&self, exercise: &Exercise) -> Result<()> {
+        let Some(former) = &exercise.about.formerly else { return Ok(()) };
+        let (old, new) = (self.program(former), self.program(&exercise.name));
+        if old.exists() && !new.exists() {
+            fs::rename(&old, &new).with_context(|| format!("renaming {}", old.display()))?;
+        }
+        Ok(())
     }
 
     /// Whether what every program depends on is compiled: the first time takes about a minute.

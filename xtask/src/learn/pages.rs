@@ -232,6 +232,13 @@ fn list(session: &Session, chosen: usize, width: usize) -> String {
             exercise.about.minutes
         ));
     }
+    let here = |name: &&String| session.all.iter().any(|exercise| exercise.name == **name);
+    let gone: Vec<&str> =
+        session.progress.passed.iter().filter(|name| !here(name)).map(String::as_str).collect();
+    if !gone.is_empty() {
+        let words = format!("Passed, and no longer in the list: {}", gone.join(", "));
+        page.push_str(&format!("\n{}\n", wrap(&words, width, 0)));
+    }
     page
 }
 

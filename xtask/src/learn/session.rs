@@ -73,6 +73,7 @@ impl Session {
     ) -> Result<Session> {
         let mut progress = Progress::load(workbook.folder())?;
         let spoilt = progress.notice();
+        progress.change(|progress| progress.rename(&all))?;
         let mut session = Session {
             workspace: workspace.to_path_buf(),
             workbook,
