@@ -2,7 +2,7 @@
 //!
 //! Builds the days statically, packs them into an initramfs with this tool as the first
 //! process, boots each kernel, runs the days inside as `cargo xtask run` does, and compares
-//! what they and the kernel said with what was to be expected.
+//! what they and the kernel said with what was expected.
 
 mod boot;
 mod console;
@@ -28,10 +28,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use common::environment;
 
-use self::debian::{Archive, Wanted};
+use self::debian::Wanted;
 use self::outcome::Answers;
 use self::programs::Places;
 use self::table::Row;
+use crate::debian::Archive;
 
 /// Boot other kernels under emulation and run the days on them
 ///
@@ -118,7 +119,11 @@ fn kernels(options: &Options, places: &Places) -> Result<Vec<Kernel>> {
     let is_there = |wanted: &Wanted| !options.fetch && wanted.is_cached(&places.cache);
     let archive = match debian::KERNELS.iter().all(is_there) {
         true => None,
-        false => Some(Archive::find()?),
+        false => Some(Archive::find(
+            "the kernels 5.10, 6.1, 6.12 and the newest are fetched from Debian's archive",
+            "give kernels yourself: cargo xtask kernels --image FILE… (a bzImage, such as a \
+             readable copy of /boot/vmlinuz-…), or run this on Debian",
+        )?),
     };
     let mut kernels = Vec::new();
     for wanted in &debian::KERNELS {

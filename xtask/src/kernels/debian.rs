@@ -1,17 +1,13 @@
-//! Kernels by package name, from the Debian archive that apt is configured for.
-//!
-//! apt does the work: it knows the mirror, the proxy and the keys. It is given sources, lists
-//! and a cache of its own under `target/kernels/`, so that the system's are left alone and
-//! no root is needed.
+//! Kernels by package name, from Debian's archive.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use common::environment::Refusal;
 
 use super::image;
+use crate::debian::{Apt, Archive};
 
 /// A kernel, and where Debian has it.
 pub struct Wanted {
@@ -33,91 +29,6 @@ pub const KERNELS: [Wanted; 4] = [
 
 /// The metapackages to begin with: the small kernel for virtual machines, or the full one.
 const METAPACKAGES: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-amd64"];
-
-/// The keys that Debian signs its archive with; the package of the same name brings them.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/// Debian's archives as this machine's apt reaches them.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Archive {
-    main: String,
-    security: Option<String>,
-}
-
-impl Archive {
-    /// Asks apt for its sources.
-    ///
-    /// # Errors
-    /// A [`Refusal`] that says what is missing: apt, its package lists, or Debian.
-    pub fn find() -> Result<Archive> {
-        let format = "$(ORIGIN)|$(LABEL)|$(REPO_URI)";
-        let output = Command::new("apt-get")
-            .args(["indextargets", "--format", format, "Created-By: Packages"])
-            .output();
-        let Ok(output) = output else {
-            return Err(no_archive("apt-get is not installed").into());
-        };
-        let listed = String::from_utf8_lossy(&output.stdout);
-        if listed.trim().is_empty() {
-            return Err(Refusal {
-                what: "apt has no package lists yet".to_string(),
-                why: "they come with the first update".to_string(),
-                remedy: "sudo apt-get update".to_string(),
-            }
-            .into());
-        }
-        let archive = Archive::of(&listed);
-        let archive =
-            archive.ok_or_else(|| no_archive("apt has no Debian archive among its sources"))?;
-        if !Path::new(KEYRING).exists() {
-            return Err(Refusal {
-                what: format!("{KEYRING} is not there"),
-                why: "Debian's packages are checked against it".to_string(),
-                remedy: "sudo apt-get install debian-archive-keyring".to_string(),
-            }
-            .into());
-        }
-        Ok(archive)
-    }
-
-    /// Reads lines of origin, label and address.
-    fn of(listed: &str) -> Option<Archive> {
-        let mut archive = Archive::default();
-        for line in listed.lines() {
-            let fields: Vec<&str> = line.splitn(3, '|').collect();
-            match fields[..] {
-                ["Debian", "Debian", uri] => archive.main = uri.to_string(),
-                ["Debian", "Debian-Security", uri] => archive.security = Some(uri.to_string()),
-                _ => {}
-            }
-        }
-        (!archive.main.is_empty()).then_some(archive)
-    }
-
-    /// The lines of a `sources.list` for these suites; those of an archive that apt does not
-    /// know are left out.
-    fn sources(&self, suites: &[&str]) -> String {
-        let line = |suite: &&str| {
-            let security = suite.ends_with("-security");
-            let uri = if security { self.security.as_ref()? } else { &self.main };
-            Some(format!(
-                "deb [arch=amd64 signed-by={KEYRING} target=Packages] {uri} {suite} main\n"
-            ))
-        };
-        suites.iter().filter_map(line).collect()
-    }
-}
-
-fn no_archive(what: &str) -> Refusal {
-    Refusal {
-        what: what.to_string(),
-        why: "the kernels 5.10, 6.1, 6.12 and the newest are fetched from Debian's archive"
-            .to_string(),
-        remedy: "give kernels yourself: cargo xtask kernels --image FILE… (a bzImage, such as a \
-                 readable copy of /boot/vmlinuz-…), or run this on Debian"
-            .to_string(),
-    }
-}
 
 impl Wanted {
     /// Where the image is kept.
@@ -162,7 +73,7 @@ fn fetch_to(apt: &Apt, path: &Path) -> Result<()> {
     // A suite that is gone makes this fail although another may have answered: whether there
     // is a kernel decides.
     let update = apt.run("apt-get", &["--quiet", "update"])?;
-    let Some(package) = apt.package() else {
+    let Some(package) = package(apt) else {
         return Err(Refusal {
             what: format!("apt knows no kernel there; it says: {}", update.errors()),
             why: "the archive cannot be reached, or Debian has moved the suite to its museum of \
@@ -180,127 +91,23 @@ fn fetch_to(apt: &Apt, path: &Path) -> Result<()> {
     fs::rename(&vmlinuz, path).with_context(|| format!("writing {}", path.display()))
 }
 
-/// An apt with sources, lists and a cache of its own.
-struct Apt {
-    directory: PathBuf,
-}
-
-impl Apt {
-    fn new(sources: &str, directory: &Path) -> Result<Apt> {
-        let directory = directory.to_path_buf();
-        let files = [
-            ("sources.list", sources.to_string()),
-            // One priority for all suites: the highest version is the candidate, also where
-            // a suite (backports) asks to be used only by name.
-            ("preferences", "Package: *\nPin: release *\nPin-Priority: 500\n".to_string()),
-            ("apt.conf", configuration(&directory)),
-        ];
-        for folder in ["lists/partial", "cache/archives/partial", "debs"] {
-            fs::create_dir_all(directory.join(folder))
-                .with_context(|| format!("making {}", directory.join(folder).display()))?;
-        }
-        for (name, text) in files {
-            fs::write(directory.join(name), text)
-                .with_context(|| format!("writing {}", directory.join(name).display()))?;
-        }
-        Ok(Apt { directory })
-    }
-
-    fn run(&self, program: &str, args: &[&str]) -> Result<Output> {
-        let output = Command::new(program)
-            .arg("-c")
-            .arg(self.directory.join("apt.conf"))
-            .args(args)
-            .current_dir(self.directory.join("debs"))
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("starting {program}"))?;
-        Ok(Output {
-            succeeded: output.status.success(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
-    }
-
-    /// The package that holds the image, from a metapackage down.
-    fn package(&self) -> Option<String> {
-        METAPACKAGES.iter().find_map(|metapackage| {
-            let mut package = (*metapackage).to_string();
-            loop {
-                let shown = self.run("apt-cache", &["show", "--no-all-versions", &package]).ok()?;
-                if !shown.succeeded {
-                    return None;
-                }
-                match next_package(&shown.stdout) {
-                    // Each step goes from a general name to a particular one; a package that
-                    // names itself would be a loop.
-                    Some(next) if next != package => package = next,
-                    _ => return Some(package),
-                }
+/// The package that holds the image, from a metapackage down.
+fn package(apt: &Apt) -> Option<String> {
+    METAPACKAGES.iter().find_map(|metapackage| {
+        let mut package = (*metapackage).to_string();
+        loop {
+            let shown = apt.run("apt-cache", &["show", "--no-all-versions", &package]).ok()?;
+            if !shown.succeeded {
+                return None;
             }
-        })
-    }
-
-    /// Downloads and unpacks a package, and tells where.
-    fn unpack(&self, package: &str) -> Result<PathBuf> {
-        let debs = self.directory.join("debs");
-        for leftover in fs::read_dir(&debs)?.flatten() {
-            let path = leftover.path();
-            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+            match next_package(&shown.stdout) {
+                // Each step goes from a general name to a particular one; a package that
+                // names itself would be a loop.
+                Some(next) if next != package => package = next,
+                _ => return Some(package),
+            }
         }
-        let download = self.run("apt-get", &["--quiet", "download", package])?;
-        let deb = fs::read_dir(&debs)?.flatten().map(|entry| entry.path()).next();
-        let Some(deb) = deb.filter(|_| download.succeeded) else {
-            bail!("apt could not download {package}: {}", download.errors());
-        };
-        let unpacked = debs.join("unpacked");
-        let status = Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(&unpacked).status();
-        if !status.context("starting dpkg-deb")?.success() {
-            bail!("dpkg-deb could not unpack {}", deb.display());
-        }
-        fs::remove_file(&deb)?;
-        Ok(unpacked)
-    }
-}
-
-struct Output {
-    succeeded: bool,
-    stdout: String,
-    stderr: String,
-}
-
-impl Output {
-    /// What apt complained of, on one line.
-    fn errors(&self) -> String {
-        let lines: Vec<&str> =
-            self.stderr.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-        if lines.is_empty() { "nothing".to_string() } else { lines.join("; ") }
-    }
-}
-
-/// An `apt.conf`(5) that is read after the system's, whose proxies it keeps.
-fn configuration(directory: &Path) -> String {
-    let directory = directory.display();
-    format!(
-        "// No hooks of the system after an update.\n\
-         #clear APT::Update;\n\
-         APT::Architecture \"amd64\";\n\
-         APT::Default-Release \"\";\n\
-         // root's apt would download as another user, who may not write here.\n\
-         APT::Sandbox::User \"root\";\n\
-         Acquire::Languages \"none\";\n\
-         Acquire::Retries \"2\";\n\
-         // An old suite's signature may have passed its date; it is still checked.\n\
-         Acquire::Check-Valid-Until \"false\";\n\
-         Dir::Etc::sourcelist \"{directory}/sources.list\";\n\
-         Dir::Etc::sourceparts \"/dev/null\";\n\
-         Dir::Etc::preferences \"{directory}/preferences\";\n\
-         Dir::Etc::preferencesparts \"/dev/null\";\n\
-         Dir::State::lists \"{directory}/lists\";\n\
-         Dir::State::status \"/dev/null\";\n\
-         Dir::Cache \"{directory}/cache\";\n"
-    )
+    })
 }
 
 /// The package that this one leads to on the way to the image, by its `Depends` line. `None`
@@ -340,26 +147,6 @@ fn find_image(unpacked: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_mirror_is_the_one_of_debian_and_of_nobody_else() {
-        let listed = "Node Source|Node Source|https://node.example/\n\
-                      Debian|Debian|http://mirror.example/debian/\n\
-                      Debian|Debian-Security|http://mirror.example/security/\n";
-        let archive = Archive::of(listed).unwrap();
-        assert_eq!(archive.main, "http://mirror.example/debian/");
-        let sources = archive.sources(&["bullseye", "bullseye-security"]);
-        let lines: Vec<&str> = sources.lines().collect();
-        assert!(lines[0].ends_with("http://mirror.example/debian/ bullseye main"), "{sources}");
-        assert!(lines[1].ends_with("security/ bullseye-security main"), "{sources}");
-        assert_eq!(Archive::of("Ubuntu|Ubuntu|http://mirror.example/ubuntu/\n"), None);
-    }
-
-    #[test]
-    fn a_suite_of_an_archive_that_apt_does_not_know_is_left_out() {
-        let archive = Archive { main: "http://mirror.example/debian/".into(), security: None };
-        assert_eq!(archive.sources(&["bullseye", "bullseye-security"]).lines().count(), 1);
-    }
 
     #[test]
     fn the_way_from_a_metapackage_to_the_image() {
