@@ -42,7 +42,8 @@ fn docker() -> Environment {
 fn real_kernels() -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recorded");
     let files = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
-    let names = files.map(|file| file.unwrap().path().file_stem().unwrap().display().to_string());
+    let names =
+        files.map(|file| file.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned());
     let mut names: Vec<String> = names.filter(|name| name.starts_with("linux_")).collect();
     names.sort();
     names

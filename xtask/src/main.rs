@@ -9,6 +9,8 @@ use xtask::{class, exercise, learn, record, trace};
 
 mod bench;
 mod book;
+mod check;
+mod debian;
 mod kernels;
 mod run;
 
@@ -29,6 +31,7 @@ enum Task {
     Exercise(exercise::Options),
     Class(class::Options),
     Record(record::cli::Options),
+    Check(check::Options),
     Bench(bench::Options),
     Kernels(kernels::Options),
     Book(book::Options),
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Exercise(options) => exercise::main(&options),
         Task::Class(options) => class::main(&options),
         Task::Record(options) => record::cli::main(&options),
+        Task::Check(options) => check::main(&options),
         Task::Bench(options) => bench::main(&options),
         Task::Kernels(options) => kernels::main(&options),
         Task::Book(options) => book::main(&options),
