@@ -16,7 +16,7 @@ use crate::problem::Problem;
 /// The preprocessor's name in book.toml.
 pub const NAME: &str = "days";
 
-/// Resolves the directives. What is wrong is told in `problems`.
+/// Resolves the directives. What is wrong goes to `problems`.
 #[derive(Default)]
 pub struct Days {
     /// What was wrong in the last run.

@@ -37,7 +37,7 @@ impl Recording {
     }
 }
 
-/// What records a trace anew.
+/// The command that makes the recording again.
 fn again(name: &str) -> String {
     format!("cargo xtask record {name}")
 }

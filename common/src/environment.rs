@@ -193,7 +193,7 @@ impl Limit {
 
 impl Environment {
     /// Looks at the machine. What cannot be read is left out: this is for explanations, and
-    /// an explanation that fails is none.
+    /// it never fails itself.
     pub fn read() -> Environment {
         let kernel = kernel_release();
         Environment {

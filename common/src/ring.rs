@@ -204,7 +204,7 @@ pub fn patiently(
 /// one it was. So the newest is dropped first, until the kernel agrees.
 ///
 /// # Errors
-/// A [`Refusal`] with the cause and the remedy, if no ring can be had.
+/// A [`Refusal`] with the cause and the remedy, if no ring is available.
 pub fn build_best(options: &RingOptions, entries: u32) -> Result<(IoUring, Vec<&'static str>)> {
     if options.sq_idle.is_some() && !options.sqpoll {
         // The kernel takes it and does nothing; who asks for it has something in mind.

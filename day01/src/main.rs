@@ -39,7 +39,7 @@ struct Options {
     #[arg(long, conflicts_with_all = ["long", "ops"])]
     json: bool,
 
-    /// Print nothing; the exit code says whether a ring can be had
+    /// Print nothing; the exit code says whether a ring is available
     #[arg(long, conflicts_with_all = ["long", "ops", "json"])]
     quiet: bool,
 }

@@ -49,7 +49,7 @@ struct Options {
     #[arg(long, conflicts_with = "long")]
     json: bool,
 
-    /// Print nothing; the exit code says whether the ring can be had
+    /// Print nothing; the exit code says whether the ring is available
     #[arg(long, conflicts_with_all = ["long", "json"])]
     quiet: bool,
 }
@@ -72,7 +72,7 @@ fn run(options: &Options) -> Result<()> {
 /// Each step sets up rings of its own. One whose flags this kernel lacks says so, and the
 /// walk goes on.
 fn walk() -> Result<Report> {
-    // If not even this one can be had, there is nothing to walk through.
+    // If not even this one is granted, there is nothing to walk through.
     let features = Granted::of(&steps::plain_ring()?).features;
     let steps = vec![
         steps::sizes(),

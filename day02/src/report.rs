@@ -48,7 +48,7 @@ pub struct Row {
     pub asked: String,
     /// What the kernel granted or did.
     pub granted: String,
-    /// Calls of `io_uring_enter` that it took; none where nothing was to be submitted.
+    /// Calls of `io_uring_enter` that it took; zero where there was nothing to submit.
     pub enters: Option<u32>,
 }
 

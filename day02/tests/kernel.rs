@@ -14,7 +14,7 @@ use testkit::{io_uring_or_skip, skipped};
 /// `IORING_RECVSEND_POLL_FIRST` (`linux/io_uring.h`).
 const POLL_FIRST: u16 = 1;
 
-/// A ring; `None`, said aloud, where none can be had.
+/// A ring; `None`, said aloud, where no ring is available.
 fn ring(test: &str) -> Option<IoUring> {
     io_uring_or_skip(test).then(|| IoUring::builder().build(8).expect("a ring"))
 }

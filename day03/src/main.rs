@@ -25,7 +25,7 @@ mod server;
 
 /// Accept connections into direct slots with one multishot accept
 ///
-/// Each client is told its slot and may stay as long as it likes. When all slots are taken,
+/// Each client gets the number of its slot and may stay as long as it likes. When all slots are taken,
 /// later clients wait, and are served when one comes free. Ctrl-C ends it.
 #[derive(Parser)]
 #[command(version)]

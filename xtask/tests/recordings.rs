@@ -33,7 +33,7 @@ fn a_fresh_run_tells_the_recorded_story() {
     }
 }
 
-/// Where no ring can be had, a check says so and is no failure; a recording is one.
+/// Where no ring is available, a check says so and is no failure; a recording is one.
 #[test]
 fn a_blocked_machine_is_told_apart() {
     for (arguments, code, words) in [
@@ -105,7 +105,7 @@ fn the_recordings_show_what_they_are_for() {
     assert_eq!(taken, [2, 4, 8], "four RECV; four SEND, each with the next RECV");
 }
 
-/// What would be wrong in the book is told apart from what may differ.
+/// Differences that would be wrong in the book are not taken for those that may be.
 #[test]
 fn another_story_is_noticed() {
     let recording = recorded("accept");

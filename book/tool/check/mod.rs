@@ -62,7 +62,7 @@ pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
     problems
 }
 
-/// Whether a ring can be had. If not, says so and names `what` is skipped; with
+/// Whether a ring is available. If not, says so and names `what` is skipped; with
 /// `REQUIRE_IO_URING=1` that is a problem: a check that does not run proves nothing.
 fn has_ring(what: &str) -> Result<bool, Problem> {
     let Err(refusal) = ring::build_best(&RingOptions::default(), 2) else { return Ok(true) };

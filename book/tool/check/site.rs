@@ -53,7 +53,7 @@ impl Site {
             for what in &page.silent {
                 problems.push(source.problem(
                     what.split(' ').next_back().unwrap_or_default(),
-                    &format!("<{what}> has no text for who cannot see it"),
+                    &format!("<{what}> has no alternative text"),
                     "give an image an alt text, and an svg a <title>",
                 ));
             }

@@ -207,7 +207,7 @@ fn each_mistake_is_named() {
             "![a](https://a.example/a.png)",
             "one.md:2: <img> loads https://a.example/a.png from the network",
         ),
-        (one, "# One", "![](a.png)", "one.md:2: <img a.png> has no text"),
+        (one, "# One", "![](a.png)", "one.md:2: <img a.png> has no alternative text"),
         (
             "book/theme/days.css",
             "main",

@@ -21,7 +21,7 @@ pub fn html(name: &str, svg: &str) -> Result<String, Complaint> {
     let title = element(rest, "title")
         .ok_or_else(|| no("it has no <title>", "say in a few words what is drawn"))?;
     let desc = element(rest, "desc")
-        .ok_or_else(|| no("it has no <desc>", "tell what is to be seen, for who cannot see it"))?;
+        .ok_or_else(|| no("it has no <desc>", "describe what the figure shows"))?;
     check_ids(name, &svg)?;
     check_colours(&svg)?;
     let mut said = String::new();

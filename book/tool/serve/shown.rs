@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-/// What the pages are told when they ask.
+/// The answer to a page that asks for news.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct News {
     /// Another number than before: the pages were built again, or could not be.
@@ -14,12 +14,12 @@ pub struct News {
     pub problems: Vec<String>,
 }
 
-/// The built pages. Whoever reads or writes them holds the lock.
+/// The built pages. A thread that reads or writes them holds the lock.
 #[derive(Debug, Default)]
 pub struct Shown {
     /// Where they are; empty before the first build.
     pub folder: PathBuf,
-    /// What is told of them.
+    /// The news of them.
     pub news: News,
 }
 

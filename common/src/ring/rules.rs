@@ -173,7 +173,7 @@ fn outside_cpuset(
     ))
 }
 
-/// A poller was for privileged programs before Linux 5.13. If a ring without one can be had,
+/// A poller was for privileged programs before Linux 5.13. If a ring without one is possible,
 /// that was it.
 fn poller_for_root(options: &RingOptions) -> Option<(String, String)> {
     if !options.sqpoll {

@@ -54,7 +54,7 @@ pub fn skipped(test: &str, why: impl Display) {
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
 }
 
-/// Whether a ring can be had here. If not, says so aloud and names the `test` that is skipped.
+/// Whether a ring is available here. If not, says so aloud and names the `test` that is skipped.
 ///
 /// # Panics
 /// Instead of skipping, if `REQUIRE_IO_URING=1` is set, as in continuous integration: a test
@@ -98,7 +98,7 @@ fn memory_of(entries: u32) -> u64 {
     ring::locked_memory(&RingOptions::default(), entries, SetupFlags::default())
 }
 
-/// Starts a server that accepts into direct slots. If no ring can be had here, or the kernel
+/// Starts a server that accepts into direct slots. If no ring is available here, or the kernel
 /// is older than 5.19, says so aloud, names the `test` that is skipped, and returns `None`.
 ///
 /// # Panics

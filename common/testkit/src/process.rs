@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::POLL;
 
-/// How many descriptors the process has open. A direct slot is none.
+/// How many descriptors the process has open. Direct slots are not among them.
 ///
 /// # Errors
 /// If the process is gone, or is another user's.

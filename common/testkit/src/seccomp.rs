@@ -34,7 +34,7 @@ pub fn block_io_uring(command: &mut Command, errno: i32) {
     block(command, FIRST..=LAST, errno);
 }
 
-/// Makes `io_uring_enter` alone fail with `errno`: a ring can be had, and nothing submitted.
+/// Makes `io_uring_enter` alone fail with `errno`: a ring can be set up, and nothing submitted.
 ///
 /// # Panics
 /// As [`block_io_uring`].

@@ -133,7 +133,7 @@ impl Said {
         let (ip, port) = (address.ip(), address.port());
         let text = self.stdout.replace(&address.to_string(), "ADDRESS");
         let text = text.replace(&format!("{ip} {port}"), "IP PORT");
-        // What some kernels are told, with its wrapped lines.
+        // The message for some kernels, with its wrapped lines.
         let mut of_this_kernel = false;
         let lines = text.lines().filter(|line| {
             let begins = line.starts_with("this kernel refused") || line.starts_with("careful: ");

@@ -1,7 +1,7 @@
 //! The pitfalls that a server which only accepts can fall into.
 //!
 //! Not here: rows 1 and 18 to 21 are day 02's, row 3 is a unit test of `common::listener`,
-//! row 10 of `common::slots`; rows 2, 6, 7, 14, 17 and 23 are told with the journal's; rows 8,
+//! row 10 of `common::slots`; rows 2, 6, 7, 14, 17 and 23 are tested with the journal's; rows 8,
 //! 9, 12, 13, 15, 16 and 22 take a server that receives and answers (day 04). Row 11 cannot
 //! be had: `types::Fixed` is another type than `types::Fd`.
 
@@ -149,7 +149,7 @@ fn pitfall_05_a_soft_limit_is_raised() {
 }
 
 /// A listener that was shut down refuses every accept at once, as one does when the system
-/// has no files or memory left. Here that can be had without privileges, and be mended.
+/// has no files or memory left. Here that needs no privileges, and can be mended.
 #[test]
 fn pitfall_05_an_accept_that_keeps_failing_is_retried_without_a_spin() {
     let Some(server) = serve(&[]) else { return };

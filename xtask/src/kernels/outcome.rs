@@ -99,7 +99,7 @@ struct RunReport {
 /// Reads what came over the console.
 ///
 /// # Errors
-/// If a report is missing, or a program inside said something that is none.
+/// If a report is missing, or a program inside printed something else.
 pub fn answers(console: &Console) -> Result<Answers> {
     let facts = console.messages.iter().find_map(|message| match message {
         Message::Facts(facts) => Some(facts.clone()),

@@ -1,7 +1,7 @@
 //! What a kernel should say, by the catalogue and by the days' rules, and where it differs.
 //!
-//! All of it is a pure function of what was reported: whoever breaks a fallback, or misprints
-//! a version in the catalogue, is told which by the kernels that disagree.
+//! All of it is a pure function of what was reported. If somebody breaks a fallback, or misprints
+//! a version in the catalogue, the kernels that disagree say which.
 
 use common::catalog::{
     ACCEPT_FLAGS, ENTER_FLAGS, ENTRY_FLAGS, Entry, FEATURES, Kernel, OPERATIONS,

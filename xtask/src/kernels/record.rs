@@ -16,7 +16,7 @@ use super::outcome::Answers;
 /// Writes the recordings of one kernel, and tells their paths in the workspace.
 ///
 /// # Errors
-/// If they cannot be written, or the kernel's release is none.
+/// If they cannot be written, or the kernel's release cannot be read.
 pub fn record(workspace: &Path, answers: &Answers) -> Result<Vec<PathBuf>> {
     let release = &answers.facts.release;
     let kernel = Kernel::parse(release).with_context(|| format!("{release:?} is no release"))?;

@@ -14,7 +14,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// What differs from what was to be expected, in whole sentences.
+    /// The differences from what was expected, in whole sentences.
     pub fn differences(&self) -> Vec<String> {
         match &self.result {
             Err(trouble) => vec![trouble.clone()],

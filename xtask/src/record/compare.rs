@@ -25,7 +25,7 @@ pub fn lacks(recorded: &Recording, fresh: &[Shape]) -> Vec<String> {
         return Vec::new();
     };
     let missing = |flag: &&String| !fresh.flags.contains(flag);
-    // A polling thread is bound to a CPU where that can be had.
+    // A polling thread is bound to a CPU where that is possible.
     let counts = |flag: &&String| *flag != "SQ_AFF";
     recorded.flags.iter().filter(missing).filter(counts).cloned().collect()
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// One recorded run, or the part of it that is told. It lies in `book/traces/NAME.json`.
+/// One recorded run, or the part of it that is shown. It lies in `book/traces/NAME.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
     /// The scenario's name, and the file's.
@@ -24,7 +24,7 @@ pub struct Recording {
     /// What happened, in order.
     pub steps: Vec<Step>,
     /// `enters`, `entries`, `completions`, entries by operation (`ACCEPT`) and completions by
-    /// operation (`completions:ACCEPT`), of the steps that are told.
+    /// operation (`completions:ACCEPT`), of the steps that are shown.
     pub counts: BTreeMap<String, u64>,
 }
 
@@ -217,7 +217,7 @@ impl Recording {
     /// The file's text.
     ///
     /// # Errors
-    /// None that can happen: all of it can be said in JSON.
+    /// Never: all of it can be said in JSON.
     pub fn to_text(&self) -> Result<String> {
         let line = |value: &str| serde_json::to_string(value);
         let mut text = String::from("{\n");

@@ -1,4 +1,4 @@
-//! What is recorded: the day's program, its clients, and the part that is told.
+//! What is recorded: the day's program, its clients, and the part that is shown.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -24,7 +24,7 @@ pub struct Scenario {
     pub program: &'static str,
     /// The day's arguments, as a reader would type them.
     pub arguments: &'static [&'static str],
-    /// Which part is told.
+    /// Which part is shown.
     pub part: Part,
     /// What is said when the recording ends before the program does.
     pub ending: &'static str,

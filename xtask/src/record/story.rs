@@ -1,7 +1,7 @@
 //! From the tape to the steps.
 //!
 //! What the program does in its own memory, writing entries and reading completions, makes no
-//! system call at which it could be seen. It is told from the ring's heads and tails as the
+//! system call at which it could be seen. It is read from the ring's heads and tails as the
 //! next call finds them: an entry that an enter takes was written before, and a completion
 //! that an enter does not find in the queue any more was read.
 
@@ -12,7 +12,7 @@ use super::tape::{Item, is_short};
 use super::words;
 use crate::trace::event::{Enter, Poller, Return, Setup, Submit, What};
 
-/// Which part of a run is told.
+/// Which part of a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Until the first registration after an enter: day 01 goes on to ask for more.
@@ -23,7 +23,7 @@ pub enum Part {
     UntilAsleep,
 }
 
-/// What is told of a run.
+/// The shown part of a run.
 #[derive(Debug)]
 pub struct Story {
     /// The ring.
@@ -76,7 +76,7 @@ fn ring_of(items: &[Item], polled: bool) -> Option<(u32, &Setup)> {
     })
 }
 
-/// Whether an item is of the ring that is told of; its setup is told apart.
+/// Whether an item belongs to the ring that is shown; its setup is handled apart.
 fn concerns(item: &Item, ring: u32) -> bool {
     let of = match item {
         Item::Note(_) => return true,
@@ -137,7 +137,7 @@ struct Teller<'a> {
     taken: usize,
     posted: u32,
     reaped: u32,
-    /// The enter that has not returned, and whether it is told to sleep.
+    /// The enter that has not returned, and whether it is shown asleep.
     inside: Option<(&'a Enter, bool)>,
     dozes: bool,
 }

@@ -37,7 +37,7 @@ pub fn tell(days: &[&Day], options: &Options, narrator: &mut Narrator) -> Result
     narrator.space();
     narrator.line(&wrap(
         "These runs were recorded elsewhere. The book plays them as figures: `cargo xtask book \
-         build --open`. Where a ring can be had, `cargo xtask run` runs the days themselves.",
+         build --open`. Where rings are available, `cargo xtask run` runs the days themselves.",
         WIDTH,
         0,
     ));

@@ -2,7 +2,7 @@
 
 pub use common::text::{several, thousands};
 
-/// Longer ones are told by their size.
+/// Of longer ones the size is given.
 const QUOTED: usize = 40;
 
 /// Bytes quoted and escaped if they are few, otherwise only their number.

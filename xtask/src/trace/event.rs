@@ -153,7 +153,7 @@ pub struct Enter {
     /// is not followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreaped: Option<u32>,
-    /// Its end, if that was known when this was told: it did not sleep.
+    /// Its end, if that was known when this event was made: it did not sleep.
     #[serde(skip)]
     pub answer: Option<Return>,
 }

@@ -30,7 +30,7 @@ pub enum Part {
 /// A ring's memory, wherever it is.
 #[derive(Debug)]
 pub enum Memory {
-    /// Shared by the kernel with whoever maps the ring's descriptor.
+    /// Shared by the kernel with every process that maps the ring's descriptor.
     Mapped {
         /// [`Part::Sq`].
         sq: Map,

@@ -284,7 +284,7 @@ fn trace(shared: &Arc<Shared>, launched: Launched, fast: bool) -> (i32, Option<R
     }
 }
 
-/// Looks at the rings while the program runs: an enter that sleeps is told while it does, and
+/// Looks at the rings while the program runs: an enter that sleeps is reported while it does, and
 /// rings whose thread polls, or whose program does, are not left alone until they wrap.
 fn look_in_between(shared: &Shared) {
     const OFTEN: Duration = Duration::from_micros(50);

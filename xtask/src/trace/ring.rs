@@ -99,7 +99,7 @@ pub struct Ring {
     /// As granted, or as of the last resize.
     pub params: Params,
     memory: Memory,
-    /// Held for a resize, which needs the ring mapped anew.
+    /// Held for a resize, which needs the ring mapped again.
     fd: Option<OwnedFd>,
     sq_seen: u32,
     cq_seen: u32,
@@ -132,7 +132,7 @@ impl Ring {
     /// Follows a resize (`IORING_REGISTER_RESIZE_RINGS`); heads and tails go on as they were.
     ///
     /// # Errors
-    /// The kernel's, from mapping it anew.
+    /// The kernel's, from mapping it again.
     pub fn resized(&mut self, params: Params) -> nix::Result<()> {
         self.memory = match (&self.fd, &self.memory) {
             (Some(fd), _) => Memory::map(fd.as_fd(), &params)?,

@@ -26,7 +26,8 @@ pub fn page(summary: &Summary, requests: Option<u64>) -> String {
 
 fn no_ring(page: &mut String, summary: &Summary) {
     if summary.refused.is_empty() && summary.fast {
-        let _ = writeln!(page, "  No ring was set up; without --fast a refused one is told of.");
+        let _ =
+            writeln!(page, "  No ring was set up; without --fast a refused one would be named.");
     } else if summary.refused.is_empty() {
         let _ = writeln!(page, "  The program never asked for a ring.");
     } else {

@@ -39,7 +39,7 @@ pub const OPTIONS: c_int = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_EXITKILL;
 
 /// Waits for any task that this thread traces, and for nobody else's children
-/// (`__WNOTHREAD`): whoever uses the tracer as a library has children of its own.
+/// (`__WNOTHREAD`): a program that uses the tracer as a library has children of its own.
 ///
 /// # Errors
 /// `ECHILD` when no task is left.
@@ -211,12 +211,12 @@ fn owned(result: c_long) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) })
 }
 
-/// Columns of the terminal behind a descriptor; `None` if it is none.
+/// Columns of the terminal behind a descriptor; `None` if there is no terminal.
 pub fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
     terminal_size(terminal).map(|(columns, _)| columns)
 }
 
-/// Columns and rows of the terminal behind a descriptor; `None` if it is none, or does not
+/// Columns and rows of the terminal behind a descriptor; `None` if there is no terminal, or it does not
 /// know.
 pub fn terminal_size(terminal: BorrowedFd<'_>) -> Option<(usize, usize)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };

@@ -1,7 +1,7 @@
 //! Stopping a program at its system calls.
 //!
 //! One thread does this and nothing else, for `ptrace` binds a tracee to the thread that
-//! traces it. What a stop means for the rings is told to the [`Watch`].
+//! traces it. The [`Watch`] learns what a stop means for the rings.
 
 mod calls;
 mod signals;

@@ -3,7 +3,7 @@
 //! Shared by the thread that stops the program and the one that looks at sleeping and polled
 //! rings in between, behind one lock.
 //!
-//! Events are told in the order of time. An enter is told when it returns, or while it sleeps,
+//! Events come in the order of time. An enter comes when it returns, or while it sleeps,
 //! and has the time at which it began: until then, what came after it is held back.
 
 mod now;
@@ -95,7 +95,7 @@ impl std::fmt::Debug for Watch {
     }
 }
 
-/// An enter that takes longer than this sleeps: its entries are told before it returns.
+/// An enter that takes longer than this sleeps: its entries are reported before it returns.
 const ASLEEP: Duration = Duration::from_millis(1);
 
 impl Watch {
@@ -154,7 +154,7 @@ impl Watch {
         self.sinks.is_empty()
     }
 
-    /// Hands what was told to the sinks, up to the first enter that is still to be told.
+    /// Hands the events to the sinks, up to the first enter that is still held back.
     pub fn flush(&mut self) {
         let untold = self.inside.values().filter(|inside| !inside.told);
         let end = untold.map(|inside| inside.since.order).min().unwrap_or(u64::MAX);

@@ -212,7 +212,7 @@ fn hang() {
 /// The variable that names the descriptor of a ring, for [`inherited`].
 pub const RING: &str = "XTASK_TRACED_RING";
 
-/// Sleeps in a ring that it got from whoever started it, and that nobody follows.
+/// Sleeps in a ring that it got from its parent, and that nobody follows.
 fn inherited() {
     let Some(fd) = std::env::var(RING).ok().and_then(|fd| fd.parse().ok()) else { return };
     raw::enter(fd, 0, 1, 0);

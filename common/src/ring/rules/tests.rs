@@ -134,7 +134,7 @@ fn a_kernel_with_all_flags_knows_them() {
     assert_eq!(unknown_flags(SetupFlags::default()), Vec::<&str>::new());
 }
 
-/// What cannot be provoked on every machine is told by elimination.
+/// Rules that not every machine can provoke are found by elimination.
 #[test]
 fn a_refusal_that_breaks_no_rule_is_the_machines() {
     if !io_uring_or_skip("a_refusal_that_breaks_no_rule_is_the_machines") {

@@ -280,7 +280,7 @@ fn a_days_accept_in_words() {
     assert_eq!(told(&accept).object()["into_slot"], json!("any"));
 }
 
-/// What cannot be read is left out; the rest is told.
+/// What cannot be read is left out; the rest stays.
 #[test]
 fn bad_addresses_are_left_out() {
     let bad = |opcode| Entry { addr: 8, len: 5, off: 16, addr3: 24, ..entry(opcode, NOT_OPEN) };

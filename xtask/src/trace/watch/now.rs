@@ -1,4 +1,4 @@
-//! The rings as they are at this moment, for whoever asks why a program does not go on.
+//! The rings as they are at this moment, to find out why a program does not go on.
 
 use super::Watch;
 use crate::trace::descriptors::RingId;

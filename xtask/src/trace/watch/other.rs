@@ -1,4 +1,4 @@
-//! The system calls that have nothing to do with rings: counted, and kept for who asks later.
+//! The system calls that have nothing to do with rings: counted, and kept for later questions.
 
 use libc::pid_t;
 
