@@ -8,6 +8,7 @@ use common::environment;
 use super::attempt::Attempt;
 use super::exercises::{Exercise, release};
 use super::failure::Failure;
+use super::ids;
 use super::record::Record;
 use super::verdict::Verdict;
 
@@ -28,9 +29,20 @@ pub fn with_record(exercise: &Exercise, program: &Path) -> (Verdict, Option<Reco
     let attempt = Attempt::new(&exercise.name, program, &folder);
     let answer = exercise.check.run(&attempt);
     let record = attempt.last_run();
+    let answer = answer.map_err(|failure| rather_the_panic(failure, record.as_ref()));
     let answer = answer.and_then(|passed| attempt.need_the_same_unwatched().map(|()| passed));
     let _ = std::fs::remove_dir_all(&folder);
     (Verdict::of(answer), record)
+}
+
+/// A program that panicked before it could print has no output that is wrong.
+fn rather_the_panic(failure: Failure, record: Option<&Record>) -> Failure {
+    let silent = record.filter(|record| failure.id == ids::OUTPUT && record.stdout.is_empty());
+    match silent.and_then(Record::panicked) {
+        Some(message) => Failure { id: ids::PANIC, ..failure }
+            .rule(format!("The program panicked, and printed nothing: {message}")),
+        None => failure,
+    }
 }
 
 /// What this kernel is too old for.
@@ -44,4 +56,20 @@ fn too_old(exercise: &Exercise) -> Option<Failure> {
             exercise.name
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_where_nothing_was_printed() {
+        let stderr = "thread 'main' panicked at src/bin/x.rs:1:1:\nno room\n".to_string();
+        let mut record = Record { status: Some(101), stderr, ..Record::default() };
+        let told = rather_the_panic(record.fail(ids::OUTPUT), Some(&record));
+        assert_eq!(told.id, ids::PANIC);
+        assert!(told.rule.contains("no room"), "{}", told.rule);
+        record.stdout = "17".to_string();
+        assert_eq!(rather_the_panic(record.fail(ids::OUTPUT), Some(&record)).id, ids::OUTPUT);
+    }
 }

@@ -28,7 +28,30 @@ impl Record {
         }
     }
 
-    /// Why an end was none that was asked for.
+    /// The program ended by itself with an exit code other than 0. That of a panic, 101, is one.
+    ///
+    /// # Errors
+    /// `E-RESULT` with status 0, without a rule: the check knows what failed; `E-SIGNAL`; `E-EXIT`
+    /// if it has not ended.
+    pub fn need_error_status(&self) -> Result<(), Failure> {
+        match self.status {
+            Some(0) => {
+                let mut kernel = self.last_lines(|what| matches!(what, What::Complete(_)));
+                kernel.push("exit status 0".to_string());
+                Err(self.fail(ids::RESULT).kernel(kernel))
+            }
+            Some(status) if status <= 128 => Ok(()),
+            _ => self.need_exit(),
+        }
+    }
+
+    /// The message of the panic that ended the program.
+    pub fn panicked(&self) -> Option<String> {
+        let panicked = self.status == Some(101) && self.stderr.contains("panicked at");
+        panicked.then(|| panic_of(&self.stderr))
+    }
+
+    /// Explains an unexpected exit status.
     fn bad_end(&self, wanted: i32) -> Failure {
         let last = || self.last_lines(|what| !matches!(what, What::Close(_) | What::Task(_)));
         let refused = self.summary.refused.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -45,7 +68,7 @@ impl Record {
             );
         }
         match self.status {
-            Some(101) if self.stderr.contains("panicked at") => self
+            Some(101) if self.panicked().is_some() => self
                 .fail(ids::PANIC)
                 .kernel(last())
                 .rule(format!("The program panicked: {}", panic_of(&self.stderr))),
@@ -82,7 +105,11 @@ fn last_words(stderr: &str) -> String {
     let words: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
     match words.as_slice() {
         [] => String::new(),
-        words => format!(" It said: {}", words[words.len().saturating_sub(3)..].join(" / ")),
+        words => {
+            let last = words[words.len().saturating_sub(3)..].join(" / ");
+            let stop = if last.ends_with(['.', '!', '?']) { "" } else { "." };
+            format!(" It said: {last}{stop}")
+        }
     }
 }
 
@@ -107,6 +134,26 @@ fn signal_name(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ended(status: i32, stderr: &str) -> Record {
+        Record { status: Some(status), stderr: stderr.to_string(), ..Record::default() }
+    }
+
+    #[test]
+    fn an_error_is_any_exit_code_but_no_signal() {
+        ended(1, "").need_error_status().expect("a code");
+        ended(101, "thread 'main' panicked at here").need_error_status().expect("a code, too");
+        let failure = ended(0, "").need_error_status().expect_err("no error");
+        assert_eq!(failure.id, ids::RESULT);
+        let failure = ended(139, "").need_error_status().expect_err("a signal is no exit code");
+        assert_eq!(failure.id, ids::SIGNAL);
+    }
+
+    #[test]
+    fn what_a_program_said_ends_with_a_full_stop() {
+        let failure = ended(1, "accepting: -22").need_exit().expect_err("status 1");
+        assert!(failure.rule.ends_with("It said: accepting: -22."), "{}", failure.rule);
+    }
 
     #[test]
     fn a_ring_for_which_there_is_no_memory_is_explained() {
