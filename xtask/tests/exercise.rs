@@ -48,6 +48,10 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("hides_a_child", hides_a_child),
     ("calls_as_32_bit", calls_as_32_bit),
     ("submits_by_aio", submits_by_aio),
+    ("retries_for_ever", retries_for_ever),
+    ("waits_silently", waits_silently),
+    ("publishes_nothing", publishes_nothing),
+    ("leaves_an_accept", leaves_an_accept),
     ("says_who_watches", says_who_watches),
     ("says_how_it_is_run", says_how_it_is_run),
     ("never_says_the_same", || println!("{}", std::process::id())),
@@ -208,6 +212,50 @@ fn calls_as_32_bit() {
 fn submits_by_aio() {
     // SAFETY: with a count of 0 the kernel reads no list.
     unsafe { libc::syscall(libc::SYS_io_submit, 0, 0, std::ptr::null::<u8>()) };
+}
+
+/// What has failed for want of room fails again.
+fn retries_for_ever() {
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+    let mut ring = IoUring::new(8).expect("a ring");
+    let fd = types::Fd(std::os::fd::AsRawFd::as_raw_fd(&full));
+    let write = opcode::Write::new(fd, b"line".as_ptr(), 4).build();
+    while ring.completion().next().is_none_or(|completion| completion.result() < 0) {
+        // SAFETY: the bytes live as long as the program.
+        unsafe { ring.submission().push(&write) }.expect("room");
+        ring.submit_and_wait(1).expect("a write");
+    }
+}
+
+/// A read that is silent when it succeeds, and never does.
+fn waits_silently() {
+    let (reader, _writer) = nix::unistd::pipe().expect("a pipe");
+    let mut ring = ring_with_a_nop();
+    let mut byte = [0; 1];
+    let fd = types::Fd(std::os::fd::AsRawFd::as_raw_fd(&reader));
+    let read = opcode::Read::new(fd, byte.as_mut_ptr(), 1).build();
+    // SAFETY: the byte outlives the wait, which never ends.
+    unsafe { ring.submission().push(&read.flags(squeue::Flags::SKIP_SUCCESS)) }.expect("room");
+    ring.submit_and_wait(2).expect("never");
+}
+
+/// Its entry lies behind a tail that only the program knows.
+fn publishes_nothing() {
+    let mut ring: IoUring = IoUring::builder().setup_sqpoll(50).build(8).expect("a ring");
+    let (_submitter, mut sq, mut cq) = ring.split();
+    // SAFETY: a NOP points at no memory.
+    unsafe { sq.push(&opcode::Nop::new().build()) }.expect("room");
+    while cq.is_empty() {
+        cq.sync();
+    }
+}
+
+/// Ends with an armed accept, and with a slot that is taken.
+fn leaves_an_accept() {
+    let (ring, listener) = accepting();
+    ring.submitter().register_files(&[-1, listener.fd()]).expect("a table");
+    ring.submit().expect("an accept");
+    drop(ring);
 }
 
 fn says_who_watches() {
@@ -465,6 +513,44 @@ fn an_operation_that_does_not_complete_explains_a_hang() {
     let failure = hang("waits_for_a_pipe", ids::HANG_IN_FLIGHT);
     let last = failure.kernel.last().expect("a line");
     assert!(last.contains("in flight: READ fd"), "{last}");
+}
+
+#[test]
+fn an_operation_that_is_silent_when_it_succeeds_may_be_in_flight() {
+    if !io_uring_or_skip("an_operation_that_is_silent_when_it_succeeds_may_be_in_flight") {
+        return;
+    }
+    let failure = hang("waits_silently", ids::HANG_IN_FLIGHT);
+    let last = failure.kernel.last().expect("a line");
+    assert!(last.contains("READ fd") && last.contains("CQE_SKIP_SUCCESS"), "{last}");
+}
+
+#[test]
+fn an_error_that_is_tried_again_for_ever_is_named() {
+    if !io_uring_or_skip("an_error_that_is_tried_again_for_ever_is_named") {
+        return;
+    }
+    let failure = hang("retries_for_ever", ids::SPIN);
+    assert!(failure.rule.contains("Each WRITE is answered with ENOSPC"), "{failure:#?}");
+}
+
+#[test]
+fn who_polls_a_queue_that_was_never_published_is_not_told_to_enter() {
+    if !io_uring_or_skip("who_polls_a_queue_that_was_never_published_is_not_told_to_enter") {
+        return;
+    }
+    let failure = hang("publishes_nothing", ids::SPIN);
+    assert!(failure.rule.contains("when they are published"), "{failure:#?}");
+}
+
+#[test]
+fn what_a_ring_leaves_behind_is_asked_of_proc() {
+    if !io_uring_or_skip("what_a_ring_leaves_behind_is_asked_of_proc") {
+        return;
+    }
+    let record = record("leaves_an_accept");
+    let left = record.left().expect("the kernel tells");
+    assert_eq!((left.slots, left.waiting), (vec![1], vec![u32::from(opcode::Accept::CODE)]));
 }
 
 #[test]

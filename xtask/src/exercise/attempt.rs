@@ -17,6 +17,11 @@ use super::unwatched;
 /// could be a slow machine takes so long; what cannot go on is found out at once.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// More events than a server needs for all its clients.
+const EVENTS: usize = 400_000;
+/// More events than a program needs that runs to its end by itself.
+const FEW_EVENTS: usize = 10_000;
+
 /// A program that is to be checked.
 #[derive(Debug)]
 pub struct Attempt {
@@ -96,6 +101,7 @@ impl Attempt {
             stdout: None,
             fast: false,
             patience: PATIENCE,
+            events: EVENTS,
             did: did.into(),
             file_limit: None,
             seen: Arc::clone(&self.seen),
@@ -193,6 +199,7 @@ pub struct Launch {
     pub(super) stdout: Option<File>,
     pub(super) fast: bool,
     pub(super) patience: Duration,
+    pub(super) events: usize,
     pub(super) did: String,
     pub(super) file_limit: Option<u64>,
     pub(super) seen: Arc<Mutex<Seen>>,
@@ -258,11 +265,12 @@ impl Launch {
         Run::start(self)
     }
 
-    /// Starts it and waits for its end.
+    /// Starts it and waits for its end, which comes within a few thousand events.
     ///
     /// # Errors
     /// As [`Launch::start`]; a hang, explained, if it does not end.
-    pub fn to_end(self) -> Result<Record, Failure> {
+    pub fn to_end(mut self) -> Result<Record, Failure> {
+        self.events = FEW_EVENTS;
         let (again, seen) = (self.again(), Arc::clone(&self.seen));
         let record = self.start()?.end()?;
         if let Some(launch) = again {

@@ -38,16 +38,15 @@ const CERTAIN: Duration = Duration::from_millis(1200);
 /// How many times a run's patience a program is still that could be waiting for its tracer.
 const STOPPED: u32 = 4;
 /// CPU time without an entry or a completion, after which a program spins.
-const SPUN: Duration = Duration::from_secs(2);
+const SPUN: Duration = Duration::from_secs(1);
 /// More bytes than any exercise prints.
 const MUCH: usize = 1 << 16;
-/// More events than any exercise needs.
-const EVENTS: usize = 400_000;
 
 /// Watches a program for signs of life.
 #[derive(Debug)]
 pub struct Stillness {
     patience: Duration,
+    most: usize,
     looked: Instant,
     progress: u64,
     since: Instant,
@@ -56,11 +55,12 @@ pub struct Stillness {
 }
 
 impl Stillness {
-    /// From now on.
-    pub fn new(patience: Duration) -> Stillness {
+    /// From now on. More events than `most` have no end.
+    pub fn new(patience: Duration, most: usize) -> Stillness {
         let now = Instant::now();
         Stillness {
             patience,
+            most,
             looked: now,
             progress: u64::MAX,
             since: now,
@@ -76,10 +76,13 @@ impl Stillness {
             return None;
         }
         self.looked = Instant::now();
-        if long || trace.happened() > EVENTS {
+        let summary = trace.summary();
+        if long || trace.happened() > self.most {
             return Some(Kind::Endless);
         }
-        let summary = trace.summary();
+        if summary.calls_not_kept > 0 {
+            return Some(Kind::Spins);
+        }
         let progress = summary.all_entries()
             + summary.all_completions()
             + summary.rings
@@ -134,6 +137,11 @@ struct Thread {
     cpu: Duration,
     /// The call that it is in, by its name; `None` if it runs.
     call: Option<String>,
+}
+
+/// Whether all threads of a process sleep in the kernel.
+pub fn asleep(pid: u32) -> bool {
+    threads(pid).iter().all(|thread| thread.asleep)
 }
 
 /// The CPU time that a process has taken, but for the threads that the kernel made for it.
@@ -201,9 +209,12 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
         record.fail(id).kernel(kernel).rule(rule)
     };
     if kind == Kind::Endless {
-        let now = format!("{} enters, and no end", record.summary.enters);
-        let rule = "The program goes on and on; what was asked for needs far less.";
-        return fail(ids::SPIN, lines(), now, rule.to_string());
+        let others = record.summary.other_calls.values().sum::<u64>();
+        let now = format!("{} enters, {others} other calls, and no end", record.summary.enters);
+        let rule = repeated(record).unwrap_or_else(|| {
+            "The program goes on and on; what was asked for needs far less.".to_string()
+        });
+        return fail(ids::SPIN, lines(), now, rule);
     }
     if kind == Kind::Stopped {
         let rule = "The program is stopped, by SIGSTOP or a signal like it, and goes on only when it \
@@ -263,7 +274,14 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
             let under_way = rings.iter().find(|ring| !ring.in_flight.is_empty() || ring.silent);
             let flight = under_way.map_or_else(|| "nothing".to_string(), in_flight);
             let now = format!("it burns CPU time; in flight: {flight}");
+            let polled = rings.iter().any(|ring| ring.polled);
             let mut rule = match under_way {
+                _ if polled => {
+                    "The program goes round in a loop. The polling thread takes entries when they \
+                     are published: after a push, dropping the queue that `submission()` gave, or \
+                     its `sync()`, does that. Completions are seen after a `sync()` of the \
+                     completion queue; each call of `completion()` makes one."
+                }
                 Some(_) => {
                     "The program goes round in a loop. To wait, let the kernel do it: \
                      `submit_and_wait` sleeps until a completion is there."
@@ -302,19 +320,37 @@ fn pushed(ring: &RingNow, mut kernel: Vec<String>, record: &Record) -> Failure {
     record.fail(ids::HANG_PUSHED).kernel(kernel).rule(rule)
 }
 
+/// The last completions all say the same error: the program tries again and again.
+fn repeated(record: &Record) -> Option<String> {
+    const LAST: usize = 16;
+    let answers: Vec<_> = record.completes().collect();
+    let last = answers.get(answers.len().checked_sub(LAST)?..)?;
+    let (op, error) = (last[0].op.as_ref()?, last[0].error.as_ref()?);
+    let same = last.iter().all(|it| it.op.as_ref() == Some(op) && it.error.as_ref() == Some(error));
+    same.then(|| {
+        format!(
+            "Each {op} is answered with {error}, and the program submits another one. What has \
+             failed like this fails again: report it and end."
+        )
+    })
+}
+
+/// What a ring has in flight, and what it may have: silent entries that nothing says are done.
 fn in_flight(ring: &RingNow) -> String {
     const SHOWN: usize = 3;
-    if ring.in_flight.is_empty() {
-        return "nothing that says when it is done".to_string();
+    let surely = ring.in_flight.iter().map(|armed| (armed, ""));
+    let maybe = ring.may_wait.iter().map(|armed| (armed, ", CQE_SKIP_SUCCESS"));
+    let all: Vec<_> = surely.chain(maybe).collect();
+    if all.is_empty() {
+        return "nothing, as far as can be seen".to_string();
     }
-    let mut names: Vec<String> = ring
-        .in_flight
+    let mut names: Vec<String> = all
         .iter()
         .take(SHOWN)
-        .map(|armed| format!("{} {}", armed.op, armed.words).trim().to_string())
+        .map(|(armed, silent)| format!("{} {}{silent}", armed.op, armed.words))
         .collect();
-    if ring.in_flight.len() > SHOWN {
-        names.push(format!("{} more", ring.in_flight.len() - SHOWN));
+    if all.len() > SHOWN {
+        names.push(format!("{} more", all.len() - SHOWN));
     }
     names.join("; ")
 }

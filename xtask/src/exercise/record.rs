@@ -9,7 +9,9 @@ mod served;
 
 use common::token::Token;
 
-use crate::trace::event::{Complete, Enter, Event, Granted, Register, Return, Setup, Submit, What};
+use crate::trace::event::{
+    Complete, Enter, Event, Granted, Left, Register, Return, Setup, Submit, What,
+};
 use crate::trace::summary::Summary;
 use crate::trace::text;
 use crate::trace::watch::OtherCall;
@@ -143,6 +145,15 @@ impl Record {
     /// The sizes and flags of rings after a resize (`IORING_REGISTER_RESIZE_RINGS`).
     pub fn resized(&self) -> impl Iterator<Item = &Granted> {
         self.registers().filter_map(|register| register.resized.as_ref())
+    }
+
+    /// What `/proc` said of the program's rings when it closed the last of them: taken slots, and
+    /// operations that waited. `None` if the kernel did not tell.
+    pub fn left(&self) -> Option<Left> {
+        self.events.iter().rev().find_map(|event| match &event.what {
+            What::Close(close) => Some(close.left.clone()),
+            _ => None,
+        })?
     }
 
     /// What it printed, in one line of a verdict.

@@ -55,6 +55,7 @@ pub struct Run {
     stderr_is: String,
     did: String,
     patience: Duration,
+    events: usize,
     began: Instant,
     address: Option<SocketAddr>,
     seen: Arc<Mutex<Seen>>,
@@ -153,6 +154,7 @@ impl Run {
             stderr_is,
             did: launch.did,
             patience: launch.patience,
+            events: launch.events,
             began: Instant::now(),
             address: None,
             seen: launch.seen,
@@ -234,7 +236,7 @@ impl Run {
         &mut self,
         mut ask: impl FnMut(&Run) -> Result<Option<T>, Failure>,
     ) -> Result<T, Failure> {
-        let mut still = Stillness::new(self.patience);
+        let mut still = Stillness::new(self.patience, self.events);
         loop {
             // Before the question: what it printed last is there when it has ended.
             let ended = self.ended();
@@ -403,7 +405,7 @@ impl Run {
     /// # Errors
     /// A hang, explained, if it does not end. How it ends is for the record to judge.
     pub fn end(mut self) -> Result<Record, Failure> {
-        let mut still = Stillness::new(self.patience);
+        let mut still = Stillness::new(self.patience, self.events);
         while !self.ended() {
             self.hangs(&mut still)?;
             thread::sleep(LOOK);

@@ -281,6 +281,27 @@ pub struct Close {
     pub never_submitted: u32,
     /// Completions that were posted and never reaped.
     pub never_reaped: u32,
+    /// What `/proc` says of the process's rings at this moment, if it was asked.
+    #[serde(skip)]
+    pub left: Option<Left>,
+}
+
+/// What a process leaves behind in its rings when it closes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The slots that are taken.
+    pub slots: Vec<u32>,
+    /// The codes of the operations that wait on a poll: armed accepts and receives.
+    pub waiting: Vec<u32>,
+}
+
+impl Left {
+    /// What the kernel tells of a process; `None` if it does not.
+    pub(super) fn of(process: i32) -> Option<Left> {
+        let process = process as u32;
+        let slots = testkit::ring_slots(process).ok()?;
+        Some(Left { slots, waiting: testkit::ring_operations(process).ok()? })
+    }
 }
 
 /// See [`What::Task`].

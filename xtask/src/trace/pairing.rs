@@ -25,6 +25,8 @@ pub struct Flight {
     pub answers: u32,
     /// Whether it is in a chain of links, and so may be cancelled by another's failure.
     pub chained: bool,
+    /// The number of the first entry of its chain; its own if it is in none.
+    pub chain: u64,
     /// Completions went by unseen since: this may have been answered.
     pub unsure: bool,
 }
@@ -45,8 +47,8 @@ pub struct InFlight {
     /// Entries that stay silent if they succeed (`IOSQE_CQE_SKIP_SUCCESS`): nobody knows
     /// whether they are done, so only the last few are kept.
     silent: VecDeque<Flight>,
-    /// The entry before linked the next.
-    in_chain: bool,
+    /// The chain that the next entry belongs to: the entry before linked it.
+    in_chain: Option<u64>,
 }
 
 /// `IORING_ASYNC_CANCEL_ALL` and `IORING_ASYNC_CANCEL_ANY`: the result is a count.
@@ -64,9 +66,11 @@ const LOOKED_AT: usize = 64;
 impl InFlight {
     /// An entry went in.
     pub fn submitted(&mut self, seq: u64, us: u64, entry: Entry) {
-        let chained = entry.linked() || self.in_chain;
-        self.in_chain = entry.linked();
-        let flight = Flight { seq, us, entry, words: None, answers: 0, chained, unsure: false };
+        let chained = entry.linked() || self.in_chain.is_some();
+        let chain = self.in_chain.unwrap_or(seq);
+        self.in_chain = entry.linked().then_some(chain);
+        let flight =
+            Flight { seq, us, entry, words: None, answers: 0, chained, chain, unsure: false };
         if entry.has(sqe::CQE_SKIP_SUCCESS) && !entry.multishot() {
             if self.silent.len() == SILENT {
                 self.silent.pop_front();
@@ -99,9 +103,10 @@ impl InFlight {
     /// The entry that went in last was put into words.
     pub fn told(&mut self, seq: u64, user_data: u64, words: &str) {
         let last = self.by_user_data.get_mut(&user_data).and_then(VecDeque::back_mut);
-        // A silent one is not among them.
-        if let Some(flight) = last.filter(|flight| flight.seq == seq) {
-            flight.words = Some(words.into());
+        for flight in last.into_iter().chain(self.silent.back_mut()) {
+            if flight.seq == seq {
+                flight.words = Some(words.into());
+            }
         }
     }
 
@@ -109,6 +114,12 @@ impl InFlight {
     /// to come. The likeliest first: one that waits and could have got this answer, then one
     /// that only speaks of failure, then whichever carries the `user_data`.
     pub fn completed(&mut self, completion: &Completion) -> Option<Answer> {
+        let answer = self.answer(completion)?;
+        self.end_silent_ones(&answer.flight, completion);
+        Some(answer)
+    }
+
+    fn answer(&mut self, completion: &Completion) -> Option<Answer> {
         let fits = |flight: &Flight| plausible(flight, completion);
         let waiting = self.by_user_data.get(&completion.user_data);
         if let Some(index) = waiting.and_then(|flights| flights.iter().position(fits)) {
@@ -145,6 +156,31 @@ impl InFlight {
         Some(Answer { flight, ambiguous })
     }
 
+    /// Forgets the silent entries that an answer says are done: those before it in its chain, those
+    /// behind one that failed, those that were cancelled, and receives from a socket that was shut
+    /// down.
+    fn end_silent_ones(&mut self, by: &Flight, completion: &Completion) {
+        const SHUT_WR: u32 = 1;
+        let (entry, res) = (by.entry, completion.res);
+        let same_file = |other: &Entry| {
+            other.fd == entry.fd && other.has(sqe::FIXED_FILE) == entry.has(sqe::FIXED_FILE)
+        };
+        self.silent.retain(|silent| {
+            let in_chain = by.chained && silent.chain == by.chain;
+            let done = silent.seq < by.seq && res != -libc::ECANCELED
+                || silent.seq > by.seq && res < 0 && entry.has(sqe::IO_LINK);
+            let ended = match entry.opcode {
+                _ if res < 0 => false,
+                op::ASYNC_CANCEL => cancels(&entry, &silent.entry),
+                op::SHUTDOWN => {
+                    entry.len != SHUT_WR && silent.entry.takes() && same_file(&silent.entry)
+                }
+                _ => false,
+            };
+            !(in_chain && done || ended)
+        });
+    }
+
     /// `IORING_OP_POLL_REMOVE` gave an armed poll another `user_data`.
     pub fn renamed(&mut self, from: u64, to: u64) {
         let Some(flights) = self.by_user_data.get_mut(&from) else { return };
@@ -165,6 +201,11 @@ impl InFlight {
         !self.silent.is_empty() || flights.any(|flight| flight.unsure)
     }
 
+    /// Silent entries that may still wait, for nothing says that they are done; oldest first.
+    pub fn may_wait(&self) -> Vec<Flight> {
+        self.silent.iter().filter(|flight| waits(&flight.entry)).cloned().collect()
+    }
+
     /// Entries that were not fully answered, oldest first; unknown ones are left out.
     pub fn armed(&self) -> Vec<Flight> {
         let all = self.by_user_data.values().flatten();
@@ -172,6 +213,24 @@ impl InFlight {
         flights.sort_by_key(|flight| flight.seq);
         flights
     }
+}
+
+/// Whether a cancel that succeeded has ended this entry.
+fn cancels(cancel: &Entry, entry: &Entry) -> bool {
+    /// `IORING_ASYNC_CANCEL_FD` and `IORING_ASYNC_CANCEL_ANY`.
+    const FD: u32 = 1 << 1;
+    const ANY: u32 = 1 << 2;
+    match cancel.op_flags {
+        flags if flags & ANY != 0 => true,
+        flags if flags & FD != 0 => entry.fd == cancel.fd,
+        _ => entry.user_data == cancel.addr,
+    }
+}
+
+/// Whether an operation can wait for something to happen outside of the program.
+fn waits(entry: &Entry) -> bool {
+    let others = [op::ACCEPT, op::CONNECT, op::POLL_ADD, op::TIMEOUT, op::SPLICE, op::FUTEX_WAIT];
+    entry.takes() || entry.gives() || others.contains(&entry.opcode)
 }
 
 /// Whether the entry could have got this answer.
@@ -334,6 +393,33 @@ mod tests {
         let kept = flights.by_user_data.len();
         assert!(kept <= UNSURE + 1, "{kept} are kept");
         assert!(flights.completed(&completion(5, 0, 0)).is_some(), "the multishot is kept");
+    }
+
+    #[test]
+    fn a_silent_entry_waits_until_an_answer_says_that_it_is_done() {
+        let silent = |opcode, user_data, link: u8| Entry {
+            flags: sqe::CQE_SKIP_SUCCESS | link,
+            ..entry(opcode, user_data)
+        };
+        let waiting = |flights: &InFlight| -> Vec<u64> {
+            flights.may_wait().iter().map(|flight| flight.seq).collect()
+        };
+        let mut flights = InFlight::default();
+        // Two chains: a silent receive and a silent send, and a close that answers.
+        for first in [1, 4] {
+            flights.submitted(first, 0, silent(op::RECV, first, sqe::IO_LINK));
+            flights.submitted(first + 1, 0, silent(op::SEND, first, sqe::IO_LINK));
+            flights.submitted(first + 2, 0, entry(op::CLOSE, first));
+        }
+        flights.submitted(7, 0, silent(op::RECV, 70, 0));
+        assert_eq!(waiting(&flights), [1, 2, 4, 5, 7]);
+        assert!(flights.completed(&completion(1, 0, 0)).is_some());
+        assert_eq!(waiting(&flights), [4, 5, 7], "the first chain is done");
+        assert!(flights.completed(&completion(4, -libc::ECONNRESET, 0)).is_some());
+        assert_eq!(waiting(&flights), [7], "of a chain that failed, the rest is cancelled");
+        flights.submitted(8, 0, Entry { addr: 70, ..entry(op::ASYNC_CANCEL, 80) });
+        assert!(flights.completed(&completion(80, 0, 0)).is_some());
+        assert!(waiting(&flights).is_empty());
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub struct Summary {
     pub untraced: u64,
     /// What was still armed or under way when its ring was closed.
     pub armed: Vec<Armed>,
+    /// What may have been: entries that answer only when they fail.
+    #[serde(skip)]
+    pub may_wait: Vec<Armed>,
     /// Entries that were published and never submitted.
     pub never_submitted: u64,
     /// Completions that were posted and never reaped.

@@ -408,13 +408,17 @@ impl Watch {
         let armed: Vec<Armed> =
             followed.in_flight.armed().iter().map(|flight| self.armed(id, flight)).collect();
         self.summary.armed.extend(armed);
+        let may_wait: Vec<Armed> =
+            followed.in_flight.may_wait().iter().map(|flight| self.armed(id, flight)).collect();
+        self.summary.may_wait.extend(may_wait);
+        let left = self.calls.is_some().then(|| event::Left::of(followed.owner)).flatten();
         let never_submitted = followed.ring.waiting_entries();
         let never_reaped = followed.ring.unreaped();
         self.summary.never_submitted += u64::from(never_submitted);
         self.summary.never_reaped += u64::from(never_reaped);
         self.summary.lost += u64::from(followed.ring.lost());
         drop(followed);
-        self.tell(tid, What::Close(event::Close { ring: id, never_submitted, never_reaped }));
+        self.tell(tid, What::Close(event::Close { ring: id, never_submitted, never_reaped, left }));
         self.flush();
     }
 

@@ -21,6 +21,8 @@ pub struct RingNow {
     /// There are entries that may be done: they answer only if they fail
     /// (`IOSQE_CQE_SKIP_SUCCESS`), or their answer went by unseen.
     pub silent: bool,
+    /// Those of them that may still wait.
+    pub may_wait: Vec<Armed>,
     /// The enters that have not returned.
     pub inside: Vec<event::Enter>,
 }
@@ -47,6 +49,7 @@ impl Watch {
             unreaped: followed.ring.unreaped(),
             in_flight: in_flight.armed().iter().map(|flight| self.armed(id, flight)).collect(),
             silent: in_flight.any_unknown(),
+            may_wait: in_flight.may_wait().iter().map(|flight| self.armed(id, flight)).collect(),
             inside: inside.map(|inside| inside.event.clone()).collect(),
         })
     }
