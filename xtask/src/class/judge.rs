@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 
 use super::isolate::{self, Walls};
 use super::libraries::Libraries;
+use super::row::{Cell, Mark};
 use super::submission::printable;
-use super::table::Mark;
 use crate::exercise::check;
 use crate::exercise::checks::{self, Check};
 use crate::exercise::exercises::{About, Exercise};
-use crate::exercise::failure::Failure;
+use crate::exercise::failure::{Failure, shortened};
 use crate::exercise::ids;
 use crate::exercise::plan::Plan;
 use crate::exercise::run;
@@ -30,6 +30,9 @@ use crate::exercise::verdict::{Paint, Verdict};
 /// No compilation and check together take longer: eight times what the slowest solution took on a
 /// machine with ten busy programs for each CPU.
 const LONGEST: Duration = Duration::from_secs(100);
+
+/// Characters of the reason of a verdict, where it is to fit a cell.
+const SENTENCE: usize = 300;
 
 /// Starts the processes that judge. Any number of threads may ask it.
 #[derive(Debug)]
@@ -89,23 +92,25 @@ impl Judge {
         bail!("{}", words.unwrap_or("it does not compile"));
     }
 
-    /// Compiles, runs and judges a program: its mark, and the verdict as its author would read
-    /// it.
-    pub fn judge(&self, exercise: &Exercise, text: &str) -> (Mark, String) {
-        match self.ask(exercise, text) {
-            Ok(answer) => {
-                let text = answer["text"].as_str().unwrap_or_default().to_string();
-                (mark(&answer), text)
-            }
-            Err(_) => {
-                let did = format!(
-                    "The program was compiled and run, for {} s at most.",
-                    LONGEST.as_secs()
-                );
-                let failure = Failure::new(ids::LIMIT, did);
-                let verdict = Verdict::Failed(failure).text(exercise, Paint::default());
-                (Mark::Failed(ids::LIMIT.name.to_string()), verdict)
-            }
+    /// Compiles, runs and judges a program.
+    pub fn judge(&self, exercise: &Exercise, text: &str) -> Cell {
+        let answer = self.ask(exercise, text).unwrap_or_else(|_| {
+            let rule = format!(
+                "Its judge ended without a verdict: a signal killed it, or {} s were over.",
+                LONGEST.as_secs()
+            );
+            let failure = Failure::new(ids::LIMIT, "The program was compiled and run.").rule(rule);
+            answer(exercise, &Verdict::Failed(failure))
+        });
+        let of = |part: &str| answer[part].as_str().unwrap_or_default().to_string();
+        Cell {
+            mark: match answer["verdict"].as_str() {
+                Some("passed") => Mark::Passed,
+                Some("not observed") => Mark::NotObserved,
+                _ => Mark::Failed(answer["id"].as_str().unwrap_or(ids::LIMIT.name).to_string()),
+            },
+            sentence: of("sentence"),
+            text: of("text"),
         }
     }
 
@@ -149,15 +154,6 @@ impl Judge {
     }
 }
 
-fn mark(answer: &Value) -> Mark {
-    let id = answer["id"].as_str().unwrap_or(ids::LIMIT.name);
-    match answer["verdict"].as_str() {
-        Some("passed") => Mark::Passed,
-        Some("not observed") => Mark::NotObserved,
-        _ => Mark::Failed(id.to_string()),
-    }
-}
-
 /// The process in which a program is judged, started by `cargo xtask class`: shuts itself in, judges
 /// what the standard input says, and prints the verdict.
 pub fn main() -> ExitCode {
@@ -193,12 +189,30 @@ fn verdict() -> Result<Value> {
         None => Check::Procedure(checks::procedure(&task.name).context("no check for it")?),
     };
     let Task { name, day, about, .. } = task;
-    let exercise = &Exercise { name, day, about, folder: PathBuf::new(), check };
+    let exercise = Exercise { name, day, about, folder: PathBuf::new(), check };
     let compiled = task.libraries.compile(&exercise.name, &task.text);
     let is_compiled = compiled.is_ok();
-    let verdict = compiled.map_or_else(|why| why, |program| check::program(exercise, &program));
-    let mut answer = verdict.json(exercise);
+    let verdict = compiled.map_or_else(|why| why, |program| check::program(&exercise, &program));
+    let mut answer = answer(&exercise, &verdict);
     answer["compiled"] = json!(is_compiled);
-    answer["text"] = json!(verdict.text(exercise, Paint::default()));
     Ok(answer)
+}
+
+/// A verdict, with what it says in one sentence and as its author would read it.
+fn answer(exercise: &Exercise, verdict: &Verdict) -> Value {
+    let mut answer = verdict.json(exercise);
+    answer["sentence"] = json!(shortened(sentence(verdict), SENTENCE));
+    answer["text"] = json!(verdict.text(exercise, Paint::default()));
+    answer
+}
+
+fn sentence(verdict: &Verdict) -> &str {
+    match verdict {
+        Verdict::Passed(passed) => &passed.note,
+        Verdict::Failed(failure) if failure.rule.is_empty() => failure.id.meaning(),
+        Verdict::Failed(failure) => &failure.rule,
+        Verdict::NotCompiled(words) => {
+            words.lines().find(|line| line.starts_with("error")).unwrap_or(ids::COMPILE.meaning())
+        }
+    }
 }

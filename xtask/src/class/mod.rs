@@ -3,14 +3,16 @@
 //!
 //! [`find`] looks for the programs, [`submission`] takes their texts. [`judge`] is the process in
 //! which one program is compiled, run and judged, with the [`libraries`] of a workbook, behind the
-//! walls of [`isolate`]. [`table`] is what comes of all of them, and [`details`] what each student
-//! gets back.
+//! walls of [`isolate`]. What comes of a student's programs is a [`row`]. [`table`] and [`csv`] show
+//! all rows, and [`details`] is what each student gets back.
 
+pub mod csv;
 pub mod details;
 pub mod find;
 pub mod isolate;
 pub mod judge;
 pub mod libraries;
+pub mod row;
 pub mod submission;
 pub mod table;
 
@@ -33,13 +35,13 @@ use crate::programs::workspace;
 use details::Details;
 use find::Class;
 use judge::Judge;
+use row::{Cell, Mark, Row};
 use submission::{Found, Submission};
-use table::{Mark, Row, Table};
 
 /// Students whose programs are judged at the same time, where walls stand between them.
 const AT_A_TIME: usize = 2;
 
-/// Check the workbooks of a class: who passed what, and the commonest mistakes
+/// Check the workbooks of a class: who passed what, who does what next, the commonest mistakes
 ///
 /// DIR holds a folder for each student: their workbook/, the repository around it, or their
 /// programs alone. Only files that are called like an exercise are read. Each program is
@@ -91,20 +93,18 @@ fn run(options: &Options) -> Result<()> {
     if !judge.has_walls() {
         let _ = write!(io::stderr(), "{}", judge.words());
     }
-    let mut table = Table::new(&picked);
-    for row in rows(&submissions, &picked, &judge) {
-        table.add(row);
-    }
+    let rows = rows(&submissions, &picked, &judge);
     progress("");
     let mut kept = Ok(());
     if let Some(details) = &details {
-        kept = details.write(&table.details(&picked));
+        let texts: Vec<String> = rows.iter().map(|row| row.details(&picked)).collect();
+        kept = details.write(&texts);
     }
     if let Some(path) = &options.csv {
-        let written = fs::write(path, table.csv());
+        let written = fs::write(path, csv::csv(&picked, &rows));
         kept = kept.and(written.with_context(|| format!("writing {}", path.display())));
     }
-    let mut page = format!("{}\n{}", table.text(), judge.words());
+    let mut page = format!("{}\n{}", table::text(&picked, &rows), judge.words());
     if !remarks.is_empty() {
         page.push_str("\nThe folders\n");
     }
@@ -154,18 +154,16 @@ fn rows(submissions: &[Submission], picked: &[Exercise], judge: &Judge) -> Vec<R
 fn one(submission: &Submission, picked: &[Exercise], judge: &Judge, place: &str) -> Row {
     let mut row = Row::new(submission.student());
     for exercise in picked {
-        let mark = match submission.program(exercise) {
-            Found::Missing => Mark::Missing,
-            Found::Untouched => Mark::Untouched,
-            Found::Refused(why) => Mark::Refused(why),
+        let cell = match submission.program(exercise) {
+            Found::Missing => Cell::unjudged(Mark::Missing, ""),
+            Found::Untouched => Cell::unjudged(Mark::Untouched, ""),
+            Found::Refused(why) => Cell::unjudged(Mark::Refused, &why),
             Found::Program(text) => {
                 progress(&format!("{place}: {}", exercise.name));
-                let (mark, verdict) = judge.judge(exercise, &text);
-                row.explain(exercise, &verdict);
-                mark
+                judge.judge(exercise, &text)
             }
         };
-        row.set(exercise, mark);
+        row.set(&exercise.name, cell);
     }
     row
 }

@@ -1,253 +1,128 @@
-//! Who passed what, and the commonest mistakes.
+//! Who passed what, what each student does next, and the commonest mistakes: at most 80 columns, for
+//! a projector.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use common::text::{WIDTH, several, wrap};
 
-use super::submission::printable;
+use super::row::{Mark, Row};
 use crate::exercise::exercises::Exercise;
-use crate::exercise::ids;
-
-/// What came of one student's program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// It passed.
-    Passed,
-    /// It failed with this id.
-    Failed(String),
-    /// This machine cannot decide.
-    NotObserved,
-    /// The starter was handed in as it was.
-    Untouched,
-    /// Nothing was handed in.
-    Missing,
-    /// What was handed in is not read, and why.
-    Refused(String),
-}
-
-impl Mark {
-    fn letter(&self) -> char {
-        match self {
-            Mark::Passed => '+',
-            Mark::Failed(id) if id == ids::COMPILE.name => '!',
-            Mark::Failed(_) => 'x',
-            Mark::NotObserved => '?',
-            Mark::Untouched => '-',
-            Mark::Missing => '.',
-            Mark::Refused(_) => '#',
-        }
-    }
-
-    fn word(&self) -> &'static str {
-        match self {
-            Mark::Passed => "passed",
-            Mark::Failed(_) => "failed",
-            Mark::NotObserved => "not observed",
-            Mark::Untouched => "not begun",
-            Mark::Missing => "missing",
-            Mark::Refused(_) => "not read",
-        }
-    }
-}
-
-/// One student.
-#[derive(Clone, Debug)]
-pub struct Row {
-    student: String,
-    marks: BTreeMap<String, Mark>,
-    /// The verdicts in full, where there are any.
-    verdicts: BTreeMap<String, String>,
-}
-
-impl Row {
-    /// Without marks.
-    pub fn new(student: &str) -> Row {
-        let student = student.to_string();
-        Row { student, marks: BTreeMap::new(), verdicts: BTreeMap::new() }
-    }
-
-    /// The mark for an exercise.
-    pub fn set(&mut self, exercise: &Exercise, mark: Mark) {
-        self.marks.insert(exercise.name.clone(), mark);
-    }
-
-    /// What the student would read on a screen of their own.
-    pub fn explain(&mut self, exercise: &Exercise, verdict: &str) {
-        let lines: Vec<String> = verdict.lines().map(printable).collect();
-        self.verdicts.insert(exercise.name.clone(), lines.join("\n"));
-    }
-
-    /// A text for the student: the verdicts in the order of the exercises.
-    fn details(&self, exercises: &[Exercise]) -> String {
-        let mut text = format!("{}\n", self.student);
-        let mut missing = Vec::new();
-        for Exercise { name, .. } in exercises {
-            let mark = self.marks.get(name).unwrap_or(&Mark::Missing);
-            let _ = match (self.verdicts.get(name), mark) {
-                (Some(verdict), _) => writeln!(text, "\n{}", verdict.trim_end()),
-                (None, Mark::Missing) => {
-                    missing.push(name.as_str());
-                    Ok(())
-                }
-                (None, Mark::Refused(why)) => writeln!(text, "\n{name}: not read: {why}"),
-                (None, mark) => writeln!(text, "\n{name}: {}", mark.word()),
-            };
-        }
-        if !missing.is_empty() {
-            let line = format!("missing: {}", missing.join(", "));
-            let _ = writeln!(text, "\n{}", wrap(&line, WIDTH, 2));
-        }
-        text
-    }
-}
-
-/// A class.
-#[derive(Clone, Debug)]
-pub struct Table {
-    /// Days and names.
-    exercises: Vec<(u32, String)>,
-    rows: Vec<Row>,
-}
 
 /// Columns for a name.
 const NAME: usize = 24;
+/// Mistakes that are listed; more do not fit a projector.
+const MISTAKES: usize = 10;
 
-impl Table {
-    /// Without rows.
-    pub fn new(exercises: &[Exercise]) -> Table {
-        let exercises =
-            exercises.iter().map(|exercise| (exercise.day, exercise.name.clone())).collect();
-        Table { exercises, rows: Vec::new() }
+/// The whole page.
+pub fn text(exercises: &[Exercise], rows: &[Row]) -> String {
+    let mut page = String::new();
+    let letters = line(exercises, |nth, _| column(nth));
+    let _ = writeln!(page, "{:<NAME$}  {letters}", "student");
+    for row in rows {
+        let student = shortened(&row.student);
+        let line = line(exercises, |_, name| row.mark(name).letter());
+        let passed = exercises.iter().filter(|it| *row.mark(&it.name) == Mark::Passed).count();
+        let _ = writeln!(page, "{student:<NAME$}  {line}  {passed}");
     }
-
-    /// One student more.
-    pub fn add(&mut self, row: Row) {
-        self.rows.push(row);
-    }
-
-    fn mark<'a>(&self, row: &'a Row, name: &str) -> &'a Mark {
-        row.marks.get(name).unwrap_or(&Mark::Missing)
-    }
-
-    /// One line for each student, one column for each exercise, a gap between days.
-    fn line(&self, mut letter: impl FnMut(usize, &str) -> char) -> String {
-        let mut line = String::new();
-        let mut day = self.exercises.first().map_or(0, |(day, _)| *day);
-        for (nth, (of, name)) in self.exercises.iter().enumerate() {
-            if *of != day {
-                day = *of;
-                line.push(' ');
-            }
-            line.push(letter(nth, name));
+    let names: Vec<String> = exercises
+        .iter()
+        .enumerate()
+        .map(|(nth, exercise)| format!("{} {}", column(nth), exercise.name))
+        .collect();
+    let _ = writeln!(
+        page,
+        "\n+ passed  x failed  ! does not compile  ? not observed  # not read\n\
+         - the starter, unchanged  . missing\n\n{}",
+        wrap(&names.join(", "), WIDTH, 0)
+    );
+    for (title, lines) in [
+        ("Not read", refused(rows, exercises)),
+        ("What each student does next", next(rows, exercises)),
+        ("The commonest mistakes", mistakes(rows, exercises)),
+    ] {
+        if !lines.is_empty() {
+            let _ = writeln!(page, "\n{title}\n{}", lines.join("\n"));
         }
-        line
     }
+    page
+}
 
-    /// For people, at most 80 columns.
-    pub fn text(&self) -> String {
-        let mut page = String::new();
-        let _ = writeln!(page, "{:<NAME$}  {}", "student", self.line(|nth, _| column(nth)));
-        for row in &self.rows {
-            let student = shortened(&row.student);
-            let line = self.line(|_, name| self.mark(row, name).letter());
-            let passed = row.marks.values().filter(|mark| **mark == Mark::Passed).count();
-            let _ = writeln!(page, "{student:<NAME$}  {line}  {passed}");
+/// One column for each exercise, a gap between days.
+fn line(exercises: &[Exercise], letter: impl Fn(usize, &str) -> char) -> String {
+    let mut line = String::new();
+    let mut today = exercises.first().map_or(0, |exercise| exercise.day);
+    for (nth, exercise) in exercises.iter().enumerate() {
+        if exercise.day != today {
+            today = exercise.day;
+            line.push(' ');
         }
-        let _ = writeln!(
-            page,
-            "\n+ passed  x failed  ! does not compile  ? not observed  # not read\n\
-             - the starter, unchanged  . missing"
-        );
-        page.push('\n');
-        self.columns(&mut page);
-        self.refused(&mut page);
-        self.mistakes(&mut page);
-        page
+        line.push(letter(nth, &exercise.name));
     }
+    line
+}
 
-    /// Which column is which exercise.
-    fn columns(&self, page: &mut String) {
-        let names: Vec<String> = self
-            .exercises
-            .iter()
-            .enumerate()
-            .map(|(nth, (_, name))| format!("{} {name}", column(nth)))
-            .collect();
-        let _ = writeln!(page, "{}", wrap(&names.join(", "), WIDTH, 0));
-    }
-
-    fn refused(&self, page: &mut String) {
-        for row in &self.rows {
-            for (name, mark) in &row.marks {
-                if let Mark::Refused(why) = mark {
-                    let line = format!("{}: {name}.rs was not read: {why}", row.student);
-                    let _ = write!(page, "\n{}", wrap(&line, WIDTH, 2));
-                }
+fn refused(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for row in rows {
+        for Exercise { name, .. } in exercises {
+            if let Some(cell) = row.cell(name).filter(|cell| cell.mark == Mark::Refused) {
+                let line = format!("{}: {name}.rs: {}", row.student, cell.sentence);
+                lines.push(wrap(&line, WIDTH, 2));
             }
         }
-        if page.ends_with(|letter| letter != '\n') {
-            page.push('\n');
+    }
+    lines
+}
+
+/// The students with the same next step together, the largest group first.
+fn next(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for row in rows {
+        let step = match row.next(exercises) {
+            Some(Exercise { name, .. }) => format!("{name}, {}", row.mark(name).meaning()),
+            None => "nothing: all is passed".to_string(),
+        };
+        match groups.iter_mut().find(|(known, _)| *known == step) {
+            Some((_, students)) => students.push(&row.student),
+            None => groups.push((step, vec![&row.student])),
         }
     }
+    groups.sort_by_key(|(_, students)| std::cmp::Reverse(students.len()));
+    let mut lines = Vec::new();
+    for (step, students) in groups {
+        let line = format!("{:>4} of {}: {step}", students.len(), rows.len());
+        lines.push(wrap(&line, WIDTH, 6));
+        lines.push(wrap(&format!("      {}", students.join(", ")), WIDTH, 6));
+    }
+    lines
+}
 
-    fn mistakes(&self, page: &mut String) {
-        let mut mistakes: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
-        for row in &self.rows {
-            for (name, mark) in &row.marks {
-                if let Mark::Failed(id) = mark {
-                    *mistakes.entry(id).or_default().entry(name).or_default() += 1;
-                }
+/// The commonest ids, each with its exercise, and how many of the programs have it.
+fn mistakes(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    for Exercise { name, .. } in exercises {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut judged = 0;
+        for mark in rows.iter().map(|row| row.mark(name)) {
+            judged += usize::from(*mark == Mark::Passed || mark.id().is_some());
+            if let Some(id) = mark.id() {
+                *counts.entry(id).or_default() += 1;
             }
         }
-        if mistakes.is_empty() {
-            return;
-        }
-        let mut sorted: Vec<(usize, &str, String)> = mistakes
-            .into_iter()
-            .map(|(id, names)| {
-                let list: Vec<String> =
-                    names.iter().map(|(name, count)| format!("{name} {count}")).collect();
-                (names.values().sum(), id, list.join(", "))
-            })
-            .collect();
-        sorted.sort_by_key(|(count, _, _)| std::cmp::Reverse(*count));
-        let _ = writeln!(page, "\nThe commonest mistakes");
-        for (count, id, names) in sorted {
-            let meaning = ids::by_name(id).map_or("", |id| id.meaning());
-            let line = format!("{count:>4}  {id}: {meaning} ({names})");
-            let _ = writeln!(page, "{}", wrap(&line, WIDTH, 6));
+        for (id, count) in counts {
+            let meaning = Mark::Failed(id.to_string()).meaning();
+            let line = meaning.replacen(':', &format!(" in {name}:"), 1);
+            lines.push((count, wrap(&format!("{count:>4} of {judged}: {line}"), WIDTH, 6)));
         }
     }
-
-    /// A text for each student.
-    pub fn details(&self, exercises: &[Exercise]) -> Vec<String> {
-        self.rows.iter().map(|row| row.details(exercises)).collect()
+    lines.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let rarer = lines.len().saturating_sub(MISTAKES);
+    let mut lines: Vec<String> = lines.into_iter().take(MISTAKES).map(|(_, line)| line).collect();
+    if rarer > 0 {
+        lines.push(format!("      and {} that are not commoner", several(rarer, "other")));
     }
-
-    /// For programs: one line for each student and exercise.
-    pub fn csv(&self) -> String {
-        let mut csv = String::from("student,day,exercise,verdict,id,reason\n");
-        for row in &self.rows {
-            for (day, name) in &self.exercises {
-                let mark = self.mark(row, name);
-                let (id, reason) = match mark {
-                    Mark::Failed(id) => (id.as_str(), ""),
-                    Mark::Refused(why) => ("", why.as_str()),
-                    _ => ("", ""),
-                };
-                let day = day.to_string();
-                let fields = [&row.student, &day, name, mark.word(), id, reason].map(quoted);
-                let _ = writeln!(csv, "{}", fields.join(","));
-            }
-        }
-        csv
-    }
-
-    /// How many students there are, in words.
-    pub fn students(&self) -> String {
-        several(self.rows.len(), "student")
-    }
+    lines
 }
 
 /// A name for a column in one character: 1 to 9, then a to z.
@@ -264,57 +139,78 @@ fn shortened(name: &str) -> String {
     }
 }
 
-/// A field that may hold anything. A spreadsheet takes what begins with one of these signs, or
-/// with its wide form, for a formula; an apostrophe before it makes it text.
-fn quoted(field: &str) -> String {
-    let formula = field.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
-    let text = if formula { "'" } else { "" };
-    format!("\"{text}{}\"", field.replace('"', "\"\""))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::class::row::Cell;
+    use crate::exercise::exercises;
+    use crate::programs::workspace;
 
-    fn table() -> Table {
-        let exercises = vec![(1, "first_nop".to_string()), (3, "one_accept".to_string())];
-        let mut ada = Row::new("ada");
-        ada.marks.insert("first_nop".into(), Mark::Passed);
-        ada.marks.insert("one_accept".into(), Mark::Failed("E-REARM".into()));
-        let mut eve = Row::new("=eve, \"e\"");
-        eve.marks.insert("first_nop".into(), Mark::Failed("E-REARM".into()));
-        eve.marks.insert("one_accept".into(), Mark::Refused("it is too long".into()));
-        Table { exercises, rows: vec![ada, eve] }
+    fn table() -> String {
+        let all = exercises::load(&workspace()).unwrap();
+        let only = ["first_nop".to_string(), "one_accept".to_string()];
+        let picked = exercises::pick(&all, &only).unwrap();
+        let failed = |id: &str| Cell::unjudged(Mark::Failed(id.into()), "");
+        let passed = || Cell::unjudged(Mark::Passed, "");
+        let refused = Cell::unjudged(Mark::Refused, "it is too long");
+        let rows = [
+            ("ada", passed(), failed("E-REARM")),
+            ("bob", passed(), failed("E-REARM")),
+            ("cyd", passed(), passed()),
+            ("dan", failed("E-TAG"), failed("E-SPIN")),
+            ("eve", passed(), refused),
+        ];
+        let rows = rows.map(|(student, first, second)| {
+            let mut row = Row::new(student);
+            row.set("first_nop", first);
+            row.set("one_accept", second);
+            row
+        });
+        text(&picked, &rows)
     }
 
     #[test]
-    fn the_table_shows_every_student_and_the_commonest_mistake() {
-        let text = table().text();
-        assert!(text.contains("ada                       + x  1\n"), "{text}");
-        assert!(text.contains("x #  0\n"), "{text}");
-        assert!(text.contains("   2  E-REARM: "), "{text}");
-        assert!(text.contains("one_accept.rs was not read: it is too long\n"), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    fn the_table_says_who_passed_what_and_where_to_go_on() {
+        let expected = "\
+student                   1 2
+ada                       + x  1
+bob                       + x  1
+cyd                       + +  2
+dan                       x x  0
+eve                       + #  1
+
++ passed  x failed  ! does not compile  ? not observed  # not read
+- the starter, unchanged  . missing
+
+1 first_nop, 2 one_accept
+
+Not read
+eve: one_accept.rs: it is too long
+
+What each student does next
+   2 of 5: one_accept, E-REARM: a multishot operation ended and was not armed
+      again
+      ada, bob
+   1 of 5: nothing: all is passed
+      cyd
+   1 of 5: first_nop, E-TAG: an entry carries another user_data than asked
+      dan
+   1 of 5: one_accept, not read
+      eve
+
+The commonest mistakes
+   2 of 4: E-REARM in one_accept: a multishot operation ended and was not armed
+      again
+   1 of 5: E-TAG in first_nop: an entry carries another user_data than asked
+   1 of 4: E-SPIN in one_accept: the program goes round in a loop without
+      getting anywhere
+";
+        assert_eq!(table(), expected);
     }
 
     #[test]
     fn a_long_name_is_cut_where_it_can_be_seen() {
         let names = ["a name of twenty-four c.", "a name of twenty-five ch."];
         assert_eq!(names.map(shortened), ["a name of twenty-four c.", "a name of twenty-five c…"]);
-    }
-
-    #[test]
-    fn a_field_may_hold_anything() {
-        let csv = table().csv();
-        assert!(
-            csv.contains("\"ada\",\"3\",\"one_accept\",\"failed\",\"E-REARM\",\"\"\n"),
-            "{csv}"
-        );
-        assert!(csv.contains("\"'=eve, \"\"e\"\"\",\"1\",\"first_nop\",\"failed\""), "{csv}");
-        assert!(csv.contains("\"not read\",\"\",\"it is too long\"\n"), "{csv}");
-        for formula in ["=1", " =1", "\t=1", "＝1", "+1", "-1", "@A1", "\u{3000}＠A1"] {
-            assert_eq!(quoted(formula), format!("\"'{formula}\""));
-        }
-        assert_eq!(quoted("a;=1+1;b"), "\"a;=1+1;b\"");
     }
 }

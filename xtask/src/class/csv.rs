@@ -1,0 +1,59 @@
+//! The table as comma-separated values: a line for each student and exercise. A spreadsheet takes
+//! every field for text.
+
+use std::fmt::Write as _;
+
+use super::row::{Cell, Mark, Row};
+use crate::exercise::exercises::Exercise;
+
+/// The names of the columns: `next` marks what the student does next.
+const COLUMNS: &str = "student,day,exercise,verdict,id,reason,next";
+
+/// The whole file.
+pub fn csv(exercises: &[Exercise], rows: &[Row]) -> String {
+    let mut csv = format!("{COLUMNS}\n");
+    for row in rows {
+        let next = row.next(exercises).map(|exercise| &exercise.name);
+        for exercise in exercises {
+            let missing = Cell::unjudged(Mark::Missing, "");
+            let cell = row.cell(&exercise.name).unwrap_or(&missing);
+            let fields = [
+                row.student.as_str(),
+                &exercise.day.to_string(),
+                &exercise.name,
+                cell.mark.word(),
+                cell.mark.id().unwrap_or_default(),
+                &cell.sentence,
+                if next == Some(&exercise.name) { "next" } else { "" },
+            ];
+            let _ = writeln!(csv, "{}", fields.map(quoted).join(","));
+        }
+    }
+    csv
+}
+
+/// A field that may hold anything. A spreadsheet takes what begins with one of these signs, or
+/// with its wide form, for a formula, and passes over white space before it; an apostrophe makes it
+/// text.
+fn quoted(field: &str) -> String {
+    let signs = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    let formula = field.starts_with(['\t', '\r', '\n']) || field.trim_start().starts_with(signs);
+    let text = if formula { "'" } else { "" };
+    format!("\"{text}{}\"", field.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_may_hold_anything() {
+        let formulas =
+            ["=1", " =1", "\t=1", "\tx", "\r1", "\n1", "＝1", "+1", "-1", "@A1", "\u{3000}＠A1"];
+        for formula in formulas {
+            assert_eq!(quoted(formula), format!("\"'{formula}\""));
+        }
+        assert_eq!(quoted("a;=1+1;b"), "\"a;=1+1;b\"");
+        assert_eq!(quoted("=\"a\",b"), "\"'=\"\"a\"\",b\"");
+    }
+}

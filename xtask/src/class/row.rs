@@ -1,0 +1,165 @@
+//! One student: what came of each program, and what to do next.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use common::text::{WIDTH, wrap};
+
+use super::submission::printable;
+use crate::exercise::exercises::Exercise;
+use crate::exercise::ids;
+
+/// What came of one student's program, in a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It passed.
+    Passed,
+    /// It failed with this id.
+    Failed(String),
+    /// This machine cannot decide.
+    NotObserved,
+    /// The starter was handed in as it was.
+    Untouched,
+    /// Nothing was handed in.
+    Missing,
+    /// What was handed in is not read.
+    Refused,
+}
+
+impl Mark {
+    /// For a table with one column for each exercise.
+    pub fn letter(&self) -> char {
+        match self {
+            Mark::Passed => '+',
+            Mark::Failed(id) if id == ids::COMPILE.name => '!',
+            Mark::Failed(_) => 'x',
+            Mark::NotObserved => '?',
+            Mark::Untouched => '-',
+            Mark::Missing => '.',
+            Mark::Refused => '#',
+        }
+    }
+
+    /// In a word or two.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Mark::Passed => "passed",
+            Mark::Failed(_) => "failed",
+            Mark::NotObserved => "not observed",
+            Mark::Untouched => "not begun",
+            Mark::Missing => "missing",
+            Mark::Refused => "not read",
+        }
+    }
+
+    /// The id of a failure.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Mark::Failed(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The id of a failure and what it means, or the word.
+    pub fn meaning(&self) -> String {
+        match self.id() {
+            Some(id) => format!("{id}: {}", ids::by_name(id).map_or("", |id| id.meaning())),
+            None => self.word().to_string(),
+        }
+    }
+}
+
+/// What came of one student's program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// In a word.
+    pub mark: Mark,
+    /// Why, in a sentence; may be empty.
+    pub sentence: String,
+    /// The verdict in full, as the student would read it; empty if no program was judged.
+    pub text: String,
+}
+
+impl Cell {
+    /// Of an exercise for which no program was judged, and why.
+    pub fn unjudged(mark: Mark, why: &str) -> Cell {
+        let (sentence, text) = (why.to_string(), String::new());
+        Cell { mark, sentence, text }
+    }
+
+    /// With nothing in its texts that spoils a terminal or a file.
+    fn printable(self) -> Cell {
+        let lines = |text: &str| text.trim_end().lines().map(printable).collect::<Vec<_>>();
+        Cell {
+            sentence: lines(&self.sentence).join(" "),
+            text: lines(&self.text).join("\n"),
+            ..self
+        }
+    }
+}
+
+/// One student.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The student's name.
+    pub student: String,
+    cells: BTreeMap<String, Cell>,
+}
+
+impl Row {
+    /// Without programs.
+    pub fn new(student: &str) -> Row {
+        Row { student: student.to_string(), cells: BTreeMap::new() }
+    }
+
+    /// What came of the program for an exercise.
+    pub fn set(&mut self, exercise: &str, cell: Cell) {
+        self.cells.insert(exercise.to_string(), cell.printable());
+    }
+
+    /// What came of the program for an exercise; `None` if nobody looked.
+    pub fn cell(&self, exercise: &str) -> Option<&Cell> {
+        self.cells.get(exercise)
+    }
+
+    /// The mark for an exercise.
+    pub fn mark(&self, exercise: &str) -> &Mark {
+        self.cell(exercise).map_or(&Mark::Missing, |cell| &cell.mark)
+    }
+
+    /// The first of these exercises that is not passed, and could be passed on this machine.
+    pub fn next<'a>(&self, exercises: &'a [Exercise]) -> Option<&'a Exercise> {
+        let done = |mark: &Mark| matches!(mark, Mark::Passed | Mark::NotObserved);
+        exercises.iter().find(|exercise| !done(self.mark(&exercise.name)))
+    }
+
+    /// A text for the student: the verdicts in the order of the exercises.
+    pub fn details(&self, exercises: &[Exercise]) -> String {
+        let mut text = format!("{}\n", self.student);
+        if let Some(Exercise { name, .. }) = self.next(exercises) {
+            let line = format!("Next: {name}, {}", self.mark(name).meaning());
+            let _ = writeln!(text, "{}", wrap(&line, WIDTH, 2));
+        }
+        let mut missing = Vec::new();
+        for Exercise { name, .. } in exercises {
+            let _ = match self.cell(name) {
+                None | Some(Cell { mark: Mark::Missing, .. }) => {
+                    missing.push(name.as_str());
+                    Ok(())
+                }
+                Some(cell) if !cell.text.is_empty() => writeln!(text, "\n{}", cell.text),
+                Some(Cell { mark, sentence, .. }) if sentence.is_empty() => {
+                    writeln!(text, "\n{name}: {}", mark.word())
+                }
+                Some(Cell { mark, sentence, .. }) => {
+                    writeln!(text, "\n{name}: {}: {sentence}", mark.word())
+                }
+            };
+        }
+        if !missing.is_empty() {
+            let line = format!("missing: {}", missing.join(", "));
+            let _ = writeln!(text, "\n{}", wrap(&line, WIDTH, 2));
+        }
+        text
+    }
+}
