@@ -44,7 +44,7 @@ fn main() -> Result<()> {
         libc::syscall(number, fd, RESIZE_RINGS, params.as_mut_ptr(), 1)
     };
     if resized < 0 {
-        IoUring::builder().setup_cqsize(64).build(8)?;
+        let _larger: IoUring = IoUring::builder().setup_cqsize(64).build(8)?;
         return Ok(());
     }
     // SAFETY: no argument structure; the old mapping stays as it is.
