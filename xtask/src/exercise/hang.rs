@@ -149,6 +149,11 @@ pub fn cpu(pid: u32) -> Duration {
     threads(pid).iter().map(|thread| thread.cpu).sum()
 }
 
+/// Whether all threads of a process sleep at this moment; likewise.
+pub fn sleeps(pid: u32) -> bool {
+    threads(pid).iter().all(|thread| thread.asleep)
+}
+
 /// The threads of a process that live, but for those that the kernel made for its rings (`iou-sqp-…`,
 /// `iou-wrk-…`).
 fn threads(pid: u32) -> Vec<Thread> {

@@ -110,6 +110,20 @@ pub fn send(run: &mut Run, mut stream: &TcpStream, bytes: &[u8], did: &str) -> R
     stream.write_all(bytes).map_err(|error| trouble(run, did, &error))
 }
 
+/// Sends bytes to a server that sends them back, and reads them.
+pub fn echo(run: &mut Run, client: &TcpStream, bytes: &[u8], did: &str) -> Result<(), Failure> {
+    send(run, client, bytes, did)?;
+    expect(run, client, bytes, did)
+}
+
+/// So many bytes, of which no two chunks are alike unless 251 bytes or a multiple lie between them.
+pub fn pattern(length: usize) -> Vec<u8> {
+    let period: Vec<u8> = (0..251).collect();
+    let mut bytes = period.repeat(length / period.len() + 1);
+    bytes.truncate(length);
+    bytes
+}
+
 /// Reads exactly these bytes.
 pub fn expect(
     run: &mut Run,
@@ -130,15 +144,18 @@ pub fn expect(
                 }
                 return Err(told(failure, len, expected.len()));
             }
-            Ok(count) => len += count,
+            Ok(count) => {
+                let new = len..len + count;
+                len += count;
+                if got[new.clone()] != expected[new] {
+                    return Err(wrong_answer(run, &got[..len], expected, did));
+                }
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 let failure = trouble(run, did, &error);
                 return Err(told(failure, len, expected.len()));
             }
-        }
-        if got[..len] != expected[..len] {
-            return Err(wrong_answer(run, &got[..len], expected, did));
         }
     }
     Ok(())
@@ -242,6 +259,14 @@ pub fn pause(run: &Run) {
 /// Lets it go on.
 pub fn resume(run: &Run) {
     run.signal(Signal::SIGCONT);
+}
+
+/// Does something while the program is stopped: it finds all of that at once.
+pub fn at_once<T>(run: &mut Run, act: impl FnOnce(&mut Run) -> T) -> T {
+    pause(run);
+    let done = act(run);
+    resume(run);
+    done
 }
 
 /// Waits until the record shows it; whether it did in time.
@@ -356,23 +381,36 @@ pub fn need_table(record: &Record, slots: u64) -> Result<(), Failure> {
 /// With nothing to do the program sleeps in the kernel, in the wait for completions: it
 /// neither burns CPU time nor looks again and again.
 pub fn sleeps(run: &mut Run) -> Result<(), Failure> {
+    sleeps_but_for(run, 100)
+}
+
+/// As [`sleeps`], but for so many enters.
+pub fn sleeps_but_for(run: &mut Run, most: u64) -> Result<(), Failure> {
+    const LOOKS: u32 = 20;
     const TIME: Duration = Duration::from_millis(400);
     const CALLS: u64 = 100;
     const BURNT: Duration = Duration::from_millis(50);
     let others = |record: &Record| record.summary.other_calls.values().sum::<u64>();
     let (before, burnt) = (run.record(), hang::cpu(run.pid()));
-    std::thread::sleep(TIME);
+    // On a busy machine one that spins gets little CPU time; it is awake all the same.
+    let mut awake = 0;
+    for _ in 0..LOOKS {
+        std::thread::sleep(TIME / LOOKS);
+        awake += u32::from(!hang::sleeps(run.pid()));
+    }
     let (record, burnt) = (run.record(), hang::cpu(run.pid()).saturating_sub(burnt));
     let enters = record.summary.enters - before.summary.enters;
     let calls = others(&record) - others(&before);
-    if (enters <= CALLS && calls <= CALLS && burnt < BURNT) || run.ended() {
+    let rests = burnt < BURNT && awake < LOOKS / 2;
+    if (enters <= most && calls <= CALLS && rests) || run.ended() {
         return Ok(());
     }
     run.did("Nothing happens for a moment.");
     let mut kernel = record.last_lines(of_requests);
     kernel.truncate(2);
     kernel.push(format!(
-        "in {} ms: {enters} enters, {calls} other calls, {} ms of CPU time",
+        "in {} ms: {enters} enters, {calls} other calls, {} ms of CPU time; awake at {awake} of \
+         {LOOKS} looks",
         TIME.as_millis(),
         burnt.as_millis()
     ));

@@ -107,6 +107,16 @@ impl Record {
         self.moved_out_of(file).iter().map(|moved| moved.bytes).sum()
     }
 
+    /// How many bytes entries put into files, all together.
+    pub fn bytes_given(&self) -> u64 {
+        self.moved(gives).iter().map(|moved| moved.bytes).sum()
+    }
+
+    /// How many bytes entries took out of files, all together.
+    pub fn bytes_taken(&self) -> u64 {
+        self.moved(takes).iter().map(|moved| moved.bytes).sum()
+    }
+
     fn moved(&self, picked: impl Fn(&Submit) -> bool) -> Vec<Moved<'_>> {
         let entries: HashMap<u64, &Submit> =
             self.submits().filter(|submit| picked(submit)).map(|it| (it.seq, it)).collect();
