@@ -8,9 +8,11 @@ use common::listener::Listener;
 use io_uring::{IoUring, opcode, squeue, types};
 use testkit::io_uring_or_skip;
 use xtask::exercise::attempt::{Attempt, Launch};
+use xtask::exercise::checks::clients;
 use xtask::exercise::failure::Failure;
 use xtask::exercise::ids::{self, Id};
 use xtask::exercise::record::{Record, Target};
+use xtask::exercise::run::Run;
 
 /// The arguments that make this executable one of the programs. The harness gives it a thread
 /// of its own; the main thread waits for that.
@@ -52,6 +54,10 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("waits_silently", waits_silently),
     ("publishes_nothing", publishes_nothing),
     ("leaves_an_accept", leaves_an_accept),
+    ("serves_in_slots", || serves_in_slots(true, false)),
+    ("keeps_the_slots", || serves_in_slots(false, false)),
+    ("serves_behind_a_copy", || serves_in_slots(true, true)),
+    ("works_for_a_while", works_for_a_while),
     ("says_who_watches", says_who_watches),
     ("says_how_it_is_run", says_how_it_is_run),
     ("never_says_the_same", || println!("{}", std::process::id())),
@@ -256,6 +262,52 @@ fn leaves_an_accept() {
     ring.submitter().register_files(&[-1, listener.fd()]).expect("a table");
     ring.submit().expect("an accept");
     drop(ring);
+}
+
+/// A server whose listener sits in a slot, too: "hi", and the next. It closes its clients' slots, or
+/// not; it may also talk by a plain call, to a copy of a descriptor that it makes of the slot.
+fn serves_in_slots(closes: bool, by_hand: bool) {
+    let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let mut ring = IoUring::new(8).expect("a ring");
+    ring.submitter().register_files(&[-1, -1, -1, listener.fd()]).expect("a table");
+    println!("listening on {}", listener.address());
+    let mut run = |entry: squeue::Entry| {
+        // SAFETY: what is sent lives as long as the program, and nothing else is pointed at.
+        unsafe { ring.submission().push(&entry) }.expect("room");
+        ring.submit_and_wait(1).expect("a completion");
+        ring.completion().next().expect("a completion").result()
+    };
+    let null = std::ptr::null_mut();
+    loop {
+        let accept = opcode::Accept::new(types::Fixed(3), null, null.cast());
+        let slot = run(accept.file_index(Some(types::DestinationSlot::auto_target())).build());
+        let slot = types::Fixed(u32::try_from(slot).expect("a slot"));
+        if by_hand {
+            let fd = run(opcode::FixedFdInstall::new(slot, 0).build());
+            // SAFETY: the descriptor is new, and stays open.
+            let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+            nix::unistd::write(nix::unistd::dup(fd).expect("a copy"), b"hi").expect("two bytes");
+        } else {
+            run(opcode::Send::new(slot, b"hi".as_ptr(), 2).build());
+        }
+        run(opcode::Shutdown::new(slot, libc::SHUT_RDWR).build());
+        if closes {
+            run(opcode::Close::new(slot).build());
+        }
+    }
+}
+
+/// Half a second of work with pauses, and then nothing.
+fn works_for_a_while() {
+    let mut ring = ring_with_a_nop();
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(100));
+        ring.submit_and_wait(1).expect("a NOP");
+        ring.completion().next().expect("its completion");
+        // SAFETY: a NOP points at no memory.
+        unsafe { ring.submission().push(&opcode::Nop::new().build()) }.expect("room");
+    }
+    std::thread::sleep(Duration::from_secs(600));
 }
 
 fn says_who_watches() {
@@ -610,6 +662,66 @@ fn a_client_that_waits_in_vain_is_told_what_the_server_waits_for() {
     let failure = run.trouble("A client waits for an answer.", &error);
     assert_eq!(failure.id, ids::HANG_WAIT, "{failure:#?}");
     assert_eq!(failure.client, "A client waits for an answer.");
+}
+
+/// Serves two clients; the run, to be asked.
+fn two_clients(program: &str) -> Run {
+    let mut run = launch(program).start().expect("a run");
+    for _ in 0..2 {
+        let mut client = run.connect().expect("a server that listens");
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).expect("an answer");
+        assert_eq!(got, b"hi");
+    }
+    run
+}
+
+#[test]
+fn slots_are_counted_that_clients_have_left() {
+    if !io_uring_or_skip("slots_are_counted_that_clients_have_left") {
+        return;
+    }
+    let mut run = two_clients("serves_in_slots");
+    clients::need_free_slots(&mut run, "Two clients came.").expect("the listener's does not count");
+    let mut run = two_clients("keeps_the_slots");
+    let failure = clients::need_free_slots(&mut run, "Two clients came.").expect_err("two slots");
+    assert_eq!(failure.id, ids::NOT_CLOSED);
+    let last = failure.kernel.last().expect("a line");
+    assert_eq!(last, "now: slots 0, 1 are taken");
+}
+
+#[test]
+fn what_clients_got_is_what_the_ring_sent() {
+    if !io_uring_or_skip("what_clients_got_is_what_the_ring_sent") {
+        return;
+    }
+    let record = two_clients("serves_in_slots").record();
+    clients::need_slots(&record).expect("all in slots");
+    clients::need_served(&record, 2, 4).expect("two bytes each");
+    fails(clients::need_served(&record, 3, 4), ids::NOT_THROUGH_RING);
+    fails(clients::need_served(&record, 2, 5), ids::NOT_THROUGH_RING);
+    let kernel = common::environment::kernel_release();
+    if xtask::exercise::exercises::release(&kernel) < Some((6, 8)) {
+        testkit::skipped(
+            "what_clients_got_is_what_the_ring_sent",
+            "no FIXED_FD_INSTALL before 6.8",
+        );
+        return;
+    }
+    let record = two_clients("serves_behind_a_copy").record();
+    let failure = fails(clients::need_slots(&record), ids::NOT_THROUGH_RING);
+    assert!(failure.rule.starts_with("write(2) moves bytes"), "{failure:#?}");
+}
+
+#[test]
+fn a_program_has_settled_when_all_is_done() {
+    if !io_uring_or_skip("a_program_has_settled_when_all_is_done") {
+        return;
+    }
+    let run = launch("works_for_a_while").start().expect("a run");
+    assert!(run.settles());
+    assert_eq!(run.record().completed("NOP").len(), 5);
+    assert!(run.clock() > run.record().events.last().expect("events").us);
 }
 
 #[test]

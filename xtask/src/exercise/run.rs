@@ -32,6 +32,9 @@ const PRINTED: usize = 1 << 20;
 /// No run takes longer, however busy it is.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// What a program has to do when its clients have got everything is done within this time.
+const SETTLES: Duration = Duration::from_secs(20);
+
 static ALONE: AtomicBool = AtomicBool::new(false);
 
 /// Says that all other processes that this one may send signals to come from its programs, and
@@ -58,6 +61,7 @@ pub struct Run {
     events: usize,
     began: Instant,
     address: Option<SocketAddr>,
+    slots_before: Vec<u32>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -157,6 +161,7 @@ impl Run {
             events: launch.events,
             began: Instant::now(),
             address: None,
+            slots_before: Vec::new(),
             seen: launch.seen,
         })
     }
@@ -314,7 +319,44 @@ impl Run {
             }
         };
         self.address = Some(address);
+        self.slots_before = self.slots().unwrap_or_default();
         Ok(address)
+    }
+
+    /// The slots that were taken when it said where it listens: before the first client.
+    pub fn slots_before(&self) -> &[u32] {
+        &self.slots_before
+    }
+
+    /// This moment by the record's clock, in microseconds.
+    pub fn clock(&self) -> u64 {
+        self.trace.as_ref().map_or(u64::MAX, Trace::clock)
+    }
+
+    /// The CPU time that it has taken.
+    pub fn cpu(&self) -> Duration {
+        hang::cpu(self.pid())
+    }
+
+    /// Waits until the program has done what there is to do: for a while no completion without an
+    /// error has come, and all its threads sleep, or burn CPU time for nothing. Whether it did so
+    /// in time; a machine that is busy with other things takes longer.
+    pub fn settles(&self) -> bool {
+        const QUIET: Duration = Duration::from_millis(200);
+        const BURNT: Duration = Duration::from_millis(100);
+        let done = || {
+            let completions = self.trace.as_ref().map(Trace::summary).unwrap_or_default();
+            completions.completions.values().map(|them| them.count - them.errors).sum::<u64>()
+        };
+        let (mut last, mut since, mut burnt) = (done(), Instant::now(), self.cpu());
+        testkit::holds_within(SETTLES, || {
+            let now = done();
+            if now != last {
+                (last, since, burnt) = (now, Instant::now(), self.cpu());
+            }
+            let rests = hang::asleep(self.pid()) || self.cpu().saturating_sub(burnt) >= BURNT;
+            self.ended() || since.elapsed() >= QUIET && rests
+        })
     }
 
     fn no_listener(&self) -> Failure {
@@ -370,12 +412,11 @@ impl Run {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => self.no_answer(),
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                let record = self.record();
+                let lines = record.last_lines(|what| !matches!(what, What::Task(_)));
                 Failure::new(ids::RESET, self.did.clone())
-                    .kernel(self.record().last_lines(|what| !matches!(what, What::Task(_))))
-                    .rule(
-                        "The client's connection was reset. A socket that is closed with unread \
-                         input does that, and so does one that nobody holds any more.",
-                    )
+                    .kernel(lines.into_iter().chain(record.lingers()))
+                    .rule(record.why_reset())
             }
             io::ErrorKind::UnexpectedEof => Failure::new(ids::NO_ANSWER, self.did.clone())
                 .kernel(self.record().last_lines(|what| !matches!(what, What::Task(_))))

@@ -206,6 +206,11 @@ impl Trace {
         self.shared.lock().now_all()
     }
 
+    /// This moment, in microseconds since the trace began: the clock of the events.
+    pub fn clock(&self) -> u64 {
+        self.shared.lock().now()
+    }
+
     /// How many events there are so far.
     pub fn happened(&self) -> usize {
         self.record.lock().len()

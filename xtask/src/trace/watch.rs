@@ -120,7 +120,8 @@ impl Watch {
         }
     }
 
-    fn now(&self) -> u64 {
+    /// Microseconds since the trace began.
+    pub fn now(&self) -> u64 {
         self.began.elapsed().as_micros() as u64
     }
 

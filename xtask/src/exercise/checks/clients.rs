@@ -1,5 +1,6 @@
 //! Being the client of a learner's server, and saying in its terms what went wrong.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -18,15 +19,12 @@ use crate::exercise::ids;
 use crate::exercise::record::Record;
 use crate::exercise::run::Run;
 use crate::trace::event::{Complete, Submit, What};
+use crate::trace::watch::OtherCall;
 
 use super::tokens::another_slots;
 
 /// How long a client waits. Only a failure takes that long.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-
-/// System calls that talk to clients; in these tasks the ring does that.
-const TALK: &[&str] =
-    &["sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "connect"];
 
 /// The rule that a server breaks when a client reads the end before its answer.
 pub const EARLY_END: &str = "The server ended the connection before the whole answer was there.";
@@ -317,13 +315,21 @@ pub fn number(submit: &Submit, key: &str) -> Option<u64> {
     submit.details.get(key).and_then(serde_json::Value::as_u64)
 }
 
-/// Clients go into slots: no plain accept, neither as a call nor as an entry, and nothing
-/// is sent or received beside the ring.
+/// Clients go into slots, and stay there: no plain accept, neither as a call nor as an entry, no
+/// descriptor made of a slot, and nothing is sent or received beside the ring.
 pub fn need_slots(record: &Record) -> Result<(), Failure> {
     record.need_ring()?;
-    record.need_no_plain(&["accept", "accept4"])?;
-    record.need_no_plain(TALK)?;
-    no_way_round(record)?;
+    record.need_no_plain(&["accept", "accept4", "connect"])?;
+    need_no_talk(record)?;
+    if !record.submitted("FIXED_FD_INSTALL").is_empty() {
+        return Err(record
+            .fail(ids::DESCRIPTOR)
+            .kernel(record.lines(of_ops(&["FIXED_FD_INSTALL"])))
+            .rule(
+                "FIXED_FD_INSTALL makes a descriptor of what is in a slot. A client has no \
+                 descriptor here: an operation takes the slot itself, `types::Fixed(slot)`.",
+            ));
+    }
     if record.submitted("ACCEPT").iter().all(|accept| into_slot(accept)) {
         return Ok(());
     }
@@ -334,26 +340,47 @@ pub fn need_slots(record: &Record) -> Result<(), Failure> {
     ))
 }
 
-/// A descriptor that the ring has made of a slot is not used by plain calls either.
-fn no_way_round(record: &Record) -> Result<(), Failure> {
-    let made = record.completed("FIXED_FD_INSTALL");
-    let made = |fd: u64| made.iter().any(|it| u64::try_from(it.res) == Ok(fd));
-    let calls = record.plain_calls(&["read", "readv", "write", "writev", "sendfile", "splice"]);
-    let Some(call) = calls.iter().find(|call| made(call.args[0])) else { return Ok(()) };
+/// Nothing is sent or received by plain calls, whatever descriptor they use.
+pub fn need_no_talk(record: &Record) -> Result<(), Failure> {
+    let calls = record.plain_talk();
+    let Some(call) = calls.first() else { return Ok(()) };
+    let count = calls.len();
+    let first = format!("system calls on connections: {count}; first {}", called(call));
     Err(record
         .fail(ids::NOT_THROUGH_RING)
-        .kernel(
-            [
-                record.lines_at_most(2, of_ops(&["FIXED_FD_INSTALL"])),
-                vec![format!("system call {}, with {}", call.name, call.args[0])],
-            ]
-            .concat(),
-        )
+        .kernel(record.lines_at_most(2, of_ops(&["FIXED_FD_INSTALL"])).into_iter().chain([first]))
         .rule(format!(
-            "The slot was made a descriptor, and {}(2) on it is a system call of its own. This \
-             is to go through the ring, as an entry.",
+            "{}(2) moves bytes of a connection as a system call of its own. This is to go through \
+             the ring, as an entry.",
             call.name
         )))
+}
+
+fn called(call: &OtherCall) -> String {
+    format!("{}, fd {}", call.name, call.args[0] as i32)
+}
+
+/// As many clients as these came by accepts of the ring, and entries sent them at least these
+/// bytes: what a client got, no plain call sent. In a ring that a kernel thread polls some of it
+/// may have gone by unseen.
+///
+/// # Errors
+/// `E-NOT-THROUGH-RING`.
+pub fn need_served(record: &Record, clients: usize, bytes: u64) -> Result<(), Failure> {
+    let served = record.served();
+    let sent: u64 = served.iter().map(|client| client.sent).sum();
+    let unseen = record.summary.unseen_entries + record.summary.unseen_completions;
+    if (served.len() >= clients && sent >= bytes) || unseen > 0 {
+        return Ok(());
+    }
+    let told = [
+        format!("clients: {clients}; accepted by the ring: {}", served.len()),
+        format!("bytes that they got: {bytes}; sent by entries: {sent}"),
+    ];
+    Err(record.fail(ids::NOT_THROUGH_RING).kernel(told).rule(
+        "The ring was to let every client in, and to send all that a client gets. Here the \
+         completions do not account for it.",
+    ))
 }
 
 /// The sizes with which tables of slots were registered.
@@ -379,7 +406,7 @@ pub fn need_table(record: &Record, slots: u64) -> Result<(), Failure> {
 }
 
 /// With nothing to do the program sleeps in the kernel, in the wait for completions: it
-/// neither burns CPU time nor looks again and again.
+/// neither burns CPU time nor looks again and again. What it still has to do is waited for.
 pub fn sleeps(run: &mut Run) -> Result<(), Failure> {
     sleeps_but_for(run, 100)
 }
@@ -391,6 +418,7 @@ pub fn sleeps_but_for(run: &mut Run, most: u64) -> Result<(), Failure> {
     const CALLS: u64 = 100;
     const BURNT: Duration = Duration::from_millis(50);
     let others = |record: &Record| record.summary.other_calls.values().sum::<u64>();
+    run.settles();
     let (before, burnt) = (run.record(), hang::cpu(run.pid()));
     // On a busy machine one that spins gets little CPU time; it is awake all the same.
     let mut awake = 0;
@@ -420,11 +448,11 @@ pub fn sleeps_but_for(run: &mut Run, most: u64) -> Result<(), Failure> {
     ))
 }
 
-/// Waits until no slot is taken.
+/// Waits until no client has a slot. A listener may sit in one for good.
 pub fn need_free_slots(run: &mut Run, did: &str) -> Result<(), Failure> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let taken = run.slots()?;
+        let taken = slots_of_clients(run)?;
         if taken.is_empty() {
             return Ok(());
         }
@@ -432,7 +460,7 @@ pub fn need_free_slots(run: &mut Run, did: &str) -> Result<(), Failure> {
             run.did(did);
             let record = run.record();
             let mut kernel = record.last_lines(of_ops(&["ACCEPT", "CLOSE"]));
-            kernel.push(format!("now: slots taken: {}", list(&taken)));
+            kernel.push(format!("now: {}", list(&taken)));
             return Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(
                 "All clients have gone, and slots are still taken. A slot is free only when an \
                  IORING_OP_CLOSE for it has completed, however its client left.",
@@ -442,9 +470,58 @@ pub fn need_free_slots(run: &mut Run, did: &str) -> Result<(), Failure> {
     }
 }
 
+/// The slots that are taken now and were filled for clients. Where the tracer was too late to read
+/// how a slot was filled, those that were taken before the first client do not count.
+pub fn slots_of_clients(run: &Run) -> Result<Vec<u32>, Failure> {
+    let taken = run.slots()?;
+    let record = run.record();
+    let clients = record.slots_of_clients();
+    let before = run.slots_before();
+    let unseen = record.summary.unseen_entries + record.summary.unseen_completions > 0;
+    let counts = |slot: &u32| clients.contains(slot) || unseen && !before.contains(slot);
+    Ok(taken.into_iter().filter(counts).collect())
+}
+
+/// Waits until the program has hardly more descriptors than before: `clients` came meanwhile, and
+/// each cost none. A log, or a pipe, may be opened when it is needed.
+pub fn need_few_descriptors(
+    run: &mut Run,
+    before: &BTreeMap<i32, String>,
+    clients: usize,
+    did: &str,
+) -> Result<(), Failure> {
+    const NEW: usize = 4;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let now = run.descriptors()?;
+        let more = now.len().saturating_sub(before.len());
+        if more <= NEW.min(clients / 2) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            run.did(did);
+            let new = now.iter().filter(|(fd, file)| before.get(fd) != Some(file));
+            let lines = new.take(2).map(|(fd, file)| format!("fd {fd} -> {file}"));
+            let lines =
+                lines.chain([format!("{} descriptors; before: {}", now.len(), before.len())]);
+            return Err(Failure::new(ids::NOT_CLOSED, did).kernel(lines).rule(format!(
+                "{clients} clients came and went, and the program has {more} descriptors more than \
+                 before. A shutdown ends a connection; only a close gives its descriptor back."
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Taken slots, for a verdict.
 fn list(slots: &[u32]) -> String {
     const SHOWN: usize = 8;
     let shown: Vec<String> = slots.iter().take(SHOWN).map(u32::to_string).collect();
     let more = slots.len().saturating_sub(SHOWN);
-    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+    let numbers = shown.join(", ");
+    match (slots.len(), more) {
+        (1, _) => format!("slot {numbers} is taken"),
+        (_, 0) => format!("slots {numbers} are taken"),
+        _ => format!("slots {numbers} and {more} more are taken"),
+    }
 }

@@ -115,6 +115,26 @@ impl Record {
         by_call.chain(by_entry).collect()
     }
 
+    /// The line for SO_LINGER, if the program has set it.
+    pub fn lingers(&self) -> Option<String> {
+        let mut options = self.socket_options().into_iter();
+        options.find(|option| option.name == "SO_LINGER").map(|option| option.line)
+    }
+
+    /// Why a client's connection was reset, as far as the record tells.
+    pub fn why_reset(&self) -> &'static str {
+        match self.lingers() {
+            Some(_) => {
+                "The client's connection was reset. The program has set SO_LINGER: with a time of 0 \
+                 a close throws away what was not sent, and resets the connection."
+            }
+            None => {
+                "The client's connection was reset. A socket that is closed with unread input does \
+                 that, and so does one that nobody holds any more."
+            }
+        }
+    }
+
     /// The program makes none of these system calls, counted as [`Record::plain_calls`] does.
     ///
     /// # Errors
