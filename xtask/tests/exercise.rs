@@ -58,6 +58,7 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("keeps_the_slots", || serves_in_slots(false, false)),
     ("serves_behind_a_copy", || serves_in_slots(true, true)),
     ("works_for_a_while", works_for_a_while),
+    ("asks_for_a_write", asks_for_a_write),
     ("says_who_watches", says_who_watches),
     ("says_how_it_is_run", says_how_it_is_run),
     ("never_says_the_same", || println!("{}", std::process::id())),
@@ -310,6 +311,14 @@ fn works_for_a_while() {
     std::thread::sleep(Duration::from_secs(600));
 }
 
+fn asks_for_a_write() {
+    let ring = IoUring::new(8).expect("a ring");
+    let mut probe = io_uring::Probe::new();
+    ring.submitter().register_probe(&mut probe).expect("an answer");
+    let there = [opcode::Read::CODE, opcode::Write::CODE].map(|code| probe.is_supported(code));
+    println!("reads and writes: {there:?}");
+}
+
 fn says_who_watches() {
     let status = std::fs::read_to_string("/proc/self/status").expect("our own");
     println!("watched: {}", !status.contains("TracerPid:\t0\n"));
@@ -496,6 +505,17 @@ fn nothing_in_the_environment_says_that_a_program_is_checked() {
 fn any_write_can_be_made_to_fail() {
     let record = launch("writes_twice").file_limit(4).to_end().expect("an end");
     assert!(record.stdout.contains("results: [Ok(4), Err(FileTooLarge)]"), "{}", record.stdout);
+}
+
+#[test]
+fn an_operation_can_be_denied() {
+    if !io_uring_or_skip("an_operation_can_be_denied") {
+        return;
+    }
+    assert!(record("asks_for_a_write").stdout.contains("[true, true]"));
+    let launch = launch("asks_for_a_write").denied(opcode::Write::CODE);
+    let record = launch.to_end().expect("an end");
+    assert!(record.stdout.contains("[true, false]"), "{}", record.stdout);
 }
 
 #[test]

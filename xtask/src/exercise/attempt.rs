@@ -104,6 +104,7 @@ impl Attempt {
             events: EVENTS,
             did: did.into(),
             file_limit: None,
+            denied: None,
             seen: Arc::clone(&self.seen),
         }
     }
@@ -202,6 +203,7 @@ pub struct Launch {
     pub(super) events: usize,
     pub(super) did: String,
     pub(super) file_limit: Option<u64>,
+    pub(super) denied: Option<u8>,
     pub(super) seen: Arc<Mutex<Seen>>,
 }
 
@@ -242,6 +244,13 @@ impl Launch {
         self
     }
 
+    /// With an operation that the kernel has, and denies when the program asks for a probe.
+    #[must_use]
+    pub fn denied(mut self, operation: u8) -> Launch {
+        self.denied = Some(operation);
+        self
+    }
+
     /// Without looking at system calls that have nothing to do with rings: faster, for many
     /// clients.
     #[must_use]
@@ -271,7 +280,9 @@ impl Launch {
     /// As [`Launch::start`]; a hang, explained, if it does not end.
     pub fn to_end(mut self) -> Result<Record, Failure> {
         self.events = FEW_EVENTS;
-        let (again, seen) = (self.again(), Arc::clone(&self.seen));
+        // Without a tracer nobody denies an operation.
+        let again = self.again().filter(|launch| launch.denied.is_none());
+        let seen = Arc::clone(&self.seen);
         let record = self.start()?.end()?;
         if let Some(launch) = again {
             lock(&seen).ended.push((launch, Ended::of(&record)));

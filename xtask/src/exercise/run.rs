@@ -136,6 +136,7 @@ impl Run {
             env: launch.env,
             unset: attempt::unset(),
             file_limit: launch.file_limit,
+            denied: launch.denied,
             stdin: Some(stdin),
             stdout: Some(stdout),
             stderr: Some(stderr),

@@ -28,6 +28,9 @@ pub struct Program {
     pub unset: Vec<OsString>,
     /// Files that it writes grow no larger (`RLIMIT_FSIZE`): a write beyond that fails with EFBIG.
     pub file_limit: Option<u64>,
+    /// An operation that the kernel has, and that it denies when the program asks
+    /// (`IORING_REGISTER_PROBE`).
+    pub denied: Option<u8>,
     /// Its standard output, if not ours.
     pub stdout: Option<OwnedFd>,
     /// Its standard error, if not ours.
@@ -45,6 +48,8 @@ pub struct Launched {
     pub pid: pid_t,
     /// What was started, with its directory.
     pub path: PathBuf,
+    /// See [`Program::denied`].
+    pub denied: Option<u8>,
     failure: File,
 }
 
@@ -122,7 +127,7 @@ pub fn launch(program: Program) -> Result<Launched, (Refusal, i32)> {
             NOT_STARTED,
         ));
     }
-    Ok(Launched { pid, path, failure: File::from(failure) })
+    Ok(Launched { pid, path, denied: program.denied, failure: File::from(failure) })
 }
 
 fn may_not_trace(error: &io::Error) -> Refusal {

@@ -18,6 +18,7 @@ pub mod op {
     pub const EVENTFD: u32 = 4;
     pub const FILES_UPDATE: u32 = 6;
     pub const EVENTFD_ASYNC: u32 = 7;
+    pub const PROBE: u32 = 8;
     pub const PERSONALITY: u32 = 9;
     pub const UNREGISTER_PERSONALITY: u32 = 10;
     pub const RESTRICTIONS: u32 = 11;

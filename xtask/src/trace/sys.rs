@@ -4,12 +4,12 @@
 //! Not nix's `ptrace` and `waitpid`: they know only the classic signals, and a program that
 //! uses a real-time one (glibc's own thread cancellation does) would be an error there.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use libc::{c_int, c_long, c_void, pid_t};
 use nix::errno::Errno;
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::unistd::Pid;
 
 /// What `waitpid` reports about a traced task.
@@ -150,6 +150,13 @@ pub fn read_memory(pid: pid_t, address: u64, into: &mut [u8]) -> io::Result<()> 
     let remote = [RemoteIoVec { base: address as usize, len: length }];
     let got = process_vm_readv(Pid::from_raw(pid), &mut [IoSliceMut::new(into)], &remote)?;
     if got == length { Ok(()) } else { Err(Errno::EFAULT.into()) }
+}
+
+/// Writes over another process's memory; what cannot be written in full is an error.
+pub fn write_memory(pid: pid_t, address: u64, bytes: &[u8]) -> io::Result<()> {
+    let remote = [RemoteIoVec { base: address as usize, len: bytes.len() }];
+    let wrote = process_vm_writev(Pid::from_raw(pid), &[IoSlice::new(bytes)], &remote)?;
+    if wrote == bytes.len() { Ok(()) } else { Err(Errno::EFAULT.into()) }
 }
 
 /// A duplicate of another process's descriptor (`pidfd_getfd(2)`, Linux 5.6).

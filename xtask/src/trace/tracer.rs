@@ -87,6 +87,8 @@ pub struct Tracer {
     status: Option<i32>,
     /// Only the calls that a seccomp filter picks stop the program.
     fast: bool,
+    /// The operation that the answer to a probe denies.
+    denied: Option<u8>,
 }
 
 impl Tracer {
@@ -105,6 +107,7 @@ impl Tracer {
             became_the_program: false,
             status: None,
             fast,
+            denied: launched.denied,
         }
     }
 

@@ -224,6 +224,12 @@ impl Tracer {
         if result >= 0 {
             register::answer(pid, operation, argument, result, &mut details);
         }
+        if let Some(denied) = self.denied {
+            if result >= 0 && operation == register::op::PROBE && u64::from(denied) < count {
+                // A program whose memory cannot be written gets the kernel's answer.
+                let _ = deny(pid, argument, denied);
+            }
+        }
         let mut resized = None;
         if result >= 0 && operation == register::op::RING_FDS {
             for index in register::ring_indices(pid, argument, result as u64) {
@@ -263,6 +269,15 @@ pub(super) fn clone_flags(pid: pid_t, begun: &Begun) -> u64 {
         }
         _ => 0,
     }
+}
+
+/// Takes an operation out of the answer to a probe (`struct io_uring_probe`).
+fn deny(pid: pid_t, probe: u64, operation: u8) -> io::Result<()> {
+    const HEADER: u64 = 16;
+    const EACH: u64 = 8;
+    const FLAGS: u64 = 2;
+    let flags = probe + HEADER + EACH * u64::from(operation) + FLAGS;
+    sys::write_memory(pid, flags, &0_u16.to_ne_bytes())
 }
 
 fn read_params(pid: pid_t, address: u64) -> io::Result<Params> {
