@@ -55,12 +55,13 @@ enum Task {
     ///
     /// With --all, begin again with everything: your programs and your progress are moved to
     /// workbook/backup, and each exercise begins with its starter.
+    #[command(group(clap::ArgGroup::new("which").required(true)))]
     Reset {
         /// The exercise
-        #[arg(required_unless_present = "all")]
+        #[arg(group = "which")]
         name: Option<String>,
         /// All exercises, and the progress
-        #[arg(long, conflicts_with = "name")]
+        #[arg(long, group = "which")]
         all: bool,
         /// Take the last reset back
         #[arg(long)]
@@ -236,7 +237,9 @@ fn reset(exercise: &Exercise, workbook: &Workbook, undo: bool) -> Result<bool> {
 fn reset_all(all: &[Exercise], workbook: &Workbook) -> Result<bool> {
     progress(workbook)?;
     let Some(moved) = workbook.reset_all(all)? else {
-        say("there is nothing to reset: no program is changed and nothing is passed")?;
+        say(
+            "there is nothing to reset: no program differs from its starter, and nothing is passed",
+        )?;
         return Ok(true);
     };
     say(&format!("{} moved to", everything(moved.programs, moved.passed)))?;
