@@ -727,7 +727,7 @@ fn the_libraries_are_compiled_while_the_task_is_read() {
     let mut command = Command::new(&tool);
     command.arg("learn").env("CARGO_MANIFEST_DIR", workspace.0.join("xtask")).env("CARGO", &cargo);
     let mut screen = Screen::of(command);
-    screen.shows("The libraries are compiled meanwhile, once");
+    screen.shows("The libraries are being compiled, this once");
     testkit::wait_until("the compilation", || workspace.0.join("cargo.called").exists());
     screen.press("h");
     screen.shows("Hint 1 of 3");

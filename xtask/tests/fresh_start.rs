@@ -147,7 +147,7 @@ fn what_lies_before_the_beginning_is_skipped_and_stays_open_to_the_learner() {
     assert_eq!(session.press('n').expect("the next"), Act::Follow);
     assert_eq!(session.exercise().name, "one_accept", "what is skipped is not next");
 
-    // Another beginning decides anew, and never about what was done.
+    // Another beginning decides again, and never about what was done.
     let session = learner.learns(&["--from", "overflow"]);
     assert_eq!(session.exercise().name, "overflow");
     assert_eq!(learner.skipped(), ["one_enter", "in_order", "probe_first", "granted"]);
@@ -241,7 +241,7 @@ fn a_test_that_is_passed_leaves_nothing_but_what_one_likes() {
         assert!(page.contains(next), "{page}");
         session.press('n').expect("a key");
     }
-    assert_eq!(session.notice, "That was the last one.");
+    assert_eq!(session.notice, "That was the last exercise.");
     assert_eq!(session.done(), "8 of 24 passed, 16 skipped");
     assert_eq!(session.header(), "Day 4: proxy (30 minutes, passed)");
     let session = learner.learns(&["--test"]);
@@ -428,7 +428,10 @@ fn the_commands_say_what_they_did_and_how_to_take_it_back() {
     assert_eq!(status, Some(0), "{words}");
     assert!(words.starts_with("1 program and your progress (1 passed) are moved to"), "{words}");
     assert!(words.contains(&backup.display().to_string()), "{words}");
-    assert!(words.contains("`cargo xtask exercise reset --all --undo` takes it back"), "{words}");
+    assert!(
+        words.contains("`cargo xtask exercise reset --all --undo` brings it all back"),
+        "{words}"
+    );
     learner.writes("first_nop", "mine, too");
     let (status, words) = exercise(&["reset", "--undo", "--all"]);
     assert_eq!(status, Some(0), "{words}");

@@ -228,7 +228,7 @@ fn reset(exercise: &Exercise, workbook: &Workbook, undo: bool) -> Result<bool> {
         Some(backup) => {
             say(&format!("{name}: the starter is back; your program is kept in"))?;
             say(&format!("{}", backup.display()))?;
-            say(&format!("`cargo xtask exercise reset --undo {name}` takes it back"))?;
+            say(&format!("`cargo xtask exercise reset --undo {name}` brings it back"))?;
         }
     }
     Ok(true)
@@ -245,7 +245,7 @@ fn reset_all(all: &[Exercise], workbook: &Workbook) -> Result<bool> {
     say(&format!("{} moved to", everything(moved.programs, moved.passed)))?;
     say(&format!("{}", moved.folder.display()))?;
     say("each exercise begins with its starter again")?;
-    say("`cargo xtask exercise reset --all --undo` takes it back")?;
+    say("`cargo xtask exercise reset --all --undo` brings it all back")?;
     Ok(true)
 }
 

@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 use super::exercises::Exercise;
 use super::workbook::{lock, write_whole};
 
-/// What was done so far. Every change is made to what the file says at that moment and written
-/// whole, so that two programs lose nothing of each other, and neither does one that is killed.
-/// A name that no exercise has stays: its exercise may come back.
+/// What was done so far. Every change is made to what the file says at that moment, and the file
+/// is replaced as a whole: nothing is lost when two programs write it, or when one is killed. A
+/// name that no exercise has stays: its exercise may come back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
@@ -72,8 +72,8 @@ impl Progress {
         Ok(Progress { path, spoilt: kept, ..Progress::default() })
     }
 
-    /// Changes what the file says now, and takes over what others have written there. Returns what
-    /// `change` does.
+    /// Changes what the file says now, which other programs may have written. Returns what `change`
+    /// returns.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -158,12 +158,12 @@ impl Progress {
         self.passed.insert(name.to_string());
     }
 
-    /// What to say, once, if the file could not be understood.
+    /// What to say, once, if the file could not be understood: a sentence or two.
     pub fn notice(&mut self) -> Option<String> {
         let kept = self.spoilt.take()?;
         Some(format!(
-            "The progress could not be read: it begins again, and the old file is kept as {}. \
-             `cargo xtask exercise check NAME…` counts a program that passes.",
+            "Your progress could not be read. It begins again from nothing, and the old file is kept \
+             as {}. `cargo xtask exercise check NAME…` counts each program that passes.",
             kept.file_name().unwrap_or_default().to_string_lossy()
         ))
     }
@@ -221,12 +221,12 @@ mod tests {
     fn two_at_a_time_lose_nothing() {
         let folder = folder("progress_two");
         std::thread::scope(|scope| {
-            for who in 0..4 {
+            for writer in 0..4 {
                 let folder = &folder;
                 scope.spawn(move || {
                     let mut mine = Progress::load(folder).expect("a file or none");
                     for nth in 0..20 {
-                        let name = format!("exercise_{who}_{nth}");
+                        let name = format!("exercise_{writer}_{nth}");
                         mine.change(|all| all.passed.insert(name)).expect("a change");
                     }
                 });

@@ -19,7 +19,7 @@ use super::exercises::Exercise;
 const YOURS: &str = "# Yours: `cargo add` what you like. `cargo xtask` keeps the versions of the\n\
                      # crates that it needs, and makes this file again when you delete it.\n";
 
-/// A compilation that takes longer is given up.
+/// How long a compilation may take.
 const COMPILE: Duration = Duration::from_secs(300);
 
 /// A workbook, and the workspace that it belongs to.
@@ -55,8 +55,8 @@ impl Workbook {
         self.folder.join("src/bin").join(format!("{name}.rs"))
     }
 
-    /// Makes what is missing. What is there stays as it is, but for the versions of what the
-    /// programs depend on: they follow the workspace.
+    /// Makes what is missing. What is there stays as it is, but for the versions of the crates that
+    /// the programs depend on: they follow the workspace.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -117,8 +117,8 @@ impl Workbook {
         Ok(())
     }
 
-    /// Tells rust-analyzer, where the workspace is opened as a whole, that there is a second
-    /// one. Elsewhere it finds the workbook by itself.
+    /// Names the workbook to rust-analyzer, for an editor that opens the whole workspace. An editor
+    /// that opens the workbook finds it by itself.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -194,8 +194,8 @@ impl Workbook {
         }
     }
 
-    /// Compiles the learner's program. What is built is a copy: another check may compile another
-    /// program of that name to the same place, and one at a time does.
+    /// Compiles the learner's program. The result is a copy: another check may compile another
+    /// program of that name to the same place. One compiles at a time.
     ///
     /// # Errors
     /// If Cargo cannot be started. That the program does not compile is part of the answer.

@@ -33,7 +33,7 @@ use session::Session;
 /// The exercises, one after the other, checked at every save
 ///
 /// Your programs are in workbook/, which git ignores. Save one, and it is compiled, run under
-/// the tracer, and judged by what the kernel saw. What you have done is remembered there too.
+/// the tracer, and judged by what the kernel saw. Your progress is kept there too.
 #[derive(Args, Debug)]
 pub struct Options {
     /// Begin at this exercise, and not where you left off

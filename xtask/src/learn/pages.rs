@@ -17,7 +17,7 @@ pub enum Page {
     Text(String),
     /// The solution: lines that stay as they are.
     Solution(String),
-    /// What came of the last check, and what can be done next.
+    /// The verdict of the last check, and what can be done next.
     Verdict(Box<Verdict>, String),
     /// What crossed the rings in the last run.
     Trace(Box<Record>),
@@ -35,7 +35,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Points at the number that the digits make, as soon as there is one of `count`.
+    /// Points at the exercise whose number the digits make, if there are that many.
     pub fn digit(&mut self, digit: char, count: usize) {
         self.typed.push(digit);
         let number = |digits: &str| digits.parse().ok().filter(|nth| (1..=count).contains(nth));
@@ -71,13 +71,13 @@ pub fn keys(plain: bool) -> String {
     h          a hint, and each time one more
     t          the whole trace of the last run
     b          the place in the book
-    s          the solution, once you have passed or given up
+    s          the solution, when you have passed or given up
 
     n          the next exercise; during a test, ends it
     p          the previous one
     l          all exercises: {choose}
     r          put the starter back; your program is kept
-    u          take that back
+    u          bring your program back
 
 {more}    q          quit; what you passed is remembered
 "
@@ -103,7 +103,7 @@ impl Page {
     }
 }
 
-/// What stands round the page.
+/// What stands above and below the page, and after a verdict.
 impl Session {
     /// Where the learner is, in a line.
     pub fn header(&self) -> String {
@@ -141,6 +141,34 @@ impl Session {
             }
         }
         line
+    }
+
+    /// What can be done after a verdict.
+    pub(super) fn what_next(&self, verdict: &Verdict) -> String {
+        let day = self.exercise().day;
+        let next = match (verdict, verdict.word(), self.testing) {
+            (Verdict::Passed(_), _, true) => {
+                format!("n  the test goes on; the rest of day {day} is skipped")
+            }
+            (Verdict::Passed(_), _, false) if self.open_ones() > 0 => "n  the next exercise".into(),
+            (Verdict::Passed(_), _, false) => {
+                let skipped = self.skipped();
+                let all = "That was the last one: all exercises are done.".to_string();
+                format!("\n  {}", skipped.map_or(all, |words| format!("No other is open. {words}")))
+            }
+            (_, "not observed", true) => format!("n  ends the test and starts with day {day}"),
+            (_, "not observed", false) => "n  the next exercise; this one stays open".into(),
+            _ => return String::new(),
+        };
+        let solution = match verdict.passed() {
+            true => "  s  the solution, to compare with yours\n",
+            false => "",
+        };
+        format!("\n{solution}  {next}\n")
+    }
+
+    fn open_ones(&self) -> usize {
+        self.all.iter().filter(|exercise| !self.progress.is_behind(&exercise.name)).count()
     }
 
     /// The keys that matter now.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::Options;
+use super::session::Session;
 use crate::exercise::exercises::{Exercise, WrongUsage, find};
 use crate::exercise::progress::Progress;
 
@@ -85,4 +86,64 @@ pub fn next_test(all: &[Exercise], progress: &mut Progress) -> Option<usize> {
     let first = all.iter().take_while(|it| it.day < day).count();
     skip_before(all, first, progress);
     next
+}
+
+/// Getting there.
+impl Session {
+    /// Where the learner was, if there is something left to do; or else at the first open one.
+    pub(super) fn left_off(&self) -> usize {
+        let current = self.progress.current.as_ref();
+        let last = self.all.iter().position(|exercise| current == Some(&exercise.name));
+        last.filter(|at| !self.progress.is_done(&self.all[*at].name))
+            .or_else(|| self.all.iter().position(|it| !self.progress.is_behind(&it.name)))
+            .or(last)
+            .unwrap_or(0)
+    }
+
+    /// Skips what lies before `from`, and opens `at`.
+    pub(super) fn open_from(&mut self, from: usize, at: usize) -> Result<()> {
+        self.progress.change(|progress| skip_before(&self.all, from, progress))?;
+        self.testing = false;
+        self.open(at)?;
+        if let Some(words) = self.skipped() {
+            self.notice = format!("{words}\n{}", self.notice);
+        }
+        Ok(())
+    }
+
+    /// Starts with the day that begins with this exercise.
+    pub(super) fn start_day(&mut self, first: usize) -> Result<()> {
+        let open = |at: &usize| !self.progress.is_done(&self.all[*at].name);
+        let at = (first..self.all.len()).find(open).unwrap_or(first);
+        self.open_from(first, at)
+    }
+
+    /// Goes on with the test, or to where the learner left off if everything is tested.
+    pub(super) fn test(&mut self) -> Result<()> {
+        let next = self.progress.change(|progress| next_test(&self.all, progress))?;
+        self.testing = next.is_some();
+        let Some(at) = next else {
+            self.open(self.left_off())?;
+            let skipped = self.skipped().unwrap_or_default();
+            self.notice = format!("Every day is tested. {skipped}\n{}", self.notice);
+            return Ok(());
+        };
+        self.enter(at)?;
+        self.notice = format!(
+            "Pass this one, and the rest of day {} is skipped. n ends the test and starts with this \
+             day.\n{}",
+            self.exercise().day,
+            self.notice
+        );
+        Ok(())
+    }
+
+    /// What was skipped, if anything was.
+    pub(super) fn skipped(&self) -> Option<String> {
+        match self.marked('-') {
+            0 => None,
+            1 => Some("1 exercise is skipped: l opens it all the same.".to_string()),
+            count => Some(format!("{count} exercises are skipped: l opens any of them.")),
+        }
+    }
 }

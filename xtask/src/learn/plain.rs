@@ -1,4 +1,4 @@
-//! The loop in lines: a letter and Enter for a key, nothing moves on the screen.
+//! The loop in lines: a letter and Enter for a key. Nothing on the screen moves.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -33,7 +33,7 @@ pub fn run(mut session: Session, workbook: Workbook) -> Result<()> {
         say(&wrap(words, WIDTH, 0));
     }
     while !input.over() || checking {
-        // A check is waited for: what is typed meanwhile is about its verdict.
+        // Waits for a check: what is typed meanwhile is about its verdict.
         let line = if checking { input.pause() } else { input.line() };
         for key in line.as_deref().map(|line| keys(line, &session)).unwrap_or_default() {
             match session.press(key)? {
@@ -92,7 +92,7 @@ fn keys(line: &str, session: &Session) -> Vec<char> {
     vec![line.chars().next().unwrap_or('?')]
 }
 
-/// What was printed last: only what is new is printed, for a screen reader reads all of it.
+/// What was printed last. Only what is new is printed, because a screen reader reads all of it.
 #[derive(Default)]
 struct Said {
     shown: u64,
@@ -122,7 +122,7 @@ impl Said {
         if fresh(&mut self.done, session.done()) {
             say(&self.done);
         }
-        // Once each; but what answers a question belongs to it.
+        // Each once; but the keys that answer a question stand below it each time.
         let keys = session.keys();
         if session.asks() || !self.keys.contains(&keys) {
             self.keys.push(keys);
@@ -132,14 +132,14 @@ impl Said {
     }
 }
 
-/// A reader that has gone away is no failure.
+/// Prints a line. That nobody reads it any more is no failure.
 fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Lines of the standard input, without ever waiting for long, and without a thread that
-/// would take an editor's keys.
+/// Lines of the standard input. It never waits for long, and has no thread, which would take an
+/// editor's keys.
 #[derive(Default)]
 struct Input {
     bytes: Vec<u8>,

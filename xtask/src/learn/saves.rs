@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use notify::{Config, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
 
-/// How often a file is looked at that nobody has told anything of: a folder of another
-/// machine, say, tells nothing of what is written there.
+/// How often the file is looked at without a notice: some file systems send none (those of a
+/// network, for example).
 const SELDOM: Duration = Duration::from_secs(1);
 
 /// A file, and what it was when it was last looked at.
@@ -18,7 +18,7 @@ pub struct Saves {
     told: Receiver<()>,
     path: PathBuf,
     seen: Option<Stamp>,
-    /// Seen once: an editor may be amid writing.
+    /// Seen once so far: an editor may still be writing.
     fresh: Option<Stamp>,
     looked: Instant,
 }
@@ -29,7 +29,7 @@ pub struct Saves {
 struct Stamp(i64, i64, u64, u64);
 
 impl Saves {
-    /// Watches a folder, for the file that is to be named with [`Saves::follow`].
+    /// Watches a folder; [`Saves::follow`] names the file in it.
     pub fn new(folder: &Path) -> Saves {
         let (tell, told) = mpsc::channel();
         let heard = move |event: notify::Result<notify::Event>| {
@@ -42,15 +42,15 @@ impl Saves {
         Saves { _watcher, told, path, seen: None, fresh: None, looked }
     }
 
-    /// From now on this file, as it is.
+    /// Follows this file from now on; what it holds now is no save.
     pub fn follow(&mut self, path: &Path) {
         self.path = path.to_path_buf();
         self.seen = stamp(path);
         self.fresh = None;
     }
 
-    /// Whether it was saved since the last time. To be asked a few times a second: a save
-    /// counts when the file has been the same twice.
+    /// Whether it was saved since the last call. Called a few times a second: a save counts when
+    /// the file has been the same twice.
     pub fn saved(&mut self) -> bool {
         let told = self.told.try_iter().count() > 0;
         if !told && self.fresh.is_none() && self.looked.elapsed() < SELDOM {

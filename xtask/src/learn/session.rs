@@ -1,5 +1,5 @@
-//! Where a learner is, and what each key does: without a terminal, so that the screen, the
-//! plain mode and tests all drive the same.
+//! Where a learner is, and what each key does. It knows no terminal: the screen, the plain mode
+//! and the tests drive it in the same way.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,14 @@ use anyhow::Result;
 
 use super::book;
 use super::pages::{Choice, Page, keys};
-use super::placement::{Start, next_test, skip_before};
+use super::placement::{Start, next_test};
 use crate::exercise::exercises::Exercise;
 use crate::exercise::progress::Progress;
 use crate::exercise::record::Record;
 use crate::exercise::verdict::{Paint, Verdict};
 use crate::exercise::workbook::Workbook;
 
-/// What is left to do after a key.
+/// What the caller does after a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// Show the page.
@@ -23,7 +23,7 @@ pub enum Act {
     Edit(PathBuf),
     /// Check the program.
     Check,
-    /// Another program is to be followed.
+    /// Follow another program.
     Follow,
     /// Stop.
     Quit,
@@ -102,54 +102,6 @@ impl Session {
         Ok(session)
     }
 
-    /// Where the learner was, if there is something left to do; or else at the first open one.
-    fn left_off(&self) -> usize {
-        let current = self.progress.current.as_ref();
-        let last = self.all.iter().position(|exercise| current == Some(&exercise.name));
-        last.filter(|at| !self.progress.is_done(&self.all[*at].name))
-            .or_else(|| self.all.iter().position(|it| !self.progress.is_behind(&it.name)))
-            .or(last)
-            .unwrap_or(0)
-    }
-
-    /// Skips what lies before `from`, and opens `at`.
-    fn open_from(&mut self, from: usize, at: usize) -> Result<()> {
-        self.progress.change(|progress| skip_before(&self.all, from, progress))?;
-        self.testing = false;
-        self.open(at)?;
-        if let Some(words) = self.skipped() {
-            self.notice = format!("{words}\n{}", self.notice);
-        }
-        Ok(())
-    }
-
-    /// Starts with the day that begins with this exercise.
-    fn start_day(&mut self, first: usize) -> Result<()> {
-        let open = |at: &usize| !self.progress.is_done(&self.all[*at].name);
-        let at = (first..self.all.len()).find(open).unwrap_or(first);
-        self.open_from(first, at)
-    }
-
-    /// Goes on with the test, or to where the learner left off if everything is tested.
-    fn test(&mut self) -> Result<()> {
-        let next = self.progress.change(|progress| next_test(&self.all, progress))?;
-        self.testing = next.is_some();
-        let Some(at) = next else {
-            self.open(self.left_off())?;
-            let skipped = self.skipped().unwrap_or_default();
-            self.notice = format!("Every day is tested. {skipped}\n{}", self.notice);
-            return Ok(());
-        };
-        self.enter(at)?;
-        self.notice = format!(
-            "Pass this one, and the rest of day {} is skipped. n ends the test and starts with this \
-             day.\n{}",
-            self.exercise().day,
-            self.notice
-        );
-        Ok(())
-    }
-
     /// The exercise that is worked on.
     pub fn exercise(&self) -> &Exercise {
         &self.all[self.at]
@@ -166,7 +118,7 @@ impl Session {
         path.strip_prefix(&self.workspace).unwrap_or(&path).display().to_string()
     }
 
-    fn open(&mut self, at: usize) -> Result<()> {
+    pub(super) fn open(&mut self, at: usize) -> Result<()> {
         let left = std::mem::take(&mut self.testing);
         self.enter(at)?;
         if left {
@@ -176,7 +128,7 @@ impl Session {
         Ok(())
     }
 
-    fn enter(&mut self, at: usize) -> Result<()> {
+    pub(super) fn enter(&mut self, at: usize) -> Result<()> {
         self.at = at;
         self.last = None;
         self.workbook.begin(&self.all[at])?;
@@ -189,10 +141,10 @@ impl Session {
         Ok(())
     }
 
-    /// The program was taken away: there is nothing to compile.
+    /// The learner's program was removed: there is nothing to compile.
     fn begin_again(&mut self) -> Result<Act> {
         self.enter(self.at)?;
-        self.notice = format!("{} was gone; the starter is in its place", self.shown_program());
+        self.notice = format!("{} was gone. The starter is in its place.", self.shown_program());
         Ok(Act::Follow)
     }
 
@@ -289,8 +241,8 @@ impl Session {
             's' => return self.solution(),
             'r' => {
                 self.question = Some(Question::Reset);
-                self.notice = "Put the starter back? Your program is kept, and u takes that back."
-                    .to_string();
+                self.notice =
+                    "Put the starter back? Your program is kept: u brings it back.".to_string();
             }
             'u' => return self.undo(),
             'n' => return self.go_on(),
@@ -298,8 +250,8 @@ impl Session {
                 self.open(self.at - 1)?;
                 return Ok(Act::Follow);
             }
-            'p' => self.notice = "This is the first one.".to_string(),
-            _ => self.notice = "No such key; ? shows them all.".to_string(),
+            'p' => self.notice = "This is the first exercise.".to_string(),
+            _ => self.notice = "There is no such key; ? shows all keys.".to_string(),
         }
         Ok(Act::Show)
     }
@@ -326,7 +278,7 @@ impl Session {
                 let backup = self.workbook.reset(&exercise)?;
                 self.show_brief()?;
                 self.notice = match backup {
-                    Some(_) => "The starter is back; u takes that back.".to_string(),
+                    Some(_) => "The starter is back; u brings your program back.".to_string(),
                     None => "This is the starter already; nothing was changed.".to_string(),
                 };
                 Ok(Act::Follow)
@@ -339,7 +291,7 @@ impl Session {
         self.notice = match self.workbook.undo(&exercise) {
             Ok(None) => "Your program is back.".to_string(),
             Ok(Some(_)) => {
-                "An earlier program of yours is back; u brings back this one.".to_string()
+                "An earlier program of yours is back; u changes back to the other one.".to_string()
             }
             Err(error) => format!("{error:#}"),
         };
@@ -353,8 +305,7 @@ impl Session {
         }
         if !self.is_behind() {
             self.notice =
-                "The next one opens when this one is passed or given up (s); l opens any \
-                           one."
+                "The next one opens when this one is passed or given up (s); l opens any exercise."
                     .to_string();
             return Ok(Act::Show);
         }
@@ -364,7 +315,7 @@ impl Session {
                 Ok(Act::Follow)
             }
             None => {
-                self.notice = "That was the last one.".to_string();
+                self.notice = "That was the last exercise.".to_string();
                 Ok(Act::Show)
             }
         }
@@ -385,8 +336,8 @@ impl Session {
         }
         self.show(Page::Text(page));
         self.notice = match hints.len() - taken {
-            0 => "These are all hints.".to_string(),
-            left => format!("h again for the next; {left} left"),
+            0 => "There are no more hints.".to_string(),
+            left => format!("h shows the next one; {left} left"),
         };
         Ok(())
     }
@@ -416,22 +367,14 @@ impl Session {
         self.progress.passed.contains(&self.exercise().name)
     }
 
-    /// What was skipped, if anything was.
-    fn skipped(&self) -> Option<String> {
-        match self.marked('-') {
-            0 => None,
-            1 => Some("1 exercise is skipped: l opens it all the same.".to_string()),
-            count => Some(format!("{count} exercises are skipped: l opens any of them.")),
-        }
-    }
-
     /// Open after passing, or after giving up.
     fn solution(&mut self) -> Result<Act> {
         let name = self.exercise().name.clone();
         if !self.is_passed() && !self.progress.given_up.contains(&name) {
             self.question = Some(Question::GiveUp);
-            self.notice =
-                format!("{name} is not passed. Give it up and see the solution? It is recorded.");
+            self.notice = format!(
+                "{name} is not passed. Give it up and see the solution? The list marks it then."
+            );
             return Ok(Act::Show);
         }
         let text = std::fs::read_to_string(self.exercise().solution())?;
@@ -475,33 +418,5 @@ impl Session {
             self.progress.change(|progress| progress.not_observed.insert(name.clone()))?;
         }
         Ok(())
-    }
-
-    /// What can be done after a verdict.
-    fn what_next(&self, verdict: &Verdict) -> String {
-        let day = self.exercise().day;
-        let next = match (verdict, verdict.word(), self.testing) {
-            (Verdict::Passed(_), _, true) => {
-                format!("n  the test goes on; the rest of day {day} is skipped")
-            }
-            (Verdict::Passed(_), _, false) if self.open_ones() > 0 => "n  the next exercise".into(),
-            (Verdict::Passed(_), _, false) => {
-                let skipped = self.skipped();
-                let all = "That was the last one: all exercises are done.".to_string();
-                format!("\n  {}", skipped.map_or(all, |words| format!("No other is open. {words}")))
-            }
-            (_, "not observed", true) => format!("n  ends the test and starts with day {day}"),
-            (_, "not observed", false) => "n  the next exercise; this one stays open".into(),
-            _ => return String::new(),
-        };
-        let solution = match verdict.passed() {
-            true => "  s  the solution, to compare with yours\n",
-            false => "",
-        };
-        format!("\n{solution}  {next}\n")
-    }
-
-    fn open_ones(&self) -> usize {
-        self.all.iter().filter(|exercise| !self.progress.is_behind(&exercise.name)).count()
     }
 }

@@ -1,5 +1,5 @@
 //! The terminal, taken over and given back: keys one by one, the screen drawn as a whole.
-//! Two escape sequences and termios are all that it takes.
+//! It takes termios and a few escape sequences.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,4 +1,4 @@
-//! Compiling and checking on a thread of its own, so that keys are heard meanwhile.
+//! Compiling and checking on a thread of its own, so that keys work meanwhile.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -55,7 +55,7 @@ impl Worker {
         Worker { jobs, steps, number: 0, ready }
     }
 
-    /// Asks for a check; what was asked before is forgotten. What to say of it.
+    /// Starts a check, and forgets the one before. Returns what to say about it.
     pub fn check(&mut self, exercise: &Exercise) -> String {
         self.forget();
         let _ = self.jobs.send((self.number, exercise.clone()));
@@ -68,17 +68,16 @@ impl Worker {
     /// What to say at the beginning, if the libraries are not compiled yet.
     pub fn notice(&self) -> Option<&'static str> {
         (!self.ready).then_some(
-            "The libraries are compiled meanwhile, once: a minute, and the first check waits.",
+            "The libraries are being compiled, this once: about a minute. The first check waits.",
         )
     }
 
-    /// What was asked is of no interest any more.
+    /// Forgets the check that is under way.
     pub fn forget(&mut self) {
         self.number += 1;
     }
 
-    /// News of the check that was asked for last; and of the libraries, if somebody was told to
-    /// wait for them.
+    /// News of the last check; and of the libraries, if the learner waits for them.
     pub fn news(&mut self) -> Option<Step> {
         let (number, ready) = (self.number, self.ready);
         let step = self.steps.try_iter().find_map(|(of, step)| match step {
