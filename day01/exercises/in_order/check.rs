@@ -1,226 +1,207 @@
-//! `in_order`: three writes in one chain of links, in one submit; on a full device the first
-//! alone is tried.
+//! `in_order`: three writes in one chain of links, in one submit; whichever of them fails, the rest
+//! is not tried.
 
 use std::fs;
+use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::exercise::prelude::*;
 
-pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
-    for round in 0..2 {
-        appends(attempt, round)?;
-    }
-    stops(attempt)?;
-    Ok(Passed::new(
-        "One submit, one chain: in order, and on a full device only the first was tried.",
-    ))
-}
+/// What the file holds beforehand: more than any other file that a program may write, so that the
+/// limit to a file's size is for this one alone.
+const BEFORE: u64 = 1 << 20;
 
-fn run(
-    attempt: &Attempt,
-    path: &Path,
-    pieces: &[String],
-) -> Result<Record, Failure> {
-    let words = pieces.join(" ");
-    let mut launch = attempt.run(format!(
-        "The program was run as `in_order {} {words}`.",
-        path.display()
-    ));
-    launch = launch.arg(path);
-    for piece in pieces {
-        launch = launch.arg(piece);
+pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
+    for fails in [None, Some(0), Some(1), Some(2)] {
+        appends(attempt, fails)?;
     }
-    launch.to_end()
+    waits(attempt)?;
+    Ok(Passed::new("One submit, one chain: in order, and nothing was tried after a failure."))
 }
 
 fn pieces(attempt: &Attempt) -> Vec<String> {
     (0..3).map(|_| attempt.word(attempt.number(3..=12) as usize)).collect()
 }
 
-fn appends(attempt: &Attempt, round: u32) -> Result<(), Failure> {
-    let path = attempt.folder()?.join(format!("pieces{round}"));
-    let broken =
-        |error| Failure::not_observed(format!("{}: {error}", path.display()));
-    // In the second round there is something to append to.
-    let before = if round == 0 { String::new() } else { attempt.word(6) };
-    fs::write(&path, &before).map_err(broken)?;
-    let pieces = pieces(attempt);
-    let record = run(attempt, &path, &pieces)?;
-    let after = fs::read(&path).map_err(broken)?;
-
-    record.need_ring()?;
-    record.need_exit()?;
-    record.need_all_submitted()?;
-    need_three(&record)?;
-    need_chain(&record)?;
-    let wanted = format!("{before}{}", pieces.concat());
-    if after != wanted.as_bytes() {
-        let found = String::from_utf8_lossy(&after);
-        let kernel = record.lines(|what| matches!(what, What::Submit(_)));
-        return Err(record.fail(ids::ORDER).kernel(kernel).rule(format!(
-            "The file was to hold {wanted:?}; it holds {found:?}. The first piece comes first, \
-             and each is appended where the one before it ends."
-        )));
-    }
-    record.need_all_reaped()?;
-    need_answers(&record, ["written", "written", "written"])
+fn launch(attempt: &Attempt, path: &Path, pieces: &[String], more: &str) -> Launch {
+    let shown = pieces.iter().map(|piece| piece.chars().take(12).collect::<String>());
+    let words = shown.collect::<Vec<_>>().join(" ");
+    let did = format!("The program was run as `in_order {} {words}`{more}.", path.display());
+    pieces.iter().fold(attempt.run(did).arg(path), |launch, piece| launch.arg(piece))
 }
 
-/// Three writes, and none beside the ring.
-fn need_three(record: &Record) -> Result<(), Failure> {
-    let writes = written::entries(record);
-    let kernel = || record.lines_at_most(4, written::is_write);
-    // What it prints is its own affair.
-    let plain = written::calls(record, &[1, 2]);
-    if let Some(call) = plain.first() {
-        let line =
-            format!("system call {}, fd {}", call.name, call.args[0] as i32);
+/// Appends to a file in which there is room for all pieces, or no room for one of them.
+fn appends(attempt: &Attempt, fails: Option<usize>) -> Result<(), Failure> {
+    let path = attempt.folder()?.join(attempt.word(8));
+    let broken = |error| Failure::not_observed(format!("{}: {error}", path.display()));
+    fs::File::create(&path).and_then(|file| file.set_len(BEFORE)).map_err(broken)?;
+    let pieces = pieces(attempt);
+    let record = match fails {
+        None => launch(attempt, &path, &pieces, "").to_end()?,
+        Some(fails) => {
+            // A byte of the second piece fits in: that write is short.
+            let room = pieces[..fails].concat().len() as u64 + u64::from(fails == 1);
+            let more = format!(", and the file has room for {room} bytes");
+            let launch = launch(attempt, &path, &pieces, &more);
+            launch.file_limit(BEFORE + room).start()?.end()?
+        }
+    };
+    let mut wanted = vec![0; BEFORE as usize];
+    let after = fs::read(&path).map_err(broken)?;
+    wanted.extend(pieces.concat().bytes());
+    let in_order = if fails.is_none() { after == wanted } else { wanted.starts_with(&after) };
+    judge(&record, &path, in_order)
+}
+
+/// Appends to a FIFO that has room for the first piece only, until it is read: the others complete
+/// later.
+fn waits(attempt: &Attempt) -> Result<(), Failure> {
+    let path = attempt.folder()?.join(attempt.word(8));
+    let broken = |error: io::Error| Failure::not_observed(format!("{}: {error}", path.display()));
+    let mut fifo = fifo(&path)?;
+    let page = fcntl(&fifo, FcntlArg::F_SETPIPE_SZ(1)).map_err(|error| broken(error.into()))?;
+    let room = fcntl(&fifo, FcntlArg::F_SETPIPE_SZ(2 * page)).map_err(|error| broken(error.into()))?;
+    let mut bytes = vec![b'.'; page as usize];
+    fifo.write_all(&bytes).map_err(broken)?;
+    let mut pieces = pieces(attempt);
+    pieces[0] = attempt.word((room - page) as usize);
+    let more = ", with a FIFO that is full for a while after the first piece";
+    let mut run = launch(attempt, &path, &pieces, more).start()?;
+    run.until(|run| Ok(run.record().completes().next().map(drop)))?;
+    // Time to go on, for a program that does not wait for the others.
+    testkit::holds_within(Duration::from_millis(200), || run.ended());
+    bytes.resize(room as usize, 0);
+    let _taken = fifo.read(&mut bytes).map_err(broken)?;
+    judge(&run.end()?, &path, true)
+}
+
+/// The writes are three and one chain, and the program prints what became of each.
+fn judge(record: &Record, path: &Path, in_order: bool) -> Result<(), Failure> {
+    record.need_ring()?;
+    record.need_all_submitted()?;
+    let writes = need_three(record, path)?;
+    need_chain(record, &writes)?;
+    let fail = |id, rule: String| {
+        let mut kernel = record.lines_at_most(6, written::is_write);
+        kernel.push(record.printed());
+        Err(record.fail(id).kernel(kernel).rule(rule))
+    };
+    let answers: Vec<i32> =
+        writes.iter().filter_map(|entry| Some(record.answers(entry.seq).first()?.res)).collect();
+    if answers.len() < 3 {
+        let silent = writes.iter().any(|entry| has(entry, "CQE_SKIP_SUCCESS"));
+        return match silent {
+            true => fail(ids::FLAGS,
+                "An entry with CQE_SKIP_SUCCESS that fails silences the rest of its chain: what is \
+                 cancelled then gets no completion, and no completion does not mean success.".into()),
+            false => fail(ids::NOT_REAPED,
+                "The program ended before all three had completed. A write may take its time: wait \
+                 for three completions, whatever they say.".into()),
+        };
+    }
+    let told: Vec<&str> = writes.iter().zip(&answers).map(|(entry, answer)| match *answer {
+        answer if entry.details.get("bytes") == Some(&answer.into()) => "written",
+        answer if answer == -libc::ECANCELED => "not tried",
+        _ => "failed",
+    }).collect();
+    let failed = told.iter().position(|it| *it != "written");
+    if failed.is_some_and(|at| told[at + 1..].iter().any(|it| *it != "not tried")) {
+        return fail(ids::LINK_CUT,
+            "A write failed, and the kernel went on with the next: when that was submitted the chain \
+             had ended. Push all three, then publish and submit them together.".into());
+    }
+    if !in_order {
+        return fail(ids::ORDER,
+            "The file was to hold the pieces in their order, each where the one before it ends.".into());
+    }
+    record.need_all_reaped()?;
+    let printed: Vec<&str> = record.stdout.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    if printed != told {
+        if record.status >= Some(101) {
+            record.need_exit()?;
+        }
+        return fail(ids::OUTPUT, format!(
+            "The completions say: {}. A line for each piece was asked for: `written` if all of it \
+             was, `not tried` if the kernel cancelled it (ECANCELED), or `failed`.",
+            told.join(", ")
+        ));
+    }
+    match record.status {
+        Some(0) if failed.is_some() => fail(ids::RESULT,
+            "Not all was written, and the program ends with 0. Whoever called it believes that all is well.".into()),
+        Some(1..=128) if failed.is_some() => Ok(()),
+        _ => record.need_exit(),
+    }
+}
+
+fn has(entry: &Submit, flag: &str) -> bool {
+    entry.flags.iter().any(|name| name == flag)
+}
+
+/// Three writes to the file, and none beside the ring.
+fn need_three<'a>(record: &'a Record, path: &Path) -> Result<Vec<&'a Submit>, Failure> {
+    let path = path.canonicalize().unwrap_or_default().display().to_string();
+    if let Some(call) = record.plain_writes_into(&path).first() {
+        let line = format!("system call {}, fd {}", call.name, call.args[0] as i32);
         return Err(record.fail(ids::NOT_THROUGH_RING).kernel([line]).rule(
             "The pieces are to be written by entries of the ring, and not by a system call.",
         ));
     }
-    match writes.len() {
-        3 => Ok(()),
-        0 => record.need_entries("WRITE", 3),
-        few @ 1..3 => Err(record.fail(ids::NO_ENTRY).kernel(kernel()).rule(format!(
-            "Three writes were asked for, one for each piece; the kernel took {few}."
-        ))),
-        many => Err(record.fail(ids::TOO_MANY_ENTRIES).kernel(kernel()).rule(format!(
-            "Three writes were asked for, one for each piece; the kernel took {many}."
-        ))),
-    }
-}
-
-/// The three writes are one chain, handed over by one call.
-fn need_chain(record: &Record) -> Result<(), Failure> {
-    let writes = written::entries(record);
-    let [first, .., last] = writes.as_slice() else { return Ok(()) };
-    let has = |entry: &Submit, flag: &str| {
-        entry.flags.iter().any(|name| name == flag)
+    // What other files it writes is its own affair.
+    let ours = |entry: &&Submit| entry.file.as_ref().is_none_or(|file| *file == path);
+    let writes: Vec<&Submit> = written::entries(record).into_iter().filter(ours).collect();
+    let id = match writes.len() {
+        3 => return Ok(writes),
+        0..3 => ids::NO_ENTRY,
+        _ => ids::TOO_MANY_ENTRIES,
     };
-    let linked =
-        |entry: &Submit| has(entry, "IO_LINK") || has(entry, "IO_HARDLINK");
-    let kernel = || record.lines(|what| matches!(what, What::Submit(_)));
-    let cut = calls_between(record, first.seq, last.seq);
-    if cut > 0 && !has(first, "IO_LINK") {
-        return Err(record.fail(ids::ENTERS).kernel(enters(record)).rule(
-            "All three were to go in by one submit. Waiting for each before the next keeps the \
-             order, at a system call a piece; links keep it in the kernel.",
-        ));
+    if writes.is_empty() {
+        record.need_exit()?;
     }
-    if cut > 0 {
-        return Err(record.fail(ids::LINK_CUT).kernel(enters(record)).rule(
-            "A chain of links ends where the submit ends: the next entry that is submitted \
-             does not belong to it, whatever flags the last one had. Push all three, then submit.",
-        ));
-    }
-    let chain: Vec<&Submit> = record
-        .submits()
-        .filter(|entry| {
-            entry.ring == first.ring
-                && (first.seq..last.seq).contains(&entry.seq)
-        })
-        .collect();
-    if first.ring != last.ring || chain.iter().any(|entry| !linked(entry)) {
-        let drained = writes.iter().any(|entry| has(entry, "IO_DRAIN"));
-        let why = if drained {
-            "IO_DRAIN waits for what was submitted before, and goes on when that has failed. "
-        } else {
-            ""
-        };
-        return Err(record.fail(ids::NOT_LINKED).kernel(kernel()).rule(format!(
-            "{why}An entry with `squeue::Flags::IO_LINK` makes the next one wait for it, and only \
-             if it succeeds. Three entries in a chain need that on the first two."
-        )));
-    }
-    if chain.iter().any(|entry| has(entry, "IO_HARDLINK")) {
-        return Err(record.fail(ids::FLAGS).kernel(kernel()).rule(
-            "IO_HARDLINK keeps the order and goes on after a failure. Here nothing is to be \
-             written after a piece that was not: that is IO_LINK.",
-        ));
-    }
-    Ok(())
-}
-
-/// How many calls of `io_uring_enter` begin between two entries; a polled ring has none.
-fn calls_between(record: &Record, first: u64, last: u64) -> usize {
-    let submitted = |wanted: u64| {
-        record.events.iter().position(
-            |event| matches!(&event.what, What::Submit(s) if s.seq == wanted),
-        )
-    };
-    let (Some(from), Some(to)) = (submitted(first), submitted(last)) else {
-        return 0;
-    };
-    record.events[from..to]
-        .iter()
-        .filter(|event| matches!(event.what, What::Enter(_)))
-        .count()
-}
-
-fn enters(record: &Record) -> Vec<String> {
-    record.lines_at_most(5, |what| {
-        matches!(what, What::Enter(_) | What::Submit(_))
-    })
-}
-
-/// On a full device the first write fails, and the chain ends there.
-fn stops(attempt: &Attempt) -> Result<(), Failure> {
-    let record = run(attempt, Path::new("/dev/full"), &pieces(attempt))?;
-    record.need_all_submitted()?;
-    need_three(&record)?;
-    let kernel = || record.lines(|what| matches!(what, What::Complete(_)));
-    let writes = written::entries(&record);
-    let results: Vec<i32> = writes
-        .iter()
-        .filter_map(|entry| {
-            record.answers(entry.seq).first().map(|answer| answer.res)
-        })
-        .collect();
-    if results.iter().skip(1).any(|result| *result != -libc::ECANCELED) {
-        need_chain(&record)?;
-        return Err(record.fail(ids::NOT_LINKED).kernel(kernel()).rule(
-            "When a write fails, the rest of its chain is to be cancelled. Here the kernel went \
-             on: the entries were not linked.",
-        ));
-    }
-    record.need_all_reaped()?;
-    need_answers(&record, ["failed", "not tried", "not tried"])?;
-    if record.status == Some(0) {
-        let lines = kernel().into_iter().chain(["exit status 0".to_string()]);
-        return Err(record.fail(ids::RESULT).kernel(lines).rule(
-            "Nothing was written, and the program ends with 0. Whoever called it believes that \
-             all is well.",
-        ));
-    }
-    match record.status {
-        Some(status) if status == 101 || status > 128 => record.need_exit(),
-        _ => Ok(()),
-    }
-}
-
-/// The program prints what became of each piece.
-fn need_answers(record: &Record, wanted: [&str; 3]) -> Result<(), Failure> {
-    let lines =
-        record.stdout.lines().map(str::trim).filter(|line| !line.is_empty());
-    let printed: Vec<&str> = lines.collect();
-    if printed == wanted {
-        return Ok(());
-    }
-    let mut kernel = record.lines(|what| matches!(what, What::Complete(_)));
-    kernel.push(format!("printed: {}", printed.join(", ")));
-    let silent = |entry: &&Submit| {
-        entry.flags.iter().any(|flag| flag == "CQE_SKIP_SUCCESS")
-    };
-    if written::entries(record).iter().any(silent) {
-        return Err(record.fail(ids::FLAGS).kernel(kernel).rule(
-            "An entry with CQE_SKIP_SUCCESS that fails silences the rest of its chain: what is \
-             cancelled then gets no completion, and no completion does not mean success.",
-        ));
-    }
-    Err(record.fail(ids::OUTPUT).kernel(kernel).rule(format!(
-        "The completions say: {}. A line for each piece was asked for: `written`, `failed`, or \
-         `not tried` for one that the kernel cancelled (ECANCELED).",
-        wanted.join(", ")
+    let kernel = record.lines_at_most(4, written::is_write);
+    Err(record.fail(id).kernel(kernel).rule(format!(
+        "Three writes were asked for, one for each piece; the kernel took {}.",
+        writes.len()
     )))
+}
+
+/// The writes are one chain, handed over by one call.
+fn need_chain(record: &Record, writes: &[&Submit]) -> Result<(), Failure> {
+    let (first, last) = (writes[0], writes[2]);
+    let at = |seq: u64| {
+        let its = |what: &What| matches!(what, What::Submit(entry) if entry.seq == seq);
+        record.events.iter().position(|event| its(&event.what)).unwrap_or(0)
+    };
+    let between = &record.events[at(first.seq)..at(last.seq)];
+    let chain = between.iter().filter_map(|event| match &event.what {
+        What::Submit(entry) if entry.ring == first.ring => Some(entry),
+        _ => None,
+    });
+    let cut = between.iter().any(|event| matches!(event.what, What::Enter(_)));
+    let linked = |entry: &Submit| has(entry, "IO_LINK") || has(entry, "IO_HARDLINK");
+    let (id, rule) = if cut && !has(first, "IO_LINK") {
+        (ids::ENTERS,
+        "All three were to go in by one submit. Waiting for each before the next keeps the order, at a \
+         system call a piece; links keep it in the kernel.")
+    } else if cut {
+        (ids::LINK_CUT,
+        "A chain of links ends where the submit ends: the next entry that is submitted does not belong \
+         to it, whatever flags the last one had. Push all three, then submit.")
+    } else if first.ring != last.ring || !chain.clone().all(linked) {
+        (ids::NOT_LINKED,
+        "An entry with `squeue::Flags::IO_LINK` makes the next one wait for it, and only if it \
+         succeeds. Three entries in a chain need that on the first two. (IO_DRAIN waits for what went \
+         in before, and goes on when that has failed.)")
+    } else if chain.clone().any(|entry| has(entry, "IO_HARDLINK")) {
+        (ids::FLAGS,
+        "IO_HARDLINK keeps the order and goes on after a failure. Here nothing is to be written after a \
+         piece that was not: that is IO_LINK.")
+    } else {
+        return Ok(());
+    };
+    let of_it = |what: &What| matches!(what, What::Submit(_)) || cut && matches!(what, What::Enter(_));
+    Err(record.fail(id).kernel(record.lines_at_most(5, of_it)).rule(rule))
 }
