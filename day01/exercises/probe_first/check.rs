@@ -1,6 +1,9 @@
-//! `probe_first`: an operation is used if the probe says that it is there, and another does
-//! its work if it is not, or if the kernel is too old to be asked.
+//! `probe_first`: an operation is used if the probe says that it is there, and another does its
+//! work if it is not, or if the kernel is too old to be asked.
 
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::thread;
 
 use io_uring::{IoUring, Probe};
@@ -9,95 +12,81 @@ use crate::exercise::prelude::*;
 
 /// `IORING_OP_WRITE`.
 const WRITE: u8 = 23;
+/// `IORING_OP_SEND`: it takes the same fields, if the descriptor is a socket.
+const SEND: u8 = 26;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let unknown = unknown_operations()?;
-    let newest = unknown[0];
     let other = unknown[attempt.number(0..=unknown.len() as u64 - 1) as usize];
-    for code in [newest, other] {
-        let line = format!("{}\n", attempt.word(9));
-        without_operation(
-            &run(attempt, code, &line, Kernel::Real)?,
-            code,
-            &line,
-        )?;
+    for code in [unknown[0], other] {
+        let why = "The probe says that this kernel has no such operation.";
+        let (record, line) = run(attempt, code, Kernel::Real)?;
+        need_fallback(&record, code, &line, why)?;
     }
-    with_operation(attempt)?;
+    with_operation(attempt, WRITE, Kernel::Real)?;
+    with_operation(attempt, SEND, Kernel::OnASocket)?;
     for code in [other, WRITE] {
-        let line = format!("{}\n", attempt.word(9));
-        without_probe(
-            &run(attempt, code, &line, Kernel::WithoutProbe)?,
-            code,
-            &line,
-        )?;
+        let why = "The kernel refused the probe (EINVAL): it is older than 5.6, and so than all that \
+                   one would ask for. That is a \"no\".";
+        let (record, line) = run(attempt, code, Kernel::WithoutProbe)?;
+        need_fallback(&record, code, &line, why)?;
+        if record.submits().any(|entry| entry.opcode == WRITE) {
+            return Err(record.fail(ids::WRONG_ENTRY).kernel(lines(&record)).rule(
+                "WRITE came with Linux 5.6, as the probe did: a kernel that refuses the one has not \
+                 the other. WRITEV is as old as io_uring.",
+            ));
+        }
     }
-    Ok(Passed::new(
-        "You asked, used what is there, and did without what is not.",
-    ))
+    Ok(Passed::new("You asked, used what is there, and did without what is not."))
 }
 
 /// The codes that the running kernel has no operation for, its next one first.
 fn unknown_operations() -> Result<Vec<u8>, Failure> {
     let mut probe = Probe::new();
-    let asked = IoUring::new(2)
-        .and_then(|ring| ring.submitter().register_probe(&mut probe));
-    asked.map_err(|error| {
-        Failure::not_observed(format!("the checker's own probe: {error}"))
-    })?;
-    let unknown: Vec<u8> =
-        (WRITE..=u8::MAX).filter(|code| !probe.is_supported(*code)).collect();
-    if unknown.is_empty() || !probe.is_supported(WRITE) {
-        return Err(Failure::not_observed(
-            "this kernel knows every operation, or no WRITE",
-        ));
+    let asked = IoUring::new(2).and_then(|ring| ring.submitter().register_probe(&mut probe));
+    asked.map_err(|error| Failure::not_observed(format!("the checker's own probe: {error}")))?;
+    let unknown: Vec<u8> = (WRITE..=u8::MAX).filter(|code| !probe.is_supported(*code)).collect();
+    match unknown.is_empty() || !probe.is_supported(WRITE) {
+        true => Err(Failure::not_observed("this kernel knows every operation, or no WRITE")),
+        false => Ok(unknown),
     }
-    Ok(unknown)
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Kernel {
     Real,
+    /// The same, and the standard output is a socket.
+    OnASocket,
     /// One that refuses the probe, as those before 5.6 do.
     WithoutProbe,
 }
 
-fn run(
-    attempt: &Attempt,
-    code: u8,
-    line: &str,
-    kernel: Kernel,
-) -> Result<Record, Failure> {
-    let text = line.trim_end();
-    let launch = |more: &str| {
-        attempt
-            .run(format!(
-                "The program was run as `probe_first {code} {text}`{more}."
-            ))
-            .arg(code.to_string())
-            .arg(text)
-    };
-    match kernel {
-        Kernel::Real => launch("").to_end(),
+/// A run, and the line that it was to print.
+fn run(attempt: &Attempt, code: u8, kernel: Kernel) -> Result<(Record, String), Failure> {
+    let text = format!("{}é {}", attempt.word(4), attempt.word(attempt.number(5..=90) as usize));
+    let did = format!("The program was run as `probe_first {code} \"{text}\"`");
+    let launch = |more: &str| attempt.run(format!("{did}{more}.")).arg(code.to_string()).arg(&text);
+    let broken = |error: std::io::Error| Failure::not_observed(format!("a socket: {error}"));
+    let record = match kernel {
+        Kernel::Real => launch("").to_end()?,
+        Kernel::OnASocket => {
+            let (mut ours, theirs) = UnixStream::pair().map_err(broken)?;
+            let stdout = OwnedFd::from(theirs).into();
+            let launch = launch(", with a socket as its standard output").stdout(stdout);
+            let mut record = launch.start()?.end()?;
+            ours.read_to_string(&mut record.stdout).map_err(broken)?;
+            record
+        }
         // The filter stays on this thread, and on what is started from it.
         Kernel::WithoutProbe => thread::scope(|scope| {
             let run = scope.spawn(|| {
                 old_kernel::refuse_probes()?;
-                launch(", where the kernel refuses the probe").to_end()
+                launch(", where the kernel refuses the probe").start()?.end()
             });
-            run.join().unwrap_or_else(|_| {
-                Err(Failure::not_observed("the checker panicked"))
-            })
-        }),
-    }
-}
-
-fn probed(record: &Record) -> Option<u64> {
-    record.events.iter().find_map(|event| match &event.what {
-        What::Register(register) if register.op.ends_with("REGISTER_PROBE") => {
-            Some(event.us)
-        }
-        _ => None,
-    })
+            run.join().unwrap_or_else(|_| Err(Failure::not_observed("the checker panicked")))
+        })?,
+    };
+    Ok((record, text + "\n"))
 }
 
 fn lines(record: &Record) -> Vec<String> {
@@ -108,117 +97,61 @@ fn lines(record: &Record) -> Vec<String> {
 
 /// The program asked, before the first entry.
 fn need_probe(record: &Record) -> Result<(), Failure> {
-    let entry = record
-        .events
-        .iter()
-        .find(|event| matches!(event.what, What::Submit(_)));
-    match (probed(record), entry) {
-        (Some(asked), Some(entry)) if asked <= entry.us => Ok(()),
-        (Some(_), None) => Ok(()),
-        (asked, _) => {
-            let mut kernel = lines(record);
-            if asked.is_none() {
-                kernel.push("no IORING_REGISTER_PROBE".to_string());
-            }
-            Err(record.fail(ids::NOT_PROBED).kernel(kernel).rule(
-                "Which operations are there is the kernel's to say, and it was not asked before \
-                 the first entry: `Probe::new()`, then `submitter().register_probe(…)`.",
-            ))
-        }
+    record.need_ring()?;
+    let probes = |what: &What| matches!(what, What::Register(it) if it.op.ends_with("REGISTER_PROBE"));
+    let asked = record.events.iter().position(|event| probes(&event.what));
+    let entry = record.events.iter().position(|event| matches!(event.what, What::Submit(_)));
+    if asked.is_some_and(|asked| entry.is_none_or(|entry| asked < entry)) {
+        return Ok(());
     }
+    let mut kernel = lines(record);
+    kernel.push(format!("calls of IORING_REGISTER_PROBE: {}", usize::from(asked.is_some())));
+    Err(record.fail(ids::NOT_PROBED).kernel(kernel).rule(
+        "Which operations are there is the kernel's to say, and it was not asked before the first \
+         entry: `Probe::new()`, then `submitter().register_probe(…)`.",
+    ))
 }
 
 /// The kernel said no: no entry of the operation, and the line by another.
-fn without_operation(
-    record: &Record,
-    code: u8,
-    line: &str,
-) -> Result<(), Failure> {
-    record.need_ring()?;
+fn need_fallback(record: &Record, code: u8, line: &str, why: &str) -> Result<(), Failure> {
     need_probe(record)?;
-    let why = "The probe says that this kernel has no such operation.";
-    need_unused(record, code, why)?;
-    need_fallback(record, line, why)
-}
-
-fn need_unused(record: &Record, code: u8, why: &str) -> Result<(), Failure> {
+    let fail = |id, rule: String| Err(record.fail(id).kernel(lines(record)).rule(rule));
     if record.submits().any(|entry| entry.opcode == code) {
-        let rule = format!(
+        return fail(ids::PROBE_IGNORED, format!(
             "{why} An entry of operation {code} was submitted all the same. The answer of \
              `is_supported({code})` is to decide between it and the fallback."
-        );
-        return Err(record
-            .fail(ids::PROBE_IGNORED)
-            .kernel(lines(record))
-            .rule(rule));
+        ));
     }
-    Ok(())
-}
-
-/// The line is there, by whatever operation, through the ring.
-fn need_fallback(
-    record: &Record,
-    line: &str,
-    why: &str,
-) -> Result<(), Failure> {
-    let failed = record.status != Some(0);
-    let silent =
-        record.stdout.is_empty() && written::entries(record).is_empty();
-    if failed || silent {
-        if record.status > Some(128) {
-            record.need_exit()?;
-        }
-        record.need_all_submitted()?;
-        let said = record
-            .stderr
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .take(2);
-        let mut kernel = lines(record);
-        kernel.extend(said.map(|line| format!("it said: {line}")));
-        return Err(record.fail(ids::NO_FALLBACK).kernel(kernel).rule(format!(
-            "{why} There is still the task: the line was to be written by WRITEV, and the \
-             program to end with 0."
-        )));
+    if record.status > Some(128) {
+        record.need_exit()?;
+    }
+    record.need_all_submitted()?;
+    if record.status != Some(0) || record.stdout.is_empty() && written::entries(record).is_empty() {
+        let said: Vec<&str> = record.stderr.lines().filter(|it| !it.trim().is_empty()).take(2).collect();
+        return fail(ids::NO_FALLBACK, format!(
+            "{why} There is still the task: the line was to be written by WRITEV, and the program \
+             to end with 0. It said: {}",
+            if said.is_empty() { "nothing".into() } else { said.join(" / ") }
+        ));
     }
     written::need_line_through_ring(record, line)?;
-    record.need_all_submitted()?;
     record.need_all_reaped()
 }
 
 /// The kernel said yes: the operation writes the line.
-fn with_operation(attempt: &Attempt) -> Result<(), Failure> {
-    let line = format!("{}\n", attempt.word(9));
-    let record = run(attempt, WRITE, &line, Kernel::Real)?;
-    record.need_ring()?;
-    record.need_exit()?;
+fn with_operation(attempt: &Attempt, code: u8, kernel: Kernel) -> Result<(), Failure> {
+    let (record, line) = run(attempt, code, kernel)?;
     need_probe(&record)?;
+    record.need_exit()?;
     record.need_all_submitted()?;
-    if !record.submits().any(|entry| entry.opcode == WRITE) {
-        return Err(record.fail(ids::NOT_USED).kernel(lines(&record)).rule(
-            "This kernel has operation 23 (WRITE), and the probe says so: \
-             `probe.is_supported(23)`. The program was to use it, and took the fallback.",
-        ));
+    if !record.submits().any(|entry| entry.opcode == code) {
+        return Err(record.fail(ids::NOT_USED).kernel(lines(&record)).rule(format!(
+            "This kernel has operation {code}, and the probe says so: `probe.is_supported({code})`. \
+             The program was to use it, and took the fallback."
+        )));
     }
     written::need_line_through_ring(&record, &line)?;
     record.need_all_reaped()
-}
-
-/// The kernel refused the probe: no WRITE either, which came with it.
-fn without_probe(record: &Record, code: u8, line: &str) -> Result<(), Failure> {
-    record.need_ring()?;
-    need_probe(record)?;
-    let why = "The kernel refused the probe (EINVAL): it is older than 5.6, and so than all that \
-               one would ask for. That is a \"no\".";
-    need_unused(record, code, why)?;
-    need_fallback(record, line, why)?;
-    if record.submits().any(|entry| entry.opcode == WRITE) {
-        return Err(record.fail(ids::WRONG_ENTRY).kernel(lines(record)).rule(
-            "WRITE came with Linux 5.6, as the probe did: a kernel that refuses the one has not \
-             the other. WRITEV is as old as io_uring.",
-        ));
-    }
-    Ok(())
 }
 
 mod old_kernel {
