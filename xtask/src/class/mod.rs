@@ -29,6 +29,7 @@ use clap::Args;
 use common::text::{WIDTH, wrap};
 
 use crate::exercise::exercises::{self, Exercise};
+use crate::exercise::folders::Folders;
 use crate::output::{say, writable};
 use crate::programs::workspace;
 
@@ -66,6 +67,9 @@ pub struct Options {
     /// Only these exercises
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     only: Vec<String>,
+
+    #[command(flatten)]
+    folders: Folders,
 }
 
 /// Runs the command. It succeeds when the table could be made, whatever is in it.
@@ -78,7 +82,7 @@ pub fn main(options: &Options) -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let workspace = workspace();
-    let all = exercises::load(&workspace)?;
+    let all = options.folders.load(&workspace)?;
     let picked = exercises::pick(&all, &options.only)?;
     let Class { submissions, remarks } = find::find(&options.folder, &all)?;
     let details = options.details.as_deref().map(|folder| Details::open(folder, &submissions));

@@ -9,7 +9,9 @@ use common::text::{WIDTH, wrap};
 
 use super::check;
 use super::exercises::{self, Exercise};
+use super::folders::Folders;
 use super::markdown;
+use super::new;
 use super::progress::Progress;
 use super::variants::{self, Variant};
 use super::verdict::{Paint, Verdict};
@@ -24,6 +26,9 @@ use crate::programs::workspace;
 pub struct Options {
     #[command(subcommand)]
     task: Task,
+
+    #[command(flatten)]
+    folders: Folders,
 }
 
 #[derive(Subcommand, Debug)]
@@ -79,6 +84,10 @@ enum Task {
         /// The answer
         variant: Option<String>,
     },
+    /// Make the folder of an exercise that you write
+    ///
+    /// It lies in the day's folder of this repository, or with --exercises in DIR.
+    New(new::Options),
     /// Prove that starters fail as stated, solutions pass, and wrong answers fail as stated
     Verify(verify::Options),
     /// Judge one program, shut in
@@ -91,16 +100,19 @@ pub fn main(options: &Options) -> ExitCode {
     if let Task::Judge = &options.task {
         return judge::main();
     }
-    match run(&options.task) {
+    match run(&options.task, &options.folders) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => exercises::failed("cargo xtask exercise", error),
     }
 }
 
-fn run(task: &Task) -> Result<bool> {
+fn run(task: &Task, folders: &Folders) -> Result<bool> {
     let workspace = workspace();
-    let all = exercises::load(&workspace)?;
+    if let Task::New(options) = task {
+        return new::main(options, folders, &workspace);
+    }
+    let all = folders.load(&workspace)?;
     let workbook = Workbook::of(&workspace);
     match task {
         Task::List { json } => list(&all, &workbook, *json),
@@ -113,9 +125,9 @@ fn run(task: &Task) -> Result<bool> {
         Task::Reset { undo: true, .. } => undo_all(&all, &workbook),
         Task::Solution { name } => solution(exercises::find(&all, name)?),
         Task::Show { name, variant } => show(exercises::find(&all, name)?, variant.as_deref()),
-        Task::Verify(options) => verify::main(options, &all, &workspace),
+        Task::Verify(options) => verify::main(options, &all, folders, &workspace),
         // Done before anything was read.
-        Task::Judge => Ok(true),
+        Task::New(_) | Task::Judge => Ok(true),
     }
 }
 

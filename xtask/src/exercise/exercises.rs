@@ -1,18 +1,16 @@
-//! The exercises as they lie in the days' folders.
+//! An exercise, its files, and how one is found by its name.
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use common::environment;
 use serde::{Deserialize, Serialize};
 
-use super::checks::{self, Check};
-use super::plan::Plan;
+use super::checks::Check;
+use super::folders::Folders;
 
 /// What an `exercise.toml` says.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -20,6 +18,8 @@ use super::plan::Plan;
 pub struct About {
     /// In a few words.
     pub title: String,
+    /// The day, if the folder lies outside the repository.
+    pub day: Option<u32>,
     /// Its place within the day, from 1.
     pub order: u32,
     /// How long it takes.
@@ -121,74 +121,19 @@ fn trim_lines(text: &str) -> String {
     lines[from..to].join("\n")
 }
 
-/// All finished exercises in the order in which they are to be done. One that is not finished
-/// is named on the standard error, and stops no other.
+/// The book's own exercises, as [`Folders::load`] has them.
 ///
 /// # Errors
-/// If none is left.
+/// If there is none.
 pub fn load(workspace: &Path) -> Result<Vec<Exercise>> {
-    let (exercises, unfinished) = look(workspace);
-    for why in &unfinished {
-        // Without a standard error nobody waits for this.
-        let _ = writeln!(io::stderr(), "left out: {why}");
-    }
-    if exercises.is_empty() {
-        bail!("there are no exercises in {}", workspace.display());
-    }
-    Ok(exercises)
+    Folders::default().load(workspace)
 }
 
-/// The finished exercises, and what the others lack.
-pub fn look(workspace: &Path) -> (Vec<Exercise>, Vec<String>) {
-    let (mut exercises, mut unfinished) = (Vec::new(), Vec::new());
-    for day in 1..=4 {
-        let folder = workspace.join(format!("day{day:02}/exercises"));
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            match one(day, name, entry.path()) {
-                Ok(exercise) => exercises.push(exercise),
-                Err(error) => unfinished.push(format!("{error:#}")),
-            }
-        }
-    }
-    exercises.sort_by_key(|exercise| (exercise.day, exercise.about.order));
-    unfinished.sort();
-    (exercises, unfinished)
-}
-
-/// What every exercise has beside its check.
-const FILES: [&str; 6] =
-    ["exercise.toml", "brief.md", "hints.md", "starter.rs", "solution.rs", "variants.toml"];
-
-fn one(day: u32, name: String, folder: PathBuf) -> Result<Exercise> {
-    let shown = format!("day{day:02}/exercises/{name}");
-    for file in FILES {
-        ensure!(folder.join(file).is_file(), "{shown} has no {file}");
-    }
-    let about = toml::from_str(&read(&folder.join("exercise.toml"))?)
-        .with_context(|| format!("{shown}/exercise.toml"))?;
-    let check = check_of(&folder, &name, &shown)?;
-    Ok(Exercise { name, day, about, folder, check })
-}
-
-/// What decides: `check.toml` or `check.rs`.
-fn check_of(folder: &Path, name: &str, shown: &str) -> Result<Check> {
-    let (data, code) = (folder.join("check.toml"), folder.join("check.rs"));
-    match (data.is_file(), code.is_file()) {
-        (true, true) => bail!("{shown} has a check.toml and a check.rs; it must have one of them"),
-        (true, false) => {
-            let plan = Plan::parse(&read(&data)?).with_context(|| format!("{shown}/check.toml"))?;
-            Ok(Check::Plan(Arc::new(plan)))
-        }
-        (false, true) => checks::procedure(name)
-            .map(Check::Procedure)
-            .with_context(|| format!("{shown}/check.rs was added after this tool was built")),
-        (false, false) => bail!("{shown} has no check.toml and no check.rs"),
-    }
-}
-
-fn read(path: &Path) -> Result<String> {
+/// The text of a file.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
 }
 

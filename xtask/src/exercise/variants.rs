@@ -110,8 +110,8 @@ struct Edit {
 /// If the file cannot be read, an edit does not fit its base, or a program is listed and not
 /// there, or there and not listed.
 pub fn of(exercise: &Exercise) -> Result<Vec<Variant>> {
-    let shown = format!("day{:02}/exercises/{}/variants.toml", exercise.day, exercise.name);
-    load(&exercise.folder).context(shown)
+    let shown = exercise.folder.join("variants.toml");
+    load(&exercise.folder).with_context(|| shown.display().to_string())
 }
 
 /// The variant of that name.

@@ -23,6 +23,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::exercise::exercises;
+use crate::exercise::folders::Folders;
 use crate::exercise::verdict::Paint;
 use crate::exercise::workbook::Workbook;
 use crate::programs::workspace;
@@ -57,6 +58,9 @@ pub struct Options {
     /// Only lines: no colours, no screen control; for screen readers and logs
     #[arg(long)]
     plain: bool,
+
+    #[command(flatten)]
+    folders: Folders,
 }
 
 /// Runs the loop.
@@ -69,7 +73,7 @@ pub fn main(options: &Options) -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let workspace = workspace();
-    let all = exercises::load(&workspace)?;
+    let all = options.folders.load(&workspace)?;
     // Before anything is written.
     let start = Start::of(options, &all)?;
     let workbook = Workbook::of(&workspace);

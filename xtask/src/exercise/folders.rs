@@ -1,0 +1,265 @@
+//! Where exercises lie: in the days' folders, or in folders of a teacher's own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use super::checks::{self, Check};
+use super::exercises::{About, Exercise, WrongUsage, read};
+use super::plan::Plan;
+
+/// What every exercise has beside its check.
+const FILES: [&str; 6] =
+    ["exercise.toml", "brief.md", "hints.md", "starter.rs", "solution.rs", "variants.toml"];
+
+/// The days, each with a folder of the workspace.
+pub const DAYS: std::ops::RangeInclusive<u32> = 1..=4;
+
+/// Which exercises are meant: the book's own, unless folders are named.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Folders {
+    /// The exercises in DIR, in place of the book's own
+    ///
+    /// DIR is an exercise or holds exercises, a folder each. Give the option several times for several
+    /// folders: `--exercises day01/exercises` brings those of day 1 back. The book's page Writing an
+    /// exercise says what is in such a folder.
+    #[arg(long = "exercises", value_name = "DIR", global = true)]
+    folders: Vec<PathBuf>,
+}
+
+impl Folders {
+    /// The folders that are named; none for the book's own.
+    pub fn named(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// All finished exercises in the order in which they are to be done. One that is not finished
+    /// is named on the standard error, and stops no other.
+    ///
+    /// # Errors
+    /// If none is left, or a folder cannot be meant.
+    pub fn load(&self, workspace: &Path) -> Result<Vec<Exercise>> {
+        let (exercises, unfinished) = self.look(workspace)?;
+        for why in &unfinished {
+            // Without a standard error nobody waits for this.
+            let _ = writeln!(io::stderr(), "left out: {why}");
+        }
+        match (exercises.is_empty(), self.folders.first()) {
+            (false, _) => Ok(exercises),
+            (true, None) => bail!("there are no exercises in {}", workspace.display()),
+            (true, Some(folder)) => Err(WrongUsage::error(format!(
+                "{0} holds no finished exercise. An exercise is a folder with an exercise.toml; \
+                 `cargo xtask exercise new NAME --day 1 --exercises {0}` makes one",
+                folder.display()
+            ))),
+        }
+    }
+
+    /// The finished exercises, and what the others lack.
+    ///
+    /// # Errors
+    /// If a folder cannot be read, or two exercises have one name.
+    pub fn look(&self, workspace: &Path) -> Result<(Vec<Exercise>, Vec<String>)> {
+        let mut places = Vec::new();
+        for day in DAYS {
+            if self.folders.is_empty() {
+                places.extend(subfolders(&workspace.join(day_folder(day))).unwrap_or_default());
+            }
+        }
+        for folder in &self.folders {
+            places.extend(in_folder(folder)?);
+        }
+        let (mut exercises, mut unfinished) = (Vec::new(), Vec::new());
+        for place in &places {
+            match one(workspace, place) {
+                Ok(exercise) => exercises.push(exercise),
+                Err(error) => unfinished.push(format!("{error:#}")),
+            }
+        }
+        let mut names: BTreeMap<&str, &Path> = BTreeMap::new();
+        for Exercise { name, folder, .. } in &exercises {
+            if let Some(other) = names.insert(name, folder) {
+                return Err(WrongUsage::error(format!(
+                    "two exercises are called {name}: {} and {}; rename one of the folders",
+                    other.display(),
+                    folder.display()
+                )));
+            }
+        }
+        exercises.sort_by_key(|exercise| (exercise.day, exercise.about.order));
+        unfinished.sort();
+        Ok((exercises, unfinished))
+    }
+}
+
+/// The folder of a day's exercises, within the workspace.
+pub fn day_folder(day: u32) -> String {
+    format!("day{day:02}/exercises")
+}
+
+fn subfolders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+    Ok(entries.filter(|path| path.is_dir()).collect())
+}
+
+/// The exercises of a folder that was named: itself, or what lies in it. A folder without any file of
+/// an exercise is something else.
+fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+    let path = folder
+        .canonicalize()
+        .map_err(|error| WrongUsage::error(format!("--exercises {}: {error}", folder.display())))?;
+    let is_exercise = |path: &PathBuf| FILES.iter().any(|file| path.join(file).is_file());
+    if is_exercise(&path) {
+        return Ok(vec![path]);
+    }
+    let inside = subfolders(&path)
+        .map_err(|error| WrongUsage::error(format!("--exercises {}: {error}", folder.display())))?;
+    Ok(inside.into_iter().filter(is_exercise).collect())
+}
+
+/// The day in whose folder an exercise lies; `None` outside the workspace.
+fn day_of(workspace: &Path, folder: &Path) -> Option<u32> {
+    let (workspace, folder) = (workspace.canonicalize().ok()?, folder.canonicalize().ok()?);
+    let parent = folder.parent()?.strip_prefix(workspace).ok()?.to_path_buf();
+    DAYS.into_iter().find(|day| parent == Path::new(&day_folder(*day)))
+}
+
+fn one(workspace: &Path, folder: &Path) -> Result<Exercise> {
+    let shown = folder.strip_prefix(workspace).unwrap_or(folder).display().to_string();
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let own_day = day_of(workspace, folder);
+    for file in FILES {
+        ensure!(folder.join(file).is_file(), "{shown} has no {file}");
+    }
+    let about: About = toml::from_str(&read(&folder.join("exercise.toml"))?)
+        .with_context(|| format!("{shown}/exercise.toml"))?;
+    let day = match (own_day, about.day) {
+        (Some(day), None) => day,
+        (Some(day), Some(_)) => {
+            bail!("{shown}/exercise.toml: it lies in day {day}'s folder; take the line `day` out")
+        }
+        (None, Some(day)) if DAYS.contains(&day) => day,
+        (None, _) => bail!(
+            "{shown}/exercise.toml: write `day = 2`, for example: outside the repository no folder \
+             says which of the days 1 to 4 it belongs to"
+        ),
+    };
+    if own_day.is_none() {
+        free_name(workspace, &name).with_context(|| shown.clone())?;
+    }
+    let check = check_of(folder, &name, &shown, own_day.is_some())?;
+    Ok(Exercise { name, day, about, folder: folder.to_path_buf(), check })
+}
+
+/// What decides: `check.toml` or `check.rs`.
+fn check_of(folder: &Path, name: &str, shown: &str, is_own: bool) -> Result<Check> {
+    let (data, code) = (folder.join("check.toml"), folder.join("check.rs"));
+    match (data.is_file(), code.is_file()) {
+        (_, true) if !is_own => bail!(
+            "{shown}/check.rs: a check in Rust is compiled into this tool, from the days' folders \
+             only. Write a check.toml in its place (the book's page Writing an exercise), or move \
+             the folder into the repository, to day01/exercises/ for example"
+        ),
+        (true, true) => bail!("{shown} has a check.toml and a check.rs; it must have one of them"),
+        (true, false) => {
+            let plan = Plan::parse(&read(&data)?).with_context(|| format!("{shown}/check.toml"))?;
+            Ok(Check::Plan(Arc::new(plan)))
+        }
+        (false, true) => checks::procedure(name)
+            .map(Check::Procedure)
+            .with_context(|| format!("{shown}/check.rs was added after this tool was built")),
+        (false, false) => bail!("{shown} has no check.toml and no check.rs"),
+    }
+}
+
+/// A name that a program and a module can have, and that no exercise of the book has: all programs
+/// lie together in the workbook.
+///
+/// # Errors
+/// What is wrong with the name.
+pub fn free_name(workspace: &Path, name: &str) -> Result<()> {
+    let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    ensure!(
+        name.starts_with(|letter: char| letter.is_ascii_lowercase())
+            && name.chars().all(|letter| plain(letter) || letter == '_'),
+        "an exercise's name has small letters, digits and `_`, as in `first_nop`: {name:?} cannot be one"
+    );
+    ensure!(name.len() <= LONGEST_NAME, "a name has at most {LONGEST_NAME} letters: {name:?}");
+    ensure!(!RESERVED.contains(&name), "Rust or Cargo needs the word {name:?} for itself");
+    for day in DAYS {
+        ensure!(
+            !workspace.join(day_folder(day)).join(name).exists(),
+            "day {day} of the book has an exercise {name} already; choose another name"
+        );
+    }
+    Ok(())
+}
+
+/// As many letters as the list has room for.
+const LONGEST_NAME: usize = 17;
+
+/// Words that are no name of a module or of a program.
+const RESERVED: &[&str] = &[
+    "abstract",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "build",
+    "common",
+    "const",
+    "continue",
+    "crate",
+    "deps",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "examples",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "incremental",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "static",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
