@@ -62,7 +62,7 @@ struct Options {
     slots: Option<u32>,
 
     /// Receive buffers that all clients share; rounded up to a power of two
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_BUFFERS)))]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_BUFFERS)))]
     buffers: u16,
 
     /// Bytes in a receive buffer

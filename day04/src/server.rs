@@ -22,6 +22,9 @@ pub type Link = (Op, squeue::Entry);
 
 /// How long the wait tries for one completion more than those that come by themselves.
 const PATIENCE: Duration = Duration::from_millis(5);
+/// Completions that a wait asks for at most. With more of them a turn saves no more calls, and
+/// what it touches no longer fits the caches, the processor's and those of the kernel.
+const TURN: u32 = 64;
 
 /// Everything that the loop remembers between two turns. Nothing in it grows once the server
 /// runs. The fields below the line are written by the files of their types alone.
@@ -80,7 +83,7 @@ impl Server<'_> {
             // Buffers have come back to parked clients: fetch what is there, and go on.
             _ if self.can_unpark() => (1, Some(Duration::ZERO)),
             0 => (1, None),
-            _ => (1 + soon, Some(PATIENCE)),
+            _ => ((1 + soon).min(TURN), Some(PATIENCE)),
         };
         let timeout = [self.until_deadline(), patience].into_iter().flatten().min();
         self.queues.submit_and_wait(want, timeout).context("waiting for completions")?;
