@@ -432,6 +432,12 @@ impl Run {
     pub fn no_answer(&mut self) -> Failure {
         let mut failure =
             hang::explain(&self.record(), &self.rings(), self.pid(), hang::Kind::Still);
+        if failure.id == ids::HANG_WAIT {
+            failure.id = ids::NO_ANSWER;
+            failure.rule = "A client waits, and nothing is in flight that could notice it: no \
+                            accept is armed, and no receive."
+                .to_string();
+        }
         // A server may well wait for a client: then the hang is no more than a missing answer.
         if failure.id == ids::HANG_IN_FLIGHT {
             failure.id = ids::NO_ANSWER;
@@ -473,10 +479,17 @@ impl Run {
     /// `E-STOP` if it does not.
     pub fn interrupt(self) -> Result<Record, Failure> {
         self.signal(Signal::SIGINT);
-        let did = format!("{} Then it got SIGINT.", self.did);
+        self.stopped()
+    }
+
+    /// Waits for the end of a program that got SIGINT.
+    ///
+    /// # Errors
+    /// As [`Run::interrupt`].
+    pub fn stopped(self) -> Result<Record, Failure> {
         self.end().map_err(|failure| {
             let rule = format!("It was asked to stop and goes on. {}", failure.rule);
-            Failure { id: ids::STOP, client: did, rule, ..failure }
+            Failure { id: ids::STOP, rule, ..failure }
         })
     }
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrStorage, bind, connect, setsockopt, socket,
+    sockopt,
 };
 
 use crate::exercise::attempt::Attempt;
@@ -72,11 +73,27 @@ pub fn waits(failure: &Failure) -> bool {
 
 /// A client whose socket holds little: what it does not read stays with the server.
 pub fn connect_narrow(run: &mut Run, receive: usize, send: usize) -> Result<TcpStream, Failure> {
+    connect_with(run, |fd| {
+        setsockopt(fd, sockopt::RcvBuf, &receive)?;
+        setsockopt(fd, sockopt::SndBuf, &send)
+    })
+}
+
+/// A client with an address of its own: all of 127.0.0.0/8 is this machine.
+pub fn connect_from(run: &mut Run, address: Ipv4Addr) -> Result<TcpStream, Failure> {
+    let address = SockaddrIn::from(SocketAddrV4::new(address, 0));
+    connect_with(run, |fd| bind(fd.as_raw_fd(), &address))
+}
+
+/// A client whose socket is made ready before it connects.
+fn connect_with(
+    run: &mut Run,
+    ready: impl Fn(&OwnedFd) -> nix::Result<()>,
+) -> Result<TcpStream, Failure> {
     let server = run.listening()?;
     let made = || -> io::Result<TcpStream> {
         let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-        setsockopt(&fd, sockopt::RcvBuf, &receive)?;
-        setsockopt(&fd, sockopt::SndBuf, &send)?;
+        ready(&fd)?;
         connect(fd.as_raw_fd(), &SockaddrStorage::from(server))?;
         let stream = TcpStream::from(fd);
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -205,7 +222,7 @@ pub fn expect_end(run: &mut Run, mut stream: &TcpStream, did: &str) -> Result<()
                 not_its_own(
                     &run.record(),
                     format!(
-                        "{did} This client got {got} after its own answer; nothing more was due."
+                        "{did} This client got {got} where only the end was due."
                     ),
                 )
             }

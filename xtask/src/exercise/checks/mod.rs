@@ -9,6 +9,7 @@
 pub mod clients;
 mod fifo;
 pub mod nops;
+pub mod ring_did;
 mod tokens;
 pub mod written;
 
