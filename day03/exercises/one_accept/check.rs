@@ -1,88 +1,73 @@
 //! `one_accept`: a hundred clients come and are let go, and the kernel got one accept entry.
 
-use std::io::Read;
-
 use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
-    let clients = attempt.number(90..=110);
-    let mut run = attempt.run("The program was run.").start()?;
-    run.listening()?;
+    let clients = attempt.number(90..=110) as usize;
+    let mut run = serve(attempt)?;
+    let descriptors = run.descriptors()?.len();
     for client in 1..=clients {
         let did = format!(
             "Client {client} of {clients} connects and waits to be let go."
         );
-        run.did(&did);
-        one_client(&mut run, &did)?;
+        let stream = run.connect()?;
+        expect_end(&mut run, &stream, &did)
+            .map_err(|failure| not_let_go(&run.record(), client, failure))?;
     }
     run.did(format!("{clients} clients came, one after the other."));
     sleeps(&mut run)?;
-    let record = run.stop();
-    one_entry(&record, clients)?;
+    one_entry(&run.record(), clients)?;
+    need_descriptors(&mut run, descriptors)?;
+    run.stop();
     Ok(Passed::new(format!("{clients} clients, one ACCEPT entry.")))
 }
 
-/// A client that connects, and reads until the server closes.
-fn one_client(run: &mut Run, did: &str) -> Result<(), Failure> {
-    let mut stream = run.connect()?;
-    // It begins again when a signal interrupts it, and stops at the first byte.
-    match stream.by_ref().take(1).read_to_end(&mut Vec::new()) {
-        Ok(0) => Ok(()),
-        Ok(_) => Err(Failure::new(ids::WRONG_ANSWER, did)
-            .kernel(run.record().last_lines(|_| true))
-            .rule(
-                "Nothing is to be sent to the clients; they are only let go.",
-            )),
-        Err(error) => {
-            let failure = run.trouble(did, &error);
-            let record = run.record();
-            let accepted =
-                record.completed("ACCEPT").iter().any(|accept| accept.res >= 0);
-            if failure.id == ids::NO_ANSWER && accepted {
-                return Err(Failure { id: ids::NOT_CLOSED, ..failure }.rule(
-                    "The client was accepted and never let go: close what the completion of the \
-                     accept brings.",
-                ));
-            }
-            Err(failure)
-        }
+/// The client waits in vain: it was never accepted, or what it brought was not closed.
+fn not_let_go(record: &Record, client: usize, failure: Failure) -> Failure {
+    if failure.id == ids::WRONG_ANSWER {
+        return failure
+            .rule("Nothing is sent to the clients; they are let go.");
     }
+    if failure.id != ids::NOT_CLOSED {
+        return failure;
+    }
+    if record.completes().filter(brought).count() >= client {
+        return failure.rule(
+            "The client was accepted and never let go: close the descriptor that the completion \
+             of the accept brings.",
+        );
+    }
+    Failure { id: ids::NO_ANSWER, ..failure }
+        .rule("The client was not accepted: no accept is armed that takes it.")
 }
 
-fn one_entry(record: &Record, clients: u64) -> Result<(), Failure> {
+/// The ring brought all clients, by one multishot accept.
+fn one_entry(record: &Record, clients: usize) -> Result<(), Failure> {
     record.need_no_plain(&["accept", "accept4"])?;
     record.need_entries("ACCEPT", 1)?;
     let accepts = record.submitted("ACCEPT");
-    let multishot = |submit: &&Submit| submit.details.contains_key("multishot");
-    let all_multishot =
-        accepts.iter().copied().all(|submit| multishot(&submit));
-    // One that the kernel has ended is rightly armed again.
-    // One that the program has cancelled is not.
-    let ended = record
-        .completed("ACCEPT")
+    let completed = record.completed("ACCEPT");
+    // One that the kernel has ended is rightly armed again; one that the program has cancelled is
+    // not.
+    let ended = completed
         .iter()
-        .filter(|accept| {
-            !accept.more && accept.error.as_deref() != Some("ECANCELED")
-        })
+        .filter(|it| !it.more && it.error.as_deref() != Some("ECANCELED"))
         .count();
-    if accepts.len() == 1 || (all_multishot && accepts.len() <= 1 + ended) {
-        return Ok(());
-    }
-    let lines = record.lines(|what| match what {
-        What::Submit(submit) => submit.op == "ACCEPT",
-        What::Complete(complete) => complete.op.as_deref() == Some("ACCEPT"),
-        _ => false,
-    });
-    let rule = if all_multishot {
+    let rule = if !accepts.iter().all(|accept| multishot(accept)) {
+        "A plain accept is done with its first client. `AcceptMulti` stays armed and completes \
+         once for each."
+    } else if accepts.len() > 1 + ended {
         "A multishot accept stays armed as long as its completions carry IORING_CQE_F_MORE: \
          another one only takes clients from the first, and cancelling it for a new one is a \
          single accept in disguise."
     } else {
-        "A plain accept is done with its first client. `AcceptMulti` stays armed and completes \
-         once for each."
+        return need_served(record, clients, 0);
     };
-    Err(record.fail(ids::TOO_MANY_ENTRIES).kernel(lines).rule(format!(
-        "The kernel took {} accept entries for {clients} clients; one is enough. {rule}",
-        accepts.len()
-    )))
+    Err(record
+        .fail(ids::TOO_MANY_ENTRIES)
+        .kernel(record.lines(of_ops(&["ACCEPT"])))
+        .rule(format!(
+            "The kernel took {} accept entries for {clients} clients; one is enough. {rule}",
+            accepts.len()
+        )))
 }
