@@ -2,7 +2,7 @@
 //!
 //! This server greets every client with one line and closes. Its completion
 //! queue holds four entries, so when many clients come at once the accept ends.
-//! It is armed anew whenever `IORING_CQE_F_MORE` is absent.
+//! It is armed again whenever `IORING_CQE_F_MORE` is absent.
 
 use std::process::ExitCode;
 
