@@ -4,18 +4,18 @@ use std::collections::VecDeque;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use common::text::several;
+
 use crate::exercise::prelude::*;
 
 const GREETING: &[u8] = b"come in\n";
 const SLOTS: usize = 4;
 /// How long those who are in stay in, once.
 const A_WHILE: Duration = Duration::from_millis(800);
-const THROWN_OUT: &str = "Whoever is in stays until he leaves. An accept into a slot that is taken \
-                          throws out the client who sits there; a close of the wrong slot does too.";
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
-    let mut clients = 0;
+    let mut clients = 1;
     for wave in 1..=2 {
         let count = attempt.number(9..=13) as usize;
         let did = format!(
@@ -23,27 +23,24 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         );
         run.did(&did);
         pause(&run);
-        let came: Result<Vec<TcpStream>, Failure> =
-            (0..count).map(|_| run.connect()).collect();
+        let came: Result<_, _> = (0..count).map(|_| run.connect()).collect();
         resume(&run);
         visit(attempt, &mut run, came?, &did)?;
         clients += count;
-        need_slots(&run.record())?;
-        need_table(&run.record(), SLOTS as u64)?;
-        need_free_slots(
-            &mut run,
-            &format!("{did} All of them have left again."),
-        )?;
+        as_given(&run.record())?;
+        let did = format!("{did} All of them have left again.");
+        need_free_slots(&mut run, &did)?;
     }
     let client = run.connect()?;
     let did = "A client comes when the house is empty again.";
     expect(&mut run, &client, GREETING, did)
-        .map_err(|failure| lost(&run.record(), failure))?;
+        .map_err(|failure| not_greeted(&run, failure))?;
     let record = run.stop();
     nobody_dropped(&record)?;
+    need_served(&record, clients, clients * GREETING.len())?;
     Ok(Passed::new(format!(
-        "{} clients came, four at a time were in, and no accept ever failed for want of a slot.",
-        clients + 1
+        "{clients} clients came, four at a time were in, and no accept ever failed for want of a \
+         slot."
     )))
 }
 
@@ -51,81 +48,67 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 fn visit(
     attempt: &Attempt,
     run: &mut Run,
-    came: Vec<TcpStream>,
+    mut came: VecDeque<TcpStream>,
     did: &str,
 ) -> Result<(), Failure> {
     let mut inside: Vec<TcpStream> = Vec::new();
-    let mut way = attempt.number(0..=3);
-    let mut came = VecDeque::from(came);
-    let mut nth = 0;
-    while let Some(client) = came.pop_front() {
+    let way = attempt.number(0..=3) as usize;
+    for nth in 1..=came.len() {
         if inside.len() == SLOTS {
-            if nth == SLOTS {
-                // Whoever is in stays, however long.
-                std::thread::sleep(A_WHILE);
+            if nth == SLOTS + 1 {
+                std::thread::sleep(own_time(&run.record()).max(A_WHILE));
                 sleeps(run)?;
             }
             still_in(run, &inside, did)?;
-            no_more_than_four(run, std::iter::once(&client).chain(&came), did)?;
-            let leaver = inside
-                .swap_remove(attempt.number(0..=SLOTS as u64 - 1) as usize);
-            still_in(run, &inside, did)?;
-            way += 1;
-            leave(run, attempt, way, leaver, did)?;
+            none_of_these(run, &came, did)?;
+            let leaver = attempt.number(0..=SLOTS as u64 - 1) as usize;
+            leave(attempt, way + nth, inside.swap_remove(leaver));
         }
-        nth += 1;
+        let Some(client) = came.pop_front() else { break };
         let did = format!("{did} Client {nth} waits for its turn.");
         expect(run, &client, GREETING, &did)
-            .map_err(|failure| lost(&run.record(), failure))?;
-        // Whoever says something stays all the same.
+            .map_err(|failure| not_greeted(run, failure))?;
+        // A client that says something stays all the same.
         send(run, &client, attempt.word(9).as_bytes(), &did)?;
         inside.push(client);
     }
     std::thread::sleep(Duration::from_millis(30));
     still_in(run, &inside, did)?;
-    inside
-        .into_iter()
-        .zip(way..)
-        .try_for_each(|(it, way)| leave(run, attempt, way, it, did))
-}
-
-/// In one of the ways in which clients leave.
-fn leave(
-    run: &mut Run,
-    attempt: &Attempt,
-    way: u64,
-    client: TcpStream,
-    did: &str,
-) -> Result<(), Failure> {
-    match way % 4 {
-        0 => testkit::reset(client),
-        1 => {
-            let did =
-                format!("{did} One that is in says something and leaves.");
-            send(run, &client, attempt.word(20).as_bytes(), &did)?;
-        }
-        2 => {
-            // A half-close: the server is to end its side too, or at least to close the slot.
-            let _ = client.shutdown(Shutdown::Write);
-        }
-        _ => drop(client),
-    }
+    let leavers = inside.into_iter().enumerate();
+    leavers.for_each(|(nth, client)| leave(attempt, way + nth, client));
     Ok(())
 }
 
+/// In one of the ways in which clients leave.
+fn leave(attempt: &Attempt, way: usize, client: TcpStream) {
+    use std::io::Write;
+    match way % 4 {
+        0 => testkit::reset(client),
+        1 => _ = (&client).write_all(attempt.word(20).as_bytes()),
+        2 => _ = client.shutdown(Shutdown::Write),
+        _ => drop(client),
+    }
+}
+
+fn as_given(record: &Record) -> Result<(), Failure> {
+    need_slots(record)?;
+    need_table(record, SLOTS as u64)
+}
+
 /// Those who wait for their turn have heard nothing.
-fn no_more_than_four<'a>(
+fn none_of_these(
     run: &mut Run,
-    mut waiting: impl Iterator<Item = &'a TcpStream>,
+    waiting: &VecDeque<TcpStream>,
     did: &str,
 ) -> Result<(), Failure> {
-    let Some(what) = waiting.find_map(glance) else { return Ok(()) };
-    run.did(format!("{did} Four are in, and one who was to wait got {what}."));
+    let Some(what) = waiting.iter().find_map(glance) else { return Ok(()) };
+    run.did(format!("{did} Four are in, and one that waits got {what}."));
     let record = run.record();
     nobody_dropped(&record)?;
-    need_slots(&record).and_then(|()| need_table(&record, SLOTS as u64))?;
-    Err(record.fail(ids::AS_GIVEN).kernel(record.last_lines(of_ops(&["ACCEPT", "CLOSE"]))).rule(
-        "There are never more than four clients in: whoever finds no slot waits in the backlog. \
+    as_given(&record)?;
+    let kernel = record.last_lines(of_ops(&["ACCEPT", "CLOSE"]));
+    Err(record.fail(ids::AS_GIVEN).kernel(kernel).rule(
+        "There are never more than four clients in: one that finds no slot waits in the backlog. \
          A slot counts until its client has left.",
     ))
 }
@@ -136,61 +119,84 @@ fn still_in(
     inside: &[TcpStream],
     did: &str,
 ) -> Result<(), Failure> {
-    for client in inside {
-        if let Some(what) = glance(client) {
-            run.did(format!(
-                "{did} A client that was in, and had not left, got {what}."
-            ));
-            let record = run.record();
-            return Err(record
-                .fail(ids::LOST)
-                .kernel(
-                    record.last_lines(of_ops(&["ACCEPT", "CLOSE", "SHUTDOWN"])),
-                )
-                .rule(THROWN_OUT));
-        }
+    let Some(what) = inside.iter().find_map(glance) else { return Ok(()) };
+    run.did(format!("{did} A client that was in and stays got {what}."));
+    let failure = thrown_out(&run.record());
+    if !what.starts_with('"') {
+        return Err(failure);
     }
-    Ok(())
+    Err(Failure { id: ids::WRONG_ANSWER, ..failure }.rule(
+        "A client is greeted once, whatever it says, and gets nothing else.",
+    ))
 }
 
-/// A client that was not greeted: was it dropped?
-fn lost(record: &Record, failure: Failure) -> Failure {
-    if let Err(failure) =
-        need_slots(record).and_then(|()| need_table(record, SLOTS as u64))
+fn thrown_out(record: &Record) -> Failure {
+    let kernel = record.last_lines(of_ops(&["ACCEPT", "CLOSE", "SHUTDOWN"]));
+    record.fail(ids::LOST).kernel(kernel).rule(
+        "A client that is in stays until it leaves, however long. An accept into a slot that is \
+         taken throws out the client in it; a close of the wrong slot and a deadline do so, too.",
+    )
+}
+
+/// Why a client was not greeted.
+fn not_greeted(run: &Run, failure: Failure) -> Failure {
+    let record = run.record();
+    if let Err(other) = as_given(&record).and_then(|()| nobody_dropped(&record))
     {
+        return Failure { client: failure.client, ..other };
+    }
+    if failure.rule == EARLY_END {
+        return thrown_out(&record).client(failure.client);
+    }
+    if !waits(&failure) {
         return failure;
     }
-    match nobody_dropped(record) {
-        Err(dropped) => Failure { client: failure.client, ..dropped },
-        Ok(()) if failure.rule == EARLY_END => {
-            Failure { id: ids::LOST, ..failure }.rule(THROWN_OUT)
-        }
-        Ok(()) if waits(&failure) && held(record) >= SLOTS => {
-            let kernel = record.last_lines(of_ops(&["RECV", "CLOSE"]));
-            Failure { id: ids::NOT_CLOSED, ..failure }.kernel(kernel).rule(
-                "A client has left and its slot was never closed, so nobody else gets it. A \
-                 receive that ends with 0 or with an error, whichever, is the end of its client.",
-            )
-        }
-        Ok(()) if waits(&failure) => Failure { id: ids::NO_ANSWER, ..failure }.rule(
+    let inside: Vec<_> =
+        record.served().into_iter().filter(|it| it.left.is_none()).collect();
+    let taken = run.slots().map_or(0, |slots| slots.len());
+    let (id, rule) = if !record.closed_under().is_empty() {
+        (
+            ids::LOST,
+            "A slot was closed whose client has not left: a receive on it is in flight. Close the \
+             slot that the ended receive was on.",
+        )
+    } else if inside.iter().any(|client| client.sent == 0) {
+        (
+            ids::NO_ANSWER,
+            "The client is in, and nothing was sent to it. The greeting goes out when a client \
+             gets its slot, whether or not it says something.",
+        )
+    } else if inside.len() >= SLOTS {
+        (
+            ids::NOT_CLOSED,
+            "A client has left and its slot was never closed, so no other gets it. A receive that \
+             ends with 0 or with an error, whichever, is the end of its client.",
+        )
+    } else if taken >= SLOTS {
+        (
+            ids::NO_ANSWER,
+            "All slots of the table are taken, and not all of them by clients. The four are for \
+             clients: a listener needs none.",
+        )
+    } else {
+        (
+            ids::NO_ANSWER,
             "A slot is free, and the client in the backlog is not let in. Every slot that comes \
              free needs an accept of its own.",
-        ),
-        Ok(()) => failure,
-    }
-}
-
-/// Slots that were filled and not closed.
-fn held(record: &Record) -> usize {
-    let closed =
-        record.completed("CLOSE").iter().filter(|close| close.res == 0).count();
-    record.completes().filter(brought).count().saturating_sub(closed)
+        )
+    };
+    let mut kernel = record.last_lines(of_ops(&["RECV", "CLOSE", "ACCEPT"]));
+    kernel.push(format!(
+        "now: {} clients in slots, {taken} slots taken",
+        inside.len()
+    ));
+    Failure { id, ..failure }.kernel(kernel).rule(rule)
 }
 
 fn nobody_dropped(record: &Record) -> Result<(), Failure> {
     let full = |what: &What| {
         matches!(what, What::Complete(it)
-        if it.op.as_deref() == Some("ACCEPT") && it.error.as_deref() == Some("ENFILE"))
+            if it.op.as_deref() == Some("ACCEPT") && it.error.as_deref() == Some("ENFILE"))
     };
     let dropped =
         record.events.iter().filter(|event| full(&event.what)).count();
@@ -198,8 +204,9 @@ fn nobody_dropped(record: &Record) -> Result<(), Failure> {
         return Ok(());
     }
     Err(record.fail(ids::LOST).kernel(record.lines(full)).rule(format!(
-        "An accept takes its client off the backlog first and looks for a slot then. With ENFILE \
-         that client is gone: {dropped} of them here. Have no more accepts in flight than there \
-         are free slots, and none that accepts more than one.",
+        "An accept takes its client off the backlog first and looks for a slot then. If that ends \
+         with ENFILE, the client is gone; here {} went so. Have no more accepts in flight than \
+         there are free slots, and none that accepts more than one client.",
+        several(dropped, "client")
     )))
 }

@@ -1,8 +1,8 @@
 //! Full house: four slots, ten clients, nobody lost.
 //!
-//! This house has four slots. Whoever gets one is greeted and stays until he
-//! leaves. There is one single accept for every free slot and no more, so the
-//! others wait in the backlog.
+//! This house has four slots. A client that gets one is greeted and stays until
+//! it leaves. There is one single accept for every free slot and no more, so
+//! the others wait in the backlog.
 
 use std::process::ExitCode;
 
@@ -81,7 +81,7 @@ impl House<'_> {
                 self.held += 1;
                 self.welcome(result as u32)
             }
-            // He said something, which nobody reads; or he has left, and his
+            // It said something, which nobody reads; or it has left, and its
             // slot is closed.
             Op::Discard if result > 0 => self.discard(token.slot),
             Op::Discard => self.push(
@@ -111,7 +111,7 @@ impl House<'_> {
         self.discard(slot)
     }
 
-    /// Waits for the client's end; what he sends is thrown away.
+    /// Waits for the client's end; what it sends is thrown away.
     fn discard(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 4096)
             .flags(libc::MSG_TRUNC)

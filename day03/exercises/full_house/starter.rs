@@ -1,10 +1,9 @@
 //! Full house: four slots, ten clients, nobody lost.
 //!
-//! This house has four slots. Whoever gets one is greeted and stays until he
-//! leaves. The server keeps one multishot accept armed, and that accepts a
-//! fifth client too: it takes him off the backlog, finds no slot, and drops
-//! him. Let clients wait in the backlog instead, and come in when a slot is
-//! free.
+//! This house has four slots. A client that gets one is greeted and stays until
+//! it leaves. The server keeps one multishot accept armed, and that accepts a
+//! fifth client too: it takes it off the backlog, finds no slot, and drops it.
+//! Let clients wait in the backlog instead, and come in when a slot is free.
 
 use std::process::ExitCode;
 
@@ -53,7 +52,7 @@ struct House<'ring> {
 impl House<'_> {
     // TODO: a single accept (`opcode::Accept`) takes one client off the backlog
     // and no more. `.file_index(Some(types::DestinationSlot::auto_target()))`
-    // puts him into a free slot.
+    // puts it into a free slot.
     fn open_door(&mut self) -> Result<()> {
         let accept = opcode::AcceptMulti::new(Fd(self.door))
             .allocate_file_index(true)
@@ -73,7 +72,7 @@ impl House<'_> {
                 }
                 if result < 0 { Ok(()) } else { self.welcome(result as u32) }
             }
-            // He said something, which nobody reads; or he has left, and his
+            // It said something, which nobody reads; or it has left, and its
             // slot is closed.
             Op::Discard if result > 0 => self.discard(token.slot),
             Op::Discard => self.push(
@@ -99,7 +98,7 @@ impl House<'_> {
         self.discard(slot)
     }
 
-    /// Waits for the client's end; what he sends is thrown away.
+    /// Waits for the client's end; what it sends is thrown away.
     fn discard(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 4096)
             .flags(libc::MSG_TRUNC)
