@@ -1,190 +1,152 @@
-//! `peer_name`: every client is told its own address, though it sits in a slot.
+//! `peer_name`: every client gets its own address, though it sits in a slot.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
-use std::os::fd::AsRawFd;
-
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrStorage, bind,
-    connect, socket,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 
 use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
+    let mut bytes = 0;
+    let one = |run: &mut Run| {
+        let number = |most| attempt.number(2..=most) as u8;
+        connect_from(run, Ipv4Addr::new(127, number(250), 0, number(250)))
+    };
+    let mut all = Vec::new();
     for _ in 0..3 {
-        let client = connect_from(&mut run, attempt)?;
-        let did = format!("A client connects from {}.", client.1);
-        told(&mut run, client, &did, &[])?;
+        let client = one(&mut run)?;
+        all.push(address(&client));
+        bytes += named(&mut run, client, "A client connects", &all)?;
     }
-    let count = attempt.number(8..=14);
+    let count = attempt.number(8..=14) as usize;
     pause(&run);
-    let came: Result<Vec<_>, Failure> =
-        (0..count).map(|_| connect_from(&mut run, attempt)).collect();
+    let came: Result<Vec<_>, _> = (0..count).map(|_| one(&mut run)).collect();
     resume(&run);
     let came = came?;
-    let all: Vec<SocketAddrV4> =
-        came.iter().map(|(_, address)| *address).collect();
+    all.extend(came.iter().map(address));
     for client in came {
-        let did = format!(
-            "{count} clients connect at once, one of them from {}.",
-            client.1
-        );
-        told(&mut run, client, &did, &all)?;
+        let did = format!("{count} clients connect at once, one of them");
+        bytes += named(&mut run, client, &did, &all)?;
     }
-    need_slots(&run.record())?;
+    none_asked(&run.record())?;
     need_free_slots(&mut run, "All clients have got their line.")?;
     sleeps(&mut run)?;
-    run.stop();
+    run.did(format!("{} clients got their line.", count + 3));
+    let record = run.stop();
+    need_served(&record, count + 3, bytes)?;
     Ok(Passed::new(format!(
-        "{} clients, each in a slot, each told its own address.",
+        "{} clients, each in a slot, each got its own address.",
         count + 3
     )))
 }
 
-/// A client with an address of its own: all of 127.0.0.0/8 is this machine.
-fn connect_from(
+/// A client's own address.
+fn address(client: &TcpStream) -> SocketAddr {
+    let nowhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+    client.local_addr().unwrap_or(nowhere.into())
+}
+
+/// The client gets its address and the end; the bytes that it got.
+fn named(
     run: &mut Run,
-    attempt: &Attempt,
-) -> Result<(TcpStream, SocketAddrV4), Failure> {
-    let server = run.listening()?;
-    let own = Ipv4Addr::new(
-        127,
-        attempt.number(1..=250) as u8,
-        0,
-        attempt.number(2..=250) as u8,
-    );
-    let made = || -> std::io::Result<(TcpStream, SocketAddrV4)> {
-        let fd = socket(
-            AddressFamily::Inet,
-            SockType::Stream,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        )?;
-        bind(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(own, 0)))?;
-        connect(fd.as_raw_fd(), &SockaddrStorage::from(server))?;
-        let stream = TcpStream::from(fd);
-        stream.set_read_timeout(Some(PATIENCE))?;
-        match stream.local_addr()? {
-            SocketAddr::V4(address) => Ok((stream, address)),
-            SocketAddr::V6(_) => Err(std::io::Error::other("an IPv6 address")),
+    mut client: TcpStream,
+    did: &str,
+    others: &[SocketAddr],
+) -> Result<usize, Failure> {
+    let own = address(&client);
+    let did = format!("{did} from {own}.");
+    run.did(&did);
+    let line = format!("you are {own}\n");
+    let (got, ending) = read_to_end(&mut client, 256);
+    let failure = match ending {
+        Ending::End if got == line.as_bytes() => return Ok(line.len()),
+        Ending::Broken(error) if got.is_empty() => trouble(run, &did, &error),
+        Ending::End if got.is_empty() => {
+            let kernel = run.record().last_lines(of_ops(&["SEND", "CLOSE"]));
+            Failure::new(ids::NO_ANSWER, did).kernel(kernel).rule(EARLY_END)
+        }
+        Ending::Broken(error) if got == line.as_bytes() => {
+            let failure = trouble(run, &did, &error);
+            if !waits(&failure) {
+                return Err(failure);
+            }
+            Failure { id: ids::NOT_CLOSED, ..failure }.rule(
+                "The client got its address and was never let go: close the slot after the line \
+                 was sent.",
+            )
+        }
+        _ => {
+            let rule =
+                explained(run, &String::from_utf8_lossy(&got), own, others);
+            let record = run.record();
+            let kernel = record.last_lines(of_ops(&["ACCEPT", "SEND"]));
+            let did = format!("{did} It got {}.", quoted(&got));
+            record.fail(ids::WRONG_ANSWER).client(did).kernel(kernel).rule(rule)
         }
     };
-    made().map_err(|error| {
-        if run.ended() {
-            return trouble(
-                run,
-                &format!("A client connects from {own}."),
-                &error,
-            );
-        }
-        Failure::new(
-            ids::NO_LISTENER,
-            format!("A client connects from {own} to {server}: {error}"),
-        )
-        .rule("Nobody listens where the program says that it listens.")
-    })
+    none_asked(&run.record())?;
+    Err(failure)
 }
 
-fn told(
-    run: &mut Run,
-    (mut stream, own): (TcpStream, SocketAddrV4),
-    did: &str,
-    others: &[SocketAddrV4],
-) -> Result<(), Failure> {
-    run.did(did);
-    let expected = format!("you are {own}\n");
-    let (got, ending) = read_to_end(&mut stream, 256);
-    if got == expected.as_bytes() {
-        return match ending {
-            Ending::Broken(error) => {
-                let failure = trouble(run, did, &error);
-                if !waits(&failure) {
-                    return Err(failure);
-                }
-                Err(Failure { id: ids::NOT_CLOSED, ..failure }.rule(
-                    "The client was told its address and never let go: close the slot after the \
-                     line was sent.",
-                ))
-            }
-            _ => Ok(()),
-        };
-    }
-    let record = run.record();
-    need_slots(&record)?;
-    let asked = record.plain_calls(&["getpeername"]);
-    let installed = !record.submitted("FIXED_FD_INSTALL").is_empty();
-    if let (Some(call), false) = (asked.first(), installed) {
-        return Err(record
-            .fail(ids::SLOT_AS_FD)
-            .kernel([
-                record.last_lines(|what| matches!(what, crate::trace::event::What::Complete(it) if brought(&it))),
-                vec![format!("system call getpeername, with {}", call.args[0])],
-            ].concat())
-            .rule(
-                "A slot's number is no descriptor: getpeername(2) asks about whatever file the \
-                 process has open under that number. Who called, the accept can tell: it fills in \
-                 the address that it is given.",
-            ));
-    }
-    if let (true, Ending::Broken(error)) = (got.is_empty(), &ending) {
-        return Err(trouble(run, did, error));
-    }
-    let said = format!("{did} It was told {}.", quoted(&got));
-    let failure = record
-        .fail(ids::WRONG_ANSWER)
-        .client(said)
-        .kernel(record.last_lines(of_ops(&["ACCEPT", "SEND"])));
-    Err(failure.rule(explained(
-        &String::from_utf8_lossy(&got),
-        own,
-        others,
-        &record,
-    )))
+/// Nobody asks getpeername(2), which knows no slots.
+fn none_asked(record: &Record) -> Result<(), Failure> {
+    need_slots(record)?;
+    let calls = record.plain_calls(&["getpeername"]);
+    let Some(call) = calls.first() else { return Ok(()) };
+    let mut kernel = record.last_lines(of_ops(&["ACCEPT"]));
+    kernel.push(format!("system call getpeername, with {}", call.args[0]));
+    Err(record.fail(ids::SLOT_AS_FD).kernel(kernel).rule(
+        "A slot's number is no descriptor: getpeername(2) asks about whatever file the process has \
+         open under that number. An accept fills in the address of its client, if it gets a place \
+         for it.",
+    ))
 }
 
-/// What may be wrong with an address.
+/// What is wrong with a line.
 fn explained(
-    said: &str,
-    own: SocketAddrV4,
-    others: &[SocketAddrV4],
-    record: &crate::exercise::record::Record,
+    run: &mut Run,
+    line: &str,
+    own: SocketAddr,
+    others: &[SocketAddr],
 ) -> String {
-    let address: Option<SocketAddrV4> = said
-        .trim()
-        .strip_prefix("you are ")
-        .and_then(|text| text.trim().parse().ok());
-    let Some(address) = address else {
+    if line == format!("you are {own}") {
+        return "The address is right. The line has no end: `\\n` is missing."
+            .into();
+    }
+    let text = line.trim().strip_prefix("you are ").unwrap_or_default();
+    let Ok(SocketAddr::V4(said)) = text.trim().parse() else {
         return format!(
-            "The line was to be \"you are {own}\", and nothing else."
+            "The whole line is \"you are {own}\", and nothing else."
         );
     };
-    let reversed = Ipv4Addr::from(u32::from(*own.ip()).swap_bytes());
-    if others.contains(&address) && address != own {
-        return "That is another client's address. It was overwritten before it was read: an \
-                address belongs to one accept until its completion, so each accept that is armed \
-                needs a place of its own."
-            .to_string();
-    }
-    if address.port() == own.port().swap_bytes() || *address.ip() == reversed {
-        return "The kernel writes address and port in network byte order, the highest byte \
-                first: `u16::from_be` and `u32::from_be` turn them round."
-            .to_string();
-    }
-    if record.submitted("ACCEPT").iter().any(|accept| multishot(accept)) {
-        return "A multishot accept has one place for the addresses of all clients, so none of \
-                them can be relied on. A single accept fills in the address of its one client."
-            .to_string();
-    }
-    if address.ip().is_unspecified() {
-        return "Nothing was filled in. The kernel writes no more of the address than the length \
-                says that there is room for: set it before each accept, and read the address only \
-                after the completion."
-            .to_string();
-    }
-    format!(
-        "Its address is {own}. Read the place that this client's accept was given, when \
-         its completion has come, for each client anew, and before the next accept is armed with \
-         it."
-    )
+    let (record, server) = (run.record(), run.listening());
+    let written = |it: &Complete| {
+        it.details.get("peer").is_some_and(|it| *it == own.to_string())
+    };
+    let turned = SocketAddrV4::new(
+        u32::from(*said.ip()).swap_bytes().into(),
+        said.port(),
+    );
+    let port_turned = said.port().swap_bytes() == own.port();
+    let rule = if SocketAddr::V4(said) != own && others.contains(&said.into()) {
+        "That is another client's address. Each accept that is armed needs a place of its own. It \
+         is read for each client when its accept has completed, and before the next accept is armed \
+         with it."
+    } else if port_turned || IpAddr::V4(*turned.ip()) == own.ip() {
+        "The kernel writes address and port in network byte order, the highest byte first: \
+         `u16::from_be` and `u32::from_be` turn them round."
+    } else if server == Ok(said.into()) {
+        "That is the server's own address. The caller's is what the accept has filled in."
+    } else if record.submitted("ACCEPT").iter().any(|accept| multishot(accept))
+    {
+        "A multishot accept has one place for the addresses of all clients, so none of them can be \
+         relied on. A single accept fills in the address of its one client."
+    } else if record.completed("ACCEPT").iter().any(|it| written(it)) {
+        "The kernel wrote this client's address where its accept said, and the program read it \
+         elsewhere or at another time. The place must not move while the accept is armed (one in a \
+         list that grows does), and is read before the next accept is armed with it."
+    } else {
+        "The kernel writes no more of the address than the length says that there is room for. Set \
+         it before each accept, to the size of the structure."
+    };
+    rule.into()
 }
