@@ -7,130 +7,105 @@ use nix::sys::signal::Signal;
 use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
-    let guests = attempt.number(3..=7) as usize;
-    let record = with_guests(attempt, guests)?;
-    judge(&record)?;
-    let late = late_comers(attempt)?;
-    judge(&late)?;
-    let empty = serve(attempt)?;
-    let empty = named(empty, "SIGINT comes while nobody is in.").interrupt()?;
-    judge(&empty)?;
+    let clients = attempt.number(3..=7) as usize;
+    judge(&with_clients(attempt, clients)?)?;
+    judge(&late_comers(attempt)?)?;
+    let mut empty = serve(attempt)?;
+    empty.did("SIGINT comes while no client is in.");
+    judge(&empty.interrupt()?)?;
     Ok(Passed::new(format!(
-        "{guests} guests saw a clean end; every entry had its last completion before the ring was \
-         closed."
+        "{clients} clients saw a clean end; every entry had its last completion before the ring \
+         was closed."
     )))
 }
 
-fn named(mut run: Run, did: &str) -> Run {
-    run.did(did);
-    run
-}
-
-fn with_guests(attempt: &Attempt, guests: usize) -> Result<Record, Failure> {
+fn with_clients(attempt: &Attempt, clients: usize) -> Result<Record, Failure> {
     let mut run = serve(attempt)?;
     let did = format!(
-        "{guests} guests are in, one has said something, one has left. SIGINT comes."
+        "{clients} clients are in, one has said something, one has left."
     );
-    run.did(&did);
-    let mut came =
-        (0..guests).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
+    let came: Result<Vec<_>, _> = (0..clients).map(|_| run.connect()).collect();
+    let mut came = came?;
     let gone = run.connect()?;
-    settle_in(&mut run, guests + 1, &did)?;
+    accepted(&mut run, clients + 1, &did)?;
     send(&mut run, &came[0], attempt.word(9).as_bytes(), &did)?;
     drop(gone);
-    let heard = |record: &Record| {
-        record.completed("RECV").len() >= 2
-            || !record.completed("CLOSE").is_empty()
-    };
-    seen(&run, PATIENCE / 5, heard);
-    still_in(&mut run, &came, &did)?;
+    let left =
+        |record: &Record| record.served().iter().any(|it| it.left.is_some());
+    seen(&run, PATIENCE / 5, left);
+    if let Some(what) = came.iter().find_map(glance) {
+        run.did(format!("{did} Another, which has not left, got {what}."));
+        let record = run.record();
+        need_slots(&record)?;
+        let kernel = record.last_lines(of_ops(&["RECV", "SHUTDOWN", "CLOSE"]));
+        return Err(record.fail(ids::LOST).kernel(kernel).rule(
+            "A client stays until it leaves. Before SIGINT there is no reason to end its \
+             connection.",
+        ));
+    }
     sleeps(&mut run)?;
-    run.did(did);
+    run.did(format!("{did} SIGINT comes."));
     let record = run.interrupt()?;
     record.need_exit()?;
-    came.iter_mut().try_for_each(|guest| ended_well(&record, guest))?;
+    need_slots(&record)?;
+    came.iter_mut().try_for_each(|client| ended_well(&record, client))?;
     Ok(record)
 }
 
-/// Clients who come when the signal is there already: let in or not, none stays in a slot.
+/// Clients that come when the signal is there already: accepted or not, none stays in a slot.
 fn late_comers(attempt: &Attempt) -> Result<Record, Failure> {
     let mut run = serve(attempt)?;
     let late = attempt.number(3..=8);
     let did = format!(
-        "Two guests are in. SIGINT comes, and {late} clients at the same moment."
+        "Two clients are in. SIGINT comes, and {late} clients at the same moment."
     );
-    run.did(&did);
     let first = [run.connect()?, run.connect()?];
-    settle_in(&mut run, 2, &did)?;
+    accepted(&mut run, 2, &did)?;
+    run.did(&did);
     pause(&run);
     run.signal(Signal::SIGINT);
-    let came: Result<Vec<TcpStream>, Failure> =
-        (0..late).map(|_| run.connect()).collect();
+    let came: Result<Vec<_>, _> = (0..late).map(|_| run.connect()).collect();
     resume(&run);
-    let record = run.end().map_err(|failure| stuck(&did, failure))?;
+    let record = run.stopped()?;
     drop((first, came?));
     Ok(record)
 }
 
-fn stuck(did: &str, failure: Failure) -> Failure {
-    let rule = format!("It was asked to stop and goes on. {}", failure.rule);
-    Failure { id: ids::STOP, client: did.to_string(), rule, ..failure }
-}
-
 /// Waits until so many were accepted.
-fn settle_in(run: &mut Run, guests: usize, did: &str) -> Result<(), Failure> {
-    let accepted =
-        |record: &Record| record.completes().filter(brought).count() >= guests;
-    if seen(run, PATIENCE, accepted) {
+fn accepted(run: &mut Run, clients: usize, did: &str) -> Result<(), Failure> {
+    run.did(did);
+    let got = |record: &Record| record.completes().filter(brought).count();
+    if seen(run, PATIENCE, |record| got(record) >= clients) {
         return Ok(());
     }
     let record = run.record();
     need_slots(&record)?;
-    let failure = run.no_answer();
-    Err(Failure { client: did.to_string(), ..failure }.rule(format!(
-        "{guests} clients connected, and the kernel accepted {}.",
-        record.completes().filter(brought).count()
+    Err(run.no_answer().rule(format!(
+        "{clients} clients connected, and the kernel accepted {}.",
+        got(&record)
     )))
 }
 
-fn ended_well(record: &Record, guest: &mut TcpStream) -> Result<(), Failure> {
-    match read_to_end(guest, 64) {
-        (got, Ending::End) if got.is_empty() => Ok(()),
-        (_, Ending::Broken(error)) => Err(record
-            .fail(ids::RESET)
-            .client(format!(
-                "{} A guest's connection broke: {error}.",
-                record.did
-            ))
-            .kernel(record.last_lines(of_ops(&["CLOSE", "RECV", "SHUTDOWN"])))
-            .rule(
-                "A guest is to see the end of the connection, and no reset.",
-            )),
-        _ => Err(record
-            .fail(ids::WRONG_ANSWER)
-            .rule("Nothing was to be sent to the guests, last orders or not.")),
+/// The client sees the end of the connection, and nothing before.
+fn ended_well(record: &Record, client: &mut TcpStream) -> Result<(), Failure> {
+    let (got, ending) = read_to_end(client, 64);
+    let did = |what: String| format!("{} A client got {what}.", record.did);
+    if !got.is_empty() {
+        let failure = record.fail(ids::WRONG_ANSWER).client(did(quoted(&got)));
+        return Err(
+            failure.rule("Nothing is sent to the clients, last orders or not.")
+        );
     }
-}
-
-/// Guests stay until they leave, or until last orders.
-fn still_in(
-    run: &mut Run,
-    guests: &[TcpStream],
-    did: &str,
-) -> Result<(), Failure> {
-    let Some(what) = guests.iter().find_map(glance) else { return Ok(()) };
-    run.did(did.replace(
-        " SIGINT comes.",
-        &format!(" One who has not left got {what}."),
-    ));
-    let record = run.record();
-    need_slots(&record)?;
-    Err(record
-        .fail(ids::LOST)
-        .kernel(record.last_lines(of_ops(&["RECV", "SHUTDOWN", "CLOSE"])))
-        .rule(
-            "A guest stays until it leaves. Before SIGINT there is no reason to end a connection.",
-        ))
+    let Ending::Broken(error) = ending else { return Ok(()) };
+    let kernel = record.last_lines(of_ops(&["CLOSE", "RECV", "SHUTDOWN"]));
+    let failure =
+        record.fail(ids::RESET).client(did(error.to_string())).kernel(kernel);
+    Err(failure.rule(if record.served().iter().all(|it| it.received == 0) {
+        "What a client said was never received: a socket that is closed with unread input resets \
+         the connection."
+    } else {
+        "A client sees the end of the connection, and no reset."
+    }))
 }
 
 /// What the kernel's record says of the end.
@@ -139,12 +114,55 @@ fn judge(record: &Record) -> Result<(), Failure> {
     need_slots(record)?;
     record.need_entries("ACCEPT", 1)?;
     nothing_in_flight(record)?;
+    need_quiet_closes(record)?;
     slots_closed(record)?;
     all_awaited(record)
 }
 
+fn nothing_in_flight(record: &Record) -> Result<(), Failure> {
+    let armed: Vec<_> = record
+        .summary
+        .armed
+        .iter()
+        .filter(|it| it.op != "ASYNC_CANCEL")
+        .collect();
+    let Some(first) = armed.first() else { return Ok(()) };
+    let kernel = [
+        format!("in flight at the end: {} {}", first.op, first.words),
+        format!("operations in flight at the end: {}", armed.len()),
+    ];
+    let cancels = record.submitted("ASYNC_CANCEL");
+    let rule = if cancels.is_empty() {
+        "The ring was closed with operations in flight. Until its last completion an operation \
+         may write to its memory, and an armed accept goes on accepting: cancel them, and wait \
+         for each one's completion."
+    } else {
+        "Operations were in flight when the ring was closed. A cancel reaches those that it names \
+         (`CancelBuilder::any()`: every one), and only asks: each ends with a completion of \
+         its own, and until that is in, the kernel may still write to its memory."
+    };
+    Err(record.fail(ids::IN_FLIGHT).kernel(kernel).rule(rule))
+}
+
+fn slots_closed(record: &Record) -> Result<(), Failure> {
+    let served = record.served();
+    let held: Vec<_> = served.iter().filter(|it| it.left.is_none()).collect();
+    // Then the whole table was given up.
+    let emptied = record.registers().any(|it| it.op == "UNREGISTER_FILES");
+    let Some(first) = held.first().filter(|_| !emptied) else { return Ok(()) };
+    let mut kernel =
+        record.last_lines(of_ops(&["ACCEPT", "CLOSE", "FILES_UPDATE"]));
+    kernel.push(format!("never closed: {:?}", first.at));
+    Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(format!(
+        "{} of the clients that were accepted still had their slot at the end. A cancel ends \
+         operations, and no connection: every slot needs a close, also that of a client that is \
+         accepted while the cancel is on its way.",
+        held.len()
+    )))
+}
+
 /// The last completions were not only posted: the program has seen them. Those of cancels and
-/// closes nobody need wait for.
+/// closes need not be waited for.
 fn all_awaited(record: &Record) -> Result<(), Failure> {
     let last = ["ASYNC_CANCEL", "CLOSE", "SHUTDOWN", "FILES_UPDATE"];
     let unneeded =
@@ -155,85 +173,8 @@ fn all_awaited(record: &Record) -> Result<(), Failure> {
     record.need_all_reaped().map_err(|failure| {
         failure.rule(
             "The operations had ended when the ring was closed, but the program never looked: \
-             their completions lay untaken in the queue. A pause is no proof; only an \
-             operation's completion says that it has ended.",
+             their completions lay untaken in the queue. A pause is no proof; only an operation's \
+             completion says that it has ended.",
         )
     })
-}
-
-fn nothing_in_flight(record: &Record) -> Result<(), Failure> {
-    let armed: Vec<_> = record
-        .summary
-        .armed
-        .iter()
-        .filter(|armed| armed.op != "ASYNC_CANCEL")
-        .collect();
-    if armed.is_empty() {
-        return Ok(());
-    }
-    const SHOWN: usize = 3;
-    let mut kernel: Vec<String> = armed
-        .iter()
-        .take(SHOWN)
-        .map(|armed| {
-            format!("in flight at the end: {} {}", armed.op, armed.words)
-        })
-        .collect();
-    if armed.len() > SHOWN {
-        kernel.push(format!("and {} more", armed.len() - SHOWN));
-    }
-    let cancelled = !record.submitted("ASYNC_CANCEL").is_empty();
-    let rule = if cancelled {
-        "A cancel only asks: each operation ends with a completion of its own. Until that one is \
-         in, the kernel may still write to the operation's memory and still accept clients."
-    } else {
-        "The ring was closed with operations in flight. Until its last completion an operation \
-         may write to its memory, and an armed accept goes on accepting: cancel them, and wait \
-         for each one's completion."
-    };
-    Err(record.fail(ids::IN_FLIGHT).kernel(kernel).rule(rule))
-}
-
-fn empties(op: &str) -> bool {
-    op.contains("FILES_UPDATE") || op == "UNREGISTER_FILES"
-}
-
-/// A close that is heard of has succeeded; one may also skip its success.
-fn closed(record: &Record, close: &Submit) -> bool {
-    record.answers(close.seq).iter().all(|answer| answer.res == 0)
-}
-
-fn slots_closed(record: &Record) -> Result<(), Failure> {
-    let mut held: Vec<u64> = Vec::new();
-    for event in &record.events {
-        match &event.what {
-            What::Complete(accept) if brought(&accept) => {
-                held.push(accept.res as u64)
-            }
-            // Other ways to empty slots, all at once.
-            What::Submit(submit) if submit.op == "FILES_UPDATE" => held.clear(),
-            What::Register(it) if it.error.is_none() && empties(&it.op) => {
-                held.clear()
-            }
-            What::Submit(close)
-                if close.op == "CLOSE" && closed(record, close) =>
-            {
-                if let Some(slot) = number(close, "slot") {
-                    held.retain(|held| *held != slot);
-                }
-            }
-            _ => {}
-        }
-    }
-    if held.is_empty() {
-        return Ok(());
-    }
-    let mut kernel = record.last_lines(of_ops(&["ACCEPT", "CLOSE"]));
-    kernel.push(format!("never closed: slot {}", held[0]));
-    Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(format!(
-        "{} of the slots that clients were accepted into were never closed. A cancel ends \
-         operations, and no connection: every slot needs a close, also that of a client who is \
-         accepted while the cancel is on its way.",
-        held.len()
-    )))
 }

@@ -1,6 +1,6 @@
 //! Last orders: Ctrl-C ends the server, and nothing is left behind.
 //!
-//! Guests sit in slots until they leave. When SIGINT comes, everything in
+//! Clients sit in slots until they leave. When SIGINT comes, everything in
 //! flight is cancelled; each operation completes with ECANCELED, its slot is
 //! closed then, and the server returns when no slot is held and no accept is
 //! armed.
@@ -66,7 +66,7 @@ fn run() -> Result<()> {
 
 struct Bar<'ring> {
     queues: Queues<'ring>,
-    /// Which slots have a guest, and how many operations each of them has in
+    /// Which slots have a client, and how many operations each of them has in
     /// flight.
     slots: Slots,
     door: i32,
@@ -124,13 +124,13 @@ impl Bar<'_> {
         self.slots.occupy(slot);
         if self.closing {
             return self.close(slot);
-            //     ^^^^^^^^^^^^^^^^ he came in while the accept was being
+            //     ^^^^^^^^^^^^^^^^ it came in while the accept was being
             //                      cancelled
         }
         self.discard(slot)
     }
 
-    /// Waits for the guest's end; what he says is thrown away.
+    /// Waits for the client's end; what it says is thrown away.
     fn discard(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 4096)
             .flags(libc::MSG_TRUNC)
@@ -149,7 +149,7 @@ impl Bar<'_> {
         entry: squeue::Entry,
     ) -> Result<()> {
         let generation =
-            self.slots.generation(slot).context("a slot without a guest")?;
+            self.slots.generation(slot).context("a slot without a client")?;
         self.slots.start(slot);
         self.push(Token::on(op, slot, generation), entry)
     }

@@ -1,7 +1,7 @@
 //! Last orders: Ctrl-C ends the server, and nothing is left behind.
 //!
-//! Guests sit in slots until they leave. When SIGINT comes, this server just
-//! walks out: an accept and a receive for every guest are still in flight, no
+//! Clients sit in slots until they leave. When SIGINT comes, this server just
+//! walks out: an accept and a receive for every client are still in flight, no
 //! slot is closed. Cancel what is in flight, close every slot, wait until the
 //! last completion is in, and only then return.
 
@@ -51,7 +51,7 @@ fn run() -> Result<()> {
                 continue;
             };
             if token.op == Op::Signal {
-                // TODO: no more guests; those who are in must go, and every
+                // TODO: no more clients; those who are in must go, and every
                 // operation must have completed before this function returns.
                 return Ok(());
             }
@@ -62,7 +62,7 @@ fn run() -> Result<()> {
 
 struct Bar<'ring> {
     queues: Queues<'ring>,
-    /// Which slots have a guest, and how many operations each of them has in
+    /// Which slots have a client, and how many operations each of them has in
     /// flight.
     slots: Slots,
     door: i32,
@@ -110,7 +110,7 @@ impl Bar<'_> {
         self.discard(slot)
     }
 
-    /// Waits for the guest's end; what he says is thrown away.
+    /// Waits for the client's end; what it says is thrown away.
     fn discard(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 4096)
             .flags(libc::MSG_TRUNC)
@@ -129,7 +129,7 @@ impl Bar<'_> {
         entry: squeue::Entry,
     ) -> Result<()> {
         let generation =
-            self.slots.generation(slot).context("a slot without a guest")?;
+            self.slots.generation(slot).context("a slot without a client")?;
         self.slots.start(slot);
         self.push(Token::on(op, slot, generation), entry)
     }
