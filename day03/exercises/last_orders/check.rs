@@ -120,17 +120,19 @@ fn judge(record: &Record) -> Result<(), Failure> {
 }
 
 fn nothing_in_flight(record: &Record) -> Result<(), Failure> {
-    let armed: Vec<_> = record
-        .summary
-        .armed
-        .iter()
-        .filter(|it| it.op != "ASYNC_CANCEL")
+    let armed =
+        record.summary.armed.iter().filter(|it| it.op != "ASYNC_CANCEL");
+    let mut kernel: Vec<_> = armed
+        .map(|it| format!("in flight at the end: {} {}", it.op, it.words))
         .collect();
-    let Some(first) = armed.first() else { return Ok(()) };
-    let kernel = [
-        format!("in flight at the end: {} {}", first.op, first.words),
-        format!("operations in flight at the end: {}", armed.len()),
-    ];
+    let waiting = record.left().map_or(0, |left| left.waiting.len());
+    if kernel.is_empty() && waiting == 0 {
+        return Ok(());
+    }
+    kernel.truncate(2);
+    kernel.push(format!(
+        "operations that wait in the kernel at the end: {waiting}"
+    ));
     let cancels = record.submitted("ASYNC_CANCEL");
     let rule = if cancels.is_empty() {
         "The ring was closed with operations in flight. Until its last completion an operation \
@@ -138,25 +140,29 @@ fn nothing_in_flight(record: &Record) -> Result<(), Failure> {
          for each one's completion."
     } else {
         "Operations were in flight when the ring was closed. A cancel reaches those that it names \
-         (`CancelBuilder::any()`: every one), and only asks: each ends with a completion of \
-         its own, and until that is in, the kernel may still write to its memory."
+         (`CancelBuilder::any()`: every one), and only asks: each ends with a completion of its \
+         own, and until that is in, the kernel may still write to its memory."
     };
     Err(record.fail(ids::IN_FLIGHT).kernel(kernel).rule(rule))
 }
 
 fn slots_closed(record: &Record) -> Result<(), Failure> {
-    let served = record.served();
-    let held: Vec<_> = served.iter().filter(|it| it.left.is_none()).collect();
-    // Then the whole table was given up.
-    let emptied = record.registers().any(|it| it.op == "UNREGISTER_FILES");
-    let Some(first) = held.first().filter(|_| !emptied) else { return Ok(()) };
+    let of_clients = record.slots_of_clients();
+    let Some(left) = record.left() else {
+        return Err(Failure::not_observed(
+            "the kernel does not list the taken slots",
+        ));
+    };
+    let held: Vec<_> =
+        left.slots.iter().filter(|slot| of_clients.contains(slot)).collect();
+    let Some(first) = held.first() else { return Ok(()) };
     let mut kernel =
         record.last_lines(of_ops(&["ACCEPT", "CLOSE", "FILES_UPDATE"]));
-    kernel.push(format!("never closed: {:?}", first.at));
+    kernel.push(format!("at the end slot {first} is taken"));
     Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(format!(
-        "{} of the clients that were accepted still had their slot at the end. A cancel ends \
-         operations, and no connection: every slot needs a close, also that of a client that is \
-         accepted while the cancel is on its way.",
+        "At the end {} of the slots that clients were accepted into were still taken. A cancel \
+         ends operations, and no connection: every slot needs a close, also that of a client that \
+         is accepted while the cancel is on its way.",
         held.len()
     )))
 }
