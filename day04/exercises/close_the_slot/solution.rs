@@ -1,6 +1,6 @@
 //! Close the slot: a thousand clients, and nothing left behind.
 //!
-//! Whoever sends something gets `ack` and a zero byte. Then our side is shut
+//! A client that sends something gets `ack` and a zero byte. Then our side is shut
 //! down, what still comes is thrown away up to the client's end, and the slot
 //! is closed by the ring.
 
@@ -69,7 +69,7 @@ impl Server<'_> {
         let slot = token.slot;
         if token.op != Op::Accept && !self.slots.finish(slot, token.generation)
         {
-            return Ok(()); // for a client who has left this slot
+            return Ok(()); // for a client that has left this slot
         }
         match token.op {
             Op::Accept => {
@@ -90,7 +90,7 @@ impl Server<'_> {
             Op::Send if result == ACK.len() as i32 => self.leave(slot),
             Op::Recv | Op::Send => self.close(slot),
             //                     ^^^^^^^^^^^^^^^^
-            // he has left, or is gone: nothing more will come
+            // it has left, or is gone: nothing more will come
             Op::Discard if result > 0 => self.discard(slot),
             Op::Discard | Op::Shutdown if self.slots.in_flight(slot) == 0 => {
                 //                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -106,7 +106,7 @@ impl Server<'_> {
         }
     }
 
-    /// A client, who is to send something.
+    /// A client, which is to send something.
     fn greet(&mut self, slot: u32) -> Result<()> {
         self.slots.occupy(slot);
         let request = self.requests[slot as usize].as_mut_ptr();

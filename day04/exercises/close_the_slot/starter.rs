@@ -1,6 +1,6 @@
 //! Close the slot: a thousand clients, and nothing left behind.
 //!
-//! Whoever sends something gets `ack` and a zero byte. Then this server calls
+//! A client that sends something gets `ack` and a zero byte. Then this server calls
 //! `close(2)` with the number of the slot, as the journal did: the first client
 //! closes the server's standard input, the fourth its listener, and no client
 //! ever sees the end. Let go of clients so that each one gets the whole answer
@@ -71,7 +71,7 @@ impl Server<'_> {
         let slot = token.slot;
         if token.op != Op::Accept && !self.slots.finish(slot, token.generation)
         {
-            return Ok(()); // for a client who has left this slot
+            return Ok(()); // for a client that has left this slot
         }
         match token.op {
             Op::Accept => {
@@ -95,7 +95,7 @@ impl Server<'_> {
         }
     }
 
-    /// A client, who is to send something.
+    /// A client, which is to send something.
     fn greet(&mut self, slot: u32) -> Result<()> {
         self.slots.occupy(slot);
         let request = self.requests[slot as usize].as_mut_ptr();
