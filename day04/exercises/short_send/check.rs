@@ -1,18 +1,19 @@
 //! `short_send`: replies of several mebibytes, read late, quickly and not at all.
 
-use std::io::Write;
 use std::net::TcpStream;
+use std::thread::sleep;
 use std::time::Duration;
 
-use crate::trace::sys;
-
 use crate::exercise::prelude::*;
+use crate::trace::sys;
 
 /// The bytes of the exercise.
 fn reply(length: u32) -> Vec<u8> {
-    let words = (0..length.div_ceil(4))
-        .map(|word| word.wrapping_mul(2_654_435_761) ^ length);
-    let mut bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+    let mut bytes = Vec::with_capacity(length as usize + 4);
+    for word in 0..length.div_ceil(4) {
+        let word = word.wrapping_mul(2_654_435_761) ^ length;
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
     bytes.truncate(length as usize);
     bytes
 }
@@ -21,30 +22,30 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
     let small = attempt.number(1_000..=9_000) as u32;
     let did = format!("A client asks for {small} bytes and reads them.");
-    let client = ask(&mut run, small, &did)?;
-    whole(&mut run, &client, small, &did)?;
+    let client = run.connect()?;
+    ask(&mut run, &client, small, &did)?;
+    whole(&mut run, &client, &reply(small), &did)?;
     need_slots(&run.record())?;
 
-    let large = attempt.number(12_000_000..=16_000_000) as u32;
-    let slow_did = format!(
-        "A client asks for {large} bytes, and reads them a little later."
-    );
+    let large = attempt.number(8_000_000..=10_000_000) as u32;
+    let slow_did =
+        format!("A client asks for {large} bytes, and reads them later.");
     let slow = connect_narrow(&mut run, 64 * 1024, 64 * 1024)?;
-    let slow = ask_as(&mut run, slow, large, &slow_did)?;
-    let begun = |record: &Record| sends(record) >= 2;
-    seen(&run, Duration::from_secs(5), begun);
-    std::thread::sleep(Duration::from_millis(200));
+    ask(&mut run, &slow, large, &slow_did)?;
+    let long = &reply(large);
+    begun(&mut run, &slow, long, &slow_did)?;
+    sleeps(&mut run).map_err(|failure| busy(&run.record(), failure))?;
 
     let other = attempt.number(2_000_000..=4_000_000) as u32;
     let did = format!(
         "A client asks for {large} bytes and does not read yet. Another asks for {other} and \
          reads at once."
     );
-    let client = ask(&mut run, other, &did)?;
-    whole(&mut run, &client, other, &did).map_err(|failure| {
-        if waits(&failure) || failure.id == ids::HANG_CALL || failure.id == ids::SPIN {
-            let kernel = failure.kernel.clone();
-            return Failure { id: ids::HELD_UP, ..failure }.kernel(kernel).rule(
+    let client = run.connect()?;
+    ask(&mut run, &client, other, &did)?;
+    whole(&mut run, &client, &reply(other), &did).map_err(|failure| {
+        if waits(&failure) || [ids::HANG_CALL, ids::SPIN].contains(&failure.id) {
+            return Failure { id: ids::HELD_UP, ..failure }.rule(
                 "The second client waits for the first, who does not read. A send that cannot go \
                  on completes later; go on with the others until it does.",
             );
@@ -60,24 +61,26 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     };
     // An older kernel gives no number of bytes but an error: then the client may be let go.
     if cut.is_none_or(|result| result >= 0) {
-        whole(&mut run, &slow, large, &slow_did)?;
+        whole(&mut run, &slow, &long[1..], &slow_did)?;
     }
     drop(slow);
 
     let did =
         format!("A client asks for {large} bytes and resets the connection.");
-    let rude = ask(&mut run, large, &did)?;
-    seen(&run, Duration::from_secs(2), |record| sends(record) >= 5);
+    let rude = run.connect()?;
+    ask(&mut run, &rude, large, &did)?;
+    begun(&mut run, &rude, long, &did)?;
     testkit::reset(rude);
-    let client = ask(&mut run, small, &did)?;
-    whole(&mut run, &client, small, &format!("{did} Then another comes."))?;
+    let did = format!("{did} Then another comes.");
+    let client = run.connect()?;
+    ask(&mut run, &client, small, &did)?;
+    whole(&mut run, &client, &reply(small), &did)?;
     need_free_slots(&mut run, &did)?;
     sleeps(&mut run)?;
     need_slots(&run.record())?;
     as_given(&run.record())?;
     let record = run.stop();
-    let seen_short = record.completes().any(|it| short(&record, it));
-    let doubt = match seen_short {
+    let doubt = match record.completes().any(|it| short(&record, it)) {
         true => "",
         false => {
             " No send was short here, so nothing shows that results are looked at."
@@ -85,19 +88,67 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     };
     Ok(Passed::new(format!(
         "{} sends for five replies, {large} bytes the longest; every byte in its place.{doubt}",
-        sends(&record)
+        record.submits().filter(|it| is_send(Some(&it.op))).count()
     )))
+}
+
+/// Asks in two pieces, the second a little later: the four bytes are one request all the same.
+fn ask(
+    run: &mut Run,
+    client: &TcpStream,
+    length: u32,
+    did: &str,
+) -> Result<(), Failure> {
+    let bytes = length.to_le_bytes();
+    run.did(did);
+    send(run, client, &bytes[..1], did)?;
+    sleep(Duration::from_millis(30));
+    send(run, client, &bytes[1..], did)
+}
+
+/// The first byte of the reply is there: it is under way.
+fn begun(
+    run: &mut Run,
+    client: &TcpStream,
+    reply: &[u8],
+    did: &str,
+) -> Result<(), Failure> {
+    expect(run, client, &reply[..1], did)
+        .map_err(|failure| explain(run, failure))
+}
+
+/// Every byte comes, in order, and then the end.
+fn whole(
+    run: &mut Run,
+    client: &TcpStream,
+    reply: &[u8],
+    did: &str,
+) -> Result<(), Failure> {
+    expect(run, client, reply, did)
+        .map_err(|failure| explain(run, failure))?;
+    expect_end(run, client, did)
+}
+
+fn is_send(op: Option<&str>) -> bool {
+    const SENDS: &[&str] = &[
+        "SEND",
+        "SEND_ZC",
+        "SENDMSG",
+        "SENDMSG_ZC",
+        "WRITE",
+        "WRITEV",
+        "WRITE_FIXED",
+        "SPLICE",
+    ];
+    op.is_some_and(|op| SENDS.contains(&op))
 }
 
 /// Whether this is a send that took less than it was asked to.
 fn short(record: &Record, complete: &Complete) -> bool {
-    let entry =
-        record.submits().find(|submit| Some(submit.seq) == complete.seq);
-    let asked = entry
-        .filter(|submit| is_send(Some(&submit.op)))
-        .and_then(|it| number(it, "bytes"));
-    asked
-        .is_some_and(|asked| (1..asked).contains(&(complete.res.max(0) as u64)))
+    let entry = record.submits().find(|it| Some(it.seq) == complete.seq);
+    let send = entry.filter(|submit| is_send(Some(&submit.op)));
+    let asked = send.and_then(|it| number(it, "bytes")).unwrap_or(0);
+    (1..asked).contains(&(complete.res.max(0) as u64))
 }
 
 /// Ends the send of a whole reply that waits for room: with `MSG_WAITALL` the kernel goes on by
@@ -105,133 +156,100 @@ fn short(record: &Record, complete: &Complete) -> bool {
 /// cancelled through the program's own ring, as an error of the kernel's would come. The
 /// result that it got; `None` if there is no such send, or this kernel cannot do it.
 fn end_early(run: &Run, reply: u32) -> Option<i32> {
-    let record = run.record();
-    let rings = run.rings();
-    let armed = rings
-        .iter()
-        .flat_map(|ring| &ring.in_flight)
-        .find(|armed| armed.op == "SEND")?;
+    let (record, rings) = (run.record(), run.rings());
+    let mut armed = rings.iter().flat_map(|ring| &ring.in_flight);
+    let armed = armed.find(|armed| is_send(Some(&armed.op)))?;
     let send = record
         .submits()
-        .find(|submit| submit.seq == armed.seq && submit.ring == armed.ring)?;
-    let waits_for_all = send
-        .details
-        .get("msg_flags")
-        .and_then(serde_json::Value::as_array)
-        .is_some_and(|flags| flags.iter().any(|flag| flag == "MSG_WAITALL"));
+        .find(|it| it.seq == armed.seq && it.ring == armed.ring)?;
+    let flags = send.details.get("msg_flags")?.as_array()?;
     // The first for this reply: it has taken something, so it ends short and not with an error.
-    if !waits_for_all || number(send, "bytes") != Some(reply.into()) {
+    let first = number(send, "bytes") == Some(reply.into());
+    if !first || !flags.iter().any(|flag| flag == "MSG_WAITALL") {
         return None;
     }
-    let user_data =
-        u64::from_str_radix(send.user_data.strip_prefix("0x")?, 16).ok()?;
+    let digits = send.user_data.strip_prefix("0x")?;
+    let user_data = u64::from_str_radix(digits, 16).ok()?;
     let descriptors = run.descriptors().ok()?;
     let (fd, _) =
-        descriptors.iter().find(|(_, target)| target.contains("[io_uring]"))?;
+        descriptors.iter().find(|(_, it)| it.contains("[io_uring]"))?;
     let pid = run.pid() as i32;
     let ring = sys::take_descriptor(pid, pid, *fd).ok()?;
     sys::cancel(&ring, user_data).ok()?;
     drop(ring);
     let ended =
         |it: &&Complete| it.seq == Some(send.seq) && it.ring == send.ring;
-    seen(run, Duration::from_secs(5), |record| {
-        record.completes().any(|it| ended(&it))
-    });
+    seen(run, PATIENCE, |record| record.completes().any(|it| ended(&it)));
     let record = run.record();
-    let result = record.completes().find(ended)?.res;
-    Some(result)
+    record.completes().find(ended).map(|it| it.res)
 }
 
 /// No socket was made to hold a whole reply.
 fn as_given(record: &Record) -> Result<(), Failure> {
-    let sizes = [nix::libc::SO_SNDBUF, nix::libc::SO_SNDBUFFORCE]
-        .map(|size| size as u64);
-    let socket = nix::libc::SOL_SOCKET as u64;
-    let made = |call: &&OtherCall| {
-        call.name == "setsockopt"
-            && call.args[1] == socket
-            && sizes.contains(&call.args[2])
+    let options = record.socket_options();
+    let larger = options.iter().find(|it| it.name.starts_with("SO_SNDBUF"));
+    let Some(option) = larger else { return Ok(()) };
+    Err(record.fail(ids::AS_GIVEN).kernel([option.line.clone()]).rule(
+        "A larger socket takes more before a send is short, and a larger reply finds its end \
+         all the same. Leave the sockets as they are, and send the rest.",
+    ))
+}
+
+/// The program does not sleep while its client does not read.
+fn busy(record: &Record, failure: Failure) -> Failure {
+    let tried = record.completes().any(|it| it.error.as_deref() == Some("EAGAIN"));
+    let rule = match tried {
+        true => {
+            "The client does not read, and the rest is sent again and again: MSG_DONTWAIT fails \
+             while there is no room. Without it the send waits, and completes when there is some."
+        }
+        false => {
+            "The client does not read, and nothing can be sent. Wait for the completion of its \
+             send: it says when there is room again."
+        }
     };
-    let Some(call) = record.calls.iter().find(made) else { return Ok(()) };
-    Err(record
-        .fail(ids::AS_GIVEN)
-        .kernel([format!("system call setsockopt, with {}: SO_SNDBUF", call.args[0])])
-        .rule(
-            "A larger socket takes more before a send is short, and a larger reply finds its end \
-             all the same. Leave the sockets as they are, and send the rest.",
-        ))
+    failure
+        .client("A client asks for many bytes, and does not read them.")
+        .rule(rule)
 }
 
-fn is_send(op: Option<&str>) -> bool {
-    op.is_some_and(|op| {
-        [
-            "SEND",
-            "SEND_ZC",
-            "SENDMSG",
-            "SENDMSG_ZC",
-            "WRITE",
-            "WRITEV",
-            "SPLICE",
-        ]
-        .contains(&op)
-    })
-}
-
-fn sends(record: &Record) -> usize {
-    record.submits().filter(|submit| is_send(Some(&submit.op))).count()
-}
-
-fn ask(run: &mut Run, length: u32, did: &str) -> Result<TcpStream, Failure> {
-    run.did(did);
-    let client = run.connect()?;
-    ask_as(run, client, length, did)
-}
-
-fn ask_as(
-    run: &mut Run,
-    mut client: TcpStream,
-    length: u32,
-    did: &str,
-) -> Result<TcpStream, Failure> {
-    // In two pieces: the four bytes are one request all the same.
-    let bytes = length.to_le_bytes();
-    client.write_all(&bytes[..1]).map_err(|error| trouble(run, did, &error))?;
-    send(run, &client, &bytes[1..], did)?;
-    Ok(client)
-}
-
-/// Every byte comes, in order, and then the end.
-fn whole(
-    run: &mut Run,
-    client: &TcpStream,
-    length: u32,
-    did: &str,
-) -> Result<(), Failure> {
-    let expected = reply(length);
-    expect(run, client, &expected, did)
-        .map_err(|failure| explain(&run.record(), failure))?;
-    expect_end(run, client, did)
-}
-
-fn explain(record: &Record, failure: Failure) -> Failure {
+fn explain(run: &Run, failure: Failure) -> Failure {
+    let record = run.record();
     let sends = |what: &What| match what {
         What::Submit(submit) => is_send(Some(&submit.op)),
         What::Complete(complete) => is_send(complete.op.as_deref()),
         _ => false,
     };
-    let early = failure.rule == EARLY_END;
+    let ended = |it: &&Complete| is_send(it.op.as_deref()) && it.res < 0;
+    let gone = ["EPIPE", "ECONNRESET", "ECANCELED"];
+    let error = record.completes().filter(ended).find_map(|it| it.error.clone());
+    let error = error.filter(|error| !gone.contains(&error.as_str()));
+    let received = |it: &&Complete| it.op.as_deref() == Some("RECV") && it.res > 0;
+    let part = record.completes().filter(received).any(|it| it.res < 4);
+    let early = failure.rule == EARLY_END
+        || [ids::LOST, ids::RESET].contains(&failure.id);
     match failure.id {
-        ids::LOST | ids::NO_ANSWER | ids::RESET if early || failure.id != ids::NO_ANSWER => {
+        _ if early && error.as_deref() == Some("EFAULT") => {
             Failure { id: ids::LOST, ..failure }.kernel(record.last_lines(sends)).rule(
-                "A send completes with the number of bytes that the kernel took, which may be \
-                 less than were asked. What is left has to be sent before the connection is \
-                 closed.",
+                "A send failed with EFAULT: at its address there is no memory of the program any \
+                 more. The reply has to stay where it is until the last send of it has completed.",
             )
         }
+        _ if early && part && error.is_none() => {
+            Failure { id: ids::LOST, ..failure }.kernel(record.last_lines(of_ops(&["RECV"]))).rule(
+                "The request came in two pieces, and the receive completed with the first. A part \
+                 of a request is no end: MSG_WAITALL waits for all four bytes, or receive the rest.",
+            )
+        }
+        _ if early => Failure { id: ids::LOST, ..failure }.kernel(record.last_lines(sends)).rule(
+            "A send completes with the number of bytes that the kernel took, which may be less \
+             than were asked. What is left has to be sent before the connection is closed.",
+        ),
         ids::WRONG_ANSWER => failure.kernel(record.last_lines(sends)).rule(
             "The bytes are not in their places. After a short send the next one starts where the \
              kernel stopped, and it starts only when the one before has completed: two sends in \
-             flight on one connection can overtake each other.",
+             flight on one connection can overtake each other. And the reply stays as it is until \
+             the last of them has.",
         ),
         _ => failure,
     }
