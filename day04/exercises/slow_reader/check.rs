@@ -1,79 +1,68 @@
-//! `slow_reader`: a client that sends and never reads cannot fill the server's memory, and
-//! loses no byte.
+//! `slow_reader`: clients that send and never read cannot fill the server's memory, and lose no
+//! byte.
 
 use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::exercise::prelude::*;
 
-/// What the slow reader has to say, in bytes: far more than all sockets on the way hold.
+/// What a slow reader has to say, in bytes: far more than all sockets on the way hold.
 const PLENTY: usize = 48 << 20;
-/// What the server may need for it, in KiB.
-const GROWTH: u64 = 6 << 10;
+/// What the server may hold for a client, in bytes: some times what was asked for.
+const MOST: u64 = 512 << 10;
+/// The slow readers: one reads late, one ends its side while bytes are queued, one goes away.
+const SLOW: usize = 3;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
     let other = run.connect()?;
     talk(attempt, &mut run, &other, "A client sends and reads.")?;
     need_slots(&run.record())?;
-    let before = resident(&run)?;
-    let shift = attempt.number(0..=250) as usize;
-    let slow = connect_narrow(&mut run, 4096, 64 * 1024)?;
-    let did = "A client sends as much as it can, and reads nothing.";
+    let bytes = &pattern(PLENTY);
+    let did = "Clients send as much as they can, and read nothing.";
     run.did(did);
-    let sent = fill(&mut run, &slow, shift, did)?;
-    let grown = resident(&run)?.saturating_sub(before);
-    if grown > GROWTH {
-        return Err(fat(&run.record(), did, sent, grown));
+    let mut slow = (0..SLOW)
+        .map(|_| connect_narrow(&mut run, 4096, 64 * 1024))
+        .collect::<Result<Vec<_>, _>>()?;
+    let sent = fill(&mut run, &slow, bytes, did)?;
+    let most = held(&run.record()).into_iter().max().unwrap_or(0);
+    if most > MOST {
+        return Err(fat(&mut run, &slow, bytes, did));
     }
-    calm(&mut run, did)?;
-    sleeps(&mut run)?;
+    sleeps_but_for(&mut run, 60).map_err(|failure| {
+        failure.client(did).rule(
+            "Nothing can be sent and nothing is to be received, and still the program calls and \
+             calls. Wait for the send's completion: it says when there is room again.",
+        )
+    })?;
+    until_its_time_is_up(&run);
     let did = format!("{did} Another one sends and reads.");
     for _ in 0..3 {
-        talk(attempt, &mut run, &other, &did).map_err(|failure| {
-            if waits(&failure) || failure.id == ids::HANG_CALL {
-                return Failure { id: ids::HELD_UP, ..failure }.rule(
-                    "One client who does not read holds up the others: no turn may wait for one \
-                     client's send.",
-                );
-            }
-            failure
-        })?;
+        talk(attempt, &mut run, &other, &did).map_err(held_up)?;
     }
-    let did = format!(
-        "A client sent {sent} bytes, ended its side, and reads all of them only then."
-    );
-    slow.shutdown(Shutdown::Write)
-        .map_err(|error| trouble(&mut run, &did, &error))?;
-    let bytes = pattern(sent, shift);
-    // Who takes everything keeps it somewhere, or throws it away: the first bytes tell.
-    let first = if sent >= PLENTY { PLENTY / 8 } else { sent };
-    expect(&mut run, &slow, &bytes[..first], &did)
-        .map_err(|failure| explain(&run.record(), failure))?;
-    if sent >= PLENTY {
-        return Err(fat(&run.record(), &did, sent, grown));
-    }
-    expect_end(&mut run, &slow, &did)?;
+    end_with_bytes_queued(&mut run, &slow.remove(1), sent[1], bytes)?;
 
-    let did = "A client sends as much as it can, reads nothing, and resets the connection.";
-    let rude = connect_narrow(&mut run, 4096, 64 * 1024)?;
-    fill(&mut run, &rude, shift, did)?;
-    testkit::reset(rude);
+    let late = slow.remove(0);
+    let did = format!(
+        "A client sent {} bytes, ended its side, and reads all of them only then.",
+        sent[0]
+    );
+    shut(&mut run, &late, &did)?;
+    whole(&mut run, &late, &bytes[..sent[0]], &did)?;
+
+    let did = "A client that has sent as much as it can, and read nothing, resets its connection.";
+    slow.into_iter().for_each(testkit::reset);
     talk(attempt, &mut run, &other, did)?;
     drop(other);
     need_free_slots(&mut run, did)?;
     run.stop();
     Ok(Passed::new(format!(
-        "After {sent} bytes the slow reader had to wait; it cost {grown} KiB, and got all of them \
-         back."
+        "After {} bytes the slow reader had to wait; no more than {most} of them were held for \
+         it, and it got all of them back.",
+        sent[0]
     )))
-}
-
-fn resident(run: &Run) -> Result<u64, Failure> {
-    testkit::resident_kib(run.pid()).map_err(|error| {
-        Failure::not_observed(format!("the memory of the program: {error}"))
-    })
 }
 
 fn talk(
@@ -83,90 +72,184 @@ fn talk(
     did: &str,
 ) -> Result<(), Failure> {
     let word = attempt.word(attempt.number(10..=3000) as usize);
-    send(run, client, word.as_bytes(), did)?;
-    expect(run, client, word.as_bytes(), did)
+    echo(run, client, word.as_bytes(), did)
 }
 
-fn pattern(length: usize, shift: usize) -> Vec<u8> {
-    (0..length).map(|at| ((at + shift) % 251 + (at >> 16)) as u8).collect()
+/// The bytes that were received from each client and not yet sent back.
+fn held(record: &Record) -> Vec<u64> {
+    let served = record.served();
+    served.iter().map(|it| it.received.saturating_sub(it.sent)).collect()
 }
 
-/// Sends without reading until no more goes in; how many bytes did.
+/// All send without reading until no more goes in, or more is held for one than may be; how
+/// many bytes each of them did.
 fn fill(
     run: &mut Run,
-    mut client: &TcpStream,
-    shift: usize,
+    clients: &[TcpStream],
+    bytes: &[u8],
     did: &str,
-) -> Result<usize, Failure> {
-    let bytes = pattern(PLENTY, shift);
-    let _ = client.set_nonblocking(true);
-    let (mut sent, mut moved) = (0, Instant::now());
-    while sent < PLENTY && moved.elapsed() < Duration::from_millis(500) {
-        match client.write(&bytes[sent..(sent + (1 << 18)).min(PLENTY)]) {
-            Ok(count) => {
-                sent += count;
-                moved = Instant::now();
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            Err(error) => {
-                let failure = trouble(run, did, &error);
-                return Err(dropped(&run.record(), failure));
+) -> Result<Vec<usize>, Failure> {
+    let mut sent = vec![0; clients.len()];
+    let mut moved = Instant::now();
+    let mut looked = Instant::now();
+    clients.iter().for_each(|client| drop(client.set_nonblocking(true)));
+    while moved.elapsed() < Duration::from_millis(400) {
+        for (mut client, sent) in clients.iter().zip(&mut sent) {
+            match client.write(&bytes[*sent..(*sent + (1 << 18)).min(PLENTY)]) {
+                Ok(0) => {}
+                Ok(count) => {
+                    *sent += count;
+                    moved = Instant::now();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    let failure = trouble(run, did, &error);
+                    return Err(dropped(&run.record(), failure));
+                }
             }
         }
+        if looked.elapsed() > Duration::from_millis(100) {
+            if held(&run.record()).iter().any(|held| *held > 2 * MOST) {
+                break;
+            }
+            looked = Instant::now();
+        }
+        sleep(Duration::from_millis(2));
     }
-    let _ = client.set_nonblocking(false);
+    clients.iter().for_each(|client| drop(client.set_nonblocking(false)));
     Ok(sent)
 }
 
-fn fat(record: &Record, did: &str, sent: usize, grown: u64) -> Failure {
+/// More is held for a client than may be: or was it thrown away? The bytes tell.
+fn fat(
+    run: &mut Run,
+    clients: &[TcpStream],
+    bytes: &[u8],
+    did: &str,
+) -> Failure {
+    let record = run.record();
+    let served = record.served();
+    // The first one that came is no slow reader.
+    let slow = served.iter().skip(1).take(clients.len()).zip(clients);
+    let Some((its, client)) = slow.max_by_key(|(its, _)| its.received) else {
+        return record.fail(ids::MEMORY);
+    };
+    let (received, held) = (its.received, its.received - its.sent);
+    let due = (received - held / 2) as usize;
+    let late = format!("{did} Then one of them reads.");
+    // What was kept comes at once.
+    let _ = client.set_read_timeout(Some(PATIENCE / 5));
+    if let Err(failure) = expect(run, client, &bytes[..due], &late) {
+        let id = if run.ended() { failure.id } else { ids::WRONG_ANSWER };
+        return explain(&run.record(), Failure { id, ..failure });
+    }
     let mut kernel = record.last_lines(of_ops(&["RECV", "SEND"]));
-    kernel.push(format!(
-        "the server took {sent} bytes; its memory grew by {grown} KiB"
-    ));
+    kernel.push(format!("received from one client: {received} bytes; held: {held}"));
     record.fail(ids::MEMORY).client(did).kernel(kernel).rule(
-        "What a client does not read is kept for it, as much as it likes to send. When enough is \
-         queued for a client, receive no more from it: its socket fills, its window closes, and it \
-         has to wait.",
+        "What a client does not read is kept for it, as much as it likes to send. When about 64 \
+         KiB are queued for a client, receive no more from it: its socket fills, its window \
+         closes, and it has to wait.",
     )
 }
 
-/// Nothing happens while the slow reader waits.
-fn calm(run: &mut Run, did: &str) -> Result<(), Failure> {
-    let before = run.record().summary.enters;
-    std::thread::sleep(Duration::from_millis(300));
-    let record = run.record();
-    let calls = record.summary.enters - before;
-    if calls <= 60 {
-        return Ok(());
+/// A program that waits with a time limit has something in mind: what it does then is seen.
+fn until_its_time_is_up(run: &Run) {
+    const LONGEST: Duration = Duration::from_secs(12);
+    let rings = run.rings();
+    let inside = rings.iter().flat_map(|ring| &ring.inside);
+    let abs = |flags: &[String]| flags.iter().any(|flag| flag.contains("ABS"));
+    let limits = inside.filter(|enter| !abs(&enter.flags));
+    let limit = limits.filter_map(|enter| enter.at_most_us).max();
+    let limit = Duration::from_micros(limit.unwrap_or(0));
+    if !limit.is_zero() {
+        sleep(LONGEST.min(limit + Duration::from_millis(300)));
     }
-    run.did(did);
-    Err(record.fail(ids::SPIN).kernel(record.last_lines(of_ops(&["RECV", "SEND"]))).rule(format!(
-        "Nothing can be sent and nothing is to be received, and still there were {calls} calls in \
-         a moment. Wait for the send's completion: it says when there is room again."
-    )))
+}
+
+fn held_up(failure: Failure) -> Failure {
+    if !waits(&failure) && failure.id != ids::HANG_CALL {
+        return failure;
+    }
+    Failure { id: ids::HELD_UP, ..failure }.rule(
+        "One client does not read, and another gets no answer. No turn may wait for one client's \
+         send, and the queue of one client stops no receive but its own.",
+    )
+}
+
+/// A client that has sent all reads so much that the server has received all, and not so much
+/// that it has sent all. Then it ends its side.
+fn end_with_bytes_queued(
+    run: &mut Run,
+    client: &TcpStream,
+    sent: usize,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    const STEP: usize = 32 << 10;
+    let did = "A client that did not read ends its side while some bytes are still queued for it, \
+               and then reads.";
+    // It came third.
+    let received = |record: &Record| record.served().get(2).map_or(0, |it| it.received);
+    let (mut read, mut sent) = (0, sent);
+    let mut last_words = 20 << 10;
+    while read < sent {
+        if seen(run, Duration::from_millis(20), |it| received(it) >= sent as u64) {
+            if last_words == 0 {
+                break;
+            }
+            // They are queued behind what is being sent.
+            send(run, client, &bytes[sent..sent + last_words], did)?;
+            sent += std::mem::take(&mut last_words);
+            continue;
+        }
+        let step = STEP.min(sent - read);
+        expect(run, client, &bytes[read..read + step], did)
+            .map_err(|failure| explain(&run.record(), failure))?;
+        read += step;
+    }
+    shut(run, client, did)?;
+    seen(run, Duration::from_millis(100), |record| {
+        record.completed("RECV").last().is_some_and(|it| it.res == 0)
+    });
+    whole(run, client, &bytes[read..sent], did)
+}
+
+fn shut(run: &mut Run, client: &TcpStream, did: &str) -> Result<(), Failure> {
+    let shut = client.shutdown(Shutdown::Write);
+    shut.map_err(|error| trouble(run, did, &error))
+}
+
+fn whole(
+    run: &mut Run,
+    client: &TcpStream,
+    bytes: &[u8],
+    did: &str,
+) -> Result<(), Failure> {
+    expect(run, client, bytes, did)
+        .map_err(|failure| explain(&run.record(), failure))?;
+    expect_end(run, client, did)
 }
 
 /// A client whose connection ended though it only was slow.
 fn dropped(record: &Record, failure: Failure) -> Failure {
-    if [ids::RESET, ids::NO_ANSWER, ids::LOST].contains(&failure.id) {
-        return Failure { id: ids::LOST, ..failure }
-            .kernel(record.last_lines(of_ops(&["CLOSE", "SHUTDOWN"])))
-            .rule(
-                "The client was dropped for being slow, or what it had sent was. It is to wait, \
-                 and to lose nothing.",
-            );
+    if ![ids::RESET, ids::NO_ANSWER, ids::LOST].contains(&failure.id) {
+        return failure;
     }
-    failure
+    Failure { id: ids::LOST, ..failure }
+        .kernel(record.last_lines(of_ops(&["CLOSE", "SHUTDOWN"])))
+        .rule(
+            "The connection was ended before the client had all its bytes back: because it was \
+             slow, or because its input had ended. It is to wait, and to lose nothing.",
+        )
 }
 
 fn explain(record: &Record, failure: Failure) -> Failure {
     match failure.id {
-        ids::WRONG_ANSWER => failure.rule(
-            "Bytes are missing or out of order. What was received has to be kept until it was \
-             sent; to save memory, receive later.",
-        ),
+        ids::WRONG_ANSWER => Failure { id: ids::LOST, ..failure }
+            .kernel(record.last_lines(of_ops(&["RECV", "SEND"])))
+            .rule(
+                "Bytes are missing or out of order. What was received has to be kept until it was \
+                 sent; to save memory, receive later.",
+            ),
         _ if failure.rule == EARLY_END || failure.id == ids::RESET => dropped(record, failure),
         _ if waits(&failure) => Failure { id: ids::NO_ANSWER, ..failure }
             .kernel(record.last_lines(of_ops(&["RECV", "SEND"])))
