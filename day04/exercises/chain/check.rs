@@ -1,6 +1,7 @@
 //! `chain`: receive, send and close go in together, and a client costs one call.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
+use std::thread::sleep;
 use std::time::Duration;
 
 use crate::exercise::prelude::*;
@@ -10,37 +11,30 @@ const LENGTH: usize = 16;
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
     let clients = attempt.number(20..=30);
-    let did = format!("{clients} clients came, one after the other.");
+    let one_by_one = format!("{clients} clients came, one after the other.");
     let before = run.record().summary.enters;
-    for _ in 0..clients {
+    let served = (0..clients).try_for_each(|_| {
         // So that the server sleeps when the next one comes.
-        std::thread::sleep(Duration::from_millis(8));
+        sleep(Duration::from_millis(8));
         let client = run.connect()?;
-        talk(attempt, &mut run, &client, &did)
-            .map_err(|failure| loose(&run.record()).unwrap_or(failure))?;
-    }
-    let record = run.record();
-    need_slots(&record)?;
-    let calls = record.summary.enters - before;
-    if calls > clients + clients / 4 + 4 {
-        run.did(did);
-        return Err(too_many(&run.record(), calls, clients));
-    }
-    linked(&record, clients)?;
-    broken(attempt, &mut run)
-        .and_then(|()| at_once(attempt, &mut run))
-        .map_err(|failure| loose(&run.record()).unwrap_or(failure))?;
-    let before = run.record().summary.enters;
-    std::thread::sleep(Duration::from_millis(300));
-    let idle = run.record().summary.enters - before;
-    if idle > 3 {
-        run.did("Nobody is there, and nothing happens.");
-        let record = run.record();
-        return Err(record.fail(ids::ENTERS).kernel(record.last_lines(of_requests)).rule(format!(
-            "{idle} calls in a moment in which nothing happened: wait for the next client."
-        )));
-    }
-    sleeps(&mut run)?;
+        let word = attempt.word(LENGTH);
+        echo(&mut run, &client, word.as_bytes(), &one_by_one)?;
+        expect_end(&mut run, &client, &one_by_one)
+    });
+    let calls = run.record().summary.enters - before;
+    let few = clients + clients / 4 + 4;
+    let done = served
+        .and_then(|()| need_slots(&run.record()))
+        .and_then(|()| linked(&mut run, &one_by_one))
+        .and_then(|()| match calls <= few {
+            true => Ok(()),
+            false => Err(too_many(&mut run, calls, clients, &one_by_one)),
+        })
+        .and_then(|()| in_pieces(attempt, &mut run))
+        .and_then(|()| unfinished(attempt, &mut run))
+        .and_then(|()| many(attempt, &mut run));
+    done.map_err(|failure| explain(&mut run, failure))?;
+    sleeps_but_for(&mut run, 5)?;
     need_slots(&run.record())?;
     run.stop();
     Ok(Passed::new(format!(
@@ -48,103 +42,74 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     )))
 }
 
-fn talk(
-    attempt: &Attempt,
-    run: &mut Run,
-    client: &TcpStream,
-    did: &str,
-) -> Result<(), Failure> {
-    let word = attempt.word(LENGTH);
-    send(run, client, word.as_bytes(), did)?;
-    expect(run, client, word.as_bytes(), did)?;
-    expect_end(run, client, did)
+fn links(submit: &Submit) -> bool {
+    submit.flags.iter().any(|flag| flag.contains("LINK"))
 }
 
-/// The three go in together, and nothing makes them wait for each other.
-fn loose(record: &Record) -> Option<Failure> {
-    let submits: Vec<_> = record.submits().collect();
-    let pair = submits.windows(2).find(|pair| {
-        pair[0].op == "RECV"
-            && pair[1].op == "SEND"
-            && pair[0].details.get("slot") == pair[1].details.get("slot")
-            && record.answers(pair[0].seq).iter().all(|it| it.res <= 0)
-            && !pair[0].flags.iter().any(|flag| flag.contains("LINK"))
-    })?;
-    let seqs = [pair[0].seq, pair[1].seq];
-    let lines = record.lines(
-        |what| matches!(what, What::Submit(it) if seqs.contains(&it.seq)),
-    );
-    Some(record.fail(ids::NOT_LINKED).kernel(lines).rule(
-        "Entries that go in together are started together: the send does not wait for the \
-         receive, and the close for neither. IOSQE_IO_LINK makes the next entry wait until this \
-         one has succeeded.",
-    ))
+fn skips(submit: &Submit) -> bool {
+    submit.flags.iter().any(|flag| flag.contains("SKIP"))
 }
 
-/// Few calls alone are no chain: with a kernel thread that polls there are hardly any.
-fn linked(record: &Record, clients: u64) -> Result<(), Failure> {
-    let link = |flag: &String| flag.contains("LINK");
-    let chains =
-        record.submits().filter(|it| it.flags.iter().any(link)).count() as u64;
-    let told =
-        record.completed("SEND").iter().filter(|it| it.res > 0).count() as u64;
-    if chains >= clients && told < clients {
-        return Ok(());
-    }
-    if chains < clients && record.summary.unseen_entries > 0 {
+fn receives(record: &Record) -> Vec<&Submit> {
+    let ops = ["RECV", "RECVMSG", "READ", "READV", "READ_FIXED"];
+    record.submits().filter(|it| ops.contains(&it.op.as_str())).collect()
+}
+
+/// The receives are linked to what follows them.
+fn linked(run: &mut Run, did: &str) -> Result<(), Failure> {
+    let record = run.record();
+    let receives = receives(&record);
+    let linked = receives.iter().filter(|it| links(it)).count();
+    if receives.is_empty() && record.summary.unseen_entries > 0 {
         return Err(Failure::not_observed("too many entries went by unread"));
     }
-    let requests = record.last_lines(of_ops(&["RECV", "SEND", "CLOSE"]));
-    Err(record.fail(ids::NOT_LINKED).kernel(requests).rule(
-        "There are few calls, but no chain: every client still takes a turn of the loop for each \
-         step. Link receive, send and close, and let them skip their success.",
+    if linked > 0 && linked * 2 > receives.len() {
+        return Ok(());
+    }
+    run.did(did);
+    let lines = record.last_lines(of_ops(&["RECV", "SEND", "CLOSE"]));
+    Err(run.record().fail(ids::NOT_LINKED).kernel(lines).rule(
+        "Receive, send and close are known when the client is accepted: link them \
+         (IOSQE_IO_LINK), so that the kernel starts each when the one before has succeeded. \
+         Without a link those that go in together are started together.",
     ))
 }
 
-fn too_many(record: &Record, calls: u64, clients: u64) -> Failure {
-    let linked = |op: &str| {
-        record
-            .submitted(op)
-            .iter()
-            .any(|it| it.flags.iter().any(|flag| flag.contains("LINK")))
-    };
-    let skips = record
-        .submits()
-        .any(|it| it.flags.iter().any(|flag| flag.contains("SKIP")));
-    let chained = linked("RECV") || linked("READ");
-    let id = if chained { ids::ENTERS } else { ids::NOT_LINKED };
-    record.fail(id).kernel(record.last_lines(of_requests)).rule(format!(
+fn too_many(run: &mut Run, calls: u64, clients: u64, did: &str) -> Failure {
+    run.did(did);
+    let record = run.record();
+    let lines = record.last_lines(of_requests);
+    record.fail(ids::ENTERS).kernel(lines).rule(format!(
         "{calls} calls for {clients} clients. {}",
-        if !chained {
-            "Receive, send and close are known when the client is accepted: link them, so that \
-             the kernel starts each when the one before has succeeded, and submit them together."
-        } else if !skips {
-            "Every completion ends a wait. Entries of which nobody wants to hear success carry \
-             IOSQE_CQE_SKIP_SUCCESS."
-        } else {
+        if record.submits().any(skips) {
             "Some entry of the chain still completes, or some call does not wait. If all three \
              skip their success, the next thing to hear of is the next client."
+        } else {
+            "Every completion ends a wait. Entries of which nobody wants to hear success carry \
+             IOSQE_CQE_SKIP_SUCCESS."
         }
     ))
 }
 
-/// Clients with whom the chain breaks, or takes its time.
-fn broken(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
+/// A request in two pieces is one request.
+fn in_pieces(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let did = "A client sends its sixteen bytes in two pieces.";
     let client = run.connect()?;
     let word = attempt.word(LENGTH);
     send(run, &client, &word.as_bytes()[..7], did)?;
-    std::thread::sleep(Duration::from_millis(50));
+    sleep(Duration::from_millis(50));
     send(run, &client, &word.as_bytes()[7..], did)?;
     expect(run, &client, word.as_bytes(), did).map_err(|failure| {
-        mixed_up(
-            failure,
-            "The send ran when only a part of the request was there, and sent what lay behind \
-             it. Without MSG_WAITALL a receive of fewer bytes has succeeded.",
+        ruled(failure, ids::WRONG_ANSWER,
+            "The send ran when only a part of the request was there, and sent what lay behind it. \
+             Without MSG_WAITALL a receive of fewer bytes has succeeded."
         )
     })?;
-    expect_end(run, &client, did)?;
+    expect_end(run, &client, did)
+}
 
+/// Clients that end or reset their connections before the sixteenth byte.
+fn unfinished(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     for length in [5, 0] {
         let did = format!(
             "A client sends {length} of its sixteen bytes and ends its side."
@@ -154,70 +119,122 @@ fn broken(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
         client
             .shutdown(Shutdown::Write)
             .map_err(|error| trouble(run, &did, &error))?;
-        expect_end(run, &client, &did)
-            .map_err(|failure| unfinished(&run.record(), failure))?;
+        expect_end(run, &client, &did).map_err(broken)?;
     }
+    let did = "Clients end or reset their connections before sixteen bytes.";
     for length in [3, 0] {
         let client = run.connect()?;
-        send(
-            run,
-            &client,
-            attempt.word(length).as_bytes(),
-            "A client resets its connection.",
-        )?;
-        std::thread::sleep(Duration::from_millis(10));
+        send(run, &client, attempt.word(length).as_bytes(), did)?;
+        sleep(Duration::from_millis(10));
         testkit::reset(client);
     }
-    let did = "Clients came who ended or reset their connections before sixteen bytes.";
-    need_free_slots(run, did)
-        .map_err(|failure| unfinished(&run.record(), failure))
+    need_free_slots(run, did).map_err(broken)
 }
 
-fn mixed_up(failure: Failure, rule: &str) -> Failure {
-    if failure.id == ids::WRONG_ANSWER { failure.rule(rule) } else { failure }
+fn broken(failure: Failure) -> Failure {
+    let failure = ruled(failure, ids::WRONG_ANSWER,
+        "The client sent less than sixteen bytes and got some: the send ran although the receive \
+         had failed, and what it sent was in part another client's. Only a plain link (IO_LINK) \
+         stops a chain at a failure; and only with MSG_WAITALL is a short receive one."
+    );
+    ruled(failure, ids::NOT_CLOSED,
+        "When an entry of a chain fails, those behind it are dropped, the close among them. The \
+         one that failed completes, be it the receive or the send, although success was to be \
+         skipped: that is the moment to close the slot."
+    )
 }
 
-fn unfinished(record: &Record, failure: Failure) -> Failure {
-    let lines = || record.last_lines(of_ops(&["RECV", "SEND", "CLOSE"]));
-    match failure.id {
-        ids::WRONG_ANSWER => failure.kernel(lines()).rule(
-            "The client sent less than sixteen bytes and got sixteen: the send ran although the \
-             receive had failed, and what it sent was in part another client's. Only a plain \
-             link (IO_LINK) stops a chain at a failure; and only with MSG_WAITALL is a short \
-             receive one.",
-        ),
-        ids::NOT_CLOSED => failure.kernel(lines()).rule(
-            "When an entry of a chain fails, those behind it are dropped, the close among them. \
-             The one that failed completes, although success was to be skipped: that is the \
-             moment to close the slot.",
-        ),
-        _ => failure,
-    }
-}
-
-fn at_once(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
-    let clients = attempt.number(30..=40);
-    let did = format!("{clients} clients come and send at once.");
+/// Many come together and are silent at first. Then the last one alone sends, then all others,
+/// some of whom are gone when the answer is due.
+fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
+    let count = attempt.number(36..=44) as usize;
+    let did = format!("{count} clients come at once, and are silent.");
     run.did(&did);
-    pause(run);
-    let came: Result<Vec<_>, Failure> = (0..clients)
-        .map(|_| {
-            let client = run.connect()?;
-            let word = attempt.word(LENGTH);
-            send(run, &client, word.as_bytes(), &did)?;
-            Ok((client, word))
-        })
-        .collect();
-    resume(run);
-    for (client, word) in came? {
-        expect(run, &client, word.as_bytes(), &did).map_err(|failure| {
-            mixed_up(
-                failure,
+    let came = at_once(run, |run| {
+        (0..count).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()
+    });
+    let mut clients = came?;
+    let all_in = |record: &Record| {
+        record.completes().filter(brought).count() >= count
+    };
+    seen(run, PATIENCE, all_in);
+    sleep(Duration::from_millis(50));
+    for client in &clients {
+        let Some(what) = glance(client) else { continue };
+        run.did(format!("{did} One of them got {what}."));
+        let record = run.record();
+        let lines = record.last_lines(of_ops(&["SEND"]));
+        return Err(record.fail(ids::WRONG_ANSWER).kernel(lines).rule(
+            "A chain is cut where a submit ends: its send was not linked to its receive any more. \
+             Before the first of three entries, make room for all three \
+             (`Queues::room_for(3)`).",
+        ));
+    }
+    let word = attempt.word(LENGTH);
+    let did = format!("{did} Then the last of them sends.");
+    let last = clients.split_off(count - 1);
+    echo(run, &last[0], word.as_bytes(), &did).map_err(|failure| {
+        if !waits(&failure) {
+            return failure;
+        }
+        Failure { id: ids::HELD_UP, ..failure }.rule(
+            "The client waits for another, who is silent: the last entry of one chain is linked \
+             to the first of the next. A link goes to whatever entry comes next in the same \
+             submit; the last of a chain carries none.",
+        )
+    })?;
+    expect_end(run, &last[0], &did)?;
+    let did = format!("{did} Then all others do, and some reset their connections.");
+    run.did(&did);
+    let words: Vec<String> =
+        clients.iter().map(|_| attempt.word(LENGTH)).collect();
+    let stayed = at_once(run, |run| {
+        for (client, word) in clients.iter().zip(&words) {
+            send(run, client, word.as_bytes(), &did)?;
+        }
+        clients.drain(..8).for_each(testkit::reset);
+        Ok(())
+    });
+    stayed?;
+    for (client, word) in clients.iter().zip(&words[8..]) {
+        expect(run, client, word.as_bytes(), &did).map_err(|failure| {
+            ruled(failure, ids::WRONG_ANSWER,
                 "Those are another client's bytes, or old ones. Each slot needs a place of its \
-                 own for its request, which nobody else touches until the send has ended.",
+                 own for its request, which nobody else touches until the send has ended."
             )
         })?;
-        expect_end(run, &client, &did)?;
+        expect_end(run, client, &did)?;
     }
-    need_free_slots(run, &did)
+    need_free_slots(run, &did).map_err(broken)
+}
+
+/// A failure with another rule, if it has that id.
+fn ruled(failure: Failure, id: ids::Id, rule: &str) -> Failure {
+    if failure.id == id { failure.rule(rule) } else { failure }
+}
+
+/// What became of a client, by what went into the ring for it.
+fn explain(run: &mut Run, failure: Failure) -> Failure {
+    const OF_CLIENTS: &[ids::Id] =
+        &[ids::WRONG_ANSWER, ids::LOST, ids::RESET, ids::NOT_CLOSED, ids::HELD_UP, ids::NO_ANSWER];
+    if !OF_CLIENTS.contains(&failure.id) && !waits(&failure) {
+        return failure;
+    }
+    if let Err(loose) = linked(run, &failure.client) {
+        return if loose.is_not_observed() { failure } else { loose };
+    }
+    let record = run.record();
+    let receives = receives(&record);
+    let more = receives.iter().find(|it| number(it, "bytes") > Some(LENGTH as u64));
+    match more {
+        Some(more) if waits(&failure) => {
+            let seq = more.seq;
+            let line = record.lines(|what| matches!(what, What::Submit(it) if it.seq == seq));
+            failure.kernel(line).rule(
+                "The receive waits for more than the sixteen bytes of a request: with MSG_WAITALL \
+                 it completes when all that it asks for is there.",
+            )
+        }
+        _ => failure,
+    }
 }
