@@ -341,6 +341,36 @@ fn called(name: &str) -> usize {
     names.filter(|comm| comm.trim() == name).count()
 }
 
+/// Each of its processes stays below every limit of one process.
+#[test]
+fn the_memory_of_all_processes_of_a_program_is_limited() {
+    const TEST: &str = "the_memory_of_all_processes_of_a_program_is_limited";
+    if !io_uring_or_skip(TEST) {
+        return;
+    }
+    let about = fs::read_to_string("/proc/meminfo").expect("the memory");
+    let available = about.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = available.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok());
+    if kib.unwrap_or(0_u64) < 4 << 20 {
+        return skipped(TEST, "less than 4 GiB of memory are available");
+    }
+    let folder = folder("class_memory");
+    let (handed_in, details) = (folder.join("in"), folder.join("out"));
+    let greedy = "fn main() { unsafe {
+        for _ in 0..6 { if libc::fork() == 0 {
+            let memory = vec![1_u8; 512 << 20];
+            std::hint::black_box(&memory);
+            libc::sleep(600);
+        } }
+        loop { println!(\"on\"); libc::usleep(50_000); }
+    } }";
+    hand_in(&handed_in, "max", greedy);
+    let table = run(class(&handed_in, &details));
+    let text = fs::read_to_string(details.join("max.txt")).expect("a text");
+    assert!(text.contains("E-LIMIT") && text.contains("GiB of memory"), "{table}{text}");
+    let _ = fs::remove_dir_all(&folder);
+}
+
 #[test]
 fn two_runs_at_a_time_judge_each_its_own_programs() {
     if !io_uring_or_skip("two_runs_at_a_time_judge_each_its_own_programs") {

@@ -20,8 +20,8 @@
 //! With walls or without, a program starts nothing that the tracer does not see. So when the judge
 //! ends, in whatever way, the kernel kills all that the program started.
 //!
-//! Left open are vsock, where it reaches something; memory in sum, for the limits are those of each
-//! process; and who opens which file below `/usr`, for inotify tells. Where there are no walls, much
+//! Left open are vsock, where it reaches something; memory that no process has mapped, such as that
+//! of pipes; and who opens which file below `/usr`, for inotify tells. Where there are no walls, much
 //! more is open. Whatever depends on the machine is said by [`Walls::words`].
 
 use std::ffi::OsStr;
@@ -41,6 +41,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, VsockAddr, connect, so
 use nix::unistd::{Uid, setsid};
 
 use super::libraries::Libraries;
+use super::limits;
 use crate::trace::filter::Filter;
 use crate::trace::launch;
 
@@ -134,8 +135,10 @@ impl Walls {
             );
         }
         words.push_str(&format!(
-            "Limits: 100 s of CPU time and 4 GiB of memory for each process, {TASKS} processes and \
-             threads.\n"
+            "Limits: {} s of CPU time and {} GiB of memory for a program with all that it starts, \
+             {TASKS} processes and threads.\n",
+            limits::CPU,
+            limits::MEMORY
         ));
         wrap(&words, WIDTH, 0) + "\n"
     }
@@ -302,7 +305,8 @@ pub fn shut_in(others: u64) {
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     const MIB: u64 = 1 << 20;
     for (resource, limit) in [
-        (Resource::RLIMIT_CPU, 100),
+        // For one that hides from the sum.
+        (Resource::RLIMIT_CPU, limits::CPU),
         (Resource::RLIMIT_AS, 4096 * MIB),
         (Resource::RLIMIT_FSIZE, 64 * MIB),
         (Resource::RLIMIT_CORE, 0),

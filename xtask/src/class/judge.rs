@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::isolate::{self, Walls};
 use super::libraries::Libraries;
+use super::limits;
 use super::row::{Cell, Mark};
 use super::submission::printable;
 use crate::exercise::check;
@@ -27,9 +28,8 @@ use crate::exercise::plan::Plan;
 use crate::exercise::run;
 use crate::exercise::verdict::{Paint, Verdict};
 
-/// No compilation and check together take longer: eight times what the slowest solution took on a
-/// machine with ten busy programs for each CPU.
-const LONGEST: Duration = Duration::from_secs(100);
+/// A last resort: the limits of a program and the patience of its check end each of them sooner.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// Characters of the reason of a verdict, where it is to fit a cell.
 const SENTENCE: usize = 300;
@@ -158,10 +158,7 @@ impl Judge {
 /// what the standard input says, and prints the verdict.
 pub fn main() -> ExitCode {
     match verdict() {
-        Ok(answer) => {
-            let _ = writeln!(io::stdout(), "{answer}");
-            ExitCode::SUCCESS
-        }
+        Ok(answer) => print(&answer),
         Err(error) => {
             let _ = writeln!(io::stderr(), "{error:#}");
             ExitCode::FAILURE
@@ -190,6 +187,12 @@ fn verdict() -> Result<Value> {
     };
     let Task { name, day, about, .. } = task;
     let exercise = Exercise { name, day, about, folder: PathBuf::new(), check };
+    let judged = exercise.clone();
+    limits::watch(limits::CPU, limits::MEMORY, move |much| {
+        let rule = format!("A program and all that it starts took {much}.");
+        let failure = Failure::new(ids::LIMIT, "The program was compiled and run.").rule(rule);
+        print(&answer(&judged, &Verdict::Failed(failure)));
+    });
     let compiled = task.libraries.compile(&exercise.name, &task.text);
     let is_compiled = compiled.is_ok();
     let verdict = compiled.map_or_else(|why| why, |program| check::program(&exercise, &program));
@@ -215,4 +218,12 @@ fn sentence(verdict: &Verdict) -> &str {
             words.lines().find(|line| line.starts_with("error")).unwrap_or(ids::COMPILE.meaning())
         }
     }
+}
+
+/// Prints one answer and ends this process: a second one waits for the lock and is never printed.
+fn print(answer: &Value) -> ! {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{answer}").and_then(|()| out.flush());
+    run::kill_others();
+    std::process::exit(0);
 }

@@ -3,8 +3,8 @@
 //!
 //! [`find`] looks for the programs, [`submission`] takes their texts. [`judge`] is the process in
 //! which one program is compiled, run and judged, with the [`libraries`] of a workbook, behind the
-//! walls of [`isolate`]. What comes of a student's programs is a [`row`]. [`table`] and [`csv`] show
-//! all rows, and [`details`] is what each student gets back.
+//! walls of [`isolate`] and within the [`limits`]. What comes of a student's programs is a [`row`].
+//! [`table`] and [`csv`] show all rows, and [`details`] is what each student gets back.
 
 pub mod csv;
 pub mod details;
@@ -12,6 +12,7 @@ pub mod find;
 pub mod isolate;
 pub mod judge;
 pub mod libraries;
+pub mod limits;
 pub mod row;
 pub mod submission;
 pub mod table;
