@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use super::row::{Cell, Mark, Row};
 use crate::exercise::exercises::Exercise;
 
-/// The names of the columns: `next` marks what the student does next.
-const COLUMNS: &str = "student,day,exercise,verdict,id,reason,next";
+/// The names of the columns: `next` marks what the student does next; `first_try` is the id of a
+/// try that does not count.
+const COLUMNS: &str = "student,day,exercise,verdict,id,reason,next,first_try";
 
 /// The whole file.
 pub fn csv(exercises: &[Exercise], rows: &[Row]) -> String {
@@ -25,6 +26,7 @@ pub fn csv(exercises: &[Exercise], rows: &[Row]) -> String {
                 cell.mark.id().unwrap_or_default(),
                 &cell.sentence,
                 if next == Some(&exercise.name) { "next" } else { "" },
+                cell.first_try.as_deref().unwrap_or_default(),
             ];
             let _ = writeln!(csv, "{}", fields.map(quoted).join(","));
         }

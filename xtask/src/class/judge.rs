@@ -111,6 +111,7 @@ impl Judge {
             },
             sentence: of("sentence"),
             text: of("text"),
+            first_try: None,
         }
     }
 
@@ -152,6 +153,28 @@ impl Judge {
     pub fn words(&self) -> String {
         self.walls.words()
     }
+}
+
+/// Whether a failure of this id can come of a busy machine: somebody waited for a time, and then no
+/// longer.
+pub fn can_be_slowness(id: &str) -> bool {
+    let waited = [
+        ids::NO_LISTENER,
+        ids::HANG_PUSHED,
+        ids::HANG_WAIT,
+        ids::HANG_NOT_REAPED,
+        ids::HANG_IN_FLIGHT,
+        ids::HANG_CALL,
+        ids::SPIN,
+        ids::HELD_UP,
+        ids::DEADLINE,
+        ids::NO_ANSWER,
+        ids::RESET,
+        ids::NOT_CLOSED,
+        ids::STOP,
+        ids::NEVER_ASLEEP,
+    ];
+    ids::by_name(id).is_some_and(|id| waited.contains(&id))
 }
 
 /// The process in which a program is judged, started by `cargo xtask class`: shuts itself in, judges

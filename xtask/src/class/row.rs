@@ -78,13 +78,15 @@ pub struct Cell {
     pub sentence: String,
     /// The verdict in full, as the student would read it; empty if no program was judged.
     pub text: String,
+    /// The id of a first try that does not count.
+    pub first_try: Option<String>,
 }
 
 impl Cell {
     /// Of an exercise for which no program was judged, and why.
     pub fn unjudged(mark: Mark, why: &str) -> Cell {
         let (sentence, text) = (why.to_string(), String::new());
-        Cell { mark, sentence, text }
+        Cell { mark, sentence, text, first_try: None }
     }
 
     /// With nothing in its texts that spoils a terminal or a file.

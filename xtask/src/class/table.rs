@@ -38,6 +38,7 @@ pub fn text(exercises: &[Exercise], rows: &[Row]) -> String {
     );
     for (title, lines) in [
         ("Not read", refused(rows, exercises)),
+        ("Second tries", again(rows, exercises)),
         ("What each student does next", next(rows, exercises)),
         ("The commonest mistakes", mistakes(rows, exercises)),
     ] {
@@ -73,6 +74,34 @@ fn refused(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// How many programs got a second try, and those whose verdict is another one now.
+fn again(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
+    let mut tries = 0;
+    let mut changed = Vec::new();
+    for row in rows {
+        for Exercise { name, .. } in exercises {
+            let Some(cell) = row.cell(name) else { continue };
+            let Some(first) = &cell.first_try else { continue };
+            tries += 1;
+            let now = cell.mark.id().unwrap_or(cell.mark.word());
+            if now != first {
+                let line = format!("  {}: {name}: {first}, then {now}", row.student);
+                changed.push(wrap(&line, WIDTH, 4));
+            }
+        }
+    }
+    if tries > 0 {
+        let line = format!(
+            "{} got a second try, alone, for time can explain how the first one failed. It \
+             changed {}.",
+            several(tries, "program"),
+            several(changed.len(), "verdict"),
+        );
+        changed.insert(0, wrap(&line, WIDTH, 0));
+    }
+    changed
 }
 
 /// The students with the same next step together, the largest group first.
@@ -153,11 +182,13 @@ mod tests {
         let failed = |id: &str| Cell::unjudged(Mark::Failed(id.into()), "");
         let passed = || Cell::unjudged(Mark::Passed, "");
         let refused = Cell::unjudged(Mark::Refused, "it is too long");
+        let slow = Cell { first_try: Some("E-SPIN".into()), ..passed() };
+        let still = Cell { first_try: Some("E-SPIN".into()), ..failed("E-SPIN") };
         let rows = [
             ("ada", passed(), failed("E-REARM")),
             ("bob", passed(), failed("E-REARM")),
-            ("cyd", passed(), passed()),
-            ("dan", failed("E-TAG"), failed("E-SPIN")),
+            ("cyd", passed(), slow),
+            ("dan", failed("E-TAG"), still),
             ("eve", passed(), refused),
         ];
         let rows = rows.map(|(student, first, second)| {
@@ -186,6 +217,11 @@ eve                       + #  1
 
 Not read
 eve: one_accept.rs: it is too long
+
+Second tries
+2 programs got a second try, alone, for time can explain how the first one
+failed. It changed 1 verdict.
+  cyd: one_accept: E-SPIN, then passed
 
 What each student does next
    2 of 5: one_accept, E-REARM: a multishot operation ended and was not armed
