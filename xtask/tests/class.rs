@@ -371,6 +371,61 @@ fn the_memory_of_all_processes_of_a_program_is_limited() {
     let _ = fs::remove_dir_all(&folder);
 }
 
+/// Whatever students call themselves and whatever their programs say.
+#[test]
+fn every_file_is_safe_to_open_and_short() {
+    const TEST: &str = "every_file_is_safe_to_open_and_short";
+    if !io_uring_or_skip(TEST) {
+        return;
+    }
+    let folder = folder("class_files");
+    let (handed_in, details) = (folder.join("in"), folder.join("out"));
+    let long = "fn main() { panic!(\"<{}>\", \"\\u{1b}[31m&]]>\\\"\".repeat(30_000)) }";
+    hand_in(&handed_in, "=HYPERLINK(\"x\")", &solution());
+    hand_in(&handed_in, "+1", long);
+    hand_in(&handed_in, "-1", "fn main() { let x: u32 = \"=1+1\"; }");
+    hand_in(&handed_in, "@SUM(1)", &"\n".repeat(300_000));
+    hand_in(&handed_in, "\t<&\"]]>,;", long);
+    let (csv, junit) = (folder.join("table.csv"), folder.join("table.xml"));
+    let mut command = class(&handed_in, &details);
+    command.arg("--csv").arg(&csv).arg("--junit").arg(&junit);
+    let table = run(command);
+    assert!(table.contains("  +  1\n"), "{table}");
+
+    let csv = fs::read_to_string(csv).expect("a table");
+    for line in csv.lines().skip(1) {
+        let fields = line.strip_prefix('"').and_then(|line| line.strip_suffix('"')).expect(line);
+        for field in fields.split("\",\"") {
+            assert!(!field.starts_with(['=', '+', '-', '@', '\t', '\r']), "{line}");
+        }
+    }
+    for name in ["'=HYPERLINK(\"\"x\"\")", "'+1", "'-1", "'@SUM(1)", "?<&\"\"]]>,;"] {
+        assert!(csv.contains(&format!("\n\"{name}\",\"1\",\"first_nop\",")), "{name}: {csv}");
+    }
+    assert!(csv.contains("\"failed\",\"E-PANIC\",\"The program panicked: at "), "{csv}");
+    assert!(
+        csv.contains("\"failed\",\"E-COMPILE\",\"error[E0308]: mismatched types\",\"next\","),
+        "{csv}"
+    );
+
+    let junit = fs::read_to_string(junit).expect("a report");
+    let document = roxmltree::Document::parse(&junit).expect("XML");
+    let is_failure = |node: &roxmltree::Node| node.has_tag_name("failure");
+    let failures: Vec<_> = document.descendants().filter(is_failure).collect();
+    let mut kinds: Vec<_> = failures.iter().filter_map(|it| it.attribute("type")).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["E-COMPILE", "E-PANIC", "E-PANIC"]);
+    assert!(failures.iter().all(|it| it.text().is_some_and(|text| text.contains("E-"))), "{junit}");
+
+    let texts = fs::read_dir(&details).expect("texts").flatten();
+    let texts = texts.map(|text| fs::read_to_string(text.path()).expect("a text"));
+    for text in texts.chain([table, csv, junit]) {
+        assert!(text.len() < 20_000, "{} bytes: {}", text.len(), &text[..2000]);
+        assert!(!text.contains('\x1b'), "{text:?}");
+    }
+    let _ = fs::remove_dir_all(&folder);
+}
+
 #[test]
 fn two_runs_at_a_time_judge_each_its_own_programs() {
     if !io_uring_or_skip("two_runs_at_a_time_judge_each_its_own_programs") {

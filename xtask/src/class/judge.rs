@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::OFlag;
@@ -94,6 +94,7 @@ impl Judge {
 
     /// Compiles, runs and judges a program.
     pub fn judge(&self, exercise: &Exercise, text: &str) -> Cell {
+        let began = Instant::now();
         let answer = self.ask(exercise, text).unwrap_or_else(|_| {
             let rule = format!(
                 "Its judge ended without a verdict: a signal killed it, or {} s were over.",
@@ -111,6 +112,7 @@ impl Judge {
             },
             sentence: of("sentence"),
             text: of("text"),
+            took: began.elapsed(),
             first_try: None,
         }
     }

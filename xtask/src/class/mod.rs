@@ -4,13 +4,14 @@
 //! [`find`] looks for the programs, [`submission`] takes their texts. [`judge`] is the process in
 //! which one program is compiled, run and judged, with the [`libraries`] of a workbook, behind the
 //! walls of [`isolate`] and within the [`limits`]. What comes of a student's programs is a [`row`].
-//! [`table`] and [`csv`] show all rows, and [`details`] is what each student gets back.
+//! [`table`], [`csv`] and [`junit`] show all rows, and [`details`] is what each student gets back.
 
 pub mod csv;
 pub mod details;
 pub mod find;
 pub mod isolate;
 pub mod judge;
+pub mod junit;
 pub mod libraries;
 pub mod limits;
 pub mod row;
@@ -62,6 +63,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 
+    /// Write the table as JUnit XML too, for forges and CI systems
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
     /// Write a text for each student: what came of every program, and why
     #[arg(long, value_name = "DIR")]
     details: Option<PathBuf>,
@@ -89,7 +94,7 @@ fn run(options: &Options) -> Result<()> {
     let Class { submissions, remarks } = find::find(&options.folder, &all)?;
     let details = options.details.as_deref().map(|folder| Details::open(folder, &submissions));
     let details = details.transpose()?;
-    if let Some(path) = &options.csv {
+    for path in options.csv.iter().chain(&options.junit) {
         writable(path)?;
     }
     progress("compiling the libraries");
@@ -107,8 +112,10 @@ fn run(options: &Options) -> Result<()> {
         let texts: Vec<String> = rows.iter().map(|row| row.details(&picked)).collect();
         kept = details.write(&texts);
     }
-    if let Some(path) = &options.csv {
-        let written = fs::write(path, csv::csv(&picked, &rows));
+    let csv = options.csv.as_ref().map(|path| (path, csv::csv(&picked, &rows)));
+    let junit = options.junit.as_ref().map(|path| (path, junit::junit(&picked, &rows)));
+    for (path, text) in csv.into_iter().chain(junit) {
+        let written = fs::write(path, text);
         kept = kept.and(written.with_context(|| format!("writing {}", path.display())));
     }
     let mut page = format!("{}\n{}", table::text(&picked, &rows), judge.words());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use common::text::{WIDTH, wrap};
 
@@ -78,6 +79,8 @@ pub struct Cell {
     pub sentence: String,
     /// The verdict in full, as the student would read it; empty if no program was judged.
     pub text: String,
+    /// How long that took.
+    pub took: Duration,
     /// The id of a first try that does not count.
     pub first_try: Option<String>,
 }
@@ -86,7 +89,7 @@ impl Cell {
     /// Of an exercise for which no program was judged, and why.
     pub fn unjudged(mark: Mark, why: &str) -> Cell {
         let (sentence, text) = (why.to_string(), String::new());
-        Cell { mark, sentence, text, first_try: None }
+        Cell { mark, sentence, text, took: Duration::ZERO, first_try: None }
     }
 
     /// With nothing in its texts that spoils a terminal or a file.
