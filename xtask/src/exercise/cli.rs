@@ -249,9 +249,7 @@ fn reset(exercise: &Exercise, workbook: &Workbook, undo: bool) -> Result<bool> {
 fn reset_all(all: &[Exercise], workbook: &Workbook) -> Result<bool> {
     progress(workbook)?;
     let Some(moved) = workbook.reset_all(all)? else {
-        say(
-            "there is nothing to reset: no program differs from its starter, and nothing is passed",
-        )?;
+        say("there is nothing to reset: no program is changed, no exercise passed")?;
         return Ok(true);
     };
     say(&format!("{} moved to", everything(moved.programs, moved.passed)))?;
