@@ -37,7 +37,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         .map_err(|failure| not_greeted(&run, failure))?;
     let record = run.stop();
     nobody_dropped(&record)?;
-    need_served(&record, clients, clients * GREETING.len())?;
+    need_served(&record, clients, (clients * GREETING.len()) as u64)?;
     Ok(Passed::new(format!(
         "{clients} clients came, four at a time were in, and no accept ever failed for want of a \
          slot."

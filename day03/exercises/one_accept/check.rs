@@ -5,7 +5,7 @@ use crate::exercise::prelude::*;
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let clients = attempt.number(90..=110) as usize;
     let mut run = serve(attempt)?;
-    let descriptors = run.descriptors()?.len();
+    let descriptors = run.descriptors()?;
     for client in 1..=clients {
         let did = format!(
             "Client {client} of {clients} connects and waits to be let go."
@@ -14,10 +14,11 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         expect_end(&mut run, &stream, &did)
             .map_err(|failure| not_let_go(&run.record(), client, failure))?;
     }
-    run.did(format!("{clients} clients came, one after the other."));
+    let did = format!("{clients} clients came, one after the other.");
+    run.did(&did);
     sleeps(&mut run)?;
     one_entry(&run.record(), clients)?;
-    need_descriptors(&mut run, descriptors)?;
+    need_few_descriptors(&mut run, &descriptors, clients, &did)?;
     run.stop();
     Ok(Passed::new(format!("{clients} clients, one ACCEPT entry.")))
 }
@@ -43,6 +44,7 @@ fn not_let_go(record: &Record, client: usize, failure: Failure) -> Failure {
 
 /// The ring brought all clients, by one multishot accept.
 fn one_entry(record: &Record, clients: usize) -> Result<(), Failure> {
+    record.need_ring()?;
     record.need_no_plain(&["accept", "accept4"])?;
     record.need_entries("ACCEPT", 1)?;
     let accepts = record.submitted("ACCEPT");

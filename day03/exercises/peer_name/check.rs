@@ -32,7 +32,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     sleeps(&mut run)?;
     run.did(format!("{} clients got their line.", count + 3));
     let record = run.stop();
-    need_served(&record, count + 3, bytes)?;
+    need_served(&record, count + 3, bytes as u64)?;
     Ok(Passed::new(format!(
         "{} clients, each in a slot, each got its own address.",
         count + 3

@@ -13,7 +13,7 @@ const QUEUE: u32 = 4;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
-    let descriptors = run.descriptors()?.len();
+    let descriptors = run.descriptors()?;
     let client = run.connect()?;
     greeted(&mut run, &client, "A client connects and waits to be greeted.")?;
     as_given(&run.record())?;
@@ -51,10 +51,11 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     run.did("Clients came in many ways, and all of them were let go.");
     as_given(&run.record())?;
     one_at_a_time(&run.record())?;
-    need_free_slots(&mut run, "All clients were greeted and let go.")?;
-    need_descriptors(&mut run, descriptors)?;
+    let did = "All clients were greeted and let go.";
+    need_free_slots(&mut run, did)?;
+    need_few_descriptors(&mut run, &descriptors, clients, did)?;
     let record = run.stop();
-    need_served(&record, clients, clients * GREETING.len())?;
+    need_served(&record, clients, (clients * GREETING.len()) as u64)?;
     let armed = record.submitted("ACCEPT").len();
     Ok(Passed::new(format!(
         "The accept ended on a success and on an error; it was armed {armed} times, never twice \

@@ -31,25 +31,27 @@ fn come_and_go(
 ) -> Result<(), Failure> {
     run.listening()?;
     let crowd = clients == CLIENTS;
-    let (mut memory, mut descriptors) = (0, 0);
+    let mut descriptors = run.descriptors()?;
+    let mut memory = 0;
     let mut answers = 0;
     for nth in 1..=clients {
         let who = format!("Client {nth} of {clients}");
         answers += one(attempt, &mut run, nth, crowd, &who)
             .map_err(|failure| blame(&run.record(), failure))?;
         if nth == clients / 4 {
-            (memory, descriptors) = (resident(&run)?, run.descriptors()?.len());
+            memory = resident(&run)?;
+            descriptors = run.descriptors()?;
         }
     }
     let did = format!("{clients} clients have come and gone.");
     need_free_slots(&mut run, &did)?;
-    need_descriptors(&mut run, descriptors)?;
+    need_few_descriptors(&mut run, &descriptors, clients as usize, &did)?;
     let grown = resident(&run)?.saturating_sub(memory);
     sleeps(&mut run)?;
     run.did(did);
     let record = run.stop();
     if crowd {
-        need_served(&record, clients as usize, answers)?;
+        need_served(&record, clients as usize, answers as u64)?;
     } else {
         as_asked(&record)?;
     }

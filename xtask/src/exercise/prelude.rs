@@ -5,7 +5,7 @@
 
 pub use super::attempt::{Attempt, Launch};
 pub use super::checks::clients::*;
-pub use super::checks::ring_did::*;
+pub use super::checks::flight::*;
 pub use super::checks::{fifo, nops, written};
 pub use super::failure::{Failure, Passed};
 pub use super::ids::{self, Id};

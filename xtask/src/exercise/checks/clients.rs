@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrStorage, bind, connect, setsockopt, socket,
-    sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrStorage, bind, connect, setsockopt,
+    socket, sockopt,
 };
 
 use crate::exercise::attempt::Attempt;
@@ -221,9 +221,7 @@ pub fn expect_end(run: &mut Run, mut stream: &TcpStream, did: &str) -> Result<()
                 let got = quoted(&buffer[..count]);
                 not_its_own(
                     &run.record(),
-                    format!(
-                        "{did} This client got {got} where only the end was due."
-                    ),
+                    format!("{did} This client got {got} where only the end was due."),
                 )
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,

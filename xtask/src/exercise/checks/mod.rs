@@ -8,8 +8,8 @@
 
 pub mod clients;
 mod fifo;
+pub mod flight;
 pub mod nops;
-pub mod ring_did;
 mod tokens;
 pub mod written;
 

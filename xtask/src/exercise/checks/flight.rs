@@ -1,52 +1,12 @@
-//! What the ring itself did for clients: positive evidence, whatever else a program may do.
+//! What was in flight, how much of it, and for how long.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::clients::{PATIENCE, number};
+use super::clients::number;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::Record;
-use crate::exercise::run::Run;
 use crate::trace::event::{Complete, What};
-
-/// Entries of the ring accepted so many clients, and sent them so many bytes in all. What a kernel
-/// thread's ring does unseen is not known.
-pub fn need_served(record: &Record, clients: usize, bytes: usize) -> Result<(), Failure> {
-    let served = record.served();
-    let seats: BTreeSet<_> = served.iter().map(|client| client.at).collect();
-    let sent: u64 = seats.into_iter().map(|seat| record.bytes_into(seat)).sum();
-    if (served.len() >= clients && sent >= bytes as u64) || record.summary.unseen_completions > 0 {
-        return Ok(());
-    }
-    let kernel = [format!("entries accepted {} clients and sent {sent} bytes", served.len())];
-    Err(record.fail(ids::NOT_THROUGH_RING).kernel(kernel).rule(format!(
-        "{clients} clients came and got {bytes} bytes. What entries of the ring did not do, a \
-         plain system call did; here all of it goes through the ring."
-    )))
-}
-
-/// The program has hardly more descriptors open than before its clients came.
-pub fn need_descriptors(run: &mut Run, before: usize) -> Result<(), Failure> {
-    // A log that is opened late, say.
-    const FEW: usize = 4;
-    let mut now = 0;
-    let few = || {
-        now = run.descriptors().map_or(0, |all| all.len());
-        now <= before + FEW
-    };
-    if testkit::holds_within(PATIENCE.min(Duration::from_secs(2)), few) {
-        return Ok(());
-    }
-    Err(run
-        .record()
-        .fail(ids::NOT_CLOSED)
-        .kernel([format!("descriptors: {before} before the clients came, {now} now")])
-        .rule(
-            "All clients have gone, and their descriptors are still open. A shutdown ends a \
-             connection and frees nothing: what an accept brings is yours until it is closed.",
-        ))
-}
 
 /// Nothing was in flight on a slot when it was closed.
 pub fn need_quiet_closes(record: &Record) -> Result<(), Failure> {
