@@ -1,13 +1,15 @@
 //! The commands as a learner and a teacher use them, on a copy of the workspace: so that no
 //! test ever touches a real workbook.
 
+mod workspace;
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -21,86 +23,7 @@ use xtask::exercise::markdown;
 use xtask::exercise::verdict::Paint;
 use xtask::exercise::workbook::Workbook;
 
-/// A compilation of everything that a learner's program needs may be among it.
-const LONG: Duration = Duration::from_secs(600);
-
-/// A workspace with the exercises and what they need, and nothing else.
-struct Workspace(PathBuf);
-
-impl Workspace {
-    fn new(name: &str) -> Workspace {
-        // The same path each time, so that what is compiled there is compiled once.
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("xtask")).expect("a folder");
-        let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let manifest = fs::read_to_string(real.join("Cargo.toml")).expect("the manifest");
-        let manifest: String = manifest
-            .lines()
-            .filter(|line| !line.starts_with("default-members"))
-            .map(|line| match line.starts_with("members") {
-                true => "members = [\"common\"]\n".to_string(),
-                false => format!("{line}\n"),
-            })
-            .collect();
-        fs::write(folder.join("Cargo.toml"), manifest).expect("a file");
-        for file in ["Cargo.lock", ".gitignore"] {
-            fs::copy(real.join(file), folder.join(file)).expect("a copy");
-        }
-        copy(&real.join("common"), &folder.join("common"));
-        for day in ["day01", "day02", "day03", "day04"] {
-            copy(&real.join(day).join("exercises"), &folder.join(day).join("exercises"));
-        }
-        Workspace(folder)
-    }
-
-    fn exercises(&self) -> Vec<Exercise> {
-        exercises::load(&self.0).expect("the exercises")
-    }
-
-    fn exercise(&self, name: &str) -> Exercise {
-        exercises::find(&self.exercises(), name).expect("an exercise").clone()
-    }
-
-    fn program(&self, name: &str) -> PathBuf {
-        self.0.join(format!("workbook/src/bin/{name}.rs"))
-    }
-
-    /// The tool, made to believe that it belongs to this workspace.
-    fn xtask(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(arguments).env("CARGO_MANIFEST_DIR", self.0.join("xtask"));
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = self.xtask(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        testkit::output_within(command, LONG).expect("an end")
-    }
-}
-
-impl Drop for Workspace {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder").flatten() {
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).expect("a copy");
-        }
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use workspace::{LONG, Workspace, text};
 
 #[test]
 fn the_list_the_hints_and_the_solutions_can_be_had() {

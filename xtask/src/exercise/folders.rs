@@ -110,16 +110,24 @@ fn subfolders(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// The exercises of a folder that was named: itself, or what lies in it. A folder without any file of
 /// an exercise is something else.
 fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
-    let path = folder
-        .canonicalize()
-        .map_err(|error| WrongUsage::error(format!("--exercises {}: {error}", folder.display())))?;
+    let path = folder.canonicalize().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => WrongUsage::error(format!(
+            "there is no folder {0}; `cargo xtask exercise new NAME --day 1 --exercises {0}` makes \
+             it, with an exercise to fill in",
+            folder.display()
+        )),
+        _ => unreadable(folder, &error),
+    })?;
     let is_exercise = |path: &PathBuf| FILES.iter().any(|file| path.join(file).is_file());
     if is_exercise(&path) {
         return Ok(vec![path]);
     }
-    let inside = subfolders(&path)
-        .map_err(|error| WrongUsage::error(format!("--exercises {}: {error}", folder.display())))?;
+    let inside = subfolders(&path).map_err(|error| unreadable(folder, &error))?;
     Ok(inside.into_iter().filter(is_exercise).collect())
+}
+
+fn unreadable(folder: &Path, error: &io::Error) -> anyhow::Error {
+    WrongUsage::error(format!("the folder {} cannot be read: {error}", folder.display()))
 }
 
 /// The day in whose folder an exercise lies; `None` outside the workspace.

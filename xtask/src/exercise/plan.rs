@@ -1,20 +1,26 @@
 //! A check as a value: how a program is run, and what must come of it. An exercise's `check.toml` is
 //! this value as text; the book's page *Writing an exercise* shows each field.
 //!
-//! [`draw`] has what is drawn anew for each run and put into arguments and expectations;
-//! [`judge`] compares what was seen with what was asked for.
+//! [`draw`] has what is drawn anew for each run and put into arguments and expectations, [`names`]
+//! those of the kernel, and [`validate`] finds mistakes in a plan. [`judge`] compares what was seen
+//! with what was asked for; [`entries`] does so for the entries.
 
 mod draw;
+mod entries;
 mod judge;
+mod names;
+#[cfg(test)]
+mod tests;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 
-use anyhow::{Context, Result, bail, ensure};
-use common::catalog::{ENTRY_FLAGS, OPERATIONS, Table};
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 pub use draw::{Draw, Values};
+pub use names::{EntryFlag, Operations};
 
 use super::attempt::Attempt;
 use super::failure::{Failure, Passed};
@@ -23,11 +29,15 @@ use super::record::Record;
 /// The most runs of one check: each takes a tenth of a second or more.
 const MOST_RUNS: u32 = 20;
 
+/// The name of the number of enters.
+const ENTERS: &str = "enters";
+
 /// A check.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// What a program that passes hears, in a sentence. `{enters}` is the number of its enters.
+    /// What a program that passes hears, in a sentence. It may have the values of all runs, and
+    /// `{enters}`, the number of enters of the last.
     pub passed: String,
     /// The runs, one after the other.
     #[serde(rename = "run")]
@@ -104,8 +114,8 @@ pub struct Exit {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entries {
-    /// The operation, as the trace writes it: `NOP`, `READ`.
-    pub op: Operation,
+    /// The operation, as the trace writes it: `NOP`; or several, each of which will do.
+    pub op: Operations,
     /// How many of them, exactly. Without any of the three: one, or one for each `user_data`.
     pub count: Option<u64>,
     /// How many at least.
@@ -154,7 +164,7 @@ pub struct Output {
     /// Entries of the ring must have written it. Goes with `exactly`.
     pub through_ring: bool,
     /// The operation before whose first entry it cannot be known, and must not be printed.
-    pub after: Option<Operation>,
+    pub after: Option<Operations>,
     /// What is said in place of the usual sentence.
     pub otherwise: Option<String>,
 }
@@ -167,47 +177,6 @@ pub enum Detail {
     Number(i64),
     /// A text.
     Text(String),
-}
-
-/// The short name of an operation.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(try_from = "String")]
-pub struct Operation(String);
-
-/// The short name of an entry's flag.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(try_from = "String")]
-pub struct EntryFlag(String);
-
-impl TryFrom<String> for Operation {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Operation, String> {
-        known(&OPERATIONS, &name).map(Operation)
-    }
-}
-
-impl TryFrom<String> for EntryFlag {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<EntryFlag, String> {
-        known(&ENTRY_FLAGS, &name).map(EntryFlag)
-    }
-}
-
-/// The short form of a name in a table of the kernel's names.
-fn known(table: &Table, name: &str) -> Result<String, String> {
-    let entry = table.by_name(name).or_else(|| table.by_name(&name.to_uppercase()));
-    entry.map(|entry| entry.short.to_string()).ok_or_else(|| {
-        let near = |short: &str| name.to_uppercase().contains(short) || short.contains(name);
-        let near: Vec<&str> =
-            table.entries.iter().map(|entry| entry.short).filter(|short| near(short)).collect();
-        let likely = match near.as_slice() {
-            [] => format!("{} is one", table.entries[0].short),
-            near => format!("did you mean {}?", near.join(" or ")),
-        };
-        format!("`{name}` is no {}; {likely}", table.what)
-    })
 }
 
 impl Plan {
@@ -226,8 +195,10 @@ impl Plan {
         for run in &plan.runs {
             run.validate(text)?;
         }
-        let last = &plan.runs[plan.runs.len() - 1];
-        last.names_are_known(&plan.passed, text, &["enters"])?;
+        for name in draw::names(&plan.passed) {
+            let is_known = name == ENTERS || plan.runs.iter().any(|run| run.knows(name));
+            ensure!(is_known, "`passed`: no run has a value that is called {name}");
+        }
         Ok(plan)
     }
 
@@ -236,15 +207,15 @@ impl Plan {
     /// # Errors
     /// The first thing that is not as planned.
     pub fn check(&self, attempt: &Attempt) -> Result<Passed, Failure> {
-        let mut note = self.passed.clone();
+        let mut all = Values::default();
         for run in &self.runs {
             for _ in 0..run.times {
-                let (record, mut values) = run.play(attempt)?;
-                values.set("enters", judge::enters(&record).to_string());
-                note = values.fill(&self.passed);
+                let (record, values) = run.play(attempt)?;
+                all.extend(values);
+                all.set(ENTERS, judge::enters(&record).to_string());
             }
         }
-        Ok(Passed::new(note))
+        Ok(Passed::new(all.fill(&self.passed)))
     }
 }
 
@@ -303,116 +274,5 @@ impl PlannedRun {
         }
         let input = if self.stdin.is_empty() { "" } else { ", with an input to read" };
         format!("The program was run as `{line}`{input}.")
-    }
-
-    /// Whether the values are used as they can be.
-    fn validate(&self, text: &str) -> Result<()> {
-        ensure!(self.times > 0, "`times = 0` checks nothing");
-        for (name, draw) in &self.draw {
-            draw.validate().with_context(|| at(text, name))?;
-            ensure!(!self.files.contains_key(name), "a value and a file are both called {name}");
-        }
-        for name in self.draw.keys().chain(self.files.keys()) {
-            let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-            ensure!(
-                name.chars().all(plain),
-                "{}: a name has letters, digits and `_` only: {name}",
-                at(text, name)
-            );
-        }
-        for words in self.texts() {
-            self.names_are_known(words, text, &[])?;
-        }
-        for entries in &self.entries {
-            let both = entries.count.is_some()
-                && (entries.at_least.is_some() || entries.at_most.is_some());
-            ensure!(
-                !both,
-                "{} entries: `count` is exact; write it, or `at_least` and `at_most`",
-                entries.op.0
-            );
-        }
-        let Some(output) = &self.output else { return Ok(()) };
-        ensure!(
-            self.stdout.is_none(),
-            "`stdout` sends what is printed to a file, so `output` cannot be looked at"
-        );
-        let ways =
-            [output.exactly.is_some(), !output.lines.is_empty(), !output.contains.is_empty()];
-        ensure!(
-            ways.contains(&true),
-            "`output` says nothing of what is printed: write `exactly`, `lines` or `contains`"
-        );
-        if output.through_ring && output.exactly.is_none() {
-            bail!(
-                "`through_ring` goes with `exactly`: the bytes that entries have written are counted"
-            );
-        }
-        Ok(())
-    }
-
-    /// Every text in which a name may stand.
-    fn texts(&self) -> Vec<&str> {
-        let mut texts: Vec<&str> = self.args.iter().map(String::as_str).collect();
-        texts.push(&self.stdin);
-        texts.extend(self.exit.otherwise.as_deref());
-        for file in self.files.values() {
-            texts.extend(
-                [&file.before, &file.after, &file.otherwise]
-                    .into_iter()
-                    .flatten()
-                    .map(String::as_str),
-            );
-        }
-        for entries in &self.entries {
-            texts.extend(entries.user_data.as_deref());
-            texts.extend(entries.otherwise.as_deref());
-            for detail in entries.details.values().chain(&entries.result) {
-                if let Detail::Text(words) = detail {
-                    texts.push(words);
-                }
-            }
-        }
-        if let Some(enters) = &self.enters {
-            texts.extend(enters.otherwise.as_deref());
-        }
-        if let Some(output) = &self.output {
-            texts.extend(output.exactly.as_deref());
-            texts.extend(output.lines.iter().chain(&output.contains).map(String::as_str));
-            texts.extend(output.otherwise.as_deref());
-        }
-        texts
-    }
-
-    fn names_are_known(&self, words: &str, text: &str, more: &[&str]) -> Result<()> {
-        for name in draw::names(words) {
-            let plain = name.strip_suffix(draw::LENGTH).unwrap_or(name);
-            let is_known = self.draw.contains_key(plain)
-                || self.files.contains_key(plain)
-                || more.contains(&name);
-            if is_known {
-                continue;
-            }
-            let drawn: Vec<&str> =
-                self.draw.keys().chain(self.files.keys()).map(String::as_str).collect();
-            let there = match drawn.as_slice() {
-                [] => "this run draws no value".to_string(),
-                drawn => format!("this run has {}", drawn.join(", ")),
-            };
-            bail!(
-                "{}: nothing is called {name}; {there}. Draw it, as in `draw.{plain} = {{ number = \
-                 [1, 9] }}`, or write {{{{ for a brace.",
-                at(text, &format!("{{{name}}}"))
-            );
-        }
-        Ok(())
-    }
-}
-
-/// `line 7`, for the first line that has these words.
-fn at(text: &str, words: &str) -> String {
-    match text.lines().position(|line| line.contains(words)) {
-        Some(line) => format!("line {}", line + 1),
-        None => words.to_string(),
     }
 }

@@ -9,7 +9,7 @@ use crate::exercise::attempt::Attempt;
 use crate::exercise::checks::nops;
 
 /// `{NAME.length}` is the number of bytes of a value.
-pub const LENGTH: &str = ".length";
+const LENGTH: &str = ".length";
 
 /// How a value is drawn.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,6 +77,11 @@ impl Values {
         self.0.insert(name.to_string(), vec![value]);
     }
 
+    /// Takes those of another run; a value of the same name takes the place of the old one.
+    pub fn extend(&mut self, other: Values) {
+        self.0.extend(other.0);
+    }
+
     /// A text with the values in place of their names; those of a list with spaces between.
     pub fn fill(&self, text: &str) -> String {
         let mut filled = String::new();
@@ -104,6 +109,11 @@ impl Values {
             None => values(name),
         }
     }
+}
+
+/// A name without `.length`.
+pub fn plain(name: &str) -> &str {
+    name.strip_suffix(LENGTH).unwrap_or(name)
 }
 
 /// The names in a text.

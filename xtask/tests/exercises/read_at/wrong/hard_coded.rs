@@ -1,0 +1,5 @@
+fn main() {
+    if let Some(tag) = std::env::args().nth(1) {
+        println!("{tag}");
+    }
+}
