@@ -22,7 +22,7 @@ use super::submission::printable;
 use crate::exercise::check;
 use crate::exercise::checks::{self, Check};
 use crate::exercise::exercises::{About, Exercise};
-use crate::exercise::failure::{Failure, shortened};
+use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::plan::Plan;
 use crate::exercise::run;
@@ -229,7 +229,7 @@ fn verdict() -> Result<Value> {
 /// A verdict, with what it says in one sentence and as its author would read it.
 fn answer(exercise: &Exercise, verdict: &Verdict) -> Value {
     let mut answer = verdict.json(exercise);
-    answer["sentence"] = json!(shortened(sentence(verdict), SENTENCE));
+    answer["sentence"] = json!(begin_of(sentence(verdict), SENTENCE));
     answer["text"] = json!(verdict.text(exercise, Paint::default()));
     answer
 }
@@ -242,6 +242,14 @@ fn sentence(verdict: &Verdict) -> &str {
         Verdict::NotCompiled(words) => {
             words.lines().find(|line| line.starts_with("error")).unwrap_or(ids::COMPILE.meaning())
         }
+    }
+}
+
+/// The first characters of a text; one that is cut ends in `…`.
+fn begin_of(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
     }
 }
 
