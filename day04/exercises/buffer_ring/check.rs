@@ -188,7 +188,10 @@ fn line(
     let mut words = Vec::new();
     for client in clients {
         // Before and among those that wait: none of these sends.
-        stand(run, |run| Ok(leave.push(run.connect()?)))?;
+        stand(run, |run| {
+            leave.push(run.connect()?);
+            Ok(())
+        })?;
         // As many bytes as a buffer holds, in case it is another's still.
         let word = attempt.word(SIZE);
         stand(run, |run| send(run, client, word.as_bytes(), &did))?;
