@@ -402,7 +402,7 @@ fn every_file_is_safe_to_open_and_short() {
     for name in ["'=HYPERLINK(\"\"x\"\")", "'+1", "'-1", "'@SUM(1)", "?<&\"\"]]>,;"] {
         assert!(csv.contains(&format!("\n\"{name}\",\"1\",\"first_nop\",")), "{name}: {csv}");
     }
-    assert!(csv.contains("\"failed\",\"E-PANIC\",\"The program panicked: at "), "{csv}");
+    assert!(csv.contains("\"failed\",\"E-PANIC\",\"The program panicked"), "{csv}");
     assert!(
         csv.contains("\"failed\",\"E-COMPILE\",\"error[E0308]: mismatched types\",\"next\","),
         "{csv}"

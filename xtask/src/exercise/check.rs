@@ -35,9 +35,15 @@ pub fn with_record(exercise: &Exercise, program: &Path) -> (Verdict, Option<Reco
     (Verdict::of(answer), record)
 }
 
-/// A program that panicked before it could print has no output that is wrong.
+/// A program that panicked before it could print has no output that is wrong, and one that panicked
+/// before its first ring was not done.
 fn rather_the_panic(failure: Failure, record: Option<&Record>) -> Failure {
-    let silent = record.filter(|record| failure.id == ids::OUTPUT && record.stdout.is_empty());
+    let early = |record: &Record| match failure.id {
+        ids::OUTPUT => true,
+        ids::NO_RING => record.summary.refused.is_empty(),
+        _ => false,
+    };
+    let silent = record.filter(|record| record.stdout.is_empty() && early(record));
     match silent.and_then(Record::panicked) {
         Some(message) => Failure { id: ids::PANIC, ..failure }
             .rule(format!("The program panicked, and printed nothing: {message}")),
@@ -69,6 +75,8 @@ mod tests {
         let told = rather_the_panic(record.fail(ids::OUTPUT), Some(&record));
         assert_eq!(told.id, ids::PANIC);
         assert!(told.rule.contains("no room"), "{}", told.rule);
+        // Its ring was never asked for.
+        assert_eq!(rather_the_panic(record.fail(ids::NO_RING), Some(&record)).id, ids::PANIC);
         record.stdout = "17".to_string();
         assert_eq!(rather_the_panic(record.fail(ids::OUTPUT), Some(&record)).id, ids::OUTPUT);
     }
