@@ -1,9 +1,9 @@
 //! Whose completion? A late one must touch nobody.
 //!
-//! A guest has a second and a half for a request, which is sent back before the
-//! guest is let go. The timeout of one who was quick stays in flight when he
-//! has gone. `user_data` says which of the slot's guests it was for, so that it
-//! touches nobody when it completes.
+//! A client has a second and a half for a request, which is sent back before the
+//! client is let go. The timeout of a quick one stays in flight when it has
+//! gone. `user_data` says which of the slot's clients it was for, so that it
+//! touches no other when it completes.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,7 +30,7 @@ const TIMEOUT: u64 = 6;
 
 fn tag(operation: u64, slot: u32, generation: u16) -> u64 {
     operation << 56 | u64::from(generation) << 32 | u64::from(slot)
-    //                ^^^^^^^^^^^^^^^^^^^^^^^^^^^ 16 bits: the 65,536th guest of
+    //                ^^^^^^^^^^^^^^^^^^^^^^^^^^^ 16 bits: the 65,536th client of
     //                                            a slot would be the first
     //                                            again
 }
@@ -40,9 +40,9 @@ fn untag(user_data: u64) -> (u64, u32, u16) {
 }
 
 #[derive(Clone)]
-struct Guest {
+struct Client {
     here: bool,
-    /// Counts the guests of this slot.
+    /// Counts the clients of this slot.
     generation: u16,
     request: [u8; REQUEST],
 }
@@ -57,8 +57,12 @@ fn run() -> Result<()> {
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let mut inn = Inn {
         queues: Queues::new(&mut ring),
-        guests: vec![
-            Guest { here: false, generation: 0, request: [0; REQUEST] };
+        clients: vec![
+            Client {
+                here: false,
+                generation: 0,
+                request: [0; REQUEST]
+            };
             SLOTS as usize
         ],
         door: listener.fd(),
@@ -76,7 +80,7 @@ fn run() -> Result<()> {
 
 struct Inn<'ring> {
     queues: Queues<'ring>,
-    guests: Vec<Guest>,
+    clients: Vec<Client>,
     door: i32,
     patience: Timespec,
 }
@@ -93,10 +97,10 @@ impl Inn<'_> {
         let result = completion.result();
         let (operation, slot, generation) = untag(completion.user_data());
         if operation != ACCEPT
-            && generation != self.guests[slot as usize].generation
+            && generation != self.clients[slot as usize].generation
         {
             return Ok(());
-            //     ^^^^^^ it was for an earlier guest, and must not touch this
+            //     ^^^^^^ it was for an earlier client, and must not touch this
             //            one
         }
         match operation {
@@ -107,7 +111,7 @@ impl Inn<'_> {
                 if result >= 0 { self.arrived(result as u32) } else { Ok(()) }
             }
             RECV if result > 0 => {
-                let request = self.guests[slot as usize].request.as_ptr();
+                let request = self.clients[slot as usize].request.as_ptr();
                 let send =
                     opcode::Send::new(Fixed(slot), request, result as u32)
                         .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
@@ -118,30 +122,30 @@ impl Inn<'_> {
             }
             // Time is up: the receive that is in flight ends with 0, and the
             // slot is closed.
-            TIMEOUT if self.guests[slot as usize].here => {
+            TIMEOUT if self.clients[slot as usize].here => {
                 let shutdown =
                     opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
                 self.push(SHUTDOWN, slot, shutdown)
             }
             CLOSE => {
-                self.guests[slot as usize].here = false;
+                self.clients[slot as usize].here = false;
                 Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    /// A guest, to be asked for the request and to be timed.
+    /// A new client: receives its request, and times it.
     fn arrived(&mut self, slot: u32) -> Result<()> {
-        let guest = &mut self.guests[slot as usize];
-        guest.here = true;
-        guest.generation = guest.generation.wrapping_add(1);
+        let client = &mut self.clients[slot as usize];
+        client.here = true;
+        client.generation = client.generation.wrapping_add(1);
         //                 ^^^^^^^^^^^^^^^^ at the accept: whatever was
-        //                                  submitted before is for somebody
-        //                                  else
+        //                                  submitted before is for another
+        //                                  client
         let recv = opcode::Recv::new(
             Fixed(slot),
-            guest.request.as_mut_ptr(),
+            client.request.as_mut_ptr(),
             REQUEST as u32,
         );
         self.push(RECV, slot, recv.build())?;
@@ -155,9 +159,9 @@ impl Inn<'_> {
         slot: u32,
         entry: squeue::Entry,
     ) -> Result<()> {
-        let generation = self.guests[slot as usize].generation;
+        let generation = self.clients[slot as usize].generation;
         let entry = entry.user_data(tag(operation, slot, generation));
-        // SAFETY: a guest's request is used by one operation at a time and,
+        // SAFETY: a client's request is used by one operation at a time and,
         // like the time, lives as long as the loop.
         unsafe { self.queues.push(&entry) }.context("submitting")
     }

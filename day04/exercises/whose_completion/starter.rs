@@ -1,9 +1,9 @@
 //! Whose completion? A late one must touch nobody.
 //!
-//! A guest has a second and a half for a request, which is sent back before the
-//! guest is let go. The timeout of one who was quick stays in flight when he
-//! has gone. When it completes, his slot is another guest's, and that one is
-//! thrown out before his time. `user_data` says which operation on which slot;
+//! A client has a second and a half for a request, which is sent back before the
+//! client is let go. The timeout of a quick one stays in flight when it has
+//! gone. When it completes, the slot is another client's, and that one is
+//! thrown out before its time. `user_data` says which operation on which slot;
 //! it has room for more.
 
 use std::process::ExitCode;
@@ -29,7 +29,7 @@ const SHUTDOWN: u64 = 4;
 const CLOSE: u64 = 5;
 const TIMEOUT: u64 = 6;
 
-// TODO: operation and slot do not say which of the slot's guests it was for.
+// TODO: operation and slot do not say which of the slot's clients it was for.
 fn tag(operation: u64, slot: u32) -> u64 {
     operation << 56 | u64::from(slot)
 }
@@ -39,7 +39,7 @@ fn untag(user_data: u64) -> (u64, u32) {
 }
 
 #[derive(Clone)]
-struct Guest {
+struct Client {
     here: bool,
     request: [u8; REQUEST],
 }
@@ -54,8 +54,8 @@ fn run() -> Result<()> {
     ring::register_slots(&ring.submitter(), SLOTS)?;
     let mut inn = Inn {
         queues: Queues::new(&mut ring),
-        guests: vec![
-            Guest { here: false, request: [0; REQUEST] };
+        clients: vec![
+            Client { here: false, request: [0; REQUEST] };
             SLOTS as usize
         ],
         door: listener.fd(),
@@ -73,7 +73,7 @@ fn run() -> Result<()> {
 
 struct Inn<'ring> {
     queues: Queues<'ring>,
-    guests: Vec<Guest>,
+    clients: Vec<Client>,
     door: i32,
     patience: Timespec,
 }
@@ -97,7 +97,7 @@ impl Inn<'_> {
                 if result >= 0 { self.arrived(result as u32) } else { Ok(()) }
             }
             RECV if result > 0 => {
-                let request = self.guests[slot as usize].request.as_ptr();
+                let request = self.clients[slot as usize].request.as_ptr();
                 let send =
                     opcode::Send::new(Fixed(slot), request, result as u32)
                         .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
@@ -108,26 +108,26 @@ impl Inn<'_> {
             }
             // Time is up: the receive that is in flight ends with 0, and the
             // slot is closed.
-            TIMEOUT if self.guests[slot as usize].here => {
+            TIMEOUT if self.clients[slot as usize].here => {
                 let shutdown =
                     opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
                 self.push(SHUTDOWN, slot, shutdown)
             }
             CLOSE => {
-                self.guests[slot as usize].here = false;
+                self.clients[slot as usize].here = false;
                 Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    /// A guest, to be asked for the request and to be timed.
+    /// A new client: receives its request, and times it.
     fn arrived(&mut self, slot: u32) -> Result<()> {
-        let guest = &mut self.guests[slot as usize];
-        guest.here = true;
+        let client = &mut self.clients[slot as usize];
+        client.here = true;
         let recv = opcode::Recv::new(
             Fixed(slot),
-            guest.request.as_mut_ptr(),
+            client.request.as_mut_ptr(),
             REQUEST as u32,
         );
         self.push(RECV, slot, recv.build())?;
@@ -141,7 +141,7 @@ impl Inn<'_> {
         slot: u32,
         entry: squeue::Entry,
     ) -> Result<()> {
-        // SAFETY: a guest's request is used by one operation at a time and,
+        // SAFETY: a client's request is used by one operation at a time and,
         // like the time, lives as long as the loop.
         unsafe { self.queues.push(&entry.user_data(tag(operation, slot))) }
             .context("submitting")
