@@ -49,7 +49,7 @@ pub struct Record {
 
 pub use calls::{SocketOption, WAITS};
 pub use moved::{Moved, Target};
-pub use served::Served;
+pub use served::{Served, filled};
 
 /// A `user_data` as the trace writes it.
 pub fn user_data(value: u64) -> String {

@@ -139,17 +139,38 @@ pub fn pattern(length: usize) -> Vec<u8> {
     bytes
 }
 
+/// Reads what there is. A client whose patience is over waits until the program has done what there
+/// is to do, and looks once more: a busy machine is slow.
+fn read(run: &Run, mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let result = loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => break result,
+        }
+    };
+    match result {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            run.settles();
+            stream.set_nonblocking(true)?;
+            let late = stream.read(buffer);
+            stream.set_nonblocking(false)?;
+            late.map_err(|_| error)
+        }
+        result => result,
+    }
+}
+
 /// Reads exactly these bytes.
 pub fn expect(
     run: &mut Run,
-    mut stream: &TcpStream,
+    stream: &TcpStream,
     expected: &[u8],
     did: &str,
 ) -> Result<(), Failure> {
     let mut got = vec![0; expected.len()];
     let mut len = 0;
     while len < got.len() {
-        match stream.read(&mut got[len..]) {
+        match read(run, stream, &mut got[len..]) {
             Ok(0) => {
                 let error = io::Error::from(ErrorKind::UnexpectedEof);
                 let mut failure = trouble(run, did, &error);
@@ -166,7 +187,6 @@ pub fn expect(
                     return Err(wrong_answer(run, &got[..len], expected, did));
                 }
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 let failure = trouble(run, did, &error);
                 return Err(told(failure, len, expected.len()));
@@ -212,31 +232,23 @@ pub fn quoted(bytes: &[u8]) -> String {
 }
 
 /// The server ends the connection now, and sends nothing before that.
-pub fn expect_end(run: &mut Run, mut stream: &TcpStream, did: &str) -> Result<(), Failure> {
+pub fn expect_end(run: &mut Run, stream: &TcpStream, did: &str) -> Result<(), Failure> {
     let mut buffer = [0; 64];
-    loop {
-        let failure = match stream.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => {
-                let got = quoted(&buffer[..count]);
-                not_its_own(
-                    &run.record(),
-                    format!("{did} This client got {got} where only the end was due."),
-                )
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => {
-                let failure = trouble(run, did, &error);
-                if waits(&failure) {
-                    Failure { id: ids::NOT_CLOSED, ..failure }.rule(
-                        "The client waits for the end of the connection, and it does not come.",
-                    )
-                } else {
-                    failure
-                }
-            }
-        };
-        return Err(failure);
+    match read(run, stream, &mut buffer) {
+        Ok(0) => Ok(()),
+        Ok(count) => {
+            let got = quoted(&buffer[..count]);
+            let did = format!("{did} This client got {got} where only the end was due.");
+            Err(not_its_own(&run.record(), did))
+        }
+        Err(error) => {
+            let failure = trouble(run, did, &error);
+            Err(match waits(&failure) {
+                true => Failure { id: ids::NOT_CLOSED, ..failure }
+                    .rule("The client waits for the end of the connection, and it does not come."),
+                false => failure,
+            })
+        }
     }
 }
 
@@ -463,26 +475,37 @@ pub fn sleeps_but_for(run: &mut Run, most: u64) -> Result<(), Failure> {
     ))
 }
 
-/// Waits until no client has a slot. A listener may sit in one for good.
-pub fn need_free_slots(run: &mut Run, did: &str) -> Result<(), Failure> {
+/// Asks until there is none, for as long as a client waits; then once more, when the program has
+/// done what there is to do: a busy machine is slow.
+fn until_none<T>(run: &Run, ask: impl Fn() -> Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let taken = slots_of_clients(run)?;
-        if taken.is_empty() {
-            return Ok(());
+        let found = ask()?;
+        if found.is_empty() {
+            return Ok(found);
         }
         if Instant::now() >= deadline {
-            run.did(did);
-            let record = run.record();
-            let mut kernel = record.last_lines(of_ops(&["ACCEPT", "CLOSE"]));
-            kernel.push(format!("now: {}", list(&taken)));
-            return Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(
-                "All clients have gone, and slots are still taken. A slot is free only when an \
-                 IORING_OP_CLOSE for it has completed, however its client left.",
-            ));
+            run.settles();
+            return ask();
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Waits until no client has a slot. A listener may sit in one for good.
+pub fn need_free_slots(run: &mut Run, did: &str) -> Result<(), Failure> {
+    let taken = until_none(run, || slots_of_clients(run))?;
+    if taken.is_empty() {
+        return Ok(());
+    }
+    run.did(did);
+    let record = run.record();
+    let mut kernel = record.last_lines(of_ops(&["ACCEPT", "CLOSE"]));
+    kernel.push(format!("now: {}", list(&taken)));
+    Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(
+        "All clients have gone, and slots are still taken. A slot is free only when an \
+         IORING_OP_CLOSE for it has completed, however its client left.",
+    ))
 }
 
 /// The slots that are taken now and were filled for clients. Where the tracer was too late to read
@@ -506,26 +529,22 @@ pub fn need_few_descriptors(
     did: &str,
 ) -> Result<(), Failure> {
     const NEW: usize = 4;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    let more = until_none(run, || {
         let now = run.descriptors()?;
-        let more = now.len().saturating_sub(before.len());
-        if more <= NEW.min(clients / 2) {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            run.did(did);
-            let new = now.iter().filter(|(fd, file)| before.get(fd) != Some(file));
-            let lines = new.take(2).map(|(fd, file)| format!("fd {fd} -> {file}"));
-            let lines =
-                lines.chain([format!("{} descriptors; before: {}", now.len(), before.len())]);
-            return Err(Failure::new(ids::NOT_CLOSED, did).kernel(lines).rule(format!(
-                "{clients} clients came and went, and the program has {more} descriptors more than \
-                 before. A shutdown ends a connection; only a close gives its descriptor back."
-            )));
-        }
-        std::thread::sleep(Duration::from_millis(20));
+        let few = now.len() <= before.len() + NEW.min(clients / 2);
+        let new = now.into_iter().filter(|(fd, file)| before.get(fd) != Some(file));
+        Ok(if few { Vec::new() } else { new.collect() })
+    })?;
+    if more.is_empty() {
+        return Ok(());
     }
+    let lines = more.iter().take(3).map(|(fd, file)| format!("fd {fd} -> {file}"));
+    run.did(did);
+    Err(run.record().fail(ids::NOT_CLOSED).kernel(lines).rule(format!(
+        "{clients} clients came and went, and the program has {} new descriptors. A shutdown ends a \
+         connection; only a close gives its descriptor back.",
+        more.len()
+    )))
 }
 
 /// Taken slots, for a verdict.
