@@ -139,11 +139,6 @@ struct Thread {
     call: Option<String>,
 }
 
-/// Whether all threads of a process sleep in the kernel.
-pub fn asleep(pid: u32) -> bool {
-    threads(pid).iter().all(|thread| thread.asleep)
-}
-
 /// The CPU time that a process has taken, but for the threads that the kernel made for it.
 pub fn cpu(pid: u32) -> Duration {
     threads(pid).iter().map(|thread| thread.cpu).sum()
@@ -245,13 +240,6 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
         }
         let flight = in_flight(ring);
         let now = format!("it waits for {asked}; {there} lie in the queue; in flight: {flight}");
-        if there > 0 && enter.at_most_us.is_none() {
-            let rule = format!(
-                "The program waits for {asked} completions at once, and does not take the {there} \
-                 that came. A server waits for one (`submit_and_wait(1)`) and takes all that are there."
-            );
-            return fail(ids::HANG_NOT_REAPED, lines(), now, rule);
-        }
         let rule = "The program waits for what is in flight, and none of it completes.";
         return fail(ids::HANG_IN_FLIGHT, lines(), now, rule.to_string());
     }

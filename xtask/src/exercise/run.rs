@@ -355,7 +355,7 @@ impl Run {
             if now != last {
                 (last, since, burnt) = (now, Instant::now(), self.cpu());
             }
-            let rests = hang::asleep(self.pid()) || self.cpu().saturating_sub(burnt) >= BURNT;
+            let rests = hang::sleeps(self.pid()) || self.cpu().saturating_sub(burnt) >= BURNT;
             self.ended() || since.elapsed() >= QUIET && rests
         })
     }
@@ -438,8 +438,20 @@ impl Run {
                             accept is armed, and no receive."
                 .to_string();
         }
+        let rings = self.rings();
+        let mut inside = rings.iter().flat_map(|ring| ring.inside.iter().zip(Some(ring.unreaped)));
+        let for_more = inside.find(|(enter, there)| {
+            (1..enter.min_complete).contains(there) && enter.at_most_us.is_none()
+        });
         // A server may well wait for a client: then the hang is no more than a missing answer.
-        if failure.id == ids::HANG_IN_FLIGHT {
+        if let (ids::HANG_IN_FLIGHT, Some((enter, there))) = (failure.id, for_more) {
+            failure.id = ids::HANG_NOT_REAPED;
+            failure.rule = format!(
+                "The program waits for {} completions at once, and does not take the {there} that \
+                 came. A server waits for one (`submit_and_wait(1)`) and takes all that are there.",
+                enter.min_complete
+            );
+        } else if failure.id == ids::HANG_IN_FLIGHT {
             failure.id = ids::NO_ANSWER;
             failure.rule = "The client waits, and the program waits for something else: what is \
                             in flight will not answer this client."
