@@ -138,11 +138,12 @@ impl Record {
     /// The program makes none of these system calls, counted as [`Record::plain_calls`] does.
     ///
     /// # Errors
-    /// `E-NOT-THROUGH-RING`; not observed in the fast mode.
+    /// `E-NO-RING`, `E-NOT-THROUGH-RING`; not observed in the fast mode.
     pub fn need_no_plain(&self, names: &[&str]) -> Result<(), Failure> {
         if self.summary.fast {
             return Err(Failure::not_observed("other system calls were not recorded"));
         }
+        self.need_ring()?;
         let calls = self.plain_calls(names);
         let Some(first) = calls.first() else { return Ok(()) };
         let count = calls.iter().filter(|call| call.name == first.name).count();
