@@ -1,0 +1,289 @@
+//! `idle_clients`: silent clients are let go in time, talkative ones are not, and no client has a
+//! timer of its own.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::exercise::prelude::*;
+
+/// How long a client may be silent.
+const TIME: Duration = Duration::from_secs(1);
+/// The soonest that one may be let go, for clocks that differ a little.
+const SOONEST: Duration = Duration::from_millis(930);
+/// The latest, by the record's clock.
+const LATEST: Duration = Duration::from_millis(1300);
+/// When a client that is still there is given up.
+const NEVER: Duration = Duration::from_millis(3500);
+/// Between two messages of a talkative client.
+const PAUSE: Duration = Duration::from_millis(150);
+const DID: &str =
+    "One client talks all the time; three others come and fall silent.";
+
+/// A client that falls silent.
+struct Idle {
+    stream: TcpStream,
+    name: &'static str,
+    since: Instant,
+    /// The same by the record's clock.
+    clock: u64,
+    ended: bool,
+}
+
+impl Idle {
+    fn comes(run: &mut Run, name: &'static str) -> Result<Idle, Failure> {
+        let (clock, since) = (run.clock(), Instant::now());
+        Ok(Idle { stream: run.connect()?, name, since, clock, ended: false })
+    }
+}
+
+pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
+    let mut run = serve(attempt)?;
+    let mut tries = 0;
+    let longest = loop {
+        tries += 1;
+        match together(attempt, &mut run)? {
+            Some((_, longest)) if longest <= LATEST => break longest,
+            // A machine that is busy with other things may be late once.
+            Some((name, longest)) if tries > 1 => {
+                return Err(late(&run, name, longest));
+            }
+            None if tries == 4 => {
+                return Err(Failure::not_observed(
+                    "this machine is too busy: the check itself could not keep a client talking",
+                ));
+            }
+            _ => {}
+        }
+    };
+    need_free_slots(&mut run, "All clients have gone, or were let go.")?;
+    no_client(&mut run)?;
+    // Nothing but their own time wakes the program then.
+    if two_alone(attempt, &mut run)? > LATEST {
+        let silent = two_alone(attempt, &mut run)?;
+        if silent > LATEST {
+            return Err(late(&run, "One of two that are alone", silent));
+        }
+    }
+    let record = run.stop();
+    need_slots(&record)?;
+    need_served(&record, 6, 0)?;
+    one_timer(&record)?;
+    Ok(Passed::new(format!(
+        "Each silent client was let go in its own time, after {} ms at the latest, the talkative \
+         one never, and no client had a timer of its own.",
+        longest.as_millis()
+    )))
+}
+
+fn talk(
+    attempt: &Attempt,
+    run: &mut Run,
+    client: &TcpStream,
+    did: &str,
+) -> Result<(), Failure> {
+    let word = attempt.word(attempt.number(3..=60) as usize);
+    send(run, client, word.as_bytes(), did)?;
+    expect(run, client, word.as_bytes(), did)
+}
+
+/// Silent clients that come at different times, beside one that talks: which of them was silent
+/// for longest before its slot was free, and for how long. `None` if this machine kept the
+/// talkative one from talking.
+fn together(
+    attempt: &Attempt,
+    run: &mut Run,
+) -> Result<Option<(&'static str, Duration)>, Failure> {
+    run.did(DID);
+    let before = run.record().served().len();
+    let busy = run.connect()?;
+    let mut clients = vec![
+        Idle::comes(run, "The first, which never says a word,")?,
+        Idle::comes(run, "The second, which says something once,")?,
+    ];
+    let began = Instant::now();
+    let (mut last, mut spoke) = (began, false);
+    while clients.len() < 3 || clients.iter().any(|client| !client.ended) {
+        let seen = glance(&busy);
+        if last.elapsed() > TIME * 3 / 4 {
+            return Ok(None);
+        }
+        if let Some(what) = seen {
+            return Err(early(
+                run,
+                "The one that talks",
+                &what,
+                last.elapsed(),
+            ));
+        }
+        last = Instant::now();
+        talk(attempt, run, &busy, DID)?;
+        if !spoke && began.elapsed() > TIME / 2 && !clients[1].ended {
+            let second = &mut clients[1];
+            (second.clock, second.since, spoke) =
+                (run.clock(), Instant::now(), true);
+            talk(attempt, run, &second.stream, DID)?;
+        }
+        if clients.len() < 3 && began.elapsed() > TIME * 3 / 4 {
+            clients.push(Idle::comes(run, "The third, which comes later,")?);
+        }
+        while last.elapsed() < PAUSE {
+            clients.iter_mut().try_for_each(|client| look(run, client))?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    // They have seen their end, and are still there.
+    let free =
+        |run: &Run| slots_of_clients(run).is_ok_and(|slots| slots.len() <= 1);
+    if !testkit::holds_within(TIME / 2, || free(run)) {
+        let record = run.record();
+        need_slots(&record)?;
+        let kernel = record.last_lines(of_ops(&["SHUTDOWN", "RECV", "CLOSE"]));
+        return Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(
+            "A client has seen its end, and keeps its slot for as long as it likes. A shutdown of \
+             both directions ends the receive; then close the slot.",
+        ));
+    }
+    let served = run.record().served();
+    let silent =
+        clients.iter().zip(&served[before + 1..]).map(|(client, served)| {
+            let from = served.came.max(client.clock);
+            let left = served.left.unwrap_or(u64::MAX);
+            (client.name, Duration::from_micros(left.saturating_sub(from)))
+        });
+    Ok(silent.max_by_key(|(_, silent)| *silent))
+}
+
+fn look(run: &mut Run, client: &mut Idle) -> Result<(), Failure> {
+    let silent = client.since.elapsed();
+    match glance(&client.stream).filter(|_| !client.ended) {
+        Some(what) if silent < SOONEST => {
+            Err(early(run, client.name, &what, silent))
+        }
+        Some(what) if what != "its end" => {
+            run.did(format!("{DID} {} got {what}.", client.name));
+            let record = run.record();
+            let kernel = record.last_lines(of_ops(&["SHUTDOWN", "CLOSE"]));
+            Err(record.fail(ids::RESET).kernel(kernel).rule(
+                "A client whose time is up sees the end of the connection, and no more.",
+            ))
+        }
+        Some(_) => {
+            client.ended = true;
+            Ok(())
+        }
+        None if silent > NEVER && !client.ended => {
+            Err(late(run, client.name, silent))
+        }
+        None => Ok(()),
+    }
+}
+
+fn early(run: &mut Run, name: &str, what: &str, after: Duration) -> Failure {
+    if run.ended() {
+        return run.trouble(DID, &std::io::ErrorKind::ConnectionReset.into());
+    }
+    run.did(format!(
+        "{DID} {name} got {what} after {} ms of silence.",
+        after.as_millis()
+    ));
+    let record = run.record();
+    let kernel =
+        record.last_lines(of_ops(&["RECV", "SHUTDOWN", "CLOSE", "TIMEOUT"]));
+    record.fail(ids::DEADLINE).kernel(kernel).rule(
+        "Each client has a second from its arrival, and another one from everything it says. One \
+         that talks stays.",
+    )
+}
+
+fn late(run: &Run, name: &str, after: Duration) -> Failure {
+    let record = run.record();
+    if let Err(failure) = need_quiet_closes(&record) {
+        return failure;
+    }
+    let ended = record.served().iter().any(|client| client.left.is_some());
+    let rule = if name.contains("never") && after > NEVER && ended {
+        "A client that never says a word has a second, too: from its arrival."
+    } else if record.enters().any(|enter| enter.at_most_us.is_some()) {
+        "A client has a second. The wait has a time limit, and this client's time ran out \
+         unnoticed: look at the deadlines every turn (with a client that talks the wait never times \
+         out), and wait no longer than until the next one."
+    } else {
+        "No deadline was looked at in time. The wait takes a time (`submit_and_wait(1, \
+         Some(time))`): until the next client is due."
+    };
+    let kernel = record
+        .last_lines(|what| matches!(what, What::Enter(_) | What::Return(_)));
+    let did = format!(
+        "{} {name} had been silent for {} ms.",
+        record.did,
+        after.as_millis()
+    );
+    record.fail(ids::DEADLINE).client(did).kernel(kernel).rule(rule)
+}
+
+/// No more than one timer at a time, for all clients.
+fn one_timer(record: &Record) -> Result<(), Failure> {
+    let timers = ["TIMEOUT", "LINK_TIMEOUT"];
+    let most = most_in_flight(record, &timers, |_| true);
+    if most <= 1 {
+        return Ok(());
+    }
+    Err(record.fail(ids::TOO_MANY_ENTRIES).kernel(record.lines(of_ops(&timers))).rule(format!(
+        "Up to {most} timeouts were in flight at once: one for each client. One deadline does for \
+         all, that of the client that is due next, and the wait itself can keep it."
+    )))
+}
+
+/// With no client in there is no deadline.
+fn no_client(run: &mut Run) -> Result<(), Failure> {
+    run.settles();
+    let before = run.record().summary.enters;
+    sleeps(run)?;
+    let record = run.record();
+    let calls = record.summary.enters - before;
+    let rings = run.rings();
+    let timed = rings
+        .iter()
+        .flat_map(|it| &it.inside)
+        .any(|enter| enter.at_most_us.is_some());
+    if calls <= 3 && !timed {
+        return Ok(());
+    }
+    run.did("No client is in, and nothing happens.");
+    let kernel = record.last_lines(of_requests);
+    Err(run.record().fail(ids::ENTERS).kernel(kernel).rule(
+        "The program waits for a time, or again and again, while no client is in. Then there is no \
+         deadline: wait without a time.",
+    ))
+}
+
+/// Two clients that come one after the other and fall silent: for how long, until their slots are
+/// free.
+fn two_alone(attempt: &Attempt, run: &mut Run) -> Result<Duration, Failure> {
+    let did =
+        "Two clients come one after the other, say something and fall silent.";
+    run.did(did);
+    let before = run.record().served().len();
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let client = run.connect()?;
+        clients.push((run.clock(), Instant::now(), client));
+        talk(attempt, run, &clients[clients.len() - 1].2, did)?;
+        std::thread::sleep(TIME * 3 / 5);
+    }
+    for (_, since, client) in &clients {
+        expect_end(run, client, did)?;
+        if since.elapsed() < SOONEST {
+            return Err(early(run, "One of two", "its end", since.elapsed()));
+        }
+    }
+    need_free_slots(run, did)?;
+    let served = run.record().served();
+    let silent =
+        clients.iter().zip(&served[before..]).map(|((clock, ..), served)| {
+            Duration::from_micros(
+                served.left.unwrap_or(u64::MAX).saturating_sub(*clock),
+            )
+        });
+    Ok(silent.max().unwrap_or_default())
+}
