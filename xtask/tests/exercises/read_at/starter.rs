@@ -23,8 +23,7 @@ fn main() -> Result<()> {
     let mut buffer = vec![0; bytes];
     let fd = types::Fd(file.as_raw_fd());
     // TODO: the entry has to say where to read.
-    let read =
-        opcode::Read::new(fd, buffer.as_mut_ptr(), bytes as u32).build();
+    let read = opcode::Read::new(fd, buffer.as_mut_ptr(), bytes as u32).build();
     // SAFETY: the buffer outlives the wait below, and has room for `bytes`.
     unsafe { ring.submission().push(&read)? };
     ring.submit_and_wait(1)?;
