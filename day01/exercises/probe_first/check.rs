@@ -18,10 +18,10 @@ const SEND: u8 = 26;
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let unknown = unknown_operations()?;
     let other = unknown[attempt.number(0..=unknown.len() as u64 - 1) as usize];
+    let denies = "The probe says that this kernel has no such operation.";
     for code in [unknown[0], other] {
-        let why = "The probe says that this kernel has no such operation.";
         let (record, line) = run(attempt, code, Kernel::Real)?;
-        need_fallback(&record, code, &line, why)?;
+        need_fallback(&record, code, &line, denies)?;
     }
     with_operation(attempt, WRITE, Kernel::Real)?;
     with_operation(attempt, SEND, Kernel::OnASocket)?;
@@ -37,6 +37,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
             ));
         }
     }
+    let (record, line) = run(attempt, WRITE, Kernel::WithoutWrite)?;
+    need_fallback(&record, WRITE, &line, denies)?;
     Ok(Passed::new("You asked, used what is there, and did without what is not."))
 }
 
@@ -57,6 +59,8 @@ enum Kernel {
     Real,
     /// The same, and the standard output is a socket.
     OnASocket,
+    /// One whose probe says that there is no WRITE.
+    WithoutWrite,
     /// One that refuses the probe, as those before 5.6 do.
     WithoutProbe,
 }
@@ -69,6 +73,9 @@ fn run(attempt: &Attempt, code: u8, kernel: Kernel) -> Result<(Record, String), 
     let broken = |error: std::io::Error| Failure::not_observed(format!("a socket: {error}"));
     let record = match kernel {
         Kernel::Real => launch("").to_end()?,
+        Kernel::WithoutWrite => {
+            launch(", and the probe denies that operation").denied(WRITE).to_end()?
+        }
         Kernel::OnASocket => {
             let (mut ours, theirs) = UnixStream::pair().map_err(broken)?;
             let stdout = OwnedFd::from(theirs).into();
