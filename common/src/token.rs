@@ -38,11 +38,13 @@ pub enum Op {
     Cancel = 7,
     /// `IORING_OP_READ` of the signalfd.
     Signal = 8,
+    /// Like [`Op::Recv`], multishot.
+    RecvMulti = 9,
 }
 
 impl Op {
     /// Every operation, in the order of the codes.
-    pub const ALL: [Op; 8] = [
+    pub const ALL: [Op; 9] = [
         Op::Accept,
         Op::Recv,
         Op::Send,
@@ -51,6 +53,7 @@ impl Op {
         Op::Close,
         Op::Cancel,
         Op::Signal,
+        Op::RecvMulti,
     ];
 
     fn from_code(code: u8) -> Option<Op> {
@@ -68,6 +71,7 @@ impl Op {
             Op::Close => "close",
             Op::Cancel => "cancel",
             Op::Signal => "signal",
+            Op::RecvMulti => "multishot recv",
         }
     }
 }

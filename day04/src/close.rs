@@ -119,7 +119,7 @@ impl Server<'_> {
         *stage = Stage::Aborting;
         self.note_progress(slot);
         if self.slots.in_flight(slot) > 0 {
-            for op in [Op::Recv, Op::Send, Op::Discard] {
+            for op in [Op::Recv, Op::RecvMulti, Op::Send, Op::Discard] {
                 self.add_cancel(self.token(slot, op))?;
             }
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use common::buffers::{Buffers, MAX_BUFFERS};
+use common::buffers::MAX_BUFFERS;
 use common::environment;
 use common::listener::{self, Listener};
 use common::queues::Queues;
@@ -24,6 +24,8 @@ use crate::accept::Accepting;
 use crate::close::Closing;
 use crate::connection::Connection;
 use crate::events::{Counts, Event};
+use crate::groups::Groups;
+use crate::parking::Parking;
 use crate::receive::Receiving;
 use crate::server::Server;
 use crate::stop::Stopping;
@@ -33,9 +35,11 @@ mod accept;
 mod close;
 mod connection;
 mod events;
+mod groups;
 #[cfg(test)]
 #[path = "../tests/unit/no_allocation.rs"]
 mod no_allocation;
+mod parking;
 mod receive;
 mod reply;
 mod server;
@@ -61,7 +65,8 @@ struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     slots: Option<u32>,
 
-    /// Receive buffers that all clients share; rounded up to a power of two
+    /// Receive buffers that all clients share, and as many for multishots; rounded up to a
+    /// power of two
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_BUFFERS)))]
     buffers: u16,
 
@@ -123,7 +128,7 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let table = ring::table_size(slots, Admission::spare(granted.cq_entries))?;
     ring::register_slots(&ring.submitter(), table)?;
     let count = options.buffers.next_power_of_two();
-    let mut buffers = Buffers::register(&ring.submitter(), 0, count, options.buffer_size)?;
+    let groups = Groups::register(&ring.submitter(), count, options.buffer_size)?;
 
     let mut closing = Closing::ask_the_kernel()?;
     closing.late |= options.shutdown_first;
@@ -149,12 +154,8 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
             max: options.max,
             waiting: VecDeque::with_capacity(table as usize),
         },
-        receiving: Receiving {
-            buffers: &mut buffers,
-            conversation: options.reply,
-            parked: VecDeque::with_capacity(table as usize),
-            closed: 0,
-        },
+        receiving: Receiving { groups, conversation: options.reply, closed: 0 },
+        parking: Parking { queue: VecDeque::with_capacity(table as usize) },
         closing,
         timeouts: Timeouts { idle: options.idle_timeout, look_at: None },
         stopping: Stopping {
@@ -209,7 +210,7 @@ fn announce(
     let (sq_entries, cq_entries) = (granted.sq_entries, granted.cq_entries);
     talk.explain(format_args!(
         "ring: {sq_entries} submission and {cq_entries} completion queue entries; {slots} slots; \
-         {} buffers of {} bytes",
+         two groups of {} buffers of {} bytes",
         options.buffers.next_power_of_two(),
         options.buffer_size
     ));

@@ -1,9 +1,6 @@
 //! Receiving into buffers that the kernel picks when bytes have come.
 
-use std::collections::VecDeque;
-
 use anyhow::Result;
-use common::buffers::Buffers;
 use common::token::Op;
 use io_uring::types::Fixed;
 use io_uring::{cqueue, opcode, squeue};
@@ -11,6 +8,7 @@ use io_uring::{cqueue, opcode, squeue};
 use crate::Conversation;
 use crate::connection::{Connection, Stage};
 use crate::events::Event;
+use crate::groups::{Filled, Groups};
 use crate::server::Server;
 
 /// `IORING_RECVSEND_POLL_FIRST`: wait for bytes without looking for them first. Since Linux
@@ -25,6 +23,8 @@ pub struct Input {
     receive: Receive,
     /// Part of a request has come, and its end has not.
     mid_request: bool,
+    /// The last request came in one buffer, and no reply was on its way.
+    keeps_up: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,8 @@ enum Receive {
     /// No receive is armed.
     #[default]
     Idle,
-    Armed,
+    Single,
+    Multishot,
     /// One is armed, and is being cancelled.
     Cancelled,
     /// No receive is armed: the connection waits for a buffer.
@@ -42,54 +43,70 @@ enum Receive {
 }
 
 impl Input {
+    /// No receive is armed: the connection waits for a buffer.
+    pub fn park(&mut self) {
+        self.receive = Receive::Parked;
+    }
+
+    pub fn is_parked(&self) -> bool {
+        self.receive == Receive::Parked
+    }
+
     /// The client sends no more.
     pub fn has_ended(&self) -> bool {
         self.receive == Receive::Ended
     }
 
-    /// A receive is armed.
+    /// A receive is armed for what comes next. A multishot that has left bytes in the socket
+    /// may have ended already, for want of a buffer: its last completion is on its way.
     pub fn is_armed(&self) -> bool {
-        self.receive == Receive::Armed
+        match self.receive {
+            Receive::Single => true,
+            Receive::Multishot => !self.mid_request,
+            _ => false,
+        }
     }
 }
 
 /// The buffers that the clients share, and who waits for one.
-pub struct Receiving<'ring> {
-    pub buffers: &'ring mut Buffers,
+pub struct Receiving {
+    pub groups: Groups,
     pub conversation: Conversation,
-    /// Connections without a buffer, with the generation they had, in the order they came.
-    pub parked: VecDeque<(u32, u16)>,
     /// Slots closed since the receives were last renewed.
     pub closed: u32,
 }
 
 impl Server<'_> {
     // ANCHOR: receive
-    /// Adds the next receive, unless the client has ended, or has replies to read first.
+    /// Adds the next receive, unless one is armed, the client has ended, or it has replies to
+    /// read first. A multishot whose client leaves more than its share unread is cancelled.
     ///
     /// With no buffer left the receive would fail, so the connection is parked until one comes
     /// back: behind those that are parked already, or it could overtake them for ever.
     pub fn receive_next(&mut self, slot: u32) -> Result<()> {
         let Connection { stage, input, output, .. } = &self.connections[slot as usize];
-        let Receiving { buffers, parked, .. } = &self.receiving;
-        let may = *stage == Stage::Open && output.has_room(buffers.count());
-        if !may || input.receive != Receive::Idle {
-            return self.end_if_done(slot);
+        let groups = &self.receiving.groups;
+        match input.receive {
+            Receive::Multishot if output.queued() > groups.share() => self.cancel_receive(slot),
+            Receive::Idle if *stage == Stage::Open && output.queued() < groups.share() => {
+                if input.keeps_up && groups.allow_multishot() && !self.stopping.signalled {
+                    self.add_multishot(slot)
+                } else if groups.single.with_kernel() == 0 || !self.parking.queue.is_empty() {
+                    self.park(slot);
+                    Ok(())
+                } else {
+                    self.add_receive(slot)
+                }
+            }
+            _ => self.end_if_done(slot),
         }
-        if buffers.with_kernel() == 0 || !parked.is_empty() {
-            self.park(slot);
-            return Ok(());
-        }
-        self.add_receive(slot)
     }
     // ANCHOR_END: receive
 
     // ANCHOR: add_receive
-    /// Not a multishot: that takes a buffer for whatever has arrived, some thirty in a row,
-    /// before the program sees the first. A few clients that send and never read would have
-    /// all the buffers.
-    fn add_receive(&mut self, slot: u32) -> Result<()> {
-        let buffers = &self.receiving.buffers;
+    /// One entry, one buffer: the client gets no second one before the program has seen this.
+    pub fn add_receive(&mut self, slot: u32) -> Result<()> {
+        let buffers = &self.receiving.groups.single;
         // After a stop signal only what has arrived is received.
         let (flags, priority) = match self.stopping.signalled {
             true => (libc::MSG_DONTWAIT, 0),
@@ -101,26 +118,43 @@ impl Server<'_> {
             .buf_group(buffers.group())
             .build()
             .flags(squeue::Flags::BUFFER_SELECT);
-        self.connections[slot as usize].input.receive = Receive::Armed;
+        self.connections[slot as usize].input.receive = Receive::Single;
         self.push_on(slot, (Op::Recv, receive))
+    }
+
+    /// One entry, and a buffer for whatever comes, some thirty in a row.
+    fn add_multishot(&mut self, slot: u32) -> Result<()> {
+        let group = self.receiving.groups.multishot.group();
+        let receive = opcode::RecvMulti::new(Fixed(slot), group).build();
+        self.connections[slot as usize].input.receive = Receive::Multishot;
+        self.push_on(slot, (Op::RecvMulti, receive))
     }
     // ANCHOR_END: add_receive
 
     // ANCHOR: handle_receive
     /// Bytes, the client's end, or an error.
-    pub fn handle_receive(&mut self, slot: u32, result: i32, flags: u32) -> Result<()> {
-        let connection = &mut self.connections[slot as usize];
-        connection.input.receive = Receive::Idle;
-        match (result, cqueue::buffer_select(flags)) {
-            (1.., Some(buffer)) if connection.stage == Stage::Open => {
+    pub fn handle_receive(
+        &mut self,
+        slot: u32,
+        result: i32,
+        flags: u32,
+        filled: Option<Filled>,
+    ) -> Result<()> {
+        let Connection { stage, input, output, .. } = &mut self.connections[slot as usize];
+        if !cqueue::more(flags) {
+            input.receive = Receive::Idle;
+        }
+        match filled {
+            Some(filled) if filled.length > 0 && *stage == Stage::Open => {
                 // Nothing more was there to read: the request ends here.
                 let whole = !cqueue::sock_nonempty(flags);
-                let begun = std::mem::replace(&mut connection.input.mid_request, !whole);
+                let begun = std::mem::replace(&mut input.mid_request, !whole);
+                input.keeps_up = whole && !begun && output.is_empty();
                 self.counts.requests += u64::from(!begun);
-                self.received(slot, buffer, result as u32, whole)
+                self.received(slot, filled, whole)
             }
-            (_, buffer) => {
-                buffer.into_iter().for_each(|buffer| self.receiving.buffers.give_back(buffer));
+            filled => {
+                filled.into_iter().for_each(|filled| self.receiving.groups.give_back(filled));
                 self.receive_ended(slot, result)
             }
         }
@@ -128,16 +162,16 @@ impl Server<'_> {
     // ANCHOR_END: handle_receive
 
     // ANCHOR: received
-    fn received(&mut self, slot: u32, buffer: u16, length: u32, whole: bool) -> Result<()> {
-        self.counts.bytes_in += u64::from(length);
+    fn received(&mut self, slot: u32, filled: Filled, whole: bool) -> Result<()> {
+        self.counts.bytes_in += u64::from(filled.length);
         self.note_progress(slot);
         if !self.talk.is_quiet() {
-            let bytes = self.receiving.buffers.copy(buffer, length);
+            let bytes = self.receiving.groups.copy(filled);
             self.report(&Event::received(slot, &bytes));
         }
         match self.receiving.conversation {
-            Conversation::Echo => return self.echo(slot, buffer, length),
-            Conversation::Ack => self.receiving.buffers.give_back(buffer),
+            Conversation::Echo => return self.echo(slot, filled),
+            Conversation::Ack => self.receiving.groups.give_back(filled),
         }
         if whole { self.ack(slot) } else { self.receive_next(slot) }
     }
@@ -148,13 +182,13 @@ impl Server<'_> {
             _ if self.connections[slot as usize].stage != Stage::Open => self.end_if_done(slot),
             0 => self.input_ended(slot),
             libc::EAGAIN if self.stopping.signalled => self.input_ended(slot),
-            libc::ENOBUFS => {
-                self.counts.out_of_buffers += 1;
-                self.park(slot);
-                Ok(())
+            // Linux 5.19 has no multishot receives.
+            libc::EINVAL if !self.receiving.groups.refused => {
+                self.receiving.groups.refused = true;
+                self.receive_next(slot)
             }
-            // Cancelled, for a renewal or by a stop signal; or interrupted.
-            libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.receive_next(slot),
+            // Its group was empty; or it was cancelled or interrupted.
+            libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.receive_next(slot),
             errno => {
                 self.report_failure(slot, errno);
                 self.abort(slot)
@@ -171,36 +205,6 @@ impl Server<'_> {
             Conversation::Ack if unanswered => self.ack(slot),
             _ => self.end_if_done(slot),
         }
-    }
-
-    fn park(&mut self, slot: u32) {
-        self.connections[slot as usize].input.receive = Receive::Parked;
-        let generation = self.token(slot, Op::Recv).generation;
-        self.receiving.parked.push_back((slot, generation));
-    }
-
-    // ANCHOR: unpark
-    /// Adds the receives of parked connections, as many as there are buffers. A client that is
-    /// silent takes no buffer, so more may follow in the next turn.
-    pub fn unpark(&mut self) -> Result<()> {
-        for _ in 0..self.receiving.buffers.with_kernel() {
-            let Some((slot, generation)) = self.receiving.parked.pop_front() else { break };
-            let connection = &self.connections[slot as usize];
-            let parked = connection.input.receive == Receive::Parked;
-            if parked && connection.stage == Stage::Open && self.slots.is_current(slot, generation)
-            {
-                // It may have sent long ago: the wait was for a buffer, not for the client.
-                self.note_progress(slot);
-                self.add_receive(slot)?;
-            }
-        }
-        Ok(())
-    }
-    // ANCHOR_END: unpark
-
-    /// Whether a connection is parked although a buffer is there.
-    pub fn can_unpark(&self) -> bool {
-        !self.receiving.parked.is_empty() && self.receiving.buffers.with_kernel() > 0
     }
 
     // ANCHOR: renew
@@ -220,13 +224,17 @@ impl Server<'_> {
 
     /// Cancels the receives that are armed. Each completes, with ECANCELED or with bytes.
     pub fn cancel_receives(&mut self) -> Result<()> {
-        for slot in 0..self.connections.len() as u32 {
-            let input = &mut self.connections[slot as usize].input;
-            if input.receive == Receive::Armed {
-                input.receive = Receive::Cancelled;
-                self.add_cancel(self.token(slot, Op::Recv))?;
-            }
-        }
-        Ok(())
+        (0..self.connections.len() as u32).try_for_each(|slot| self.cancel_receive(slot))
+    }
+
+    fn cancel_receive(&mut self, slot: u32) -> Result<()> {
+        let receive = &mut self.connections[slot as usize].input.receive;
+        let op = match receive {
+            Receive::Single => Op::Recv,
+            Receive::Multishot => Op::RecvMulti,
+            _ => return Ok(()),
+        };
+        *receive = Receive::Cancelled;
+        self.add_cancel(self.token(slot, op))
     }
 }

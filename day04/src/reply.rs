@@ -8,12 +8,10 @@ use io_uring::opcode;
 use io_uring::types::Fixed;
 
 use crate::connection::{Connection, Stage};
+use crate::groups::{Filled, MAX_SHARE};
 use crate::server::{Link, Server};
 
 const ACK: &[u8; 4] = b"ack\0";
-
-/// Replies that may queue up for a client that does not read, at most.
-const QUEUED: usize = 8;
 
 /// What goes to a client.
 #[derive(Debug)]
@@ -29,21 +27,21 @@ pub struct Output {
 #[derive(Clone, Copy, Debug)]
 enum Reply {
     Ack,
-    Echo { buffer: u16, length: u32 },
+    Echo(Filled),
 }
 
 impl Reply {
     fn length(self) -> u32 {
         match self {
             Reply::Ack => ACK.len() as u32,
-            Reply::Echo { length, .. } => length,
+            Reply::Echo(filled) => filled.length,
         }
     }
 }
 
 impl Output {
     pub fn new() -> Output {
-        Output { replies: VecDeque::with_capacity(QUEUED), sent: 0, sending: false }
+        Output { replies: VecDeque::with_capacity(MAX_SHARE), sent: 0, sending: false }
     }
 
     /// Whether everything is sent.
@@ -51,9 +49,9 @@ impl Output {
         self.replies.is_empty()
     }
 
-    /// Whether one more reply may queue up: a client may have a 64th of the `buffers`, or one.
-    pub fn has_room(&self, buffers: u16) -> bool {
-        self.replies.len() < usize::from(buffers / 64).clamp(1, QUEUED)
+    /// Replies that are not sent, or not all of them.
+    pub fn queued(&self) -> usize {
+        self.replies.len()
     }
 }
 
@@ -69,9 +67,9 @@ impl Server<'_> {
 
     // ANCHOR: echo
     /// Queues a filled buffer as the client's next reply.
-    pub fn echo(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
+    pub fn echo(&mut self, slot: u32, filled: Filled) -> Result<()> {
         let output = &mut self.connections[slot as usize].output;
-        output.replies.push_back(Reply::Echo { buffer, length });
+        output.replies.push_back(Reply::Echo(filled));
         self.receive_next(slot)?;
         self.send_next(slot)
     }
@@ -103,7 +101,7 @@ impl Server<'_> {
         let reply = output.replies[0];
         let bytes = match reply {
             Reply::Ack => ACK.as_ptr(),
-            Reply::Echo { buffer, .. } => self.receiving.buffers.address(buffer),
+            Reply::Echo(filled) => self.receiving.groups.address(filled),
         };
         let rest = bytes.wrapping_add(output.sent as usize);
         let send = opcode::Send::new(Fixed(slot), rest, reply.length() - output.sent);
@@ -145,8 +143,8 @@ impl Server<'_> {
         output.sent += bytes;
         if output.replies.front().is_some_and(|reply| reply.length() == output.sent) {
             output.sent = 0;
-            if let Some(Reply::Echo { buffer, .. }) = output.replies.pop_front() {
-                self.receiving.buffers.give_back(buffer);
+            if let Some(Reply::Echo(filled)) = output.replies.pop_front() {
+                self.receiving.groups.give_back(filled);
             }
         }
     }
@@ -167,8 +165,8 @@ impl Server<'_> {
         let output = &mut self.connections[slot as usize].output;
         output.sent = 0;
         for reply in output.replies.drain(..) {
-            if let Reply::Echo { buffer, .. } = reply {
-                self.receiving.buffers.give_back(buffer);
+            if let Reply::Echo(filled) = reply {
+                self.receiving.groups.give_back(filled);
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::accept::Accepting;
 use crate::close::Closing;
 use crate::connection::Connection;
 use crate::events::{Counts, Event};
+use crate::parking::Parking;
 use crate::receive::Receiving;
 use crate::stop::Stopping;
 use crate::timeouts::Timeouts;
@@ -41,7 +42,8 @@ pub struct Server<'ring> {
     pub talk: Talk,
     // ---
     pub accepting: Accepting<'ring>,
-    pub receiving: Receiving<'ring>,
+    pub receiving: Receiving,
+    pub parking: Parking,
     pub closing: Closing,
     pub timeouts: Timeouts,
     pub stopping: Stopping<'ring>,
@@ -104,20 +106,24 @@ impl Server<'_> {
             Op::Accept => return self.handle_accept(result, flags),
             Op::Signal => return self.handle_signal(result),
             Op::Cancel => return Ok(()), // it failed: its operation had ended
-            Op::Recv | Op::Send | Op::Discard | Op::Shutdown | Op::Close => {}
+            Op::Recv | Op::RecvMulti => {}
+            Op::Send | Op::Discard | Op::Shutdown | Op::Close => {}
         }
         // ANCHOR: generation
-        let buffer = cqueue::buffer_select(flags);
-        buffer.into_iter().for_each(|buffer| self.receiving.buffers.take(buffer));
+        let filled = self.receiving.groups.take(op, result, flags);
         // The slot may have a new client by now, which an old completion must not touch. Its
         // buffer goes back all the same.
-        if !self.slots.finish(slot, generation) {
-            buffer.into_iter().for_each(|buffer| self.receiving.buffers.give_back(buffer));
+        let current = match cqueue::more(flags) {
+            true => self.slots.is_current(slot, generation),
+            false => self.slots.finish(slot, generation),
+        };
+        if !current {
+            filled.into_iter().for_each(|filled| self.receiving.groups.give_back(filled));
             return Ok(());
         }
         // ANCHOR_END: generation
         match op {
-            Op::Recv => self.handle_receive(slot, result, flags),
+            Op::Recv | Op::RecvMulti => self.handle_receive(slot, result, flags, filled),
             Op::Send => self.handle_send(slot, result),
             Op::Discard => self.handle_discard(slot, result),
             Op::Shutdown => self.handle_shutdown(slot, result),
@@ -159,8 +165,8 @@ impl Server<'_> {
     /// Adds an entry to the submission queue; the comment inside says who owns its memory.
     pub fn push(&mut self, token: Token, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(token.pack());
-        // SAFETY: a receive points at no memory of its own: the kernel takes one of `buffers`.
-        // A send points at static bytes, or at one of `buffers` that is ours and is given back
+        // SAFETY: a receive points at no memory of its own: the kernel takes one of `groups`.
+        // A send points at static bytes, or at one of `groups` that is ours and is given back
         // when the send has completed. A signal is read into the record of `StopSignals`.
         // Neither record nor buffers are ever freed.
         unsafe { self.queues.push(&entry) }.context("submitting a full queue")

@@ -53,7 +53,7 @@ impl Server<'_> {
     // ANCHOR: overdue
     /// Aborts the connections whose time is up.
     pub fn abort_overdue(&mut self) -> Result<()> {
-        let scarce = self.receiving.buffers.with_kernel() == 0;
+        let scarce = self.receiving.groups.single.with_kernel() == 0;
         let look_at = &mut self.timeouts.look_at;
         if scarce {
             *look_at = look_at.map(|at| at.min(self.now + UNREAD));

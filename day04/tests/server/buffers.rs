@@ -1,6 +1,7 @@
 //! Memory that all clients share: PITFALLS.md rows 8 and 22.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use testkit::{RaiseAtEnd, reset, resident_kib, wait_until};
@@ -159,6 +160,42 @@ fn pitfall_22_eight_that_never_read_leave_buffers_for_the_others() {
         assert_eq!((stopped.count("out_of_buffers"), stopped.count("timed_out")), (0, 0));
         let queued = (stopped.count("bytes_in") - stopped.count("bytes_out")).div_ceil(4096);
         assert!(queued <= 8 * share, "{queued} of {buffers} buffers");
+    }
+}
+
+/// A client that has taken its replies so far has a multishot armed, which takes dozens of
+/// buffers before the server sees the first. They are none of those that the others need.
+#[test]
+fn pitfall_22_eight_that_stop_reading_leave_buffers_for_the_others() {
+    let Some(server) = serve_echo(&["--buffers", "32"]) else { return };
+    let hogs: Vec<_> = (0..8).map(|_| stops_reading(&server)).collect();
+    hogs.iter().for_each(|mut hog| while hog.write(&[b'x'; 1 << 16]).is_ok() {});
+    std::thread::scope(|scope| {
+        for client in (0..8).map(|_| server.connect().unwrap()) {
+            scope.spawn(move || assert!(echo_all(&client, &noise(100_000)) == noise(100_000)));
+        }
+    });
+    server.signal(Signal::SIGINT);
+    let stopped = server.stop(Signal::SIGTERM).unwrap().well();
+    drop(hogs);
+    assert_eq!((stopped.count("out_of_buffers"), stopped.count("timed_out")), (0, 0));
+    let queued = (stopped.count("bytes_in") - stopped.count("bytes_out")).div_ceil(4096);
+    assert!(queued <= 32 + 8, "{queued} buffers: more than all multishots' and eight shares");
+}
+
+/// A client that says one thing at a time, and reads nothing, until its socket is full.
+fn stops_reading(server: &Server) -> TcpStream {
+    let mut client = connect_with_small_buffer(server);
+    let mut before = 0;
+    loop {
+        client.write_all(&[b'x'; 500]).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        let unread = client.peek(&mut [0; 1 << 16]).unwrap();
+        if unread > 0 && unread == before {
+            client.set_nonblocking(true).unwrap();
+            return client;
+        }
+        before = unread;
     }
 }
 

@@ -1,13 +1,9 @@
 //! Clients that say nothing.
 
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
-};
 use testkit::{RaiseAtEnd, end_of_file, wait_until};
 
 use super::hog::Hog;
@@ -64,10 +60,7 @@ fn whoever_makes_no_progress_is_closed() {
 fn a_slow_reader_is_not_taken_for_a_silent_one() {
     let Some(server) = serve_echo(&["--idle-timeout", "2"]) else { return };
     // With a small buffer, TCP on our side tells the server soon what we have read.
-    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
-    setsockopt(&socket, sockopt::RcvBuf, &4096).unwrap();
-    connect(socket.as_raw_fd(), &SockaddrStorage::from(server.address())).unwrap();
-    let (slow, enough) = (&TcpStream::from(socket), &AtomicBool::new(false));
+    let (slow, enough) = (&connect_with_small_buffer(&server), &AtomicBool::new(false));
     std::thread::scope(|scope| {
         let _end = RaiseAtEnd(enough);
         scope.spawn(move || {

@@ -17,8 +17,12 @@ mod workers;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
 use std::process::Command;
 
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+};
 use testkit::{Server, start_or_skip};
 
 /// Day 04 with these arguments, and nothing else said.
@@ -52,6 +56,14 @@ fn with_json(mut command: Command) -> Command {
 /// The test harness names its threads after the tests.
 fn test_name() -> String {
     std::thread::current().name().unwrap_or("a test").to_string()
+}
+
+/// A client whose socket holds little of what it does not read.
+fn connect_with_small_buffer(server: &Server) -> TcpStream {
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
+    setsockopt(&socket, sockopt::RcvBuf, &4096).unwrap();
+    connect(socket.as_raw_fd(), &SockaddrStorage::from(server.address())).unwrap();
+    TcpStream::from(socket)
 }
 
 /// Sends a request and reads to the end: the answer, and no reset.

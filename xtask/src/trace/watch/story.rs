@@ -238,7 +238,9 @@ pub(super) fn whose(tid: pid_t, owner: pid_t) -> pid_t {
 fn agrees(token: Op, opcode: u8) -> bool {
     match token {
         Op::Accept => opcode == op::ACCEPT,
-        Op::Recv | Op::Discard => matches!(opcode, op::RECV | op::RECVMSG | op::READ),
+        Op::Recv | Op::RecvMulti | Op::Discard => {
+            matches!(opcode, op::RECV | op::RECVMSG | op::READ)
+        }
         Op::Send => matches!(opcode, op::SEND | op::SEND_ZC | op::WRITE),
         Op::Shutdown => opcode == op::SHUTDOWN,
         Op::Close => opcode == op::CLOSE,
