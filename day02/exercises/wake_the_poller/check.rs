@@ -24,13 +24,15 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 fn once(attempt: &Attempt) -> Result<Passed, Failure> {
     let burst = attempt.number(30..=60);
     let first = nops::tag(attempt);
-    // Fast: a program that looks at memory in a loop may make other calls there.
+    // Fast: a program that looks at memory in a loop may make other calls there. One that wakes the
+    // thread in that loop does so very often, until the thread gets a CPU.
     let record = attempt
         .run(format!("The program was run as `wake_the_poller {burst} {first}`."))
         .arg(burst.to_string())
         .arg(first.to_string())
         .fast()
-        .to_end()
+        .start()?
+        .end()
         .map_err(explain)?;
     record.need_ring()?;
     let idle = idle_time(&record)?;
@@ -41,7 +43,7 @@ fn once(attempt: &Attempt) -> Result<Passed, Failure> {
     record.need_answered("NOP", &tags)?;
     record.need_all_reaped()?;
     let woken = need_few_enters(&record, burst)?;
-    need_sleep(&record, first + burst, idle, &woken)?;
+    need_sleep(&record, (first, first + burst), idle, &woken)?;
     Ok(Passed::new(format!(
         "{} NOPs; the thread was woken {}.",
         2 * burst,
@@ -118,14 +120,25 @@ fn need_few_enters(record: &Record, burst: u64) -> Result<Vec<usize>, Failure> {
     ))
 }
 
-/// Before the first NOP of the second burst the thread fell asleep, and an enter woke it.
-fn need_sleep(record: &Record, second: u64, idle: u64, woken: &[usize]) -> Result<(), Failure> {
+/// Between the bursts, which begin with these tags, the thread fell asleep, and an enter woke it.
+fn need_sleep(
+    record: &Record,
+    (first, second): (u64, u64),
+    idle: u64,
+    woken: &[usize],
+) -> Result<(), Failure> {
+    // Of a small queue the tracer may miss an entry: then the nearest that it has seen stands for it.
     let nop = |tag: u64| {
-        let its = |what: &What| matches!(what, What::Submit(nop) if nop.user_data == user_data(tag));
+        let its = |what: &What| match what {
+            What::Submit(nop) => nop.user_data == user_data(tag),
+            What::Complete(answer) => answer.user_data == user_data(tag),
+            _ => false,
+        };
         record.events.iter().position(|event| its(&event.what))
     };
-    let (Some(last), Some(next)) = (nop(second - 1), nop(second)) else {
-        return Err(Failure::not_observed("the tracer was too late to see the bursts' ends"));
+    let (last, next) = ((first..second).rev().find_map(nop), (second..2 * second - first).find_map(nop));
+    let (Some(last), Some(next)) = (last, next) else {
+        return Err(Failure::not_observed("the tracer was too late to see a whole burst"));
     };
     let pause = record.events[next].us.saturating_sub(record.events[last].us) / 1000;
     if pause < 2 * idle {
