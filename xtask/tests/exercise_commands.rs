@@ -376,8 +376,8 @@ fn each_exercise_says_when_it_is_passed_and_has_a_place_of_its_own() {
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut places = std::collections::BTreeSet::new();
     for exercise in exercises::load(&real).expect("the exercises") {
-        // Those of days 3 and 4 are not yet worded so.
-        if exercise.day > 2 {
+        // Those of day 4 are not yet all worded so.
+        if exercise.day > 3 {
             continue;
         }
         let brief = exercise.brief().expect("a brief");

@@ -65,11 +65,8 @@ fn one_entry(record: &Record, clients: usize) -> Result<(), Failure> {
     } else {
         return need_served(record, clients, 0);
     };
-    Err(record
-        .fail(ids::TOO_MANY_ENTRIES)
-        .kernel(record.lines(of_ops(&["ACCEPT"])))
-        .rule(format!(
-            "The kernel took {} accept entries for {clients} clients; one is enough. {rule}",
-            accepts.len()
-        )))
+    Err(record.fail(ids::TOO_MANY_ENTRIES).kernel(record.lines(of_ops(&["ACCEPT"]))).rule(format!(
+        "The kernel took {} accept entries for {clients} clients; one is enough. {rule}",
+        accepts.len()
+    )))
 }

@@ -89,11 +89,12 @@ fn in_vain(record: &Record, failure: Failure) -> Failure {
     let last = record.last_lines(of_ops(&["ACCEPT"]));
     match accepted.last() {
         Some(it) if accepted.len() > greeted && it.more => {
+            let token = token(&it.user_data).map(|token| token.to_string());
             Failure { id: ids::LOST, ..failure }.kernel(last).rule(format!(
-                "A client was accepted, and no greeting was sent to it. Its completion carries the \
-                 user_data {}, which the accept's entry had: is that what the program knows its \
-                 accepts by?",
-                it.user_data
+                "A completion came with the user_data {}, and nothing was submitted after it. The \
+                 kernel gives back what the accept's entry carried: is that what the program knows \
+                 its accepts by?",
+                token.as_ref().unwrap_or(&it.meaning)
             ))
         }
         Some(_) if accepted.len() > greeted => {
@@ -103,13 +104,11 @@ fn in_vain(record: &Record, failure: Failure) -> Failure {
                  slot and waits.",
             )
         }
-        _ if armed(record) == 0 => {
-            Failure { id: ids::REARM, ..failure }.kernel(last).rule(
-                "The last completion of the accept came without IORING_CQE_F_MORE: it has ended, \
+        _ if armed(record) == 0 => Failure { id: ids::REARM, ..failure }.kernel(last).rule(
+            "The last completion of the accept came without IORING_CQE_F_MORE: it has ended, \
                  and no other is armed. Whenever the flag is absent, whatever the result, the \
                  accept must be armed again.",
-            )
-        }
+        ),
         _ => failure,
     }
 }
@@ -127,14 +126,11 @@ fn one_at_a_time(record: &Record) -> Result<(), Failure> {
     if most <= 1 {
         return Ok(());
     }
-    Err(record
-        .fail(ids::TOO_MANY_ENTRIES)
-        .kernel(record.lines(of_ops(&["ACCEPT"])))
-        .rule(
-            "An accept was armed while another one was. A completion with IORING_CQE_F_MORE says \
+    Err(record.fail(ids::TOO_MANY_ENTRIES).kernel(record.lines(of_ops(&["ACCEPT"]))).rule(
+        "An accept was armed while another one was. A completion with IORING_CQE_F_MORE says \
              that the accept is still armed: arm one only when the flag is absent, and cancel \
              none for it.",
-        ))
+    ))
 }
 
 /// The ring is the one that makes a multishot end.

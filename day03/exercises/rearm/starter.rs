@@ -58,8 +58,8 @@ fn arm_accept(queues: &mut Queues<'_>, listener: &Listener) -> Result<()> {
 
 /// A completion of the accept: a client in a slot, or an error.
 fn accepted(queues: &mut Queues<'_>, completion: &cqueue::Entry) -> Result<()> {
-    // TODO: ask whether the accept stays armed, and arm it again if it does not.
-    // Then let the server outlive an accept that ends with an error.
+    // TODO: ask whether the accept stays armed, and arm it again if it does
+    // not. Then let the server outlive an accept that ends with an error.
     let result = completion.result();
     if result < 0 {
         return Err(io::Error::from_raw_os_error(-result)).context("accepting");

@@ -1,8 +1,8 @@
 //! Close the slot: a thousand clients, and nothing left behind.
 //!
-//! A client that sends something gets `ack` and a zero byte. Then our side is shut
-//! down, what still comes is thrown away up to the client's end, and the slot
-//! is closed by the ring.
+//! A client that sends something gets `ack` and a zero byte. Then our side is
+//! shut down, what still comes is thrown away up to the client's end, and the
+//! slot is closed by the ring.
 
 use std::process::ExitCode;
 

@@ -1,10 +1,10 @@
 //! Close the slot: a thousand clients, and nothing left behind.
 //!
-//! A client that sends something gets `ack` and a zero byte. Then this server calls
-//! `close(2)` with the number of the slot, as the journal did: the first client
-//! closes the server's standard input, the fourth its listener, and no client
-//! ever sees the end. Let go of clients so that each one gets the whole answer
-//! and the end, and no slot stays taken.
+//! A client that sends something gets `ack` and a zero byte. Then this server
+//! calls `close(2)` with the number of the slot, as the journal did: the first
+//! client closes the server's standard input, the fourth its listener, and no
+//! client ever sees the end. Let go of clients so that each one gets the whole
+//! answer and the end, and no slot stays taken.
 
 use std::process::ExitCode;
 

@@ -163,9 +163,10 @@ fn look(run: &mut Run, client: &mut Idle) -> Result<(), Failure> {
             run.did(format!("{DID} {} got {what}.", client.name));
             let record = run.record();
             let kernel = record.last_lines(of_ops(&["SHUTDOWN", "CLOSE"]));
-            Err(record.fail(ids::RESET).kernel(kernel).rule(
-                "A client whose time is up sees the end of the connection, and no more.",
-            ))
+            Err(record
+                .fail(ids::RESET)
+                .kernel(kernel)
+                .rule("A client whose time is up sees the end of the connection, and no more."))
         }
         Some(_) => {
             client.ended = true;

@@ -1,8 +1,8 @@
 //! Idle clients: one deadline for all.
 //!
-//! An echo server. A client that has said nothing for a second is let go.
-//! The loop waits anyway: that wait ends when the next client is due, and needs
-//! no entry at all.
+//! An echo server. A client that has said nothing for a second is let go. The
+//! loop waits anyway: that wait ends when the next client is due, and needs no
+//! entry at all.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

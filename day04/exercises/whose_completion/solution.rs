@@ -1,7 +1,7 @@
 //! Whose completion? A late one must touch nobody.
 //!
-//! A client has a second and a half for a request, which is sent back before the
-//! client is let go. The timeout of a quick one stays in flight when it has
+//! A client has a second and a half for a request, which is sent back before
+//! the client is let go. The timeout of a quick one stays in flight when it has
 //! gone. `user_data` says which of the slot's clients it was for, so that it
 //! touches no other when it completes.
 
@@ -30,8 +30,8 @@ const TIMEOUT: u64 = 6;
 
 fn tag(operation: u64, slot: u32, generation: u16) -> u64 {
     operation << 56 | u64::from(generation) << 32 | u64::from(slot)
-    //                ^^^^^^^^^^^^^^^^^^^^^^^^^^^ 16 bits: the 65,536th client of
-    //                                            a slot would be the first
+    //                ^^^^^^^^^^^^^^^^^^^^^^^^^^^ 16 bits: the 65,536th client
+    //                                            of a slot would be the first
     //                                            again
 }
 

@@ -1,7 +1,7 @@
 //! Whose completion? A late one must touch nobody.
 //!
-//! A client has a second and a half for a request, which is sent back before the
-//! client is let go. The timeout of a quick one stays in flight when it has
+//! A client has a second and a half for a request, which is sent back before
+//! the client is let go. The timeout of a quick one stays in flight when it has
 //! gone. When it completes, the slot is another client's, and that one is
 //! thrown out before its time. `user_data` says which operation on which slot;
 //! it has room for more.
