@@ -16,6 +16,7 @@ use nix::unistd::{Pid, pipe2};
 
 use crate::trace::event::{Event, What};
 use crate::trace::launch::Program;
+use crate::trace::summary::Summary;
 use crate::trace::watch::RingNow;
 use crate::trace::{Outcome, Trace};
 
@@ -195,6 +196,14 @@ impl Run {
             stderr_is: self.stderr_is.clone(),
             status: None,
             did: self.did.clone(),
+        }
+    }
+
+    /// The totals so far: cheaper than the whole record.
+    pub fn summary(&self) -> Summary {
+        match (&self.trace, &self.done) {
+            (Some(trace), _) => trace.summary(),
+            (None, done) => done.as_ref().map(|it| it.summary.clone()).unwrap_or_default(),
         }
     }
 
