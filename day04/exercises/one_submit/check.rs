@@ -60,7 +60,9 @@ struct Calls {
 impl Calls {
     fn of(record: &Record) -> Calls {
         let calls = &record.summary.other_calls;
-        let waits = WAITS.iter().filter_map(|name| calls.get(*name)).sum();
+        // A read waits, too: of an eventfd that the ring signals.
+        let names = WAITS.iter().chain(&["read"]);
+        let waits = names.filter_map(|name| calls.get(*name)).sum();
         Calls { enters: record.summary.enters, waits }
     }
 }
@@ -79,8 +81,10 @@ fn few(
     let calls = enters + waits;
     let seen = Seen::since(&record, before.enters);
     let left = if record.summary.unseen_completions > 0 { 0 } else { seen.left };
+    // To wake a kernel thread that polls, one submits only.
+    let only = if record.summary.polled { 0 } else { seen.only_submit };
     // One may have come too late to be seen.
-    if calls <= most && left <= 2 {
+    if calls <= most && left <= 2 && only <= 2 {
         return Ok(calls);
     }
     let rule = if waits > calls / 4 {
@@ -88,11 +92,10 @@ fn few(
             "{waits} of the {calls} calls waited, and were not io_uring_enter. One call submits \
              and waits: `submit_and_wait(1)`."
         )
-    } else if seen.only_submit > calls / 4 {
+    } else if only > left && only > seen.for_nothing {
         format!(
-            "{} of the {calls} calls submitted entries and did not wait. Push all that a turn \
-             leads to; the call that waits for the next completions submits it as well.",
-            seen.only_submit
+            "{only} of the {calls} calls submitted entries and did not wait. Push all that a turn \
+             leads to; the call that waits for the next completions submits it as well."
         )
     } else if seen.for_nothing > calls / 4 {
         format!(
@@ -128,24 +131,27 @@ impl Seen {
             record.setups().find_map(|setup| setup.granted.as_ref());
         let room = granted.map_or(0, |it| it.sq_entries);
         let mut seen = Seen::default();
-        // Completions so far, and how many there were when the last call returned.
-        let (mut posted, mut brought) = (0, 0);
+        // Completions so far, and how many there were when a call last returned, and a wait.
+        let (mut posted, mut before_it, mut brought) = (0, 0, 0);
+        let mut waits = false;
         for event in &record.events {
             match &event.what {
                 What::Complete(_) => posted += 1,
                 What::Enter(enter) if enter.enter > before => {
-                    let waits = enter.min_complete > 0;
+                    waits = enter.min_complete > 0;
                     let full = enter.to_submit >= room;
                     let only = enter.to_submit > 0 && !waits && !full;
                     seen.only_submit += u64::from(only);
                     let unreaped = u64::from(enter.unreaped.unwrap_or(0));
-                    seen.left += u64::from(!full && posted < brought + unreaped);
+                    seen.left += u64::from(waits && posted < brought + unreaped);
                 }
                 What::Return(back) => {
-                    let nothing = posted == brought && back.error.is_none();
+                    let nothing = posted == before_it && back.error.is_none();
                     seen.for_nothing +=
                         u64::from(nothing && back.enter > before);
-                    brought = posted;
+                    before_it = posted;
+                    // What a submit in the middle of a turn brings is taken in the next.
+                    brought = if waits { posted } else { brought };
                 }
                 _ => {}
             }
