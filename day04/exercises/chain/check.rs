@@ -178,7 +178,7 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
             return failure;
         }
         Failure { id: ids::HELD_UP, ..failure }.rule(
-            "The client waits for another, who is silent: the last entry of one chain is linked \
+            "The client waits for another, which is silent: the last entry of one chain is linked \
              to the first of the next. A link goes to whatever entry comes next in the same \
              submit; the last of a chain carries none.",
         )
@@ -224,6 +224,29 @@ fn explain(run: &mut Run, failure: Failure) -> Failure {
         return if loose.is_not_observed() { failure } else { loose };
     }
     let record = run.record();
+    let drains =
+        |it: &Submit| it.flags.iter().any(|flag| flag.contains("DRAIN"));
+    if record.submits().any(drains) {
+        return failure.rule(
+            "An entry with IOSQE_IO_DRAIN waits for all that went in before it, whosever they \
+             are, the accept among them. A link orders the entries of one client only.",
+        );
+    }
+    if !record.submitted("LINK_TIMEOUT").is_empty() {
+        return Failure { id: ids::DEADLINE, ..failure }
+            .kernel(record.last_lines(of_ops(&["LINK_TIMEOUT", "RECV"])))
+            .rule(
+                "A LINK_TIMEOUT ends the chain of a client that is silent for a while. No time \
+                 limit was asked for: it may be silent for as long as it likes.",
+            );
+    }
+    let sends = record.submitted("SEND");
+    if failure.rule == EARLY_END && sends.iter().any(|it| !links(it)) {
+        return failure.kernel(record.last_lines(of_ops(&["SEND", "CLOSE"]))).rule(
+            "The send carries no link, so the close does not wait for it. A link is on the entry \
+             that the next one waits for: here on the receive and on the send.",
+        );
+    }
     let receives = receives(&record);
     let more = receives.iter().find(|it| number(it, "bytes") > Some(LENGTH as u64));
     match more {
