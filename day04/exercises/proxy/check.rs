@@ -319,6 +319,13 @@ fn explain(run: &Run, failure: Failure) -> Failure {
     let connects = record.completed("CONNECT");
     let connected = connects.iter().filter(|it| it.res == 0).count();
     let came = record.completes().filter(brought).count();
+    let refused = connects.iter().find_map(|it| it.error.as_ref());
+    if let (0, Some(error)) = (connected, refused) {
+        return Failure { id: ids::NO_ANSWER, ..failure }.kernel(lines()).rule(format!(
+            "No connection to the backend was made: CONNECT ended with {error}. Its address is \
+             the argument of the program, port and IP address in network byte order."
+        ));
+    }
     let (id, rule) = match failure.id {
         _ if (1..came).contains(&connected) && failure.id != ids::HELD_UP => (
             ids::WRONG_ANSWER,
