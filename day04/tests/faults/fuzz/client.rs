@@ -223,6 +223,7 @@ impl Player {
     }
 
     fn ended(&mut self, how: Ended) {
+        self.note_slowness(); // a send may find out, after a long pause
         if self.seen.ended.is_none() {
             self.seen.ended = Some(how);
             self.seen.ended_early = !self.half_closed;
