@@ -1,12 +1,8 @@
-//! The direct slots of a ring: who sits in which, and how clients are let in.
+//! The direct slots of a ring: who sits in which.
 //!
 //! The kernel hands out slots of the registered file table (`IORING_FILE_INDEX_ALLOC`) and
 //! takes them back on `IORING_OP_CLOSE`. It keeps no record of which client had a slot
-//! before. [`Slots`] does, and [`Admission`] decides when it is safe to accept.
-
-mod admission;
-
-pub use admission::{Admission, Step, Way};
+//! before. [`Slots`] does.
 
 /// The ledger of a sparse table: one entry a slot.
 #[derive(Debug)]

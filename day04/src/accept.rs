@@ -5,11 +5,11 @@ use std::io;
 
 use anyhow::{Context, Result};
 use common::listener::Listener;
-use common::slots::{Admission, Step};
 use common::token::{Op, Token};
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd};
 use io_uring::{cqueue, opcode, squeue};
 
+use crate::admission::{Admission, Step};
 use crate::connection::Stage;
 use crate::events::Event;
 use crate::server::Server;

@@ -5,9 +5,10 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use common::slots::Way;
 use common::text::several;
 use serde::{Serialize, Serializer};
+
+use crate::admission::Way;
 
 #[derive(Serialize)]
 #[serde(tag = "event")]

@@ -17,10 +17,11 @@ use common::listener::{self, Listener};
 use common::queues::Queues;
 use common::ring::{self, Granted, RingOptions};
 use common::signals::StopSignals;
-use common::slots::{Admission, Slots, Way};
+use common::slots::Slots;
 use common::talk::{Talk, TalkOptions};
 
 use crate::accept::Accepting;
+use crate::admission::{Admission, Way};
 use crate::close::Closing;
 use crate::connection::Connection;
 use crate::events::{Counts, Event};
@@ -32,6 +33,7 @@ use crate::stop::Stopping;
 use crate::timeouts::Timeouts;
 
 mod accept;
+mod admission;
 mod close;
 mod connection;
 mod events;
