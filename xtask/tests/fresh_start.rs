@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clap::Parser;
+use xtask::exercise::cost::Cost;
 use xtask::exercise::exercises::{self, Exercise};
 use xtask::exercise::failure::{Failure, Passed};
 use xtask::exercise::ids;
@@ -48,7 +49,8 @@ impl Learner {
     }
 
     fn passes(&self, names: &[&str]) {
-        let change = |progress: &mut Progress| names.iter().for_each(|name| progress.pass(name));
+        let change =
+            |progress: &mut Progress| names.iter().for_each(|name| progress.pass(name, None));
         self.progress().change(change).expect("a change");
     }
 
@@ -284,6 +286,7 @@ fn a_renamed_exercise_keeps_its_progress_and_its_program() {
     let change = |progress: &mut Progress| {
         progress.current = Some("rearm".to_string());
         progress.hints.insert("rearm".to_string(), 2);
+        progress.best.insert("rearm".to_string(), Cost { enters: 2, entries: 4 });
     };
     learner.progress().change(change).expect("a change");
     learner.writes("first_nop", "mine");
@@ -297,6 +300,7 @@ fn a_renamed_exercise_keeps_its_progress_and_its_program() {
     assert_eq!(session.exercise().name, "rearm_new");
     assert_eq!(session.done(), "1 of 24 passed");
     assert_eq!(learner.progress().hints["rearm_new"], 2);
+    assert_eq!(learner.progress().best["rearm_new"].entries, 4);
     for key in ['l', '1', '\n'] {
         session.press(key).expect("a key");
     }

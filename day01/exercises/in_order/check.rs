@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 
@@ -72,7 +71,7 @@ fn waits(attempt: &Attempt) -> Result<(), Failure> {
     let mut run = launch(attempt, &path, &pieces, more).start()?;
     run.until(|run| Ok(run.record().completes().next().map(drop)))?;
     // Time to go on, for a program that does not wait for the others.
-    testkit::holds_within(Duration::from_millis(200), || run.ended());
+    run.idles();
     bytes.resize(room as usize, 0);
     let _taken = fifo.read(&mut bytes).map_err(broken)?;
     judge(&run.end()?, &path, true)

@@ -217,6 +217,7 @@ fn while_it_waits(attempt: &Attempt, path: &Path) -> Result<(), Failure> {
             "While the program reads, the file is a descriptor of the process.",
         ));
     }
+    run.idles();
     let content = format!("{}\n", attempt.word(30));
     run.did(format!("The program waited for a FIFO, {name}, and got a line from it."));
     let written = fifo.write_all(content.as_bytes());

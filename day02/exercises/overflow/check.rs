@@ -9,6 +9,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     // Once the last batch that is fetched holds a single completion.
     let alone = u64::from(QUEUE) * attempt.number(4..=6) + 1;
     let counts = [alone, attempt.number(27..=60)];
+    let mut measured = Measured::default();
     for count in counts {
         let first = nops::tag(attempt);
         let record = attempt
@@ -19,11 +20,13 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
             .map_err(explain)?;
         let tags: Vec<u64> = (first..first + count).collect();
         none_lost(&record, &tags)?;
+        measured = Measured::of(&record).share(u64::from(QUEUE), count);
     }
     Ok(Passed::new(format!(
         "The queue held {QUEUE}, the kernel kept the others of {} until you fetched them.",
         counts[1]
-    )))
+    ))
+    .measured(measured))
 }
 
 /// A program that stands still most likely waits for completions that nobody fetches.

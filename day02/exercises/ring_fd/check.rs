@@ -3,7 +3,7 @@
 use crate::exercise::prelude::*;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
-    let mut enters = 0;
+    let (mut enters, mut measured) = (0, Measured::default());
     for count in [attempt.number(3..=9), attempt.number(10..=30)] {
         let first = nops::tag(attempt);
         let record = attempt
@@ -14,10 +14,12 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
             .map_err(explain)?;
         by_index(&record, &(first..first + count).collect::<Vec<_>>())?;
         enters = record.enters().count();
+        measured = Measured::of(&record).share(8, count);
     }
     Ok(Passed::new(format!(
         "Enters that named the ring by its index: {enters}, all there were."
-    )))
+    ))
+    .measured(measured))
 }
 
 /// With queues of its own a program waits for what it never published.

@@ -48,7 +48,8 @@ fn once(attempt: &Attempt) -> Result<Passed, Failure> {
         "{} NOPs; the thread was woken {}.",
         2 * burst,
         several(woken.len(), "time")
-    )))
+    ))
+    .measured(Measured::of(&record).share(8, 2 * burst)))
 }
 
 /// Explains a search for a completion that never comes.

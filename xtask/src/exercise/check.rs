@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use common::environment;
 
 use super::attempt::Attempt;
+use super::cost::{Measured, Par};
 use super::exercises::{Exercise, release};
-use super::failure::Failure;
+use super::failure::{Failure, Passed};
 use super::ids;
 use super::record::Record;
 use super::verdict::Verdict;
@@ -31,8 +32,17 @@ pub fn with_record(exercise: &Exercise, program: &Path) -> (Verdict, Option<Reco
     let record = attempt.last_run();
     let answer = answer.map_err(|failure| rather_the_panic(failure, record.as_ref()));
     let answer = answer.and_then(|passed| attempt.need_the_same_unwatched().map(|()| passed));
+    let answer = answer.map(|passed| measured(passed, exercise, record.as_ref()));
     let _ = std::fs::remove_dir_all(&folder);
     (Verdict::of(answer), record)
+}
+
+/// Where a check measures nothing, and the par is that of a run, the last run decides.
+fn measured(mut passed: Passed, exercise: &Exercise, last: Option<&Record>) -> Passed {
+    let of_run = exercise.about.par.as_ref().is_some_and(Par::is_of_run);
+    let last = last.filter(|_| of_run).map(Measured::of);
+    passed.measured = passed.measured.or(last);
+    passed
 }
 
 /// A program that panicked before it could print has no output that is wrong, and one that panicked

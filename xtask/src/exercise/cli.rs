@@ -137,6 +137,11 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
     let mut day = 0;
     for exercise in all {
         let about = &exercise.about;
+        let best = progress.best.get(&exercise.name).copied();
+        let par = about.par.as_ref().zip(best);
+        let standing = par.map(|(par, best)| par.standing(best));
+        let reached = par.is_some_and(|(par, best)| par.is_reached(best));
+        let equal = par.is_some_and(|(par, best)| par.cost() == best);
         let state = match progress.mark(&exercise.name) {
             '+' => "passed",
             'x' => "given up",
@@ -152,6 +157,9 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
                 "minutes": about.minutes,
                 "book": about.book,
                 "state": state,
+                "par": about.par,
+                "best": best,
+                "standing": standing,
             });
             say(&object.to_string())?;
             continue;
@@ -161,8 +169,13 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
             say(&format!("Day {day}"))?;
         }
         let minutes = about.minutes;
+        let passed = state == "passed";
+        let state = if passed && reached { "at par" } else { state };
         let line = format!("  {:<18}{:<44}{minutes:>3} min  {state}", exercise.name, about.title);
         say(line.trim_end())?;
+        if let Some(standing) = standing.filter(|_| passed && !equal) {
+            say(&wrap(&format!("    {standing}"), WIDTH, 4))?;
+        }
     }
     Ok(true)
 }
@@ -182,7 +195,7 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
         };
         // After the verdict, which is worth reading even if this cannot be written.
         if verdict.passed() {
-            progress(workbook)?.change(|progress| progress.pass(&exercise.name))?;
+            progress(workbook)?.change(|progress| progress.pass(&exercise.name, verdict.cost()))?;
         }
         said?;
     }

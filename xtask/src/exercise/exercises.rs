@@ -10,6 +10,7 @@ use common::environment;
 use serde::{Deserialize, Serialize};
 
 use super::checks::Check;
+use super::cost::Par;
 use super::folders::Folders;
 
 /// What an `exercise.toml` says.
@@ -28,6 +29,8 @@ pub struct About {
     pub book: String,
     /// The id that the starter must fail with.
     pub starter: String,
+    /// What the solution takes; `verify` says so if it is something else.
+    pub par: Option<Par>,
     /// The lowest kernel, as in `6.0`, if it is above the day's.
     pub needs: Option<String>,
     /// Whether passing it shows, in `learn --test`, that the rest of its day can be skipped: one a

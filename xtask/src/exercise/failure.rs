@@ -2,6 +2,7 @@
 
 use common::text::several;
 
+use super::cost::Measured;
 use super::ids::{self, Id};
 
 /// The program did what was asked.
@@ -9,12 +10,21 @@ use super::ids::{self, Id};
 pub struct Passed {
     /// What the kernel saw, in a sentence, for the learner to be proud of.
     pub note: String,
+    /// What it takes, if that was measured.
+    pub measured: Option<Measured>,
 }
 
 impl Passed {
     /// With a sentence on what was seen.
     pub fn new(note: impl Into<String>) -> Passed {
-        Passed { note: note.into() }
+        Passed { note: note.into(), measured: None }
+    }
+
+    /// With what was measured.
+    #[must_use]
+    pub fn measured(mut self, measured: Measured) -> Passed {
+        self.measured = Some(measured);
+        self
     }
 }
 

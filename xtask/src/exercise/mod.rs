@@ -7,7 +7,8 @@
 //!   starts; [`compile`]: Cargo, asked to build in it;
 //! - [`attempt`] runs a program, [`run`] is one run of it, [`record`] what was seen of it,
 //!   [`hang`] why it does not go on, `unwatched` a run without a tracer;
-//! - [`failure`] and [`ids`]: what a check answers; [`verdict`]: that for people and scripts;
+//! - [`failure`] and [`ids`]: what a check answers; [`cost`]: what a program that passes takes;
+//!   [`verdict`]: all that for people and scripts;
 //! - [`new`] makes a folder for one more; [`verify`] proves the exercises themselves.
 
 pub mod attempt;
@@ -16,6 +17,7 @@ pub mod check;
 pub mod checks;
 mod cli;
 pub mod compile;
+pub mod cost;
 pub mod exercises;
 pub mod failure;
 pub mod folders;

@@ -145,6 +145,9 @@ pub fn lacks(exercise: &Exercise) -> Result<Vec<String>> {
     if ids::by_name(starter).is_none() {
         lacks.push(format!("exercise.toml: {starter} is no id of xtask/src/exercise/ids.rs"));
     }
+    if exercise.about.par.is_none() {
+        lacks.push("exercise.toml: there is no par, what the solution takes".to_string());
+    }
     let variants = variants::of(exercise)?;
     let wrong = || variants.iter().filter(|variant| variant.expect != PASSED);
     for must in ["empty", "hard_coded"] {

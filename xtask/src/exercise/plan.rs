@@ -23,6 +23,7 @@ pub use draw::{Draw, Values};
 pub use names::{EntryFlag, Operations};
 
 use super::attempt::Attempt;
+use super::cost::Measured;
 use super::failure::{Failure, Passed};
 use super::record::Record;
 
@@ -208,14 +209,18 @@ impl Plan {
     /// The first thing that is not as planned.
     pub fn check(&self, attempt: &Attempt) -> Result<Passed, Failure> {
         let mut all = Values::default();
+        let mut measured = None;
         for run in &self.runs {
             for _ in 0..run.times {
                 let (record, values) = run.play(attempt)?;
                 all.extend(values);
-                all.set(ENTERS, judge::enters(&record).to_string());
+                let its = Measured::of(&record);
+                all.set(ENTERS, its.cost.enters.to_string());
+                // One that fails may have done only the half.
+                measured = if run.exit.failure { measured } else { Some(its) };
             }
         }
-        Ok(Passed::new(all.fill(&self.passed)))
+        Ok(Passed { note: all.fill(&self.passed), measured })
     }
 }
 

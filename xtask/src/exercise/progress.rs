@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::cost::Cost;
 use super::exercises::Exercise;
 use super::workbook::{lock, write_whole};
 
@@ -28,6 +29,8 @@ pub struct Progress {
     pub skipped: BTreeSet<String>,
     /// How many hints were taken.
     pub hints: BTreeMap<String, usize>,
+    /// What the best program took that passed each.
+    pub best: BTreeMap<String, Cost>,
     /// The one that was worked on last.
     pub current: Option<String>,
     /// Whether that one is part of a test.
@@ -118,6 +121,9 @@ impl Progress {
             let most = self.hints.entry(name.clone()).or_default();
             *most = (*most).max(*taken);
         }
+        for (name, cost) in &other.best {
+            self.keep_best(name, *cost);
+        }
         self.other.extend(other.other.clone());
         if other.current.is_some() {
             (self.current, self.testing) = (other.current.clone(), other.testing);
@@ -144,18 +150,29 @@ impl Progress {
             if let Some(taken) = self.hints.remove(old) {
                 self.hints.insert(exercise.name.clone(), taken);
             }
+            if let Some(cost) = self.best.remove(old) {
+                self.keep_best(&exercise.name, cost);
+            }
             if self.current.as_ref() == Some(old) {
                 self.current = Some(exercise.name.clone());
             }
         }
     }
 
-    /// Notes that an exercise was passed.
-    pub fn pass(&mut self, name: &str) {
+    /// Notes that an exercise was passed, and what that program takes.
+    pub fn pass(&mut self, name: &str, cost: Option<Cost>) {
         for set in [&mut self.given_up, &mut self.not_observed, &mut self.skipped] {
             set.remove(name);
         }
         self.passed.insert(name.to_string());
+        if let Some(cost) = cost {
+            self.keep_best(name, cost);
+        }
+    }
+
+    fn keep_best(&mut self, name: &str, cost: Cost) {
+        let best = self.best.entry(name.to_string()).or_insert(cost);
+        *best = cost.min(*best);
     }
 
     /// What to say, once, if the file could not be understood: a sentence or two.
@@ -234,6 +251,22 @@ mod tests {
         });
         assert_eq!(Progress::load(&folder).expect("a file").passed.len(), 80);
         fs::remove_dir_all(folder).expect("ours to remove");
+    }
+
+    #[test]
+    fn the_best_program_counts_whatever_comes_after_it() {
+        let cost = |enters, entries| Cost { enters, entries };
+        let mut mine = Progress::default();
+        for took in [cost(3, 8), cost(1, 9), cost(1, 8), cost(2, 8)] {
+            mine.pass("one_enter", Some(took));
+        }
+        assert_eq!(mine.best["one_enter"], cost(1, 8));
+        let mut other = Progress::default();
+        other.pass("one_enter", Some(cost(8, 8)));
+        other.pass("rearm", Some(cost(2, 4)));
+        other.pass("chain", None);
+        mine.add(&other);
+        assert_eq!(mine.best.into_values().collect::<Vec<_>>(), [cost(1, 8), cost(2, 4)]);
     }
 
     #[test]

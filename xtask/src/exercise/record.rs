@@ -7,6 +7,8 @@ mod moved;
 mod needs;
 mod served;
 
+use std::time::Duration;
+
 use common::token::Token;
 
 use crate::trace::event::{
@@ -45,6 +47,8 @@ pub struct Record {
     pub status: Option<i32>,
     /// How it was run, in words: the first part of every failure.
     pub did: String,
+    /// CPU time that it took, and was awake most of the time, while it could only wait.
+    pub burnt: Duration,
 }
 
 pub use calls::{SocketOption, WAITS};

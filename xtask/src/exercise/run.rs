@@ -63,6 +63,7 @@ pub struct Run {
     began: Instant,
     address: Option<SocketAddr>,
     slots_before: Vec<u32>,
+    burnt: Duration,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -164,6 +165,7 @@ impl Run {
             began: Instant::now(),
             address: None,
             slots_before: Vec::new(),
+            burnt: Duration::ZERO,
             seen: launch.seen,
         })
     }
@@ -196,6 +198,7 @@ impl Run {
             stderr_is: self.stderr_is.clone(),
             status: None,
             did: self.did.clone(),
+            burnt: self.burnt,
         }
     }
 
@@ -346,6 +349,24 @@ impl Run {
     /// The CPU time that it has taken.
     pub fn cpu(&self) -> Duration {
         hang::cpu(self.pid())
+    }
+
+    /// Lets it be while it can only wait, and notes the CPU time that it burns then. Returns sooner
+    /// if it ends.
+    pub fn idles(&mut self) {
+        const TIME: Duration = Duration::from_millis(200);
+        let before = self.cpu();
+        let (mut looks, mut awake, mut cpu) = (0, 0, before);
+        testkit::holds_within(TIME, || {
+            // One that is starved is awake, and burns nothing.
+            awake += u32::from(!hang::sleeps(self.pid()));
+            looks += 1;
+            cpu = self.cpu().max(cpu);
+            self.ended()
+        });
+        if awake * 2 > looks {
+            self.burnt += cpu - before;
+        }
     }
 
     /// Waits until the program has done what there is to do: for a while no completion without an
@@ -549,6 +570,7 @@ impl Run {
             stderr_is: self.stderr_is.clone(),
             status: Some(status),
             did: self.did.clone(),
+            burnt: self.burnt,
         };
         attempt::lock(&self.seen).over(&record);
         self.done = Some(record.clone());

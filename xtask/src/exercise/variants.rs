@@ -35,6 +35,8 @@ pub struct Variant {
     pub expect: String,
     /// What it does differently, in a sentence.
     pub why: String,
+    /// Words that a remark on it must have, if it passes and still does harm.
+    pub remark: Option<String>,
     /// The program.
     pub program: Program,
 }
@@ -88,6 +90,7 @@ struct Entry {
     name: String,
     expect: String,
     why: String,
+    remark: Option<String>,
     #[serde(default)]
     base: Base,
     find: Option<String>,
@@ -167,10 +170,14 @@ fn programs(folder: &Path) -> Result<BTreeSet<PathBuf>> {
 
 impl Entry {
     fn variant(self, folder: &Path, before: String) -> Result<Variant> {
-        let Entry { name, expect, why, base, find, put, edit: mut edits } = self;
+        let Entry { name, expect, why, remark, base, find, put, edit: mut edits } = self;
         ensure!(
             expect == PASSED || ids::by_name(&expect).is_some(),
             "{expect} is neither `{PASSED}` nor an id of xtask/src/exercise/ids.rs"
+        );
+        ensure!(
+            expect == PASSED || remark.is_none(),
+            "`remark` is for a program that must pass, and this one must not"
         );
         match (find, put) {
             (None, None) => {}
@@ -185,7 +192,7 @@ impl Entry {
             let after = edited(base, &before, &edits)?;
             Program::Edited { base, before, after }
         };
-        Ok(Variant { name, expect, why, program })
+        Ok(Variant { name, expect, why, remark, program })
     }
 }
 

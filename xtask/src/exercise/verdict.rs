@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use common::text::{WIDTH, wrap};
 use serde_json::{Value, json};
 
+use super::cost::{Cost, Measured};
 use super::exercises::Exercise;
 use super::failure::{Failure, Passed};
 use super::ids;
@@ -44,6 +45,28 @@ impl Verdict {
         }
     }
 
+    /// What a program that passes takes, if that was measured.
+    pub fn cost(&self) -> Option<Cost> {
+        self.measured().map(|measured| measured.cost)
+    }
+
+    /// Where a program that passes stands beside the solution: one line.
+    pub fn standing(&self, exercise: &Exercise) -> Option<String> {
+        Some(exercise.about.par.as_ref()?.standing(self.cost()?))
+    }
+
+    /// What a program that passes does to no purpose, a sentence each.
+    pub fn remarks(&self) -> &[String] {
+        self.measured().map_or(&[], |measured| &measured.remarks)
+    }
+
+    fn measured(&self) -> Option<&Measured> {
+        match self {
+            Verdict::Passed(passed) => passed.measured.as_ref(),
+            _ => None,
+        }
+    }
+
     /// In one word or two.
     pub fn word(&self) -> &'static str {
         match self {
@@ -62,7 +85,13 @@ impl Verdict {
             "verdict": self.word(),
         });
         match self {
-            Verdict::Passed(passed) => object["note"] = json!(passed.note),
+            Verdict::Passed(passed) => {
+                object["note"] = json!(passed.note);
+                object["par"] = json!(exercise.about.par);
+                object["cost"] = json!(self.cost());
+                object["standing"] = json!(self.standing(exercise));
+                object["remarks"] = json!(self.remarks());
+            }
             Verdict::Failed(failure) => {
                 object["id"] = json!(failure.id.name);
                 object["client"] = json!(failure.client);
@@ -90,8 +119,10 @@ impl Verdict {
         match self {
             Verdict::Passed(passed) => {
                 let _ = writeln!(page, "{name}: {}", paint.good("passed"));
-                if !passed.note.is_empty() {
-                    let _ = writeln!(page, "{}", wrap(&format!("  {}", passed.note), width, 2));
+                let remarks = self.remarks().iter().map(|it| format!("Beside the point: {it}"));
+                let lines = [passed.note.clone()].into_iter().chain(self.standing(exercise));
+                for line in lines.chain(remarks).filter(|line| !line.is_empty()) {
+                    let _ = writeln!(page, "{}", wrap(&format!("  {line}"), width, 2));
                 }
             }
             Verdict::Failed(failure) if failure.is_not_observed() => {

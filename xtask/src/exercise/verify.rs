@@ -15,6 +15,7 @@ use common::text::several;
 
 use super::check;
 use super::compile::{Build, Built};
+use super::cost::Cost;
 use super::exercises::{self, Exercise};
 use super::folders::Folders;
 use super::new;
@@ -60,6 +61,8 @@ struct Case {
     source: Program,
     /// `passed`, or an id's name.
     expected: String,
+    /// Words of a remark that it must get.
+    remark: Option<String>,
 }
 
 /// Proves them; whether all was as stated.
@@ -134,6 +137,7 @@ fn cases_of(exercise: &Exercise) -> Result<Vec<Case>> {
         program: format!("{name}--{kind}"),
         source,
         expected: expected.to_string(),
+        remark: None,
     };
     let starts = &exercise.about.starter;
     let mut cases = vec![
@@ -141,7 +145,8 @@ fn cases_of(exercise: &Exercise) -> Result<Vec<Case>> {
         case("solution", Program::File(exercise.solution()), PASSED),
     ];
     for variant in variants::of(exercise)? {
-        cases.push(case(&variant.name, variant.program, &variant.expect));
+        let case = case(&variant.name, variant.program, &variant.expect);
+        cases.push(Case { remark: variant.remark, ..case });
     }
     Ok(cases)
 }
@@ -244,6 +249,35 @@ fn good_at_last(program: &str, cases: &[Case], built: &Built, options: &Options)
     (0..options.again).any(|_| one(case, &path, options.show))
 }
 
+/// What is wrong with the par of an exercise, by its solution's verdict.
+fn off_par(case: &Case, verdict: &Verdict) -> Option<String> {
+    let is_solution = case.program.ends_with("--solution") && verdict.passed();
+    let par = case.exercise.about.par.as_ref().filter(|_| is_solution)?;
+    let per = &par.per;
+    let Some(cost) = verdict.cost() else {
+        return Some(format!("the par is per {per}, and the check measures no {per}"));
+    };
+    let Cost { enters, entries } = cost;
+    (par.cost() != cost).then(|| {
+        format!(
+            "the solution takes {} per {per}: its par is `enters = {enters}, entries = {entries}`",
+            cost.words()
+        )
+    })
+}
+
+/// A remark on a program that passes which is not stated, or the other way round.
+fn off_remark(case: &Case, verdict: &Verdict) -> Option<String> {
+    let remarks = verdict.remarks();
+    match &case.remark {
+        _ if !verdict.passed() => None,
+        None if remarks.is_empty() => None,
+        None => Some("no remark is expected".to_string()),
+        Some(words) if remarks.iter().any(|remark| remark.contains(words)) => None,
+        Some(words) => Some(format!("a remark must say: {words}")),
+    }
+}
+
 /// Whether one program got the verdict that it must get.
 fn one(case: &Case, program: &Path, show: bool) -> bool {
     let began = Instant::now();
@@ -251,7 +285,8 @@ fn one(case: &Case, program: &Path, show: bool) -> bool {
     let got = verdict.id();
     // What cannot be seen here is neither proven nor refuted.
     let unseen = matches!(&verdict, Verdict::Failed(failure) if failure.is_not_observed());
-    let good = got == case.expected || unseen;
+    let off = off_par(case, &verdict).or_else(|| off_remark(case, &verdict));
+    let good = (got == case.expected || unseen) && off.is_none();
     let mark = match (good, unseen) {
         (_, true) => "unseen",
         (true, false) => "ok",
@@ -263,8 +298,11 @@ fn one(case: &Case, program: &Path, show: bool) -> bool {
         got,
         began.elapsed().as_secs_f64()
     );
-    if !good {
+    if got != case.expected && !unseen {
         let _ = write!(text, "\n        it must get {}", case.expected);
+    }
+    if let Some(off) = off {
+        let _ = write!(text, "\n        {off}");
     }
     if !good || unseen || show {
         let _ = write!(text, "\n{}", verdict.text(&case.exercise, Paint::for_stdout()));

@@ -406,7 +406,7 @@ impl Session {
         let (all, testing, name) = (&self.all, self.testing, &self.all[self.at].name);
         if verdict.passed() {
             self.testing = self.progress.change(|progress| {
-                progress.pass(name);
+                progress.pass(name, verdict.cost());
                 if testing {
                     progress.testing = next_test(all, progress).is_some();
                 }

@@ -127,7 +127,7 @@ pub struct Register {
 }
 
 /// See [`What::Enter`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Enter {
     /// The ring, if it is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,7 +159,7 @@ pub struct Enter {
 }
 
 /// See [`What::Return`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Return {
     /// The ring, if it is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,7 +205,7 @@ pub struct Submit {
 }
 
 /// See [`What::Complete`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Complete {
     /// The ring.
     pub ring: u32,

@@ -5,6 +5,7 @@ use std::fs;
 use super::entries::Asked;
 use super::{Exit, Operations, Output, PlannedRun, Values};
 use crate::exercise::checks::written;
+use crate::exercise::cost::Cost;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::{Record, quoted};
@@ -73,15 +74,8 @@ fn need_failure(exit: &Exit, record: &Record, values: &Values) -> Result<(), Fai
     }
 }
 
-/// The calls of `io_uring_enter`, those too that never came back; one that a signal interrupts is
-/// made again, and counts once.
-pub fn enters(record: &Record) -> u64 {
-    let interrupted = record.returns().filter(|back| back.error.as_deref() == Some("EINTR"));
-    (record.enters().count() - interrupted.count()) as u64
-}
-
 fn need_enters(record: &Record, at_most: u64) -> Result<(), Failure> {
-    let calls = enters(record);
+    let calls = Cost::of(record).enters;
     if calls <= at_most {
         return Ok(());
     }
