@@ -10,6 +10,7 @@ use crate::build::{self, Place};
 use crate::check::{self, Depth};
 use crate::options::{Cli, Options, Task};
 use crate::output;
+use crate::pictures;
 use crate::preprocessor::Days;
 use crate::problem::Problem;
 use crate::serve;
@@ -26,6 +27,10 @@ pub fn main() -> ExitCode {
         Some(Task::Serve { port, open }) => serve_task(&place, port, open),
         Some(Task::Check { pages, open }) => check_task(&place, pages, open),
         Some(Task::Record { names }) => record_task(&place, &names),
+        Some(Task::Pictures) => match pictures::draw(&place) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problems) => told(&problems),
+        },
         Some(Task::Supports { .. }) => ExitCode::SUCCESS,
         None => preprocess(),
     }
@@ -133,7 +138,7 @@ fn show(page: &str) {
 fn preprocess() -> ExitCode {
     use std::io::IsTerminal as _;
     if std::io::stdin().is_terminal() {
-        output::aside("what about the book? cargo xtask book --help");
+        output::aside("no subcommand; try: cargo xtask book --help");
         return ExitCode::from(2);
     }
     let days = Days::default();

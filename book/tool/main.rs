@@ -19,6 +19,7 @@ mod options;
 mod output;
 mod pages;
 mod paths;
+mod pictures;
 mod preprocessor;
 mod problem;
 mod recording;

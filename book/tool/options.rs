@@ -61,6 +61,8 @@ pub enum Task {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Draw README's pictures again: this needs chromium and tmux
+    Pictures,
     /// Answer mdBook, which asks whether the pages of a renderer are wanted
     #[command(hide = true)]
     Supports {
