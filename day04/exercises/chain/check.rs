@@ -31,8 +31,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
             false => Err(too_many(&mut run, calls, clients, &one_by_one)),
         })
         .and_then(|()| in_pieces(attempt, &mut run))
-        .and_then(|()| unfinished(attempt, &mut run))
-        .and_then(|()| many(attempt, &mut run));
+        .and_then(|()| many(attempt, &mut run))
+        .and_then(|()| unfinished(attempt, &mut run));
     done.map_err(|failure| explain(&mut run, failure))?;
     sleeps_but_for(&mut run, 5)?;
     need_slots(&run.record())?;
@@ -173,16 +173,7 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let word = attempt.word(LENGTH);
     let did = format!("{did} Then the last of them sends.");
     let last = clients.split_off(count - 1);
-    echo(run, &last[0], word.as_bytes(), &did).map_err(|failure| {
-        if !waits(&failure) {
-            return failure;
-        }
-        Failure { id: ids::HELD_UP, ..failure }.rule(
-            "The client waits for another, which is silent: the last entry of one chain is linked \
-             to the first of the next. A link goes to whatever entry comes next in the same \
-             submit; the last of a chain carries none.",
-        )
-    })?;
+    echo(run, &last[0], word.as_bytes(), &did)?;
     expect_end(run, &last[0], &did)?;
     let did = format!("{did} Then all others do, and some reset their connections.");
     run.did(&did);
@@ -227,10 +218,19 @@ fn explain(run: &mut Run, failure: Failure) -> Failure {
     let drains =
         |it: &Submit| it.flags.iter().any(|flag| flag.contains("DRAIN"));
     if record.submits().any(drains) {
-        return failure.rule(
+        return Failure { id: ids::HELD_UP, ..failure }.rule(
             "An entry with IOSQE_IO_DRAIN waits for all that went in before it, whosever they \
              are, the accept among them. A link orders the entries of one client only.",
         );
+    }
+    if record.submitted("CLOSE").into_iter().any(links) {
+        return Failure { id: ids::HELD_UP, ..failure }
+            .kernel(record.last_lines(of_ops(&["CLOSE", "RECV"])))
+            .rule(
+                "The last entry of a chain, the close, is linked to the first of the next: one \
+                 client waits for another, or is dropped with it. A link goes to whatever entry \
+                 comes next in the same submit; the last of a chain carries none.",
+            );
     }
     if !record.submitted("LINK_TIMEOUT").is_empty() {
         return Failure { id: ids::DEADLINE, ..failure }
