@@ -1,9 +1,10 @@
 //! `cargo xtask check`: what to run before a commit. It takes seconds once all is built.
 
+mod dependencies;
 mod oldest;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
@@ -13,7 +14,7 @@ use common::environment;
 use xtask::output::say;
 use xtask::programs::workspace;
 
-/// Check format, lints, words and the book's pages: before a commit
+/// Check format, lints, words, dependencies and the book's pages: before a commit
 ///
 /// Exit code 0: all is right. 1: something is not, and was named.
 #[derive(Args)]
@@ -21,11 +22,21 @@ pub struct Options {
     /// Compile with the oldest Rust that works instead: Debian 13's own, fetched from its archive
     #[arg(long)]
     oldest: bool,
+
+    /// Look up the dependencies in a clone of github.com/rustsec/advisory-db instead, and keep
+    /// what it has on them in xtask/advisories.toml
+    #[arg(long, value_name = "DIR", conflicts_with = "oldest")]
+    advisories: Option<PathBuf>,
 }
 
 /// Runs the checks and tells how they went.
 pub fn main(options: &Options) -> ExitCode {
-    let result = if options.oldest { oldest::check(&workspace()) } else { all(&workspace()) };
+    let workspace = workspace();
+    let result = match &options.advisories {
+        Some(database) => dependencies::refresh(&workspace, database),
+        None if options.oldest => oldest::check(&workspace),
+        None => all(&workspace),
+    };
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -40,6 +51,7 @@ fn all(workspace: &Path) -> Result<bool> {
         ("format", cargo("fmt --all --check")? & exercises_are_formatted(workspace)?),
         ("lints", cargo("clippy --quiet --workspace --all-targets --locked -- --deny warnings")?),
         ("words", words::check(workspace)?),
+        ("dependencies", dependencies::check(workspace)?),
         ("pages", cargo("run --quiet --locked --package book -- check --pages")?),
     ];
     for (name, right) in results {
