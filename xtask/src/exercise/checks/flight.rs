@@ -1,6 +1,8 @@
 //! What was in flight, how much of it, and for how long.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::clients::number;
 use crate::exercise::failure::Failure;
@@ -23,8 +25,8 @@ pub fn need_quiet_closes(record: &Record) -> Result<(), Failure> {
     )))
 }
 
-/// The most entries of these operations that were in flight at once: counted when a call has
-/// returned, for what it has ended and begun has no order in the record. `ends` says which last
+/// The most entries of these operations that were in flight at once: counted when the next call
+/// begins, for what a call has ended and begun has no order in the record. `ends` says which last
 /// completions count as an end.
 pub fn most_in_flight(record: &Record, ops: &[&str], ends: impl Fn(&Complete) -> bool) -> usize {
     let (mut now, mut most) = (0_usize, 0);
@@ -38,7 +40,7 @@ pub fn most_in_flight(record: &Record, ops: &[&str], ends: impl Fn(&Complete) ->
         }
         // A ring that a kernel thread polls may make no calls.
         let later = record.events.get(at + 1).is_none_or(|next| next.us > event.us);
-        if matches!(event.what, What::Return(_)) || (record.summary.polled && later) {
+        if matches!(event.what, What::Enter(_)) || (record.summary.polled && later) {
             most = most.max(now);
         }
     }
@@ -53,4 +55,25 @@ pub fn own_time(record: &Record) -> Duration {
     let waits = record.enters().filter_map(|enter| Some(enter.at_most_us? * 1000));
     let longest = entries.chain(waits).max().map_or(Duration::ZERO, Duration::from_nanos);
     if longest.is_zero() { longest } else { longest.min(LONGEST) + Duration::from_millis(300) }
+}
+
+/// What `act` gives, and by how much this machine was late meanwhile to wake a thread that sleeps:
+/// a program that it runs may be as late, several times.
+pub fn with_lateness<T>(act: impl FnOnce() -> T) -> (T, Duration) {
+    const NAP: Duration = Duration::from_millis(5);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut most = Duration::ZERO;
+            while !done.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                thread::sleep(NAP);
+                most = most.max(began.elapsed().saturating_sub(NAP));
+            }
+            most
+        });
+        let given = act();
+        done.store(true, Ordering::Relaxed);
+        (given, watch.join().unwrap_or_default())
+    })
 }
