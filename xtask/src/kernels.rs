@@ -49,11 +49,15 @@ pub struct Options {
     #[arg(long)]
     fetch: bool,
 
+    /// Check the exercises' starters and solutions there too; this takes some minutes a kernel
+    #[arg(long)]
+    exercises: bool,
+
     /// Keep what the kernels said in the repository, for tests and the book
     #[arg(long)]
     record: bool,
 
-    /// How long one boot may take, all days included
+    /// How long one boot may take, all days included; ten times that with the exercises
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     deadline: u64,
 
@@ -92,7 +96,7 @@ fn run(options: &Options) -> Result<bool> {
 
     progress("building the days statically, for an initramfs")?;
     let initramfs = programs::initramfs_path(&places.cache);
-    fs::write(&initramfs, programs::initramfs(&places)?)
+    fs::write(&initramfs, programs::initramfs(&places, options.exercises)?)
         .with_context(|| format!("writing {}", initramfs.display()))?;
 
     let mut rows = Vec::new();
@@ -153,7 +157,9 @@ fn boot_one(kernel: Kernel, places: &Places, options: &Options) -> Result<Row> {
     let started = Instant::now();
     let log = boot::log_of(&places.cache, &release);
     let initramfs = programs::initramfs_path(&places.cache);
-    let boot = boot::boot(&image, &initramfs, &log, Duration::from_secs(options.deadline))?;
+    let times = if options.exercises { 10 } else { 1 };
+    let deadline = Duration::from_secs(options.deadline * times);
+    let boot = boot::boot(&image, &initramfs, &log, deadline)?;
     progress(&format!("  {:.0} s", started.elapsed().as_secs_f64()))?;
     let result: Result<Answers, String> = match boot.trouble {
         Some(trouble) => Err(trouble),

@@ -1,9 +1,10 @@
 //! Proving the exercises: every starter fails with the id that it states, every solution
 //! passes, in whatever way it is written, every wrong answer fails with its own id.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use common::text::several;
+use serde::{Deserialize, Serialize};
 
 use super::check;
 use super::compile::{Build, Built};
@@ -47,6 +49,34 @@ pub struct Options {
     /// Print every verdict, not only those that are not as stated
     #[arg(long)]
     show: bool,
+
+    /// Take the programs from this folder, compiled, and leave out those that it has not
+    #[arg(long, value_name = "DIR", hide = true)]
+    programs: Option<PathBuf>,
+
+    /// Print one JSON object at the end, and nothing else
+    #[arg(long, hide = true, requires = "programs")]
+    json: bool,
+}
+
+/// What came of one program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// `first_nop--solution`.
+    pub program: String,
+    /// The id it must get, or `passed`.
+    pub expected: String,
+    /// The id it got, or `passed`.
+    pub got: String,
+    /// Why it could not be observed, or what the verdict was if it is another than expected.
+    pub words: Option<String>,
+}
+
+/// What `--json` prints.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proofs {
+    /// In the order in which they were checked.
+    pub exercises: Vec<Proof>,
 }
 
 /// All programs compile within this time, or Cargo hangs.
@@ -90,7 +120,14 @@ pub fn main(
             lacking.push(exercise.name.as_str());
         }
     }
-    let built = compile(&cases, &picked, &options.names, workspace)?;
+    if let Some(folder) = &options.programs {
+        return compiled(&cases, folder, options);
+    }
+    // A package of its own for some, so that it does not undo the one for all.
+    let package = if options.names.is_empty() { "all" } else { "some" };
+    say(&format!("compiling {} programs of {} exercises", cases.len(), picked.len()))?;
+    let target = target(workspace).join("workbook");
+    let built = compile(&cases, package, workspace, &target, Vec::new())?;
     let compiled = began.elapsed();
     let mut bad = not_compiled(&cases, &built);
     let jobs: Vec<&Case> = (0..options.runs)
@@ -151,16 +188,80 @@ fn cases_of(exercise: &Exercise) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
+/// Checks programs that are there already, one after the other.
+fn compiled(cases: &[Case], folder: &Path, options: &Options) -> Result<bool> {
+    let mut proofs = Vec::new();
+    for case in cases {
+        let program = folder.join(&case.program);
+        if !program.is_file() {
+            continue;
+        }
+        let mut proof = prove(case, &program);
+        for _ in 0..options.again {
+            if proof.got != case.expected {
+                proof = prove(case, &program);
+            }
+        }
+        proofs.push(proof);
+    }
+    let right = proofs.iter().all(|proof| proof.got == proof.expected);
+    let proofs = Proofs { exercises: proofs };
+    if options.json {
+        say(&serde_json::to_string(&proofs).context("writing JSON")?)?;
+    } else {
+        for Proof { program, expected, got, .. } in &proofs.exercises {
+            say(&format!("{program}: {got}, expected {expected}"))?;
+        }
+    }
+    Ok(right)
+}
+
+fn prove(case: &Case, program: &Path) -> Proof {
+    let verdict = check::program(&case.exercise, program);
+    let words = match &verdict {
+        Verdict::Failed(failure) if failure.is_not_observed() => Some(failure.rule.clone()),
+        _ if verdict.id() == case.expected => None,
+        _ => Some(verdict.text(&case.exercise, Paint::for_stdout())),
+    };
+    Proof {
+        program: case.program.clone(),
+        expected: case.expected.clone(),
+        got: verdict.id().to_string(),
+        words,
+    }
+}
+
+/// Compiles the starters and solutions with variables of their own for Cargo, into `target`.
+///
+/// # Errors
+/// If they do not compile.
+pub fn starters_and_solutions(
+    all: &[Exercise],
+    workspace: &Path,
+    target: &Path,
+    env: Vec<(OsString, OsString)>,
+) -> Result<Vec<(String, PathBuf)>> {
+    let mut cases = Vec::new();
+    for exercise in all {
+        cases.extend(cases_of(exercise)?.into_iter().take(2));
+    }
+    let built = compile(&cases, "kernels", workspace, target, env)?;
+    let program = |case: &Case| match built.program(&case.program) {
+        Ok(path) => Ok((case.program.clone(), path)),
+        Err(words) => bail!("{} does not compile: {words}", case.program),
+    };
+    cases.iter().map(program).collect()
+}
+
 /// One package with all of them as programs, so that what they share is compiled once.
 fn compile(
     cases: &[Case],
-    picked: &[Exercise],
-    names: &[String],
+    package: &str,
     workspace: &Path,
+    directory: &Path,
+    env: Vec<(OsString, OsString)>,
 ) -> Result<Built> {
-    let target = target(workspace);
-    // A package of its own for some, so that it does not undo the one for all.
-    let folder = target.join(if names.is_empty() { "verify/all" } else { "verify/some" });
+    let folder = target(workspace).join("verify").join(package);
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let common = workspace.join("common").canonicalize().context("the folder of `common`")?;
     let mut manifest = manifest_of(workspace, "verify", &common.display().to_string())?;
@@ -182,13 +283,12 @@ fn compile(
     let path = folder.join("Cargo.toml");
     write_changed(&path, &manifest)?;
     fs::copy(workspace.join("Cargo.lock"), folder.join("Cargo.lock")).context("Cargo.lock")?;
-    say(&format!("compiling {} programs of {} exercises", cases.len(), picked.len()))?;
     let build = Build {
         manifest: &path,
-        target: &target.join("workbook"),
+        target: directory,
         program: None,
         within: COMPILE,
-        env: vec![("CARGO_INCREMENTAL".into(), "0".into())],
+        env: [vec![("CARGO_INCREMENTAL".into(), "0".into())], env].concat(),
     };
     build.run()
 }

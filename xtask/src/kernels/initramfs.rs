@@ -11,6 +11,7 @@ use std::io::Write;
 /// Type and permission bits, as in `st_mode` (inode(7)).
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
+const FILE: u32 = 0o100_644;
 
 /// An archive that grows in memory.
 #[derive(Default)]
@@ -28,6 +29,11 @@ impl Archive {
     /// Adds an executable file.
     pub fn program(&mut self, name: &str, contents: &[u8]) {
         self.entry(name, PROGRAM, contents);
+    }
+
+    /// Adds another file.
+    pub fn file(&mut self, name: &str, contents: &[u8]) {
+        self.entry(name, FILE, contents);
     }
 
     /// The whole archive.

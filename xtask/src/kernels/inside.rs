@@ -28,6 +28,16 @@ pub const PROGRAMS: [&[&str]; 3] = [
     &["/xtask", "run", "--programs", DAYS, "--patience", "60", "--json"],
 ];
 
+/// Where the exercises' programs are, if they are wanted.
+pub const EXERCISES: &str = "/exercises";
+
+/// What is run besides, if the exercises are wanted.
+pub const VERIFY: &[&str] =
+    &["/xtask", "exercise", "verify", "--programs", EXERCISES, "--again", "2", "--json"];
+
+/// How long the exercises may take: some fifty programs, each traced and talked to.
+const LONG: Duration = Duration::from_secs(3000);
+
 /// How long a program may take. Emulation is slow, and the machine below it may be busy.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -74,17 +84,22 @@ fn raise_loopback() -> Result<()> {
 fn report() -> Result<()> {
     say(&Message::Facts(facts::ask().context("asking the kernel what it is")?))?;
     for command in PROGRAMS {
-        say(&Message::Ran(run_program(command)))?;
+        say(&Message::Ran(run_program(command, PATIENCE)))?;
+    }
+    if Path::new(EXERCISES).exists() {
+        say(&Message::Ran(run_program(VERIFY, LONG)))?;
     }
     say(&Message::Done)
 }
 
-fn run_program(command: &[&str]) -> Ran {
+fn run_program(command: &[&str], patience: Duration) -> Ran {
     let mut program = Command::new(command[0]);
+    // The workspace, as far as it is here: the folder above the one that this names.
+    program.env("CARGO_MANIFEST_DIR", "/days");
     program.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let name = Path::new(command[0]).file_name().unwrap_or_default().to_string_lossy();
     let ran = Ran { command: format!("{name} {}", command[1..].join(" ")), ..Ran::default() };
-    match testkit::output_within(program, PATIENCE) {
+    match testkit::output_within(program, patience) {
         Ok(output) => Ran {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use xtask::exercise::verify::{Proof, Proofs};
 
 use super::console::{Console, Message, Ran};
 use super::facts::Facts;
@@ -15,6 +16,8 @@ pub struct Answers {
     pub days: Vec<DayReport>,
     /// What day01 and day02 printed with `--json`.
     pub printed: Vec<Printed>,
+    /// What became of the exercises' programs; empty if they were not run.
+    pub exercises: Vec<Proof>,
 }
 
 /// One object that a day printed.
@@ -106,12 +109,18 @@ pub fn answers(console: &Console) -> Result<Answers> {
         _ => None,
     });
     let facts = facts.context("the kernel did not report what it is")?;
-    let mut answers = Answers { facts, days: Vec::new(), printed: Vec::new() };
+    let mut answers =
+        Answers { facts, days: Vec::new(), printed: Vec::new(), exercises: Vec::new() };
     for message in &console.messages {
         let Message::Ran(ran) = message else { continue };
         let json: serde_json::Value =
             serde_json::from_str(&ran.stdout).with_context(|| no_report(ran))?;
         match ran.command.split_once(' ') {
+            Some(("xtask", arguments)) if arguments.starts_with("exercise ") => {
+                let proofs: Proofs =
+                    serde_json::from_value(json).with_context(|| no_report(ran))?;
+                answers.exercises = proofs.exercises;
+            }
             Some(("xtask", _)) => {
                 let report: RunReport =
                     serde_json::from_value(json).with_context(|| no_report(ran))?;

@@ -7,6 +7,8 @@ use common::catalog::{
     ACCEPT_FLAGS, ENTER_FLAGS, ENTRY_FLAGS, Entry, FEATURES, Kernel, OPERATIONS,
     REGISTER_OPERATIONS, SETUP_FLAGS, Table,
 };
+use xtask::exercise::ids;
+use xtask::exercise::verify::Proof;
 
 use super::facts::Facts;
 use super::outcome::{DayReport, Outcome, Printed};
@@ -199,6 +201,21 @@ impl std::fmt::Display for Expected {
             }
         }
     }
+}
+
+/// What is wrong with the verdict on an exercise's program.
+pub fn unproved(proof: &Proof) -> Option<String> {
+    if proof.got == proof.expected || is_unseen(proof) {
+        return None;
+    }
+    let Proof { program, expected, got, words } = proof;
+    let words = words.as_deref().unwrap_or_default();
+    Some(format!("{} got {got}, not {expected}\n{words}", program.replace("--", " ")))
+}
+
+/// Whether this kernel does not let it be observed.
+pub fn is_unseen(proof: &Proof) -> bool {
+    proof.got == ids::NOT_OBSERVED.name
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! The programs that go into the initramfs, built so that they need nothing beside them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use xtask::exercise::{exercises, verify};
 
 use super::initramfs::Archive;
-use super::inside::DAYS;
+use super::inside::{DAYS, EXERCISES};
 
 /// The kernels are fetched for it, so the programs are built for it.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -41,15 +43,16 @@ pub fn places() -> Result<Places> {
     Ok(Places { workspace, cache: target.join("kernels") })
 }
 
-/// Builds the days and this tool statically and packs them.
+/// Builds the days and this tool statically and packs them, with the exercises if they are
+/// wanted.
 ///
 /// # Errors
 /// If they do not build.
-pub fn initramfs(places: &Places) -> Result<Vec<u8>> {
+pub fn initramfs(places: &Places, exercises: bool) -> Result<Vec<u8>> {
     let folder = build(places)?;
     let read = |name: &str| {
         let path = folder.join(name);
-        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+        fs::read(&path).with_context(|| format!("reading {}", path.display()))
     };
     let days = DAYS.trim_start_matches('/');
     let mut archive = Archive::default();
@@ -58,8 +61,60 @@ pub fn initramfs(places: &Places) -> Result<Vec<u8>> {
         archive.program(&format!("{days}/{name}"), &read(name)?);
     }
     archive.program("xtask", &read("xtask")?);
+    if exercises {
+        add_exercises(&mut archive, places)?;
+    }
     Ok(archive.finish())
 }
+
+/// The exercises' folders, and their starters and solutions compiled.
+fn add_exercises(archive: &mut Archive, places: &Places) -> Result<()> {
+    let all = exercises::load(&places.workspace)?;
+    for day in NAMES {
+        archive.directory(day);
+        archive.directory(&format!("{day}/exercises"));
+    }
+    for exercise in &all {
+        let folder = format!("day{:02}/exercises/{}", exercise.day, exercise.name);
+        add_folder(archive, &exercise.folder, &folder)?;
+    }
+    let env = [FLAGS, STRIP, ("CARGO_BUILD_TARGET", TARGET)]
+        .map(|(name, value)| (name.into(), value.into()));
+    let directory = places.cache.join("exercises");
+    let programs =
+        verify::starters_and_solutions(&all, &places.workspace, &directory, env.to_vec())?;
+    let folder = EXERCISES.trim_start_matches('/');
+    archive.directory(folder);
+    for (name, path) in programs {
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        archive.program(&format!("{folder}/{name}"), &bytes);
+    }
+    Ok(())
+}
+
+/// A folder with all that is in it.
+fn add_folder(archive: &mut Archive, from: &Path, to: &str) -> Result<()> {
+    archive.directory(to);
+    let entries = fs::read_dir(from).with_context(|| format!("reading {}", from.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = format!("{to}/{}", path.file_name().unwrap_or_default().to_string_lossy());
+        if path.is_dir() {
+            add_folder(archive, &path, &name)?;
+        } else {
+            let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+            archive.file(&name, &bytes);
+        }
+    }
+    Ok(())
+}
+
+/// The C library goes into the programs: the initramfs has none. An explicit target keeps these
+/// flags from the procedural macros, which cannot be built so.
+const FLAGS: (&str, &str) = ("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+
+/// Small programs load faster in an emulator.
+const STRIP: (&str, &str) = ("CARGO_PROFILE_DEV_STRIP", "symbols");
 
 /// Builds into a target directory of its own: the flags differ, and one directory for both
 /// would be rebuilt each time.
@@ -72,11 +127,8 @@ fn build(places: &Places) -> Result<PathBuf> {
         .arg(places.workspace.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&directory)
-        // The C library goes into the programs: the initramfs has none. An explicit target
-        // keeps these flags from the procedural macros, which cannot be built so.
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
-        // Small programs load faster in an emulator.
-        .env("CARGO_PROFILE_DEV_STRIP", "symbols")
+        .env(FLAGS.0, FLAGS.1)
+        .env(STRIP.0, STRIP.1)
         .stdin(Stdio::null())
         .status()
         .context("cannot start Cargo, which builds the days for the kernels")?;

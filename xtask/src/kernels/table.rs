@@ -27,6 +27,7 @@ impl Row {
                     }
                 }));
                 all.extend(predict::broken_promises(&answers.printed, &answers.days));
+                all.extend(answers.exercises.iter().filter_map(predict::unproved));
                 all
             }
         }
@@ -48,7 +49,26 @@ pub fn render(rows: &[Row]) -> String {
         lines.push(line);
     }
     let news: String = rows.iter().map(news).collect();
-    columns(&lines) + &notes.render() + &news + &verdict(rows)
+    let exercises: String = rows.iter().map(exercises).collect();
+    columns(&lines) + &notes.render() + &news + &exercises + &verdict(rows)
+}
+
+/// How many of the exercises' programs were as stated, and what could not be observed and why.
+fn exercises(row: &Row) -> String {
+    let Ok(Answers { exercises, .. }) = &row.result else { return String::new() };
+    if exercises.is_empty() {
+        return String::new();
+    }
+    let right = exercises.iter().filter(|proof| proof.got == proof.expected).count();
+    let all = exercises.len();
+    let text = format!("{}: {right} of {all} of the exercises' programs as stated", row.kernel);
+    let mut text = format!("\n{}\n", wrap(&text, WIDTH, 2));
+    for proof in exercises.iter().filter(|proof| predict::is_unseen(proof)) {
+        let why = proof.words.as_deref().unwrap_or_default();
+        let name = proof.program.replace("--", " ");
+        text += &format!("{}\n", wrap(&format!("  {name}: not observed: {why}"), WIDTH, 4));
+    }
+    text
 }
 
 /// Each column as wide as its widest cell.
@@ -179,7 +199,10 @@ mod tests {
         let promises: Vec<_> =
             days.iter().map(|day| json!({"name": day.day, "ready": ready(day)})).collect();
         let printed = vec![Printed { day: "day01".into(), json: json!({"days": promises}) }];
-        Row { kernel: facts.release.clone(), result: Ok(Answers { facts, days, printed }) }
+        Row {
+            kernel: facts.release.clone(),
+            result: Ok(Answers { facts, days, printed, exercises: Vec::new() }),
+        }
     }
 
     fn servers(outcome: impl Fn(&str) -> Outcome, dropped: &[&str]) -> [DayReport; 2] {
