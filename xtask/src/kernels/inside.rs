@@ -16,6 +16,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 
 use super::console::{self, Message, Ran};
 use super::facts;
+use xtask::exercise::exercises;
 
 /// Where the programs of the days are in the initramfs.
 pub const DAYS: &str = "/days";
@@ -30,13 +31,6 @@ pub const PROGRAMS: [&[&str]; 3] = [
 
 /// Where the exercises' programs are, if they are wanted.
 pub const EXERCISES: &str = "/exercises";
-
-/// What is run besides, if the exercises are wanted.
-pub const VERIFY: &[&str] =
-    &["/xtask", "exercise", "verify", "--programs", EXERCISES, "--again", "2", "--json"];
-
-/// How long the exercises may take: some fifty programs, each traced and talked to.
-const LONG: Duration = Duration::from_secs(3000);
 
 /// How long a program may take. Emulation is slow, and the machine below it may be busy.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -84,22 +78,26 @@ fn raise_loopback() -> Result<()> {
 fn report() -> Result<()> {
     say(&Message::Facts(facts::ask().context("asking the kernel what it is")?))?;
     for command in PROGRAMS {
-        say(&Message::Ran(run_program(command, PATIENCE)))?;
+        say(&Message::Ran(run_program(command)))?;
     }
     if Path::new(EXERCISES).exists() {
-        say(&Message::Ran(run_program(VERIFY, LONG)))?;
+        for exercise in exercises::load(Path::new("/"))? {
+            let verify = ["/xtask", "exercise", "verify", &exercise.name, "--json"];
+            let options = ["--again", "2", "--programs", EXERCISES];
+            say(&Message::Ran(run_program(&[&verify[..], &options].concat())))?;
+        }
     }
     say(&Message::Done)
 }
 
-fn run_program(command: &[&str], patience: Duration) -> Ran {
+fn run_program(command: &[&str]) -> Ran {
     let mut program = Command::new(command[0]);
     // The workspace, as far as it is here: the folder above the one that this names.
     program.env("CARGO_MANIFEST_DIR", "/days");
     program.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let name = Path::new(command[0]).file_name().unwrap_or_default().to_string_lossy();
     let ran = Ran { command: format!("{name} {}", command[1..].join(" ")), ..Ran::default() };
-    match testkit::output_within(program, patience) {
+    match testkit::output_within(program, PATIENCE) {
         Ok(output) => Ran {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

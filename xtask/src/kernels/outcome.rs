@@ -119,7 +119,7 @@ pub fn answers(console: &Console) -> Result<Answers> {
             Some(("xtask", arguments)) if arguments.starts_with("exercise ") => {
                 let proofs: Proofs =
                     serde_json::from_value(json).with_context(|| no_report(ran))?;
-                answers.exercises = proofs.exercises;
+                answers.exercises.extend(proofs.exercises);
             }
             Some(("xtask", _)) => {
                 let report: RunReport =
