@@ -33,7 +33,7 @@ pub const PROGRAMS: [&[&str]; 3] = [
 pub const EXERCISES: &str = "/exercises";
 
 /// How long a program may take. Emulation is slow, and the machine below it may be busy.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Runs as the first process of a booted kernel, and does not come back from there.
 ///

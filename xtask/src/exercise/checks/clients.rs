@@ -22,6 +22,7 @@ use crate::exercise::run::Run;
 use crate::trace::event::{Complete, Submit, What};
 use crate::trace::watch::OtherCall;
 
+use super::late_close;
 use super::tokens::another_slots;
 
 /// How long a client waits. Only a failure takes that long.
@@ -243,11 +244,12 @@ pub fn expect_end(run: &mut Run, stream: &TcpStream, did: &str) -> Result<(), Fa
         }
         Err(error) => {
             let failure = trouble(run, did, &error);
-            Err(match waits(&failure) {
-                true => Failure { id: ids::NOT_CLOSED, ..failure }
-                    .rule("The client waits for the end of the connection, and it does not come."),
-                false => failure,
-            })
+            if !waits(&failure) {
+                return Err(failure);
+            }
+            let failure = Failure { id: ids::NOT_CLOSED, ..failure }
+                .rule("The client waits for the end of the connection, and it does not come.");
+            Err(late_close::or_not_observed(failure, &run.record()))
         }
     }
 }
