@@ -18,31 +18,48 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         appends(attempt, fails)?;
     }
     waits(attempt)?;
-    Ok(Passed::new("One submit, one chain: in order, and nothing was tried after a failure."))
+    Ok(Passed::new(
+        "One submit, one chain: in order, and nothing was tried after a failure.",
+    ))
 }
 
 fn pieces(attempt: &Attempt) -> Vec<String> {
     (0..3).map(|_| attempt.word(attempt.number(3..=12) as usize)).collect()
 }
 
-fn launch(attempt: &Attempt, path: &Path, pieces: &[String], more: &str) -> Launch {
-    let shown = pieces.iter().map(|piece| piece.chars().take(12).collect::<String>());
+fn launch(
+    attempt: &Attempt,
+    path: &Path,
+    pieces: &[String],
+    more: &str,
+) -> Launch {
+    let shown =
+        pieces.iter().map(|piece| piece.chars().take(12).collect::<String>());
     let words = shown.collect::<Vec<_>>().join(" ");
-    let did = format!("The program was run as `in_order {} {words}`{more}.", path.display());
-    pieces.iter().fold(attempt.run(did).arg(path), |launch, piece| launch.arg(piece))
+    let did = format!(
+        "The program was run as `in_order {} {words}`{more}.",
+        path.display()
+    );
+    pieces
+        .iter()
+        .fold(attempt.run(did).arg(path), |launch, piece| launch.arg(piece))
 }
 
 /// Appends to a file in which there is room for all pieces, or no room for one of them.
 fn appends(attempt: &Attempt, fails: Option<usize>) -> Result<(), Failure> {
     let path = attempt.folder()?.join(attempt.word(8));
-    let broken = |error| Failure::not_observed(format!("{}: {error}", path.display()));
-    fs::File::create(&path).and_then(|file| file.set_len(BEFORE)).map_err(broken)?;
+    let broken =
+        |error| Failure::not_observed(format!("{}: {error}", path.display()));
+    fs::File::create(&path)
+        .and_then(|file| file.set_len(BEFORE))
+        .map_err(broken)?;
     let pieces = pieces(attempt);
     let record = match fails {
         None => launch(attempt, &path, &pieces, "").to_end()?,
         Some(fails) => {
             // A byte of the second piece fits in: that write is short.
-            let room = pieces[..fails].concat().len() as u64 + u64::from(fails == 1);
+            let room =
+                pieces[..fails].concat().len() as u64 + u64::from(fails == 1);
             let more = format!(", and the file has room for {room} bytes");
             let launch = launch(attempt, &path, &pieces, &more);
             launch.file_limit(BEFORE + room).start()?.end()?
@@ -51,7 +68,11 @@ fn appends(attempt: &Attempt, fails: Option<usize>) -> Result<(), Failure> {
     let mut wanted = vec![0; BEFORE as usize];
     let after = fs::read(&path).map_err(broken)?;
     wanted.extend(pieces.concat().bytes());
-    let in_order = if fails.is_none() { after == wanted } else { wanted.starts_with(&after) };
+    let in_order = if fails.is_none() {
+        after == wanted
+    } else {
+        wanted.starts_with(&after)
+    };
     judge(&record, &path, in_order)
 }
 
@@ -59,10 +80,14 @@ fn appends(attempt: &Attempt, fails: Option<usize>) -> Result<(), Failure> {
 /// later.
 fn waits(attempt: &Attempt) -> Result<(), Failure> {
     let path = attempt.folder()?.join(attempt.word(8));
-    let broken = |error: io::Error| Failure::not_observed(format!("{}: {error}", path.display()));
+    let broken = |error: io::Error| {
+        Failure::not_observed(format!("{}: {error}", path.display()))
+    };
     let mut fifo = fifo(&path)?;
-    let page = fcntl(&fifo, FcntlArg::F_SETPIPE_SZ(1)).map_err(|error| broken(error.into()))?;
-    let room = fcntl(&fifo, FcntlArg::F_SETPIPE_SZ(2 * page)).map_err(|error| broken(error.into()))?;
+    let page = fcntl(&fifo, FcntlArg::F_SETPIPE_SZ(1))
+        .map_err(|error| broken(error.into()))?;
+    let room = fcntl(&fifo, FcntlArg::F_SETPIPE_SZ(2 * page))
+        .map_err(|error| broken(error.into()))?;
     let mut bytes = vec![b'.'; page as usize];
     fifo.write_all(&bytes).map_err(broken)?;
     let mut pieces = pieces(attempt);
@@ -88,8 +113,10 @@ fn judge(record: &Record, path: &Path, in_order: bool) -> Result<(), Failure> {
         kernel.push(record.printed());
         Err(record.fail(id).kernel(kernel).rule(rule))
     };
-    let answers: Vec<i32> =
-        writes.iter().filter_map(|entry| Some(record.answers(entry.seq).first()?.res)).collect();
+    let answers: Vec<i32> = writes
+        .iter()
+        .filter_map(|entry| Some(record.answers(entry.seq).first()?.res))
+        .collect();
     if answers.len() < 3 {
         let silent = writes.iter().any(|entry| has(entry, "CQE_SKIP_SUCCESS"));
         return match silent {
@@ -101,13 +128,21 @@ fn judge(record: &Record, path: &Path, in_order: bool) -> Result<(), Failure> {
                  for three completions, whatever they say.".into()),
         };
     }
-    let told: Vec<&str> = writes.iter().zip(&answers).map(|(entry, answer)| match *answer {
-        answer if entry.details.get("bytes") == Some(&answer.into()) => "written",
-        answer if answer == -libc::ECANCELED => "not tried",
-        _ => "failed",
-    }).collect();
+    let told: Vec<&str> = writes
+        .iter()
+        .zip(&answers)
+        .map(|(entry, answer)| match *answer {
+            answer if entry.details.get("bytes") == Some(&answer.into()) => {
+                "written"
+            }
+            answer if answer == -libc::ECANCELED => "not tried",
+            _ => "failed",
+        })
+        .collect();
     let failed = told.iter().position(|it| *it != "written");
-    if failed.is_some_and(|at| told[at + 1..].iter().any(|it| *it != "not tried")) {
+    if failed
+        .is_some_and(|at| told[at + 1..].iter().any(|it| *it != "not tried"))
+    {
         return fail(ids::LINK_CUT,
             "A write failed, and the kernel went on with the next: when that was submitted the chain \
              had ended. Push all three, then publish and submit them together.".into());
@@ -117,20 +152,28 @@ fn judge(record: &Record, path: &Path, in_order: bool) -> Result<(), Failure> {
             "The file was to hold the pieces in their order, each where the one before it ends.".into());
     }
     record.need_all_reaped()?;
-    let printed: Vec<&str> = record.stdout.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    let printed: Vec<&str> = record
+        .stdout
+        .lines()
+        .map(str::trim)
+        .filter(|it| !it.is_empty())
+        .collect();
     if printed != told {
         if record.status >= Some(101) {
             record.need_exit()?;
         }
-        return fail(ids::OUTPUT, format!(
-            "The completions say: {}. A line for each piece was asked for: `written` if all of it \
+        return fail(
+            ids::OUTPUT,
+            format!(
+                "The completions say: {}. A line for each piece was asked for: `written` if all of it \
              was, `not tried` if the kernel cancelled it (ECANCELED), or `failed`.",
-            told.join(", ")
-        ));
+                told.join(", ")
+            ),
+        );
     }
     match record.status {
         Some(0) if failed.is_some() => fail(ids::RESULT,
-            "Not all was written, and the program ends with 0. Whoever called it believes that all is well.".into()),
+            "Not all was written, and the program ends with 0. The caller believes that all is well.".into()),
         Some(1..=128) if failed.is_some() => Ok(()),
         _ => record.need_exit(),
     }
@@ -141,17 +184,23 @@ fn has(entry: &Submit, flag: &str) -> bool {
 }
 
 /// Three writes to the file, and none beside the ring.
-fn need_three<'a>(record: &'a Record, path: &Path) -> Result<Vec<&'a Submit>, Failure> {
+fn need_three<'a>(
+    record: &'a Record,
+    path: &Path,
+) -> Result<Vec<&'a Submit>, Failure> {
     let path = path.canonicalize().unwrap_or_default().display().to_string();
     if let Some(call) = record.plain_writes_into(&path).first() {
-        let line = format!("system call {}, fd {}", call.name, call.args[0] as i32);
+        let line =
+            format!("system call {}, fd {}", call.name, call.args[0] as i32);
         return Err(record.fail(ids::NOT_THROUGH_RING).kernel([line]).rule(
             "The pieces are to be written by entries of the ring, and not by a system call.",
         ));
     }
     // What other files it writes is its own affair.
-    let ours = |entry: &&Submit| entry.file.as_ref().is_none_or(|file| *file == path);
-    let writes: Vec<&Submit> = written::entries(record).into_iter().filter(ours).collect();
+    let ours =
+        |entry: &&Submit| entry.file.as_ref().is_none_or(|file| *file == path);
+    let writes: Vec<&Submit> =
+        written::entries(record).into_iter().filter(ours).collect();
     let id = match writes.len() {
         3 => return Ok(writes),
         0..3 => ids::NO_ENTRY,
@@ -180,27 +229,38 @@ fn need_chain(record: &Record, writes: &[&Submit]) -> Result<(), Failure> {
         _ => None,
     });
     let cut = between.iter().any(|event| matches!(event.what, What::Enter(_)));
-    let linked = |entry: &Submit| has(entry, "IO_LINK") || has(entry, "IO_HARDLINK");
+    let linked =
+        |entry: &Submit| has(entry, "IO_LINK") || has(entry, "IO_HARDLINK");
     let (id, rule) = if cut && !has(first, "IO_LINK") {
-        (ids::ENTERS,
-        "All three were to go in by one submit. Waiting for each before the next keeps the order, at a \
-         system call a piece; links keep it in the kernel.")
+        (
+            ids::ENTERS,
+            "All three were to go in by one submit. Waiting for each before the next keeps the order, at a \
+         system call a piece; links keep it in the kernel.",
+        )
     } else if cut {
-        (ids::LINK_CUT,
-        "A chain of links ends where the submit ends: the next entry that is submitted does not belong \
-         to it, whatever flags the last one had. Push all three, then submit.")
+        (
+            ids::LINK_CUT,
+            "A chain of links ends where the submit ends: the next entry that is submitted does not belong \
+         to it, whatever flags the last one had. Push all three, then submit.",
+        )
     } else if first.ring != last.ring || !chain.clone().all(linked) {
-        (ids::NOT_LINKED,
-        "An entry with `squeue::Flags::IO_LINK` makes the next one wait for it, and only if it \
+        (
+            ids::NOT_LINKED,
+            "An entry with `squeue::Flags::IO_LINK` makes the next one wait for it, and only if it \
          succeeds. Three entries in a chain need that on the first two. (IO_DRAIN waits for what went \
-         in before, and goes on when that has failed.)")
+         in before, and goes on when that has failed.)",
+        )
     } else if chain.clone().any(|entry| has(entry, "IO_HARDLINK")) {
-        (ids::FLAGS,
-        "IO_HARDLINK keeps the order and goes on after a failure. Here nothing is to be written after a \
-         piece that was not: that is IO_LINK.")
+        (
+            ids::FLAGS,
+            "IO_HARDLINK keeps the order and goes on after a failure. Here nothing is to be written after a \
+         piece that was not: that is IO_LINK.",
+        )
     } else {
         return Ok(());
     };
-    let of_it = |what: &What| matches!(what, What::Submit(_)) || cut && matches!(what, What::Enter(_));
+    let of_it = |what: &What| {
+        matches!(what, What::Submit(_)) || cut && matches!(what, What::Enter(_))
+    };
     Err(record.fail(id).kernel(record.lines_at_most(5, of_it)).rule(rule))
 }

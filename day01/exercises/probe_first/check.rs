@@ -39,17 +39,25 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     }
     let (record, line) = run(attempt, WRITE, Kernel::WithoutWrite)?;
     need_fallback(&record, WRITE, &line, denies)?;
-    Ok(Passed::new("You asked, used what is there, and did without what is not."))
+    Ok(Passed::new(
+        "You asked, used what is there, and did without what is not.",
+    ))
 }
 
 /// The codes that the running kernel has no operation for, its next one first.
 fn unknown_operations() -> Result<Vec<u8>, Failure> {
     let mut probe = Probe::new();
-    let asked = IoUring::new(2).and_then(|ring| ring.submitter().register_probe(&mut probe));
-    asked.map_err(|error| Failure::not_observed(format!("the checker's own probe: {error}")))?;
-    let unknown: Vec<u8> = (WRITE..=u8::MAX).filter(|code| !probe.is_supported(*code)).collect();
+    let asked = IoUring::new(2)
+        .and_then(|ring| ring.submitter().register_probe(&mut probe));
+    asked.map_err(|error| {
+        Failure::not_observed(format!("the checker's own probe: {error}"))
+    })?;
+    let unknown: Vec<u8> =
+        (WRITE..=u8::MAX).filter(|code| !probe.is_supported(*code)).collect();
     match unknown.is_empty() || !probe.is_supported(WRITE) {
-        true => Err(Failure::not_observed("this kernel knows every operation, or no WRITE")),
+        true => Err(Failure::not_observed(
+            "this kernel knows every operation, or no WRITE",
+        )),
         false => Ok(unknown),
     }
 }
@@ -66,20 +74,33 @@ enum Kernel {
 }
 
 /// A run, and the line that it was to print.
-fn run(attempt: &Attempt, code: u8, kernel: Kernel) -> Result<(Record, String), Failure> {
-    let text = format!("{}é {}", attempt.word(4), attempt.word(attempt.number(5..=90) as usize));
+fn run(
+    attempt: &Attempt,
+    code: u8,
+    kernel: Kernel,
+) -> Result<(Record, String), Failure> {
+    let text = format!(
+        "{}é {}",
+        attempt.word(4),
+        attempt.word(attempt.number(5..=90) as usize)
+    );
     let did = format!("The program was run as `probe_first {code} \"{text}\"`");
-    let launch = |more: &str| attempt.run(format!("{did}{more}.")).arg(code.to_string()).arg(&text);
-    let broken = |error: std::io::Error| Failure::not_observed(format!("a socket: {error}"));
+    let launch = |more: &str| {
+        attempt.run(format!("{did}{more}.")).arg(code.to_string()).arg(&text)
+    };
+    let broken = |error: std::io::Error| {
+        Failure::not_observed(format!("a socket: {error}"))
+    };
     let record = match kernel {
         Kernel::Real => launch("").to_end()?,
-        Kernel::WithoutWrite => {
-            launch(", and the probe denies that operation").denied(WRITE).to_end()?
-        }
+        Kernel::WithoutWrite => launch(", and the probe denies that operation")
+            .denied(WRITE)
+            .to_end()?,
         Kernel::OnASocket => {
             let (mut ours, theirs) = UnixStream::pair().map_err(broken)?;
             let stdout = OwnedFd::from(theirs).into();
-            let launch = launch(", with a socket as its standard output").stdout(stdout);
+            let launch =
+                launch(", with a socket as its standard output").stdout(stdout);
             let mut record = launch.start()?.end()?;
             ours.read_to_string(&mut record.stdout).map_err(broken)?;
             record
@@ -90,7 +111,9 @@ fn run(attempt: &Attempt, code: u8, kernel: Kernel) -> Result<(Record, String), 
                 old_kernel::refuse_probes()?;
                 launch(", where the kernel refuses the probe").start()?.end()
             });
-            run.join().unwrap_or_else(|_| Err(Failure::not_observed("the checker panicked")))
+            run.join().unwrap_or_else(|_| {
+                Err(Failure::not_observed("the checker panicked"))
+            })
         })?,
     };
     Ok((record, text + "\n"))
@@ -107,12 +130,18 @@ fn need_probe(record: &Record) -> Result<(), Failure> {
     record.need_ring()?;
     let probes = |what: &What| matches!(what, What::Register(it) if it.op.ends_with("REGISTER_PROBE"));
     let asked = record.events.iter().position(|event| probes(&event.what));
-    let entry = record.events.iter().position(|event| matches!(event.what, What::Submit(_)));
+    let entry = record
+        .events
+        .iter()
+        .position(|event| matches!(event.what, What::Submit(_)));
     if asked.is_some_and(|asked| entry.is_none_or(|entry| asked < entry)) {
         return Ok(());
     }
     let mut kernel = lines(record);
-    kernel.push(format!("calls of IORING_REGISTER_PROBE: {}", usize::from(asked.is_some())));
+    kernel.push(format!(
+        "calls of IORING_REGISTER_PROBE: {}",
+        usize::from(asked.is_some())
+    ));
     Err(record.fail(ids::NOT_PROBED).kernel(kernel).rule(
         "Which operations are there is the kernel's to say, and it was not asked before the first \
          entry: `Probe::new()`, then `submitter().register_probe(…)`.",
@@ -120,33 +149,61 @@ fn need_probe(record: &Record) -> Result<(), Failure> {
 }
 
 /// The kernel said no: no entry of the operation, and the line by another.
-fn need_fallback(record: &Record, code: u8, line: &str, why: &str) -> Result<(), Failure> {
+fn need_fallback(
+    record: &Record,
+    code: u8,
+    line: &str,
+    why: &str,
+) -> Result<(), Failure> {
     need_probe(record)?;
-    let fail = |id, rule: String| Err(record.fail(id).kernel(lines(record)).rule(rule));
+    let fail = |id, rule: String| {
+        Err(record.fail(id).kernel(lines(record)).rule(rule))
+    };
     if record.submits().any(|entry| entry.opcode == code) {
-        return fail(ids::PROBE_IGNORED, format!(
-            "{why} An entry of operation {code} was submitted all the same. The answer of \
+        return fail(
+            ids::PROBE_IGNORED,
+            format!(
+                "{why} An entry of operation {code} was submitted all the same. The answer of \
              `is_supported({code})` is to decide between it and the fallback."
-        ));
+            ),
+        );
     }
     if record.status > Some(128) {
         record.need_exit()?;
     }
     record.need_all_submitted()?;
-    if record.status != Some(0) || record.stdout.is_empty() && written::entries(record).is_empty() {
-        let said: Vec<&str> = record.stderr.lines().filter(|it| !it.trim().is_empty()).take(2).collect();
-        return fail(ids::NO_FALLBACK, format!(
-            "{why} There is still the task: the line was to be written by WRITEV, and the program \
+    if record.status != Some(0)
+        || record.stdout.is_empty() && written::entries(record).is_empty()
+    {
+        let said: Vec<&str> = record
+            .stderr
+            .lines()
+            .filter(|it| !it.trim().is_empty())
+            .take(2)
+            .collect();
+        return fail(
+            ids::NO_FALLBACK,
+            format!(
+                "{why} The task remains: write the line by WRITEV, and the program \
              to end with 0. It said: {}",
-            if said.is_empty() { "nothing".into() } else { said.join(" / ") }
-        ));
+                if said.is_empty() {
+                    "nothing".into()
+                } else {
+                    said.join(" / ")
+                }
+            ),
+        );
     }
     written::need_line_through_ring(record, line)?;
     record.need_all_reaped()
 }
 
 /// The kernel said yes: the operation writes the line.
-fn with_operation(attempt: &Attempt, code: u8, kernel: Kernel) -> Result<(), Failure> {
+fn with_operation(
+    attempt: &Attempt,
+    code: u8,
+    kernel: Kernel,
+) -> Result<(), Failure> {
     let (record, line) = run(attempt, code, kernel)?;
     need_probe(&record)?;
     record.need_exit()?;

@@ -16,21 +16,31 @@ const MOST: usize = 4096;
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let folder = attempt.folder()?.to_path_buf();
     let short = format!("{} — {}\n", attempt.word(5), attempt.word(30));
-    for content in [short, attempt.word(MOST), attempt.word(MOST + 1), String::new()] {
+    for content in
+        [short, attempt.word(MOST), attempt.word(MOST + 1), String::new()]
+    {
         let path = folder.join(attempt.word(8));
-        let broken = |error| Failure::not_observed(format!("{}: {error}", path.display()));
+        let broken = |error| {
+            Failure::not_observed(format!("{}: {error}", path.display()))
+        };
         fs::write(&path, &content).map_err(broken)?;
         let opens = Opens::watch(&path);
-        let record = launch(attempt, &path, content.len()).to_end().map_err(explain)?;
+        let record =
+            launch(attempt, &path, content.len()).to_end().map_err(explain)?;
         in_a_slot(&record, &path, &content)?;
         opens.need_none_beside_the_ring(&record, &path)?;
     }
     while_it_waits(attempt, &folder.join(attempt.word(8)))?;
-    Ok(Passed::new("Opened, read and closed in a slot; /proc never listed the file."))
+    Ok(Passed::new(
+        "Opened, read and closed in a slot; /proc never listed the file.",
+    ))
 }
 
 fn launch(attempt: &Attempt, path: &Path, length: usize) -> Launch {
-    let did = format!("The program was run as `no_descriptor {}`, a file of {length} bytes.", path.display());
+    let did = format!(
+        "The program was run as `no_descriptor {}`, a file of {length} bytes.",
+        path.display()
+    );
     attempt.run(did).arg(path)
 }
 
@@ -47,7 +57,9 @@ fn explain(failure: Failure) -> Failure {
 fn lines(record: &Record) -> Vec<String> {
     record.lines_at_most(5, |what| match what {
         What::Submit(_) => true,
-        What::Complete(complete) => complete.res < 0 || complete.op.as_deref().is_some_and(opens),
+        What::Complete(complete) => {
+            complete.res < 0 || complete.op.as_deref().is_some_and(opens)
+        }
         _ => false,
     })
 }
@@ -56,7 +68,11 @@ fn opens(op: &str) -> bool {
     op.starts_with("OPENAT")
 }
 
-fn in_a_slot(record: &Record, path: &Path, content: &str) -> Result<(), Failure> {
+fn in_a_slot(
+    record: &Record,
+    path: &Path,
+    content: &str,
+) -> Result<(), Failure> {
     record.need_ring()?;
     let slot = opened(record, path)?;
     let content = &content[..content.len().min(MOST)];
@@ -76,24 +92,33 @@ fn in_a_slot(record: &Record, path: &Path, content: &str) -> Result<(), Failure>
     }
     record.need_exit()?;
     record.need_all_submitted()?;
-    let fail = |id, told| record.fail(id).kernel(lines(record).into_iter().chain([told]));
+    let fail = |id, told| {
+        record.fail(id).kernel(lines(record).into_iter().chain([told]))
+    };
     if record.stdout != content {
-        let told = format!("{}; asked for: {} bytes", record.printed(), content.len());
+        let told =
+            format!("{}; asked for: {} bytes", record.printed(), content.len());
         return Err(fail(ids::OUTPUT, told).rule(
-            "What is in the file was to be printed, its first 4096 bytes at most, byte for byte and \
+            "Print what is in the file, its first 4096 bytes at most, byte for byte and \
              nothing else.",
         ));
     }
     if read < content.len() as u64 {
-        let told = format!("read from slot {slot}: {read} bytes; printed: {}", content.len());
+        let told = format!(
+            "read from slot {slot}: {read} bytes; printed: {}",
+            content.len()
+        );
         return Err(fail(ids::NOT_THROUGH_RING, told).rule(
             "What was printed did not come through the slot: read it by an entry, `opcode::Read` \
              from `types::Fixed(slot)`.",
         ));
     }
     if !emptied {
-        let files = |op: &str| op.contains("UNREGISTER_FILES") || op.contains("FILES_UPDATE");
-        let by_call = |what: &What| matches!(what, What::Register(it) if files(&it.op));
+        let files = |op: &str| {
+            op.contains("UNREGISTER_FILES") || op.contains("FILES_UPDATE")
+        };
+        let by_call =
+            |what: &What| matches!(what, What::Register(it) if files(&it.op));
         let mut kernel = record.lines(by_call);
         kernel.push(format!("no entry emptied slot {slot}"));
         return Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(format!(
@@ -108,24 +133,39 @@ fn in_a_slot(record: &Record, path: &Path, content: &str) -> Result<(), Failure>
 fn opened(record: &Record, path: &Path) -> Result<u32, Failure> {
     let path = path.display().to_string();
     // A path that the tracer could not read may be the one.
-    let ours = |open: &&Submit| match open.details.get("path").and_then(|path| path.as_str()) {
+    let ours = |open: &&Submit| match open
+        .details
+        .get("path")
+        .and_then(|path| path.as_str())
+    {
         Some(opened) => path.ends_with(opened),
         None => opens(&open.op),
     };
-    let all: Vec<&Submit> = record.submits().filter(|submit| opens(&submit.op)).filter(ours).collect();
-    let fail = |id, rule: &str| Err(record.fail(id).kernel(lines(record)).rule(rule));
+    let all: Vec<&Submit> = record
+        .submits()
+        .filter(|submit| opens(&submit.op))
+        .filter(ours)
+        .collect();
+    let fail =
+        |id, rule: &str| Err(record.fail(id).kernel(lines(record)).rule(rule));
     let Some(open) = all.last() else {
         record.need_all_submitted()?;
         record.need_exit()?;
-        let id = if record.stdout.is_empty() { ids::NO_ENTRY } else { ids::NOT_THROUGH_RING };
-        return fail(id,
-            "No OPENAT of this file went through the ring. It was to be opened by an entry, \
+        let id = if record.stdout.is_empty() {
+            ids::NO_ENTRY
+        } else {
+            ids::NOT_THROUGH_RING
+        };
+        return fail(
+            id,
+            "No OPENAT of this file went through the ring. Open it by an entry, \
              `opcode::OpenAt`: what open(2) gives is a descriptor already, wherever it is put \
              afterwards.",
         );
     };
     if all.iter().any(|open| !open.details.contains_key("into_slot")) {
-        return fail(ids::DESCRIPTOR,
+        return fail(
+            ids::DESCRIPTOR,
             "The kernel answered with a descriptor of the process, for no slot was named. \
              `.file_index(Some(…))` on the entry says into which slot the file goes.",
         );
@@ -133,14 +173,23 @@ fn opened(record: &Record, path: &Path) -> Result<u32, Failure> {
     let chosen = open.details["into_slot"].as_u64().map(|slot| slot as u32);
     match record.answers(open.seq).first().map(|answer| answer.res) {
         Some(res @ 0..) => Ok(chosen.unwrap_or(res as u32)),
-        None => fail(ids::NOT_REAPED,
+        None => fail(
+            ids::NOT_REAPED,
             "The open was not answered before the program ended: only its completion says whether \
              there is a file.",
         ),
-        Some(_) if record.registers().any(|register| register.op.contains("FILES")) => fail(ids::FAILED_ENTRY,
-            "The open was answered with an error, so there is no file in a slot.",
-        ),
-        Some(_) => fail(ids::FAILED_ENTRY,
+        Some(_)
+            if record
+                .registers()
+                .any(|register| register.op.contains("FILES")) =>
+        {
+            fail(
+                ids::FAILED_ENTRY,
+                "The open was answered with an error, so there is no file in a slot.",
+            )
+        }
+        Some(_) => fail(
+            ids::FAILED_ENTRY,
             "The open failed: there is no table of slots. `register_files_sparse` makes one, before \
              the first entry.",
         ),
@@ -149,22 +198,31 @@ fn opened(record: &Record, path: &Path) -> Result<u32, Failure> {
 
 /// No entry of an operation is of a descriptor, or of another slot.
 fn need_slot(record: &Record, op: &str, slot: u32) -> Result<(), Failure> {
-    let fail = |id, rule: String| Err(record.fail(id).kernel(lines(record)).rule(rule));
+    let fail = |id, rule: String| {
+        Err(record.fail(id).kernel(lines(record)).rule(rule))
+    };
     for entry in record.submits().filter(|entry| entry.op.starts_with(op)) {
-        let number = |key| entry.details.get(key).and_then(|number| number.as_u64());
+        let number =
+            |key| entry.details.get(key).and_then(|number| number.as_u64());
         match (number("fd"), number("slot")) {
             (Some(fd), _) => {
                 let stdin = if fd == 0 { ", the standard input" } else { "" };
-                return fail(ids::DESCRIPTOR, format!(
-                    "The {op} is of descriptor {fd}{stdin}, and the file is in slot {slot}. \
+                return fail(
+                    ids::DESCRIPTOR,
+                    format!(
+                        "The {op} is of descriptor {fd}{stdin}, and the file is in slot {slot}. \
                      `types::Fd` is a descriptor, `types::Fixed` a slot."
-                ));
+                    ),
+                );
             }
             (_, Some(other)) if other != u64::from(slot) => {
-                return fail(ids::WRONG_ENTRY, format!(
-                    "The file is in slot {slot}, and the {op} is of slot {other}. Where the kernel \
+                return fail(
+                    ids::WRONG_ENTRY,
+                    format!(
+                        "The file is in slot {slot}, and the {op} is of slot {other}. Where the kernel \
                      chose the slot, its answer is the slot's number; where you did, it is 0."
-                ));
+                    ),
+                );
             }
             _ => {}
         }
@@ -178,23 +236,44 @@ struct Opens(Option<Inotify>);
 impl Opens {
     /// From now on. Where inotify is not to be had, nothing is seen.
     fn watch(path: &Path) -> Opens {
-        // Reads and closes as well: of two openings with nothing in between only one is told.
+        // Reads and closes as well: of two openings with nothing in between only one is reported.
         let all = AddWatchFlags::IN_OPEN
             | AddWatchFlags::IN_ACCESS
             | AddWatchFlags::IN_CLOSE_NOWRITE;
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC);
-        Opens(inotify.and_then(|seen| seen.add_watch(path, all).map(|_| seen)).ok())
+        let inotify =
+            Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC);
+        Opens(
+            inotify
+                .and_then(|seen| seen.add_watch(path, all).map(|_| seen))
+                .ok(),
+        )
     }
 
     /// Only the ring opened it.
-    fn need_none_beside_the_ring(&self, record: &Record, path: &Path) -> Result<(), Failure> {
-        let events = self.0.as_ref().and_then(|seen| seen.read_events().ok()).unwrap_or_default();
-        let opened = events.iter().filter(|it| it.mask.contains(AddWatchFlags::IN_OPEN)).count();
-        let by_ring = record.submits().filter(|submit| opens(&submit.op)).count();
+    fn need_none_beside_the_ring(
+        &self,
+        record: &Record,
+        path: &Path,
+    ) -> Result<(), Failure> {
+        let events = self
+            .0
+            .as_ref()
+            .and_then(|seen| seen.read_events().ok())
+            .unwrap_or_default();
+        let opened = events
+            .iter()
+            .filter(|it| it.mask.contains(AddWatchFlags::IN_OPEN))
+            .count();
+        let by_ring =
+            record.submits().filter(|submit| opens(&submit.op)).count();
         if opened <= by_ring {
             return Ok(());
         }
-        let told = format!("opened {}, {by_ring} of them by the ring: {}", several(opened, "time"), path.display());
+        let told = format!(
+            "opened {}, {by_ring} of them by the ring: {}",
+            several(opened, "time"),
+            path.display()
+        );
         Err(record.fail(ids::NOT_THROUGH_RING).kernel(lines(record).into_iter().chain([told])).rule(
             "Beside the ring a system call opened the file: for as long as it was open it was a \
              descriptor of the process.",
@@ -208,9 +287,13 @@ fn while_it_waits(attempt: &Attempt, path: &Path) -> Result<(), Failure> {
     let mut run = launch(attempt, path, 0).start()?;
     let name = path.display().to_string();
     run.did(format!("The program was run as `no_descriptor {name}`, a FIFO that holds nothing yet."));
-    run.until(|run| Ok(run.record().submits().any(|entry| !opens(&entry.op)).then_some(())))
-        .map_err(explain)?;
-    if let Some((fd, _)) = run.descriptors()?.iter().find(|(_, target)| **target == name) {
+    run.until(|run| {
+        Ok(run.record().submits().any(|entry| !opens(&entry.op)).then_some(()))
+    })
+    .map_err(explain)?;
+    if let Some((fd, _)) =
+        run.descriptors()?.iter().find(|(_, target)| **target == name)
+    {
         let record = run.record();
         let told = format!("/proc/{}/fd/{fd} -> {name}", run.pid());
         return Err(record.fail(ids::DESCRIPTOR).kernel(lines(&record).into_iter().chain([told])).rule(
@@ -219,9 +302,12 @@ fn while_it_waits(attempt: &Attempt, path: &Path) -> Result<(), Failure> {
     }
     run.idles();
     let content = format!("{}\n", attempt.word(30));
-    run.did(format!("The program waited for a FIFO, {name}, and got a line from it."));
+    run.did(format!(
+        "The program waited for a FIFO, {name}, and got a line from it."
+    ));
     let written = fifo.write_all(content.as_bytes());
-    written.map_err(|error| Failure::not_observed(format!("{name}: {error}")))?;
+    written
+        .map_err(|error| Failure::not_observed(format!("{name}: {error}")))?;
     drop(fifo);
     in_a_slot(&run.end()?, path, &content)
 }

@@ -27,7 +27,9 @@ fn once(attempt: &Attempt) -> Result<Passed, Failure> {
     // Fast: a program that looks at memory in a loop may make other calls there. One that wakes the
     // thread in that loop does so very often, until the thread gets a CPU.
     let record = attempt
-        .run(format!("The program was run as `wake_the_poller {burst} {first}`."))
+        .run(format!(
+            "The program was run as `wake_the_poller {burst} {first}`."
+        ))
         .arg(burst.to_string())
         .arg(first.to_string())
         .fast()
@@ -67,9 +69,12 @@ fn explain(failure: Failure) -> Failure {
 /// After how many milliseconds the thread sleeps that polls the ring of the NOPs.
 fn idle_time(record: &Record) -> Result<u64, Failure> {
     let rings = record.rings_of("NOP");
-    let of_nops = |setup: &&Setup| rings.is_empty() || setup.ring == Some(rings[0]);
-    let granted = record.setups().find(of_nops).and_then(|setup| setup.granted.as_ref());
-    let polled = granted.filter(|granted| granted.flags.iter().any(|flag| flag == "SQPOLL"));
+    let of_nops =
+        |setup: &&Setup| rings.is_empty() || setup.ring == Some(rings[0]);
+    let granted =
+        record.setups().find(of_nops).and_then(|setup| setup.granted.as_ref());
+    let polled = granted
+        .filter(|granted| granted.flags.iter().any(|flag| flag == "SQPOLL"));
     // 0 stands for the kernel's own, a second.
     let idle = polled.map(|granted| match granted.sq_thread_idle {
         0 => 1000,
@@ -86,25 +91,32 @@ fn idle_time(record: &Record) -> Result<u64, Failure> {
                  (IORING_SETUP_SQPOLL); an idle time alone makes none."
             .to_string(),
     };
-    let mut lines = record.lines_at_most(4, |what| matches!(what, What::Setup(_)));
-    lines.retain(|line| !line.contains("features") && line.trim().contains(' '));
+    let mut lines =
+        record.lines_at_most(4, |what| matches!(what, What::Setup(_)));
+    lines
+        .retain(|line| !line.contains("features") && line.trim().contains(' '));
     Err(record.fail(ids::SETUP).kernel(lines).rule(rule))
 }
 
 /// The kernel was hardly entered while the thread was awake. Where in the record the enters are
 /// that woke it.
 fn need_few_enters(record: &Record, burst: u64) -> Result<Vec<usize>, Failure> {
-    let wakes = |enter: &Enter| enter.flags.iter().any(|flag| flag == "SQ_WAKEUP");
+    let wakes =
+        |enter: &Enter| enter.flags.iter().any(|flag| flag == "SQ_WAKEUP");
     let mut asleep = BTreeSet::new();
     let (mut woken, mut needless) = (Vec::new(), 0);
     for (at, event) in record.events.iter().enumerate() {
         match &event.what {
-            What::Poller(poller) if poller.asleep => _ = asleep.insert(poller.ring),
+            What::Poller(poller) if poller.asleep => {
+                _ = asleep.insert(poller.ring)
+            }
             What::Poller(poller) => _ = asleep.remove(&poller.ring),
-            What::Enter(enter) => match enter.ring.is_some_and(|ring| asleep.contains(&ring)) {
-                true if wakes(enter) => woken.push(at),
-                _ => needless += 1,
-            },
+            What::Enter(enter) => {
+                match enter.ring.is_some_and(|ring| asleep.contains(&ring)) {
+                    true if wakes(enter) => woken.push(at),
+                    _ => needless += 1,
+                }
+            }
             _ => {}
         }
     }
@@ -113,7 +125,9 @@ fn need_few_enters(record: &Record, burst: u64) -> Result<Vec<usize>, Failure> {
         return Ok(woken);
     }
     let mut lines = record.lines(|what| matches!(what, What::Enter(_)));
-    lines.push(format!("{needless} calls of io_uring_enter while the thread was awake"));
+    lines.push(format!(
+        "{needless} calls of io_uring_enter while the thread was awake"
+    ));
     Err(record.fail(ids::ENTERS).kernel(lines).rule(
         "While the thread is awake it takes the entries by itself. It sleeps only if \
          IORING_SQ_NEED_WAKEUP is set in the queue's flags: `submit()` looks, and enters only then; \
@@ -137,11 +151,17 @@ fn need_sleep(
         };
         record.events.iter().position(|event| its(&event.what))
     };
-    let (last, next) = ((first..second).rev().find_map(nop), (second..2 * second - first).find_map(nop));
+    let (last, next) = (
+        (first..second).rev().find_map(nop),
+        (second..2 * second - first).find_map(nop),
+    );
     let (Some(last), Some(next)) = (last, next) else {
-        return Err(Failure::not_observed("the tracer was too late to see a whole burst"));
+        return Err(Failure::not_observed(
+            "the tracer was too late to see a whole burst",
+        ));
     };
-    let pause = record.events[next].us.saturating_sub(record.events[last].us) / 1000;
+    let pause =
+        record.events[next].us.saturating_sub(record.events[last].us) / 1000;
     if pause < 2 * idle {
         return Err(record
             .fail(ids::NEVER_ASLEEP)
@@ -153,6 +173,8 @@ fn need_sleep(
     }
     match woken.iter().any(|at| (last..next).contains(at)) {
         true => Ok(()),
-        false => Err(Failure::not_observed("the thread did not fall asleep between the bursts")),
+        false => Err(Failure::not_observed(
+            "the thread did not fall asleep between the bursts",
+        )),
     }
 }

@@ -206,7 +206,7 @@ fn nobody_dropped(record: &Record) -> Result<(), Failure> {
     Err(record.fail(ids::LOST).kernel(record.lines(full)).rule(format!(
         "An accept takes its client off the backlog first and looks for a slot then. If that ends \
          with ENFILE, the client is gone; here {} went so. Have no more accepts in flight than \
-         there are free slots, and none that accepts more than one client.",
+         there are free slots, and no accept may let in more than one client.",
         several(dropped, "client")
     )))
 }

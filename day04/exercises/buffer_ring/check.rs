@@ -151,9 +151,12 @@ fn explain(record: &Record, failure: Failure) -> Failure {
 
 fn as_given(record: &Record) -> Result<(), Failure> {
     need_slots(record)?;
-    let own = |it: &&Submit| ["RECV", "READ"].contains(&it.op.as_str()) && !chooses(it);
+    let own = |it: &&Submit| {
+        ["RECV", "READ"].contains(&it.op.as_str()) && !chooses(it)
+    };
     if let Some(seq) = record.submits().find(own).map(|it| it.seq) {
-        let line = record.lines(|what| matches!(what, What::Submit(it) if it.seq == seq));
+        let line = record
+            .lines(|what| matches!(what, What::Submit(it) if it.seq == seq));
         return Err(record.fail(ids::WRONG_ENTRY).kernel(line).rule(
             "This receive brings a buffer of its own. In this task the kernel chooses one out of \
              the ring of four when bytes are there: IOSQE_BUFFER_SELECT and a buffer group.",
@@ -163,8 +166,7 @@ fn as_given(record: &Record) -> Result<(), Failure> {
         register.op.contains("REGISTER_PBUF_RING")
             && !register.op.starts_with("UN")
     });
-    let buffers: usize =
-        rings.filter_map(|it| first_number(&it.detail)).sum();
+    let buffers: usize = rings.filter_map(|it| first_number(&it.detail)).sum();
     let old_way = !record.submitted("PROVIDE_BUFFERS").is_empty();
     if buffers > BUFFERS || old_way {
         return Err(record
@@ -187,8 +189,9 @@ fn line(
     run: &mut Run,
     clients: &[TcpStream],
 ) -> Result<(), Failure> {
-    let did =
-        format!("{BUFFERS} clients send and do not read, so that they keep the buffers.");
+    let did = format!(
+        "{BUFFERS} clients send and do not read, so that they keep the buffers."
+    );
     run.did(&did);
     let (mut keepers, mut sent) = keepers(run)?;
     no_spin(&run.record())?;
@@ -319,7 +322,8 @@ fn keepers(run: &mut Run) -> Result<(Vec<TcpStream>, Vec<usize>), Failure> {
 fn sends_in_flight(run: &Run) -> usize {
     let rings = run.rings();
     let sends = rings.iter().flat_map(|ring| &ring.in_flight);
-    let sends = sends.filter(|it| it.op.contains("SEND") || it.op.contains("WRITE"));
+    let sends =
+        sends.filter(|it| it.op.contains("SEND") || it.op.contains("WRITE"));
     let mut slots: Vec<&str> =
         sends.map(|it| it.words.split(',').next().unwrap_or("")).collect();
     slots.sort_unstable();

@@ -132,15 +132,19 @@ fn unfinished(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
 }
 
 fn broken(failure: Failure) -> Failure {
-    let failure = ruled(failure, ids::WRONG_ANSWER,
+    let failure = ruled(
+        failure,
+        ids::WRONG_ANSWER,
         "The client sent less than sixteen bytes and got some: the send ran although the receive \
          had failed, and what it sent was in part another client's. Only a plain link (IO_LINK) \
-         stops a chain at a failure; and only with MSG_WAITALL is a short receive one."
+         stops a chain at a failure; and only with MSG_WAITALL is a short receive one.",
     );
-    ruled(failure, ids::NOT_CLOSED,
+    ruled(
+        failure,
+        ids::NOT_CLOSED,
         "When an entry of a chain fails, those behind it are dropped, the close among them. The \
-         one that failed completes, be it the receive or the send, although success was to be \
-         skipped: that is the moment to close the slot."
+         one that failed completes, be it the receive or the send, although success is \
+         skipped: that is the moment to close the slot.",
     )
 }
 
@@ -154,9 +158,8 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
         (0..count).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()
     });
     let mut clients = came?;
-    let all_in = |record: &Record| {
-        record.completes().filter(brought).count() >= count
-    };
+    let all_in =
+        |record: &Record| record.completes().filter(brought).count() >= count;
     seen(run, PATIENCE, all_in);
     sleep(Duration::from_millis(50));
     for client in &clients {
@@ -175,7 +178,8 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let last = clients.split_off(count - 1);
     echo(run, &last[0], word.as_bytes(), &did)?;
     expect_end(run, &last[0], &did)?;
-    let did = format!("{did} Then all others do, and some reset their connections.");
+    let did =
+        format!("{did} Then all others do, and some reset their connections.");
     run.did(&did);
     let words: Vec<String> =
         clients.iter().map(|_| attempt.word(LENGTH)).collect();
@@ -206,8 +210,14 @@ fn ruled(failure: Failure, id: ids::Id, rule: &str) -> Failure {
 
 /// What became of a client, by what went into the ring for it.
 fn explain(run: &mut Run, failure: Failure) -> Failure {
-    const OF_CLIENTS: &[ids::Id] =
-        &[ids::WRONG_ANSWER, ids::LOST, ids::RESET, ids::NOT_CLOSED, ids::HELD_UP, ids::NO_ANSWER];
+    const OF_CLIENTS: &[ids::Id] = &[
+        ids::WRONG_ANSWER,
+        ids::LOST,
+        ids::RESET,
+        ids::NOT_CLOSED,
+        ids::HELD_UP,
+        ids::NO_ANSWER,
+    ];
     if !OF_CLIENTS.contains(&failure.id) && !waits(&failure) {
         return failure;
     }
@@ -248,11 +258,14 @@ fn explain(run: &mut Run, failure: Failure) -> Failure {
         );
     }
     let receives = receives(&record);
-    let more = receives.iter().find(|it| number(it, "bytes") > Some(LENGTH as u64));
+    let more =
+        receives.iter().find(|it| number(it, "bytes") > Some(LENGTH as u64));
     match more {
         Some(more) if waits(&failure) => {
             let seq = more.seq;
-            let line = record.lines(|what| matches!(what, What::Submit(it) if it.seq == seq));
+            let line = record.lines(
+                |what| matches!(what, What::Submit(it) if it.seq == seq),
+            );
             failure.kernel(line).rule(
                 "The receive waits for more than the sixteen bytes of a request: with MSG_WAITALL \
                  it completes when all that it asks for is there.",

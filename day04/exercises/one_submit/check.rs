@@ -77,10 +77,12 @@ fn few(
     run.did(did);
     let record = run.record();
     let now = Calls::of(&record);
-    let (enters, waits) = (now.enters - before.enters, now.waits - before.waits);
+    let (enters, waits) =
+        (now.enters - before.enters, now.waits - before.waits);
     let calls = enters + waits;
     let seen = Seen::since(&record, before.enters);
-    let left = if record.summary.unseen_completions > 0 { 0 } else { seen.left };
+    let left =
+        if record.summary.unseen_completions > 0 { 0 } else { seen.left };
     // To wake a kernel thread that polls, one submits only.
     let only = if record.summary.polled { 0 } else { seen.only_submit };
     // One may have come too late to be seen.
@@ -127,8 +129,7 @@ struct Seen {
 
 impl Seen {
     fn since(record: &Record, before: u64) -> Seen {
-        let granted =
-            record.setups().find_map(|setup| setup.granted.as_ref());
+        let granted = record.setups().find_map(|setup| setup.granted.as_ref());
         let room = granted.map_or(0, |it| it.sq_entries);
         let mut seen = Seen::default();
         // Completions so far, and how many there were when a call last returned, and a wait.
@@ -143,7 +144,8 @@ impl Seen {
                     let only = enter.to_submit > 0 && !waits && !full;
                     seen.only_submit += u64::from(only);
                     let unreaped = u64::from(enter.unreaped.unwrap_or(0));
-                    seen.left += u64::from(waits && posted < brought + unreaped);
+                    seen.left +=
+                        u64::from(waits && posted < brought + unreaped);
                 }
                 What::Return(back) => {
                     let nothing = posted == before_it && back.error.is_none();

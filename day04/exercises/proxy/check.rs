@@ -293,7 +293,9 @@ fn nobody_home(attempt: &Attempt) -> Result<(), Failure> {
             return Err(failure.rule("There was nobody to send anything."));
         }
         match ending {
-            Ending::Broken(error) if error.kind() != ErrorKind::ConnectionReset => {
+            Ending::Broken(error)
+                if error.kind() != ErrorKind::ConnectionReset =>
+            {
                 let failure = trouble(&mut run, &did, &error);
                 let waits = waits(&failure);
                 let id = if waits { ids::NOT_CLOSED } else { failure.id };
@@ -313,8 +315,11 @@ fn explain(run: &Run, failure: Failure) -> Failure {
         return failure;
     }
     let record = run.record();
-    let lines =
-        || record.last_lines(of_ops(&["CONNECT", "RECV", "SEND", "SHUTDOWN", "CLOSE"]));
+    let lines = || {
+        record.last_lines(of_ops(&[
+            "CONNECT", "RECV", "SEND", "SHUTDOWN", "CLOSE",
+        ]))
+    };
     let none = |op: &str| record.submitted(op).is_empty();
     let connects = record.completed("CONNECT");
     let connected = connects.iter().filter(|it| it.res == 0).count();
@@ -333,21 +338,25 @@ fn explain(run: &Run, failure: Failure) -> Failure {
              its own: bytes of two clients on one connection cannot be told apart, and the end of \
              one is the end of both.",
         ),
-        ids::NO_ANSWER | ids::HANG_WAIT | ids::HANG_IN_FLIGHT if failure.rule != EARLY_END => (
-            ids::NO_ANSWER,
-            if connected == 0 {
-                "No connection to the backend was made."
-            } else if none("RECV") && none("READ") {
-                "Client and backend are connected, and nothing receives from either of them."
-            } else if none("SHUTDOWN") {
-                "Something is still to come. An end goes through the proxy like a byte: when the \
+        ids::NO_ANSWER | ids::HANG_WAIT | ids::HANG_IN_FLIGHT
+            if failure.rule != EARLY_END =>
+        {
+            (
+                ids::NO_ANSWER,
+                if connected == 0 {
+                    "No connection to the backend was made."
+                } else if none("RECV") && none("READ") {
+                    "Client and backend are connected, and nothing receives from either of them."
+                } else if none("SHUTDOWN") {
+                    "Something is still to come. An end goes through the proxy like a byte: when the \
                  input of one side ends, writing is shut down on the other, and the other \
                  direction goes on."
-            } else {
-                "Something is still to come. Each direction goes on by itself: receive, send all \
+                } else {
+                    "Something is still to come. Each direction goes on by itself: receive, send all \
                  of it, receive again."
-            },
-        ),
+                },
+            )
+        }
         ids::NOT_CLOSED => (
             ids::NOT_CLOSED,
             "One side has ended, and the other does not hear of it. When the input of one side \

@@ -209,7 +209,7 @@ impl Proxy<'_> {
         self.push(SEND, slot, send)
     }
 
-    /// Nothing more comes from this end: the peer is told so.
+    /// Nothing more comes from this end: the peer gets an end of file.
     fn end(&mut self, slot: u32) -> Result<()> {
         let peer = self.ends[slot as usize].peer;
         let shutdown =

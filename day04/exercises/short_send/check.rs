@@ -135,8 +135,7 @@ fn whole(
     reply: &[u8],
     did: &str,
 ) -> Result<(), Failure> {
-    expect(run, client, reply, did)
-        .map_err(|failure| explain(run, failure))?;
+    expect(run, client, reply, did).map_err(|failure| explain(run, failure))?;
     expect_end(run, client, did)
 }
 
@@ -208,7 +207,8 @@ fn as_given(record: &Record) -> Result<(), Failure> {
 
 /// The program does not sleep while its client does not read.
 fn busy(record: &Record, failure: Failure) -> Failure {
-    let tried = record.completes().any(|it| it.error.as_deref() == Some("EAGAIN"));
+    let tried =
+        record.completes().any(|it| it.error.as_deref() == Some("EAGAIN"));
     let rule = match tried {
         true => {
             "The client does not read, and the rest is sent again and again: MSG_DONTWAIT fails \
@@ -233,9 +233,11 @@ fn explain(run: &Run, failure: Failure) -> Failure {
     };
     let ended = |it: &&Complete| is_send(it.op.as_deref()) && it.res < 0;
     let gone = ["EPIPE", "ECONNRESET", "ECANCELED"];
-    let error = record.completes().filter(ended).find_map(|it| it.error.clone());
+    let error =
+        record.completes().filter(ended).find_map(|it| it.error.clone());
     let error = error.filter(|error| !gone.contains(&error.as_str()));
-    let received = |it: &&Complete| it.op.as_deref() == Some("RECV") && it.res > 0;
+    let received =
+        |it: &&Complete| it.op.as_deref() == Some("RECV") && it.res > 0;
     let part = record.completes().filter(received).any(|it| it.res < 4);
     let early = failure.rule == EARLY_END
         || [ids::LOST, ids::RESET].contains(&failure.id);

@@ -144,7 +144,9 @@ fn fat(
         return explain(&run.record(), Failure { id, ..failure });
     }
     let mut kernel = record.last_lines(of_ops(&["RECV", "SEND"]));
-    kernel.push(format!("received from one client: {received} bytes; held: {held}"));
+    kernel.push(format!(
+        "received from one client: {received} bytes; held: {held}"
+    ));
     record.fail(ids::MEMORY).client(did).kernel(kernel).rule(
         "What a client does not read is kept for it, as much as it likes to send. When about 64 \
          KiB are queued for a client, receive no more from it: its socket fills, its window \
@@ -188,11 +190,14 @@ fn end_with_bytes_queued(
     let did = "A client that did not read ends its side while some bytes are still queued for it, \
                and then reads.";
     // It came third.
-    let received = |record: &Record| record.served().get(2).map_or(0, |it| it.received);
+    let received =
+        |record: &Record| record.served().get(2).map_or(0, |it| it.received);
     let (mut read, mut sent) = (0, sent);
     let mut last_words = 20 << 10;
     while read < sent {
-        if seen(run, Duration::from_millis(20), |it| received(it) >= sent as u64) {
+        if seen(run, Duration::from_millis(20), |it| {
+            received(it) >= sent as u64
+        }) {
             if last_words == 0 {
                 break;
             }

@@ -104,7 +104,7 @@ fn leave(client: TcpStream, way: usize) {
         0 => drop(client),
         1 => reset(client),
         _ => {
-            // The server is told at once, and ends its side when it has a slot for it.
+            // The server learns it at once, and ends its side when it has a slot for it.
             client.shutdown(Shutdown::Write).unwrap();
             end_of_file(&client);
         }

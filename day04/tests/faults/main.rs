@@ -65,7 +65,7 @@ fn start(command: Command) -> Option<Server> {
 const BOTH: &[&str] = &["ack", "echo"];
 const ECHO: &[&str] = &["echo"];
 
-/// Runs `test` against a server of every kind; it is told which reply that one gives.
+/// Runs `test` against a server of every kind; it learns which reply that one gives.
 /// Afterwards each must come to rest, and end as it should when told to.
 fn on_each_ring(replies: &[&str], arguments: &[&str], test: impl Fn(&Server, &str)) {
     for ring in RINGS {

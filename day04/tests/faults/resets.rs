@@ -1,4 +1,4 @@
-//! Resets at every stage of a connection. Whoever resets, a neighbour who does not is served
+//! Resets at every stage of a connection. A neighbour that does not reset is served
 //! to the last byte, and nothing of the client stays.
 
 use std::time::Duration;

@@ -140,7 +140,7 @@ fn pitfall_22_a_client_that_never_reads_leaves_buffers_for_the_others() {
     assert_eq!((stopped.count("out_of_buffers"), stopped.count("timed_out")), (0, 0));
 }
 
-/// Each holds a 64th of the buffers, or one; and whoever comes finds a buffer at once.
+/// Each holds a 64th of the buffers, or one; and a new client finds a buffer at once.
 #[test]
 fn pitfall_22_eight_that_never_read_leave_buffers_for_the_others() {
     for (buffers, share) in [("256", 4), ("16", 1)] {
@@ -164,7 +164,7 @@ fn pitfall_22_eight_that_never_read_leave_buffers_for_the_others() {
 }
 
 /// A client that has taken its replies so far has a multishot armed, which takes dozens of
-/// buffers before the server sees the first. They are none of those that the others need.
+/// buffers before the server sees the first. The others need other buffers.
 #[test]
 fn pitfall_22_eight_that_stop_reading_leave_buffers_for_the_others() {
     let Some(server) = serve_echo(&["--buffers", "32"]) else { return };

@@ -1,7 +1,7 @@
 //! The pitfalls of accepting, of limits and of refused rings.
 //!
 //! Not here: rows 1 and 18 to 21 are day 02's, row 3 is a unit test of `common::listener`,
-//! row 10 of `common::slots`; row 2 is in `counts.rs`, rows 6, 7, 14, 17 and 23 are told with
+//! row 10 of `common::slots`; row 2 is in `counts.rs`, rows 6, 7, 14, 17 and 23 are tested with
 //! the journal's, 8 and 22 in `buffers.rs`, 9, 12, 13 and 15 in `requests.rs`, 24 in `stop.rs`.
 //! Row 11 cannot be had: `types::Fixed` is another type than `types::Fd`. Row 16 is kept by
 //! `common::buffers`, which refuses a second owner; a breach would show as other bytes in any
@@ -88,7 +88,7 @@ fn pitfall_05_a_soft_limit_is_raised() {
 }
 
 /// A listener that was shut down refuses every accept at once, as one does when the system
-/// has no files or memory left. Here that can be had without privileges, and be mended.
+/// has no files or memory left. Here that needs no privileges, and can be mended.
 #[test]
 fn pitfall_05_an_accept_that_keeps_failing_is_retried_without_a_spin() {
     let Some(server) = serve_aloud(&["--slots", "64"]) else { return };

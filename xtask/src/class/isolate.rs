@@ -199,7 +199,7 @@ fn capabilities(names: &[&str]) -> Vec<String> {
     names.iter().flat_map(add).collect()
 }
 
-/// The judge without walls, with what can be had.
+/// The judge without walls, with what there is.
 fn unshut(own: &Path, libraries: &Libraries, user: Option<u32>) -> Result<Inside> {
     let folder = Folder::new(user).context("a folder for programs")?;
     let mut command = match user {

@@ -130,7 +130,7 @@ fn run(options: &Options) -> Result<()> {
     kept
 }
 
-/// A line that the next one replaces, for whoever waits; logs are spared.
+/// A line that the next one replaces, for a person who waits; logs are spared.
 fn progress(text: &str) {
     use std::io::IsTerminal;
     if io::stderr().is_terminal() {

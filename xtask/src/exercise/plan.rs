@@ -1,7 +1,7 @@
 //! A check as a value: how a program is run, and what must come of it. An exercise's `check.toml` is
 //! this value as text; the book's page *Writing an exercise* shows each field.
 //!
-//! [`draw`] has what is drawn anew for each run and put into arguments and expectations, [`names`]
+//! [`draw`] has what is drawn again for each run and put into arguments and expectations, [`names`]
 //! those of the kernel, and [`validate`] finds mistakes in a plan. [`judge`] compares what was seen
 //! with what was asked for; [`entries`] does so for the entries.
 

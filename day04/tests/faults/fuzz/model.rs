@@ -1,9 +1,9 @@
 //! What the clients of a plan may see, and what the server may count.
 //!
-//! Sure, whatever happens: bytes come back unchanged and in order, none twice and none that
+//! Sure, whatever happens: bytes come back unchanged and in order, no byte twice, and none which
 //! was not sent; an ack is `ack\0`, comes once, and only after a request.
 //!
-//! Sure, unless the server was told to end: a client that reads to the end gets everything,
+//! Sure, unless the server was asked to end: a client that reads to the end gets everything,
 //! and then an end-of-file and no reset; the server never ends first, except for an ack.
 //! Two kinds of clients may be cut off, by the server's own rules: in an echo, who leaves
 //! replies unread for a second while others wait for the buffers, and each of these is
@@ -78,12 +78,12 @@ fn came(story: &Story<'_>) -> usize {
     story.iter().filter(|(_, seen)| seen.connected).count()
 }
 
-/// Whether as many clients came as the server was told to serve: it ends when they leave.
+/// Whether as many clients came as the server was to serve: it ends when they leave.
 pub fn is_full(plan: &Plan, story: &Story<'_>) -> bool {
     plan.max.is_some_and(|max| came(story) >= max)
 }
 
-/// How many clients came beyond those that the server was told to serve. Nobody knows which.
+/// How many clients came beyond those that the server was to serve. Nobody knows which.
 fn left_out(plan: &Plan, story: &Story<'_>) -> usize {
     plan.max.map_or(0, |max| came(story).saturating_sub(max))
 }

@@ -10,11 +10,11 @@ use crate::dice::Dice;
 pub struct Plan {
     pub seed: u64,
     pub reply: Reply,
-    /// What the server is told besides.
+    /// The server's other arguments.
     pub arguments: Vec<&'static str>,
-    /// Clients that it lets in, if it is told (`--max`).
+    /// Clients that it lets in, if it has a limit (`--max`).
     pub max: Option<usize>,
-    /// After how many milliseconds without progress a client is closed, if it is told.
+    /// After how many milliseconds without progress a client is closed, if at all.
     pub idle: Option<u64>,
     pub clients: Vec<Client>,
     pub interruption: Option<Interruption>,
@@ -103,7 +103,7 @@ impl Plan {
         Plan { seed, reply, arguments, max, idle, clients, interruption }
     }
 
-    /// Everything that day 04 is told.
+    /// All arguments of day 04.
     pub fn arguments(&self) -> Vec<&'static str> {
         let reply = if self.reply == Reply::Ack { "ack" } else { "echo" };
         [&["--reply", reply], &self.arguments[..]].concat()

@@ -29,7 +29,7 @@ pub fn need_tags(record: &Record, tags: &[u64]) -> Result<(), Failure> {
             continue;
         }
         let wanted = tags.iter().any(|tag| user_data(*tag) == nop.user_data);
-        let word = if wanted { "a second time" } else { "which is none of the tags" };
+        let word = if wanted { "a second time" } else { "which is not among the tags" };
         let strange = |what: &What| matches!(what, What::Submit(other) if other.seq == nop.seq);
         let id = if wanted { ids::TOO_MANY_ENTRIES } else { ids::TAG };
         return Err(record.fail(id).kernel(record.lines(strange)).rule(format!(

@@ -121,7 +121,7 @@ fn wrong_output(
         let error = failed.error.as_deref().unwrap_or("an error");
         return Ok(Some(record.fail(ids::FAILED_ENTRY).kernel(record.lines(is_write)).rule(
             format!(
-                "The write was answered with {error}. What it was told is in the entry: the \
+                "The write was answered with {error}. What it asked for is in the entry: the \
                  descriptor (1 is the standard output), the address, the length."
             ),
         )));

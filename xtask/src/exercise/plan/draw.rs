@@ -1,4 +1,4 @@
-//! Values that are drawn anew for each run, and `{NAME}` in texts, which stands for them.
+//! Values that are drawn again for each run, and `{NAME}` in texts, which stands for them.
 
 use std::collections::BTreeMap;
 

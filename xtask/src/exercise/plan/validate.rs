@@ -41,7 +41,7 @@ impl PlannedRun {
                     matches!(self.draw.get(name), Some(Draw::Number(_) | Draw::Tags(_)));
                 ensure!(
                     is_number,
-                    "{}: `user_data` is a number; {name} is none",
+                    "{}: `user_data` is a number; {name} is not",
                     at(text, &format!("user_data = \"{user_data}\""))
                 );
             }

@@ -75,7 +75,7 @@ impl Record {
         );
         Err(self.fail(ids::NOT_REAPED).kernel(lines).rule(
             "The kernel posted the answer and the program never took it from the completion \
-             queue. `ring.completion()` is where it lies. The kernel is told of what was taken \
+             queue. `ring.completion()` is where it lies. The kernel learns what was taken \
              when that iterator is dropped, or by `sync()`; `process::exit` drops nothing.",
         ))
     }

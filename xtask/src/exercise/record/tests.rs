@@ -135,7 +135,7 @@ fn a_slot_that_the_program_chose_is_the_one_that_is_filled() {
     let accept = story.submit("ACCEPT", 13, json!({"slot": 7, "into_slot": 3}));
     story.complete(accept, 0);
     assert_eq!(story.0.served()[0].at, Target::Slot(3));
-    assert_eq!(story.0.slots_of_clients(), [3], "the listener's is none of them");
+    assert_eq!(story.0.slots_of_clients(), [3], "the listener's is not among them");
 }
 
 #[test]
