@@ -257,7 +257,7 @@ fn a_fork_bomb_ends_with_its_run_and_harms_nobody() {
     }
     assert!(table.contains("bob                       x"), "{table}");
     assert!(table.contains("eve                       x"), "{table}");
-    assert!(table.contains("zoe                       +"), "{table}");
+    assert!(table.contains("zoe                       *"), "{table}");
     let text = fs::read_to_string(details.join("eve.txt")).expect("a text");
     assert!(text.contains("E-NO-RING"), "not given up: {text}");
     assert!(
@@ -325,7 +325,7 @@ fn without_walls_too_all_that_a_program_starts_ends_with_it() {
     assert!(output.status.success(), "{table}{errors}");
     assert!(table.contains("NOT SHUT OFF: there are no walls here (bubblewrap is not"), "{table}");
     assert!(table.contains("ann                       x"), "{table}");
-    assert!(table.contains("zoe                       +"), "{table}");
+    assert!(table.contains("zoe                       *"), "{table}");
     assert!(
         testkit::holds_within(testkit::PATIENCE, || called(&name) == 0),
         "{} live on",
@@ -390,7 +390,7 @@ fn every_file_is_safe_to_open_and_short() {
     let mut command = class(&handed_in, &details);
     command.arg("--csv").arg(&csv).arg("--junit").arg(&junit);
     let table = run(command);
-    assert!(table.contains("  +  1\n"), "{table}");
+    assert!(table.contains("  *  1\n"), "{table}");
 
     let csv = fs::read_to_string(csv).expect("a table");
     for line in csv.lines().skip(1) {
@@ -402,6 +402,10 @@ fn every_file_is_safe_to_open_and_short() {
     for name in ["'=HYPERLINK(\"\"x\"\")", "'+1", "'-1", "'@SUM(1)", "?<&\"\"]]>,;"] {
         assert!(csv.contains(&format!("\n\"{name}\",\"1\",\"first_nop\",")), "{name}: {csv}");
     }
+    let passed = csv.lines().find(|line| line.contains("\"passed\"")).expect("one that passed");
+    assert!(passed.ends_with(",\"1\",\"1\",\"1\",\"1\",\"\""), "{passed}");
+    let failed = csv.lines().find(|line| line.contains("E-PANIC")).expect("one that failed");
+    assert!(failed.ends_with(",\"\",\"1\",\"\",\"1\",\"\""), "{failed}");
     assert!(csv.contains("\"failed\",\"E-PANIC\",\"The program panicked"), "{csv}");
     assert!(
         csv.contains("\"failed\",\"E-COMPILE\",\"error[E0308]: mismatched types\",\"next\","),
@@ -442,7 +446,7 @@ fn two_runs_at_a_time_judge_each_its_own_programs() {
     let good = run(class(&good, &folder.join("out_good")));
     let bad = second.join().expect("the other run");
     assert_eq!(
-        (good.matches("  +  1\n").count(), bad.matches("  x  0\n").count()),
+        (good.matches("  *  1\n").count(), bad.matches("  x  0\n").count()),
         (3, 3),
         "{good}{bad}"
     );

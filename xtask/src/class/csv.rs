@@ -7,8 +7,9 @@ use super::row::{Cell, Mark, Row};
 use crate::exercise::exercises::Exercise;
 
 /// The names of the columns: `next` marks what the student does next; `first_try` is the id of a
-/// try that does not count.
-const COLUMNS: &str = "student,day,exercise,verdict,id,reason,next,first_try";
+/// try that does not count. What a program that passes takes has that of the solution beside it.
+const COLUMNS: &str = "student,day,exercise,verdict,id,reason,next,first_try,\
+                       enters,par_enters,entries,par_entries,remarks";
 
 /// The whole file.
 pub fn csv(exercises: &[Exercise], rows: &[Row]) -> String {
@@ -18,6 +19,8 @@ pub fn csv(exercises: &[Exercise], rows: &[Row]) -> String {
         for exercise in exercises {
             let missing = Cell::unjudged(Mark::Missing, "");
             let cell = row.cell(&exercise.name).unwrap_or(&missing);
+            let number = |number: Option<u64>| number.map_or_else(String::new, |it| it.to_string());
+            let (cost, par) = (cell.cost, exercise.about.par.as_ref());
             let fields = [
                 row.student.as_str(),
                 &exercise.day.to_string(),
@@ -27,6 +30,11 @@ pub fn csv(exercises: &[Exercise], rows: &[Row]) -> String {
                 &cell.sentence,
                 if next == Some(&exercise.name) { "next" } else { "" },
                 cell.first_try.as_deref().unwrap_or_default(),
+                &number(cost.map(|it| it.enters)),
+                &number(par.map(|it| it.enters)),
+                &number(cost.map(|it| it.entries)),
+                &number(par.map(|it| it.entries)),
+                &cell.remarks.join(" "),
             ];
             let _ = writeln!(csv, "{}", fields.map(quoted).join(","));
         }

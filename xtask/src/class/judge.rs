@@ -21,6 +21,7 @@ use super::row::{Cell, Mark};
 use super::submission::printable;
 use crate::exercise::check;
 use crate::exercise::checks::{self, Check};
+use crate::exercise::cost::Cost;
 use crate::exercise::exercises::{About, Exercise};
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
@@ -114,6 +115,8 @@ impl Judge {
             text: of("text"),
             took: began.elapsed(),
             first_try: None,
+            cost: Cost::deserialize(&answer["cost"]).ok(),
+            remarks: Vec::deserialize(&answer["remarks"]).unwrap_or_default(),
         }
     }
 

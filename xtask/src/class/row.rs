@@ -7,6 +7,7 @@ use std::time::Duration;
 use common::text::{WIDTH, wrap};
 
 use super::submission::printable;
+use crate::exercise::cost::Cost;
 use crate::exercise::exercises::Exercise;
 use crate::exercise::ids;
 
@@ -83,13 +84,18 @@ pub struct Cell {
     pub took: Duration,
     /// The id of a first try that does not count.
     pub first_try: Option<String>,
+    /// What a program that passes takes, if that was measured.
+    pub cost: Option<Cost>,
+    /// What it does to no purpose, a sentence each.
+    pub remarks: Vec<String>,
 }
 
 impl Cell {
     /// Of an exercise for which no program was judged, and why.
     pub fn unjudged(mark: Mark, why: &str) -> Cell {
         let (sentence, text) = (why.to_string(), String::new());
-        Cell { mark, sentence, text, took: Duration::ZERO, first_try: None }
+        let took = Duration::ZERO;
+        Cell { mark, sentence, text, took, first_try: None, cost: None, remarks: Vec::new() }
     }
 
     /// With nothing in its texts that spoils a terminal or a file.
@@ -98,6 +104,7 @@ impl Cell {
         Cell {
             sentence: lines(&self.sentence).join(" "),
             text: lines(&self.text).join("\n"),
+            remarks: self.remarks.iter().map(|remark| printable(remark)).collect(),
             ..self
         }
     }
@@ -130,6 +137,16 @@ impl Row {
     /// The mark for an exercise.
     pub fn mark(&self, exercise: &str) -> &Mark {
         self.cell(exercise).map_or(&Mark::Missing, |cell| &cell.mark)
+    }
+
+    /// The mark in one character: `*` for a program that takes no more than the solution.
+    pub fn letter(&self, exercise: &Exercise) -> char {
+        let par = exercise.about.par.as_ref();
+        let cost = self.cell(&exercise.name).and_then(|cell| cell.cost);
+        match par.zip(cost) {
+            Some((par, cost)) if par.is_reached(cost) => '*',
+            _ => self.mark(&exercise.name).letter(),
+        }
     }
 
     /// The first of these exercises that is not passed, and could be passed on this machine.

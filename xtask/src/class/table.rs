@@ -21,7 +21,7 @@ pub fn text(exercises: &[Exercise], rows: &[Row]) -> String {
     let _ = writeln!(page, "{:<NAME$}  {letters}", "student");
     for row in rows {
         let student = shortened(&row.student);
-        let line = line(exercises, |_, name| row.mark(name).letter());
+        let line = line(exercises, |_, exercise| row.letter(exercise));
         let passed = exercises.iter().filter(|it| *row.mark(&it.name) == Mark::Passed).count();
         let _ = writeln!(page, "{student:<NAME$}  {line}  {passed}");
     }
@@ -32,7 +32,8 @@ pub fn text(exercises: &[Exercise], rows: &[Row]) -> String {
         .collect();
     let _ = writeln!(
         page,
-        "\n+ passed  x failed  ! does not compile  ? not observed  # not read\n\
+        "\n+ passed  * passed with no more calls and entries than the solution\n\
+         x failed  ! does not compile  ? not observed  # not read\n\
          - the starter, unchanged  . missing\n\n{}",
         wrap(&names.join(", "), WIDTH, 0)
     );
@@ -41,6 +42,7 @@ pub fn text(exercises: &[Exercise], rows: &[Row]) -> String {
         ("Second tries", again(rows, exercises)),
         ("What each student does next", next(rows, exercises)),
         ("The commonest mistakes", mistakes(rows, exercises)),
+        ("Passed, and beside the point", remarks(rows, exercises)),
     ] {
         if !lines.is_empty() {
             let _ = writeln!(page, "\n{title}\n{}", lines.join("\n"));
@@ -50,7 +52,7 @@ pub fn text(exercises: &[Exercise], rows: &[Row]) -> String {
 }
 
 /// One column for each exercise, a gap between days.
-fn line(exercises: &[Exercise], letter: impl Fn(usize, &str) -> char) -> String {
+fn line(exercises: &[Exercise], letter: impl Fn(usize, &Exercise) -> char) -> String {
     let mut line = String::new();
     let mut today = exercises.first().map_or(0, |exercise| exercise.day);
     for (nth, exercise) in exercises.iter().enumerate() {
@@ -58,7 +60,7 @@ fn line(exercises: &[Exercise], letter: impl Fn(usize, &str) -> char) -> String 
             today = exercise.day;
             line.push(' ');
         }
-        line.push(letter(nth, &exercise.name));
+        line.push(letter(nth, exercise));
     }
     line
 }
@@ -70,6 +72,19 @@ fn refused(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
             if let Some(cell) = row.cell(name).filter(|cell| cell.mark == Mark::Refused) {
                 let line = format!("{}: {name}.rs: {}", row.student, cell.sentence);
                 lines.push(wrap(&line, WIDTH, 2));
+            }
+        }
+    }
+    lines
+}
+
+/// What programs that pass do to no purpose.
+fn remarks(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for row in rows {
+        for Exercise { name, .. } in exercises {
+            for remark in row.cell(name).map_or(&[][..], |cell| &cell.remarks) {
+                lines.push(wrap(&format!("{}: {name}: {remark}", row.student), WIDTH, 2));
             }
         }
     }
@@ -172,6 +187,7 @@ fn shortened(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::class::row::Cell;
+    use crate::exercise::cost::Cost;
     use crate::exercise::exercises;
     use crate::programs::workspace;
 
@@ -182,11 +198,14 @@ mod tests {
         let failed = |id: &str| Cell::unjudged(Mark::Failed(id.into()), "");
         let passed = || Cell::unjudged(Mark::Passed, "");
         let refused = Cell::unjudged(Mark::Refused, "it is too long");
+        let cost = |enters, entries| Some(Cost { enters, entries });
+        let costs = |enters, entries| Cell { cost: cost(enters, entries), ..passed() };
+        let remarks = vec!["41 calls of poll waited beside the ring.".to_string()];
         let slow = Cell { first_try: Some("E-SPIN".into()), ..passed() };
         let still = Cell { first_try: Some("E-SPIN".into()), ..failed("E-SPIN") };
         let rows = [
-            ("ada", passed(), failed("E-REARM")),
-            ("bob", passed(), failed("E-REARM")),
+            ("ada", costs(1, 1), failed("E-REARM")),
+            ("bob", Cell { remarks, ..costs(2, 1) }, failed("E-REARM")),
             ("cyd", passed(), slow),
             ("dan", failed("E-TAG"), still),
             ("eve", passed(), refused),
@@ -204,13 +223,14 @@ mod tests {
     fn the_table_says_who_passed_what_and_where_to_go_on() {
         let expected = "\
 student                   1 2
-ada                       + x  1
+ada                       * x  1
 bob                       + x  1
 cyd                       + +  2
 dan                       x x  0
 eve                       + #  1
 
-+ passed  x failed  ! does not compile  ? not observed  # not read
++ passed  * passed with no more calls and entries than the solution
+x failed  ! does not compile  ? not observed  # not read
 - the starter, unchanged  . missing
 
 1 first_nop, 2 one_accept
@@ -240,6 +260,9 @@ The commonest mistakes
    1 of 5: E-TAG in first_nop: an entry carries another user_data than asked
    1 of 4: E-SPIN in one_accept: the program goes round in a loop without
       getting anywhere
+
+Passed, and beside the point
+bob: first_nop: 41 calls of poll waited beside the ring.
 ";
         assert_eq!(table(), expected);
     }
