@@ -9,6 +9,7 @@ mod served;
 
 use std::time::Duration;
 
+use common::text::several;
 use common::token::Token;
 
 use crate::trace::event::{
@@ -164,7 +165,11 @@ impl Record {
     pub fn printed(&self) -> String {
         match self.stdout.len() {
             0 => "printed: nothing".to_string(),
-            length => format!("printed, {length} bytes: {}", quoted(&self.stdout)),
+            // A byte that is not UTF-8 became three: the length says nothing then.
+            _ if self.stdout.contains(char::REPLACEMENT_CHARACTER) => {
+                format!("printed, not all of it UTF-8: {}", quoted(&self.stdout))
+            }
+            length => format!("printed, {}: {}", several(length, "byte"), quoted(&self.stdout)),
         }
     }
 

@@ -51,6 +51,15 @@ impl Record {
         panicked.then(|| panic_of(&self.stderr))
     }
 
+    /// The program ended with an error, and had set up no ring.
+    pub(super) fn ended_without_a_ring(&self) -> Failure {
+        let status = self.status.unwrap_or_default();
+        let said = last_words(&self.stderr);
+        self.fail(ids::EXIT)
+            .kernel(["the program never called io_uring_setup"])
+            .rule(format!("The program ended with status {status} before it set up a ring.{said}"))
+    }
+
     /// Explains an unexpected exit status.
     fn bad_end(&self, wanted: i32) -> Failure {
         let last = || self.last_lines(|what| !matches!(what, What::Close(_) | What::Task(_)));
@@ -76,14 +85,14 @@ impl Record {
                 let name = signal_name(status - 128);
                 self.fail(ids::SIGNAL)
                     .kernel(last())
-                    .rule(format!("{name} ended the program; it was to end by itself.{said}"))
+                    .rule(format!("{name} ended the program; it must end by itself.{said}"))
             }
             Some(status) => {
-                let words = format!(
-                    "The program ended with status {status}; {wanted} was asked for.{said}"
-                );
+                let words =
+                    format!("The program ended with status {status}; it must be {wanted}.{said}");
                 // Then the end is only what came of that.
-                let never = self.summary.never_submitted > 0 && self.summary.all_entries() == 0;
+                let entered = self.enters().next().is_some();
+                let never = !entered && self.summary.all_entries() == 0;
                 match self.need_all_submitted() {
                     Err(failure) if never => {
                         let rule = format!("{} {words}", failure.rule);
@@ -95,7 +104,7 @@ impl Record {
             None => self
                 .fail(ids::EXIT)
                 .kernel(last())
-                .rule("The program has not ended, and was to end by itself."),
+                .rule("The program has not ended, and must end by itself."),
         }
     }
 }

@@ -10,7 +10,7 @@ impl Record {
     /// The program has a ring.
     ///
     /// # Errors
-    /// `E-NO-RING`; or not observed, if the kernel refused it or the tracer cannot follow it.
+    /// `E-NO-RING`; `E-EXIT` if an error ended it before; or not observed, if the kernel refused it or the tracer cannot follow it.
     pub fn need_ring(&self) -> Result<(), Failure> {
         if let Some(why) = self.events.iter().find_map(|event| match &event.what {
             What::Setup(Setup { not_followed: Some(why), .. }) => Some(why),
@@ -31,6 +31,10 @@ impl Record {
                 .fail(ids::NO_RING)
                 .kernel(self.lines(|what| matches!(what, What::Setup(_))))
                 .rule("The kernel refused the ring. Day 2 lists the rules a setup must keep."));
+        }
+        // An error ended it. A panic is explained by the caller, a signal can be the checker's.
+        if matches!(self.status, Some(1..=128)) && self.panicked().is_none() {
+            return Err(self.ended_without_a_ring());
         }
         Err(self
             .fail(ids::NO_RING)
@@ -89,8 +93,8 @@ impl Record {
         let skips = |what: &What| matches!(what, What::Submit(it) if it.op == op && silent(it));
         if self.submitted(op).into_iter().any(silent) {
             return Err(self.fail(ids::FLAGS).kernel(self.lines(skips)).rule(format!(
-                "With CQE_SKIP_SUCCESS a {op} that succeeds posts no completion. Each entry was to \
-                 be answered."
+                "With CQE_SKIP_SUCCESS a {op} that succeeds posts no completion. Each entry needs \
+                 one: leave the flag out."
             )));
         }
         let wanted = |tag: &u64| user_data(*tag);

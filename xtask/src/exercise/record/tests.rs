@@ -241,3 +241,24 @@ fn a_wait_in_another_call_is_a_wait() {
     assert_eq!(story.0.waits_between(0, 50), 2, "the enter has not returned");
     assert_eq!(story.0.waits_between(50, 100), 1);
 }
+
+#[test]
+fn an_error_before_the_first_ring_is_said() {
+    let stderr = "Error: number too large to fit in target type".to_string();
+    let failed = Record { status: Some(1), stderr, ..Record::default() };
+    let failure = failed.need_ring().expect_err("no ring");
+    assert_eq!(failure.id, ids::EXIT);
+    assert!(failure.rule.contains("number too large"), "{}", failure.rule);
+    let idle = Record { status: Some(0), ..Record::default() };
+    assert_eq!(idle.need_ring().expect_err("no ring").id, ids::NO_RING);
+}
+
+#[test]
+fn the_length_of_an_output_that_is_not_utf8_is_not_said() {
+    let printed = |bytes: &[u8]| {
+        let stdout = String::from_utf8_lossy(bytes).into_owned();
+        Record { stdout, ..Record::default() }.printed()
+    };
+    assert_eq!(printed(b"a"), r#"printed, 1 byte: "a""#);
+    assert_eq!(printed(b"a\xff"), "printed, not all of it UTF-8: \"a\u{fffd}\"");
+}
