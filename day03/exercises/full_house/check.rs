@@ -35,13 +35,19 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let did = "A client comes when the house is empty again.";
     expect(&mut run, &client, GREETING, did)
         .map_err(|failure| not_greeted(&run, failure))?;
+    let measured = one_by_one(&mut run, ALONE, |run| {
+        let client = run.connect()?;
+        expect(run, &client, GREETING, did)?;
+        leaves(run, &client, did)
+    })?;
     let record = run.stop();
     nobody_dropped(&record)?;
     need_served(&record, clients, (clients * GREETING.len()) as u64)?;
     Ok(Passed::new(format!(
         "{clients} clients came, four at a time were in, and no accept ever failed for want of a \
          slot."
-    )))
+    ))
+    .measured(measured))
 }
 
 /// Each client waits to be greeted; when four are in, one of them leaves.

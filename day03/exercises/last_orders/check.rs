@@ -9,14 +9,16 @@ use crate::exercise::prelude::*;
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let clients = attempt.number(3..=7) as usize;
     judge(&with_clients(attempt, clients)?)?;
-    judge(&late_comers(attempt)?)?;
+    let (record, measured) = late_comers(attempt)?;
+    judge(&record)?;
     let mut empty = serve(attempt)?;
     empty.did("SIGINT comes while no client is in.");
     judge(&empty.interrupt()?)?;
     Ok(Passed::new(format!(
         "{clients} clients saw a clean end; every entry had its last completion before the ring \
          was closed."
-    )))
+    ))
+    .measured(measured))
 }
 
 fn with_clients(attempt: &Attempt, clients: usize) -> Result<Record, Failure> {
@@ -53,14 +55,18 @@ fn with_clients(attempt: &Attempt, clients: usize) -> Result<Record, Failure> {
 }
 
 /// Clients that come when the signal is there already: accepted or not, none stays in a slot.
-fn late_comers(attempt: &Attempt) -> Result<Record, Failure> {
+fn late_comers(attempt: &Attempt) -> Result<(Record, Measured), Failure> {
     let mut run = serve(attempt)?;
+    let measured = one_by_one(&mut run, ALONE, |run| {
+        let client = run.connect()?;
+        leaves(run, &client, "A client comes and leaves.")
+    })?;
     let late = attempt.number(3..=8);
     let did = format!(
         "Two clients are in. SIGINT comes, and {late} clients at the same moment."
     );
     let first = [run.connect()?, run.connect()?];
-    accepted(&mut run, 2, &did)?;
+    accepted(&mut run, ALONE as usize + 3, &did)?;
     run.did(&did);
     pause(&run);
     run.signal(Signal::SIGINT);
@@ -68,7 +74,7 @@ fn late_comers(attempt: &Attempt) -> Result<Record, Failure> {
     resume(&run);
     let record = run.stopped()?;
     drop((first, came?));
-    Ok(record)
+    Ok((record, measured))
 }
 
 /// Waits until so many were accepted.

@@ -6,21 +6,26 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let clients = attempt.number(90..=110) as usize;
     let mut run = serve(attempt)?;
     let descriptors = run.descriptors()?;
-    for client in 1..=clients {
+    let mut client = 0;
+    let mut visit = |run: &mut Run| {
+        client += 1;
         let did = format!(
             "Client {client} of {clients} connects and waits to be let go."
         );
         let stream = run.connect()?;
-        expect_end(&mut run, &stream, &did)
-            .map_err(|failure| not_let_go(&run.record(), client, failure))?;
-    }
+        expect_end(run, &stream, &did)
+            .map_err(|failure| not_let_go(&run.record(), client, failure))
+    };
+    let measured = one_by_one(&mut run, ALONE, &mut visit)?;
+    (ALONE as usize + 1..clients).try_for_each(|_| visit(&mut run))?;
     let did = format!("{clients} clients came, one after the other.");
     run.did(&did);
     sleeps(&mut run)?;
     one_entry(&run.record(), clients)?;
     need_few_descriptors(&mut run, &descriptors, clients, &did)?;
     run.stop();
-    Ok(Passed::new(format!("{clients} clients, one ACCEPT entry.")))
+    Ok(Passed::new(format!("{clients} clients, one ACCEPT entry."))
+        .measured(measured))
 }
 
 /// The client waits in vain: it was never accepted, or what it brought was not closed.

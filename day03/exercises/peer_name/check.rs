@@ -30,13 +30,18 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     none_asked(&run.record())?;
     need_free_slots(&mut run, "All clients have got their line.")?;
     sleeps(&mut run)?;
+    let measured = one_by_one(&mut run, ALONE, |run| {
+        let client = one(run)?;
+        named(run, client, "A client connects", &all).map(drop)
+    })?;
     run.did(format!("{} clients got their line.", count + 3));
     let record = run.stop();
     need_served(&record, count + 3, bytes as u64)?;
     Ok(Passed::new(format!(
         "{} clients, each in a slot, each got its own address.",
         count + 3
-    )))
+    ))
+    .measured(measured))
 }
 
 /// A client's own address.

@@ -17,8 +17,12 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let client = run.connect()?;
     greeted(&mut run, &client, "A client connects and waits to be greeted.")?;
     as_given(&run.record())?;
+    let measured = one_by_one(&mut run, ALONE, |run| {
+        let client = run.connect()?;
+        greeted(run, &client, "Clients come one after the other.")
+    })?;
 
-    let mut clients = 1;
+    let mut clients = 2 + ALONE as usize;
     for burst in 1..=2 {
         let count = attempt.number(12..=20) as usize;
         let did = format!(
@@ -60,7 +64,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     Ok(Passed::new(format!(
         "The accept ended on a success and on an error; it was armed {armed} times, never twice \
          at once, and nobody waited in vain."
-    )))
+    ))
+    .measured(measured))
 }
 
 /// The client gets the greeting and the end.

@@ -46,13 +46,20 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let client = run.connect()?;
     together(attempt, &mut run, &[client], did)?;
     sleeps(&mut run)?;
+    let measured = one_by_one(&mut run, ALONE, |run| {
+        let client = run.connect()?;
+        let word = attempt.word(attempt.number(10..=2000) as usize);
+        echo(run, &client, word.as_bytes(), did)?;
+        leaves(run, &client, did)
+    })?;
     need_slots(&run.record())?;
     let record = run.stop();
     Ok(Passed::new(format!(
         "{count} clients, {BUFFERS} buffers: {} receives found none, and every client got its \
          bytes back.",
         lacked(&record)
-    )))
+    ))
+    .measured(measured))
 }
 
 fn out_of_buffers(complete: &Complete) -> bool {

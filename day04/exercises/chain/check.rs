@@ -11,35 +11,35 @@ const LENGTH: usize = 16;
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
     let clients = attempt.number(20..=30);
-    let one_by_one = format!("{clients} clients came, one after the other.");
+    let did = format!("{clients} clients came, one after the other.");
     let before = run.record().summary.enters;
-    let served = (0..clients).try_for_each(|_| {
-        // So that the server sleeps when the next one comes.
-        sleep(Duration::from_millis(8));
+    let served = one_by_one(&mut run, clients - 1, |run| {
         let client = run.connect()?;
         let word = attempt.word(LENGTH);
-        echo(&mut run, &client, word.as_bytes(), &one_by_one)?;
-        expect_end(&mut run, &client, &one_by_one)
+        echo(run, &client, word.as_bytes(), &did)?;
+        expect_end(run, &client, &did)
     });
     let calls = run.record().summary.enters - before;
     let few = clients + clients / 4 + 4;
-    let done = served
-        .and_then(|()| need_slots(&run.record()))
-        .and_then(|()| linked(&mut run, &one_by_one))
-        .and_then(|()| match calls <= few {
-            true => Ok(()),
-            false => Err(too_many(&mut run, calls, clients, &one_by_one)),
-        })
-        .and_then(|()| in_pieces(attempt, &mut run))
-        .and_then(|()| many(attempt, &mut run))
-        .and_then(|()| unfinished(attempt, &mut run));
-    done.map_err(|failure| explain(&mut run, failure))?;
+    let done = served.and_then(|measured| {
+        need_slots(&run.record())?;
+        linked(&mut run, &did)?;
+        if calls > few {
+            return Err(too_many(&mut run, calls, clients, &did));
+        }
+        in_pieces(attempt, &mut run)?;
+        many(attempt, &mut run)?;
+        unfinished(attempt, &mut run)?;
+        Ok(measured)
+    });
+    let measured = done.map_err(|failure| explain(&mut run, failure))?;
     sleeps_but_for(&mut run, 5)?;
     need_slots(&run.record())?;
     run.stop();
     Ok(Passed::new(format!(
         "{calls} calls for {clients} clients, one after the other."
-    )))
+    ))
+    .measured(measured))
 }
 
 fn links(submit: &Submit) -> bool {

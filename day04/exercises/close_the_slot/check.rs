@@ -15,13 +15,19 @@ const GROWTH: u64 = 512;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     // A few with all system calls recorded, and then a crowd.
-    let run = serve(attempt)?;
+    let mut run = serve(attempt)?;
+    let who = "A client";
+    let measured = one_by_one(&mut run, ALONE, |run| {
+        let served = one(attempt, run, 1, false, who).map(drop);
+        served.map_err(|failure| blame(&run.record(), failure))
+    })?;
     come_and_go(attempt, run, 10)?;
     let run = attempt.run("The program was run.").patience(PATIENCE).fast();
     come_and_go(attempt, run.start()?, CLIENTS)?;
     Ok(Passed::new(format!(
         "{CLIENTS} clients: no slot, no descriptor and no byte was left behind."
-    )))
+    ))
+    .measured(measured))
 }
 
 fn come_and_go(

@@ -43,6 +43,12 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     no_client(&mut run)?;
     // Nothing but their own time wakes the program then.
     measured(&mut run, |run| two_alone(attempt, run))?;
+    let cost = one_by_one(&mut run, ALONE, |run| {
+        let client = run.connect()?;
+        let did = "A client sends, reads and leaves.";
+        talk(attempt, run, &client, did)?;
+        leaves(run, &client, did)
+    })?;
     let record = run.stop();
     need_slots(&record)?;
     need_served(&record, 6, 0)?;
@@ -51,7 +57,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         "Each silent client was let go in its own time, after {} ms at the latest, the talkative \
          one never, and no client had a timer of its own.",
         longest.as_millis()
-    )))
+    ))
+    .measured(cost))
 }
 
 /// The client that was silent for longest before its slot was free, and for how long. `None` if

@@ -1,7 +1,5 @@
 //! `one_submit`: one call of `io_uring_enter` a turn, with one client and with many at once.
 
-use std::thread::sleep;
-use std::time::Duration;
 
 use crate::exercise::prelude::*;
 
@@ -13,14 +11,12 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let clients = attempt.number(10..=20);
     let did = format!("{clients} clients came, one after the other.");
     let before = Calls::of(&run.record());
-    for _ in 0..clients {
-        // So that the server has nothing to do before the next one comes.
-        sleep(Duration::from_millis(8));
+    let measured = one_by_one(&mut run, clients - 1, |run| {
         let client = run.connect()?;
         let word = attempt.word(attempt.number(3..=60) as usize);
-        echo(&mut run, &client, word.as_bytes(), &did)?;
-        expect_end(&mut run, &client, &did)?;
-    }
+        echo(run, &client, word.as_bytes(), &did)?;
+        expect_end(run, &client, &did)
+    })?;
     need_slots(&run.record())?;
     let alone = few(&mut run, &before, clients * TURNS + 4, &did)?;
 
@@ -48,7 +44,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     run.stop();
     Ok(Passed::new(format!(
         "{alone} calls for clients one by one, {together} for {clients} at once."
-    )))
+    ))
+    .measured(measured))
 }
 
 /// How often the program has entered the kernel, or waited in it otherwise.

@@ -28,12 +28,21 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     need_few_descriptors(&mut run, &before, connections as usize, did)?;
     need_slots(&run.record())?;
     sleeps_but_for(&mut run, 5)?;
+    let measured = one_by_one(&mut run, ALONE, |run| {
+        let did = "A client sends, reads and leaves.";
+        let client = run.connect()?;
+        let word = attempt.word(attempt.number(1..=2000) as usize);
+        send(run, &client, format!("e{word}").as_bytes(), did)?;
+        expect(run, &client, word.as_bytes(), did)?;
+        leaves(run, &client, did)
+    })?;
     run.stop();
     nobody_home(attempt)?;
     Ok(Passed::new(format!(
         "{connections} connections to the backend; every byte came through, both ways, and every \
          end."
-    )))
+    ))
+    .measured(measured))
 }
 
 fn serve(attempt: &Attempt, port: u16) -> Result<Run, Failure> {

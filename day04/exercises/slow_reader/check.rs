@@ -57,12 +57,19 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     talk(attempt, &mut run, &other, did)?;
     drop(other);
     need_free_slots(&mut run, did)?;
+    let measured = one_by_one(&mut run, ALONE, |run| {
+        let client = run.connect()?;
+        let did = "A client sends, reads and leaves.";
+        talk(attempt, run, &client, did)?;
+        leaves(run, &client, did)
+    })?;
     run.stop();
     Ok(Passed::new(format!(
         "After {} bytes the slow reader had to wait; no more than {most} of them were held for \
          it, and it got all of them back.",
         sent[0]
-    )))
+    ))
+    .measured(measured))
 }
 
 fn talk(

@@ -42,6 +42,11 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         ));
     }
     sleeps(&mut run)?;
+    let did = "A client comes and asks at once.";
+    let measured = one_by_one(&mut run, ALONE, |run| {
+        let client = run.connect()?;
+        ask(run, &client, &attempt.word(12), did)
+    })?;
     run.did("All clients have come and gone.");
     let record = run.stop();
     as_given(&record)?;
@@ -49,7 +54,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     Ok(Passed::new(format!(
         "The timeouts of {quick} clients that had gone touched no other; a silent client was let \
          go in time."
-    )))
+    ))
+    .measured(measured))
 }
 
 fn as_given(record: &Record) -> Result<(), Failure> {

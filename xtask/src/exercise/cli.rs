@@ -141,7 +141,7 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
         let par = about.par.as_ref().zip(best);
         let standing = par.map(|(par, best)| par.standing(best));
         let reached = par.is_some_and(|(par, best)| par.is_reached(best));
-        let equal = par.is_some_and(|(par, best)| par.cost() == best);
+        let met = par.is_some_and(|(par, best)| par.is_met(best));
         let state = match progress.mark(&exercise.name) {
             '+' => "passed",
             'x' => "given up",
@@ -173,7 +173,7 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
         let state = if passed && reached { "at par" } else { state };
         let line = format!("  {:<18}{:<44}{minutes:>3} min  {state}", exercise.name, about.title);
         say(line.trim_end())?;
-        if let Some(standing) = standing.filter(|_| passed && !equal) {
+        if let Some(standing) = standing.filter(|_| passed && !met) {
             say(&wrap(&format!("    {standing}"), WIDTH, 4))?;
         }
     }

@@ -7,7 +7,7 @@ pub use super::attempt::{Attempt, Launch};
 pub use super::checks::clients::*;
 pub use super::checks::flight::*;
 pub use super::checks::{fifo, nops, written};
-pub use super::cost::{Measured, one_by_one};
+pub use super::cost::{ALONE, Measured, one_by_one};
 pub use super::failure::{Failure, Passed};
 pub use super::ids::{self, Id};
 pub use super::record::{Moved, Record, Served, SocketOption, Target, WAITS, token, user_data};

@@ -358,7 +358,7 @@ fn off_par(case: &Case, verdict: &Verdict) -> Option<String> {
         return Some(format!("the par is per {per}, and the check measures no {per}"));
     };
     let Cost { enters, entries } = cost;
-    (par.cost() != cost).then(|| {
+    (!par.is_met(cost)).then(|| {
         format!(
             "the solution takes {} per {per}: its par is `enters = {enters}, entries = {entries}`",
             cost.words()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use nix::sys::socket::{
 };
 
 use crate::exercise::attempt::Attempt;
+use crate::exercise::cost::rests;
 use crate::exercise::failure::Failure;
 use crate::exercise::hang;
 use crate::exercise::ids;
@@ -130,6 +131,14 @@ pub fn send(run: &mut Run, mut stream: &TcpStream, bytes: &[u8], did: &str) -> R
 pub fn echo(run: &mut Run, client: &TcpStream, bytes: &[u8], did: &str) -> Result<(), Failure> {
     send(run, client, bytes, did)?;
     expect(run, client, bytes, did)
+}
+
+/// A client that has said and heard everything ends its side when the server sleeps, which then ends
+/// its own.
+pub fn leaves(run: &mut Run, client: &TcpStream, did: &str) -> Result<(), Failure> {
+    rests(run);
+    client.shutdown(Shutdown::Write).map_err(|error| trouble(run, did, &error))?;
+    expect_end(run, client, did)
 }
 
 /// So many bytes, of which no two chunks are alike unless 251 bytes or a multiple lie between them.
