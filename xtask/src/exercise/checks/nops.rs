@@ -29,13 +29,15 @@ pub fn need_tags(record: &Record, tags: &[u64]) -> Result<(), Failure> {
             continue;
         }
         let wanted = tags.iter().any(|tag| user_data(*tag) == nop.user_data);
-        let word = if wanted { "a second time" } else { "which is not among the tags" };
         let strange = |what: &What| matches!(what, What::Submit(other) if other.seq == nop.seq);
         let id = if wanted { ids::TOO_MANY_ENTRIES } else { ids::TAG };
         return Err(record.fail(id).kernel(record.lines(strange)).rule(format!(
-            "A NOP carried [{}], {word}. For each of the {} tags one NOP was asked for, with the \
-             tag as its user_data.",
-            nop.meaning,
+            "{} Submit one NOP for each of the {} tags, with the tag as its user_data.",
+            if wanted {
+                format!("A second NOP carried the tag {}.", nop.meaning)
+            } else {
+                format!("A NOP carried {}, which is not one of the tags.", nop.meaning)
+            },
             tags.len()
         )));
     }
@@ -44,9 +46,9 @@ pub fn need_tags(record: &Record, tags: &[u64]) -> Result<(), Failure> {
         let mut kernel = lines();
         kernel.push(format!("NOPs that the kernel took: {}", nops.len()));
         return Err(record.fail(ids::NO_ENTRY).kernel(kernel).rule(format!(
-            "{} NOPs were asked for, one with each tag. The tag {} never went in.",
-            tags.len(),
-            missing[0]
+            "No NOP carried the tag {}. Submit one NOP for each of the {} tags.",
+            missing[0],
+            tags.len()
         )));
     }
     Ok(())
@@ -61,6 +63,7 @@ pub fn need_printed(record: &Record, tags: &[u64]) -> Result<(), Failure> {
         record.stdout.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let mut missing = tags.to_vec();
     let mut strange = None;
+    let known = |number: Option<u64>| number.is_some_and(|it| tags.contains(&it));
     for line in &lines {
         let number = line
             .split(|letter: char| !letter.is_ascii_digit())
@@ -70,18 +73,36 @@ pub fn need_printed(record: &Record, tags: &[u64]) -> Result<(), Failure> {
             Some(at) => {
                 missing.swap_remove(at);
             }
-            None => strange = strange.or(Some(line)),
+            None => strange = strange.or(Some((line, known(number)))),
         }
     }
     let told = match (strange, missing.first()) {
-        (Some(line), _) => format!("printed, and not the tag of a completion: {line}"),
+        (Some((line, true)), _) => format!("printed twice: {line}"),
+        (Some((line, false)), _) => format!("printed, and not the tag of a completion: {line}"),
         (None, Some(tag)) => format!("came back, and was not printed: {tag}"),
         (None, None) => return Ok(()),
     };
     let mut kernel = record.lines_at_most(2, |what| matches!(what, What::Complete(_)));
     kernel.push(told);
     Err(record.fail(ids::OUTPUT).kernel(kernel).rule(
-        "The program was to print the `user_data` of every completion, one a line, and nothing \
-         else on the standard output.",
+        "Print the `user_data` of every completion once, one a line, and nothing else on the \
+         standard output.",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_that_is_printed_twice_is_not_a_strange_one() {
+        let told = |stdout: &str| {
+            let record = Record { stdout: stdout.to_string(), ..Record::default() };
+            need_printed(&record, &[1, 2]).map_err(|failure| failure.kernel.join("\n"))
+        };
+        assert_eq!(told("2\n1\n"), Ok(()));
+        assert_eq!(told("1\n2\n1\n"), Err("printed twice: 1".to_string()));
+        let strange = told("1\n2\n3\n").expect_err("another number");
+        assert_eq!(strange, "printed, and not the tag of a completion: 3");
+    }
 }

@@ -1,5 +1,6 @@
 //! Who wrote what was written: the ring, or a plain system call.
 
+use common::text::several;
 use serde_json::Value;
 
 use crate::exercise::failure::Failure;
@@ -68,10 +69,17 @@ pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure
         let length = |entry: &Submit| entry.details.get("bytes").and_then(Value::as_u64);
         let right_length =
             entries(record).iter().any(|entry| length(entry) == Some(line.len() as u64));
+        let put = record.bytes_into(Target::File(&record.stdout_is));
+        let begins = line.starts_with(record.stdout.trim_end_matches(char::REPLACEMENT_CHARACTER));
         let too = match (plain.is_empty(), right_length) {
-            (false, _) => TOO,
-            (true, true) => ELSEWHERE,
-            (true, false) => "",
+            (false, _) => TOO.to_string(),
+            (true, true) => ELSEWHERE.to_string(),
+            (true, false) if begins && put < line.len() as u64 => format!(
+                " The line has {} bytes, and entries wrote {put}. The length of an entry is in \
+                 bytes, and a letter can have several.",
+                line.len()
+            ),
+            (true, false) => String::new(),
         };
         return Err(match wrong_output(record, line, plain.is_empty())? {
             Some(failure) => failure,
@@ -85,7 +93,8 @@ pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure
         });
     }
     // No other bytes are there: if entries have put in as many, they have put in all of them.
-    if record.bytes_into(Target::File(&record.stdout_is)) >= line.len() as u64 {
+    let put = record.bytes_into(Target::File(&record.stdout_is));
+    if put >= line.len() as u64 {
         return Ok(());
     }
     // A polling thread may have been faster than the tracer's look at its queue.
@@ -95,12 +104,19 @@ pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure
     }
     let call = plain.first().map(|call| {
         let (name, fd, bytes) = (&call.name, call.args[0] as i32, call.args[2]);
-        format!("system call {name}, fd {fd}, {bytes} bytes")
+        format!("system call {name}, fd {fd}, {}", several(bytes as usize, "byte"))
     });
-    Err(record.fail(ids::NOT_THROUGH_RING).kernel(lines().into_iter().chain(call)).rule(
-        "The line is there, but no completion of the ring stands for it: a plain system call \
-         (`print!` makes one, too) wrote it.",
-    ))
+    let rule = match put {
+        0 => "The line is there, but no entry of the ring wrote it: a plain system call did \
+              (`print!` makes one). Let an entry write it."
+            .to_string(),
+        put => format!(
+            "Entries of the ring wrote {put} of the {} bytes. The others came from a plain system \
+             call (`print!` makes one): let entries write the whole line.",
+            line.len()
+        ),
+    };
+    Err(record.fail(ids::NOT_THROUGH_RING).kernel(lines().into_iter().chain(call)).rule(rule))
 }
 
 /// What is behind another output than asked, if it is more than other words.
