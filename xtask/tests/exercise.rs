@@ -682,7 +682,7 @@ fn a_client_that_waits_in_vain_is_told_what_the_server_waits_for() {
     let failure = run.trouble("A client waits for an answer.", &error);
     assert_eq!(failure.id, ids::NO_ANSWER, "{failure:#?}");
     let last = failure.kernel.last().expect("a line");
-    assert!(last.contains("it waits for 2; 1 lie in the queue"), "{last}");
+    assert!(last.contains("it waits for 2; in the queue: 1"), "{last}");
     assert_eq!(failure.client, "A client waits for an answer.");
 }
 

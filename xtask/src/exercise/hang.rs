@@ -212,7 +212,7 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
         let others = record.summary.other_calls.values().sum::<u64>();
         let now = format!("{} enters, {others} other calls, and no end", record.summary.enters);
         let rule = repeated(record).unwrap_or_else(|| {
-            "The program goes on and on; what was asked for needs far less.".to_string()
+            "The program goes on and on. What it must do needs far less.".to_string()
         });
         return fail(ids::SPIN, lines(), now, rule);
     }
@@ -231,15 +231,14 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
         let asked = enter.min_complete;
         let there = ring.unreaped;
         if ring.in_flight.is_empty() && !ring.silent {
-            let now =
-                format!("it waits for {asked}; {there} lie in the queue, and nothing is in flight");
+            let now = format!("it waits for {asked}; in the queue: {there}; in flight: nothing");
             let rule = "io_uring_enter returns when as many completions are there as were asked \
                         for. One that nobody submitted never comes: wait for no more than are in \
                         flight.";
             return fail(ids::HANG_WAIT, lines(), now, rule.to_string());
         }
         let flight = in_flight(ring);
-        let now = format!("it waits for {asked}; {there} lie in the queue; in flight: {flight}");
+        let now = format!("it waits for {asked}; in the queue: {there}; in flight: {flight}");
         let rule = "The program waits for what is in flight, and none of it completes.";
         return fail(ids::HANG_IN_FLIGHT, lines(), now, rule.to_string());
     }
@@ -308,10 +307,13 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
 fn pushed(ring: &RingNow, mut kernel: Vec<String>, record: &Record) -> Failure {
     let count = ring.pushed;
     let entries = if count == 1 { "1 entry is".into() } else { format!("{count} entries are") };
-    kernel.push(format!("now: {entries} pushed, and the kernel has not been told"));
+    let but =
+        if ring.polled { "the polling thread sleeps" } else { "the kernel does not know of it" };
+    kernel.push(format!("now: {entries} pushed, and {but}"));
     let rule = if ring.polled {
         "The kernel thread that polls this ring has gone to sleep. `submit` sees that \
-         (IORING_SQ_NEED_WAKEUP) and wakes it; a push alone does not."
+         (IORING_SQ_NEED_WAKEUP) and wakes it. A push does not, and an enter does so only with \
+         IORING_ENTER_SQ_WAKEUP."
     } else {
         "A push only writes into memory that the kernel shares. The kernel looks at it when \
          `submit` (or `submit_and_wait`) calls io_uring_enter, and until then nothing can \
