@@ -67,13 +67,18 @@ fn appends(attempt: &Attempt, fails: Option<usize>) -> Result<(), Failure> {
     };
     let mut wanted = vec![0; BEFORE as usize];
     let after = fs::read(&path).map_err(broken)?;
-    wanted.extend(pieces.concat().bytes());
-    let in_order = if fails.is_none() {
-        after == wanted
+    let file = if after.starts_with(&wanted) {
+        wanted.extend(pieces.concat().bytes());
+        let in_order = if fails.is_none() {
+            after == wanted
+        } else {
+            wanted.starts_with(&after)
+        };
+        if in_order { Found::InOrder } else { Found::OutOfOrder }
     } else {
-        wanted.starts_with(&after)
+        Found::Overwritten
     };
-    judge(&record, &path, in_order)
+    judge(&record, &path, file)
 }
 
 /// Appends to a FIFO that has room for the first piece only, until it is read: the others complete
@@ -99,11 +104,19 @@ fn waits(attempt: &Attempt) -> Result<(), Failure> {
     run.idles();
     bytes.resize(room as usize, 0);
     let _taken = fifo.read(&mut bytes).map_err(broken)?;
-    judge(&run.end()?, &path, true)
+    judge(&run.end()?, &path, Found::InOrder)
+}
+
+/// What a run left in the file.
+enum Found {
+    InOrder,
+    OutOfOrder,
+    /// What the file held before the run is gone.
+    Overwritten,
 }
 
 /// The writes are three and one chain, and the program prints what became of each.
-fn judge(record: &Record, path: &Path, in_order: bool) -> Result<(), Failure> {
+fn judge(record: &Record, path: &Path, file: Found) -> Result<(), Failure> {
     record.need_ring()?;
     record.need_all_submitted()?;
     let writes = need_three(record, path)?;
@@ -147,9 +160,14 @@ fn judge(record: &Record, path: &Path, in_order: bool) -> Result<(), Failure> {
             "A write failed, and the kernel went on with the next: when that was submitted the chain \
              had ended. Push all three, then publish and submit them together.".into());
     }
-    if !in_order {
-        return fail(ids::ORDER,
-            "The file was to hold the pieces in their order, each where the one before it ends.".into());
+    match file {
+        Found::InOrder => {}
+        Found::OutOfOrder => return fail(ids::ORDER,
+            "The file must hold the pieces in their order, each where the one before it ends.".into()),
+        Found::Overwritten => return fail(ids::ORDER, format!(
+            "The file held {BEFORE} bytes before the run, and not all of them are there any more. \
+             Append the pieces: open the file with `append(true)`, and do not truncate it."
+        )),
     }
     record.need_all_reaped()?;
     let printed: Vec<&str> = record
@@ -165,15 +183,16 @@ fn judge(record: &Record, path: &Path, in_order: bool) -> Result<(), Failure> {
         return fail(
             ids::OUTPUT,
             format!(
-                "The completions say: {}. A line for each piece was asked for: `written` if all of it \
-             was, `not tried` if the kernel cancelled it (ECANCELED), or `failed`.",
+                "The completions say: {}. Print that, a line for each piece: `written` if all of it was, \
+             `not tried` if the kernel cancelled it (ECANCELED), `failed` otherwise.",
                 told.join(", ")
             ),
         );
     }
     match record.status {
         Some(0) if failed.is_some() => fail(ids::RESULT,
-            "Not all was written, and the program ends with 0. The caller believes that all is well.".into()),
+            "Not all was written, and the program ended with status 0. Its caller then believes that \
+             all is well: end with another status.".into()),
         Some(1..=128) if failed.is_some() => Ok(()),
         _ => record.need_exit(),
     }
@@ -193,7 +212,7 @@ fn need_three<'a>(
         let line =
             format!("system call {}, fd {}", call.name, call.args[0] as i32);
         return Err(record.fail(ids::NOT_THROUGH_RING).kernel([line]).rule(
-            "The pieces are to be written by entries of the ring, and not by a system call.",
+            "A plain system call wrote to the file. Let entries of the ring write all three pieces.",
         ));
     }
     // What other files it writes is its own affair.
@@ -211,7 +230,7 @@ fn need_three<'a>(
     }
     let kernel = record.lines_at_most(4, written::is_write);
     Err(record.fail(id).kernel(kernel).rule(format!(
-        "Three writes were asked for, one for each piece; the kernel took {}.",
+        "Entries that write to the file: {}. Submit three, one for each piece.",
         writes.len()
     )))
 }
@@ -234,8 +253,8 @@ fn need_chain(record: &Record, writes: &[&Submit]) -> Result<(), Failure> {
     let (id, rule) = if cut && !has(first, "IO_LINK") {
         (
             ids::ENTERS,
-            "All three were to go in by one submit. Waiting for each before the next keeps the order, at a \
-         system call a piece; links keep it in the kernel.",
+            "The writes went in by several calls. Submit all three by one. Waiting for each before the next \
+         keeps the order, at a system call a piece; links keep it in the kernel.",
         )
     } else if cut {
         (
