@@ -26,8 +26,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     with_operation(attempt, WRITE, Kernel::Real)?;
     with_operation(attempt, SEND, Kernel::OnASocket)?;
     for code in [other, WRITE] {
-        let why = "The kernel refused the probe (EINVAL): it is older than 5.6, and so than all that \
-                   one would ask for. That is a \"no\".";
+        let why = "The kernel refused the probe (EINVAL): it is older than 5.6, and so than every \
+                   operation that one asks for. That is a \"no\".";
         let (record, line) = run(attempt, code, Kernel::WithoutProbe)?;
         need_fallback(&record, code, &line, why)?;
         if record.submits().any(|entry| entry.opcode == WRITE) {
@@ -137,14 +137,16 @@ fn need_probe(record: &Record) -> Result<(), Failure> {
     if asked.is_some_and(|asked| entry.is_none_or(|entry| asked < entry)) {
         return Ok(());
     }
-    let mut kernel = lines(record);
-    kernel.push(format!(
-        "calls of IORING_REGISTER_PROBE: {}",
-        usize::from(asked.is_some())
-    ));
+    // From the first entry to the probe that came too late.
+    let mut kernel =
+        record.lines_at_most(1, |what| matches!(what, What::Submit(_)));
+    kernel.extend(record.lines_at_most(1, probes));
+    if asked.is_none() {
+        kernel.push("calls of IORING_REGISTER_PROBE: 0".to_string());
+    }
     Err(record.fail(ids::NOT_PROBED).kernel(kernel).rule(
-        "Which operations are there is the kernel's to say, and it was not asked before the first \
-         entry: `Probe::new()`, then `submitter().register_probe(…)`.",
+        "The program did not ask the kernel before its first entry which operations there are. Ask: \
+         `Probe::new()`, then `submitter().register_probe(…)`.",
     ))
 }
 
@@ -163,8 +165,8 @@ fn need_fallback(
         return fail(
             ids::PROBE_IGNORED,
             format!(
-                "{why} An entry of operation {code} was submitted all the same. The answer of \
-             `is_supported({code})` is to decide between it and the fallback."
+                "{why} The program submitted an entry of operation {code} all the same. Let the \
+             answer of `is_supported({code})` decide between it and the fallback."
             ),
         );
     }
@@ -172,6 +174,9 @@ fn need_fallback(
         record.need_exit()?;
     }
     record.need_all_submitted()?;
+    if record.stdout == line {
+        record.need_exit()?;
+    }
     if record.status != Some(0)
         || record.stdout.is_empty() && written::entries(record).is_empty()
     {
@@ -184,8 +189,8 @@ fn need_fallback(
         return fail(
             ids::NO_FALLBACK,
             format!(
-                "{why} The task remains: write the line by WRITEV, and the program \
-             to end with 0. It said: {}",
+                "{why} There is still the task: write the line by WRITEV, and end with status 0. The \
+             program said: {}",
                 if said.is_empty() {
                     "nothing".into()
                 } else {
@@ -211,7 +216,7 @@ fn with_operation(
     if !record.submits().any(|entry| entry.opcode == code) {
         return Err(record.fail(ids::NOT_USED).kernel(lines(&record)).rule(format!(
             "This kernel has operation {code}, and the probe says so: `probe.is_supported({code})`. \
-             The program was to use it, and took the fallback."
+             The program took the fallback. Use operation {code}."
         )));
     }
     written::need_line_through_ring(&record, &line)?;
