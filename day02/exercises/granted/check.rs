@@ -148,24 +148,33 @@ fn granted(record: &Record, sizes: &Sizes) -> Result<(), Failure> {
 
 /// A pair that the kernel refuses, whatever it may cut.
 fn refused(record: &Record, sizes: &Sizes) -> Result<(), Failure> {
-    let asked = setups(record).any(|setup| asks_for(setup, sizes));
-    if !asked || setups(record).any(|setup| setup.granted.is_some()) {
+    if !setups(record).any(|setup| asks_for(setup, sizes)) {
         return Err(not_asked(record, sizes));
     }
-    if !reports(record).is_empty() {
+    if setups(record).any(|setup| setup.granted.is_some()) {
+        return Err(fail(
+            record,
+            ids::SETUP,
+            "The kernel refused the sizes of the command line: the completion queue would be \
+             smaller than the submission queue. The program set up a ring of other sizes. Its \
+             caller did not ask for that one: end with an error.",
+        ));
+    }
+    if !record.stdout.trim().is_empty() {
         return Err(fail(
             record,
             ids::OUTPUT,
             "The kernel refused this ring: the completion queue would be smaller than the \
-             submission queue. Nothing was granted, so there is nothing to print.",
+             submission queue. Nothing was granted: print nothing on the standard output. Errors \
+             go to the standard error.",
         ));
     }
     match record.status {
         Some(0) => Err(fail(
             record,
             ids::RESULT,
-            "The kernel refused the ring, and the program ends with status 0. Its caller then \
-             believes that it has a ring: end with another status.",
+            "The kernel refused the ring, and the program ended with status 0. Its caller then \
+             believes that there is a ring: end with another status.",
         )),
         Some(status) if status > 128 => record.need_exit(),
         _ => Ok(()),

@@ -2,8 +2,8 @@
 //!
 //! `granted ENTRIES CQ_ENTRIES` sets up a ring with these two sizes and prints
 //! one line: `sq N cq M`. This starter prints what it asked for. The kernel
-//! rounds, and cuts if it is asked to, and writes what it made of it back into
-//! the parameters: print that.
+//! rounds, and cuts if you allow it, and writes the sizes that it chose back
+//! into the parameters: print those.
 //!
 //! Run it: `cargo run --bin granted -- 100 333`
 
