@@ -22,9 +22,9 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     .measured(measured))
 }
 
-/// With queues of its own a program waits for what it never published.
+/// With queues of its own a program waits for what it never published, or overlooks what has come.
 fn explain(failure: Failure) -> Failure {
-    if failure.id != ids::HANG_WAIT {
+    if ![ids::HANG_WAIT, ids::EXIT, ids::PANIC].contains(&failure.id) {
         return failure;
     }
     let rule = format!(
@@ -37,7 +37,11 @@ fn explain(failure: Failure) -> Failure {
 
 fn by_index(record: &Record, tags: &[u64]) -> Result<(), Failure> {
     record.need_ring()?;
-    record.need_exit().map_err(|failure| refused(record).unwrap_or(failure))?;
+    record.need_exit().map_err(|failure| match refused(record) {
+        Some(refused) => refused,
+        None if record.summary.never_reaped > 0 => explain(failure),
+        None => failure,
+    })?;
     record.need_all_submitted()?;
     nops::need_tags(record, tags)?;
     record.need_answered("NOP", tags)?;
@@ -75,20 +79,30 @@ fn is_end(what: &What) -> bool {
     matches!(what, What::Register(it) if it.op == "UNREGISTER_RING_FDS")
 }
 
-/// Why the kernel refused an enter by an index: nobody, or another thread, had registered it.
+/// Why the kernel refused an enter by an index: nobody, or another thread, had registered it, or
+/// it is another number.
 fn refused(record: &Record) -> Option<Failure> {
     let entered =
         record.events.iter().find(|it| is_enter_by_index(&it.what))?;
     let registered =
         record.events.iter().filter(|it| is_registration(&it.what));
-    if registered.clone().any(|event| event.tid == entered.tid) {
+    let here = registered.clone().any(|event| event.tid == entered.tid);
+    if here && !record.returns().any(|back| back.error.is_some()) {
         return None;
     }
     if registered.count() == 0 {
         return Some(not_registered(record));
     }
-    let kernel =
-        record.lines(|what| is_registration(what) || is_enter_by_index(what));
+    let kernel = record.lines(|what| {
+        let back = matches!(what, What::Return(back) if back.error.is_some());
+        back || is_registration(what) || is_enter_by_index(what)
+    });
+    if here {
+        return Some(record.fail(ids::RING_FD).kernel(kernel).rule(
+            "The kernel refused an enter. With IORING_ENTER_REGISTERED_RING the first argument is \
+             the index that the registration returned, and not the descriptor.",
+        ));
+    }
     Some(record.fail(ids::REGISTER).kernel(kernel).rule(
         "One thread registered the ring, and another entered it by that index. The table of \
          registered rings is the thread's own: register in the thread that enters.",
@@ -120,9 +134,10 @@ fn by_descriptor(record: &Record) -> Failure {
     } else if last < registered {
         "Those enters came before the registration. Register first, and then submit."
     } else if ended.is_some() && ended < last {
-        "The registration was taken back, and the enters go by the descriptor again."
+        "The program took the registration back, and the enters after that go by the descriptor. \
+         Keep it to the end."
     } else {
-        "The index is remembered by the `Submitter` that registered, and by no other; \
+        "The `Submitter` that registered remembers the index, and no other does; \
          `ring.submit_and_wait` makes a new one at each call. Keep that submitter \
          (`ring.split()`), and submit through it."
     };
