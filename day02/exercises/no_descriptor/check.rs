@@ -49,7 +49,7 @@ fn explain(failure: Failure) -> Failure {
     if failure.id != ids::HANG_CALL {
         return failure;
     }
-    let rule = format!("{} Only an entry was to read this file.", failure.rule);
+    let rule = format!("{} Only an entry must read this file.", failure.rule);
     failure.rule(rule)
 }
 
@@ -80,8 +80,8 @@ fn in_a_slot(
     let emptied = record.slots_emptied().contains(&slot);
     if !record.submitted("FIXED_FD_INSTALL").is_empty() {
         return Err(record.fail(ids::DESCRIPTOR).kernel(lines(record)).rule(
-            "FIXED_FD_INSTALL makes a descriptor of what is in a slot. The file was to have none: \
-             an operation takes the slot itself, `types::Fixed(slot)`.",
+            "FIXED_FD_INSTALL makes a descriptor of what is in a slot. The file must have none: \
+             name the slot itself in an operation, `types::Fixed(slot)`.",
         ));
     }
     if read < content.len() as u64 {
@@ -99,8 +99,8 @@ fn in_a_slot(
         let told =
             format!("{}; asked for: {} bytes", record.printed(), content.len());
         return Err(fail(ids::OUTPUT, told).rule(
-            "Print what is in the file, its first 4096 bytes at most, byte for byte and \
-             nothing else.",
+            "Print what is in the file, its first 4096 bytes at most, byte for byte, and nothing \
+             else.",
         ));
     }
     if read < content.len() as u64 {
@@ -109,8 +109,8 @@ fn in_a_slot(
             content.len()
         );
         return Err(fail(ids::NOT_THROUGH_RING, told).rule(
-            "What was printed did not come through the slot: read it by an entry, `opcode::Read` \
-             from `types::Fixed(slot)`.",
+            "What the program printed did not come through the slot. Read it by an entry, \
+             `opcode::Read` from `types::Fixed(slot)`.",
         ));
     }
     if !emptied {
@@ -122,8 +122,9 @@ fn in_a_slot(
         let mut kernel = record.lines(by_call);
         kernel.push(format!("no entry emptied slot {slot}"));
         return Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(format!(
-            "Slot {slot} is closed by an entry, `opcode::Close` of `types::Fixed({slot})`, while the \
-             table stays for the next file. Left taken, a table of four is full after four files.",
+            "Close slot {slot} by an entry, `opcode::Close` of `types::Fixed({slot})`: the table \
+             stays for the next file. With slots left taken, a table of four is full after four \
+             files.",
         )));
     }
     record.need_all_reaped()
@@ -185,7 +186,14 @@ fn opened(record: &Record, path: &Path) -> Result<u32, Failure> {
         {
             fail(
                 ids::FAILED_ENTRY,
-                "The open was answered with an error, so there is no file in a slot.",
+                &match chosen {
+                    Some(slot) => format!(
+                        "The open into slot {slot} failed, so there is no file in it. Has the table \
+                     that slot? The first one is 0."
+                    ),
+                    None => "The open failed, so there is no file in a slot."
+                        .to_string(),
+                },
             )
         }
         Some(_) => fail(
@@ -210,7 +218,7 @@ fn need_slot(record: &Record, op: &str, slot: u32) -> Result<(), Failure> {
                 return fail(
                     ids::DESCRIPTOR,
                     format!(
-                        "The {op} is of descriptor {fd}{stdin}, and the file is in slot {slot}. \
+                        "The {op} names descriptor {fd}{stdin}, and the file is in slot {slot}. \
                      `types::Fd` is a descriptor, `types::Fixed` a slot."
                     ),
                 );
@@ -219,7 +227,7 @@ fn need_slot(record: &Record, op: &str, slot: u32) -> Result<(), Failure> {
                 return fail(
                     ids::WRONG_ENTRY,
                     format!(
-                        "The file is in slot {slot}, and the {op} is of slot {other}. Where the kernel \
+                        "The file is in slot {slot}, and the {op} names slot {other}. Where the kernel \
                      chose the slot, its answer is the slot's number; where you did, it is 0."
                     ),
                 );
@@ -275,8 +283,8 @@ impl Opens {
             path.display()
         );
         Err(record.fail(ids::NOT_THROUGH_RING).kernel(lines(record).into_iter().chain([told])).rule(
-            "Beside the ring a system call opened the file: for as long as it was open it was a \
-             descriptor of the process.",
+            "A system call opened the file as well. Until it was closed, the file was a descriptor \
+             of the process. Only the ring must open it.",
         ))
     }
 }

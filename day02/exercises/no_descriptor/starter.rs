@@ -4,7 +4,7 @@
 //! ring, and prints what was in it. This starter gets a descriptor like any
 //! other: it is in /proc/self/fd, it counts against RLIMIT_NOFILE, and every
 //! operation looks it up in the process's table. Open the file into a slot of a
-//! table that belongs to the ring, and no descriptor comes to be.
+//! table that belongs to the ring, and there is no descriptor.
 //!
 //! Run it: `cargo run --bin no_descriptor -- /etc/hostname`
 

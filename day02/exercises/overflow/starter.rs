@@ -2,7 +2,7 @@
 //!
 //! `overflow COUNT FIRST` sends COUNT NOPs through a ring whose completion
 //! queue holds eight, with the `user_data` FIRST, FIRST + 1, …, and takes no
-//! completion before the last is submitted. Then it is to print the `user_data`
+//! completion before the last is submitted. Then it must print the `user_data`
 //! of every completion, one a line. This starter prints eight, and ends: what
 //! did not fit into the queue waits in the kernel.
 //!

@@ -81,7 +81,7 @@ fn idle_time(record: &Record) -> Result<u64, Failure> {
         idle => u64::from(idle),
     });
     let rule = match idle {
-        _ if rings.len() > 1 => "All NOPs were to go through one ring.".to_string(),
+        _ if rings.len() > 1 => "The NOPs went through several rings. Send all through one.".to_string(),
         Some(idle @ ..=IDLE) => return Ok(idle),
         Some(idle) => format!(
             "The thread sleeps after {idle} ms, so it never does in this program. It has to sleep \
@@ -167,8 +167,8 @@ fn need_sleep(
             .fail(ids::NEVER_ASLEEP)
             .kernel([format!("between the bursts: {pause} ms; the thread sleeps after {idle}")])
             .rule(
-                "Between the bursts comes a pause in which the thread falls asleep: waking it is \
-                 the exercise.",
+                "The pause between the bursts is too short for the thread to fall asleep. Leave it \
+                 as the starter has it: waking the thread is the exercise.",
             ));
     }
     match woken.iter().any(|at| (last..next).contains(at)) {

@@ -5,7 +5,7 @@
 //! until a thread that had nothing to do would be asleep, and sends another
 //! BURST; their `user_data` counts up from FIRST. This starter enters the
 //! kernel for each of them. Have a kernel thread poll the submission queue
-//! (SQPOLL): then nobody has to enter, but for waking it when it sleeps.
+//! (SQPOLL): then the program enters only to wake it when it sleeps.
 //!
 //! Run it: `cargo run --bin wake_the_poller -- 40 1000`
 
