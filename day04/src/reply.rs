@@ -99,14 +99,15 @@ impl Server<'_> {
         let output = &mut self.connections[slot as usize].output;
         output.sending = true;
         let reply = output.replies[0];
-        let bytes = match reply {
-            Reply::Ack => ACK.as_ptr(),
-            Reply::Echo(filled) => self.receiving.groups.address(filled),
+        let (bytes, flags) = match reply {
+            // With WAITALL a short send is a failure, and breaks the chain that it is in.
+            Reply::Ack => (ACK.as_ptr(), libc::MSG_WAITALL),
+            // Without it a short send completes, which is news of a client that reads slowly.
+            Reply::Echo(filled) => (self.receiving.groups.address(filled), 0),
         };
         let rest = bytes.wrapping_add(output.sent as usize);
         let send = opcode::Send::new(Fixed(slot), rest, reply.length() - output.sent);
-        // With WAITALL a short send is a failure, and breaks the chain that it is in.
-        (Op::Send, send.flags(libc::MSG_WAITALL).build())
+        (Op::Send, send.flags(flags).build())
     }
     // ANCHOR_END: send_entry
 
