@@ -187,6 +187,11 @@ fn opened(record: &Record, path: &Path) -> Result<u32, Failure> {
             fail(
                 ids::FAILED_ENTRY,
                 &match chosen {
+                    _ if open.words.contains("O_CLOEXEC") => {
+                        "The open failed: only a descriptor can have O_CLOEXEC, a slot cannot. Leave \
+                         the flag out."
+                            .to_string()
+                    }
                     Some(slot) => format!(
                         "The open into slot {slot} failed, so there is no file in it. Has the table \
                      that slot? The first one is 0."

@@ -232,9 +232,14 @@ pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Fail
         let there = ring.unreaped;
         if ring.in_flight.is_empty() && !ring.silent {
             let now = format!("it waits for {asked}; in the queue: {there}; in flight: nothing");
-            let rule = "io_uring_enter returns when as many completions are there as were asked \
-                        for. One that nobody submitted never comes: wait for no more than are in \
-                        flight.";
+            let rule = if record.submits().next().is_none() && !ring.polled {
+                "The kernel has taken no entry, so nothing can complete. A push is published when \
+                 what `submission()` gives is dropped, or by `sync()` of the queue that `split()` \
+                 gives. After that, submit and wait."
+            } else {
+                "io_uring_enter returns when as many completions are there as were asked for. One \
+                 that nobody submitted never comes: wait for no more than are in flight."
+            };
             return fail(ids::HANG_WAIT, lines(), now, rule.to_string());
         }
         let flight = in_flight(ring);

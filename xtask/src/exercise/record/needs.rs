@@ -58,10 +58,14 @@ impl Record {
         if self.summary.never_submitted == 0 {
             return Ok(());
         }
-        Err(self.fail(ids::NOT_SUBMITTED).kernel(self.lines(close)).rule(
+        let rule = if self.summary.polled {
+            "The program ended before the polling thread had taken the entry. Look at the completion \
+             queue again and again until the completion is there."
+        } else {
             "A push only writes into memory that the kernel shares. The kernel looks at it when \
-             `submit` (or `submit_and_wait`) calls io_uring_enter.",
-        ))
+             `submit` (or `submit_and_wait`) calls io_uring_enter."
+        };
+        Err(self.fail(ids::NOT_SUBMITTED).kernel(self.lines(close)).rule(rule))
     }
 
     /// Every completion that was posted was taken.

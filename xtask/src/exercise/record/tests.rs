@@ -262,3 +262,13 @@ fn the_length_of_an_output_that_is_not_utf8_is_not_said() {
     assert_eq!(printed(b"a"), r#"printed, 1 byte: "a""#);
     assert_eq!(printed(b"a\xff"), "printed, not all of it UTF-8: \"a\u{fffd}\"");
 }
+
+#[test]
+fn a_polling_thread_needs_time_and_no_submit() {
+    let mut record = Record::default();
+    record.summary.never_submitted = 1;
+    let rule = |record: &Record| record.need_all_submitted().expect_err("left behind").rule;
+    assert!(rule(&record).contains("calls io_uring_enter"), "{}", rule(&record));
+    record.summary.polled = true;
+    assert!(rule(&record).contains("polling thread"), "{}", rule(&record));
+}
