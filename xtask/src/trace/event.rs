@@ -1,7 +1,7 @@
 //! What the tracer tells: one [`Event`] after the other.
 //!
-//! An event is one line of the JSON output; `schema.json` beside this file describes every
-//! field. Times are microseconds since the trace began. `user_data` and addresses are
+//! An event is one line of the JSON output. `schema.json` beside this file is generated from
+//! these types and their comments. Times are microseconds since the trace began. `user_data` and addresses are
 //! hexadecimal strings, for a JSON number holds 53 bits.
 
 use serde::Serialize;
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Event {
     /// Microseconds since the trace began; never less than in the event before. An entry has
     /// the time of the enter that offered it, a completion that at which it was noticed.
@@ -22,37 +23,28 @@ pub struct Event {
 }
 
 /// The kinds of events. `ring` numbers the rings of a trace from 1.
+#[allow(missing_docs, reason = "each holds the type of its name, which has the words")]
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum What {
-    /// The program starts, or a process of it became another program.
     Start(Start),
-    /// `io_uring_setup`.
     Setup(Setup),
-    /// `io_uring_register`.
     Register(Register),
-    /// `io_uring_enter` begins.
     Enter(Enter),
-    /// An entry went in.
     Submit(Submit),
-    /// A completion came out.
     Complete(Complete),
-    /// `io_uring_enter` returns.
     Return(Return),
-    /// Entries or completions went by unread.
     Unseen(Unseen),
-    /// A polling thread fell asleep or woke up, or more entries wait for it while it sleeps.
     Poller(Poller),
-    /// The program let go of a ring, and so does the tracer.
     Close(Close),
-    /// A process or thread begins.
     Task(Task),
-    /// A process ended.
     Exit(Exit),
 }
 
-/// See [`What::Start`].
+/// The program starts, or a process of it became another program.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Start {
     /// The process.
     pub pid: i32,
@@ -60,8 +52,9 @@ pub struct Start {
     pub program: String,
 }
 
-/// See [`What::Setup`].
+/// `io_uring_setup`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Setup {
     /// The new ring; absent if none was granted, or if it cannot be followed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +80,7 @@ pub struct Setup {
 
 /// What the kernel granted, or a resize left.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Granted {
     /// Submission queue entries.
     pub sq_entries: u32,
@@ -102,8 +96,9 @@ pub struct Granted {
     pub sq_thread_cpu: u32,
 }
 
-/// See [`What::Register`].
+/// `io_uring_register`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Register {
     /// The ring, if it is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,8 +121,9 @@ pub struct Register {
     pub resized: Option<Granted>,
 }
 
-/// See [`What::Enter`].
+/// `io_uring_enter` begins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Enter {
     /// The ring, if it is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,8 +154,9 @@ pub struct Enter {
     pub answer: Option<Return>,
 }
 
-/// See [`What::Return`].
+/// `io_uring_enter` returns.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Return {
     /// The ring, if it is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,8 +174,9 @@ pub struct Return {
     pub overflow: bool,
 }
 
-/// See [`What::Submit`].
+/// An entry went in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Submit {
     /// The ring.
     pub ring: u32,
@@ -204,8 +202,9 @@ pub struct Submit {
     pub file: Option<String>,
 }
 
-/// See [`What::Complete`].
+/// A completion came out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Complete {
     /// The ring.
     pub ring: u32,
@@ -248,8 +247,9 @@ pub struct Complete {
     pub extra: Option<[String; 2]>,
 }
 
-/// See [`What::Unseen`].
+/// Entries or completions went by unread.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unseen {
     /// The ring.
     pub ring: u32,
@@ -261,8 +261,9 @@ pub struct Unseen {
     pub dropped: u64,
 }
 
-/// See [`What::Poller`].
+/// A polling thread fell asleep or woke up, or more entries wait for it while it sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Poller {
     /// The ring.
     pub ring: u32,
@@ -272,8 +273,9 @@ pub struct Poller {
     pub waiting: u32,
 }
 
-/// See [`What::Close`].
+/// The program let go of a ring, and so does the tracer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Close {
     /// The ring.
     pub ring: u32,
@@ -304,8 +306,9 @@ impl Left {
     }
 }
 
-/// See [`What::Task`].
+/// A process or thread begins.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Task {
     /// The new thread, which for a process is the first of its own.
     pub new: i32,
@@ -313,8 +316,9 @@ pub struct Task {
     pub process: bool,
 }
 
-/// See [`What::Exit`].
+/// A process ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exit {
     /// The process.
     pub pid: i32,

@@ -8,6 +8,7 @@ use super::refused::RefusedRing;
 
 /// Everything that was counted. Exact, except where it says "unseen".
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Rings that were granted.
     pub rings: u64,
@@ -71,6 +72,7 @@ pub struct Summary {
 
 /// Completions of one operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Completions {
     /// All of them.
     pub count: u64,
@@ -82,6 +84,7 @@ pub struct Completions {
 
 /// An entry that was not fully answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Armed {
     /// Its ring.
     pub ring: u32,
