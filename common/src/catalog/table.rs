@@ -56,6 +56,21 @@ impl Table {
         self.entries.iter().find(|entry| entry.name == name || entry.short == name)
     }
 
+    /// The code of a short name, for constants: there, an unknown name is a compile error.
+    ///
+    /// # Panics
+    /// If the table has no such name.
+    pub const fn code(&self, short: &str) -> u32 {
+        let mut at = 0;
+        while at < self.entries.len() {
+            if matches!(strip(self.entries[at].short, short), Some(rest) if rest.is_empty()) {
+                return self.entries[at].code;
+            }
+            at += 1;
+        }
+        panic!("the table has this name")
+    }
+
     /// The entries of one group, in the order of their codes.
     pub fn in_group(&self, group: &str) -> impl Iterator<Item = &'static Entry> {
         self.entries.iter().filter(move |entry| entry.group == group)

@@ -133,6 +133,7 @@ fn entries_are_found_by_code_and_by_either_name() {
             assert_eq!(table.get(entry.code), Some(entry));
             assert_eq!(table.by_name(entry.name), Some(entry));
             assert_eq!(table.by_name(entry.short), Some(entry));
+            assert_eq!(table.code(entry.short), entry.code);
         }
         assert_eq!(table.by_name(""), None);
     }

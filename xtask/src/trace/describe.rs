@@ -13,8 +13,9 @@ mod waits;
 use common::catalog::Table;
 use serde_json::{Map, Value};
 
+use super::codes::{op, sqe};
 use super::context::Reader;
-use super::decode::{Direct, Entry, op, sqe};
+use super::decode::{Direct, Entry};
 use super::flags::{self, Names};
 use super::names::{hex, names};
 

@@ -11,12 +11,13 @@
 //!   [`filter`] is the fast mode;
 //! - [`watch`]: the story: [`ring`] finds what is new in a ring's [`memory`], [`decode`] reads
 //!   it, [`pairing`] finds the entry for a completion, [`describe`] says what it is about,
-//!   with [`context`] for what it points at, [`registered`] for what it refers to, and [`flags`]
-//!   and [`names`] for what it is called; [`event`] and [`summary`] are what comes of it;
+//!   with [`context`] for what it points at, [`registered`] for what it refers to, and [`codes`],
+//!   [`flags`] and [`names`] for what it is called; [`event`] and [`summary`] are what comes of it;
 //! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
 //!   other two system calls, [`refused`] why there is no ring, [`syscalls`] and [`sys`] the machine.
 
 pub mod cli;
+pub mod codes;
 pub mod context;
 pub mod decode;
 pub mod describe;

@@ -7,7 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::decode::{Completion, Entry, cqe, op, sqe};
+use super::codes::{cqe, op, sqe};
+use super::decode::{Completion, Entry};
 
 /// An entry that may still be answered.
 #[derive(Clone, Debug)]

@@ -3,30 +3,7 @@
 
 use serde::Serialize;
 
-/// Setup flags that change the layout or the tracer's work, or that a refusal is explained by
-/// (`linux/io_uring.h`).
-pub mod setup {
-    #![allow(missing_docs, reason = "the names are the header's, and the catalogue explains them")]
-    pub const IOPOLL: u32 = 1 << 0;
-    pub const SQPOLL: u32 = 1 << 1;
-    pub const SQ_AFF: u32 = 1 << 2;
-    pub const CQSIZE: u32 = 1 << 3;
-    pub const CLAMP: u32 = 1 << 4;
-    pub const SUBMIT_ALL: u32 = 1 << 7;
-    pub const COOP_TASKRUN: u32 = 1 << 8;
-    pub const TASKRUN_FLAG: u32 = 1 << 9;
-    pub const SQE128: u32 = 1 << 10;
-    pub const CQE32: u32 = 1 << 11;
-    pub const SINGLE_ISSUER: u32 = 1 << 12;
-    pub const DEFER_TASKRUN: u32 = 1 << 13;
-    pub const NO_MMAP: u32 = 1 << 14;
-    pub const REGISTERED_FD_ONLY: u32 = 1 << 15;
-    pub const NO_SQARRAY: u32 = 1 << 16;
-    pub const HYBRID_IOPOLL: u32 = 1 << 17;
-    pub const CQE_MIXED: u32 = 1 << 18;
-    pub const SQE_MIXED: u32 = 1 << 19;
-    pub const SQ_REWIND: u32 = 1 << 20;
-}
+use super::codes::setup;
 
 /// The parameters of a ring, as the program or the kernel filled them in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

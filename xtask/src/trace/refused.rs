@@ -6,7 +6,8 @@ use common::catalog::{Kernel, SETUP_FLAGS};
 use common::environment;
 use common::ring::{self, RingOptions, SetupFlags};
 
-use super::params::{Params, setup};
+use super::codes::setup;
+use super::params::Params;
 
 /// A setup that was refused, as the program asked for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

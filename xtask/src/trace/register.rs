@@ -3,49 +3,15 @@
 use common::catalog::{self, Table};
 use libc::pid_t;
 
+use super::codes::{call, op, setup};
 use super::context::{Reader, Time, half, long, word};
 use super::decode::Entry;
 use super::describe::{Details, fds};
 use super::flags;
 use super::names::{names, operation, plural};
 
-/// The operations that the tracer follows or explains (`enum io_uring_register_op`).
-pub mod op {
-    #![allow(missing_docs, reason = "the names are the header's, and the catalogue explains them")]
-    pub const BUFFERS: u32 = 0;
-    pub const FILES: u32 = 2;
-    pub const UNREGISTER_FILES: u32 = 3;
-    pub const EVENTFD: u32 = 4;
-    pub const FILES_UPDATE: u32 = 6;
-    pub const EVENTFD_ASYNC: u32 = 7;
-    pub const PROBE: u32 = 8;
-    pub const PERSONALITY: u32 = 9;
-    pub const UNREGISTER_PERSONALITY: u32 = 10;
-    pub const RESTRICTIONS: u32 = 11;
-    pub const FILES2: u32 = 13;
-    pub const FILES_UPDATE2: u32 = 14;
-    pub const BUFFERS2: u32 = 15;
-    pub const BUFFERS_UPDATE: u32 = 16;
-    pub const IOWQ_AFF: u32 = 17;
-    pub const IOWQ_MAX_WORKERS: u32 = 19;
-    pub const RING_FDS: u32 = 20;
-    pub const UNREGISTER_RING_FDS: u32 = 21;
-    pub const PBUF_RING: u32 = 22;
-    pub const UNREGISTER_PBUF_RING: u32 = 23;
-    pub const SYNC_CANCEL: u32 = 24;
-    pub const FILE_ALLOC_RANGE: u32 = 25;
-    pub const PBUF_STATUS: u32 = 26;
-    pub const NAPI: u32 = 27;
-    pub const CLOCK: u32 = 29;
-    pub const CLONE_BUFFERS: u32 = 30;
-    pub const SEND_MSG_RING: u32 = 31;
-    pub const ZCRX_IFQ: u32 = 32;
-    pub const RESIZE_RINGS: u32 = 33;
-    pub const MEM_REGION: u32 = 34;
-}
-
 /// Set in the opcode: the ring is named by its registered index.
-pub const USE_REGISTERED_RING: u32 = 1 << 31;
+pub const USE_REGISTERED_RING: u32 = catalog::REGISTER_FLAGS.code("USE_REGISTERED_RING");
 
 /// One element of `IORING_REGISTER_RING_FDS` (`struct io_uring_rsrc_update`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,15 +47,17 @@ pub fn details(pid: pid_t, operation: u32, argument: u64, count: u64) -> Details
 pub fn answer(pid: pid_t, operation: u32, argument: u64, result: i64, details: &mut Details) {
     let program = Reader::of(pid);
     match operation {
-        op::PERSONALITY => details.add("personality", result, format!("as personality {result}")),
-        op::RING_FDS => {
+        call::REGISTER_PERSONALITY => {
+            details.add("personality", result, format!("as personality {result}"))
+        }
+        call::REGISTER_RING_FDS => {
             if let Some(RingIndex { index, fd }) = ring_indices(pid, argument, 1).first() {
                 *details = Details::default();
                 details.add("fd", *fd, "");
                 details.add("index", *index, format!("fd {fd} as index {index}"));
             }
         }
-        op::PBUF_STATUS => {
+        call::REGISTER_PBUF_STATUS => {
             if let Some(status) = program.bytes::<8>(argument) {
                 let head = word(&status, 4);
                 details.add("head", head, format!("the kernel is at {head}"));
@@ -113,66 +81,68 @@ impl Call {
 
     fn describe(&self, operation: u32, details: &mut Details) -> Option<()> {
         match operation {
-            op::BUFFERS => self.buffers(self.argument, self.count, details),
-            op::BUFFERS2 | op::FILES2 => self.table(operation, details)?,
-            op::FILES => self.files(self.argument, self.count, details),
-            op::FILES_UPDATE => {
+            call::REGISTER_BUFFERS => self.buffers(self.argument, self.count, details),
+            call::REGISTER_BUFFERS2 | call::REGISTER_FILES2 => self.table(operation, details)?,
+            call::REGISTER_FILES => self.files(self.argument, self.count, details),
+            call::REGISTER_FILES_UPDATE => {
                 let update: [u8; 16] = self.argument()?;
                 self.files(long(&update, 8), self.count, details);
                 from_slot(word(&update, 0), details);
             }
-            op::FILES_UPDATE2 | op::BUFFERS_UPDATE => {
+            call::REGISTER_FILES_UPDATE2 | call::REGISTER_BUFFERS_UPDATE => {
                 let update: [u8; 32] = self.argument()?;
                 let (list, count) = (long(&update, 8), word(&update, 24).into());
                 match operation {
-                    op::BUFFERS_UPDATE => self.buffers(list, count, details),
+                    call::REGISTER_BUFFERS_UPDATE => self.buffers(list, count, details),
                     _ => self.files(list, count, details),
                 }
                 from_slot(word(&update, 0), details);
             }
-            op::FILE_ALLOC_RANGE => {
+            call::REGISTER_FILE_ALLOC_RANGE => {
                 let range: [u8; 8] = self.argument()?;
                 let count = word(&range, 4);
                 details.add("count", count, plural(count.into(), "slot"));
                 from_slot(word(&range, 0), details);
             }
-            op::EVENTFD | op::EVENTFD_ASYNC => {
+            call::REGISTER_EVENTFD | call::REGISTER_EVENTFD_ASYNC => {
                 let fd = self.argument().map(i32::from_ne_bytes)?;
                 details.add("fd", fd, format!("fd {fd}"));
             }
-            op::UNREGISTER_PERSONALITY => {
+            call::UNREGISTER_PERSONALITY => {
                 // It takes the number in place of an address.
                 details.add("personality", self.count, format!("personality {}", self.count));
             }
-            op::RESTRICTIONS => self.restrictions(details)?,
-            op::IOWQ_AFF => self.cpus(details)?,
-            op::IOWQ_MAX_WORKERS => self.workers(details)?,
-            op::RING_FDS | op::UNREGISTER_RING_FDS => self.ring_fds(operation, details)?,
-            op::PBUF_RING => self.buffer_ring(details)?,
-            op::UNREGISTER_PBUF_RING => {
+            call::REGISTER_RESTRICTIONS => self.restrictions(details)?,
+            call::REGISTER_IOWQ_AFF => self.cpus(details)?,
+            call::REGISTER_IOWQ_MAX_WORKERS => self.workers(details)?,
+            call::REGISTER_RING_FDS | call::UNREGISTER_RING_FDS => {
+                self.ring_fds(operation, details)?
+            }
+            call::REGISTER_PBUF_RING => self.buffer_ring(details)?,
+            call::UNREGISTER_PBUF_RING => {
                 let ring: [u8; 16] = self.argument()?;
                 group(half(&ring, 12).into(), details);
             }
-            op::PBUF_STATUS => {
+            call::REGISTER_PBUF_STATUS => {
                 let status: [u8; 8] = self.argument()?;
                 group(word(&status, 0), details);
             }
-            op::SYNC_CANCEL => self.cancel(details)?,
-            op::NAPI => self.napi(details)?,
-            op::CLOCK => {
+            call::REGISTER_SYNC_CANCEL => self.cancel(details)?,
+            call::REGISTER_NAPI => self.napi(details)?,
+            call::REGISTER_CLOCK => {
                 let clock: [u8; 4] = self.argument()?;
                 let name = flags::code(flags::CLOCKS, word(&clock, 0));
                 details.add("clock", name.clone(), name);
             }
-            op::CLONE_BUFFERS => self.clone_buffers(details)?,
-            op::SEND_MSG_RING => {
+            call::REGISTER_CLONE_BUFFERS => self.clone_buffers(details)?,
+            call::REGISTER_SEND_MSG_RING => {
                 let entry = Entry::parse(&self.argument()?);
                 let told = super::describe::details(&entry, self.program, &|value| {
                     super::names::user_data(value)
                 });
                 details.add("entry", told.object(), told.words());
             }
-            op::ZCRX_IFQ => {
+            call::REGISTER_ZCRX_IFQ => {
                 let queue: [u8; 16] = self.argument()?;
                 let (card, index) = (word(&queue, 0), word(&queue, 4));
                 details.add("interface", card, format!("interface {card}"));
@@ -180,16 +150,16 @@ impl Call {
                 let entries = word(&queue, 8);
                 details.add("entries", entries, format!("{entries} entries"));
             }
-            op::RESIZE_RINGS => {
+            call::REGISTER_RESIZE_RINGS => {
                 let params: [u8; 12] = self.argument()?;
                 let (entries, completions) = (word(&params, 0), word(&params, 4));
                 details.add("entries", entries, format!("to {entries} entries"));
-                if word(&params, 8) & super::params::setup::CQSIZE != 0 {
+                if word(&params, 8) & setup::CQSIZE != 0 {
                     let words = plural(completions.into(), "completion");
                     details.add("completions", completions, words);
                 }
             }
-            op::MEM_REGION => self.region(details)?,
+            call::REGISTER_MEM_REGION => self.region(details)?,
             _ => {}
         }
         Some(())
@@ -222,8 +192,10 @@ impl Call {
         let (data, tags) = (long(&table, 16), long(&table, 24));
         let empty = bits & SPARSE != 0;
         match operation {
-            op::FILES2 if empty => details.add("files", count, plural(count, "empty slot")),
-            op::FILES2 => self.files(data, count, details),
+            call::REGISTER_FILES2 if empty => {
+                details.add("files", count, plural(count, "empty slot"))
+            }
+            call::REGISTER_FILES2 => self.files(data, count, details),
             _ if empty => details.add("buffers", count, plural(count, "empty buffer")),
             _ => self.buffers(data, count, details),
         }
@@ -251,7 +223,7 @@ impl Call {
     fn ring_fds(&self, operation: u32, details: &mut Details) -> Option<()> {
         let first: [u8; 16] = self.argument()?;
         let (index, fd) = (word(&first, 0), word(&first, 8) as i32);
-        if operation == op::RING_FDS {
+        if operation == call::REGISTER_RING_FDS {
             details.add("fd", fd, format!("fd {fd}"));
         } else {
             details.add("index", index, format!("index {index}"));
@@ -307,7 +279,7 @@ impl Call {
     fn cancel(&self, details: &mut Details) -> Option<()> {
         let cancel: [u8; 33] = self.argument()?;
         let entry = Entry {
-            opcode: super::decode::op::ASYNC_CANCEL,
+            opcode: op::ASYNC_CANCEL,
             addr: long(&cancel, 0),
             fd: word(&cancel, 8) as i32,
             op_flags: word(&cancel, 12),

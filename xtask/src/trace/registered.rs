@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
+use super::codes::{call, op, sqe};
 use super::context::{Reader, half, long, word};
-use super::decode::{Direct, Entry, op, sqe};
-use super::register::op as call;
+use super::decode::{Direct, Entry};
 
 /// What is registered with one ring.
 #[derive(Debug, Default)]
@@ -67,24 +67,24 @@ impl Registered {
         count: u64,
     ) -> Option<()> {
         match operation {
-            call::FILES => self.fill(program, 0, argument, count)?,
-            call::FILES2 => {
+            call::REGISTER_FILES => self.fill(program, 0, argument, count)?,
+            call::REGISTER_FILES2 => {
                 let table: [u8; 24] = program.bytes(argument)?;
                 if long(&table, 16) != 0 {
                     self.fill(program, 0, long(&table, 16), word(&table, 0).into())?;
                 }
             }
-            call::FILES_UPDATE => {
+            call::REGISTER_FILES_UPDATE => {
                 let update: [u8; 16] = program.bytes(argument)?;
                 self.fill(program, word(&update, 0), long(&update, 8), count)?;
             }
-            call::FILES_UPDATE2 => {
+            call::REGISTER_FILES_UPDATE2 => {
                 let update: [u8; 28] = program.bytes(argument)?;
                 let count = word(&update, 24).into();
                 self.fill(program, word(&update, 0), long(&update, 8), count)?;
             }
             call::UNREGISTER_FILES => self.files.clear(),
-            call::PBUF_RING => {
+            call::REGISTER_PBUF_RING => {
                 /// `IOU_PBUF_RING_MMAP`: the ring is nowhere yet. `IOU_PBUF_RING_INC`: what
                 /// the ring says of a buffer changes while it fills.
                 const NOT_FOLLOWED: u16 = 1 << 0 | 1 << 1;
@@ -99,7 +99,7 @@ impl Registered {
                 let ring: [u8; 40] = program.bytes(argument)?;
                 self.groups.remove(&half(&ring, 12));
             }
-            call::MEM_REGION => {
+            call::REGISTER_MEM_REGION => {
                 /// `IORING_MEM_REGION_REG_WAIT_ARG`.
                 const WAITS: u64 = 1;
                 /// `IORING_MEM_REGION_TYPE_USER`: the memory is the program's own.
@@ -207,8 +207,8 @@ fn next_in_ring(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::codes::sqe;
     use crate::trace::context::Wait;
-    use crate::trace::decode::sqe;
 
     fn me() -> Reader {
         Reader::of(std::process::id() as i32)
@@ -251,7 +251,7 @@ mod tests {
     fn a_bundle_takes_buffers_in_the_order_of_their_ring() {
         let buffers = [buffer(0, 100), buffer(5, 100), buffer(2, 100), buffer(1, 100)];
         let mut registered = Registered::default();
-        registered.call(me(), call::PBUF_RING, ring_of(&buffers, 3, 0).as_ptr() as u64, 1);
+        registered.call(me(), call::REGISTER_PBUF_RING, ring_of(&buffers, 3, 0).as_ptr() as u64, 1);
         let mut filled = |id, bytes, bundle| registered.filled(me(), &receive(bundle), id, bytes);
         assert_eq!(ids(&filled(0, 250, true)), [0, 5, 2]);
         // Round the end of the ring.
@@ -267,7 +267,7 @@ mod tests {
         let buffers = [buffer(0, 100)];
         let mut registered = Registered::default();
         let ring = ring_of(&buffers, 3, INCREMENTAL);
-        registered.call(me(), call::PBUF_RING, ring.as_ptr() as u64, 1);
+        registered.call(me(), call::REGISTER_PBUF_RING, ring.as_ptr() as u64, 1);
         assert_eq!(registered.filled(me(), &receive(false), 0, 1), []);
     }
 
@@ -305,7 +305,7 @@ mod tests {
         ];
         let region = [memory.as_ptr() as u64, 1];
         let mut registered = Registered::default();
-        registered.call(me(), call::MEM_REGION, region.as_ptr() as u64, 1);
+        registered.call(me(), call::REGISTER_MEM_REGION, region.as_ptr() as u64, 1);
         let args = [3, 0, 1, 1 << 3 | 1 << 6, 64, 64];
         let wait = Wait::of(me(), &args, &registered);
         assert_eq!(wait, Wait { at_most_us: Some(500_000), min_wait_us: Some(100) });

@@ -9,12 +9,17 @@ use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use common::catalog::COMPLETION_FLAGS;
 use libc::pid_t;
 
-use super::decode::{Completion, Entry, cqe, op};
+use super::codes::{cqe, op, setup};
+use super::decode::{Completion, Entry};
 use super::describe::Details;
 use super::memory::{Memory, Part};
-use super::params::{Params, setup};
+use super::params::Params;
+
+/// A completion of 32 bytes in a mixed ring (`IORING_CQE_F_32`).
+const LARGE: u32 = COMPLETION_FLAGS.code("32");
 
 /// Who offered an entry to the kernel, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -433,8 +438,8 @@ impl Ring {
         let offset = self.params.cq().cqes as usize + (at & mask) as usize * size;
         let mut bytes = [0; 16];
         self.memory.read(Part::Cq, offset, &mut bytes)?;
-        let flags = Completion::parse(&bytes, None).flags;
-        let mixed = self.params.has(setup::CQE_MIXED) && flags & cqe::LARGE != 0;
+        let completion = Completion::parse(&bytes, None);
+        let mixed = self.params.has(setup::CQE_MIXED) && completion.has(LARGE);
         let mut extra = [0; 16];
         let extra = if size == 32 || mixed {
             self.memory.read(Part::Cq, offset + 16, &mut extra).map(|()| &extra)

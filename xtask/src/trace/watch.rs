@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 use common::catalog;
 use libc::pid_t;
 
+use super::codes::setup;
 use super::context::{Reader, Wait};
 use super::descriptors::RingId;
 use super::event::{self, Event, What};
 use super::names::{error_name, names};
 use super::pairing::InFlight;
-use super::params::{Params, setup};
+use super::params::Params;
 use super::registered::Registered;
 use super::ring::{Offer, Ring, Sight};
 use super::summary::{Armed, Summary};

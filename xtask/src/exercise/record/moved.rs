@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::Record;
-use crate::trace::decode::{Entry, op};
+use crate::trace::codes::op;
+use crate::trace::decode::Entry;
 use crate::trace::event::{Complete, Submit};
 
 /// A file as an entry names it.

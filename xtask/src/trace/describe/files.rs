@@ -4,7 +4,7 @@ use common::catalog;
 use serde_json::Value;
 
 use super::{Asked, Details};
-use crate::trace::decode::{op, sqe};
+use crate::trace::codes::{op, sqe};
 use crate::trace::flags;
 use crate::trace::names::{hex, plural};
 

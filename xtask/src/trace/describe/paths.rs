@@ -1,8 +1,8 @@
 //! Operations on files by their names.
 
 use super::{Asked, Details};
+use crate::trace::codes::op;
 use crate::trace::context::{long, word};
-use crate::trace::decode::op;
 use crate::trace::flags;
 use crate::trace::names::plural;
 

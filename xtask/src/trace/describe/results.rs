@@ -2,8 +2,9 @@
 //! has left in the program's memory.
 
 use super::Details;
+use crate::trace::codes::{cqe, op, sqe};
 use crate::trace::context::{Reader, word};
-use crate::trace::decode::{Completion, Direct, Entry, cqe, op, sqe};
+use crate::trace::decode::{Completion, Direct, Entry};
 use crate::trace::flags;
 use crate::trace::names::{error_name, error_words, plural};
 use crate::trace::registered::Filled;

@@ -4,8 +4,8 @@ use common::catalog;
 
 use super::files::in_buffers;
 use super::{Asked, Details};
+use crate::trace::codes::{op, sqe};
 use crate::trace::context::{Reader, long, word};
-use crate::trace::decode::{op, sqe};
 use crate::trace::flags::{self, Names};
 use crate::trace::names::{hex, plural};
 

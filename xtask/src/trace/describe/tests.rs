@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::results::result;
 use super::*;
-use crate::trace::decode::{Completion, cqe};
+use crate::trace::codes::cqe;
+use crate::trace::decode::Completion;
 use crate::trace::names::{operation, user_data};
 use crate::trace::registered::Filled;
 

@@ -29,42 +29,48 @@ fn of<const N: usize>(operation: u32, count: u64, numbers: [u32; N]) -> String {
 #[test]
 fn sizes_are_shown() {
     let vectors = [0x1000_u64, 4096, 0x2000, 4096];
-    assert_eq!(told(op::BUFFERS, at(&vectors), 2), "2 buffers of 8192 bytes together");
-    assert_eq!(told(op::BUFFERS, at(&vectors), 1), "1 buffer of 4096 bytes");
+    assert_eq!(told(call::REGISTER_BUFFERS, at(&vectors), 2), "2 buffers of 8192 bytes together");
+    assert_eq!(told(call::REGISTER_BUFFERS, at(&vectors), 1), "1 buffer of 4096 bytes");
     let fds = [4_i32, -1, 7, 0];
-    assert_eq!(told(op::FILES, fds.as_ptr() as u64, 3), "3 files, fds 4 -1 7");
+    assert_eq!(told(call::REGISTER_FILES, fds.as_ptr() as u64, 3), "3 files, fds 4 -1 7");
     let update = [2_u64, fds.as_ptr() as u64];
-    assert_eq!(told(op::FILES_UPDATE, at(&update), 1), "1 file, fds 4, from slot 2 on");
+    assert_eq!(told(call::REGISTER_FILES_UPDATE, at(&update), 1), "1 file, fds 4, from slot 2 on");
     let table = [2_u64, 0, at(&vectors), 0x3000];
-    let told = told(op::BUFFERS2, at(&table), 32);
+    let told = told(call::REGISTER_BUFFERS2, at(&table), 32);
     assert_eq!(told, "2 buffers of 8192 bytes together, with tags");
-    assert_eq!(of(op::FILES2, 32, [8, 1]), "8 empty slots");
-    assert_eq!(of(op::PBUF_RING, 1, [0, 0, 16, 7 | 2 << 16]), "16 buffers, group 7, INC");
-    assert_eq!(of(op::FILE_ALLOC_RANGE, 0, [5, 20]), "20 slots, from slot 5 on");
-    assert_eq!(of(op::RESIZE_RINGS, 1, [64, 256, 1 << 3]), "to 64 entries, 256 completions");
+    assert_eq!(of(call::REGISTER_FILES2, 32, [8, 1]), "8 empty slots");
+    assert_eq!(
+        of(call::REGISTER_PBUF_RING, 1, [0, 0, 16, 7 | 2 << 16]),
+        "16 buffers, group 7, INC"
+    );
+    assert_eq!(of(call::REGISTER_FILE_ALLOC_RANGE, 0, [5, 20]), "20 slots, from slot 5 on");
+    assert_eq!(
+        of(call::REGISTER_RESIZE_RINGS, 1, [64, 256, 1 << 3]),
+        "to 64 entries, 256 completions"
+    );
 }
 
 #[test]
 fn workers_clocks_and_cards_are_shown() {
-    assert_eq!(of(op::IOWQ_MAX_WORKERS, 2, [4, 0]), "4 bounded, 0 unbounded");
-    assert_eq!(of(op::IOWQ_AFF, 1, [0b101]), "CPUs 0 2");
-    assert_eq!(of(op::NAPI, 1, [50, 1]), "busy for 50 us, prefer busy polling");
-    assert_eq!(of(op::CLOCK, 0, [7]), "CLOCK_BOOTTIME");
-    assert_eq!(of(op::CLONE_BUFFERS, 1, [9, 0, 0, 0, 0]), "all buffers, of ring fd 9");
-    let some = of(op::CLONE_BUFFERS, 1, [9, 2, 3, 4, 5]);
+    assert_eq!(of(call::REGISTER_IOWQ_MAX_WORKERS, 2, [4, 0]), "4 bounded, 0 unbounded");
+    assert_eq!(of(call::REGISTER_IOWQ_AFF, 1, [0b101]), "CPUs 0 2");
+    assert_eq!(of(call::REGISTER_NAPI, 1, [50, 1]), "busy for 50 us, prefer busy polling");
+    assert_eq!(of(call::REGISTER_CLOCK, 0, [7]), "CLOCK_BOOTTIME");
+    assert_eq!(of(call::REGISTER_CLONE_BUFFERS, 1, [9, 0, 0, 0, 0]), "all buffers, of ring fd 9");
+    let some = of(call::REGISTER_CLONE_BUFFERS, 1, [9, 2, 3, 4, 5]);
     assert_eq!(some, "5 buffers, of ring fd 9, from 3 on, to 4 on, DST_REPLACE");
-    let queue = of(op::ZCRX_IFQ, 1, [2, 1, 256]);
+    let queue = of(call::REGISTER_ZCRX_IFQ, 1, [2, 1, 256]);
     assert_eq!(queue, "interface 2, queue 1, 256 entries");
-    assert_eq!(told(op::UNREGISTER_PERSONALITY, 0, 3), "personality 3");
+    assert_eq!(told(call::UNREGISTER_PERSONALITY, 0, 3), "personality 3");
 }
 
 #[test]
 fn a_cancel_shows_what_and_how_long() {
     let all_on_fd = 0b11;
-    let cancel = of(op::SYNC_CANCEL, 1, [0, 0, 9, all_on_fd, 2, 0, 0, 0]);
+    let cancel = of(call::REGISTER_SYNC_CANCEL, 1, [0, 0, 9, all_on_fd, 2, 0, 0, 0]);
     assert_eq!(cancel, "all on fd 9, at most 2 s");
     let ever = u32::MAX;
-    let cancel = of(op::SYNC_CANCEL, 1, [55, 0, 0, 0, ever, ever, ever, ever]);
+    let cancel = of(call::REGISTER_SYNC_CANCEL, 1, [55, 0, 0, 0, ever, ever, ever, ever]);
     assert_eq!(cancel, "one of [55]");
 }
 
@@ -73,22 +79,22 @@ fn memory_and_restrictions_are_shown() {
     let memory = words([0x1000, 0, 4096, 0, 1]);
     let region = [at(&memory), 1];
     assert_eq!(
-        told(op::MEM_REGION, at(&region), 1),
+        told(call::REGISTER_MEM_REGION, at(&region), 1),
         "4096 bytes, of its own memory, for the arguments of waits"
     );
     // An operation, and a register call.
     let rules = words([1 | 22 << 16, 0, 0, 0, 20 << 16, 0, 0, 0]);
-    assert_eq!(told(op::RESTRICTIONS, at(&rules), 2), "only READ, REGISTER_RING_FDS");
+    assert_eq!(told(call::REGISTER_RESTRICTIONS, at(&rules), 2), "only READ, REGISTER_RING_FDS");
 }
 
 #[test]
 fn what_a_call_gives_back_is_shown() {
     let mut details = Details::default();
-    answer(me(), op::PERSONALITY, 0, 4, &mut details);
+    answer(me(), call::REGISTER_PERSONALITY, 0, 4, &mut details);
     assert_eq!(details.words(), "as personality 4");
     let index = words([1, 0, 3]);
-    let mut details = super::details(me(), op::RING_FDS, at(&index), 1);
-    answer(me(), op::RING_FDS, at(&index), 1, &mut details);
+    let mut details = super::details(me(), call::REGISTER_RING_FDS, at(&index), 1);
+    answer(me(), call::REGISTER_RING_FDS, at(&index), 1, &mut details);
     assert_eq!(details.words(), "fd 3 as index 1");
 }
 

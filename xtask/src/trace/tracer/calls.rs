@@ -6,11 +6,12 @@ use common::catalog;
 use libc::pid_t;
 
 use super::{Begun, Task, Tracer, signals};
+use crate::trace::codes::{call, setup};
 use crate::trace::describe::Details;
 use crate::trace::descriptors::{RingId, TableId};
 use crate::trace::event::{self, What};
 use crate::trace::names::{error_name, names};
-use crate::trace::params::{Params, setup};
+use crate::trace::params::Params;
 use crate::trace::refused::RefusedRing;
 use crate::trace::register;
 use crate::trace::ring::Ring;
@@ -205,7 +206,7 @@ impl Tracer {
         }
         // As with a close: let go before the program does.
         let operation = opcode as u32 & !register::USE_REGISTERED_RING;
-        if operation == register::op::UNREGISTER_RING_FDS {
+        if operation == call::UNREGISTER_RING_FDS {
             let mut orphans = Vec::new();
             for index in register::ring_indices(pid, argument, count) {
                 orphans.extend(self.descriptors.remove_index(pid, index.index));
@@ -225,19 +226,19 @@ impl Tracer {
             register::answer(pid, operation, argument, result, &mut details);
         }
         if let Some(denied) = self.denied {
-            if result >= 0 && operation == register::op::PROBE && u64::from(denied) < count {
+            if result >= 0 && operation == call::REGISTER_PROBE && u64::from(denied) < count {
                 // A program whose memory cannot be written gets the kernel's answer.
                 let _ = deny(pid, argument, denied);
             }
         }
         let mut resized = None;
-        if result >= 0 && operation == register::op::RING_FDS {
+        if result >= 0 && operation == call::REGISTER_RING_FDS {
             for index in register::ring_indices(pid, argument, result as u64) {
                 if let Some(ring) = self.descriptors.ring(table, index.fd) {
                     self.descriptors.add_index(pid, index.index, ring);
                 }
             }
-        } else if result >= 0 && operation == register::op::RESIZE_RINGS {
+        } else if result >= 0 && operation == call::REGISTER_RESIZE_RINGS {
             resized = self.resized(pid, ring, argument);
         }
         let op = format!("{:#}", catalog::REGISTER_OPERATIONS.name(operation));

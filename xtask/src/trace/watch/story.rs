@@ -5,8 +5,9 @@ use common::token::{Op, Token};
 use libc::pid_t;
 
 use super::{Moment, Watch};
+use crate::trace::codes::{cqe, op, sqe};
 use crate::trace::context::Reader;
-use crate::trace::decode::{Completion, Direct, Entry, cqe, op, sqe};
+use crate::trace::decode::{Completion, Direct, Entry};
 use crate::trace::describe::results::result;
 use crate::trace::describe::{Details, details};
 use crate::trace::descriptors::RingId;
