@@ -1,5 +1,8 @@
 //! Lines that fit a terminal, and numbers for people.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+
 /// Columns that every day's output fits into.
 pub const WIDTH: usize = 80;
 
@@ -54,9 +57,22 @@ pub fn thousands(number: usize) -> String {
     text
 }
 
-/// A number of things: `1 request`, `4 requests`.
+/// A number of things, its digits grouped: `1 request`, `4,000 requests`, `2 entries`.
 pub fn several(number: usize, thing: &str) -> String {
-    format!("{} {thing}{}", thousands(number), if number == 1 { "" } else { "s" })
+    format!("{} {}", thousands(number), name(number == 1, thing))
+}
+
+/// A number of things with its digits as a program reads them: `1 byte`, `4096 bytes`.
+pub fn plural<N: From<u8> + PartialEq + Display>(number: N, thing: &str) -> String {
+    format!("{number} {}", name(number == N::from(1), thing))
+}
+
+fn name(one: bool, thing: &str) -> Cow<'_, str> {
+    match thing.strip_suffix('y') {
+        _ if one => thing.into(),
+        Some(stem) => format!("{stem}ies").into(),
+        None => format!("{thing}s").into(),
+    }
 }
 
 #[cfg(test)]
@@ -86,5 +102,7 @@ mod tests {
             (several(1, "request"), several(2, "request")),
             ("1 request".into(), "2 requests".into())
         );
+        assert_eq!(several(4_096, "entry"), "4,096 entries");
+        assert_eq!([1, 4_096].map(|bytes| plural(bytes, "byte")), ["1 byte", "4096 bytes"]);
     }
 }

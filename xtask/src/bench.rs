@@ -20,12 +20,13 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result};
 use clap::Args;
 use common::environment;
+use common::text::{WIDTH, plural, wrap};
 use xtask::output::writable;
 use xtask::programs;
 
 use self::machine::Machine;
 use self::measure::{Bench, Times};
-use self::plan::{ACTIVE, SCALE, Server, UnknownServer, WORKLOADS, Workload, several};
+use self::plan::{ACTIVE, SCALE, Server, UnknownServer, WORKLOADS, Workload};
 use self::results::{Results, Samples, Scale, Table};
 use self::statistics::Order;
 
@@ -159,10 +160,10 @@ fn chosen_workloads(options: &Options) -> (Vec<Workload>, bool) {
 
 fn opening(machine: &Machine, comparison: &Comparison<'_>, workloads: usize) -> String {
     let servers = comparison.names.join(", ");
-    let (workloads, rounds) = (several(workloads, "workload"), several(comparison.rounds, "round"));
+    let (workloads, rounds) = (plural(workloads, "workload"), plural(comparison.rounds, "round"));
     let head = format!("{workloads}, {rounds}: {servers}");
     let lines = [head].into_iter().chain(machine.remarks());
-    lines.map(|line| common::text::wrap(&line, common::text::WIDTH, 2) + "\n").collect()
+    lines.map(|line| wrap(&line, WIDTH, 2) + "\n").collect()
 }
 
 fn show(results: &Results, options: &Options) -> Result<()> {

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use common::text::plural;
 use serde::Serialize;
 
 use xtask::programs::Programs;
@@ -102,18 +103,13 @@ impl Workload {
 
     /// In words.
     pub fn title(&self) -> String {
-        let connections = several(self.connections as usize, "connection");
+        let connections = plural(self.connections, "connection");
         let reply = self.reply.name();
         if self.reconnect {
             return format!("{reply}, a new connection for each request, {connections}");
         }
         format!("{reply}, {} bytes, {connections}", self.size)
     }
-}
-
-/// `1 round`, `2 rounds`
-pub fn several(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A program that serves.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use common::environment;
-use common::text::{WIDTH, wrap};
+use common::text::{WIDTH, plural, wrap};
 
 use super::compare::{self, Difference};
 use super::recording::Recording;
@@ -14,7 +14,6 @@ use super::scenarios::{ALL, Scenario};
 use super::{Recorded, record};
 use crate::output::say;
 use crate::programs::{self, Programs, Source};
-use crate::trace::names::plural;
 
 /// Record the runs that the book's ring player plays
 ///

@@ -6,6 +6,7 @@
 //! that an enter does not find in the queue any more was read.
 
 use anyhow::{Context, Result, bail};
+use common::text::plural;
 
 use super::recording::{Completion, Entry, Kind, Shape, Step};
 use super::tape::{Item, is_short};
@@ -168,7 +169,7 @@ impl<'a> Teller<'a> {
                         0 => "The program closes the ring.".to_string(),
                         left => format!(
                             "The program closes the ring, {} unread.",
-                            words::several(left as usize, "completion", "completions")
+                            plural(left, "completion")
                         ),
                     };
                     self.steps.push(Step::new(Kind::Close, words));

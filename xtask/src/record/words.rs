@@ -1,19 +1,11 @@
 //! The steps in words: present tense, one or two short sentences.
 
+use common::text::plural;
 use common::token::Token;
 
 use crate::trace::event::{Complete, Enter, Register, Return, Setup, Submit};
 
 use super::recording::{Completion, Entry};
-
-/// `1 entry`, `2 entries`; `completion` and the like likewise.
-pub fn several(count: usize, one: &str, many: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
-}
-
-fn completions(count: usize) -> String {
-    several(count, "completion", "completions")
-}
 
 pub fn setup(program: &str, setup: &Setup) -> String {
     let Some(granted) = &setup.granted else { return String::new() };
@@ -27,7 +19,7 @@ pub fn setup(program: &str, setup: &Setup) -> String {
     format!(
         "{program} asks for {}. The kernel grants a submission queue of {} and a completion \
          queue of {}{poller}.",
-        several(setup.asked_entries as usize, "entry", "entries"),
+        plural(setup.asked_entries, "entry"),
         granted.sq_entries,
         granted.cq_entries
     )
@@ -97,7 +89,7 @@ pub fn push(entries: &[Entry]) -> String {
     let list: Vec<String> = entries.iter().map(name).collect();
     format!(
         "The program writes {} and moves the tail: {}. That is only memory, no system call.",
-        several(entries.len(), "entry", "entries"),
+        plural(entries.len(), "entry"),
         list.join("; ")
     )
 }
@@ -120,7 +112,7 @@ fn named(entry: &Entry) -> String {
 pub fn enter(enter: &Enter, takes: usize, wakes: bool) -> String {
     let wait = match enter.min_complete {
         0 => "and does not wait".to_string(),
-        count => format!("and waits for {}", completions(count as usize)),
+        count => format!("and waits for {}", plural(count, "completion")),
     };
     let limit = if super::tape::is_short(enter) { ", for a moment at most" } else { "" };
     match (wakes, takes) {
@@ -128,7 +120,7 @@ pub fn enter(enter: &Enter, takes: usize, wakes: bool) -> String {
         (false, 0) => format!("io_uring_enter hands over nothing {wait}{limit}."),
         (false, takes) => format!(
             "io_uring_enter: one system call hands over {} {wait}{limit}. The kernel moves the head.",
-            several(takes, "entry", "entries")
+            plural(takes, "entry")
         ),
     }
 }
@@ -144,7 +136,7 @@ pub fn complete(completions: &[Completion]) -> String {
         .collect();
     format!(
         "The kernel posts {} and moves the tail: {}.{}",
-        several(completions.len(), "completion", "completions"),
+        plural(completions.len(), "completion"),
         list.join("; "),
         if all { " Every one of these entries stays armed (MORE)." } else { "" }
     )
@@ -159,7 +151,7 @@ pub fn returned(back: &Return) -> String {
 }
 
 pub fn reap(count: u32) -> String {
-    format!("The program reads {} and moves the head. No system call.", completions(count as usize))
+    format!("The program reads {} and moves the head. No system call.", plural(count, "completion"))
 }
 
 /// `woken`: within the call that woke it.

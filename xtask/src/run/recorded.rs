@@ -61,7 +61,7 @@ fn tell_one(recording: &Recording, narrator: &mut Narrator) {
             "  In all: {}, {} of them io_uring_enter, for {} and {}.",
             several(calls, "system call"),
             enters,
-            if entries == 1 { "1 entry".to_string() } else { format!("{entries} entries") },
+            several(entries, "entry"),
             several(completions, "completion"),
         ),
         WIDTH,

@@ -17,11 +17,6 @@ pub fn operation(opcode: u8) -> String {
     format!("{:#}", catalog::OPERATIONS.name(u32::from(opcode)))
 }
 
-/// `1 byte`, `2 bytes`.
-pub fn plural(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 /// Errors that the kernel uses inside, with what they mean (`include/linux/errno.h`). They are
 /// seen in a call that a signal interrupts, and in completions by mistake of a driver.
 const INSIDE: &[(i32, &str, &str)] = &[

@@ -1,6 +1,7 @@
 //! `io_uring_register(2)`: what a call is about.
 
 use common::catalog::{self, Table};
+use common::text::plural;
 use libc::pid_t;
 
 use super::codes::{call, op, setup};
@@ -8,7 +9,7 @@ use super::context::{Reader, Time, half, long, word};
 use super::decode::Entry;
 use super::describe::{Details, fds};
 use super::flags;
-use super::names::{names, operation, plural};
+use super::names::{names, operation};
 
 /// Set in the opcode: the ring is named by its registered index.
 pub const USE_REGISTERED_RING: u32 = catalog::REGISTER_FLAGS.code("USE_REGISTERED_RING");
@@ -101,7 +102,7 @@ impl Call {
             call::REGISTER_FILE_ALLOC_RANGE => {
                 let range: [u8; 8] = self.argument()?;
                 let count = word(&range, 4);
-                details.add("count", count, plural(count.into(), "slot"));
+                details.add("count", count, plural(count, "slot"));
                 from_slot(word(&range, 0), details);
             }
             call::REGISTER_EVENTFD | call::REGISTER_EVENTFD_ASYNC => {
@@ -155,7 +156,7 @@ impl Call {
                 let (entries, completions) = (word(&params, 0), word(&params, 4));
                 details.add("entries", entries, format!("to {entries} entries"));
                 if word(&params, 8) & setup::CQSIZE != 0 {
-                    let words = plural(completions.into(), "completion");
+                    let words = plural(completions, "completion");
                     details.add("completions", completions, words);
                 }
             }
@@ -209,7 +210,7 @@ impl Call {
     fn buffer_ring(&self, details: &mut Details) -> Option<()> {
         let ring: [u8; 16] = self.argument()?;
         let entries = word(&ring, 8);
-        details.add("buffers", entries, plural(entries.into(), "buffer"));
+        details.add("buffers", entries, plural(entries, "buffer"));
         group(half(&ring, 12).into(), details);
         add_flags(
             "buffer_ring_flags",
@@ -310,7 +311,7 @@ impl Call {
         let clone: [u8; 20] = self.argument()?;
         let (from, count) = (word(&clone, 0) as i32, word(&clone, 16));
         let (source, target) = (word(&clone, 8), word(&clone, 12));
-        let words = if count == 0 { "all buffers".into() } else { plural(count.into(), "buffer") };
+        let words = if count == 0 { "all buffers".into() } else { plural(count, "buffer") };
         details.add("count", count, words);
         details.add("from_ring", from, format!("of ring fd {from}"));
         details.add(

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use common::text::WIDTH;
+use common::text::plural;
 
 use super::fold::{folded, unbroken};
-use super::names::plural;
 use super::summary::{Completions, Summary};
 
 /// How many names of other system calls are listed.

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write;
 
+use common::text::plural;
 use serde_json::Value;
 
 use super::context::span;
 use super::event::{Complete, Enter, Event, Granted, Register, Return, Setup, Submit, What};
 use super::fold::{folded, unbroken};
-use super::names::{plural, printable};
+use super::names::printable;
 use super::watch::Sink;
 
 /// How the text looks.
@@ -121,7 +122,7 @@ impl<W: Write + Send> Text<W> {
                     (false, _) => "is awake".to_string(),
                     (true, 0) => "sleeps".to_string(),
                     (true, waiting) => {
-                        format!("sleeps, {} waiting unseen", entries(waiting.into()))
+                        format!("sleeps, {} waiting unseen", plural(waiting, "entry"))
                     }
                 };
                 let text = format!("{}{text}", self.which(Some(poller.ring)));
@@ -131,15 +132,15 @@ impl<W: Write + Send> Text<W> {
                 self.rings.remove(&close.ring);
                 let mut text = format!("ring {}", close.ring);
                 if close.never_submitted > 0 {
-                    let _ =
-                        write!(text, ", {} never submitted", entries(close.never_submitted.into()));
-                }
-                if close.never_reaped > 0 {
                     let _ = write!(
                         text,
-                        ", {} never reaped",
-                        plural(close.never_reaped.into(), "completion")
+                        ", {} never submitted",
+                        plural(close.never_submitted, "entry")
                     );
+                }
+                if close.never_reaped > 0 {
+                    let _ =
+                        write!(text, ", {} never reaped", plural(close.never_reaped, "completion"));
                 }
                 self.line(into, event, BOLD, "close", &text);
             }
@@ -159,7 +160,7 @@ impl<W: Write + Send> Text<W> {
     }
 
     fn setup(&mut self, into: &mut String, event: &Event, setup: &Setup) {
-        let mut asked = entries(setup.asked_entries);
+        let mut asked = plural(setup.asked_entries, "entry");
         if setup.asked_flags.iter().any(|flag| flag == "CQSIZE") {
             let _ = write!(asked, " and {} completions", setup.asked_cq_entries);
         }
@@ -403,11 +404,7 @@ fn buffers(complete: &Complete) -> String {
 }
 
 fn sizes(granted: &Granted) -> String {
-    format!("{}, {} completions", entries(granted.sq_entries.into()), granted.cq_entries)
-}
-
-fn entries(count: u64) -> String {
-    if count == 1 { "1 entry".to_string() } else { format!("{count} entries") }
+    format!("{}, {} completions", plural(granted.sq_entries, "entry"), granted.cq_entries)
 }
 
 impl<W: Write + Send> Sink for Text<W> {

@@ -1,12 +1,13 @@
 //! Reads, writes and what else is about an open file.
 
 use common::catalog;
+use common::text::plural;
 use serde_json::Value;
 
 use super::{Asked, Details};
 use crate::trace::codes::{op, sqe};
 use crate::trace::flags;
-use crate::trace::names::{hex, plural};
+use crate::trace::names::hex;
 
 /// The descriptor or slot that most operations are about.
 pub(super) fn file(asked: &Asked<'_>, details: &mut Details) {
@@ -31,7 +32,7 @@ pub(super) fn bytes(asked: &Asked<'_>, details: &mut Details) {
     if entry.vectorized() {
         return vectors(asked, details);
     }
-    let words = match plural(entry.len.into(), "byte") {
+    let words = match plural(entry.len, "byte") {
         // The provided buffer's own length counts.
         _ if entry.len == 0 && entry.has(sqe::BUFFER_SELECT) => String::new(),
         bytes if entry.takes() => format!("up to {bytes}"),

@@ -4,7 +4,7 @@ use super::{Asked, Details};
 use crate::trace::codes::op;
 use crate::trace::context::{long, word};
 use crate::trace::flags;
-use crate::trace::names::plural;
+use common::text::plural;
 
 /// The directory that a path is relative to; the working directory goes without saying.
 pub(super) fn directory(asked: &Asked<'_>, details: &mut Details) {

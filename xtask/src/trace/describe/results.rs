@@ -6,8 +6,9 @@ use crate::trace::codes::{cqe, op, sqe};
 use crate::trace::context::{Reader, word};
 use crate::trace::decode::{Completion, Direct, Entry};
 use crate::trace::flags;
-use crate::trace::names::{error_name, error_words, plural};
+use crate::trace::names::{error_name, error_words};
 use crate::trace::registered::Filled;
+use common::text::plural;
 
 /// What a completion says, in words, and for programs what its result does not say. `asked`
 /// is the entry that it answers; `filled` are the provided buffers that it hands over, as far

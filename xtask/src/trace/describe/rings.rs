@@ -1,11 +1,12 @@
 //! Operations on rings themselves: their buffers, their slots, messages between them.
 
 use common::catalog;
+use common::text::plural;
 use serde_json::Value;
 
 use super::{Asked, Details};
 use crate::trace::context::Reader;
-use crate::trace::names::{hex, plural};
+use crate::trace::names::hex;
 
 /// A NOP does nothing, on what its flags say.
 pub(super) fn nop(asked: &Asked<'_>, details: &mut Details) {
@@ -35,7 +36,7 @@ pub(super) fn buffers(asked: &Asked<'_>, details: &mut Details) {
     let entry = asked.entry;
     let (count, each, group, first) = (entry.fd, entry.len, entry.buf_index, entry.off);
     let buffers = plural(count.max(0) as u64, "buffer");
-    details.add("count", count, format!("{buffers} of {}", plural(each.into(), "byte")));
+    details.add("count", count, format!("{buffers} of {}", plural(each, "byte")));
     details.add("bytes", each, "");
     details.add("buffer_group", group, format!("to group {group}"));
     details.add("first", first, format!("from number {first}"));
@@ -55,7 +56,7 @@ pub(super) fn files_update(asked: &Asked<'_>, details: &mut Details) {
     let entry = asked.entry;
     // The kernel reads no more of the field.
     let (count, first) = (entry.len, entry.off as u32);
-    details.add("count", count, plural(count.into(), "file"));
+    details.add("count", count, plural(count, "file"));
     match first {
         ANY => details.add("offset", "any", "into any free slots"),
         first => details.add("offset", first, format!("from slot {first} on")),

@@ -1,13 +1,14 @@
 //! Sockets and epoll.
 
 use common::catalog;
+use common::text::plural;
 
 use super::files::in_buffers;
 use super::{Asked, Details};
 use crate::trace::codes::{op, sqe};
 use crate::trace::context::{Reader, long, word};
 use crate::trace::flags::{self, Names};
-use crate::trace::names::{hex, plural};
+use crate::trace::names::hex;
 
 /// `IORING_RECV_MULTISHOT`: shown as a word of its own.
 const MULTISHOT: u32 = 1 << 1;
@@ -25,7 +26,7 @@ pub(super) fn send_recv_flags(asked: &Asked<'_>, details: &mut Details) {
     // `sqe->optlen`: since Linux 6.17 a multishot can have an end.
     let total = entry.file_index;
     if entry.opcode == op::RECV && entry.multishot() && total != 0 {
-        details.add("total_bytes", total, format!("{} in all", plural(total.into(), "byte")));
+        details.add("total_bytes", total, format!("{} in all", plural(total, "byte")));
     }
 }
 
@@ -56,7 +57,7 @@ pub(super) fn whole_message(asked: &Asked<'_>, details: &mut Details) {
         in_buffers(asked, long(&header, 16), long(&header, 24), details);
     }
     if name != 0 && entry.takes() {
-        let words = format!("with the sender's address in {}", plural(name_length.into(), "byte"));
+        let words = format!("with the sender's address in {}", plural(name_length, "byte"));
         details.add("address_bytes", name_length, words);
     } else if name != 0 {
         if let Some(address) = asked.program.socket_address(name, name_length.into()) {
@@ -169,7 +170,7 @@ fn socket_option(asked: &Asked<'_>, command: u32, details: &mut Details) {
     let value = asked.program.bytes(entry.addr3).map(i32::from_ne_bytes);
     match value.filter(|_| command == SET && length == 4) {
         Some(value) => details.add("option_value", value, value.to_string()),
-        None => details.add("option_bytes", length, plural(length.into(), "byte")),
+        None => details.add("option_bytes", length, plural(length, "byte")),
     }
 }
 
@@ -209,5 +210,5 @@ pub(super) fn epoll_event(program: Reader, address: u64) -> Option<(u32, u64)> {
 
 pub(super) fn epoll_room(asked: &Asked<'_>, details: &mut Details) {
     let most = asked.entry.len;
-    details.add("max_events", most, format!("up to {}", plural(most.into(), "event")));
+    details.add("max_events", most, format!("up to {}", plural(most, "event")));
 }

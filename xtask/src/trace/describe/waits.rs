@@ -1,11 +1,12 @@
 //! Polls, timeouts, cancelling, and what else waits for something to happen.
 
 use common::catalog;
+use common::text::plural;
 
 use super::{Asked, Details, at};
 use crate::trace::context::{Time, long, word};
 use crate::trace::flags;
-use crate::trace::names::{hex, names, operation, plural};
+use crate::trace::names::{hex, names, operation};
 
 pub(super) fn poll_events(asked: &Asked<'_>, details: &mut Details) {
     /// `IORING_POLL_ADD_MULTI`: shown as a word of its own.
@@ -76,9 +77,9 @@ pub(super) fn count(asked: &Asked<'_>, details: &mut Details) {
     // The kernel reads no more of the field.
     let count = asked.entry.off as u32;
     if count != 0 && asked.entry.op_flags & MULTISHOT != 0 {
-        details.add("times", count, plural(count.into(), "time"));
+        details.add("times", count, plural(count, "time"));
     } else if count != 0 {
-        details.add("count", count, format!("or {}", plural(count.into(), "completion")));
+        details.add("count", count, format!("or {}", plural(count, "completion")));
     }
 }
 
