@@ -7,7 +7,7 @@ mod listener;
 mod log;
 mod process;
 mod program;
-mod seccomp;
+pub mod seccomp;
 mod server;
 mod strace;
 mod talking;

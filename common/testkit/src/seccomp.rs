@@ -1,37 +1,135 @@
-//! Taking io_uring away from a child, as containers and hardened systems do.
+//! Seccomp filters: programs that the kernel runs at each system call of a process and of all
+//! that it starts (seccomp(2)). One takes io_uring away from a child, as containers and hardened
+//! systems do.
 
 use std::io;
-use std::ops::RangeInclusive;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// `io_uring_setup`, `io_uring_enter` and `io_uring_register`: the same on x86-64 and on
-/// aarch64 (`asm-generic/unistd.h`).
-const FIRST: u32 = 425;
-const ENTER: u32 = 426;
-const LAST: u32 = 427;
+use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, sock_filter, sock_fprog};
 
-/// The word that `linux/audit.h` gives this architecture (`AUDIT_ARCH_*`).
+/// The word that `linux/audit.h` gives this architecture (`AUDIT_ARCH_*`): the ELF machine,
+/// 64 bits, little-endian.
 #[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xc000_003e;
+pub const ARCHITECTURE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xc000_00b7;
+pub const ARCHITECTURE: u32 = 0xc000_00b7;
 #[cfg(target_arch = "riscv64")]
-const ARCHITECTURE: u32 = 0xc000_00f3;
+pub const ARCHITECTURE: u32 = 0xc000_00f3;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
-compile_error!("look up this architecture's AUDIT_ARCH word in linux/audit.h, and its numbers");
+compile_error!("look up this architecture's AUDIT_ARCH word in linux/audit.h");
 
-/// Makes every io_uring system call of the child, and of its children, fail with `errno`.
-///
-/// A seccomp filter does it, as Docker's default profile does (EPERM; profiles of others say
-/// ENOSYS). An ordinary user may install one after giving up new privileges
-/// (`PR_SET_NO_NEW_PRIVS`); neither can be taken back, so only the child does it, between
-/// fork and exec. Source: seccomp(2).
+/// Offsets in `struct seccomp_data` (`linux/seccomp.h`).
+pub const NUMBER: u32 = 0;
+/// See [`NUMBER`].
+pub const ARCH: u32 = 4;
+
+/// The lower half of an argument, likewise.
+pub const fn argument(nth: u32) -> u32 {
+    let half = if cfg!(target_endian = "little") { 0 } else { 4 };
+    16 + 8 * nth + half
+}
+
+/// A filter, ready to be installed.
+#[derive(Debug)]
+pub struct Filter(pub Vec<sock_filter>);
+
+impl Filter {
+    /// Gives one answer (`SECCOMP_RET_*`) to these system calls and allows all others. Calls of
+    /// another convention than the machine's own have other numbers: they get `foreign`.
+    pub fn on_calls(calls: &[i64], answer: u32, foreign: u32) -> Filter {
+        let mut program = only_calls(calls, foreign);
+        program.push(returns(answer));
+        Filter(program)
+    }
+
+    /// As [`Filter::on_calls`], if the call's argument has one of these values; only its lower
+    /// half is looked at. Calls of another convention are allowed.
+    pub fn on_argument(calls: &[i64], nth: u32, values: &[u32], answer: u32) -> Filter {
+        let mut program = only_calls(calls, SECCOMP_RET_ALLOW);
+        program.push(load(argument(nth)));
+        program.extend(only(values));
+        program.push(returns(answer));
+        Filter(program)
+    }
+
+    /// Installs it for good in this thread and all that it starts.
+    ///
+    /// Allocates nothing and takes no lock: made for a child after fork.
+    ///
+    /// # Errors
+    /// The kernel's, from `seccomp(2)`.
+    pub fn install(&self) -> io::Result<()> {
+        let program = sock_fprog { len: self.0.len() as u16, filter: self.0.as_ptr().cast_mut() };
+        let set = || {
+            // SAFETY: the kernel copies the program before the call returns, and only reads.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_seccomp,
+                    libc::SECCOMP_SET_MODE_FILTER,
+                    0,
+                    &raw const program,
+                )
+            }
+        };
+        if set() == 0 {
+            return Ok(());
+        }
+        // An ordinary user has to give up privileges by exec first. Under a tracer it has
+        // lost them already: `execve(2)` ignores set-user-ID there.
+        // SAFETY: plain numbers.
+        let given_up = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } == 0;
+        if given_up && set() == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+/// Goes on to what is appended for these calls.
+fn only_calls(calls: &[i64], foreign: u32) -> Vec<sock_filter> {
+    let mut program = vec![load(ARCH), equal(ARCHITECTURE, 1, 0), returns(foreign), load(NUMBER)];
+    let numbers: Vec<u32> = calls.iter().map(|number| *number as u32).collect();
+    program.extend(only(&numbers));
+    program
+}
+
+/// Goes on to what is appended if the loaded word is one of `values`; otherwise allows the call.
+fn only(values: &[u32]) -> impl Iterator<Item = sock_filter> {
+    let to_the_end = (1..=values.len() as u8).rev();
+    let compare = values.iter().zip(to_the_end).map(|(value, rest)| equal(*value, rest, 0));
+    compare.chain([returns(SECCOMP_RET_ALLOW)])
+}
+
+/// Loads a word of `struct seccomp_data`.
+pub fn load(offset: u32) -> sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset)
+}
+
+/// Ends the program with an answer.
+pub fn returns(answer: u32) -> sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, 0, 0, answer)
+}
+
+/// Skips so many instructions if the loaded word is `value`, and so many if it is not.
+pub fn equal(value: u32, yes: u8, no: u8) -> sock_filter {
+    jump(libc::BPF_JEQ, value, yes, no)
+}
+
+/// As [`equal`], with another comparison (`BPF_JGE`, `BPF_JSET` …).
+pub fn jump(how: u32, value: u32, yes: u8, no: u8) -> sock_filter {
+    instruction(libc::BPF_JMP | how | libc::BPF_K, yes, no, value)
+}
+
+fn instruction(code: u32, jt: u8, jf: u8, k: u32) -> sock_filter {
+    sock_filter { code: code as u16, jt, jf, k }
+}
+
+/// Makes every io_uring system call of the child, and of its children, fail with `errno`, as
+/// Docker's default profile does (EPERM; profiles of others say ENOSYS).
 ///
 /// # Panics
 /// If `errno` is no error number: outside 1 to 4095.
 pub fn block_io_uring(command: &mut Command, errno: i32) {
-    block(command, FIRST..=LAST, errno);
+    use libc::{SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup};
+    block(command, &[SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register], errno);
 }
 
 /// Makes `io_uring_enter` alone fail with `errno`: a ring can be set up, and nothing submitted.
@@ -39,54 +137,15 @@ pub fn block_io_uring(command: &mut Command, errno: i32) {
 /// # Panics
 /// As [`block_io_uring`].
 pub fn block_io_uring_enter(command: &mut Command, errno: i32) {
-    block(command, ENTER..=ENTER, errno);
+    block(command, &[libc::SYS_io_uring_enter], errno);
 }
 
-fn block(command: &mut Command, calls: RangeInclusive<u32>, errno: i32) {
+fn block(command: &mut Command, calls: &[i64], errno: i32) {
     assert!((1..=4095).contains(&errno), "{errno} is no error number");
-    let filter = filter(calls, errno as u32);
+    let filter = Filter::on_calls(calls, SECCOMP_RET_ERRNO | errno as u32, SECCOMP_RET_ALLOW);
     // SAFETY: the closure runs in the child after fork, where only what is async-signal-safe
-    // is allowed: it makes two system calls and allocates nothing. The filter is owned by the
-    // closure, and the kernel copies it before prctl returns.
-    unsafe { command.pre_exec(move || install(&filter)) };
-}
-
-/// Answers these calls with the error number, and allows everything else.
-/// Another architecture's calls have other numbers, so the architecture is looked at first.
-fn filter(calls: RangeInclusive<u32>, errno: u32) -> [libc::sock_filter; 7] {
-    /// Offsets in `struct seccomp_data` (`linux/seccomp.h`).
-    const NUMBER: u32 = 0;
-    const ARCH: u32 = 4;
-    const ALLOW: usize = 6;
-    let load = |offset| instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset);
-    let answer = |value| instruction(libc::BPF_RET | libc::BPF_K, 0, 0, value);
-    // A jump counts from the instruction after it.
-    let to_allow = |from: usize| (ALLOW - from - 1) as u8;
-    let jump = libc::BPF_JMP | libc::BPF_K;
-    [
-        load(ARCH),
-        instruction(jump | libc::BPF_JEQ, 0, to_allow(1), ARCHITECTURE),
-        load(NUMBER),
-        instruction(jump | libc::BPF_JGE, 0, to_allow(3), *calls.start()),
-        instruction(jump | libc::BPF_JGT, to_allow(4), 0, *calls.end()),
-        answer(libc::SECCOMP_RET_ERRNO | errno),
-        answer(libc::SECCOMP_RET_ALLOW),
-    ]
-}
-
-fn instruction(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
-    libc::sock_filter { code: code as u16, jt, jf, k }
-}
-
-fn install(filter: &[libc::sock_filter; 7]) -> io::Result<()> {
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
-    // SAFETY: both calls read their arguments before they return; `program` and the filter
-    // that it points to outlive them, and the kernel writes to neither.
-    let failed = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) != 0
-    };
-    if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+    // is allowed: installing makes system calls and allocates nothing.
+    unsafe { command.pre_exec(move || filter.install()) };
 }
 
 #[cfg(test)]

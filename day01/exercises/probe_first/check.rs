@@ -226,10 +226,9 @@ fn with_operation(
 mod old_kernel {
     //! Plays a kernel before 5.6, which answers `IORING_REGISTER_PROBE` with EINVAL.
 
-    use std::io;
+    use testkit::seccomp::Filter;
 
     use crate::exercise::failure::Failure;
-    use crate::trace::syscalls::NATIVE_ARCH;
 
     /// `IORING_REGISTER_PROBE`.
     const PROBE: u32 = 8;
@@ -237,69 +236,15 @@ mod old_kernel {
     const BY_INDEX: u32 = 1 << 31;
 
     /// Makes every probe by this thread, and by what it starts, fail with EINVAL: by a seccomp
-    /// filter (seccomp(2)), which is never taken back.
+    /// filter, which is never taken back.
     ///
     /// # Errors
     /// Not observed, if the machine does not allow it.
     pub fn refuse_probes() -> Result<(), Failure> {
-        let filter = filter();
-        let program = libc::sock_fprog {
-            len: filter.len() as u16,
-            filter: filter.as_ptr().cast_mut(),
-        };
-        // SAFETY: both calls read their arguments before they return; `program` and the filter
-        // that it points to outlive them, and the kernel writes to neither.
-        let failed = unsafe {
-            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-                || libc::prctl(
-                    libc::PR_SET_SECCOMP,
-                    libc::SECCOMP_MODE_FILTER,
-                    &raw const program,
-                ) != 0
-        };
-        if failed {
-            let error = io::Error::last_os_error();
-            return Err(Failure::not_observed(format!(
-                "playing an old kernel: {error}"
-            )));
-        }
-        Ok(())
-    }
-
-    fn filter() -> [libc::sock_filter; 9] {
-        /// Offsets in `struct seccomp_data` (`linux/seccomp.h`); the low half of an argument.
-        const NUMBER: u32 = 0;
-        const ARCH: u32 = 4;
-        const SECOND: u32 =
-            if cfg!(target_endian = "little") { 24 } else { 28 };
-        let load = |at| {
-            instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, at)
-        };
-        // A jump counts from the instruction after it.
-        let equal = |value, yes, no| {
-            instruction(
-                libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-                yes,
-                no,
-                value,
-            )
-        };
-        let answer =
-            |value| instruction(libc::BPF_RET | libc::BPF_K, 0, 0, value);
-        [
-            load(ARCH),
-            equal(NATIVE_ARCH, 0, 5),
-            load(NUMBER),
-            equal(libc::SYS_io_uring_register as u32, 0, 3),
-            load(SECOND),
-            equal(PROBE, 2, 0),
-            equal(PROBE | BY_INDEX, 1, 0),
-            answer(libc::SECCOMP_RET_ALLOW),
-            answer(libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32),
-        ]
-    }
-
-    fn instruction(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
-        libc::sock_filter { code: code as u16, jt, jf, k }
+        let invalid = libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32;
+        let probes = [PROBE, PROBE | BY_INDEX];
+        Filter::on_argument(&[libc::SYS_io_uring_register], 1, &probes, invalid)
+            .install()
+            .map_err(|error| Failure::not_observed(format!("playing an old kernel: {error}")))
     }
 }

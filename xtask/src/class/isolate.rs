@@ -42,7 +42,7 @@ use nix::unistd::{Uid, setsid};
 
 use super::libraries::Libraries;
 use super::limits;
-use crate::trace::filter::Filter;
+use crate::trace::filter;
 use crate::trace::launch;
 
 /// What programs are shut off from here.
@@ -292,7 +292,7 @@ impl Drop for Folder {
 pub fn shut_in(others: u64) {
     let _ = setsid();
     let _ = prctl::set_no_new_privs();
-    let _ = Filter::all_traced().install();
+    let _ = filter::all_traced().install();
     // SAFETY: plain numbers. No descriptor above 2 is ours: nothing was opened so far.
     unsafe {
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0);

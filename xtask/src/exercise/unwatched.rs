@@ -12,7 +12,7 @@ use super::attempt::{Ended, Launch, unset};
 use super::failure::Failure;
 use super::ids;
 use super::run::kill_others;
-use crate::trace::filter::Filter;
+use crate::trace::filter;
 use crate::trace::launch;
 
 /// Nothing that ended by itself under a tracer takes longer without one.
@@ -83,7 +83,7 @@ fn run(launch: &Launch, no_writes: bool) -> Result<Outcome, Failure> {
         None => Stdio::piped(),
     };
     command.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::null()).process_group(0);
-    let filter = no_writes.then(|| Filter::no_writes_to(1));
+    let filter = no_writes.then(|| filter::no_writes_to(1));
     let limit = launch.file_limit;
     let prepare = move || {
         // SAFETY: this is the child between fork and exec.
@@ -93,7 +93,7 @@ fn run(launch: &Launch, no_writes: bool) -> Result<Outcome, Failure> {
                 launch::limit_files(bytes);
             }
         }
-        filter.as_ref().map_or(Ok(()), Filter::install)
+        filter.as_ref().map_or(Ok(()), |filter| filter.install())
     };
     // SAFETY: the closure only makes system calls; the filter is made before.
     unsafe { command.pre_exec(prepare) };

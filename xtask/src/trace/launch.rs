@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use common::environment::Refusal;
 use libc::{c_char, pid_t};
 use nix::unistd::{AccessFlags, ForkResult, access, fork, pipe2};
+use testkit::seccomp::Filter;
 
-use super::filter::Filter;
+use super::filter;
 use super::names::error_name;
 use super::sys;
 
@@ -187,7 +188,7 @@ fn start(program: &Program, path: &Path) -> io::Result<(pid_t, OwnedFd, OwnedFd)
     let streams: [(&Option<OwnedFd>, RawFd); 3] =
         [(&program.stdin, 0), (&program.stdout, 1), (&program.stderr, 2)];
 
-    let filter = program.fast.then(Filter::new);
+    let filter = program.fast.then(filter::rings_only);
     // SAFETY: the child does nothing but `become_program`, which is made for it.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok((child.as_raw(), go, failure)),
