@@ -15,7 +15,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -28,7 +28,6 @@ use self::machine::Machine;
 use self::measure::{Bench, Times};
 use self::plan::{ACTIVE, SCALE, Server, UnknownServer, WORKLOADS, Workload};
 use self::results::{Results, Samples, Scale, Table};
-use self::statistics::Order;
 
 /// Measure day 04 and its ladder against servers without a ring
 ///
@@ -121,9 +120,6 @@ fn compare(options: &Options) -> Result<bool> {
         names: servers.iter().map(|server| server.name.clone()).collect(),
         servers,
         rounds: options.rounds.map_or(if options.quick { 3 } else { 5 }, usize::from),
-        order: Order::new(
-            SystemTime::UNIX_EPOCH.elapsed().map_or(1, |time| time.as_nanos() as u64),
-        ),
         progress: Progress::new(options.json),
     };
     let (workloads, scale) = chosen_workloads(options);
@@ -193,11 +189,17 @@ struct Comparison<'a> {
     servers: Vec<Server>,
     names: Vec<String>,
     rounds: usize,
-    order: Order,
     progress: Progress,
 }
 
 impl Comparison<'_> {
+    /// All servers, so that none is always first.
+    fn in_random_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.servers.len()).collect();
+        fastrand::shuffle(&mut order);
+        order
+    }
+
     /// All servers in all workloads, round by round; then a short round that counts.
     fn workloads(&mut self, workloads: &[Workload]) -> Vec<Table> {
         let mut samples: Vec<Vec<Samples>> = workloads.iter().map(|_| self.none()).collect();
@@ -227,7 +229,7 @@ impl Comparison<'_> {
     }
 
     fn round(&mut self, workload: &Workload, samples: &mut [Samples]) {
-        for index in self.order.of(self.servers.len()) {
+        for index in self.in_random_order() {
             let server = &self.servers[index];
             if !server.speaks(workload.reply) {
                 continue;
@@ -254,7 +256,7 @@ impl Comparison<'_> {
         for round in 0..self.rounds {
             let title = format!("{} connections among {idle} idle ones", ACTIVE.connections);
             self.progress.tell(round, self.rounds, &title);
-            for index in self.order.of(self.servers.len()) {
+            for index in self.in_random_order() {
                 let server = &self.servers[index];
                 if !server.speaks(ACTIVE.reply) || among[index].failure.is_some() {
                     continue;

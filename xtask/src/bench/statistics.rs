@@ -74,31 +74,6 @@ pub fn judge(ratios: Option<Spread>, rounds: usize, noisy: bool) -> Standing {
     }
 }
 
-/// A shuffler, so that no server is always first (xorshift; Marsaglia 2003).
-pub struct Order(u64);
-
-impl Order {
-    pub fn new(seed: u64) -> Order {
-        Order(seed | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// The numbers below `count` in random order.
-    pub fn of(&mut self, count: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..count).collect();
-        for last in (1..count).rev() {
-            order.swap(last, (self.next() % (last as u64 + 1)) as usize);
-        }
-        order
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,18 +106,5 @@ mod tests {
         assert_eq!(noise(0.02, None), None);
         assert_eq!(noise(0.11, None).unwrap(), "other programs took 11 % of a CPU meanwhile");
         assert_eq!(noise(0.02, Some("/t")).unwrap(), "/t traces what servers do");
-    }
-
-    #[test]
-    fn an_order_has_everyone_once_and_differs() {
-        let mut order = Order::new(42);
-        let orders: Vec<Vec<usize>> = (0..20).map(|_| order.of(4)).collect();
-        for order in &orders {
-            let mut sorted = order.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, [0, 1, 2, 3]);
-        }
-        let firsts: Vec<usize> = orders.iter().map(|order| order[0]).collect();
-        assert!((0..4).all(|server| firsts.contains(&server)), "{firsts:?}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -143,8 +142,7 @@ impl Attempt {
 
     /// A number that nobody can know beforehand.
     pub fn number(&self, range: RangeInclusive<u64>) -> u64 {
-        let width = (range.end() - range.start()).saturating_add(1);
-        range.start() + random() % width
+        fastrand::u64(range)
     }
 
     /// A `user_data` that nobody can know beforehand; fits a positive i64 and is no small
@@ -155,7 +153,7 @@ impl Attempt {
 
     /// A word of small letters that nobody can know beforehand.
     pub fn word(&self, length: usize) -> String {
-        (0..length).map(|_| char::from(b'a' + (random() % 26) as u8)).collect()
+        std::iter::repeat_with(fastrand::lowercase).take(length).collect()
     }
 
     /// Words that nobody can know beforehand, of so many bytes in all. Not every letter is ASCII,
@@ -165,7 +163,7 @@ impl Attempt {
         let mut text = String::new();
         while text.len() < bytes {
             let left = bytes - text.len();
-            let longer = LONGER[(random() % 4) as usize];
+            let longer = LONGER[fastrand::usize(..LONGER.len())];
             if left >= longer.len() && (text.is_empty() || text.len() % 5 == 0) {
                 text.push_str(longer);
             } else if left > 1 && !text.is_empty() && text.len() % 7 == 0 && !text.ends_with(' ') {
@@ -176,11 +174,6 @@ impl Attempt {
         }
         text
     }
-}
-
-/// The standard library seeds every hasher at random: enough to be unpredictable.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 /// The variables of this process that no program gets: those that say how it is run.

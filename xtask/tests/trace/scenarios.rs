@@ -376,13 +376,10 @@ fn links() {
 /// Entries that nobody ever filled in.
 fn garbage() {
     let mut ring = IoUring::new(64).expect("a ring");
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = fastrand::Rng::with_seed(1);
     for _ in 0..500 {
         let mut bytes = [0_u8; 64];
-        for byte in &mut bytes {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            *byte = (state >> 56) as u8;
-        }
+        random.fill(&mut bytes);
         // An operation that no kernel has, lest one of them does something to this machine.
         bytes[0] |= 0x80;
         // SAFETY: an entry is 64 bytes of plain data, and the kernel refuses this operation
