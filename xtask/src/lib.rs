@@ -5,6 +5,8 @@
 compile_error!("this workspace needs Linux: io_uring is an interface of its kernel");
 
 #[cfg(target_os = "linux")]
+pub mod cargo;
+#[cfg(target_os = "linux")]
 pub mod class;
 #[cfg(target_os = "linux")]
 pub mod exercise;

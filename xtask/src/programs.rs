@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+
+use crate::cargo::{self, Target};
 
 /// The executables that were found, by the name of their day.
 pub type Programs = BTreeMap<String, PathBuf>;
@@ -54,7 +56,7 @@ fn build(days: &[&str], release: bool, quiet: bool) -> Result<Programs> {
         arguments.push("--quiet");
     }
     let messages = cargo_build(&arguments)?;
-    Ok(executables(&messages, |_, name| days.contains(&name)))
+    Ok(executables(&messages, |target| days.contains(&target.name.as_str())))
 }
 
 /// Builds with optimisations what a comparison of `package` needs: its program, its examples
@@ -66,7 +68,9 @@ pub fn build_for_bench(package: &str) -> Result<Programs> {
     // Not `--benches`: that would build the program once more, as a test of itself.
     let messages =
         cargo_build(&["--release", "--package", package, "--bins", "--examples", "--bench=*"])?;
-    Ok(executables(&messages, |kind, _| ["bin", "example", "bench"].contains(&kind)))
+    Ok(executables(&messages, |target| {
+        ["bin", "example", "bench"].iter().any(|kind| target.is(kind))
+    }))
 }
 
 /// The names of a package's examples, without building them.
@@ -74,7 +78,7 @@ pub fn build_for_bench(package: &str) -> Result<Programs> {
 /// # Errors
 /// If Cargo cannot be started, or answers nonsense.
 pub fn examples(package: &str) -> Result<Vec<String>> {
-    let answer = cargo("metadata", &["--no-deps", "--format-version=1"])?;
+    let answer = run("metadata", &["--no-deps", "--format-version=1"])?;
     let metadata: Value = serde_json::from_str(&answer).context("reading Cargo's answer")?;
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     Ok(list(&metadata["packages"])
@@ -89,13 +93,12 @@ pub fn examples(package: &str) -> Result<Vec<String>> {
 /// Cargo's messages, one JSON object a line. Its errors go to the terminal.
 fn cargo_build(arguments: &[&str]) -> Result<String> {
     let all = ["--keep-going", "--message-format=json-render-diagnostics"];
-    cargo("build", &[&all, arguments].concat())
+    run("build", &[&all, arguments].concat())
 }
 
 /// What Cargo prints. It ends when this program is killed.
-fn cargo(task: &str, arguments: &[&str]) -> Result<String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+fn run(task: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = cargo::command();
     command.arg(task).arg("--manifest-path").arg(workspace().join("Cargo.toml")).args(arguments);
     testkit::die_with_parent(&mut command);
     let output = command
@@ -115,18 +118,11 @@ pub fn workspace() -> PathBuf {
     workspace.canonicalize().unwrap_or(workspace)
 }
 
-/// Picks executables from Cargo's messages by the kind and the name of their target.
-fn executables(messages: &str, wanted: impl Fn(&str, &str) -> bool) -> Programs {
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact")
-        .filter_map(|message| {
-            let name = message["target"]["name"].as_str()?;
-            let kind = message["target"]["kind"][0].as_str()?;
-            let program = message["executable"].as_str()?;
-            wanted(kind, name).then(|| (name.to_string(), PathBuf::from(program)))
-        })
+/// Picks executables from Cargo's messages by their target.
+fn executables(messages: &str, wanted: impl Fn(&Target) -> bool) -> Programs {
+    cargo::messages(messages)
+        .filter(|message| wanted(&message.target))
+        .filter_map(|message| Some((message.target.name, message.executable?)))
         .collect()
 }
 
@@ -143,7 +139,7 @@ mod tests {
 {"reason":"compiler-artifact","target":{"kind":["bin"],"name":"other"},"executable":"/t/debug/other"}
 {"reason":"compiler-message","message":{"level":"warning"}}
 {"reason":"build-finished","success":false}"#;
-        let programs = executables(messages, |kind, name| kind == "bin" && name != "other");
+        let programs = executables(messages, |target| target.is("bin") && target.name != "other");
         assert_eq!(programs, Programs::from([("day01".into(), "/t/debug/day01".into())]));
     }
 }

@@ -5,13 +5,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+
+use crate::cargo::{self, Diagnostic, Message};
 
 /// What a build gave.
 #[derive(Clone, Debug, Default)]
@@ -61,11 +62,10 @@ impl Build<'_> {
     /// # Errors
     /// If Cargo cannot be started, or does not come to an end.
     pub fn run(&self) -> Result<Built> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let colours = std::io::stdout().is_terminal()
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let format = if colours { "json-diagnostic-rendered-ansi" } else { "json" };
-        let mut command = Command::new(cargo);
+        let mut command = cargo::command();
         command
             .args(["build", "--offline", "--keep-going", "--message-format", format])
             .arg("--manifest-path")
@@ -123,8 +123,8 @@ impl Built {
     /// From Cargo's messages, one JSON object a line.
     fn read(messages: &str) -> Built {
         let mut built = Built::default();
-        for message in messages.lines().filter_map(|line| serde_json::from_str(line).ok()) {
-            built.note(&message);
+        for message in cargo::messages(messages) {
+            built.note(message);
         }
         // A program that did not compile may have been there before.
         let failed: Vec<String> = built.errors.keys().cloned().collect();
@@ -134,28 +134,28 @@ impl Built {
         built
     }
 
-    fn note(&mut self, message: &Value) {
-        let Some(name) = message["target"]["name"].as_str() else { return };
-        if message["target"]["kind"][0] == "lib" {
-            let files = message["filenames"].as_array().into_iter().flatten();
-            let compiled = files.filter_map(Value::as_str).find(|file| file.ends_with(".rlib"));
-            if let Some(file) = compiled {
-                self.libraries.insert(name.replace('-', "_"), PathBuf::from(file));
+    fn note(&mut self, message: Message) {
+        let name = message.target.name.clone();
+        if message.target.is("lib") {
+            let mut files = message.filenames.into_iter();
+            if let Some(file) = files.find(|file| file.extension().is_some_and(|it| it == "rlib")) {
+                self.libraries.insert(name.replace('-', "_"), file);
             }
-        }
-        if message["target"]["kind"][0] != "bin" {
             return;
         }
-        if let Some(program) = message["executable"].as_str() {
-            self.programs.insert(name.to_string(), PathBuf::from(program));
+        if !message.target.is("bin") {
+            return;
         }
-        let Some(text) = message["message"]["rendered"].as_str() else { return };
-        let list = match message["message"]["level"].as_str() {
-            Some("error" | "error: internal compiler error") => &mut self.errors,
-            Some("warning") => &mut self.warnings,
+        if let Some(program) = message.executable {
+            self.programs.insert(name.clone(), program);
+        }
+        let Some(Diagnostic { level, rendered: Some(text) }) = message.message else { return };
+        let list = match level.as_str() {
+            "error" | "error: internal compiler error" => &mut self.errors,
+            "warning" => &mut self.warnings,
             _ => return,
         };
-        list.entry(name.to_string()).or_default().push_str(text);
+        list.entry(name).or_default().push_str(&text);
     }
 
     /// The program of that name.

@@ -1,0 +1,56 @@
+//! Cargo: how it is called, and what it says, one JSON object a line.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::Deserialize;
+
+/// The Cargo that runs this tool, or the one of the search path.
+pub fn command() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// What `cargo build --message-format json` says of a target: that it was built, or what the
+/// compiler thinks of it.
+#[derive(Debug, Deserialize)]
+pub struct Message {
+    /// What is built.
+    pub target: Target,
+    /// The program that came of it, if it is one.
+    pub executable: Option<PathBuf>,
+    /// All that came of it.
+    #[serde(default)]
+    pub filenames: Vec<PathBuf>,
+    /// The compiler's words.
+    pub message: Option<Diagnostic>,
+}
+
+/// A library, a program, an example ….
+#[derive(Debug, Deserialize)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// `lib`, `bin`, `example` ….
+    pub kind: Vec<String>,
+}
+
+impl Target {
+    /// Whether it is of that kind.
+    pub fn is(&self, kind: &str) -> bool {
+        self.kind.first().is_some_and(|first| first == kind)
+    }
+}
+
+/// An error or a warning.
+#[derive(Debug, Deserialize)]
+pub struct Diagnostic {
+    /// `error`, `warning` ….
+    pub level: String,
+    /// As the compiler prints it.
+    pub rendered: Option<String>,
+}
+
+/// The messages about targets.
+pub fn messages(output: &str) -> impl Iterator<Item = Message> {
+    output.lines().filter_map(|line| serde_json::from_str(line).ok())
+}
