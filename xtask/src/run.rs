@@ -3,13 +3,13 @@
 
 mod client;
 mod conversation;
+mod day01_day02;
 mod day03;
 mod day04;
 mod narration;
+mod quote;
 mod recorded;
 mod report;
-mod shown;
-mod words;
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ const DAYS: [Day; 4] = [
         title: "a ring, and one operation that does nothing",
         look: "the greeting that travels in user_data, and what this kernel can do.",
         facts: "a ring, a greeting through it, what this kernel can do",
-        run: shown::run,
+        run: day01_day02::run,
     },
     Day {
         number: 2,
@@ -87,7 +87,7 @@ const DAYS: [Day; 4] = [
         title: "what is asked and what is granted",
         look: "the numbers on both sides of each arrow, and how few system calls it takes.",
         facts: "rings of many kinds, asked and granted",
-        run: shown::run,
+        run: day01_day02::run,
     },
     Day {
         number: 3,

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
+use super::captions;
 use super::recording::{self, Completion, Kind, Recording, Shape, Step};
-use super::words;
 
 /// The first step in which two stories differ.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,9 +35,9 @@ pub fn lacks(recorded: &Recording, fresh: &[Shape]) -> Vec<String> {
 pub fn contradiction(recorded: &Recording) -> Option<Difference> {
     for (step, number) in recorded.steps.iter().zip(1..) {
         let words = match step.kind {
-            Kind::Push => words::push(&step.entries),
-            Kind::Complete => words::complete(&step.completions),
-            Kind::Reap => words::reap(step.reaps),
+            Kind::Push => captions::push(&step.entries),
+            Kind::Complete => captions::complete(&step.completions),
+            Kind::Reap => captions::reap(step.reaps),
             _ => continue,
         };
         if words != step.say {

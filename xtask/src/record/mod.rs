@@ -2,16 +2,16 @@
 //!
 //! - [`scenarios`]: which programs, with which clients;
 //! - [`tape`]: the tracer's events with what the clients do between them;
-//! - [`story`]: the tape as steps, [`words`] what each says;
+//! - [`steps`]: the tape as steps, [`captions`] what each says;
 //! - [`recording`]: the file; [`compare`]: whether two tell the same.
 
+mod captions;
 pub mod cli;
 pub mod compare;
 pub mod recording;
 pub mod scenarios;
-pub mod story;
+pub mod steps;
 pub mod tape;
-mod words;
 
 use std::fs::File;
 use std::io::Read;
@@ -31,7 +31,7 @@ use crate::trace::{Outcome, Trace};
 
 use recording::Recording;
 use scenarios::{Scenario, Stage};
-use story::Story;
+use steps::Story;
 use tape::{Item, Tape};
 
 /// What came of recording a scenario.
@@ -53,7 +53,7 @@ pub fn record(scenario: &Scenario, program: &Path, patience: Duration) -> Result
         return Ok(Recorded::Refused(refusal));
     }
     let Story { shape, steps } =
-        story::tell(&ran.items, scenario.part, scenario.program, scenario.ending)?;
+        steps::tell(&ran.items, scenario.part, scenario.program, scenario.ending)?;
     let counts = recording::counts(&steps);
     Ok(Recorded::Told(Recording {
         name: scenario.name.to_string(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::story::Part;
+use super::steps::Part;
 use super::tape::Tape;
 
 /// Plays the clients, and gives back those who are still connected.

@@ -5,8 +5,8 @@ use std::net::{Shutdown, TcpStream};
 
 use testkit::Server;
 
+use super::quote::quote;
 use super::report::Failure;
-use super::words::quote;
 
 /// One connection to a day. Its reads and writes give up after the server's patience.
 pub struct Client {

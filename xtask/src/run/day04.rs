@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::Stage;
 use super::client::Client;
 use super::conversation::{Conversation, check_count, converse};
+use super::quote::{quote, several, shorten, thousands};
 use super::report::{Failure, Trouble};
-use super::words::{quote, several, shorten, thousands};
 
 /// The journal's answer, its closing zero included.
 const ACK: &[u8] = b"ack\0";

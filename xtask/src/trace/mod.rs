@@ -25,7 +25,6 @@ pub mod descriptors;
 pub mod event;
 pub mod filter;
 pub mod flags;
-mod fold;
 pub mod json;
 pub mod launch;
 pub mod memory;
@@ -43,6 +42,7 @@ pub mod syscalls;
 pub mod text;
 pub mod tracer;
 pub mod watch;
+mod wrap;
 
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use common::text::WIDTH;
 use common::text::plural;
 
-use super::fold::{folded, unbroken};
 use super::summary::{Completions, Summary};
+use super::wrap::{folded, unbroken};
 
 /// How many names of other system calls are listed.
 const CALLS: usize = 12;

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::context::span;
 use super::event::{Complete, Enter, Event, Granted, Register, Return, Setup, Submit, What};
-use super::fold::{folded, unbroken};
 use super::names::printable;
 use super::watch::Sink;
+use super::wrap::{folded, unbroken};
 
 /// How the text looks.
 #[derive(Clone, Copy, Debug)]

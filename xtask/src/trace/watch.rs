@@ -6,9 +6,9 @@
 //! Events come in the order of time. An enter comes when it returns, or while it sleeps,
 //! and has the time at which it began: until then, what came after it is held back.
 
-mod now;
 mod other;
-mod story;
+mod ring_now;
+mod submit_and_complete;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ use super::registered::Registered;
 use super::ring::{Offer, Ring, Sight};
 use super::summary::{Armed, Summary};
 
-pub use now::RingNow;
 pub use other::{CALLS_KEPT, OtherCall};
+pub use ring_now::RingNow;
 
 /// Where events go.
 pub trait Sink: Send {
@@ -77,7 +77,7 @@ pub struct Watch {
     inside: HashMap<pid_t, Inside>,
     last_ring: RingId,
     last_seq: u64,
-    messages: VecDeque<story::Message>,
+    messages: VecDeque<submit_and_complete::Message>,
     calls: Option<Vec<OtherCall>>,
     /// Whether a socket is local to its machine (`AF_UNIX`), by the name of its file.
     local: HashMap<String, bool>,
@@ -263,7 +263,11 @@ impl Watch {
         let mut wait = Wait::default();
         let mut unreaped = None;
         if let Some(followed) = ring.and_then(|id| self.rings.get_mut(&id)) {
-            let follow = story::follow(quiet, tokens, story::whose(tid, followed.owner));
+            let follow = submit_and_complete::follow(
+                quiet,
+                tokens,
+                submit_and_complete::whose(tid, followed.owner),
+            );
             followed.ring.offer(args[1] as u32, Offer { tid, us: since.us }, &follow);
             wait = Wait::of(Reader::of(tid), args, &followed.registered);
             unreaped = Some(followed.ring.unreaped());
@@ -383,7 +387,11 @@ impl Watch {
         let quiet = self.nobody_listens();
         let inside = self.inside.values().any(|inside| !inside.over && inside.ring == Some(id));
         let Some(followed) = self.rings.get_mut(&id) else { return false };
-        let follow = story::follow(quiet, self.tokens, story::whose(tid, followed.owner));
+        let follow = submit_and_complete::follow(
+            quiet,
+            self.tokens,
+            submit_and_complete::whose(tid, followed.owner),
+        );
         let sight = followed.ring.look(inside, &follow);
         let overflow = sight.overflow;
         let poller = followed.ring.poller().map(|(asleep, waiting)| event::Poller {

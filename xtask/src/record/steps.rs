@@ -8,9 +8,9 @@
 use anyhow::{Context, Result, bail};
 use common::text::plural;
 
+use super::captions;
 use super::recording::{Completion, Entry, Kind, Shape, Step};
 use super::tape::{Item, is_short};
-use super::words;
 use crate::trace::event::{Enter, Poller, Return, Setup, Submit, What};
 
 /// Which part of a run is shown.
@@ -53,7 +53,7 @@ pub fn tell(items: &[Item], part: Part, program: &str, ending: &str) -> Result<S
         Part::UntilAsleep => check_the_end(&items)?,
     }
     let mut teller = Teller { items: &items, polled, ..Teller::default() };
-    let first = words::setup(program, setup);
+    let first = captions::setup(program, setup);
     teller.steps.push(Step::new(Kind::Setup, first).calling("io_uring_setup"));
     if polled {
         teller.world("The polling thread is awake and looks at the queue all the time.");
@@ -155,7 +155,7 @@ impl<'a> Teller<'a> {
                     if part == Part::FirstExchange && self.posted > 0 {
                         return Ok(());
                     }
-                    let step = Step::new(Kind::Register, words::register(register));
+                    let step = Step::new(Kind::Register, captions::register(register));
                     self.steps.push(step.calling("io_uring_register"));
                 }
                 Item::Event(What::Enter(enter)) => self.enter(at, enter),
@@ -212,7 +212,7 @@ impl<'a> Teller<'a> {
         }
         let wakes = self.polled && enter.flags.iter().any(|flag| flag == "SQ_WAKEUP");
         let takes = if self.polled { 0 } else { entries.len() };
-        let mut step = Step::new(Kind::Enter, words::enter(enter, takes, wakes));
+        let mut step = Step::new(Kind::Enter, captions::enter(enter, takes, wakes));
         step.takes = self.take(takes);
         step.wakes = wakes;
         self.steps.push(step.calling("io_uring_enter"));
@@ -232,9 +232,9 @@ impl<'a> Teller<'a> {
         let mut entries: Vec<Entry> = Vec::new();
         for submit in submits {
             self.written.push(submit.seq);
-            entries.push(words::entry(self.written.len() as u64, submit));
+            entries.push(captions::entry(self.written.len() as u64, submit));
         }
-        let say = words::push(&entries);
+        let say = captions::push(&entries);
         self.steps.push(Step { entries, ..Step::new(Kind::Push, say) });
     }
 
@@ -250,7 +250,7 @@ impl<'a> Teller<'a> {
         }
         let takes = self.take(1);
         self.steps
-            .push(Step { takes, ..Step::new(Kind::Take, words::take(self.inside.is_some())) });
+            .push(Step { takes, ..Step::new(Kind::Take, captions::take(self.inside.is_some())) });
     }
 
     /// Completions that come one after the other are one step. Gives where it ends.
@@ -260,11 +260,11 @@ impl<'a> Teller<'a> {
         while let Some(Item::Event(What::Complete(complete))) = self.items.get(next) {
             let number = complete.seq.and_then(|seq| self.number(seq));
             let number = number.context("a completion without an entry")?;
-            completions.push(words::completion(number, complete));
+            completions.push(captions::completion(number, complete));
             next += 1;
         }
         self.posted += completions.len() as u32;
-        let say = words::complete(&completions);
+        let say = captions::complete(&completions);
         self.steps.push(Step { completions, ..Step::new(Kind::Complete, say) });
         if self.polled && self.inside.is_none() {
             self.reap_until(next);
@@ -287,7 +287,7 @@ impl<'a> Teller<'a> {
                 "Nothing more comes. The program sleeps inside the call until its time is up.",
             ));
         }
-        self.steps.push(Step::new(Kind::Return, words::returned(back)));
+        self.steps.push(Step::new(Kind::Return, captions::returned(back)));
     }
 
     fn poller(&mut self, at: usize, poller: Poller) {
@@ -329,7 +329,7 @@ impl<'a> Teller<'a> {
         if read > self.reaped {
             let count = read - self.reaped;
             self.reaped = read;
-            let step = Step::new(Kind::Reap, words::reap(count));
+            let step = Step::new(Kind::Reap, captions::reap(count));
             self.steps.push(Step { reaps: count, ..step });
         }
     }
