@@ -1,5 +1,11 @@
 //! `cargo xtask bench`: day 04 and its ladder against servers that a reader would otherwise
 //! write, on the reader's own machine.
+//!
+//! - [`plan`]: which servers, with which workloads; [`machine`]: which CPUs they get, and who else
+//!   is busy;
+//! - [`measure`]: one server with its client;
+//! - [`results`]: what the rounds gave, judged by [`statistics`];
+//! - [`text`] and [`plot`]: the two views.
 
 mod machine;
 mod measure;
@@ -17,12 +23,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::output::writable;
+use crate::programs;
 use anyhow::{Context, Result};
 use clap::Args;
 use common::environment;
 use common::text::{WIDTH, plural, wrap};
-use xtask::output::writable;
-use xtask::programs;
 
 use self::machine::Machine;
 use self::measure::{Bench, Times};
@@ -85,6 +91,7 @@ fn workload_name(text: &str) -> Result<String, String> {
     Err(format!("there are {}", names.join(", ")))
 }
 
+/// Measures and prints how it went.
 pub fn main(options: &Options) -> ExitCode {
     match compare(options) {
         Ok(true) => ExitCode::SUCCESS,

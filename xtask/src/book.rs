@@ -3,10 +3,12 @@
 //! mdBook is heavy, so this tool does not link it: it lets Cargo build and run the package `book`.
 
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use common::environment;
+
+use crate::cargo;
 
 #[path = "../../book/tool/options.rs"]
 mod options;
@@ -19,9 +21,8 @@ pub fn main(options: &Options) -> ExitCode {
         let printed = Options::command().print_help();
         return environment::report("xtask book", printed.map_err(Into::into));
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-    let mut command = Command::new(cargo);
+    let mut command = cargo::command();
     command.args([
         "run",
         "--quiet",

@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use common::environment;
 
-use xtask::output::say;
-use xtask::programs::workspace;
+use crate::output::say;
+use crate::programs::workspace;
 
 /// Check format, lints, words, dependencies and the book's pages: before a commit
 ///

@@ -2,7 +2,14 @@
 //!
 //! Builds the days statically, packs them into an initramfs with this tool as the first
 //! process, boots each kernel, runs the days inside as `cargo xtask run` does, and compares
-//! what they and the kernel said with what was expected.
+//! what they and the kernel said with what was expected. From the outside in:
+//!
+//! - [`table`]: kernel by day, which is what is printed;
+//! - [`predict`]: what a kernel should say, and where it differs; [`record`] keeps what it said;
+//! - [`debian`] fetches kernels, [`image`] reads which release one is, [`programs`] builds the days
+//!   and [`initramfs`] packs them, [`boot`] starts qemu, [`console`] reads what comes out;
+//! - [`inside`]: the first process of the booted kernel; [`facts`] and [`query`] ask the kernel,
+//!   [`outcome`] is what became of the days.
 
 mod boot;
 mod console;

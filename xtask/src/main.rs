@@ -1,18 +1,11 @@
-//! The workspace's tool: `cargo xtask --help` lists what it does.
+//! The workspace's tool: `cargo xtask --help` lists what it does. Each task is a module of the
+//! library.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use common::environment;
-
-use xtask::{class, exercise, learn, record, trace};
-
-mod bench;
-mod book;
-mod check;
-mod debian;
-mod kernels;
-mod run;
+use xtask::{bench, book, check, class, exercise, kernels, learn, record, run, trace};
 
 /// Runs the days of the journal and teaches with them
 #[derive(Parser)]
@@ -22,7 +15,6 @@ struct Cli {
     task: Task,
 }
 
-/// One module each.
 #[derive(Subcommand)]
 enum Task {
     Run(run::Options),

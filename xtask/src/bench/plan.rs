@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use common::text::plural;
 use serde::Serialize;
 
-use xtask::programs::Programs;
+use crate::programs::Programs;
 
 /// The server that all others are compared with.
 pub const REFERENCE: &str = "epoll";
@@ -243,7 +243,7 @@ pub fn choose(servers: Vec<Server>, only: &[String], quick: bool, third: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask::programs;
+    use crate::programs;
 
     fn all() -> Vec<Server> {
         let paths =

@@ -8,10 +8,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::output::say;
 use anyhow::{Context, Result, ensure};
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
-use xtask::output::say;
 
 /// The list, from the workspace.
 const LIST: &str = "xtask/advisories.toml";

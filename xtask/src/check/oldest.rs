@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::output::say;
 use anyhow::{Context, Result, ensure};
-use xtask::output::say;
 
 use crate::debian::{Apt, Archive};
 

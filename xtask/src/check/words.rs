@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::output::say;
 use anyhow::{Context, Result};
-use xtask::output::say;
 
 use super::files;
 

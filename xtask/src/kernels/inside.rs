@@ -16,7 +16,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 
 use super::console::{self, Message, Ran};
 use super::facts;
-use xtask::exercise::exercises;
+use crate::exercise::exercises;
 
 /// Where the programs of the days are in the initramfs.
 pub const DAYS: &str = "/days";

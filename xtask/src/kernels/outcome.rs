@@ -1,8 +1,8 @@
 //! What became of the days inside, as `cargo xtask run --json` tells it.
 
+use crate::exercise::verify::{Proof, Proofs};
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use xtask::exercise::verify::{Proof, Proofs};
 
 use super::console::{Console, Message, Ran};
 use super::facts::Facts;

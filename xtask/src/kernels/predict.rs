@@ -3,12 +3,12 @@
 //! All of it is a pure function of what was reported. If somebody breaks a fallback, or misprints
 //! a version in the catalogue, the kernels that disagree say which.
 
+use crate::exercise::ids;
+use crate::exercise::verify::Proof;
 use common::catalog::{
     ACCEPT_FLAGS, ENTER_FLAGS, ENTRY_FLAGS, Entry, FEATURES, Kernel, OPERATIONS,
     REGISTER_OPERATIONS, SETUP_FLAGS, Table,
 };
-use xtask::exercise::ids;
-use xtask::exercise::verify::Proof;
 
 use super::facts::Facts;
 use super::outcome::{DayReport, Outcome, Printed};

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::exercise::{exercises, verify};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use xtask::exercise::{exercises, verify};
 
 use super::initramfs::Archive;
 use super::inside::{DAYS, EXERCISES};

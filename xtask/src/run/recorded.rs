@@ -1,11 +1,11 @@
 //! `cargo xtask run --recorded`: the days told from the recordings that the book plays, for a
 //! lesson on machines that refuse a ring.
 
+use crate::programs;
+use crate::record::recording::{Recording, Step};
+use crate::record::scenarios::ALL;
 use anyhow::Result;
 use common::text::{WIDTH, several, wrap};
-use xtask::programs;
-use xtask::record::recording::{Recording, Step};
-use xtask::record::scenarios::ALL;
 
 use super::narration::Narrator;
 use super::{Day, Options, pause};
