@@ -28,10 +28,9 @@ fn a_taken_port_is_no_fault_of_the_book() {
 
 #[test]
 fn without_a_display_the_page_is_named() {
-    let folder = std::env::temp_dir().join(format!("book-open-{}", std::process::id()));
-    let output = book(&["build", "--open", "--dest", &folder.display().to_string()]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = book(&["build", "--open", "--dest", &folder.path().display().to_string()]);
     let words = text(&output.stderr);
     assert!(output.status.success(), "{words}");
     assert!(words.contains("no browser was opened") && words.contains("index.html"), "{words}");
-    std::fs::remove_dir_all(folder).expect("ours to remove");
 }

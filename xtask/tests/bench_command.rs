@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 fn bench(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -15,10 +16,9 @@ fn bench(arguments: &[&str]) -> Command {
 }
 
 /// A stand-in for Cargo: it knows no example, and a build writes its process id and goes on.
-fn slow_cargo(name: &str) -> (PathBuf, PathBuf) {
-    let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let cargo = folder.join("cargo");
+fn slow_cargo() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let cargo = folder.path().join("cargo");
     let script = "#!/bin/sh\ncase $1 in metadata) echo '{}';; *) echo $$ > \"$0.pid\"; exec sleep 60;; esac\n";
     fs::write(&cargo, script).unwrap();
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
@@ -31,7 +31,7 @@ fn words(output: &Output) -> String {
 
 #[test]
 fn what_is_wrong_is_said_before_the_build() {
-    let (folder, cargo) = slow_cargo("bench-wrong");
+    let (_folder, cargo) = slow_cargo();
     for (arguments, code, expected) in [
         (["--only", "nginx"], 2, "no server is called nginx; there are day04, threads"),
         (["--workload", "echo"], 2, "there are echo-64-1"),
@@ -45,7 +45,6 @@ fn what_is_wrong_is_said_before_the_build() {
     assert!(words(&output).contains("cannot start Cargo"), "{}", words(&output));
     assert!(!words(&output).contains("--programs"), "{}", words(&output));
     assert!(!cargo.with_extension("pid").exists(), "something was built");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
@@ -53,7 +52,7 @@ fn a_build_ends_with_the_command_that_started_it() {
     if !testkit::io_uring_or_skip("a_build_ends_with_the_command_that_started_it") {
         return;
     }
-    let (folder, cargo) = slow_cargo("bench-ended");
+    let (_folder, cargo) = slow_cargo();
     let mut command = bench(&[]);
     testkit::heed_stop_signals(&mut command);
     let mut running = command.env("CARGO", &cargo).spawn().unwrap();
@@ -69,5 +68,4 @@ fn a_build_ends_with_the_command_that_started_it() {
     testkit::wait_until("the build's end", || {
         fs::read(&command_line).unwrap_or_default().is_empty()
     });
-    fs::remove_dir_all(folder).unwrap();
 }

@@ -334,10 +334,8 @@ fn says_how_it_is_run() {
 /// Four bytes and four bytes, into a file; says how each write ended.
 fn writes_twice() {
     use std::io::Write;
-    let path = std::env::temp_dir().join(format!("writes_twice.{}", std::process::id()));
-    let mut file = std::fs::File::create(&path).expect("a file");
+    let mut file = tempfile::tempfile().expect("a file");
     let results = [file.write(b"four"), file.write(b"four")];
-    std::fs::remove_file(&path).expect("the same file");
     println!("results: {:?}", results.map(|result| result.map_err(|error| error.kind())));
 }
 

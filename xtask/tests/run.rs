@@ -8,35 +8,24 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// A folder of stand-ins, removed in the end.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+struct Folder(TempDir);
 
 impl Folder {
     /// Days 01 and 02 print a line and end well; days 03 and 04 are missing.
     fn new() -> Folder {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("xtask-run-{}-{number}", std::process::id());
-        let folder = Folder(std::env::temp_dir().join(name));
-        fs::create_dir_all(&folder.0).unwrap();
+        let folder = Folder(tempfile::tempdir().unwrap());
         folder.script("day01", "echo 'one ring'").script("day02", "echo 'many rings'")
     }
 
     fn script(self, day: &str, body: &str) -> Folder {
-        let path = self.0.join(day);
+        let path = self.0.path().join(day);
         fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         self
@@ -58,7 +47,7 @@ impl Folder {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.arg("run").arg("--programs").arg(&self.0).args(arguments);
+        command.arg("run").arg("--programs").arg(self.0.path()).args(arguments);
         command
     }
 
@@ -67,7 +56,7 @@ impl Folder {
         let output = self.command(arguments).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         let stdout = String::from_utf8(output.stdout).unwrap();
-        (output.status.code(), stdout.replace(self.0.to_str().unwrap(), "FOLDER"))
+        (output.status.code(), stdout.replace(self.0.path().to_str().unwrap(), "FOLDER"))
     }
 
     /// What became of one day; the run as a whole must have failed.
@@ -271,7 +260,7 @@ fn a_server_without_a_limit_is_a_failure() {
 #[test]
 fn a_server_that_dies_while_it_serves_is_a_failure() {
     let folder = Folder::new().server("day03", drop, GOOD_END);
-    let script = fs::read_to_string(folder.0.join("day03")).unwrap();
+    let script = fs::read_to_string(folder.0.path().join("day03")).unwrap();
     let dies = script.replace("while :; do sleep 0.02; done", "echo 'out of luck' >&2; exit 101");
     let folder = folder.script("day03", &dies);
     let report = folder.outcome("day03", &[]);
@@ -366,7 +355,8 @@ fn a_killed_run_leaves_no_program_behind() {
         let mut run = folder.command(&["--json", "--day", number]).spawn().unwrap();
         let mut pid = String::new();
         testkit::wait_until("the program's start", || {
-            pid = fs::read_to_string(folder.0.join(format!("{day}.pid"))).unwrap_or_default();
+            pid =
+                fs::read_to_string(folder.0.path().join(format!("{day}.pid"))).unwrap_or_default();
             pid.ends_with('\n')
         });
         run.kill().unwrap();

@@ -234,13 +234,12 @@ fn the_lines_of_json_are_the_events_of_the_schema() {
     let rarer = ["register", "unseen"].map(str::to_string);
     let mut seen = BTreeSet::from(rarer);
     // With what the scenarios leave behind.
-    let folder = std::env::temp_dir().join(format!("xtask-schema-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
     for (scenario, _) in scenarios::ALL.iter().filter(|(name, _)| *name != "hang") {
-        let path = folder.join(format!("{scenario}.json"));
+        let path = folder.path().join(format!("{scenario}.json"));
         let file = path.to_str().expect("a path in UTF-8");
         let mut command = xtask_on(&["--summary", "--json", file], scenario);
-        command.env("TMPDIR", &folder);
+        command.env("TMPDIR", folder.path());
         told(command);
         let text = std::fs::read_to_string(&path).expect("the events");
         let events: Vec<String> = text
@@ -252,7 +251,6 @@ fn the_lines_of_json_are_the_events_of_the_schema() {
         assert_eq!(ends, [Some("trace"), Some("summary")], "{scenario}");
         seen.extend(events);
     }
-    std::fs::remove_dir_all(&folder).expect("ours to remove");
     assert_eq!(seen, expected);
 }
 
@@ -307,10 +305,10 @@ fn the_program_inherits_nothing_of_the_tracers() {
     };
     let mut alone = Command::new("ls");
     alone.arg("/proc/self/fd");
-    let path = std::env::temp_dir().join(format!("xtask-fds-{}", std::process::id()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("events");
     let file = path.to_str().expect("a path in UTF-8");
     let traced = list(xtask(&["--json", file], &["ls", "/proc/self/fd"]));
-    let _ = std::fs::remove_file(&path);
     assert_eq!(traced, list(alone));
 }
 

@@ -206,34 +206,26 @@ mod tests {
     use crate::exercise::exercises;
     use crate::programs::workspace;
 
-    /// A folder of submissions, removed in the end.
-    struct Folder(PathBuf);
+    /// A folder of submissions.
+    struct Folder(tempfile::TempDir);
 
     impl Folder {
-        fn new(name: &str) -> Folder {
-            let folder = std::env::temp_dir().join(format!("class-{name}-{}", std::process::id()));
-            fs::create_dir_all(&folder).unwrap();
-            Folder(folder)
+        fn new() -> Folder {
+            Folder(tempfile::tempdir().unwrap())
         }
 
         /// Hands in a file; its text is its path.
         fn file(&self, path: &str) {
-            let file = self.0.join(path);
+            let file = self.0.path().join(path);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, path).unwrap();
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 
     #[test]
     fn programs_are_found_wherever_they_lie() {
         let all = exercises::load(&workspace()).unwrap();
-        let folder = Folder::new("found");
+        let folder = Folder::new();
         let places = [
             ("ada", "workbook/src/bin/first_nop.rs", ""),
             ("bob", "src/bin/first_nop.rs", ""),
@@ -255,7 +247,7 @@ mod tests {
         folder.file("ada/workbook/backup/first_nop.rs");
         folder.file("ada/target/debug/first_nop.rs");
 
-        let class = find(&folder.0, &all).unwrap();
+        let class = find(folder.0.path(), &all).unwrap();
         let nop = exercises::find(&all, "first_nop").unwrap();
         let one_enter = exercises::find(&all, "one_enter").unwrap();
         for ((student, path, _), submission) in places.iter().zip(&class.submissions) {
@@ -274,7 +266,7 @@ mod tests {
     #[test]
     fn what_is_skipped_is_named() {
         let all = exercises::load(&workspace()).unwrap();
-        let folder = Folder::new("skipped");
+        let folder = Folder::new();
         folder.file("__MACOSX/alice/first_nop.rs");
         folder.file(".git/config");
         folder.file("anna/first_nop.rs");
@@ -284,13 +276,13 @@ mod tests {
         folder.file("cleo/src/main.rs");
         folder.file("dora/notes.txt");
         folder.file("evil\u{202e}/a\nb.rs");
-        symlink("anna", folder.0.join("frank")).unwrap();
-        fs::create_dir(folder.0.join("gus")).unwrap();
-        symlink("../anna", folder.0.join("gus/src")).unwrap();
+        symlink("anna", folder.0.path().join("frank")).unwrap();
+        fs::create_dir(folder.0.path().join("gus")).unwrap();
+        symlink("../anna", folder.0.path().join("gus/src")).unwrap();
         folder.file("peggy.zip");
         folder.file("list.txt");
 
-        let class = find(&folder.0, &all).unwrap();
+        let class = find(folder.0.path(), &all).unwrap();
         let expected = [
             "__MACOSX was skipped: a Mac's additions to an archive",
             "anna: taken from first_nop.rs",
@@ -313,13 +305,13 @@ mod tests {
     #[test]
     fn a_students_own_folder_is_no_class() {
         let all = exercises::load(&workspace()).unwrap();
-        let folder = Folder::new("own");
+        let folder = Folder::new();
         folder.file("src/bin/first_nop.rs");
-        let error = find(&folder.0, &all).unwrap_err();
+        let error = find(folder.0.path(), &all).unwrap_err();
         assert!(error.to_string().contains("is one student's folder"), "{error}");
-        fs::remove_dir_all(folder.0.join("src")).unwrap();
+        fs::remove_dir_all(folder.0.path().join("src")).unwrap();
         folder.file("zed.zip");
-        let error = find(&folder.0, &all).unwrap_err().to_string();
+        let error = find(folder.0.path(), &all).unwrap_err().to_string();
         assert!(error.contains("holds no folder") && error.contains("unpack it first"), "{error}");
     }
 }

@@ -100,11 +100,11 @@ mod tests {
 
     #[test]
     fn a_save_is_noticed_once_and_also_one_by_renaming() {
-        let folder = std::env::temp_dir().join(format!("saves.{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder");
+        let scratch = tempfile::tempdir().expect("a folder");
+        let folder = scratch.path();
         let path = folder.join("program.rs");
         fs::write(&path, "one").expect("a file");
-        let mut saves = Saves::new(&folder);
+        let mut saves = Saves::new(folder);
         saves.follow(&path);
         fs::write(&path, "two, longer").expect("a file");
         testkit::wait_until("the save", || saves.saved());
@@ -112,6 +112,5 @@ mod tests {
         fs::write(folder.join(".new"), "three, longest").expect("a file");
         fs::rename(folder.join(".new"), &path).expect("a rename");
         testkit::wait_until("the rename", || saves.saved());
-        fs::remove_dir_all(folder).expect("ours to remove");
     }
 }

@@ -147,15 +147,7 @@ mod tests {
 
     #[test]
     fn a_map_reads_inside_itself_only() {
-        let path = std::env::temp_dir().join(format!("xtask-map-{}", std::process::id()));
-        let mut file = std::fs::File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .expect("a scratch file");
-        std::fs::remove_file(&path).expect("removing it");
+        let mut file = tempfile::tempfile().expect("a scratch file");
         file.write_all(&[7; 64]).expect("64 bytes");
         let map = Map::new(file.as_fd(), 0, 64).expect("mapping a file");
         let mut bytes = [0; 8];
