@@ -1,67 +1,124 @@
-//! Letting clients in: as on day 3, and then straight to the first receive.
+//! Letting clients in without losing one: as on day 3, and then straight to the first receive.
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use common::listener::Listener;
 use common::token::{Op, Token};
-use io_uring::types::{CancelBuilder, DestinationSlot, Fd};
-use io_uring::{cqueue, opcode, squeue};
+use io_uring::types::{DestinationSlot, Fd};
+use io_uring::{cqueue, opcode};
 
-use crate::admission::{Admission, Step};
 use crate::connection::Stage;
 use crate::events::Event;
 use crate::server::Server;
+use crate::stop::Ending;
+
+/// How long accepting rests after it failed for want of memory or of files.
+const REST: Duration = Duration::from_millis(100);
 
 /// Who is let in, and when.
 pub struct Accepting<'ring> {
     pub listener: &'ring Listener,
-    pub admission: Admission,
+    pub accept: Accept,
     /// Clients that are served at a time.
     pub capacity: u32,
+    /// Whether one accept may let in many: the table has enough spare slots.
+    pub multishot: bool,
     /// Connections to serve before stopping.
     pub max: Option<u64>,
     /// Clients in spare slots, in the order they came.
     pub waiting: VecDeque<u32>,
 }
 
-impl Accepting<'_> {
-    fn fd(&self) -> Fd {
-        Fd(self.listener.fd())
+/// What the accept is doing. There is never a second one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// It has not begun, or has ended.
+    Idle,
+    /// The kernel has it.
+    Armed,
+    /// The kernel has it, and a cancel for it.
+    Cancelled,
+    /// It failed. Armed again at once it would fail again, and again.
+    Resting { until: Instant },
+}
+
+/// What to do about the accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Arm,
+    Cancel,
+}
+
+// ANCHOR: rules
+/// Slots that the table must have beyond the clients that are served.
+///
+/// A direct accept on a full table fails with ENFILE *after* it took the client off the backlog:
+/// that client is lost. So the accept is armed only while a slot is free, and cancelled when
+/// none is. But a multishot goes on accepting until the program has seen its completions and
+/// cancelled it. It posts one for each client, and ends when the completion queue is full. So it
+/// can be ahead by a full queue when the program decides to cancel, and by one more when the
+/// cancel takes effect. The 1 in each is the completion that ends it.
+pub fn spare_slots(cq_entries: u32) -> u32 {
+    2 * (cq_entries + 1)
+}
+// ANCHOR_END: rules
+
+impl Accept {
+    // ANCHOR: next
+    /// What to do now, if there is room for one more client, or none.
+    pub fn next(&mut self, room: bool, now: Instant) -> Option<Step> {
+        match *self {
+            Accept::Resting { until } if now < until => None,
+            Accept::Idle | Accept::Resting { .. } if room => {
+                *self = Accept::Armed;
+                Some(Step::Arm)
+            }
+            Accept::Armed if !room => {
+                *self = Accept::Cancelled;
+                Some(Step::Cancel)
+            }
+            _ => None,
+        }
+    }
+    // ANCHOR_END: next
+
+    /// Whether a completion of it is still to come.
+    pub fn is_in_flight(self) -> bool {
+        matches!(self, Accept::Armed | Accept::Cancelled)
     }
 }
 
 impl Server<'_> {
-    /// Adds the accepts, or the cancel, that suit the free slots.
-    pub fn add_accepts(&mut self) -> Result<()> {
-        let before = self.accepting.admission.way();
-        // ANCHOR: accept
-        loop {
-            let entry = match self.accepting.admission.step(self.slots.held()) {
-                Step::ArmMultishot => {
-                    opcode::AcceptMulti::new(self.accepting.fd()).allocate_file_index(true).build()
-                }
-                Step::ArmSingle => {
-                    let null = std::ptr::null_mut();
-                    opcode::Accept::new(self.accepting.fd(), null, null.cast())
-                        .file_index(Some(DestinationSlot::auto_target()))
-                        .build()
-                }
-                Step::Cancel => {
-                    self.add_cancel(Token::of(Op::Accept))?;
-                    continue;
-                }
-                Step::Wait => break,
-            };
-            self.push(Token::of(Op::Accept), entry)?;
-        }
-        // ANCHOR_END: accept
-        let way = self.accepting.admission.way();
-        if way != before {
-            let waiting = self.accepting.waiting.len() as u32;
-            let (held, capacity) = (self.slots.held() - waiting, self.accepting.capacity);
-            self.report(&Event::Accepting { way, held, capacity, waiting });
+    // ANCHOR: accept
+    /// Adds the accept, or a cancel for it, as the free slots demand.
+    pub fn add_accept(&mut self) -> Result<()> {
+        let Accepting { listener, capacity, multishot, .. } = self.accepting;
+        let room = self.stopping.ending == Ending::No && self.slots.held() < capacity;
+        let listener = Fd(listener.fd());
+        let entry = match self.accepting.accept.next(room, self.now) {
+            Some(Step::Arm) if multishot => {
+                opcode::AcceptMulti::new(listener).allocate_file_index(true).build()
+            }
+            // Without spare slots one client at a time is let in.
+            Some(Step::Arm) => {
+                let (null, slot) = (std::ptr::null_mut(), DestinationSlot::auto_target());
+                opcode::Accept::new(listener, null, null.cast()).file_index(Some(slot)).build()
+            }
+            Some(Step::Cancel) => return self.add_cancel(Token::of(Op::Accept)),
+            None => return Ok(()),
+        };
+        self.push(Token::of(Op::Accept), entry)
+    }
+    // ANCHOR_END: accept
+
+    /// A cancel failed: its operation has ended, or was at work. If that was the accept, and it
+    /// goes on, it is cancelled once more.
+    pub fn handle_cancel_error(&mut self) -> Result<()> {
+        if self.accepting.accept == Accept::Cancelled {
+            self.accepting.accept = Accept::Armed;
         }
         Ok(())
     }
@@ -69,30 +126,25 @@ impl Server<'_> {
     /// A client, or the end of the accept. One completion may be both.
     pub fn handle_accept(&mut self, result: i32, flags: u32) -> Result<()> {
         if !cqueue::more(flags) {
-            let admission = &mut self.accepting.admission;
-            admission.accept_ended();
-            if !admission.is_armed() {
-                admission.cancel_ended(); // if there was one: it leaves nothing armed
-            }
+            self.accepting.accept = Accept::Idle;
         }
-        if result < 0 {
-            return self.accept_failed(-result);
-        }
-        let slot = result as u32;
+        let Ok(slot) = u32::try_from(result) else { return self.accept_failed(-result) };
         self.slots.occupy(slot);
         self.connections[slot as usize].begin();
         // The accept was cancelled, and this client came first. It is served like the others,
         // unless there are enough of them, or the grace after a stop signal is over.
-        if self.accepting.max == Some(self.counts.connections) || self.is_too_late() {
+        if self.accepting.max == Some(self.counts.connections)
+            || self.stopping.ending == Ending::Over
+        {
             return self.close(slot);
         }
         // ANCHOR: capacity
         self.counts.connections += 1;
         if self.accepting.max == Some(self.counts.connections) {
-            self.stop_accepting();
+            self.stopping.enough();
         }
         let served = self.slots.held() - self.accepting.waiting.len() as u32;
-        if served > self.accepting.capacity && !self.stopping.signalled {
+        if served > self.accepting.capacity && !self.stopping.signalled() {
             self.accepting.waiting.push_back(slot);
             return Ok(());
         }
@@ -116,18 +168,14 @@ impl Server<'_> {
             }
             // The system is out of memory or files, or the network is down. It passes.
             _ => {
-                self.accepting.admission.rest();
+                self.accepting.accept = Accept::Resting { until: self.now + REST };
                 self.report(&Event::AcceptFailed { error: error.to_string() });
                 Ok(())
             }
         }
     }
-
-    /// Cancels every operation with this token. Each of them completes, so the cancel itself
-    /// need not.
-    pub fn add_cancel(&mut self, token: Token) -> Result<()> {
-        let which = CancelBuilder::user_data(token.pack()).all();
-        let cancel = opcode::AsyncCancel2::new(which).build().flags(squeue::Flags::SKIP_SUCCESS);
-        self.push(Token::of(Op::Cancel), cancel)
-    }
 }
+
+#[cfg(test)]
+#[path = "../tests/unit/accept.rs"]
+mod tests;

@@ -7,13 +7,14 @@ use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result};
 use common::queues::Queues;
-use common::ring;
+use common::ring::{self, RingOptions};
 use common::token::Op;
 use io_uring::opcode;
 use io_uring::types::Fixed;
 
-use crate::connection::Stage;
+use crate::connection::{Connection, Stage};
 use crate::events::Event;
+use crate::receive::Receive;
 use crate::server::{Link, Server};
 
 /// Bytes that one receive discards at most.
@@ -34,12 +35,11 @@ impl Server<'_> {
         if self.slots.in_flight(slot) > 0 {
             return Ok(());
         }
-        let connection = &self.connections[slot as usize];
-        let done = connection.input.has_ended() && connection.output.is_empty();
-        match connection.stage {
-            // After a stop signal the client has not ended, we have: it may still be sending.
-            Stage::Open if done && self.stopping.signalled => self.finish(slot, None),
-            Stage::Open if done => self.close(slot),
+        let Connection { stage, input, output, .. } = &self.connections[slot as usize];
+        match stage {
+            Stage::Open if input.receive == Receive::Ended && output.is_empty() => {
+                self.finish(slot, None)
+            }
             Stage::Aborting => {
                 self.drop_replies(slot);
                 self.close(slot)
@@ -54,15 +54,17 @@ impl Server<'_> {
     ///
     /// If the client is still sending, a close at once would reset the connection, and the
     /// reset could overtake the reply. So what it sends is discarded until it ends. A client
-    /// that has ended already gets the reply and the close in one chain.
+    /// that has ended already gets the reply and the close in one chain. (After a stop signal
+    /// it has not ended, we have.)
     pub fn finish(&mut self, slot: u32, send: Option<Link>) -> Result<()> {
-        let ended = self.connections[slot as usize].input.has_ended();
-        if ended && send.is_none() && !self.stopping.signalled {
+        let input = &self.connections[slot as usize].input;
+        let ended = input.receive == Receive::Ended && !self.stopping.signalled();
+        if ended && send.is_none() {
             return self.close(slot);
         }
         self.connections[slot as usize].stage = Stage::Finishing;
         self.note_progress(slot);
-        let chain = if ended && !self.stopping.signalled {
+        let chain = if ended {
             let shutdown = self.closing.late.then(|| shutdown_entry(slot, libc::SHUT_RDWR));
             [send, shutdown, Some(close_entry(slot))]
         } else {
@@ -118,6 +120,7 @@ impl Server<'_> {
         }
         *stage = Stage::Aborting;
         self.note_progress(slot);
+        self.leave_queue(slot);
         if self.slots.in_flight(slot) > 0 {
             for op in [Op::Recv, Op::RecvMulti, Op::Send, Op::Discard] {
                 self.add_cancel(self.token(slot, op))?;
@@ -191,11 +194,9 @@ impl Closing {
     pub fn ask_the_kernel() -> Result<Closing> {
         // ANCHOR: late
         let (mut peer, closed) = UnixStream::pair()?;
-        let (silent, in_use) = UnixStream::pair()?;
+        let (_silent, in_use) = UnixStream::pair()?;
         peer.set_nonblocking(true)?;
-        let (options, flags) = Default::default();
-        let mut ring = ring::build(&options, 2, flags)
-            .map_err(|error| ring::refusal(&options, 2, flags, &error))?;
+        let (mut ring, _) = ring::build_best(&RingOptions::default(), 2)?;
         ring.submitter().register_files(&[in_use.as_raw_fd(), closed.as_raw_fd()])?;
         drop(closed);
         let mut queues = Queues::new(&mut ring);
@@ -208,10 +209,6 @@ impl Closing {
         }
         let late = peer.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         // ANCHOR_END: late
-        drop(silent); // that ends the poll
-        while queues.next_completion().is_none() {
-            queues.submit_and_wait(1, None).context("waiting for completions")?;
-        }
         Ok(Closing { late, enters: queues.enters() })
     }
 }

@@ -6,33 +6,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use common::text::several;
-use serde::{Serialize, Serializer};
-
-use crate::admission::Way;
+use serde::Serialize;
 
 #[derive(Serialize)]
 #[serde(tag = "event")]
 pub enum Event {
     #[serde(rename = "listening")]
-    Listening {
-        address: SocketAddr,
-        slots: u32,
-        table: u32,
-        #[serde(rename = "accepting", serialize_with = "name")]
-        way: Way,
-        sq_entries: u32,
-        cq_entries: u32,
-        dropped: Vec<&'static str>,
-    },
-    #[serde(rename = "accepting")]
-    Accepting {
-        #[serde(serialize_with = "name")]
-        way: Way,
-        held: u32,
-        #[serde(skip)]
-        capacity: u32,
-        waiting: u32,
-    },
+    Listening(Listening),
     // ANCHOR: event
     #[serde(rename = "accept failed")]
     AcceptFailed { error: String },
@@ -54,6 +34,18 @@ pub enum Event {
         /// Lines that the output did not take.
         lines_dropped: usize,
     },
+}
+
+/// The first event: where clients can come, and what the kernel has granted.
+#[derive(Serialize)]
+pub struct Listening {
+    pub address: SocketAddr,
+    pub slots: u32,
+    pub table: u32,
+    pub accepting: &'static str,
+    pub sq_entries: u32,
+    pub cq_entries: u32,
+    pub dropped: Vec<&'static str>,
 }
 
 /// What the summary counts.
@@ -91,14 +83,7 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Listening { address, .. } => write!(f, "listening on {address}"),
-            Event::Accepting { way, held, capacity, waiting } => {
-                let why = match way {
-                    Way::Multishot => "slots are free again: back to one multishot accept",
-                    Way::OneByOne => "almost full: one single accept for each free slot",
-                };
-                write!(f, "{why} ({held} of {capacity} taken, {waiting} waiting)")
-            }
+            Event::Listening(listening) => write!(f, "listening on {}", listening.address),
             Event::AcceptFailed { error } => {
                 write!(f, "an accept failed, and is armed again in a moment: {error}")
             }
@@ -131,10 +116,6 @@ impl fmt::Display for Event {
             }
         }
     }
-}
-
-fn name<S: Serializer>(way: &Way, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(way.name())
 }
 
 /// Bytes as one line of text: what is neither text nor a space is escaped.

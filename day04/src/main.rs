@@ -20,20 +20,18 @@ use common::signals::StopSignals;
 use common::slots::Slots;
 use common::talk::{Talk, TalkOptions};
 
-use crate::accept::Accepting;
-use crate::admission::{Admission, Way};
+use crate::accept::{Accept, Accepting, spare_slots};
 use crate::close::Closing;
 use crate::connection::Connection;
-use crate::events::{Counts, Event};
+use crate::events::{Counts, Event, Listening};
 use crate::groups::Groups;
 use crate::parking::Parking;
 use crate::receive::Receiving;
 use crate::server::Server;
-use crate::stop::Stopping;
+use crate::stop::{Ending, Stopping};
 use crate::timeouts::Timeouts;
 
 mod accept;
-mod admission;
 mod close;
 mod connection;
 mod events;
@@ -109,9 +107,6 @@ const SLOTS: u32 = 1024;
 /// The size of the submission queue unless `--entries` says otherwise: about as many clients
 /// as one turn serves.
 const ENTRIES: u32 = 256;
-/// Completion queue entries for each submission queue entry: a multishot accept completes
-/// more often than it is submitted.
-const CQ_PER_SQ: u32 = 4;
 
 fn main() -> ExitCode {
     environment::report("day04", serve(&Options::parse(), |_| ()))
@@ -125,19 +120,28 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let listener = Listener::bind(options.listen)?;
 
     let slots = options.slots.unwrap_or(SLOTS.min(ring::largest_table()));
-    let (mut ring, dropped) = ring::build_best(&ring_options(options, slots), ENTRIES)?;
+    let (mut ring, dropped) = ring::build_best(&options.ring(), ENTRIES)?;
     let granted = Granted::of(&ring);
-    let table = ring::table_size(slots, Admission::spare(granted.cq_entries))?;
+    let spare = spare_slots(granted.cq_entries);
+    let table = ring::table_size(slots, spare)?;
+    let multishot = table - slots >= spare;
     ring::register_slots(&ring.submitter(), table)?;
     let count = options.buffers.next_power_of_two();
     let groups = Groups::register(&ring.submitter(), count, options.buffer_size)?;
-
     let mut closing = Closing::ask_the_kernel()?;
     closing.late |= options.shutdown_first;
 
     let mut talk = Talk::new(options.talk);
-    let admission = Admission::new(slots, table, granted.cq_entries);
-    announce(&mut talk, options, &granted, &dropped, (slots, table), &listener);
+    let listening = Listening {
+        address: listener.address(),
+        slots,
+        table,
+        accepting: if multishot { "multishot" } else { "one by one" },
+        sq_entries: granted.sq_entries,
+        cq_entries: granted.cq_entries,
+        dropped,
+    };
+    announce(&mut talk, options, listening);
     ready(listener.address());
     let mut queues = Queues::new(&mut ring);
     queues.register_ring_fd();
@@ -151,8 +155,9 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         talk,
         accepting: Accepting {
             listener: &listener,
-            admission,
+            accept: Accept::Idle,
             capacity: slots,
+            multishot,
             max: options.max,
             waiting: VecDeque::with_capacity(table as usize),
         },
@@ -160,85 +165,65 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         parking: Parking { queue: VecDeque::with_capacity(table as usize) },
         closing,
         timeouts: Timeouts { idle: options.idle_timeout, look_at: None },
-        stopping: Stopping {
-            signals: &mut signals,
-            accepted_all: false,
-            signalled: false,
-            grace: None,
-            reading: false,
-        },
+        stopping: Stopping { signals: &mut signals, ending: Ending::No, reading: false },
     };
     server.run()
 }
 // ANCHOR_END: run
 
-/// Completion queue entries, where the user names none: several for each submission queue
-/// entry, but so few that the spare slots of a multishot accept fit the registered table.
-fn ring_options(options: &Options, slots: u32) -> RingOptions {
-    let mut ring = options.ring.clone();
-    let entries = ring.entries.unwrap_or(ENTRIES).clamp(1, ring::MAX_ENTRIES);
-    ring.cq_entries = ring.cq_entries.or_else(|| {
-        let room = ring::largest_table().saturating_sub(slots);
-        let sizes = [CQ_PER_SQ, CQ_PER_SQ / 2, 1].map(|times| entries.saturating_mul(times));
-        let fits = |cq: &u32| Admission::spare(cq.next_power_of_two()) <= room;
-        let cq = sizes.into_iter().find(fits).unwrap_or(entries * CQ_PER_SQ);
-        Some(cq.min(ring::MAX_CQ_ENTRIES))
-    });
-    ring
+impl Options {
+    /// The user's wishes, and several completion queue entries for each submission queue entry:
+    /// a multishot completes more often than it is submitted.
+    fn ring(&self) -> RingOptions {
+        let mut ring = self.ring.clone();
+        let entries = ring.entries.unwrap_or(ENTRIES);
+        ring.cq_entries.get_or_insert(entries.saturating_mul(4).min(ring::MAX_CQ_ENTRIES));
+        ring
+    }
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
     /// Ten years: longer than any server runs, and no overflow when added to a time.
     const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-    let wrong = "a number of seconds from 0 up, such as 30 or 0.5";
-    let seconds: f64 = text.parse().map_err(|_| wrong)?;
-    let time = Duration::try_from_secs_f64(seconds).map_err(|_| wrong)?;
+    let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let time = time.ok_or("a number of seconds from 0 up, such as 30 or 0.5")?;
     Ok(if time.is_zero() { NEVER } else { time.min(NEVER) })
 }
 
-fn announce(
-    talk: &mut Talk,
-    options: &Options,
-    granted: &Granted,
-    dropped: &[&'static str],
-    (slots, table): (u32, u32),
-    listener: &Listener,
-) {
-    let what = match options.reply {
-        Conversation::Ack => "every request is answered with ack and a zero byte, then closed",
-        Conversation::Echo => "every byte comes back, until the client ends",
+fn announce(talk: &mut Talk, options: &Options, listening: Listening) {
+    let (what, nc) = match options.reply {
+        Conversation::Ack => {
+            ("every request is answered with ack and a zero byte, then closed", "nc")
+        }
+        // An echo ends when the client does. Debian's nc ends its side only with -N.
+        Conversation::Echo => ("every byte comes back, until the client ends", "nc -N"),
     };
     talk.explain(format_args!("day 04 · the event loop: {what}\n"));
-    let (sq_entries, cq_entries) = (granted.sq_entries, granted.cq_entries);
+    let Listening { address, slots, sq_entries, cq_entries, .. } = listening;
     talk.explain(format_args!(
         "ring: {sq_entries} submission and {cq_entries} completion queue entries; {slots} slots; \
          two groups of {} buffers of {} bytes",
         options.buffers.next_power_of_two(),
         options.buffer_size
     ));
-    let way = Admission::new(slots, table, cq_entries).way();
-    if way == Way::OneByOne {
+    if listening.table - slots < spare_slots(cq_entries) {
         talk.explain(format_args!(
             "RLIMIT_NOFILE leaves too little room for a multishot accept, so clients are let in \
              one by one (`ulimit -n {}` in this shell first)",
-            slots + Admission::spare(cq_entries)
+            slots + spare_slots(cq_entries)
         ));
     }
-    if !dropped.is_empty() {
-        talk.explain(format_args!("this kernel refused, so we do without: {}", dropped.join(", ")));
+    if !listening.dropped.is_empty() {
+        let dropped = listening.dropped.join(", ");
+        talk.explain(format_args!("this kernel refused, so we do without: {dropped}"));
     }
     if let Some(trouble) = ring::known_trouble(&environment::kernel_release()) {
         talk.explain(format_args!("careful: {trouble}"));
     }
-    let address = listener.address();
-    let dropped = dropped.to_vec();
-    let listening =
-        Event::Listening { address, slots, table, way, sq_entries, cq_entries, dropped };
-    talk.always(format_args!("{listening}"), &listening);
-    // An echo ends when the client does. Debian's nc ends its side only with -N.
-    let ends = if options.reply == Conversation::Echo { "-N " } else { "" };
+    let event = Event::Listening(listening);
+    talk.always(format_args!("{event}"), &event);
     talk.explain(format_args!(
-        "try: echo hello | nc {ends}{} {} (a second terminal); Ctrl-C here to stop\n",
+        "try: echo hello | {nc} {} {} (a second terminal); Ctrl-C here to stop\n",
         address.ip(),
         address.port()
     ));

@@ -3,23 +3,21 @@
 use std::collections::VecDeque;
 
 use anyhow::Result;
-use common::token::Op;
 
-use crate::connection::Stage;
+use crate::receive::Receive;
 use crate::server::Server;
 
-/// Who waits, with the generation it had, in the order they came.
+/// Who waits, in the order they came.
 pub struct Parking {
-    pub queue: VecDeque<(u32, u16)>,
+    pub queue: VecDeque<u32>,
 }
 
 impl Server<'_> {
     /// Puts a connection behind those that wait already.
     pub fn park(&mut self, slot: u32) {
         self.counts.out_of_buffers += 1;
-        self.connections[slot as usize].input.park();
-        let generation = self.token(slot, Op::Recv).generation;
-        self.parking.queue.push_back((slot, generation));
+        self.connections[slot as usize].input.receive = Receive::Parked;
+        self.parking.queue.push_back(slot);
     }
 
     // ANCHOR: unpark
@@ -27,15 +25,10 @@ impl Server<'_> {
     /// silent takes no buffer, so more may follow in the next turn.
     pub fn unpark(&mut self) -> Result<()> {
         for _ in 0..self.receiving.groups.single.with_kernel() {
-            let Some((slot, generation)) = self.parking.queue.pop_front() else { break };
-            let connection = &self.connections[slot as usize];
-            let parked = connection.input.is_parked();
-            if parked && connection.stage == Stage::Open && self.slots.is_current(slot, generation)
-            {
-                // It may have sent long ago: the wait was for a buffer, not for the client.
-                self.note_progress(slot);
-                self.add_receive(slot)?;
-            }
+            let Some(slot) = self.parking.queue.pop_front() else { break };
+            // It may have sent long ago: the wait was for a buffer, not for the client.
+            self.note_progress(slot);
+            self.add_receive(slot)?;
         }
         Ok(())
     }
@@ -44,5 +37,14 @@ impl Server<'_> {
     /// Whether a connection is parked although a buffer is there.
     pub fn can_unpark(&self) -> bool {
         !self.parking.queue.is_empty() && self.receiving.groups.single.with_kernel() > 0
+    }
+
+    /// It waits no longer, because it is aborted.
+    pub fn leave_queue(&mut self, slot: u32) {
+        let receive = &mut self.connections[slot as usize].input.receive;
+        if *receive == Receive::Parked {
+            *receive = Receive::Idle;
+            self.parking.queue.retain(|parked| *parked != slot);
+        }
     }
 }

@@ -20,7 +20,7 @@ const RENEW_AFTER: u32 = 1024;
 /// What comes from a client.
 #[derive(Debug, Default)]
 pub struct Input {
-    receive: Receive,
+    pub receive: Receive,
     /// Part of a request has come, and its end has not.
     mid_request: bool,
     /// The last request came in one buffer, and no reply was on its way.
@@ -28,7 +28,7 @@ pub struct Input {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Receive {
+pub enum Receive {
     /// No receive is armed.
     #[default]
     Idle,
@@ -43,20 +43,6 @@ enum Receive {
 }
 
 impl Input {
-    /// No receive is armed: the connection waits for a buffer.
-    pub fn park(&mut self) {
-        self.receive = Receive::Parked;
-    }
-
-    pub fn is_parked(&self) -> bool {
-        self.receive == Receive::Parked
-    }
-
-    /// The client sends no more.
-    pub fn has_ended(&self) -> bool {
-        self.receive == Receive::Ended
-    }
-
     /// A receive is armed for what comes next. A multishot that has left bytes in the socket
     /// may have ended already, for want of a buffer: its last completion is on its way.
     pub fn is_armed(&self) -> bool {
@@ -89,7 +75,7 @@ impl Server<'_> {
         match input.receive {
             Receive::Multishot if output.queued() > groups.share() => self.cancel_receive(slot),
             Receive::Idle if *stage == Stage::Open && output.queued() < groups.share() => {
-                if input.keeps_up && groups.allow_multishot() && !self.stopping.signalled {
+                if input.keeps_up && groups.allow_multishot() && !self.stopping.signalled() {
                     self.add_multishot(slot)
                 } else if groups.single.with_kernel() == 0 || !self.parking.queue.is_empty() {
                     self.park(slot);
@@ -108,7 +94,7 @@ impl Server<'_> {
     pub fn add_receive(&mut self, slot: u32) -> Result<()> {
         let buffers = &self.receiving.groups.single;
         // After a stop signal only what has arrived is received.
-        let (flags, priority) = match self.stopping.signalled {
+        let (flags, priority) = match self.stopping.signalled() {
             true => (libc::MSG_DONTWAIT, 0),
             false => (0, POLL_FIRST),
         };
@@ -181,7 +167,7 @@ impl Server<'_> {
         match -result {
             _ if self.connections[slot as usize].stage != Stage::Open => self.end_if_done(slot),
             0 => self.input_ended(slot),
-            libc::EAGAIN if self.stopping.signalled => self.input_ended(slot),
+            libc::EAGAIN if self.stopping.signalled() => self.input_ended(slot),
             // Linux 5.19 has no multishot receives.
             libc::EINVAL if !self.receiving.groups.refused => {
                 self.receiving.groups.refused = true;

@@ -7,7 +7,8 @@ use common::queues::Queues;
 use common::slots::Slots;
 use common::talk::Talk;
 use common::token::{Op, Token};
-use io_uring::{cqueue, squeue};
+use io_uring::types::CancelBuilder;
+use io_uring::{cqueue, opcode, squeue};
 
 use crate::accept::Accepting;
 use crate::close::Closing;
@@ -55,7 +56,7 @@ impl Server<'_> {
     pub fn run(mut self) -> Result<()> {
         self.add_signal_read()?;
         while !self.is_done() {
-            self.add_accepts()?;
+            self.add_accept()?;
             self.unpark()?;
             self.renew_receives()?;
             self.cancel_last_read()?;
@@ -105,9 +106,8 @@ impl Server<'_> {
         match op {
             Op::Accept => return self.handle_accept(result, flags),
             Op::Signal => return self.handle_signal(result),
-            Op::Cancel => return Ok(()), // it failed: its operation had ended
-            Op::Recv | Op::RecvMulti => {}
-            Op::Send | Op::Discard | Op::Shutdown | Op::Close => {}
+            Op::Cancel => return self.handle_cancel_error(),
+            _ => {}
         }
         // ANCHOR: generation
         let filled = self.receiving.groups.take(op, result, flags);
@@ -128,7 +128,7 @@ impl Server<'_> {
             Op::Discard => self.handle_discard(slot, result),
             Op::Shutdown => self.handle_shutdown(slot, result),
             Op::Close => self.handle_close(slot, result),
-            Op::Accept | Op::Signal | Op::Cancel => Ok(()), // above
+            _ => Ok(()), // above
         }
     }
 
@@ -161,6 +161,14 @@ impl Server<'_> {
     }
 
     // ANCHOR_END: chain
+
+    /// Cancels every operation with this token. Each of them completes, so the cancel itself
+    /// does only if it fails.
+    pub fn add_cancel(&mut self, token: Token) -> Result<()> {
+        let which = CancelBuilder::user_data(token.pack()).all();
+        let cancel = opcode::AsyncCancel2::new(which).build().flags(squeue::Flags::SKIP_SUCCESS);
+        self.push(Token::of(Op::Cancel), cancel)
+    }
 
     /// Adds an entry to the submission queue; the comment inside says who owns its memory.
     pub fn push(&mut self, token: Token, entry: squeue::Entry) -> Result<()> {

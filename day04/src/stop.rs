@@ -1,6 +1,6 @@
 //! Stopping: after a signal, and after `--max` connections.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use common::signals::StopSignals;
@@ -12,17 +12,40 @@ use crate::events::Event;
 use crate::server::Server;
 use crate::timeouts::LINGER;
 
-/// Whether the server is stopping, and how long its clients still have.
+/// Whether the server is stopping, and the signals that stop it.
 pub struct Stopping<'ring> {
     pub signals: &'ring mut StopSignals,
-    /// No more clients are let in.
-    pub accepted_all: bool,
-    /// A signal came: only what has arrived by now is received.
-    pub signalled: bool,
-    /// When the clients that are left are aborted.
-    pub grace: Option<Instant>,
+    pub ending: Ending,
     /// The read of the signals is in flight.
     pub reading: bool,
+}
+
+// ANCHOR: ending
+/// How near the server is to its end. Only at first are clients let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    No,
+    /// There were enough clients (`--max`). Those that are here may stay.
+    Enough,
+    /// A signal came: only what has arrived by now is received, and answered until then.
+    Grace {
+        until: Instant,
+    },
+    /// The grace is over, and the clients that were left are aborted.
+    Over,
+}
+// ANCHOR_END: ending
+
+impl Stopping<'_> {
+    /// There are enough clients.
+    pub fn enough(&mut self) {
+        self.ending = Ending::Enough;
+    }
+
+    /// A stop signal came.
+    pub fn signalled(&self) -> bool {
+        matches!(self.ending, Ending::Grace { .. } | Ending::Over)
+    }
 }
 
 impl Server<'_> {
@@ -44,8 +67,8 @@ impl Server<'_> {
         // A read that fails for good would never bring a signal, so it stops the server, too.
         if !matches!(-result, libc::EINTR | libc::EAGAIN) {
             self.report(&Event::Stopping { signal: self.stopping.signals.name() });
-            let second = self.stopping.signalled;
-            self.stopping.grace = Some(if second { self.now } else { self.now + LINGER });
+            let grace = if self.stopping.signalled() { Duration::ZERO } else { LINGER };
+            self.stopping.ending = Ending::Grace { until: self.now + grace };
             self.stop()?;
         }
         self.add_signal_read()
@@ -53,14 +76,12 @@ impl Server<'_> {
     // ANCHOR_END: signal
 
     // ANCHOR: stop
-    /// No more clients, and no more requests. What has arrived is answered, as if every client
-    /// had ended now. Clients in spare slots are served there.
+    /// No more requests: what has arrived is answered, as if every client had ended now.
+    /// Clients in spare slots are served there.
     ///
     /// Each armed receive is cancelled, and the next one does not wait: when it finds nothing,
     /// the client's input has ended.
     fn stop(&mut self) -> Result<()> {
-        self.stop_accepting();
-        self.stopping.signalled = true;
         self.cancel_receives()?;
         while let Some(slot) = self.accepting.waiting.pop_front() {
             self.open(slot)?;
@@ -71,8 +92,8 @@ impl Server<'_> {
 
     /// Aborts the clients that are left when the grace is over.
     pub fn abort_after_grace(&mut self) -> Result<()> {
-        if self.stopping.grace.is_some_and(|end| end <= self.now) {
-            self.stopping.grace = None;
+        if matches!(self.stopping.ending, Ending::Grace { until } if until <= self.now) {
+            self.stopping.ending = Ending::Over;
             for slot in 0..self.connections.len() as u32 {
                 if self.slots.generation(slot).is_some() {
                     self.abort(slot)?;
@@ -80,17 +101,6 @@ impl Server<'_> {
             }
         }
         Ok(())
-    }
-
-    /// No more clients are let in; those that are here may stay.
-    pub fn stop_accepting(&mut self) {
-        self.accepting.admission.close();
-        self.stopping.accepted_all = true;
-    }
-
-    /// A stop signal came, and its grace is over.
-    pub fn is_too_late(&self) -> bool {
-        self.stopping.signalled && self.stopping.grace.is_none()
     }
 
     /// When everybody has left, nothing is in flight but the read of the signals.
@@ -103,6 +113,8 @@ impl Server<'_> {
     }
 
     fn everybody_has_left(&self) -> bool {
-        self.stopping.accepted_all && self.slots.held() == 0 && !self.accepting.admission.is_armed()
+        self.stopping.ending != Ending::No
+            && self.slots.held() == 0
+            && !self.accepting.accept.is_in_flight()
     }
 }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::accept::Accept;
 use crate::connection::{Connection, Stage};
 use crate::events::Event;
 use crate::server::Server;
+use crate::stop::Ending;
 
 /// How long a client may go on after its last reply before it is aborted, and how long a stop
 /// waits for clients to take their replies.
@@ -84,8 +86,15 @@ impl Server<'_> {
 
     /// How long the wait may last: until the first deadline, or until accepting has rested.
     pub fn until_deadline(&self) -> Option<Duration> {
-        let due = [self.timeouts.look_at, self.stopping.grace].into_iter().flatten().min();
-        let due = due.map(|due| due.saturating_duration_since(self.now));
-        [due, self.accepting.admission.rests_for()].into_iter().flatten().min()
+        let rested = match self.accepting.accept {
+            Accept::Resting { until } => Some(until),
+            _ => None,
+        };
+        let over = match self.stopping.ending {
+            Ending::Grace { until } => Some(until),
+            _ => None,
+        };
+        let first = [self.timeouts.look_at, rested, over].into_iter().flatten().min();
+        first.map(|first| first.saturating_duration_since(self.now))
     }
 }

@@ -12,8 +12,8 @@ const ROUNDS: u64 = 100;
 /// Enters of a server that starts, serves one last client and stops.
 const OTHERS: u64 = 10;
 const ATTEMPTS: u32 = 5;
-/// Slots that leave room for a multishot accept under a low RLIMIT_NOFILE too.
-const ROOMY: [&str; 2] = ["--slots", "200"];
+/// Sizes that leave room for a multishot accept under a low RLIMIT_NOFILE too.
+const ROOMY: [&str; 4] = ["--slots", "200", "--entries", "64"];
 
 /// Runs `attempt` until it takes no more than `limit` enters; fails if it never does.
 fn within(limit: u64, attempt: impl Fn() -> Option<u64>) {
