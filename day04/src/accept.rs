@@ -19,8 +19,8 @@ use crate::stop::Ending;
 const REST: Duration = Duration::from_millis(100);
 
 /// Who is let in, and when.
-pub struct Accepting<'ring> {
-    pub listener: &'ring Listener,
+pub struct Accepting {
+    pub listener: Listener,
     pub accept: Accept,
     /// Clients that are served at a time.
     pub capacity: u32,
@@ -95,11 +95,11 @@ impl Server<'_> {
     // ANCHOR: accept
     /// Adds the accept, or a cancel for it, as the free slots demand.
     pub fn add_accept(&mut self) -> Result<()> {
-        let Accepting { listener, capacity, multishot, .. } = self.accepting;
-        let room = self.stopping.ending == Ending::No && self.slots.held() < capacity;
+        let Accepting { listener, accept, capacity, multishot, .. } = &mut self.accepting;
+        let room = self.stopping.ending == Ending::No && self.slots.held() < *capacity;
         let listener = Fd(listener.fd());
-        let entry = match self.accepting.accept.next(room, self.now) {
-            Some(Step::Arm) if multishot => {
+        let entry = match accept.next(room, self.now) {
+            Some(Step::Arm) if *multishot => {
                 opcode::AcceptMulti::new(listener).allocate_file_index(true).build()
             }
             // Without spare slots one client at a time is let in.
@@ -140,8 +140,9 @@ impl Server<'_> {
         }
         // ANCHOR: capacity
         self.counts.connections += 1;
-        if self.accepting.max == Some(self.counts.connections) {
-            self.stopping.enough();
+        let enough = self.accepting.max == Some(self.counts.connections);
+        if enough && self.stopping.ending == Ending::No {
+            self.stopping.ending = Ending::Enough;
         }
         let served = self.slots.held() - self.accepting.waiting.len() as u32;
         if served > self.accepting.capacity && !self.stopping.signalled() {

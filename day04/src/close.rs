@@ -37,7 +37,7 @@ impl Server<'_> {
         }
         let Connection { stage, input, output, .. } = &self.connections[slot as usize];
         match stage {
-            Stage::Open if input.receive == Receive::Ended && output.is_empty() => {
+            Stage::Open if input.receive == Receive::Ended && output.replies.is_empty() => {
                 self.finish(slot, None)
             }
             Stage::Aborting => {
@@ -71,7 +71,7 @@ impl Server<'_> {
             [send, Some(shutdown_entry(slot, libc::SHUT_WR)), Some(discard_entry(slot))]
         };
         self.push_chain(slot, chain)?;
-        self.expect_soon(); // most clients end as soon as they have their answer
+        self.soon += 1; // most clients end as soon as they have their answer
         Ok(())
     }
     // ANCHOR_END: finish
@@ -81,7 +81,7 @@ impl Server<'_> {
     pub fn handle_shutdown(&mut self, slot: u32, result: i32) -> Result<()> {
         self.ack_is_sent(slot);
         match self.connections[slot as usize].stage {
-            Stage::Finishing if result == 0 => self.add_discard(slot),
+            Stage::Finishing if result == 0 => self.push_on(slot, discard_entry(slot)),
             Stage::Aborting => self.end_if_done(slot),
             _ => self.close_after(slot, None),
         }
@@ -92,7 +92,7 @@ impl Server<'_> {
     pub fn handle_discard(&mut self, slot: u32, result: i32) -> Result<()> {
         self.ack_is_sent(slot);
         match (self.connections[slot as usize].stage, result) {
-            (Stage::Finishing, 1..) => self.add_discard(slot),
+            (Stage::Finishing, 1..) => self.push_on(slot, discard_entry(slot)),
             (Stage::Finishing, 0) => self.close_after(slot, None),
             (Stage::Finishing, error) => {
                 self.report_failure(slot, -error);
@@ -102,10 +102,6 @@ impl Server<'_> {
         }
     }
     // ANCHOR_END: discard
-
-    fn add_discard(&mut self, slot: u32) -> Result<()> {
-        self.push_on(slot, discard_entry(slot))
-    }
 
     // ANCHOR: abort
     /// Ends a connection whatever it is doing. A close would not end what is in flight on the
@@ -140,7 +136,7 @@ impl Server<'_> {
 
     fn close_after(&mut self, slot: u32, shutdown: Option<Link>) -> Result<()> {
         self.connections[slot as usize].stage = Stage::Closing;
-        self.expect_soon();
+        self.soon += 1;
         self.push_chain(slot, [None, shutdown, Some(close_entry(slot))])
     }
     // ANCHOR_END: close

@@ -116,7 +116,7 @@ fn main() -> ExitCode {
 /// Serves until it is stopped; `ready` is called once with the address, before the first
 /// client is let in.
 fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
-    let mut signals = StopSignals::block()?;
+    let signals = StopSignals::block()?;
     let listener = Listener::bind(options.listen)?;
 
     let slots = options.slots.unwrap_or(SLOTS.min(ring::largest_table()));
@@ -154,7 +154,7 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         counts: Counts::default(),
         talk,
         accepting: Accepting {
-            listener: &listener,
+            listener,
             accept: Accept::Idle,
             capacity: slots,
             multishot,
@@ -165,7 +165,7 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         parking: Parking { queue: VecDeque::with_capacity(table as usize) },
         closing,
         timeouts: Timeouts { idle: options.idle_timeout, look_at: None },
-        stopping: Stopping { signals: &mut signals, ending: Ending::No, reading: false },
+        stopping: Stopping { signals, ending: Ending::No },
     };
     server.run()
 }

@@ -73,8 +73,10 @@ impl Server<'_> {
         let Connection { stage, input, output, .. } = &self.connections[slot as usize];
         let groups = &self.receiving.groups;
         match input.receive {
-            Receive::Multishot if output.queued() > groups.share() => self.cancel_receive(slot),
-            Receive::Idle if *stage == Stage::Open && output.queued() < groups.share() => {
+            Receive::Multishot if output.replies.len() > groups.share() => {
+                self.cancel_receive(slot)
+            }
+            Receive::Idle if *stage == Stage::Open && output.replies.len() < groups.share() => {
                 if input.keeps_up && groups.allow_multishot() && !self.stopping.signalled() {
                     self.add_multishot(slot)
                 } else if groups.single.with_kernel() == 0 || !self.parking.queue.is_empty() {
@@ -135,7 +137,7 @@ impl Server<'_> {
                 // Nothing more was there to read: the request ends here.
                 let whole = !cqueue::sock_nonempty(flags);
                 let begun = std::mem::replace(&mut input.mid_request, !whole);
-                input.keeps_up = whole && !begun && output.is_empty();
+                input.keeps_up = whole && !begun && output.replies.is_empty();
                 self.counts.requests += u64::from(!begun);
                 self.received(slot, filled, whole)
             }

@@ -16,8 +16,8 @@ const ACK: &[u8; 4] = b"ack\0";
 /// What goes to a client.
 #[derive(Debug)]
 pub struct Output {
-    /// The oldest first; that one is being sent.
-    replies: VecDeque<Reply>,
+    /// What is not sent, or not all of it. The oldest comes first, and is being sent.
+    pub replies: VecDeque<Reply>,
     /// Bytes of the oldest that are sent.
     sent: u32,
     /// A send is in flight. There is never a second one: it might overtake the first.
@@ -25,7 +25,7 @@ pub struct Output {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Reply {
+pub enum Reply {
     Ack,
     Echo(Filled),
 }
@@ -42,16 +42,6 @@ impl Reply {
 impl Output {
     pub fn new() -> Output {
         Output { replies: VecDeque::with_capacity(MAX_SHARE), sent: 0, sending: false }
-    }
-
-    /// Whether everything is sent.
-    pub fn is_empty(&self) -> bool {
-        self.replies.is_empty()
-    }
-
-    /// Replies that are not sent, or not all of them.
-    pub fn queued(&self) -> usize {
-        self.replies.len()
     }
 }
 
@@ -82,11 +72,11 @@ impl Server<'_> {
         if connection.output.sending {
             return Ok(());
         }
-        if connection.output.is_empty() {
+        if connection.output.replies.is_empty() {
             return self.end_if_done(slot);
         }
         if connection.output.replies.len() == 1 && connection.input.is_armed() {
-            self.expect_soon(); // a client that reads; its next message is the news
+            self.soon += 1; // a client that reads; its next message is the news
         }
         let send = self.send_entry(slot);
         self.push_on(slot, send)
@@ -126,7 +116,7 @@ impl Server<'_> {
             }
             // The ack is sent, but the chain behind it did not start: a short send has broken
             // it, or the queue is too small for it.
-            Stage::Finishing if output.is_empty() => self.finish(slot, None),
+            Stage::Finishing if output.replies.is_empty() => self.finish(slot, None),
             _ => {
                 self.receive_next(slot)?;
                 self.send_next(slot)

@@ -42,12 +42,12 @@ pub struct Server<'ring> {
     pub counts: Counts,
     pub talk: Talk,
     // ---
-    pub accepting: Accepting<'ring>,
+    pub accepting: Accepting,
     pub receiving: Receiving,
     pub parking: Parking,
     pub closing: Closing,
     pub timeouts: Timeouts,
-    pub stopping: Stopping<'ring>,
+    pub stopping: Stopping,
 }
 
 impl Server<'_> {
@@ -59,7 +59,6 @@ impl Server<'_> {
             self.add_accept()?;
             self.unpark()?;
             self.renew_receives()?;
-            self.cancel_last_read()?;
             self.submit_and_wait()?;
             while let Some(completion) = self.queues.next_completion() {
                 self.handle(&completion)?;
@@ -183,11 +182,6 @@ impl Server<'_> {
     /// Prints an event, except with `--quiet`.
     pub fn report(&mut self, event: &Event) {
         self.talk.detail(format_args!("{event}"), event);
-    }
-
-    /// An entry of this turn completes by itself, and soon: the wait asks for one more.
-    pub fn expect_soon(&mut self) {
-        self.soon += 1;
     }
 
     /// The token of an operation of the client in `slot`.

@@ -13,11 +13,9 @@ use crate::server::Server;
 use crate::timeouts::LINGER;
 
 /// Whether the server is stopping, and the signals that stop it.
-pub struct Stopping<'ring> {
-    pub signals: &'ring mut StopSignals,
+pub struct Stopping {
+    pub signals: StopSignals,
     pub ending: Ending,
-    /// The read of the signals is in flight.
-    pub reading: bool,
 }
 
 // ANCHOR: ending
@@ -36,12 +34,7 @@ pub enum Ending {
 }
 // ANCHOR_END: ending
 
-impl Stopping<'_> {
-    /// There are enough clients.
-    pub fn enough(&mut self) {
-        self.ending = Ending::Enough;
-    }
-
+impl Stopping {
     /// A stop signal came.
     pub fn signalled(&self) -> bool {
         matches!(self.ending, Ending::Grace { .. } | Ending::Over)
@@ -53,17 +46,12 @@ impl Server<'_> {
         let signals = &mut self.stopping.signals;
         let (record, length) = signals.record();
         let read = opcode::Read::new(Fd(signals.fd()), record, length).build();
-        self.stopping.reading = true;
         self.push(Token::of(Op::Signal), read)
     }
 
     // ANCHOR: signal
     /// A stop signal. After the first one clients have a grace; the second one ends that.
     pub fn handle_signal(&mut self, result: i32) -> Result<()> {
-        self.stopping.reading = false;
-        if self.everybody_has_left() {
-            return Ok(()); // cancelled by us
-        }
         // A read that fails for good would never bring a signal, so it stops the server, too.
         if !matches!(-result, libc::EINTR | libc::EAGAIN) {
             self.report(&Event::Stopping { signal: self.stopping.signals.name() });
@@ -103,16 +91,8 @@ impl Server<'_> {
         Ok(())
     }
 
-    /// When everybody has left, nothing is in flight but the read of the signals.
-    pub fn cancel_last_read(&mut self) -> Result<()> {
-        if self.everybody_has_left() { self.add_cancel(Token::of(Op::Signal)) } else { Ok(()) }
-    }
-
+    /// Everybody has left. The read of the signals may stay in flight: its record is never freed.
     pub fn is_done(&self) -> bool {
-        self.everybody_has_left() && !self.stopping.reading
-    }
-
-    fn everybody_has_left(&self) -> bool {
         self.stopping.ending != Ending::No
             && self.slots.held() == 0
             && !self.accepting.accept.is_in_flight()

@@ -33,7 +33,7 @@ impl Timeouts {
         let allowed = match connection.stage {
             Stage::Empty | Stage::Waiting | Stage::Closing => return None,
             // A client that does not read holds a few buffers. It may, while there are others.
-            Stage::Open if scarce && !connection.output.is_empty() => UNREAD.min(self.idle),
+            Stage::Open if scarce && !connection.output.replies.is_empty() => UNREAD.min(self.idle),
             Stage::Open => self.idle,
             Stage::Finishing | Stage::Aborting => LINGER,
         };
