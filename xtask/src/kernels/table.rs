@@ -1,5 +1,7 @@
 //! The table: kernel by day, and below it what the marks stand for.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use common::text::{WIDTH, wrap};
 
 use super::outcome::{Answers, DayReport, Outcome};
@@ -63,10 +65,15 @@ fn exercises(row: &Row) -> String {
     let all = exercises.len();
     let text = format!("{}: {right} of {all} of the exercises' programs as stated", row.kernel);
     let mut text = format!("\n{}\n", wrap(&text, WIDTH, 2));
+    let mut unseen: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for proof in exercises.iter().filter(|proof| predict::is_unseen(proof)) {
-        let why = proof.words.as_deref().unwrap_or_default();
-        let name = proof.program.replace("--", " ");
-        text += &format!("{}\n", wrap(&format!("  {name}: not observed: {why}"), WIDTH, 4));
+        let name = proof.program.split("--").next().unwrap_or_default();
+        let why = proof.words.as_deref().unwrap_or_default().replace(&format!("{name} "), "");
+        unseen.entry(why).or_default().insert(name);
+    }
+    for (why, names) in unseen {
+        let names = names.into_iter().collect::<Vec<_>>().join(", ");
+        text += &format!("{}\n", wrap(&format!("  not observed: {names}: {why}"), WIDTH, 4));
     }
     text
 }
