@@ -245,6 +245,8 @@ mod old_kernel {
         let probes = [PROBE, PROBE | BY_INDEX];
         Filter::on_argument(&[libc::SYS_io_uring_register], 1, &probes, invalid)
             .install()
-            .map_err(|error| Failure::not_observed(format!("playing an old kernel: {error}")))
+            .map_err(|error| {
+                Failure::not_observed(format!("playing an old kernel: {error}"))
+            })
     }
 }
