@@ -92,7 +92,6 @@ impl Accept {
 }
 
 impl Server<'_> {
-    // ANCHOR: accept
     /// Adds the accept, or a cancel for it, as the free slots demand.
     pub fn add_accept(&mut self) -> Result<()> {
         let Accepting { listener, accept, capacity, multishot, .. } = &mut self.accepting;
@@ -112,7 +111,6 @@ impl Server<'_> {
         };
         self.push(Token::of(Op::Accept), entry)
     }
-    // ANCHOR_END: accept
 
     /// A cancel failed: its operation has ended, or was at work. If that was the accept, and it
     /// goes on, it is cancelled once more.

@@ -29,7 +29,6 @@ pub struct Closing {
 }
 
 impl Server<'_> {
-    // ANCHOR: end_if_done
     /// Ends a connection on which nothing is left to do. Called after its completions.
     pub fn end_if_done(&mut self, slot: u32) -> Result<()> {
         if self.slots.in_flight(slot) > 0 {
@@ -47,7 +46,6 @@ impl Server<'_> {
             _ => Ok(()),
         }
     }
-    // ANCHOR_END: end_if_done
 
     // ANCHOR: finish
     /// Ends our side after the last reply, and waits for the client's end.
@@ -141,7 +139,6 @@ impl Server<'_> {
     }
     // ANCHOR_END: close
 
-    // ANCHOR: handle_close
     /// The slot is free: the client that has waited longest is served.
     pub fn handle_close(&mut self, slot: u32, result: i32) -> Result<()> {
         self.ack_is_sent(slot);
@@ -156,7 +153,6 @@ impl Server<'_> {
             None => Ok(()),
         }
     }
-    // ANCHOR_END: handle_close
 
     pub fn report_failure(&mut self, slot: u32, errno: i32) {
         self.counts.resets += u64::from(errno == libc::ECONNRESET || errno == libc::EPIPE);

@@ -94,6 +94,7 @@ impl fmt::Display for Event {
             Event::TimedOut { slot } => write!(f, "slot {slot}: no progress, closed"),
             Event::Stopping { signal } => write!(f, "{signal}: no more clients"),
             Event::Summary { counts, enters, enters_per_request, lines_dropped } => {
+                let count = |count: u64, thing| several(count as usize, thing);
                 // With a few requests, starting and stopping would count for more than serving.
                 let ratio = enters_per_request.filter(|_| counts.requests >= 10);
                 let ratio = ratio.map_or(String::new(), |ratio| format!(", {ratio:.2} a request"));
@@ -101,13 +102,12 @@ impl fmt::Display for Event {
                 writeln!(
                     f,
                     "\n{}, {}, {bytes_in} bytes in, {bytes_out} bytes out",
-                    several(counts.connections as usize, "connection"),
-                    several(counts.requests as usize, "request")
+                    count(counts.connections, "connection"),
+                    count(counts.requests, "request")
                 )?;
-                let calls = several(*enters as usize, "system call");
-                writeln!(f, "{calls} to submit and wait{ratio}")?;
-                let resets = several(counts.resets as usize, "reset");
-                let waits = several(counts.out_of_buffers as usize, "wait");
+                writeln!(f, "{} to submit and wait{ratio}", count(*enters, "system call"))?;
+                let resets = count(counts.resets, "reset");
+                let waits = count(counts.out_of_buffers, "wait");
                 write!(f, "{resets}, {} timed out, {waits} for a buffer", counts.timed_out)?;
                 match lines_dropped {
                     0 => Ok(()),
@@ -120,7 +120,7 @@ impl fmt::Display for Event {
 
 /// Bytes as one line of text: what is neither text nor a space is escaped.
 fn printable(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
+    let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             match character {
@@ -128,9 +128,7 @@ fn printable(bytes: &[u8]) -> String {
                 _ => text.extend(character.escape_debug()),
             }
         }
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
+        text.push_str(&chunk.invalid().escape_ascii().to_string());
     }
     text
 }

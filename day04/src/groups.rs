@@ -47,12 +47,10 @@ impl Groups {
         usize::from(self.single.count() / 64).clamp(1, MAX_SHARE)
     }
 
-    // ANCHOR: allow
     /// Whether there are buffers for one more multishot.
     pub fn allow_multishot(&self) -> bool {
         !self.refused && self.multishot.with_kernel() > self.multishot.count() / 2
     }
-    // ANCHOR_END: allow
 
     /// The buffer that a completion of `receive` brings, if it brings one.
     pub fn take(&mut self, receive: Op, result: i32, flags: u32) -> Option<Filled> {

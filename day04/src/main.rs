@@ -112,7 +112,6 @@ fn main() -> ExitCode {
     environment::report("day04", serve(&Options::parse(), |_| ()))
 }
 
-// ANCHOR: run
 /// Serves until it is stopped; `ready` is called once with the address, before the first
 /// client is let in.
 fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
@@ -169,7 +168,6 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     };
     server.run()
 }
-// ANCHOR_END: run
 
 impl Options {
     /// The user's wishes, and several completion queue entries for each submission queue entry:

@@ -149,7 +149,6 @@ impl Server<'_> {
     }
     // ANCHOR_END: handle_receive
 
-    // ANCHOR: received
     fn received(&mut self, slot: u32, filled: Filled, whole: bool) -> Result<()> {
         self.counts.bytes_in += u64::from(filled.length);
         self.note_progress(slot);
@@ -163,7 +162,6 @@ impl Server<'_> {
         }
         if whole { self.ack(slot) } else { self.receive_next(slot) }
     }
-    // ANCHOR_END: received
 
     fn receive_ended(&mut self, slot: u32, result: i32) -> Result<()> {
         match -result {

@@ -94,14 +94,12 @@ impl Server<'_> {
     }
     // ANCHOR_END: wait
 
-    // ANCHOR: handle
     /// Takes one completion to its function.
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let (result, flags) = (completion.result(), completion.flags());
         let Some(Token { op, slot, generation }) = Token::unpack(completion.user_data()) else {
             return Ok(()); // not one of ours
         };
-        // ANCHOR_END: handle
         match op {
             Op::Accept => return self.handle_accept(result, flags),
             Op::Signal => return self.handle_signal(result),
@@ -134,8 +132,7 @@ impl Server<'_> {
     /// Adds an entry for the client in `slot` to the submission queue.
     pub fn push_on(&mut self, slot: u32, (op, entry): Link) -> Result<()> {
         self.slots.start(slot);
-        let token = self.token(slot, op);
-        self.push(token, entry)
+        self.push(self.token(slot, op), entry)
     }
 
     // ANCHOR: chain
@@ -158,7 +155,6 @@ impl Server<'_> {
         }
         Ok(())
     }
-
     // ANCHOR_END: chain
 
     /// Cancels every operation with this token. Each of them completes, so the cancel itself

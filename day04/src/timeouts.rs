@@ -84,17 +84,15 @@ impl Server<'_> {
         self.abort(slot)
     }
 
-    /// How long the wait may last: until the first deadline, or until accepting has rested.
+    /// How long the wait may last: until the first deadline, of clients, of a rest, of a grace.
     pub fn until_deadline(&self) -> Option<Duration> {
-        let rested = match self.accepting.accept {
-            Accept::Resting { until } => Some(until),
-            _ => None,
-        };
-        let over = match self.stopping.ending {
-            Ending::Grace { until } => Some(until),
-            _ => None,
-        };
-        let first = [self.timeouts.look_at, rested, over].into_iter().flatten().min();
+        let mut first = self.timeouts.look_at;
+        if let Accept::Resting { until } = self.accepting.accept {
+            first = first.into_iter().chain([until]).min();
+        }
+        if let Ending::Grace { until } = self.stopping.ending {
+            first = first.into_iter().chain([until]).min();
+        }
         first.map(|first| first.saturating_duration_since(self.now))
     }
 }
