@@ -555,7 +555,7 @@ fn a_wait_for_what_nobody_submitted_is_found_out_at_once() {
     let failure = launch.to_end().expect_err("a hang");
     assert_eq!(failure.id, ids::HANG_WAIT);
     let last = failure.kernel.last().expect("a line");
-    assert!(last.contains("it waits for 2; 1 lie"), "{last}");
+    assert!(last.contains("it waits for 2; in the queue: 1"), "{last}");
 }
 
 #[test]

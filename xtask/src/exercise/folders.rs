@@ -132,9 +132,11 @@ fn unreadable(folder: &Path, error: &io::Error) -> anyhow::Error {
 
 /// The day in whose folder an exercise lies; `None` outside the workspace.
 fn day_of(workspace: &Path, folder: &Path) -> Option<u32> {
-    let (workspace, folder) = (workspace.canonicalize().ok()?, folder.canonicalize().ok()?);
-    let parent = folder.parent()?.strip_prefix(workspace).ok()?.to_path_buf();
-    DAYS.into_iter().find(|day| parent == Path::new(&day_folder(*day)))
+    let parent = folder.canonicalize().ok()?.parent()?.to_path_buf();
+    let is_its = |day: &u32| {
+        workspace.join(day_folder(*day)).canonicalize().is_ok_and(|folder| folder == parent)
+    };
+    DAYS.into_iter().find(is_its)
 }
 
 fn one(workspace: &Path, folder: &Path) -> Result<Exercise> {
