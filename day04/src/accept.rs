@@ -112,15 +112,6 @@ impl Server<'_> {
         self.push(Token::of(Op::Accept), entry)
     }
 
-    /// A cancel failed: its operation has ended, or was at work. If that was the accept, and it
-    /// goes on, it is cancelled once more.
-    pub fn handle_cancel_error(&mut self) -> Result<()> {
-        if self.accepting.accept == Accept::Cancelled {
-            self.accepting.accept = Accept::Armed;
-        }
-        Ok(())
-    }
-
     /// A client, or the end of the accept. One completion may be both.
     pub fn handle_accept(&mut self, result: i32, flags: u32) -> Result<()> {
         if !cqueue::more(flags) {
