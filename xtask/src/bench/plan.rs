@@ -143,7 +143,7 @@ impl Server {
             command.args(["--reply", workload.reply.name()]);
         }
         let clients = workload.connections + workload.idle;
-        // Some more than there are clients: near its capacity day 04 lets them in one by one.
+        // Some more than there are clients, so that nobody waits for a slot that is being closed.
         let slots = clients + clients / 8 + 64;
         if self.ring && slots > SLOTS {
             command.arg("--slots").arg(slots.to_string());
