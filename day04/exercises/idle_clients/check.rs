@@ -38,11 +38,17 @@ impl Idle {
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
-    let longest = measured(&mut run, |run| together(attempt, run))?;
+    let (longest, late_one) = in_time(LATEST, || together(attempt, &mut run))?;
+    if let Some(name) = late_one {
+        return Err(late(&run, name, longest));
+    }
     need_free_slots(&mut run, "All clients have gone, or were let go.")?;
     no_client(&mut run)?;
     // Nothing but their own time wakes the program then.
-    measured(&mut run, |run| two_alone(attempt, run))?;
+    let (silent, late_one) = in_time(LATEST, || two_alone(attempt, &mut run))?;
+    if let Some(name) = late_one {
+        return Err(late(&run, name, silent));
+    }
     let cost = one_by_one(&mut run, ALONE, |run| {
         let client = run.connect()?;
         let did = "A client sends, reads and leaves.";
@@ -64,31 +70,6 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 /// The client that was silent for longest before its slot was free, and for how long. `None` if
 /// this machine kept the check from what it wanted to do.
 type Longest = Option<(&'static str, Duration)>;
-
-/// The longest silence, if no client was let go late. A machine that is busy with other things may
-/// be late once, or too busy to tell.
-fn measured(
-    run: &mut Run,
-    act: impl Fn(&mut Run) -> Result<Longest, Failure>,
-) -> Result<Duration, Failure> {
-    let mut late_before = false;
-    for _ in 0..4 {
-        let (silent, lateness) = with_lateness(|| act(run));
-        match silent? {
-            Some((_, silent)) if silent <= LATEST => return Ok(silent),
-            Some((name, silent)) if silent > LATEST + 3 * lateness => {
-                if late_before {
-                    return Err(late(run, name, silent));
-                }
-                late_before = true;
-            }
-            _ => {}
-        }
-    }
-    Err(Failure::not_observed(
-        "this machine is too busy: it cannot be seen whether clients are let go in time",
-    ))
-}
 
 fn talk(
     attempt: &Attempt,
@@ -125,24 +106,18 @@ fn together(attempt: &Attempt, run: &mut Run) -> Result<Longest, Failure> {
                 last.elapsed(),
             ));
         }
-        let spoken = last.elapsed();
+        let was = ("The one that talks", last);
         last = Instant::now();
-        if let Err(failure) = talk(attempt, run, &busy, DID) {
-            let busy = spoken + last.elapsed() > SOONEST;
-            return if busy {
-                Ok(None)
-            } else {
-                Err(cut_off(run, "The one that talks", spoken, failure))
-            };
+        if !says(attempt, run, &busy, was)? {
+            return Ok(None);
         }
         if !spoke && began.elapsed() > TIME / 2 && !clients[1].ended {
             let second = &mut clients[1];
-            let silent = second.since.elapsed();
+            let was = (second.name, second.since);
             (second.clock, second.since, spoke) =
                 (run.clock(), Instant::now(), true);
-            let (name, silent) = (second.name, silent + second.since.elapsed());
-            if let Err(failure) = talk(attempt, run, &second.stream, DID) {
-                return Err(cut_off(run, name, silent, failure));
+            if !says(attempt, run, &second.stream, was)? {
+                return Ok(None);
             }
         }
         if clients.len() < 3 && began.elapsed() > TIME * 3 / 4 {
@@ -194,6 +169,30 @@ fn longest_silence(
             )
         });
     Ok(silent.max_by_key(|(_, silent)| *silent))
+}
+
+/// A client talks, which had been silent since. `false` if its connection was ended meanwhile, and
+/// this machine was so slow that its time was over.
+fn says(
+    attempt: &Attempt,
+    run: &mut Run,
+    client: &TcpStream,
+    (name, since): (&str, Instant),
+) -> Result<bool, Failure> {
+    let Err(failure) = talk(attempt, run, client, DID) else { return Ok(true) };
+    let silent = since.elapsed();
+    match failure.id {
+        ids::NO_ANSWER | ids::RESET | ids::LOST
+            if failure.rule == EARLY_END || !waits(&failure) =>
+        {
+            if silent > SOONEST {
+                Ok(false)
+            } else {
+                Err(early(run, name, "its end", silent))
+            }
+        }
+        _ => Err(failure),
+    }
 }
 
 fn look(run: &mut Run, client: &mut Idle) -> Result<(), Failure> {
@@ -263,21 +262,6 @@ fn late(run: &Run, name: &str, after: Duration) -> Failure {
         after.as_millis()
     );
     record.fail(ids::DEADLINE).client(did).kernel(kernel).rule(rule)
-}
-
-/// A client spoke, and its connection had just been ended.
-fn cut_off(
-    run: &mut Run,
-    name: &str,
-    silent: Duration,
-    failure: Failure,
-) -> Failure {
-    let cut = [ids::NO_ANSWER, ids::RESET, ids::LOST].contains(&failure.id);
-    if cut && silent < SOONEST {
-        early(run, name, "its end", silent)
-    } else {
-        failure
-    }
 }
 
 /// No more than one timer at a time, for all clients.

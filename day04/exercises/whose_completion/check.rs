@@ -29,12 +29,9 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
             ));
         }
     }
-    // A machine that is busy with other things may be late once.
-    let mut late = || {
-        let (stayed, lateness) = with_lateness(|| silent(&mut run));
-        stayed.map(|stayed| stayed > LATEST + 3 * lateness)
-    };
-    if late()? && late()? {
+    let (_, late) =
+        in_time(LATEST, || silent(&mut run).map(|stayed| Some(((), stayed))))?;
+    if late.is_some() {
         let record = run.record();
         let failure = record.fail(ids::DEADLINE).kernel(timers(&record));
         return Err(failure.rule(

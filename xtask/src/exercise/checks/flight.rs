@@ -57,9 +57,38 @@ pub fn own_time(record: &Record) -> Duration {
     if longest.is_zero() { longest } else { longest.min(LONGEST) + Duration::from_millis(300) }
 }
 
+/// How long clients stayed at the longest, as `act` measures it, and whose time that was if it is
+/// too long twice. A machine that is busy with other things may be late once; `act` gives `None` if
+/// it kept the check from what it wanted to do.
+///
+/// # Errors
+/// What `act` fails with; not observed, if the machine is too busy to tell.
+pub fn in_time<T>(
+    latest: Duration,
+    mut act: impl FnMut() -> Result<Option<(T, Duration)>, Failure>,
+) -> Result<(Duration, Option<T>), Failure> {
+    let mut late_before = false;
+    for _ in 0..4 {
+        let (stayed, lateness) = with_lateness(&mut act);
+        match stayed? {
+            Some((_, stayed)) if stayed <= latest => return Ok((stayed, None)),
+            Some((whose, stayed)) if stayed > latest + 3 * lateness => {
+                if late_before {
+                    return Ok((stayed, Some(whose)));
+                }
+                late_before = true;
+            }
+            _ => {}
+        }
+    }
+    Err(Failure::not_observed(
+        "this machine is too busy: it cannot be seen whether clients are let go in time",
+    ))
+}
+
 /// What `act` gives, and by how much this machine was late meanwhile to wake a thread that sleeps:
 /// a program that it runs may be as late, several times.
-pub fn with_lateness<T>(act: impl FnOnce() -> T) -> (T, Duration) {
+fn with_lateness<T>(act: impl FnOnce() -> T) -> (T, Duration) {
     const NAP: Duration = Duration::from_millis(5);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
