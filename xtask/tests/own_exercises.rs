@@ -150,6 +150,20 @@ fn what_a_folder_cannot_be_is_said_with_what_to_do() {
         assert!(text.contains(from), "{text}");
         fs::write(&path, text.replacen(from, to, 1)).expect("a file");
     };
+    // What is to be typed names the folder too.
+    let (code, text) = exercise(&workspace, &folder, &["hint", "red_at"]);
+    assert!(code == Some(2) && text.contains("there are read_at."), "{text}");
+    fs::create_dir_all(workspace.0.join("workbook/src/bin")).expect("a folder");
+    for which in ["read_at", "--all"] {
+        fs::write(workspace.program("read_at"), "fn main() {}\n").expect("a program");
+        let (code, text) = exercise(&workspace, &folder, &["reset", which]);
+        let line = text.lines().find(|line| line.contains("--undo")).unwrap_or_default();
+        let typed = line.trim_start_matches('`').split('`').next().unwrap_or_default();
+        assert!(code == Some(0) && typed.contains("--exercises"), "{text}");
+        let arguments: Vec<&str> = typed.split(' ').skip(2).collect();
+        let output = workspace.run(&arguments);
+        assert!(output.status.success(), "{typed}: {}", self::text(&output.stderr));
+    }
     says(&folder.join("nothing"), 2, &["there is no folder", "exercise new NAME"]);
     says(&workspace.0.join("common"), 2, &["holds no finished exercise", "exercise new NAME"]);
 
@@ -157,7 +171,12 @@ fn what_a_folder_cannot_be_is_said_with_what_to_do() {
     says(
         &folder,
         2,
-        &["check.toml", "line 3", "unknown field `pased`, expected `passed` or `run`"],
+        &[
+            "check.toml",
+            "line 3",
+            "unknown field `pased`, expected `passed` or `run`",
+            "mend what is left out",
+        ],
     );
     spoil("check.toml", "pased =", "passed =");
     spoil("check.toml", "{piece.length}", "{peace.length}");

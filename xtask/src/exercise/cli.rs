@@ -119,9 +119,9 @@ fn run(task: &Task, folders: &Folders) -> Result<bool> {
         Task::Check { names, json } => check(&exercises::pick(&all, names)?, &workbook, *json),
         Task::Hint { name, number } => hint(exercises::find(&all, name)?, *number),
         Task::Reset { name: Some(name), undo, .. } => {
-            reset(exercises::find(&all, name)?, &workbook, *undo)
+            reset(exercises::find(&all, name)?, &workbook, *undo, folders)
         }
-        Task::Reset { undo: false, .. } => reset_all(&all, &workbook),
+        Task::Reset { undo: false, .. } => reset_all(&all, &workbook, folders),
         Task::Reset { undo: true, .. } => undo_all(&all, &workbook),
         Task::Solution { name } => solution(exercises::find(&all, name)?),
         Task::Show { name, variant } => show(exercises::find(&all, name)?, variant.as_deref()),
@@ -238,7 +238,7 @@ fn hint(exercise: &Exercise, number: u32) -> Result<bool> {
     Ok(true)
 }
 
-fn reset(exercise: &Exercise, workbook: &Workbook, undo: bool) -> Result<bool> {
+fn reset(exercise: &Exercise, workbook: &Workbook, undo: bool, folders: &Folders) -> Result<bool> {
     let name = &exercise.name;
     if undo {
         let kept = workbook.undo(exercise)?;
@@ -253,13 +253,14 @@ fn reset(exercise: &Exercise, workbook: &Workbook, undo: bool) -> Result<bool> {
         Some(backup) => {
             say(&format!("{name}: the starter is back; your program is kept in"))?;
             say(&format!("{}", backup.display()))?;
-            say(&format!("`cargo xtask exercise reset --undo {name}` brings it back"))?;
+            let options = folders.options();
+            say(&format!("`cargo xtask exercise reset --undo {name}{options}` brings it back"))?;
         }
     }
     Ok(true)
 }
 
-fn reset_all(all: &[Exercise], workbook: &Workbook) -> Result<bool> {
+fn reset_all(all: &[Exercise], workbook: &Workbook, folders: &Folders) -> Result<bool> {
     progress(workbook)?;
     let Some(moved) = workbook.reset_all(all)? else {
         say("there is nothing to reset: no program is changed, no exercise passed")?;
@@ -268,7 +269,8 @@ fn reset_all(all: &[Exercise], workbook: &Workbook) -> Result<bool> {
     say(&format!("{} moved to", everything(moved.programs, moved.passed)))?;
     say(&format!("{}", moved.folder.display()))?;
     say("each exercise begins with its starter again")?;
-    say("`cargo xtask exercise reset --all --undo` brings it all back")?;
+    let options = folders.options();
+    say(&format!("`cargo xtask exercise reset --all --undo{options}` brings it all back"))?;
     Ok(true)
 }
 

@@ -163,7 +163,10 @@ pub fn find<'a>(all: &'a [Exercise], name: &str) -> Result<&'a Exercise> {
         all.iter().find(|exercise| exercise.name.contains(name) || name.contains(&exercise.name));
     let likely = match near {
         Some(near) => format!("did you mean {}?", near.name),
-        None => "`cargo xtask exercise list` shows all".to_string(),
+        None => format!(
+            "there are {}. A teacher's own are found with `--exercises DIR`",
+            all.iter().map(|exercise| exercise.name.as_str()).collect::<Vec<_>>().join(", ")
+        ),
     };
     Err(WrongUsage::error(format!("there is no exercise {name}; {likely}")))
 }

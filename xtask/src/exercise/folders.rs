@@ -38,6 +38,11 @@ impl Folders {
         &self.folders
     }
 
+    /// As they stand in a command that means the same exercises, with a space before each.
+    pub fn options(&self) -> String {
+        self.folders.iter().map(|folder| format!(" --exercises {}", folder.display())).collect()
+    }
+
     /// All finished exercises in the order in which they are to be done. One that is not finished
     /// is named on the standard error, and stops no other.
     ///
@@ -51,6 +56,9 @@ impl Folders {
         }
         match (exercises.is_empty(), self.folders.first()) {
             (false, _) => Ok(exercises),
+            (true, _) if !unfinished.is_empty() => {
+                Err(WrongUsage::error("no exercise is left; mend what is left out".to_string()))
+            }
             (true, None) => bail!("there are no exercises in {}", workspace.display()),
             (true, Some(folder)) => Err(WrongUsage::error(format!(
                 "{0} holds no finished exercise. An exercise is a folder with an exercise.toml; \

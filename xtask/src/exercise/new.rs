@@ -98,10 +98,7 @@ fn page(name: &str, folder: &Path, folders: &Folders) -> String {
     for (file, _, what) in FILES.iter().filter(|(_, _, what)| !what.is_empty()) {
         page.push_str(&format!("  {file:<15}{what}\n"));
     }
-    let option = match folders.named().first() {
-        Some(folder) => format!(" --exercises {}", folder.display()),
-        None => String::new(),
-    };
+    let option = folders.options();
     page.push_str(&format!(
         "\n`cargo xtask exercise verify {name}{option}`\nsays what is missing. The book's page \
          Writing an exercise explains each file."

@@ -122,13 +122,18 @@ pub fn of(exercise: &Exercise) -> Result<Vec<Variant>> {
 /// # Errors
 /// As [`of`], and if no variant has that name.
 pub fn find(exercise: &Exercise, name: &str) -> Result<Variant> {
-    let found = of(exercise)?.into_iter().find(|variant| variant.name == name);
-    found.ok_or_else(|| {
-        let exercise = &exercise.name;
-        WrongUsage::error(format!(
-            "{exercise} has no variant {name}; `cargo xtask exercise show {exercise}` lists all"
-        ))
-    })
+    let mut variants = of(exercise)?;
+    match variants.iter().position(|variant| variant.name == name) {
+        Some(at) => Ok(variants.swap_remove(at)),
+        None => {
+            let there: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
+            Err(WrongUsage::error(format!(
+                "{} has no variant {name}; it has {}",
+                exercise.name,
+                there.join(", ")
+            )))
+        }
+    }
 }
 
 fn load(folder: &Path) -> Result<Vec<Variant>> {
