@@ -7,8 +7,7 @@ use std::path::Path;
 /// no such heading. `None` if there is no such page.
 pub fn section(workspace: &Path, place: &str) -> Option<String> {
     let (page, fragment) = place.split_once('#').unwrap_or((place, ""));
-    let path = workspace.join("book/src").join(page).with_extension("md");
-    let text = fs::read_to_string(path).ok()?;
+    let text = text(workspace, page)?;
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().starts_with("{{#")).collect();
     let from = lines.iter().position(|line| level(line) > 0 && slug(line) == fragment);
     let from = from.unwrap_or(0);
@@ -17,7 +16,24 @@ pub fn section(workspace: &Path, place: &str) -> Option<String> {
         .iter()
         .position(|line| (1..=depth.max(1)).contains(&level(line)))
         .map_or(lines.len(), |at| from + 1 + at);
-    Some(lines[from..to].join("\n"))
+    let shown = |line: &&'_ str| if level(line) > 0 { parts(line).0 } else { *line }.to_string();
+    Some(lines[from..to].iter().map(shown).collect::<Vec<_>>().join("\n"))
+}
+
+/// The Markdown of `day3.html`.
+fn text(workspace: &Path, page: &str) -> Option<String> {
+    fs::read_to_string(workspace.join("book/src").join(page).with_extension("md")).ok()
+}
+
+/// Whether the book has that page, and that heading on it. A checkout without the book does not say.
+pub fn has_place(workspace: &Path, place: &str) -> bool {
+    if !workspace.join("book/src").is_dir() {
+        return true;
+    }
+    let (page, fragment) = place.split_once('#').unwrap_or((place, ""));
+    text(workspace, page).is_some_and(|text| {
+        fragment.is_empty() || text.lines().any(|line| level(line) > 0 && slug(line) == fragment)
+    })
 }
 
 /// The page as a browser finds it, if the book has been built.
@@ -35,9 +51,21 @@ fn level(line: &str) -> usize {
     if line[marks..].starts_with(' ') { marks } else { 0 }
 }
 
-/// The fragment that mdBook gives a heading.
+/// A heading's words and the fragment after them, as in `## The turn {#turn}`.
+fn parts(heading: &str) -> (&str, Option<&str>) {
+    match heading.trim_end().strip_suffix('}').and_then(|heading| heading.rsplit_once(" {#")) {
+        Some((words, fragment)) => (words, Some(fragment)),
+        None => (heading, None),
+    }
+}
+
+/// The fragment that a heading has: its own, or the one that mdBook gives it.
 fn slug(heading: &str) -> String {
-    heading
+    let (words, own) = parts(heading);
+    if let Some(own) = own {
+        return own.to_string();
+    }
+    words
         .trim_start_matches('#')
         .trim()
         .chars()
@@ -56,8 +84,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_heading_with_a_fragment_of_its_own_is_found_and_shown_without() {
+        let workspace = crate::programs::workspace();
+        let text = section(&workspace, "day4-hardened.html#deadlines").expect("a page");
+        assert!(text.starts_with("## Silent clients") && !text.contains("{#"), "{text}");
+    }
+
+    #[test]
     fn a_heading_has_its_fragment() {
         assert_eq!(slug("## One accept, for all"), "one-accept-for-all");
         assert_eq!(slug("### `F_MORE` and after"), "f_more-and-after");
+        assert_eq!(slug("## A last word: `close.rs` {#ending}"), "ending");
     }
 }
