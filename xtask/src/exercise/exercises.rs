@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use common::environment;
 use serde::{Deserialize, Serialize};
+use similar::get_close_matches;
 
 use super::checks::Check;
 use super::cost::Par;
@@ -151,6 +152,9 @@ pub fn pick(all: &[Exercise], names: &[String]) -> Result<Vec<Exercise>> {
     names.iter().map(|name| find(all, name).cloned()).collect()
 }
 
+/// From 0 to 1, how much of two names must be the same for one to be a misspelt other.
+pub const ALIKE: f32 = 0.7;
+
 /// The exercise of that name.
 ///
 /// # Errors
@@ -159,13 +163,16 @@ pub fn find<'a>(all: &'a [Exercise], name: &str) -> Result<&'a Exercise> {
     if let Some(exercise) = all.iter().find(|exercise| exercise.name == name) {
         return Ok(exercise);
     }
-    let near =
-        all.iter().find(|exercise| exercise.name.contains(name) || name.contains(&exercise.name));
+    let names: Vec<&str> = all.iter().map(|exercise| exercise.name.as_str()).collect();
+    let near = get_close_matches(name, &names, 1, ALIKE).first().copied();
+    let near = near.or_else(|| {
+        names.iter().copied().find(|other| other.contains(name) || name.contains(other))
+    });
     let likely = match near {
-        Some(near) => format!("did you mean {}?", near.name),
+        Some(near) => format!("did you mean {near}?"),
         None => format!(
             "there are {}. A teacher's own are found with `--exercises DIR`",
-            all.iter().map(|exercise| exercise.name.as_str()).collect::<Vec<_>>().join(", ")
+            names.join(", ")
         ),
     };
     Err(WrongUsage::error(format!("there is no exercise {name}; {likely}")))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use super::checks::{self, Check};
 use super::exercises::{About, Exercise, WrongUsage, read};
@@ -28,7 +29,7 @@ pub struct Folders {
     /// DIR is an exercise or holds exercises, a folder each. Give the option several times for several
     /// folders: `--exercises day01/exercises` brings those of day 1 back. The book's page Writing an
     /// exercise says what is in such a folder.
-    #[arg(long = "exercises", value_name = "DIR", global = true)]
+    #[arg(long = "exercises", value_name = "DIR", global = true, value_parser = PathBufValueParser::new().try_map(expanded))]
     folders: Vec<PathBuf>,
 }
 
@@ -108,6 +109,18 @@ impl Folders {
 /// The folder of a day's exercises, within the workspace.
 pub fn day_folder(day: u32) -> String {
     format!("day{day:02}/exercises")
+}
+
+/// A shell that is given `--exercises=~/mine` leaves the `~` as it is.
+fn expanded(folder: PathBuf) -> Result<PathBuf, String> {
+    match folder.to_string_lossy().starts_with('~') {
+        true => {
+            Err("the shell did not put your home in the place of `~`; write a space before it \
+                     and not `=`, and no quotes"
+                .to_string())
+        }
+        false => Ok(folder),
+    }
 }
 
 fn subfolders(folder: &Path) -> io::Result<Vec<PathBuf>> {

@@ -148,7 +148,12 @@ fn load(folder: &Path) -> Result<Vec<Variant>> {
         let before = without_carets(&read(entry.base.file())?);
         let variant = entry.variant(folder, before).context(name)?;
         if let Program::File(path) = &variant.program {
-            ensure!(unlisted.remove(path), "there is no {}", path.display());
+            ensure!(
+                unlisted.remove(path),
+                "{}: there is no {}; write it, or a `find` and a `put`",
+                variant.name,
+                path.display()
+            );
         }
         variants.push(variant);
     }
@@ -207,7 +212,16 @@ fn edited(base: Base, before: &str, edits: &[Edit]) -> Result<String> {
     for Edit { find, put } in edits {
         let count = text.matches(find.as_str()).count();
         let file = base.file();
-        ensure!(count == 1, "`find` is in {file} {count} times, not once:\n{}", find.trim_end());
+        ensure!(!find.is_empty(), "`find` is empty; write a text that is in {file} once");
+        let why = match count {
+            0 => "comments of carets are left out, and earlier edits are made",
+            _ => "take in more of what stands around it",
+        };
+        ensure!(
+            count == 1,
+            "`find` is in {file} {count} times, not once; {why}:\n{}",
+            find.trim_end()
+        );
         text = text.replacen(find.as_str(), put, 1);
     }
     Ok(text)
@@ -308,9 +322,13 @@ mod tests {
     #[test]
     fn a_find_that_is_not_there_once_is_said() {
         let words = fails("expect = 'E-TAG'\nfind = 'ask(3);'\nput = ''\n");
-        assert_eq!(words, "`find` is in solution.rs 0 times, not once:\nask(3);");
+        assert!(words.starts_with("`find` is in solution.rs 0 times, not once"), "{words}");
+        assert!(words.contains("comments of carets") && words.ends_with("\nask(3);"), "{words}");
         let words = fails("expect = 'E-TAG'\nbase = 'starter'\nfind = 'ask('\nput = ''\n");
-        assert_eq!(words, "`find` is in starter.rs 2 times, not once:\nask(");
+        assert!(words.starts_with("`find` is in starter.rs 2 times, not once"), "{words}");
+        assert!(words.contains("take in more") && words.ends_with("\nask("), "{words}");
+        let words = fails("expect = 'E-TAG'\nfind = ''\nput = ''\n");
+        assert!(words.starts_with("`find` is empty"), "{words}");
     }
 
     #[test]

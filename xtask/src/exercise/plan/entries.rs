@@ -162,7 +162,15 @@ impl<'a> Asked<'a> {
             let is = match entry.details.get(*name) {
                 Some(Value::String(words)) => words.clone(),
                 Some(value) => value.to_string(),
-                None => "nothing".to_string(),
+                None => {
+                    let there: Vec<&str> = entry.details.keys().map(String::as_str).collect();
+                    let rule = format!(
+                        "This {} has no {name}, which must be {wanted}; it has {}.",
+                        entry.op,
+                        there.join(", ")
+                    );
+                    return fail(ids::WRONG_ENTRY, rule);
+                }
             };
             // A user_data in a detail is hexadecimal.
             if is != *wanted && is != hex(wanted) {

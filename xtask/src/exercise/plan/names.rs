@@ -1,10 +1,14 @@
 //! The kernel's names in a plan, looked up in the catalogue.
 
 use std::fmt;
+use std::io;
 
 use common::catalog::{ENTRY_FLAGS, OPERATIONS, Table};
+use common::environment::errno_name;
 use serde::{Deserialize, Serialize};
+use similar::get_close_matches;
 
+use crate::exercise::exercises::ALIKE;
 use crate::trace::event::What;
 
 /// Short names of operations.
@@ -68,13 +72,36 @@ impl TryFrom<String> for EntryFlag {
 fn known(table: &Table, name: &str) -> Result<String, String> {
     let entry = table.by_name(name).or_else(|| table.by_name(&name.to_uppercase()));
     entry.map(|entry| entry.short.to_string()).ok_or_else(|| {
-        let near = |short: &str| name.to_uppercase().contains(short) || short.contains(name);
-        let near: Vec<&str> =
-            table.entries.iter().map(|entry| entry.short).filter(|short| near(short)).collect();
-        let likely = match near.as_slice() {
-            [] => format!("{} is one", table.entries[0].short),
-            near => format!("did you mean {}?", near.join(" or ")),
-        };
-        format!("`{name}` is no {}; {likely}", table.what)
+        let all: Vec<&str> = table.entries.iter().map(|entry| entry.short).collect();
+        format!("`{name}` is no {}; {}", table.what, likely(name, &all))
     })
+}
+
+/// Whether it is the name of an error, such as `ETIME`.
+///
+/// # Errors
+/// What was meant, most likely.
+pub fn known_error(name: &str) -> Result<(), String> {
+    // The numbers that a kernel gives to programs.
+    let names = (1..=133).map(|code| errno_name(&io::Error::from_raw_os_error(code)));
+    let names: Vec<String> = names.filter(|name| name.starts_with('E')).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    match all.contains(&name) {
+        true => Ok(()),
+        false => Err(format!("`{name}` is no number and no error; {}", likely(name, &all))),
+    }
+}
+
+/// What was meant, most likely: names of nearly the same letters, or of which one has the other.
+fn likely(name: &str, all: &[&str]) -> String {
+    let name = name.to_uppercase();
+    let part = |other: &&str| name.contains(other) || other.contains(&name);
+    let mut near = get_close_matches(name.as_str(), all, 2, ALIKE);
+    if near.is_empty() {
+        near = all.iter().copied().filter(part).collect();
+    }
+    match near.as_slice() {
+        [] => format!("{} is one", all[0]),
+        near => format!("did you mean {}?", near.join(" or ")),
+    }
 }

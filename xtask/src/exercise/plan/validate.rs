@@ -1,8 +1,9 @@
 //! Whether a plan can be meant: its names are known, and what it asks for can be seen.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::draw::{self, Draw};
+use super::names::known_error;
 use super::{Detail, PlannedRun};
 
 impl PlannedRun {
@@ -35,6 +36,12 @@ impl PlannedRun {
                 "{} entries: `count` is exact; write it, or `at_least` and `at_most`",
                 entries.op
             );
+            if let Some(Detail::Text(words)) = &entries.result {
+                if draw::names(words).is_empty() && words.parse::<i64>().is_err() {
+                    let line = at(text, &format!("\"{words}\""));
+                    known_error(words).map_err(|why| anyhow!("{line}: `result`: {why}"))?;
+                }
+            }
             let user_data = entries.user_data.as_deref().unwrap_or_default();
             for name in draw::names(user_data) {
                 let is_number =
