@@ -151,8 +151,10 @@ fn what_a_folder_cannot_be_is_said_with_what_to_do() {
         fs::write(&path, text.replacen(from, to, 1)).expect("a file");
     };
     // What is to be typed names the folder too.
-    let (code, text) = exercise(&workspace, &folder, &["hint", "red_at"]);
+    let (code, text) = exercise(&workspace, &folder, &["hint", "first_nop"]);
     assert!(code == Some(2) && text.contains("there are read_at."), "{text}");
+    let (code, text) = exercise(&workspace, &folder, &["hint", "raed_at"]);
+    assert!(code == Some(2) && text.contains("did you mean read_at?"), "{text}");
     fs::create_dir_all(workspace.0.join("workbook/src/bin")).expect("a folder");
     for which in ["read_at", "--all"] {
         fs::write(workspace.program("read_at"), "fn main() {}\n").expect("a program");
@@ -164,6 +166,7 @@ fn what_a_folder_cannot_be_is_said_with_what_to_do() {
         let output = workspace.run(&arguments);
         assert!(output.status.success(), "{typed}: {}", self::text(&output.stderr));
     }
+    says(Path::new("~/mine"), 2, &["did not put your home in the place of `~`"]);
     says(&folder.join("nothing"), 2, &["there is no folder", "exercise new NAME"]);
     says(&workspace.0.join("common"), 2, &["holds no finished exercise", "exercise new NAME"]);
 
@@ -236,7 +239,7 @@ fn a_new_exercise_compiles_and_is_red_and_says_what_is_missing() {
     let (code, told) = exercise(&workspace, &folder, &["verify", "my_own"]);
     assert_eq!(code, Some(1), "{told}");
     for missing in [
-        "brief.md: its first line is not `# Title`",
+        "brief.md: its first line is not `# TODO: a few words`, as in exercise.toml",
         "check.toml, line 1: there is a TODO",
         "variants.toml: 2 wrong answers; write 4 or more",
         "my_own--solution",

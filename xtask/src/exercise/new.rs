@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use common::text::WIDTH;
 
-use super::exercises::{Exercise, WrongUsage};
+use super::exercises::{About, Exercise, WrongUsage};
 use super::folders::{Folders, day_folder, free_name};
 use super::ids;
+use super::markdown;
 use super::variants::{self, PASSED};
+use super::verdict::Paint;
+use crate::learn::book::has_place;
 use crate::output::say;
 
 /// What to make.
@@ -44,6 +48,9 @@ const FILES: [(&str, &str, &str); 9] = [
     ("wrong/empty.rs", include_str!("template/empty.rs"), ""),
     ("wrong/hard_coded.rs", include_str!("template/hard_coded.rs"), ""),
 ];
+
+/// As many letters as the list has room for.
+const LONGEST_TITLE: usize = 43;
 
 /// Wrong answers that a finished exercise has at least.
 const WRONG_ANSWERS: usize = 4;
@@ -117,7 +124,7 @@ fn next_order(folders: &Folders, workspace: &Path, day: u32) -> u32 {
 ///
 /// # Errors
 /// If a file cannot be read.
-pub fn lacks(exercise: &Exercise) -> Result<Vec<String>> {
+pub fn lacks(exercise: &Exercise, workspace: &Path) -> Result<Vec<String>> {
     let mut lacks = Vec::new();
     let read = |file: &str| -> Result<String> {
         let path: PathBuf = exercise.folder.join(file);
@@ -132,11 +139,35 @@ pub fn lacks(exercise: &Exercise) -> Result<Vec<String>> {
             lacks.push(format!("{file}, line {}: there is a TODO", line + 1));
         }
     }
-    if let Err(error) = exercise.hints() {
-        lacks.push(format!("hints.md: {error:#}"));
+    let hints = exercise.hints().unwrap_or_else(|error| {
+        lacks.push(format!("{error:#}; write `## 1`, `## 2` and `## 3`"));
+        Vec::new()
+    });
+    if let Some(at) = hints.iter().position(String::is_empty) {
+        lacks.push(format!("hints.md: nothing stands under `## {}`", at + 1));
     }
-    if !exercise.brief()?.starts_with("# ") {
-        lacks.push("brief.md: its first line is not `# Title`".to_string());
+    let brief = exercise.brief()?;
+    let About { title, book, .. } = &exercise.about;
+    if brief.lines().next() != Some(&format!("# {title}")) {
+        lacks.push(format!("brief.md: its first line is not `# {title}`, as in exercise.toml"));
+    }
+    if title.chars().count() > LONGEST_TITLE {
+        lacks.push(format!("exercise.toml: the title has more than {LONGEST_TITLE} letters"));
+    }
+    if !has_place(workspace, book) {
+        lacks.push(format!("exercise.toml: the book has no place {book}"));
+    }
+    // Prose is wrapped for a learner; code is not.
+    let shown = |text: &str| markdown::page(text, WIDTH, Paint::default());
+    for (file, text) in [
+        ("brief.md", shown(&brief)),
+        ("hints.md", shown(&hints.join("\n\n"))),
+        ("starter.rs", read("starter.rs")?),
+        ("solution.rs", read("solution.rs")?),
+    ] {
+        if let Some(line) = text.lines().find(|line| line.chars().count() > WIDTH) {
+            lacks.push(format!("{file}: more than {WIDTH} columns: {}", line.trim()));
+        }
     }
     let starter = &exercise.about.starter;
     if ids::by_name(starter).is_none() {
@@ -157,4 +188,31 @@ pub fn lacks(exercise: &Exercise) -> Result<Vec<String>> {
         lacks.push(format!("variants.toml: {count} wrong answers; write {WRONG_ANSWERS} or more"));
     }
     Ok(lacks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exercise::exercises::load;
+    use crate::programs::workspace;
+
+    #[test]
+    fn a_finished_exercise_lacks_nothing_and_a_spoilt_one_says_what() {
+        let workspace = workspace();
+        let all = load(&workspace).expect("the exercises");
+        for exercise in &all {
+            assert_eq!(lacks(exercise, &workspace).expect("files"), [""; 0], "{}", exercise.name);
+        }
+        let mut spoilt = all[0].clone();
+        for place in ["dayy1.html", "day1.html#nowhere"] {
+            spoilt.about.title = "x".repeat(44);
+            spoilt.about.book = place.to_string();
+            let told = lacks(&spoilt, &workspace).expect("files").join("\n");
+            for words in
+                ["as in exercise.toml", "more than 43 letters", &format!("no place {place}")]
+            {
+                assert!(told.contains(words), "{words:?} is missing: {told}");
+            }
+        }
+    }
 }

@@ -114,7 +114,7 @@ pub fn main(
     let (mut cases, mut lacking) = (Vec::new(), Vec::new());
     for exercise in &picked {
         cases.extend(cases_of(exercise)?);
-        let lacks = new::lacks(exercise)?;
+        let lacks = new::lacks(exercise, workspace)?;
         if !lacks.is_empty() {
             say(&format!("{} is not finished:\n  {}", exercise.name, lacks.join("\n  ")))?;
             lacking.push(exercise.name.as_str());
@@ -125,7 +125,8 @@ pub fn main(
     }
     // A package of its own for some, so that it does not undo the one for all.
     let package = if options.names.is_empty() { "all" } else { "some" };
-    say(&format!("compiling {} programs of {} exercises", cases.len(), picked.len()))?;
+    let exercises = several(picked.len(), "exercise");
+    say(&format!("compiling {} programs of {exercises}", cases.len()))?;
     let target = target(workspace).join("workbook");
     let built = compile(&cases, package, workspace, &target, Vec::new())?;
     let compiled = began.elapsed();
@@ -139,7 +140,7 @@ pub fn main(
     let (wrong, wavered): (Vec<String>, Vec<String>) = first.into_iter().partition(stays);
     bad.extend(wrong);
     let count = cases.len();
-    let mut line = format!("{} exercises, {count} programs, {} checks: ", picked.len(), jobs.len());
+    let mut line = format!("{exercises}, {count} programs, {} checks: ", jobs.len());
     if bad.is_empty() {
         let _ = write!(line, "all as stated");
     } else {
@@ -400,6 +401,11 @@ fn one(case: &Case, program: &Path, show: bool) -> bool {
     );
     if got != case.expected && !unseen {
         let _ = write!(text, "\n        it must get {}", case.expected);
+        match case.program.rsplit_once("--") {
+            Some((_, "solution")) => {}
+            Some((_, "starter")) => text.push_str(", by the `starter` of exercise.toml"),
+            _ => text.push_str(", by its `expect` in variants.toml"),
+        }
     }
     if let Some(off) = off {
         let _ = write!(text, "\n        {off}");

@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     let result = completion.result();
     ensure!(result >= 0, "{}", io::Error::from_raw_os_error(-result));
     io::stdout().write_all(&buffer[..result as usize])?;
-    //                             ^^^^^^^^^^^^^^^^^^ as many as were there: near
-    //                                                the end of a file it is fewer
+    //                             ^^^^^^^^^^^^^^^^^^ what was there:
+    //                             near the end of a file it is fewer
     Ok(())
 }
