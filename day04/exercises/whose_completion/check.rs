@@ -103,7 +103,10 @@ fn late_completions(
     }
     // From then on their own time could have been over.
     let in_time = came.elapsed() < SOONEST;
-    if in_time { answered.map(|()| true) } else { Ok(false) }
+    match answered {
+        Err(failure) if !in_time && !failure.is_not_observed() => Ok(false),
+        answered => answered.map(|()| in_time),
+    }
 }
 
 fn ask(
