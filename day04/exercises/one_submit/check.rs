@@ -1,6 +1,5 @@
 //! `one_submit`: one call of `io_uring_enter` a turn, with one client and with many at once.
 
-
 use crate::exercise::prelude::*;
 
 /// Turns of one client: accepted, received, sent, closed.
