@@ -74,6 +74,7 @@ fn named(
             if !waits(&failure) {
                 return Err(failure);
             }
+            need_no_slot_as_fd(&run.record())?;
             Failure { id: ids::NOT_CLOSED, ..failure }.rule(
                 "The client got its address and was never let go: close the slot after the line \
                  was sent.",

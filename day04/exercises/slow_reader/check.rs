@@ -255,6 +255,13 @@ fn dropped(record: &Record, failure: Failure) -> Failure {
 }
 
 fn explain(record: &Record, failure: Failure) -> Failure {
+    if let (ids::WRONG_ANSWER, Some((slot, kernel))) = (failure.id, two_on_a_slot(record, "RECV")) {
+        return Failure { id: ids::LOST, ..failure }.kernel(kernel).rule(format!(
+            "Two receives were in flight on slot {slot}, into the same chunk, and the second wrote \
+             over what the first had brought. Have one at a time: a client that is received from \
+             again is paused no longer."
+        ));
+    }
     match failure.id {
         ids::WRONG_ANSWER => Failure { id: ids::LOST, ..failure }
             .kernel(record.last_lines(of_ops(&["RECV", "SEND"])))

@@ -72,7 +72,15 @@ fn late_completions(
     );
     for _ in 0..quick {
         let client = run.connect()?;
-        ask(run, &client, &attempt.word(12), &did)?;
+        if let Err(failure) = ask(run, &client, &attempt.word(12), &did) {
+            let cancelled = run.record().completes().any(removed);
+            let ended = failure.rule == EARLY_END || failure.id == ids::RESET;
+            return Err(if ended && cancelled {
+                too_soon(run, &did)
+            } else {
+                failure
+            });
+        }
     }
     let last = Instant::now();
     as_given(&run.record())?;
@@ -141,11 +149,20 @@ fn too_soon(run: &mut Run, did: &str) -> Failure {
                  user_data, tells them apart.",
             )
         }
+        _ if record.completes().any(removed) => record.fail(ids::DEADLINE).kernel(timers(&record)).rule(
+            "A client has a second and a half, and this one was let go before. A timeout that is \
+             removed completes as well, with ECANCELED. Only ETIME says that its time is up.",
+        ),
         _ => record.fail(ids::DEADLINE).kernel(timers(&record)).rule(
             "A client has a second and a half, and this one was let go before. It was not \
              another's timeout that ended it.",
         ),
     }
+}
+
+/// Whether a timeout was removed before its time was up.
+fn removed(complete: &Complete) -> bool {
+    complete.op.as_deref() == Some("TIMEOUT") && complete.error.as_deref() == Some("ECANCELED")
 }
 
 /// A client that never asks is let go when its time is up, and not before: how long it stayed, by

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use common::text::several;
 
 use crate::trace::Trace;
-use crate::trace::event::What;
+use crate::trace::event::{Complete, What};
 use crate::trace::syscalls::{self, Call};
 use crate::trace::watch::RingNow;
 
@@ -327,19 +327,33 @@ fn pushed(ring: &RingNow, mut kernel: Vec<String>, record: &Record) -> Failure {
     record.fail(ids::HANG_PUSHED).kernel(kernel).rule(rule)
 }
 
-/// The last completions all say the same error: the program tries again and again.
+/// Many of the last completions say the same, an error or the end of the input: the program tries
+/// again and again.
 fn repeated(record: &Record) -> Option<String> {
-    const LAST: usize = 16;
+    const FEWEST: usize = 16;
+    const LAST: usize = 400;
     let answers: Vec<_> = record.completes().collect();
-    let last = answers.get(answers.len().checked_sub(LAST)?..)?;
-    let (op, error) = (last[0].op.as_ref()?, last[0].error.as_ref()?);
-    let same = last.iter().all(|it| it.op.as_ref() == Some(op) && it.error.as_ref() == Some(error));
-    same.then(|| {
-        format!(
-            "Each {op} is answered with {error}, and the program submits another one. What has \
-             failed like this fails again: report it and end."
-        )
-    })
+    let last = &answers[answers.len().saturating_sub(LAST)..];
+    let said = |it: &Complete| {
+        let op = it.op.clone()?;
+        let end = it.res == 0 && ["RECV", "READ"].contains(&op.as_str());
+        Some((op, it.error.clone().or_else(|| end.then(|| "0, the end".to_string()))?))
+    };
+    let all: Vec<_> = last.iter().filter_map(|it| said(it)).collect();
+    let often = |what: &_| all.iter().filter(|other| *other == what).count();
+    let (op, what) = all
+        .iter()
+        .max_by_key(|what| often(what))
+        .filter(|it| often(it) >= FEWEST.max(last.len() / 4))?;
+    let advice = if what.starts_with('0') {
+        "Where the input has ended, nothing more will come: close the connection."
+    } else {
+        "What has failed like this fails again: report it and end."
+    };
+    Some(format!(
+        "Again and again a {op} is answered with {what}, and the program submits another one. \
+         {advice}"
+    ))
 }
 
 /// What a ring has in flight, and what it may have: silent entries that nothing says are done.

@@ -53,7 +53,7 @@ pub struct Record {
 }
 
 pub use calls::{SocketOption, WAITS};
-pub use moved::{Moved, Target};
+pub use moved::{Moved, Target, gives, takes};
 pub use served::{Served, filled};
 
 /// A `user_data` as the trace writes it.

@@ -33,6 +33,9 @@ const PRINTED: usize = 1 << 20;
 /// No run takes longer, however busy it is.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// More entries and completions than any server needs for all its clients.
+const MOST: u64 = 60_000;
+
 /// What a program has to do when its clients have got everything is done within this time.
 const SETTLES: Duration = Duration::from_secs(20);
 
@@ -285,6 +288,24 @@ impl Run {
         }
     }
 
+    /// Whether it has done more than all clients together may cause.
+    fn overdoes(&self) -> bool {
+        let summary = self.summary();
+        summary.all_entries() + summary.all_completions() > MOST
+    }
+
+    /// Fails if it goes on and on, with entries and completions that no client asked for: each wait
+    /// for it would only make the record longer.
+    ///
+    /// # Errors
+    /// `E-SPIN`.
+    pub fn need_an_end(&self) -> Result<(), Failure> {
+        if !self.overdoes() {
+            return Ok(());
+        }
+        Err(hang::explain(&self.record(), &self.rings(), self.pid(), hang::Kind::Endless))
+    }
+
     /// Waits until the events satisfy `enough`.
     ///
     /// # Errors
@@ -386,7 +407,7 @@ impl Run {
                 (last, since, burnt) = (now, Instant::now(), self.cpu());
             }
             let rests = hang::sleeps(self.pid()) || self.cpu().saturating_sub(burnt) >= BURNT;
-            self.ended() || since.elapsed() >= QUIET && rests
+            self.ended() || self.overdoes() || since.elapsed() >= QUIET && rests
         })
     }
 
@@ -408,6 +429,7 @@ impl Run {
     /// `E-NO-LISTENER` if nobody listens there; else as [`Run::listening`].
     pub fn connect(&mut self) -> Result<TcpStream, Failure> {
         let address = self.listening()?;
+        self.need_an_end()?;
         let patience = Some(self.patience);
         let connected = TcpStream::connect_timeout(&address, self.patience).and_then(|stream| {
             stream.set_read_timeout(patience)?;
@@ -439,6 +461,9 @@ impl Run {
                     .kernel(record.last_lines(|_| true))
                     .rule("The program ended while clients were still there.")
             });
+        }
+        if let Err(endless) = self.need_an_end() {
+            return endless;
         }
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => self.no_answer(),

@@ -47,6 +47,29 @@ pub fn most_in_flight(record: &Record, ops: &[&str], ends: impl Fn(&Complete) ->
     most
 }
 
+/// A slot on which two entries of an operation were in flight at once, which share their place in
+/// memory, with the lines of both. A ring that a kernel thread polls is not judged.
+pub fn two_on_a_slot(record: &Record, op: &str) -> Option<(u64, Vec<String>)> {
+    let mut open: Vec<(u64, u64)> = Vec::new();
+    for event in record.events.iter().filter(|_| !record.summary.polled) {
+        match &event.what {
+            What::Submit(it) if it.op == op => {
+                let Some(slot) = number(it, "slot") else { continue };
+                if let Some((_, first)) = open.iter().find(|(other, _)| *other == slot) {
+                    let both = [*first, it.seq];
+                    let its =
+                        |what: &What| matches!(what, What::Submit(it) if both.contains(&it.seq));
+                    return Some((slot, record.lines_at_most(2, its)));
+                }
+                open.push((slot, it.seq));
+            }
+            What::Complete(it) if !it.more => open.retain(|(_, seq)| Some(*seq) != it.seq),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The longest time that the program itself measures, as timeouts and waits that it asked the
 /// kernel for say, and a little more: whatever it does when that is over, it has done then.
 pub fn own_time(record: &Record) -> Duration {

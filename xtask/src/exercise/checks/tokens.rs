@@ -1,11 +1,52 @@
-//! Tokens that name another slot than the one that their entry works on: the usual reason for an
-//! answer that goes to another client.
+//! Entries that miss their client: the usual reasons why one waits in vain.
 
 use common::token::Op;
 
 use super::clients::number;
-use crate::exercise::record::{Record, token};
+use crate::exercise::record::{Record, gives, takes, token};
 use crate::trace::event::{Submit, What};
+
+/// The lines and the rule for an entry that no client can notice, if there is one: it names the slot
+/// of another in its `user_data`, works on a slot in which nobody ever was, or waits for all that
+/// went in before.
+pub fn astray(record: &Record) -> Option<(Vec<String>, String)> {
+    another_slots(record).or_else(|| empty_slot(record)).or_else(|| drained(record))
+}
+
+/// What belongs to an entry.
+fn its(submit: &Submit) -> impl Fn(&What) -> bool + '_ {
+    |what| match what {
+        What::Submit(other) => other.seq == submit.seq,
+        What::Complete(complete) => complete.seq == Some(submit.seq),
+        _ => false,
+    }
+}
+
+fn empty_slot(record: &Record) -> Option<(Vec<String>, String)> {
+    let clients = record.slots_of_clients();
+    let empty = |submit: &&Submit| {
+        let slot = number(submit, "slot").filter(|slot| !clients.contains(&(*slot as u32)));
+        let refused =
+            || record.answers(submit.seq).iter().any(|it| it.error.as_deref() == Some("EBADF"));
+        slot.is_some() && (gives(submit) || takes(submit)) && refused()
+    };
+    let submit = record.submits().find(empty)?;
+    let rule = format!(
+        "No client ever was in slot {}, on which this {} works. A client's slot is the result of \
+         its accept's completion.",
+        number(submit, "slot")?,
+        submit.op
+    );
+    Some((record.lines_at_most(2, its(submit)), rule))
+}
+
+fn drained(record: &Record) -> Option<(Vec<String>, String)> {
+    let drains = |submit: &&Submit| submit.flags.iter().any(|flag| flag.contains("DRAIN"));
+    let submit = record.submits().find(|it| drains(it) && record.answers(it.seq).is_empty())?;
+    let rule = "An entry with IOSQE_IO_DRAIN waits for all that went in before it, whosever they \
+                are, an armed accept among them. Links order the entries of one client only.";
+    Some((record.lines_at_most(2, its(submit)), rule.to_string()))
+}
 
 /// The lines and the rule for an entry whose `user_data` names another slot than the one that it
 /// works on, if there is one.
@@ -16,11 +57,6 @@ pub fn another_slots(record: &Record) -> Option<(Vec<String>, String)> {
         slot.zip(token).is_some_and(|(slot, token)| slot != u64::from(token.slot))
     };
     let submit = record.submits().find(another)?;
-    let its = |what: &What| match what {
-        What::Submit(other) => other.seq == submit.seq,
-        What::Complete(complete) => complete.seq == Some(submit.seq),
-        _ => false,
-    };
     let rule = format!(
         "This {} works on slot {}, and its `user_data` names another: [{}]. A program that goes \
          by that gives the answer to another slot's client.",
@@ -28,5 +64,5 @@ pub fn another_slots(record: &Record) -> Option<(Vec<String>, String)> {
         number(submit, "slot")?,
         submit.meaning
     );
-    Some((record.lines_at_most(2, its), rule))
+    Some((record.lines_at_most(2, its(submit)), rule))
 }
