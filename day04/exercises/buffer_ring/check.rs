@@ -45,6 +45,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     need_free_slots(&mut run, did)?;
     let client = run.connect()?;
     together(attempt, &mut run, &[client], did)?;
+    all_are_back(attempt, &mut run)?;
     sleeps(&mut run)?;
     let measured = one_by_one(&mut run, ALONE, |run| {
         let client = run.connect()?;
@@ -276,6 +277,31 @@ fn gone(run: &mut Run) -> Result<(), Failure> {
     let did = format!("{did} Then another one sends.");
     send(run, &client, b"a buffer, please", &did)?;
     answered(run, &client, b"a buffer, please", &did)
+}
+
+/// When nobody has a buffer, each of as many clients as there are buffers finds one.
+fn all_are_back(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
+    need_free_slots(run, "All have left.")?;
+    let clients = (0..BUFFERS)
+        .map(|_| run.connect())
+        .collect::<Result<Vec<_>, _>>()?;
+    let did = format!(
+        "All others have left. {BUFFERS} clients come and send at once."
+    );
+    let before = lacked(&run.record());
+    together(attempt, run, &clients, &did)?;
+    let record = run.record();
+    if lacked(&record) == before {
+        return Ok(());
+    }
+    let lines = record
+        .last_lines(|what| matches!(what, What::Complete(it) if out_of_buffers(it)));
+    Err(record.fail(ids::LOST).kernel(lines).rule(format!(
+        "Nobody has a buffer, {BUFFERS} clients send, and a receive finds none: a buffer was never \
+         given back. Whatever became of its client, each buffer that a completion has brought comes \
+         back once, when the send out of it has completed. Which buffer that was is known for each \
+         client by itself."
+    )))
 }
 
 /// Does something that makes one more client stand in the line, and waits until it does.
