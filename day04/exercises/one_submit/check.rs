@@ -36,8 +36,13 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         expect(&mut run, &client, word.as_bytes(), &did)?;
         expect_end(&mut run, &client, &did)?;
     }
+    let client = run.connect()?;
+    let word = attempt.word(30);
+    let then = format!("{did} Then one comes alone.");
+    echo(&mut run, &client, word.as_bytes(), &then)?;
+    expect_end(&mut run, &client, &then)?;
     need_free_slots(&mut run, &did)?;
-    let together = few(&mut run, &before, clients + 8, &did)?;
+    let together = few(&mut run, &before, clients + 8 + TURNS, &did)?;
     sleeps_but_for(&mut run, 5)?;
     need_slots(&run.record())?;
     run.stop();
