@@ -303,6 +303,9 @@ fn no_client(run: &mut Run) -> Result<(), Failure> {
 /// Two clients that come one after the other and fall silent, with no other in.
 fn two_alone(attempt: &Attempt, run: &mut Run) -> Result<Longest, Failure> {
     const NAME: &str = "One of two that are alone";
+    /// Calls for both, and for a few waits that end a moment too soon.
+    const CALLS: u64 = 200;
+    let calls_before = run.summary().enters;
     let did =
         "Two clients come one after the other, say something and fall silent.";
     run.did(did);
@@ -322,6 +325,21 @@ fn two_alone(attempt: &Attempt, run: &mut Run) -> Result<Longest, Failure> {
         }
     }
     need_free_slots(run, did)?;
+    let calls = run.summary().enters - calls_before;
+    if calls > CALLS {
+        return Err(woken(run, calls, did));
+    }
     let since = clients.iter().map(|(clock, ..)| (NAME, *clock)).collect();
     longest_silence(run, before, since)
+}
+
+/// The program calls the kernel again and again while both clients are silent.
+fn woken(run: &mut Run, calls: u64, did: &str) -> Failure {
+    run.did(did);
+    let record = run.record();
+    let of_waits = |what: &What| matches!(what, What::Enter(_) | What::Return(_));
+    record.fail(ids::ENTERS).kernel(record.last_lines(of_waits)).rule(format!(
+        "{calls} calls for two clients. The wait lasts until the next client is due. One whose time is \
+         0 returns at once: do not cut the time off to whole seconds."
+    ))
 }
