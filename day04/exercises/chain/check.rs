@@ -7,6 +7,9 @@ use std::time::Duration;
 use crate::exercise::prelude::*;
 
 const LENGTH: usize = 16;
+const CUT: &str = "A chain is cut where a submit ends: what comes with the next one was not linked to \
+                   this entry any more, and did not wait for it. Before the first of three entries, \
+                   make room for all three (`Queues::room_for(3)`).";
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
@@ -152,25 +155,31 @@ fn broken(failure: Failure) -> Failure {
 /// some of whom are gone when the answer is due.
 fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let count = attempt.number(36..=44) as usize;
-    let did = format!("{count} clients come at once, and are silent.");
+    let did = format!(
+        "Two clients reset their connections, and {count} others come at once and are silent."
+    );
     run.did(&did);
+    let accepted = |record: &Record| record.completes().filter(brought).count();
+    let before = accepted(&run.record());
+    let leave = [run.connect()?, run.connect()?];
+    let served = |record: &Record| receives(record).len() >= before + leave.len();
+    seen(run, PATIENCE / 5, served);
+    let all = before + leave.len() + count;
     let came = at_once(run, |run| {
+        // The entries that close their slots go in with the chains of the others.
+        leave.into_iter().for_each(testkit::reset);
         (0..count).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()
     });
     let mut clients = came?;
-    let all_in =
-        |record: &Record| record.completes().filter(brought).count() >= count;
-    seen(run, PATIENCE, all_in);
+    seen(run, PATIENCE, |record| accepted(record) >= all);
     sleep(Duration::from_millis(50));
     for client in &clients {
         let Some(what) = glance(client) else { continue };
         run.did(format!("{did} One of them got {what}."));
         let record = run.record();
         let lines = record.last_lines(of_ops(&["SEND"]));
-        return Err(record.fail(ids::WRONG_ANSWER).kernel(lines).rule(
-            "A chain is cut where a submit ends: its send was not linked to its receive any more. \
-             Before the first of three entries, make room for all three \
-             (`Queues::room_for(3)`).",
+        return Err(record.fail(ids::LINK_CUT).kernel(lines).rule(
+            CUT,
         ));
     }
     let word = attempt.word(LENGTH);
@@ -201,6 +210,21 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
         expect_end(run, client, &did)?;
     }
     need_free_slots(run, &did).map_err(broken)
+}
+
+/// The entry that carries a link although its submit ends with it.
+fn cut(record: &Record) -> Option<u64> {
+    let mut last = None;
+    for event in &record.events {
+        match &event.what {
+            What::Submit(submit) => last = links(submit).then_some(submit.seq),
+            What::Enter(_) if last.is_some() && !record.summary.polled => {
+                return last;
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A failure with another rule, if it has that id.
@@ -241,6 +265,11 @@ fn explain(run: &mut Run, failure: Failure) -> Failure {
                  client waits for another, or is dropped with it. A link goes to whatever entry \
                  comes next in the same submit; the last of a chain carries none.",
             );
+    }
+    if let Some(seq) = cut(&record) {
+        let near = |what: &What| matches!(what, What::Submit(it) if it.seq.abs_diff(seq) <= 1);
+        let kernel = record.lines_at_most(3, near);
+ return Failure { id: ids::LINK_CUT, ..failure }.kernel(kernel).rule(CUT);
     }
     if !record.submitted("LINK_TIMEOUT").is_empty() {
         return Failure { id: ids::DEADLINE, ..failure }
