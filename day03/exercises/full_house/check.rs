@@ -1,6 +1,6 @@
 //! `full_house`: four slots, more clients than that in the backlog, and everybody gets in.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -167,6 +167,14 @@ fn not_greeted(run: &Run, failure: Failure) -> Failure {
             "The client is in, and nothing was sent to it. The greeting goes out when a client \
              gets its slot, whether or not it says something.",
         )
+    } else if let Some(slot) = deaf(&record) {
+        return Failure { id: ids::NOT_CLOSED, ..failure }
+            .kernel(record.last_lines(of_ops(&["RECV", "READ", "CLOSE"])))
+            .rule(format!(
+                "The client in slot {slot} said something, and nothing was received from it again. \
+                 Only a receive can tell that it leaves: after each one that brought bytes comes \
+                 another."
+            ));
     } else if inside.len() >= SLOTS {
         (
             ids::NOT_CLOSED,
@@ -192,6 +200,33 @@ fn not_greeted(run: &Run, failure: Failure) -> Failure {
         inside.len()
     ));
     Failure { id, ..failure }.kernel(kernel).rule(rule)
+}
+
+/// A slot from which bytes were received, and nothing since.
+fn deaf(record: &Record) -> Option<u64> {
+    let takes = |op: &str| ["RECV", "READ"].contains(&op);
+    let slots: HashMap<u64, u64> = record
+        .submits()
+        .filter(|it| takes(&it.op))
+        .filter_map(|it| Some((it.seq, number(it, "slot")?)))
+        .collect();
+    let mut deaf = BTreeSet::new();
+    for event in &record.events {
+        match &event.what {
+            What::Submit(it) => {
+                if let Some(slot) = number(it, "slot") {
+                    deaf.remove(&slot);
+                }
+            }
+            What::Complete(it) if it.res > 0 && !it.more => {
+                if let Some(slot) = it.seq.and_then(|seq| slots.get(&seq)) {
+                    deaf.insert(*slot);
+                }
+            }
+            _ => {}
+        }
+    }
+    deaf.pop_first()
 }
 
 fn nobody_dropped(record: &Record) -> Result<(), Failure> {
