@@ -282,9 +282,8 @@ fn gone(run: &mut Run) -> Result<(), Failure> {
 /// When nobody has a buffer, each of as many clients as there are buffers finds one.
 fn all_are_back(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     need_free_slots(run, "All have left.")?;
-    let clients = (0..BUFFERS)
-        .map(|_| run.connect())
-        .collect::<Result<Vec<_>, _>>()?;
+    let clients =
+        (0..BUFFERS).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
     let did = format!(
         "All others have left. {BUFFERS} clients come and send at once."
     );
@@ -294,8 +293,9 @@ fn all_are_back(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     if lacked(&record) == before {
         return Ok(());
     }
-    let lines = record
-        .last_lines(|what| matches!(what, What::Complete(it) if out_of_buffers(it)));
+    let lines = record.last_lines(
+        |what| matches!(what, What::Complete(it) if out_of_buffers(it)),
+    );
     Err(record.fail(ids::LOST).kernel(lines).rule(format!(
         "Nobody has a buffer, {BUFFERS} clients send, and a receive finds none: a buffer was never \
          given back. Whatever became of its client, each buffer that a completion has brought comes \

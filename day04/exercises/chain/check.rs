@@ -162,7 +162,8 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let accepted = |record: &Record| record.completes().filter(brought).count();
     let before = accepted(&run.record());
     let leave = [run.connect()?, run.connect()?];
-    let served = |record: &Record| receives(record).len() >= before + leave.len();
+    let served =
+        |record: &Record| receives(record).len() >= before + leave.len();
     seen(run, PATIENCE / 5, served);
     let all = before + leave.len() + count;
     let came = at_once(run, |run| {
@@ -178,9 +179,7 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
         run.did(format!("{did} One of them got {what}."));
         let record = run.record();
         let lines = record.last_lines(of_ops(&["SEND"]));
-        return Err(record.fail(ids::LINK_CUT).kernel(lines).rule(
-            CUT,
-        ));
+        return Err(record.fail(ids::LINK_CUT).kernel(lines).rule(CUT));
     }
     let word = attempt.word(LENGTH);
     let did = format!("{did} Then the last of them sends.");
@@ -269,7 +268,9 @@ fn explain(run: &mut Run, failure: Failure) -> Failure {
     if let Some(seq) = cut(&record) {
         let near = |what: &What| matches!(what, What::Submit(it) if it.seq.abs_diff(seq) <= 1);
         let kernel = record.lines_at_most(3, near);
- return Failure { id: ids::LINK_CUT, ..failure }.kernel(kernel).rule(CUT);
+        return Failure { id: ids::LINK_CUT, ..failure }
+            .kernel(kernel)
+            .rule(CUT);
     }
     if !record.submitted("LINK_TIMEOUT").is_empty() {
         return Failure { id: ids::DEADLINE, ..failure }

@@ -337,7 +337,8 @@ fn two_alone(attempt: &Attempt, run: &mut Run) -> Result<Longest, Failure> {
 fn woken(run: &mut Run, calls: u64, did: &str) -> Failure {
     run.did(did);
     let record = run.record();
-    let of_waits = |what: &What| matches!(what, What::Enter(_) | What::Return(_));
+    let of_waits =
+        |what: &What| matches!(what, What::Enter(_) | What::Return(_));
     record.fail(ids::ENTERS).kernel(record.last_lines(of_waits)).rule(format!(
         "{calls} calls for two clients. The wait lasts until the next client is due. One whose time is \
          0 returns at once: do not cut the time off to whole seconds."

@@ -255,7 +255,9 @@ fn dropped(record: &Record, failure: Failure) -> Failure {
 }
 
 fn explain(record: &Record, failure: Failure) -> Failure {
-    if let (ids::WRONG_ANSWER, Some((slot, kernel))) = (failure.id, two_on_a_slot(record, "RECV")) {
+    if let (ids::WRONG_ANSWER, Some((slot, kernel))) =
+        (failure.id, two_on_a_slot(record, "RECV"))
+    {
         return Failure { id: ids::LOST, ..failure }.kernel(kernel).rule(format!(
             "Two receives were in flight on slot {slot}, into the same chunk, and the second wrote \
              over what the first had brought. Have one at a time: a client that is received from \

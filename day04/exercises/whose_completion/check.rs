@@ -162,7 +162,8 @@ fn too_soon(run: &mut Run, did: &str) -> Failure {
 
 /// Whether a timeout was removed before its time was up.
 fn removed(complete: &Complete) -> bool {
-    complete.op.as_deref() == Some("TIMEOUT") && complete.error.as_deref() == Some("ECANCELED")
+    complete.op.as_deref() == Some("TIMEOUT")
+        && complete.error.as_deref() == Some("ECANCELED")
 }
 
 /// A client that never asks is let go when its time is up, and not before: how long it stayed, by
