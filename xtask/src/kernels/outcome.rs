@@ -113,14 +113,13 @@ pub fn answers(console: &Console) -> Result<Answers> {
         Answers { facts, days: Vec::new(), printed: Vec::new(), exercises: Vec::new() };
     for message in &console.messages {
         let Message::Ran(ran) = message else { continue };
+        if let Some(arguments) = ran.command.strip_prefix("xtask exercise verify ") {
+            answers.exercises.extend(proofs(arguments, ran));
+            continue;
+        }
         let json: serde_json::Value =
             serde_json::from_str(&ran.stdout).with_context(|| no_report(ran))?;
         match ran.command.split_once(' ') {
-            Some(("xtask", arguments)) if arguments.starts_with("exercise ") => {
-                let proofs: Proofs =
-                    serde_json::from_value(json).with_context(|| no_report(ran))?;
-                answers.exercises.extend(proofs.exercises);
-            }
             Some(("xtask", _)) => {
                 let report: RunReport =
                     serde_json::from_value(json).with_context(|| no_report(ran))?;
@@ -131,6 +130,17 @@ pub fn answers(console: &Console) -> Result<Answers> {
         }
     }
     Ok(answers)
+}
+
+/// What became of an exercise's programs. If nothing was reported, that is said of the exercise, and
+/// costs no other its report.
+fn proofs(arguments: &str, ran: &Ran) -> Vec<Proof> {
+    let reported = serde_json::from_str(&ran.stdout).map(|proofs: Proofs| proofs.exercises);
+    reported.unwrap_or_else(|_| {
+        let name = arguments.split(' ').next().unwrap_or_default().to_string();
+        let (expected, got) = ("a report".to_string(), "none".to_string());
+        vec![Proof { program: name, expected, got, words: Some(no_report(ran)) }]
+    })
 }
 
 fn no_report(ran: &Ran) -> String {
@@ -171,6 +181,18 @@ mod tests {
             words,
             ["ran with nothing left out", "ran without A, B", "failed, x: expected y, got z"]
         );
+    }
+
+    #[test]
+    fn an_exercise_without_a_report_costs_no_other_its_own() {
+        let broken = ran("xtask exercise verify chain --json", "");
+        let proof = r#"{"exercises": [{"program": "proxy--solution", "expected": "passed", "got": "passed", "words": null}]}"#;
+        let mut console = console(broken);
+        console.messages.push(ran("xtask exercise verify proxy --json", proof));
+        let programs = answers(&console).unwrap().exercises;
+        let programs: Vec<_> =
+            programs.iter().map(|proof| (proof.program.as_str(), proof.got.as_str())).collect();
+        assert_eq!(programs, [("chain", "none"), ("proxy--solution", "passed")]);
     }
 
     #[test]
