@@ -17,6 +17,7 @@ const SLOTS: u64 = 2;
 const TIMERS: &[&str] = &["TIMEOUT", "LINK_TIMEOUT"];
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
+    need_prompt_closes()?;
     let mut run = serve(attempt)?;
     let quick = attempt.number(36..=44) as usize;
     let mut tries = 0;

@@ -30,6 +30,20 @@ pub fn or_not_observed(failure: Failure, record: &Record) -> Failure {
     )
 }
 
+/// What a check asks first whose many clients have to leave quickly.
+///
+/// # Errors
+/// Not observed, on a kernel where each connection may last a second longer than its slot.
+pub fn need_prompt_closes() -> Result<(), Failure> {
+    if !is_late() {
+        return Ok(());
+    }
+    Err(Failure::not_observed(
+        "On this kernel the connection of a closed slot may last a second longer (up to Linux \
+         6.12): the quick clients of this check would not be quick.",
+    ))
+}
+
 /// Asks the kernel, once.
 fn is_late() -> bool {
     static LATE: OnceLock<bool> = OnceLock::new();

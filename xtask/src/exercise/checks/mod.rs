@@ -9,7 +9,7 @@
 pub mod clients;
 mod fifo;
 pub mod flight;
-mod late_close;
+pub mod late_close;
 pub mod nops;
 mod tokens;
 pub mod written;
