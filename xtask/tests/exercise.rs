@@ -8,7 +8,7 @@ use common::listener::Listener;
 use io_uring::{IoUring, opcode, squeue, types};
 use testkit::io_uring_or_skip;
 use xtask::exercise::attempt::{Attempt, Launch};
-use xtask::exercise::checks::clients;
+use xtask::exercise::checks::{left, served};
 use xtask::exercise::failure::Failure;
 use xtask::exercise::ids::{self, Id};
 use xtask::exercise::record::{Record, Target};
@@ -702,9 +702,9 @@ fn slots_are_counted_that_clients_have_left() {
         return;
     }
     let mut run = two_clients("serves_in_slots");
-    clients::need_free_slots(&mut run, "Two clients came.").expect("the listener's does not count");
+    left::need_free_slots(&mut run, "Two clients came.").expect("the listener's does not count");
     let mut run = two_clients("keeps_the_slots");
-    let failure = clients::need_free_slots(&mut run, "Two clients came.").expect_err("two slots");
+    let failure = left::need_free_slots(&mut run, "Two clients came.").expect_err("two slots");
     assert_eq!(failure.id, ids::NOT_CLOSED);
     let last = failure.kernel.last().expect("a line");
     assert_eq!(last, "now: slots 0, 1 are taken");
@@ -716,10 +716,10 @@ fn what_clients_got_is_what_the_ring_sent() {
         return;
     }
     let record = two_clients("serves_in_slots").record();
-    clients::need_slots(&record).expect("all in slots");
-    clients::need_served(&record, 2, 4).expect("two bytes each");
-    fails(clients::need_served(&record, 3, 4), ids::NOT_THROUGH_RING);
-    fails(clients::need_served(&record, 2, 5), ids::NOT_THROUGH_RING);
+    served::need_slots(&record).expect("all in slots");
+    served::need_served(&record, 2, 4).expect("two bytes each");
+    fails(served::need_served(&record, 3, 4), ids::NOT_THROUGH_RING);
+    fails(served::need_served(&record, 2, 5), ids::NOT_THROUGH_RING);
     let kernel = common::environment::kernel_release();
     if xtask::exercise::exercises::release(&kernel) < Some((6, 8)) {
         testkit::skipped(
@@ -729,7 +729,7 @@ fn what_clients_got_is_what_the_ring_sent() {
         return;
     }
     let record = two_clients("serves_behind_a_copy").record();
-    let failure = fails(clients::need_slots(&record), ids::NOT_THROUGH_RING);
+    let failure = fails(served::need_slots(&record), ids::NOT_THROUGH_RING);
     assert!(failure.rule.starts_with("write(2) moves bytes"), "{failure:#?}");
 }
 

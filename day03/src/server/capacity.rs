@@ -82,7 +82,7 @@ impl Server<'_> {
     // ANCHOR_END: room
 
     /// An accept of one client, into a slot of the kernel's choice: where the limit on descriptors
-    /// leaves no room for spare slots. It has ended when it completes, so there is none to cancel.
+    /// leaves no room for spare slots. When it completes it has ended, so nothing is left to cancel.
     pub(super) fn single_accept(&self) -> squeue::Entry {
         let (null, slot) = (std::ptr::null_mut(), DestinationSlot::auto_target());
         let accept = opcode::Accept::new(Fd(self.listener.fd()), null, null.cast());

@@ -161,7 +161,7 @@ fn is_rung(name: &str) -> bool {
 /// the package's examples.
 ///
 /// # Errors
-/// If there is none of a name.
+/// If a name is that of no server.
 pub fn known(only: &[String], examples: &[String]) -> Result<(), UnknownServer> {
     let fixed = ["day04"].into_iter().chain(PEERS).chain([SQPOLL]);
     let rungs = examples.iter().map(String::as_str).filter(|name| is_rung(name));

@@ -68,7 +68,7 @@ struct Advisory {
     sound: Vec<VersionReq>,
 }
 
-/// Names every dependency with a fault or another licence. True if there is none.
+/// Names every dependency with a fault or another licence. True if it names nothing.
 pub fn check(workspace: &Path) -> Result<bool> {
     let packages = packages(workspace)?;
     let text =

@@ -27,6 +27,7 @@ pub mod markdown;
 mod new;
 pub mod plan;
 mod prelude;
+mod printed;
 pub mod progress;
 pub mod record;
 pub mod run;

@@ -7,6 +7,8 @@ pub use super::attempt::{Attempt, Launch};
 pub use super::checks::clients::*;
 pub use super::checks::flight::*;
 pub use super::checks::late_close::need_prompt_closes;
+pub use super::checks::left::*;
+pub use super::checks::served::*;
 pub use super::checks::{fifo, nops, written};
 pub use super::cost::{ALONE, Measured, one_by_one};
 pub use super::failure::{Failure, Passed};

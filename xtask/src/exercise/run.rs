@@ -1,13 +1,13 @@
 //! A run of a learner's program: traced, fed, listened to, and never left behind.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -24,12 +24,11 @@ use super::attempt::{self, Launch, Seen};
 use super::failure::Failure;
 use super::hang::{self, Stillness};
 use super::ids;
+use super::printed::Printed;
 use super::record::Record;
 
 /// How often something that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(5);
-/// Bytes that are kept of what a program prints.
-const PRINTED: usize = 1 << 20;
 /// No run takes longer, however busy it is.
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -68,57 +67,6 @@ pub struct Run {
     slots_before: Vec<u32>,
     burnt: Duration,
     seen: Arc<Mutex<Seen>>,
-}
-
-/// What a program has printed so far, read by a thread.
-#[derive(Debug)]
-struct Printed {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    reader: Option<JoinHandle<()>>,
-}
-
-impl Printed {
-    fn new(pipe: OwnedFd) -> Printed {
-        let bytes = Arc::new(Mutex::new(Vec::new()));
-        let theirs = Arc::clone(&bytes);
-        let reader = thread::spawn(move || {
-            let mut pipe = File::from(pipe);
-            let mut buffer = [0; 4096];
-            loop {
-                match pipe.read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(count) => {
-                        let mut bytes = lock(&theirs);
-                        let room = PRINTED.saturating_sub(bytes.len()).min(count);
-                        bytes.extend_from_slice(&buffer[..room]);
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(_) => break,
-                }
-            }
-        });
-        Printed { bytes, reader: Some(reader) }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.bytes)).into_owned()
-    }
-
-    fn length(&self) -> usize {
-        lock(&self.bytes).len()
-    }
-
-    /// After the program's end: waits for the last of it.
-    fn rest(&mut self) -> String {
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
-        self.text()
-    }
-}
-
-fn lock(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
-    bytes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a descriptor of ours is of.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::clients::number;
+use super::served::number;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::Record;

@@ -3,14 +3,16 @@
 //!
 //! A check lies in its exercise's folder. A `check.toml` is a value, a [`Plan`]; a `check.rs` is a
 //! procedure and a module of this one, and `build.rs` lists them. What those have in common is here:
-//! [`nops`] that carry tags, what was [`written`], [`clients`] of a server, [`tokens`],
-//! a [`fifo()`].
+//! [`nops`] that carry tags, what was [`written`], [`clients`] of a server, what it [`served`] them
+//! and what is [`left`] when they have gone, [`tokens`], a [`fifo()`].
 
 pub mod clients;
 mod fifo;
 pub mod flight;
 pub mod late_close;
+pub mod left;
 pub mod nops;
+pub mod served;
 mod tokens;
 pub mod written;
 

@@ -2,7 +2,7 @@
 
 use common::token::Op;
 
-use super::clients::number;
+use super::served::number;
 use crate::exercise::record::{Record, gives, takes, token};
 use crate::trace::event::{Submit, What};
 

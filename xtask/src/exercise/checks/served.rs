@@ -1,0 +1,160 @@
+//! What the ring has done for clients: by the record alone.
+
+use crate::exercise::failure::Failure;
+use crate::exercise::ids;
+use crate::exercise::record::Record;
+use crate::trace::event::{Complete, Submit, What};
+use crate::trace::watch::OtherCall;
+
+/// Whether an event is about clients: an entry, a completion, or the wait for one.
+pub fn of_requests(what: &What) -> bool {
+    matches!(what, What::Submit(_) | What::Complete(_) | What::Enter(_))
+}
+
+/// Picks the entries and completions of some operations.
+pub fn of_ops<'a>(ops: &'a [&'a str]) -> impl Fn(&What) -> bool + 'a {
+    move |what| match what {
+        What::Submit(submit) => ops.contains(&submit.op.as_str()),
+        What::Complete(complete) => complete.op.as_deref().is_some_and(|op| ops.contains(&op)),
+        _ => false,
+    }
+}
+
+/// Whether an entry is a multishot.
+pub fn multishot(submit: &Submit) -> bool {
+    submit.details.contains_key("multishot")
+}
+
+/// Whether an accept puts its client into a slot.
+pub fn into_slot(submit: &Submit) -> bool {
+    submit.details.contains_key("into_slot")
+}
+
+/// Whether a completion brought a client.
+pub fn brought(complete: &&Complete) -> bool {
+    complete.op.as_deref() == Some("ACCEPT") && complete.res >= 0
+}
+
+/// The number that a detail holds.
+pub fn number(submit: &Submit, key: &str) -> Option<u64> {
+    submit.details.get(key).and_then(serde_json::Value::as_u64)
+}
+
+/// Clients go into slots, and stay there: no plain accept, neither as a call nor as an entry, no
+/// descriptor made of a slot, and nothing is sent or received beside the ring.
+pub fn need_slots(record: &Record) -> Result<(), Failure> {
+    record.need_ring()?;
+    record.need_no_plain(&["accept", "accept4", "connect"])?;
+    need_no_talk(record)?;
+    if !record.submitted("FIXED_FD_INSTALL").is_empty() {
+        return Err(record
+            .fail(ids::DESCRIPTOR)
+            .kernel(record.lines(of_ops(&["FIXED_FD_INSTALL"])))
+            .rule(
+                "FIXED_FD_INSTALL makes a descriptor of what is in a slot. A client has no \
+                 descriptor here: an operation takes the slot itself, `types::Fixed(slot)`.",
+            ));
+    }
+    if record.submitted("ACCEPT").iter().all(|accept| into_slot(accept)) {
+        return Ok(());
+    }
+    Err(record.fail(ids::DESCRIPTOR).kernel(record.lines(of_ops(&["ACCEPT"]))).rule(
+        "This accept makes a descriptor for every client. A file index \
+             (`allocate_file_index`, or `file_index` with an auto target) puts the client into a \
+             slot of the registered table.",
+    ))
+}
+
+/// The number of a client's slot was never taken for a descriptor's: neither in a call nor in an
+/// entry.
+pub fn need_no_slot_as_fd(record: &Record) -> Result<(), Failure> {
+    let slots: Vec<u64> = record.slots_of_clients().into_iter().map(u64::from).collect();
+    let calls = record.plain_calls(&["close", "shutdown"]);
+    let by_call = calls.iter().find(|call| slots.contains(&call.args[0]));
+    let by_fd = |it: &&Submit| {
+        ["CLOSE", "SHUTDOWN"].contains(&it.op.as_str())
+            && number(it, "fd").is_some_and(|fd| slots.contains(&fd))
+    };
+    let by_entry = record.submits().find(by_fd);
+    let Some(what) = by_call
+        .map(|call| format!("system call {}({})", call.name, call.args[0]))
+        .or_else(|| by_entry.map(|it| format!("{} {}", it.op, it.words)))
+    else {
+        return Ok(());
+    };
+    let mut kernel =
+        record.lines_at_most(1, |what| matches!(what, What::Complete(it) if brought(&it)));
+    kernel.push(what);
+    Err(record.fail(ids::SLOT_AS_FD).kernel(kernel).rule(
+        "A slot's number is no descriptor: this closes whatever file the process has open under \
+         that number (0 is its standard input), and the client in the slot notices nothing. A slot \
+         is closed by the ring: `opcode::Close` on `types::Fixed`.",
+    ))
+}
+
+/// Nothing is sent or received by plain calls, whatever descriptor they use.
+pub fn need_no_talk(record: &Record) -> Result<(), Failure> {
+    let calls = record.plain_talk();
+    let Some(call) = calls.first() else { return Ok(()) };
+    let count = calls.len();
+    let first = format!("system calls on connections: {count}; first {}", called(call));
+    Err(record
+        .fail(ids::NOT_THROUGH_RING)
+        .kernel(record.lines_at_most(2, of_ops(&["FIXED_FD_INSTALL"])).into_iter().chain([first]))
+        .rule(format!(
+            "{}(2) moves bytes of a connection as a system call of its own. This is to go through \
+             the ring, as an entry.",
+            call.name
+        )))
+}
+
+fn called(call: &OtherCall) -> String {
+    format!("{}, fd {}", call.name, call.args[0] as i32)
+}
+
+/// As many clients as these came by accepts of the ring, and entries sent them at least these
+/// bytes: what a client got, no plain call sent. In a ring that a kernel thread polls some of it
+/// may have gone by unseen.
+///
+/// # Errors
+/// `E-NOT-THROUGH-RING`.
+pub fn need_served(record: &Record, clients: usize, bytes: u64) -> Result<(), Failure> {
+    let served = record.served();
+    let sent: u64 = served.iter().map(|client| client.sent).sum();
+    let unseen = record.summary.unseen_entries + record.summary.unseen_completions;
+    // What was not seen may also have been taken for another entry's of the same `user_data`.
+    let part = |all: u64| if record.summary.polled { all - all / 10 } else { all };
+    if (served.len() as u64 >= part(clients as u64) && sent >= part(bytes)) || unseen > 0 {
+        return Ok(());
+    }
+    let told = [
+        format!("clients: {clients}; accepted by the ring: {}", served.len()),
+        format!("bytes that they got: {bytes}; sent by entries: {sent}"),
+    ];
+    Err(record.fail(ids::NOT_THROUGH_RING).kernel(told).rule(
+        "The ring was to let every client in, and to send all that a client gets. Here the \
+         completions do not account for it.",
+    ))
+}
+
+/// The sizes with which tables of slots were registered.
+fn tables(record: &Record) -> impl Iterator<Item = u64> {
+    record
+        .registers()
+        .filter(|register| register.op == "REGISTER_FILES" || register.op == "REGISTER_FILES2")
+        .filter_map(|register| register.detail.split(' ').next()?.parse().ok())
+}
+
+/// The table is as large as given.
+pub fn need_table(record: &Record, slots: u64) -> Result<(), Failure> {
+    match tables(record).find(|asked| *asked != slots) {
+        Some(_) => Err(record
+            .fail(ids::AS_GIVEN)
+            .kernel(record.lines(|what| matches!(what, What::Register(_))))
+            .rule(format!(
+                "The table has {slots} slots in this task, and was to stay so; with another size \
+                 what it is about does not happen."
+            ))),
+        _ => Ok(()),
+    }
+}
