@@ -18,7 +18,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     Run(run::Options),
-    Trace(trace::cli::Options),
+    Trace(trace::Options),
     Learn(learn::Options),
     Exercise(exercise::Options),
     Class(class::Options),
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     };
     match cli.task {
         Task::Run(options) => run::main(&options),
-        Task::Trace(options) => trace::cli::main(options),
+        Task::Trace(options) => trace::main(options),
         Task::Learn(options) => learn::main(&options),
         Task::Exercise(options) => exercise::main(&options),
         Task::Class(options) => class::main(&options),

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::exercise::prelude::*;
-use crate::trace::sys;
+use ringtrace::sys;
 
 /// The bytes of the exercise.
 fn reply(length: u32) -> Vec<u8> {

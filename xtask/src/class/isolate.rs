@@ -42,8 +42,8 @@ use nix::unistd::{Uid, setsid};
 
 use super::libraries::Libraries;
 use super::limits;
-use crate::trace::filter;
-use crate::trace::launch;
+use ringtrace::filter;
+use ringtrace::launch;
 
 /// What programs are shut off from here.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::hang;
 use super::record::{Record, WAITS};
 use super::run::Run;
-use crate::trace::event::What;
+use ringtrace::event::What;
 
 /// As many of anything may have a purpose that nobody outside can see.
 const FEW: u64 = 3;
@@ -291,7 +291,7 @@ pub fn one_by_one(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::event::{Complete, Enter, Event, Return};
+    use ringtrace::event::{Complete, Enter, Event, Return};
 
     #[test]
     fn a_program_is_told_where_it_stands_in_one_line() {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use common::text::several;
 
-use crate::trace::Trace;
-use crate::trace::event::{Complete, What};
-use crate::trace::syscalls::{self, Call};
-use crate::trace::watch::RingNow;
+use ringtrace::Trace;
+use ringtrace::event::{Complete, What};
+use ringtrace::syscalls::{self, Call};
+use ringtrace::watch::RingNow;
 
 use super::failure::Failure;
 use super::ids;

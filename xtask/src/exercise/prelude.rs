@@ -15,5 +15,5 @@ pub use super::failure::{Failure, Passed};
 pub use super::ids::{self, Id};
 pub use super::record::{Moved, Record, Served, SocketOption, Target, WAITS, token, user_data};
 pub use super::run::Run;
-pub use crate::trace::event::{Complete, Enter, Event, Setup, Submit, What};
-pub use crate::trace::watch::OtherCall;
+pub use ringtrace::event::{Complete, Enter, Event, Setup, Submit, What};
+pub use ringtrace::watch::OtherCall;

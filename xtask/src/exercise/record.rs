@@ -12,12 +12,12 @@ use std::time::Duration;
 use common::text::several;
 use common::token::Token;
 
-use crate::trace::event::{
+use ringtrace::event::{
     Complete, Enter, Event, Granted, Left, Register, Return, Setup, Submit, What,
 };
-use crate::trace::summary::Summary;
-use crate::trace::text;
-use crate::trace::watch::OtherCall;
+use ringtrace::summary::Summary;
+use ringtrace::text;
+use ringtrace::watch::OtherCall;
 
 use super::failure::Failure;
 use super::ids::Id;
@@ -58,7 +58,7 @@ pub use served::{Served, filled};
 
 /// A `user_data` as the trace writes it.
 pub fn user_data(value: u64) -> String {
-    crate::trace::names::hex(value)
+    ringtrace::names::hex(value)
 }
 
 /// The token in a `user_data` that the trace has written, if it is one.

@@ -14,11 +14,11 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, pipe2};
 
-use crate::trace::event::{Event, What};
-use crate::trace::launch::Program;
-use crate::trace::summary::Summary;
-use crate::trace::watch::RingNow;
-use crate::trace::{Outcome, Trace};
+use ringtrace::event::{Event, What};
+use ringtrace::launch::Program;
+use ringtrace::summary::Summary;
+use ringtrace::watch::RingNow;
+use ringtrace::{Outcome, Trace};
 
 use super::attempt::{self, Launch, Seen};
 use super::failure::Failure;

@@ -12,8 +12,8 @@ use super::attempt::{Ended, Launch, unset};
 use super::failure::Failure;
 use super::ids;
 use super::run::kill_others;
-use crate::trace::filter;
-use crate::trace::launch;
+use ringtrace::filter;
+use ringtrace::launch;
 
 /// Nothing that ended by itself under a tracer takes longer without one.
 const LONGEST: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use super::session::{Question, Session};
 use crate::exercise::markdown;
 use crate::exercise::record::Record;
 use crate::exercise::verdict::Verdict;
-use crate::trace::{summary_text, text};
+use ringtrace::{summary_text, text};
 
 /// What is shown.
 #[derive(Clone, Debug)]

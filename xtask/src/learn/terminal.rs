@@ -11,7 +11,7 @@ use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 
 use crate::exercise::verdict::printable;
-use crate::trace::terminal_size;
+use ringtrace::terminal_size;
 
 /// A key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use common::text::plural;
 use common::token::Token;
 
-use crate::trace::event::{Complete, Enter, Register, Return, Setup, Submit};
+use ringtrace::event::{Complete, Enter, Register, Return, Setup, Submit};
 
 use super::recording::{Completion, Entry};
 

@@ -26,8 +26,8 @@ use common::environment;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
-use crate::trace::launch::Program;
-use crate::trace::{Outcome, Trace};
+use ringtrace::launch::Program;
+use ringtrace::{Outcome, Trace};
 
 use recording::Recording;
 use scenarios::{Scenario, Stage};
@@ -95,7 +95,7 @@ fn run(scenario: &Scenario, program: &Path, patience: Duration) -> Result<Ran> {
         stderr: Some(stderr),
         ..Default::default()
     };
-    let trace = Trace::show(program, true, vec![Box::new(Arc::clone(&tape))])
+    let trace = Trace::show(program, true, vec![Box::new(tape::Writer(Arc::clone(&tape)))])
         .map_err(|(refusal, _)| anyhow::Error::from(refusal))?;
     let pid = trace.pid().as_raw() as u32;
     let stage = Stage { tape: Arc::clone(&tape), pid, patience };

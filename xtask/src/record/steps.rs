@@ -11,7 +11,7 @@ use common::text::plural;
 use super::captions;
 use super::recording::{Completion, Entry, Kind, Shape, Step};
 use super::tape::{Item, is_short};
-use crate::trace::event::{Enter, Poller, Return, Setup, Submit, What};
+use ringtrace::event::{Enter, Poller, Return, Setup, Submit, What};
 
 /// Which part of a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::trace::event::{Enter, Event, What};
-use crate::trace::watch::Sink;
+use ringtrace::event::{Enter, Event, What};
+use ringtrace::watch::Sink;
 
 /// One thing on the tape.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,16 +125,20 @@ pub fn is_short(enter: &Enter) -> bool {
     enter.at_most_us.is_some_and(|limit| limit < SHORT)
 }
 
-impl Sink for Arc<Tape> {
+/// The end of a tape that the tracer writes on.
+pub struct Writer(pub Arc<Tape>);
+
+impl Sink for Writer {
     /// Called while the program is stopped, so it stays stopped for as long as this waits.
     fn take(&mut self, events: &[Event]) {
-        let mut state = self.lock();
+        let tape = &self.0;
+        let mut state = tape.lock();
         state.items.extend(events.iter().map(|event| Item::Event(event.what.clone())));
         let has_its_ring = |event: &Event| matches!(event.what, What::Setup(_));
         state.held |= state.hold && events.iter().any(has_its_ring);
-        self.bell.notify_all();
+        tape.bell.notify_all();
         while state.held && state.hold {
-            state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = tape.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

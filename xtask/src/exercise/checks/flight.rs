@@ -8,7 +8,7 @@ use super::served::number;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::Record;
-use crate::trace::event::{Complete, What};
+use ringtrace::event::{Complete, What};
 
 /// Nothing was in flight on a slot when it was closed.
 pub fn need_quiet_closes(record: &Record) -> Result<(), Failure> {

@@ -75,7 +75,7 @@ fn ask() -> std::io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::event::{Event, Submit, What};
+    use ringtrace::event::{Event, Submit, What};
 
     fn with_close(flags: &[&str]) -> Record {
         let close = Submit {

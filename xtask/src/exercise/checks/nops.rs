@@ -4,7 +4,7 @@ use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::{Record, user_data};
-use crate::trace::event::What;
+use ringtrace::event::What;
 
 /// A tag that nobody knows beforehand, and that the trace shows as the number it is.
 pub fn tag(attempt: &Attempt) -> u64 {

@@ -3,8 +3,8 @@
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::Record;
-use crate::trace::event::{Complete, Submit, What};
-use crate::trace::watch::OtherCall;
+use ringtrace::event::{Complete, Submit, What};
+use ringtrace::watch::OtherCall;
 
 /// Whether an event is about clients: an entry, a completion, or the wait for one.
 pub fn of_requests(what: &What) -> bool {

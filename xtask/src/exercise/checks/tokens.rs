@@ -4,7 +4,7 @@ use common::token::Op;
 
 use super::served::number;
 use crate::exercise::record::{Record, gives, takes, token};
-use crate::trace::event::{Submit, What};
+use ringtrace::event::{Submit, What};
 
 /// The lines and the rule for an entry that no client can notice, if there is one: it names the slot
 /// of another in its `user_data`, works on a slot in which nobody ever was, or waits for all that

@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::{Record, Target, quoted};
-use crate::trace::event::{Submit, What};
-use crate::trace::watch::OtherCall;
+use ringtrace::event::{Submit, What};
+use ringtrace::watch::OtherCall;
 
 /// The operations that write bytes from memory to a file.
 pub const WRITES: &[&str] = &["WRITE", "WRITEV", "WRITE_FIXED", "WRITEV_FIXED"];

@@ -8,7 +8,7 @@ use super::{Detail, Entries, Operations, Values};
 use crate::exercise::failure::Failure;
 use crate::exercise::ids::{self, Id};
 use crate::exercise::record::{Record, user_data};
-use crate::trace::event::{Complete, Submit, What};
+use ringtrace::event::{Complete, Submit, What};
 
 /// Entries of one operation, with the values of this run.
 pub struct Asked<'a> {

@@ -9,7 +9,7 @@ use crate::exercise::cost::Cost;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::{Record, quoted};
-use crate::trace::event::What;
+use ringtrace::event::What;
 
 /// Compares everything, in the order in which one mistake leads to the next.
 pub fn judge(run: &PlannedRun, record: &Record, values: &Values) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use similar::get_close_matches;
 
 use crate::exercise::exercises::ALIKE;
-use crate::trace::event::What;
+use ringtrace::event::What;
 
 /// Short names of operations.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]

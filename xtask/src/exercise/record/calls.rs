@@ -3,9 +3,9 @@
 use super::Record;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
-use crate::trace::describe::socket_option;
-use crate::trace::event::What;
-use crate::trace::watch::OtherCall;
+use ringtrace::describe::socket_option;
+use ringtrace::event::What;
+use ringtrace::watch::OtherCall;
 
 /// System calls in which a program waits.
 pub const WAITS: &[&str] = &[

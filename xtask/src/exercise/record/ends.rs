@@ -4,7 +4,7 @@ use super::Record;
 use super::needs::no_rings;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
-use crate::trace::event::What;
+use ringtrace::event::What;
 
 impl Record {
     /// The program ended by itself with status 0.

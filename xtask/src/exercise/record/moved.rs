@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::Record;
-use crate::trace::codes::op;
-use crate::trace::decode::Entry;
-use crate::trace::event::{Complete, Submit};
+use ringtrace::codes::op;
+use ringtrace::decode::Entry;
+use ringtrace::event::{Complete, Submit};
 
 /// A file as an entry names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

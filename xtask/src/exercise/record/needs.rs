@@ -4,7 +4,7 @@ use super::moved::silent;
 use super::{Record, user_data};
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
-use crate::trace::event::{Setup, What};
+use ringtrace::event::{Setup, What};
 
 impl Record {
     /// The program has a ring.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::moved::{count, gives, silent, source, takes, target};
 use super::{Record, Target};
-use crate::trace::event::{Complete, Submit, What};
+use ringtrace::event::{Complete, Submit, What};
 
 /// A client, from its accept to the close of its slot.
 #[derive(Clone, Debug, PartialEq, Eq)]

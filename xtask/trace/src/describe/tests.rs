@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::results::result;
 use super::*;
-use crate::trace::codes::cqe;
-use crate::trace::decode::Completion;
-use crate::trace::names::{operation, user_data};
-use crate::trace::registered::Filled;
+use crate::codes::cqe;
+use crate::decode::Completion;
+use crate::names::{operation, user_data};
+use crate::registered::Filled;
 
 fn me() -> Reader {
     Reader::of(std::process::id() as i32)

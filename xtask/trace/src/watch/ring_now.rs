@@ -1,9 +1,9 @@
 //! The rings as they are at this moment, to find out why a program does not go on.
 
 use super::Watch;
-use crate::trace::descriptors::RingId;
-use crate::trace::event;
-use crate::trace::summary::Armed;
+use crate::descriptors::RingId;
+use crate::event;
+use crate::summary::Armed;
 
 /// A ring at this moment.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,17 +6,17 @@ use common::catalog;
 use libc::pid_t;
 
 use super::{Begun, Task, Tracer, signals};
-use crate::trace::codes::{call, setup};
-use crate::trace::describe::Details;
-use crate::trace::descriptors::{RingId, TableId};
-use crate::trace::event::{self, What};
-use crate::trace::names::{error_name, names};
-use crate::trace::params::Params;
-use crate::trace::refused::RefusedRing;
-use crate::trace::register;
-use crate::trace::ring::Ring;
-use crate::trace::sys;
-use crate::trace::syscalls::{self, Call, Kind, Stop};
+use crate::codes::{call, setup};
+use crate::describe::Details;
+use crate::descriptors::{RingId, TableId};
+use crate::event::{self, What};
+use crate::names::{error_name, names};
+use crate::params::Params;
+use crate::refused::RefusedRing;
+use crate::register;
+use crate::ring::Ring;
+use crate::sys;
+use crate::syscalls::{self, Call, Kind, Stop};
 
 impl Tracer {
     /// A stop by the filter of the fast mode, in place of one at the entry.

@@ -1,9 +1,9 @@
 //! Operations on files by their names.
 
 use super::{Asked, Details};
-use crate::trace::codes::op;
-use crate::trace::context::{long, word};
-use crate::trace::flags;
+use crate::codes::op;
+use crate::context::{long, word};
+use crate::flags;
 use common::text::plural;
 
 /// The directory that a path is relative to; the working directory goes without saying.

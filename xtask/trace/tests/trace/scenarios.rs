@@ -1,5 +1,5 @@
 //! Programs to be traced. Each is this very test executable, started again with
-//! `XTASK_TRACED` naming one of these functions.
+//! `TRACED` naming one of these functions.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -24,7 +24,7 @@ fn not_here(why: &str) {
 
 /// Becomes a scenario, if this process was started to be one.
 pub fn run_if_asked() {
-    let Some(name) = std::env::var_os("XTASK_TRACED") else { return };
+    let Some(name) = std::env::var_os("TRACED") else { return };
     let scenario = ALL.iter().find(|(known, _)| name == **known);
     scenario.expect("a scenario of that name").1();
     // Not back into the harness, whose own ways would be in the trace.
@@ -194,7 +194,7 @@ fn fork() {
     let again = |scenario: &str| {
         let program = std::env::current_exe().expect("this program");
         let mut command = std::process::Command::new(program);
-        command.args(AGAIN).env("XTASK_TRACED", scenario);
+        command.args(AGAIN).env("TRACED", scenario);
         assert!(command.status().expect("a child").success());
     };
     let mut ring = IoUring::new(2).expect("a ring");
@@ -210,7 +210,7 @@ fn hang() {
 }
 
 /// The variable that names the descriptor of a ring, for [`inherited`].
-pub const RING: &str = "XTASK_TRACED_RING";
+pub const RING: &str = "TRACED_RING";
 
 /// Sleeps in a ring that it got from its parent, and that nobody follows.
 fn inherited() {

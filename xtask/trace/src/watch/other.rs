@@ -3,8 +3,8 @@
 use libc::pid_t;
 
 use super::Watch;
-use crate::trace::context::Reader;
-use crate::trace::syscalls::Call;
+use crate::context::Reader;
+use crate::syscalls::Call;
 
 /// A system call that has nothing to do with rings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use common::text::plural;
 use serde_json::Value;
 
 use super::{Asked, Details};
-use crate::trace::context::Reader;
-use crate::trace::names::hex;
+use crate::context::Reader;
+use crate::names::hex;
 
 /// A NOP does nothing, on what its flags say.
 pub(super) fn nop(asked: &Asked<'_>, details: &mut Details) {
@@ -65,7 +65,7 @@ pub(super) fn files_update(asked: &Asked<'_>, details: &mut Details) {
 }
 
 /// A list of descriptors, of which the first few are shown.
-pub(in crate::trace) fn fds(program: Reader, list: u64, count: u64, details: &mut Details) {
+pub(crate) fn fds(program: Reader, list: u64, count: u64, details: &mut Details) {
     const SHOWN: u64 = 8;
     if let Some(fds) = program.numbers(list, count, SHOWN).filter(|fds| !fds.is_empty()) {
         let mut words: Vec<String> = fds.iter().map(i32::to_string).collect();

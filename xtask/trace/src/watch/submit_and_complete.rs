@@ -5,17 +5,17 @@ use common::token::{Op, Token};
 use libc::pid_t;
 
 use super::{Moment, Watch};
-use crate::trace::codes::{cqe, op, sqe};
-use crate::trace::context::Reader;
-use crate::trace::decode::{Completion, Direct, Entry};
-use crate::trace::describe::results::result;
-use crate::trace::describe::{Details, details};
-use crate::trace::descriptors::RingId;
-use crate::trace::event::{self, What};
-use crate::trace::names::{error_name, hex, names, operation, user_data};
-use crate::trace::pairing::Flight;
-use crate::trace::ring::{Posted, Sight, Taken};
-use crate::trace::summary::{Armed, UNPAIRED};
+use crate::codes::{cqe, op, sqe};
+use crate::context::Reader;
+use crate::decode::{Completion, Direct, Entry};
+use crate::describe::results::result;
+use crate::describe::{Details, details};
+use crate::descriptors::RingId;
+use crate::event::{self, What};
+use crate::names::{error_name, hex, names, operation, user_data};
+use crate::pairing::Flight;
+use crate::ring::{Posted, Sight, Taken};
+use crate::summary::{Armed, UNPAIRED};
 
 /// How many messages to other rings are remembered.
 const MESSAGES: usize = 1024;

@@ -1,16 +1,13 @@
-//! The command: options, where the output goes, and signals.
+//! The command: where the output goes, and signals.
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
-use clap::Args;
-use common::catalog;
 use common::environment::Refusal;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -19,69 +16,12 @@ use nix::unistd::Pid;
 use super::event::{Event, What};
 use super::json::Lines;
 use super::launch::Program;
+pub use super::options::Options;
 use super::summary_text;
 use super::sys;
 use super::text::{Style, Text};
 use super::watch::Sink;
 use super::{Outcome, Trace};
-use crate::programs::{self, Source};
-
-/// Show what crosses the rings of a program: every entry and every completion
-///
-/// Runs PROGRAM unchanged, with all threads and children, and tells on standard error what
-/// it asks of io_uring (→) and what the kernel answers (←). Any language, any library, no
-/// root. The exit status is the program's; 128 and the signal, if one killed it.
-#[derive(Args, Debug)]
-#[command(after_help = NOTES, override_usage = "cargo xtask trace [OPTIONS] PROGRAM [ARGS…]")]
-pub struct Options {
-    /// Write the events to FILE too, one JSON object a line; `-` for standard output, where
-    /// they mix with what the program prints
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-
-    /// Only the summary, no events
-    #[arg(long)]
-    summary: bool,
-
-    /// Only entries and completions of these operations, such as ACCEPT,RECV; the summary
-    /// counts all
-    #[arg(long, value_name = "OP,…", value_delimiter = ',', value_parser = operation)]
-    only: Vec<String>,
-
-    /// Stop telling after N events; the summary counts all
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-
-    /// Say how many system calls each of N requests took
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    requests: Option<u64>,
-
-    /// Stop only at calls that matter to rings: others run at full speed and are not counted
-    #[arg(long, conflicts_with = "requests")]
-    fast: bool,
-
-    /// The program, and whatever follows as its arguments; day01 to day04 are built first
-    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM")]
-    command: Vec<OsString>,
-}
-
-const NOTES: &str = "\
-Reading it:
-  enter      the program calls the kernel: takes its entries, waits for completions
-  → 7 RECV   entry 7 goes in; the words say what for, [..] is its user_data
-  ← 7 RECV   a completion for entry 7 comes out, with its result or error
-  after      the time since the enter began that took entry 7, to when this was seen
-  MORE       entry 7 stays armed: another completion will come
-  returns    the end of an enter that slept, and how long it did
-
-Cost:
-  Every system call stops the program twice: 20 to 40 microseconds where it took 0.3.
-  Every entry and completion adds 2 to 5, less with --summary. Between its calls the
-  program runs at full speed. With --fast, calls that have nothing to do with rings
-  are not stopped at; in return they are not counted, and a ring that is refused by
-  a seccomp filter (a container's, say) is not heard of.
-  A ring that a kernel thread polls has no calls to stop at: it is sampled. Totals are
-  exact all the same; what was overwritten between two looks is counted as unseen.";
 
 /// Runs the command; the exit code is the program's.
 pub fn main(options: Options) -> ExitCode {
@@ -96,8 +36,7 @@ pub fn main(options: Options) -> ExitCode {
 
 fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
     let mut words = options.command.into_iter();
-    let named = words.next().unwrap_or_default();
-    let (program, ours) = resolve(named)?;
+    let program = words.next().unwrap_or_default();
     let program =
         Program { program, args: words.collect(), fast: options.fast, ..Default::default() };
 
@@ -124,7 +63,7 @@ fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
         pass_on(signals, pid);
     }
     let began = Instant::now();
-    let trace = Trace::show(program, ours, sinks)?;
+    let trace = Trace::show(program, options.tokens, sinks)?;
     let _ = send_pid.send(trace.pid());
     let Outcome { status, summary, failure } = trace.finish();
     if let Some(refusal) = failure {
@@ -136,48 +75,6 @@ fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
         lines.finish(us, &summary).map_err(|error| (cannot_write(path, &error), 1))?;
     }
     Ok(u8::try_from(status).unwrap_or(1))
-}
-
-/// An operation's short name, from that or the header's, in any case.
-fn operation(text: &str) -> Result<String, String> {
-    let upper = text.trim().to_uppercase();
-    match catalog::OPERATIONS.by_name(&upper) {
-        Some(entry) => Ok(entry.short.to_string()),
-        None => Err("no such operation; `cargo run -p day01 -- --ops all` lists them".to_string()),
-    }
-}
-
-/// The program to run, and whether its `user_data` is `common::token`'s.
-fn resolve(named: OsString) -> Result<(OsString, bool), (Refusal, i32)> {
-    const DAYS: [&str; 4] = ["day01", "day02", "day03", "day04"];
-    let Some(day) = DAYS.into_iter().find(|day| named == *day) else {
-        let ours = is_ours(Path::new(&named));
-        return Ok((named, ours));
-    };
-    let built = programs::find(&Source::Build { release: false, quiet: true }, &[day]);
-    if let Some(path) = built.ok().and_then(|mut programs| programs.remove(day)) {
-        return Ok((path.into_os_string(), true));
-    }
-    // Nothing to build with, or not allowed to: perhaps it lies beside us.
-    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(day)));
-    match beside.filter(|path| path.is_file()) {
-        Some(path) => Ok((path.into_os_string(), true)),
-        None => Err((
-            Refusal {
-                what: format!("{day} could not be built"),
-                why: "Cargo says so above".to_string(),
-                remedy: format!("`cargo build -p {day}` by itself"),
-            },
-            1,
-        )),
-    }
-}
-
-/// Whether a program was built in this workspace, beside this very tool.
-fn is_ours(program: &Path) -> bool {
-    let folder = |path: &Path| Some(path.canonicalize().ok()?.parent()?.to_path_buf());
-    let here = std::env::current_exe().ok().and_then(|path| folder(&path));
-    here.is_some() && here == folder(program)
 }
 
 /// Whether a file is there that can be run.

@@ -5,9 +5,9 @@ use common::text::plural;
 use serde_json::Value;
 
 use super::{Asked, Details};
-use crate::trace::codes::{op, sqe};
-use crate::trace::flags;
-use crate::trace::names::hex;
+use crate::codes::{op, sqe};
+use crate::flags;
+use crate::names::hex;
 
 /// The descriptor or slot that most operations are about.
 pub(super) fn file(asked: &Asked<'_>, details: &mut Details) {

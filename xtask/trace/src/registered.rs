@@ -207,8 +207,8 @@ fn next_in_ring(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::codes::sqe;
-    use crate::trace::context::Wait;
+    use crate::codes::sqe;
+    use crate::context::Wait;
 
     fn me() -> Reader {
         Reader::of(std::process::id() as i32)

@@ -2,12 +2,12 @@
 //! has left in the program's memory.
 
 use super::Details;
-use crate::trace::codes::{cqe, op, sqe};
-use crate::trace::context::{Reader, word};
-use crate::trace::decode::{Completion, Direct, Entry};
-use crate::trace::flags;
-use crate::trace::names::{error_name, error_words};
-use crate::trace::registered::Filled;
+use crate::codes::{cqe, op, sqe};
+use crate::context::{Reader, word};
+use crate::decode::{Completion, Direct, Entry};
+use crate::flags;
+use crate::names::{error_name, error_words};
+use crate::registered::Filled;
 use common::text::plural;
 
 /// What a completion says, in words, and for programs what its result does not say. `asked`

@@ -8,11 +8,11 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use ringtrace::event::{Event, What};
+use ringtrace::launch::Program;
+use ringtrace::summary::Summary;
+use ringtrace::{Outcome, Trace};
 use testkit::{self, PATIENCE};
-use xtask::trace::event::{Event, What};
-use xtask::trace::launch::Program;
-use xtask::trace::summary::Summary;
-use xtask::trace::{Outcome, Trace};
 
 /// Not a test of its own: the program that the others trace.
 #[test]
@@ -24,7 +24,7 @@ fn program(scenario: &str) -> Program {
     Program {
         program: std::env::current_exe().expect("this program").into_os_string(),
         args: scenarios::AGAIN.map(Into::into).to_vec(),
-        env: vec![("XTASK_TRACED".into(), scenario.into())],
+        env: vec![("TRACED".into(), scenario.into())],
         ..Default::default()
     }
 }
@@ -394,7 +394,7 @@ fn what_is_still_under_way_is_told_with_its_path() {
 fn the_buffers_of_a_bundle_are_told_with_their_bytes() {
     needs_io_uring!("the_buffers_of_a_bundle_are_told_with_their_bytes");
     let Some((_, events)) = trace_if_it_can_run("bundle") else { return };
-    let lines = xtask::trace::text::lines(&events, 80);
+    let lines = ringtrace::text::lines(&events, 80);
     let told = |words: &str| lines.iter().any(|line| line.contains(words));
     assert!(told("REGISTER_PBUF_RING, 4 buffers, group 7"), "{lines:#?}");
     assert!(told("RECVSEND_BUNDLE, into buffers of group 7"), "{lines:#?}");

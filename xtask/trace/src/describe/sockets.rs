@@ -5,10 +5,10 @@ use common::text::plural;
 
 use super::files::in_buffers;
 use super::{Asked, Details};
-use crate::trace::codes::{op, sqe};
-use crate::trace::context::{Reader, long, word};
-use crate::trace::flags::{self, Names};
-use crate::trace::names::hex;
+use crate::codes::{op, sqe};
+use crate::context::{Reader, long, word};
+use crate::flags::{self, Names};
+use crate::names::hex;
 
 /// `IORING_RECV_MULTISHOT`: shown as a word of its own.
 const MULTISHOT: u32 = 1 << 1;

@@ -246,7 +246,7 @@ unsafe fn become_program(
 ///
 /// # Safety
 /// Only in a child between fork and exec.
-pub(crate) unsafe fn limit_files(bytes: u64) {
+pub unsafe fn limit_files(bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: both calls are allowed there, and only read what is ours.
     unsafe {
@@ -260,7 +260,7 @@ pub(crate) unsafe fn limit_files(bytes: u64) {
 ///
 /// # Safety
 /// Only in a child between fork and exec.
-pub(crate) unsafe fn reset_signals() {
+pub unsafe fn reset_signals() {
     // SAFETY: these calls are allowed there; the set is ours and filled in before it is used.
     unsafe {
         let mut none = std::mem::zeroed();

@@ -1,4 +1,4 @@
-//! `cargo xtask trace` as a command: its options, its exit status, what it prints and writes.
+//! The tracer as a command: its options, its exit status, what it prints and writes.
 
 #[path = "trace/scenarios.rs"]
 mod scenarios;
@@ -29,20 +29,20 @@ macro_rules! needs_io_uring {
     };
 }
 
-fn xtask(options: &[&str], program: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.arg("trace").args(options).arg("--").args(program).stdin(Stdio::null());
+fn ringtrace(options: &[&str], program: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringtrace"));
+    command.args(options).arg("--").args(program).stdin(Stdio::null());
     testkit::die_with_parent(&mut command);
     command
 }
 
 /// The command on a scenario.
-fn xtask_on(options: &[&str], scenario: &str) -> Command {
+fn ringtrace_on(options: &[&str], scenario: &str) -> Command {
     let program = std::env::current_exe().expect("this program");
     let words: Vec<&str> =
         [program.to_str().expect("a path in UTF-8")].into_iter().chain(scenarios::AGAIN).collect();
-    let mut command = xtask(options, &words);
-    command.env("XTASK_TRACED", scenario);
+    let mut command = ringtrace(options, &words);
+    command.env("TRACED", scenario);
     command
 }
 
@@ -62,13 +62,13 @@ fn told(mut command: Command) -> Told {
 
 #[test]
 fn the_exit_status_is_the_programs() {
-    assert_eq!(told(xtask(&[], &["sh", "-c", "exit 5"])).status, Some(5));
-    assert_eq!(told(xtask(&[], &["sh", "-c", "kill -TERM $$"])).status, Some(143));
+    assert_eq!(told(ringtrace(&[], &["sh", "-c", "exit 5"])).status, Some(5));
+    assert_eq!(told(ringtrace(&[], &["sh", "-c", "kill -TERM $$"])).status, Some(143));
 }
 
 #[test]
 fn a_program_that_is_not_there() {
-    let told = told(xtask(&[], &["no-such-program"]));
+    let told = told(ringtrace(&[], &["no-such-program"]));
     assert_eq!(told.status, Some(127));
     assert!(told.text.contains("there is no program no-such-program"), "{}", told.text);
     assert!(told.text.contains("try:"), "{}", told.text);
@@ -79,8 +79,8 @@ fn a_program_that_is_not_there() {
 fn no_program_is_overwritten_by_events() {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trace_over_a_program");
     fs::copy("/bin/true", &program).expect("a copy");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(["trace", "--json"]).arg(&program).arg("8080").stdin(Stdio::null());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringtrace"));
+    command.arg("--json").arg(&program).arg("8080").stdin(Stdio::null());
     let told = told(command);
     assert_eq!(told.status, Some(2), "{}", told.text);
     assert!(told.text.contains("it is a program"), "{}", told.text);
@@ -91,8 +91,8 @@ fn no_program_is_overwritten_by_events() {
 #[test]
 fn the_program_needs_no_dashes_before_it() {
     let told = |words: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.arg("trace").args(words).stdin(Stdio::null());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringtrace"));
+        command.args(words).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         testkit::die_with_parent(&mut command);
         let output = testkit::output_within(command, PATIENCE).expect("it ends");
@@ -113,15 +113,15 @@ fn the_program_needs_no_dashes_before_it() {
 fn a_programs_name_cannot_drive_the_terminal() {
     // Beside the program, for a second name of its file.
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = folder.join(format!("xtask-name-{}", std::process::id()));
+    let folder = folder.join(format!("ringtrace-name-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let program = folder.join("\u{1b}[2J\nname");
-    let ours = env!("CARGO_BIN_EXE_xtask");
+    let ours = env!("CARGO_BIN_EXE_ringtrace");
     // Some file systems have no second names.
     let named =
         std::fs::hard_link(ours, &program).or_else(|_| std::fs::copy(ours, &program).map(drop));
     named.expect("a program");
-    let told = told(xtask(&[], &[program.to_str().expect("UTF-8"), "--help"]));
+    let told = told(ringtrace(&[], &[program.to_str().expect("UTF-8"), "--help"]));
     std::fs::remove_dir_all(&folder).expect("the folder");
     assert_eq!(told.status, Some(0));
     assert!(!told.text.contains('\u{1b}'), "{:?}", told.text);
@@ -130,7 +130,7 @@ fn a_programs_name_cannot_drive_the_terminal() {
 
 #[test]
 fn a_program_without_a_ring() {
-    let told = told(xtask(&[], &["true"]));
+    let told = told(ringtrace(&[], &["true"]));
     assert_eq!(told.status, Some(0));
     assert!(told.text.contains("never asked for a ring"), "{}", told.text);
     assert!(told.text.contains("execve") || told.text.contains("mmap"), "{}", told.text);
@@ -140,7 +140,7 @@ fn a_program_without_a_ring() {
 #[test]
 fn a_program_that_is_kept_from_io_uring() {
     needs_io_uring!("a_program_that_is_kept_from_io_uring");
-    let mut command = xtask_on(&[], "nops");
+    let mut command = ringtrace_on(&[], "nops");
     testkit::block_io_uring(&mut command, libc::EPERM);
     let told = told(command);
     assert!(told.text.contains("refused: EPERM"), "{}", told.text);
@@ -152,7 +152,7 @@ fn a_program_that_is_kept_from_io_uring() {
 #[test]
 fn a_ring_that_is_refused_for_its_parameters() {
     needs_io_uring!("a_ring_that_is_refused_for_its_parameters");
-    let told = told(xtask_on(&["--summary"], "refused"));
+    let told = told(ringtrace_on(&["--summary"], "refused"));
     assert!(told.text.contains("Every ring was refused: EINVAL 1."), "{}", told.text);
     assert!(told.text.contains("why: a submission queue holds 1 to 32768"), "{}", told.text);
     assert!(told.text.contains("`cargo run -p day02 -- --entries 70000`"), "{}", told.text);
@@ -162,7 +162,7 @@ fn a_ring_that_is_refused_for_its_parameters() {
 #[test]
 fn the_text_goes_forward_in_time_and_says_how_long_each_operation_took() {
     needs_io_uring!("the_text_goes_forward_in_time_and_says_how_long_each_operation_took");
-    let text = told(xtask_on(&[], "submits_and_waits")).text;
+    let text = told(ringtrace_on(&[], "submits_and_waits")).text;
     let events = text.split("Summary").next().expect("the events");
     let time = |line: &str| line.split_whitespace().next()?.parse::<f64>().ok();
     let times: Vec<f64> = events.lines().filter_map(time).collect();
@@ -176,7 +176,7 @@ fn the_text_goes_forward_in_time_and_says_how_long_each_operation_took() {
 fn a_program_that_may_not_be_read() {
     const CAP_SYS_PTRACE: libc::c_ulong = 19;
     needs_io_uring!("a_program_that_may_not_be_read");
-    let mut command = xtask_on(&[], "unreadable");
+    let mut command = ringtrace_on(&[], "unreadable");
     // Root may read any program by this capability; an ordinary user has none to give up.
     // SAFETY: the closure makes one system call, with plain numbers.
     unsafe {
@@ -196,18 +196,18 @@ fn a_program_that_may_not_be_read() {
 #[test]
 fn only_limit_and_requests() {
     needs_io_uring!("only_limit_and_requests");
-    let all = told(xtask_on(&["--only", "TIMEOUT"], "same_user_data")).text;
+    let all = told(ringtrace_on(&["--only", "TIMEOUT"], "same_user_data")).text;
     let entries = |text: &str| text.lines().filter(|line| line.contains('→')).count();
     assert_eq!(entries(&all), 2, "the legend and the timeout: {all}");
-    let limited = told(xtask_on(&["--limit", "3"], "nops")).text;
+    let limited = told(ringtrace_on(&["--limit", "3"], "nops")).text;
     let events = limited.split("Summary").next().expect("the events");
     assert!(!events.contains("close"), "{limited}");
     assert!(events.contains("that was --limit"), "{limited}");
     assert!(limited.contains("NOP                           3            3"), "{limited}");
-    let requests = told(xtask_on(&["--summary", "--requests", "3"], "nops")).text;
+    let requests = told(ringtrace_on(&["--summary", "--requests", "3"], "nops")).text;
     assert!(requests.contains("per request, of 3: 0.67 enters, 1.00 entries"), "{requests}");
     assert!(!requests.contains('→'), "no events: {requests}");
-    let wrong = told(xtask_on(&["--only", "NOTHING"], "nops"));
+    let wrong = told(ringtrace_on(&["--only", "NOTHING"], "nops"));
     assert_eq!(wrong.status, Some(2));
     assert!(wrong.text.contains("`cargo run -p day01 -- --ops all` lists them"), "{}", wrong.text);
 }
@@ -227,7 +227,7 @@ fn described(schema: &Value, events: &mut BTreeSet<String>) {
 fn the_lines_of_json_are_the_events_of_the_schema() {
     needs_io_uring!("the_lines_of_json_are_the_events_of_the_schema");
     let schema: Value =
-        serde_json::from_str(include_str!("../src/trace/schema.json")).expect("the schema");
+        serde_json::from_str(include_str!("../src/schema.json")).expect("the schema");
     let mut expected = BTreeSet::new();
     described(&schema, &mut expected);
     // What some kernels or timings do not bring about.
@@ -238,7 +238,7 @@ fn the_lines_of_json_are_the_events_of_the_schema() {
     for (scenario, _) in scenarios::ALL.iter().filter(|(name, _)| *name != "hang") {
         let path = folder.path().join(format!("{scenario}.json"));
         let file = path.to_str().expect("a path in UTF-8");
-        let mut command = xtask_on(&["--summary", "--json", file], scenario);
+        let mut command = ringtrace_on(&["--summary", "--json", file], scenario);
         command.env("TMPDIR", folder.path());
         told(command);
         let text = std::fs::read_to_string(&path).expect("the events");
@@ -257,7 +257,7 @@ fn the_lines_of_json_are_the_events_of_the_schema() {
 /// `trace … 2>&1 | head -1` ends neither the program nor the tracer's composure.
 #[test]
 fn a_reader_that_goes_away_is_no_trouble() {
-    let mut command = xtask(&[], &["sh", "-c", "sleep 0.2; exit 3"]);
+    let mut command = ringtrace(&[], &["sh", "-c", "sleep 0.2; exit 3"]);
     let mut child = command.stderr(Stdio::piped()).spawn().expect("the command");
     let mut reader = BufReader::new(child.stderr.take().expect("its words"));
     let mut line = String::new();
@@ -270,7 +270,7 @@ fn a_reader_that_goes_away_is_no_trouble() {
 #[test]
 fn a_signal_is_passed_on() {
     let script = "trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done";
-    let mut command = xtask(&["--summary"], &["sh", "-c", script]);
+    let mut command = ringtrace(&["--summary"], &["sh", "-c", script]);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("the command");
     let mut stdout = child.stdout.take().expect("its words");
@@ -285,7 +285,7 @@ fn a_signal_is_passed_on() {
 fn no_thread_of_the_tracers_is_younger_than_the_program() {
     let older = || {
         let script = "sleep 0.1; echo $$; ls /proc/$PPID/task";
-        let output = xtask(&["--summary"], &["sh", "-c", script]).output().expect("a list");
+        let output = ringtrace(&["--summary"], &["sh", "-c", script]).output().expect("a list");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let numbers: Vec<u32> = text.lines().map(|line| line.parse().expect("a number")).collect();
         let (program, threads) = numbers.split_first().expect("the program");
@@ -308,7 +308,7 @@ fn the_program_inherits_nothing_of_the_tracers() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("events");
     let file = path.to_str().expect("a path in UTF-8");
-    let traced = list(xtask(&["--json", file], &["ls", "/proc/self/fd"]));
+    let traced = list(ringtrace(&["--json", file], &["ls", "/proc/self/fd"]));
     assert_eq!(traced, list(alone));
 }
 
@@ -316,7 +316,7 @@ fn the_program_inherits_nothing_of_the_tracers() {
 #[test]
 fn a_stopped_program_stays_stopped() {
     let script = "echo $$; read line; exit 4";
-    let mut command = xtask(&["--summary"], &["sh", "-c", script]);
+    let mut command = ringtrace(&["--summary"], &["sh", "-c", script]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("the command");
     let mut stdout = BufReader::new(child.stdout.take().expect("its words"));

@@ -1,11 +1,11 @@
-//! `cargo xtask trace`: what crosses the rings of a program, seen from outside.
+//! What crosses the rings of a program, seen from outside: `ringtrace PROGRAM [ARGS…]`.
 //!
 //! The program runs unchanged under `ptrace`. It is stopped at its system calls; at
 //! `io_uring_setup` the ring's descriptor is duplicated (`pidfd_getfd`) and mapped read-only,
 //! at every `io_uring_enter` the new entries are read before the kernel takes them and the
 //! new completions before the program sees them. From the outside in:
 //!
-//! - [`cli`]: the command; [`text`] and [`json`]: the two views;
+//! - [`cli`] and its [`options`]: the command; [`text`] and [`json`]: the two views;
 //! - [`Trace`]: the same as a library, for checks that drive a program and ask what it did;
 //! - [`tracer`]: the stops, on a thread of its own; [`launch`] starts the program,
 //!   [`filter`] is the fast mode;
@@ -15,6 +15,9 @@
 //!   [`flags`] and [`names`] for what it is called; [`event`] and [`summary`] are what comes of it;
 //! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
 //!   other two system calls, [`refused`] why there is no ring, [`syscalls`] and [`sys`] the machine.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("this program needs Linux: io_uring is an interface of its kernel");
 
 pub mod cli;
 pub mod codes;
@@ -29,6 +32,7 @@ pub mod json;
 pub mod launch;
 pub mod memory;
 pub mod names;
+pub mod options;
 pub mod pairing;
 pub mod params;
 pub mod refused;
@@ -37,7 +41,7 @@ pub mod registered;
 pub mod ring;
 pub mod summary;
 pub mod summary_text;
-pub(crate) mod sys;
+pub mod sys;
 pub mod syscalls;
 pub mod text;
 pub mod tracer;
@@ -74,7 +78,7 @@ pub struct Outcome {
 /// A program that is being traced.
 ///
 /// ```no_run
-/// # use xtask::trace::{Trace, launch::Program};
+/// # use ringtrace::{Trace, launch::Program};
 /// # use std::time::Duration;
 /// let program = Program { program: "target/debug/day03".into(), ..Default::default() };
 /// let trace = Trace::start(program, true, Vec::new()).expect("a traced day03");

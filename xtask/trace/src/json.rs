@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_schema_is_what_the_types_say() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/trace/schema.json");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/schema.json");
         let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
         let schema = settings.into_generator().into_root_schema_for::<Line>().to_value();
         if std::env::var_os("UPDATE_SCHEMA").is_some() {
@@ -135,7 +135,7 @@ mod tests {
         assert!(
             kept == schema,
             "src/trace/schema.json is not what the types say. To write it again:\n    \
-             UPDATE_SCHEMA=1 cargo test -p xtask --lib the_schema"
+             UPDATE_SCHEMA=1 cargo test -p ringtrace --lib the_schema"
         );
     }
 }

@@ -4,9 +4,9 @@ use common::catalog;
 use common::text::plural;
 
 use super::{Asked, Details, at};
-use crate::trace::context::{Time, long, word};
-use crate::trace::flags;
-use crate::trace::names::{hex, names, operation};
+use crate::context::{Time, long, word};
+use crate::flags;
+use crate::names::{hex, names, operation};
 
 pub(super) fn poll_events(asked: &Asked<'_>, details: &mut Details) {
     /// `IORING_POLL_ADD_MULTI`: shown as a word of its own.

@@ -7,8 +7,8 @@
 
 use libc::pid_t;
 
-use crate::trace::sys;
-use crate::trace::syscalls::Call;
+use crate::sys;
+use crate::syscalls::Call;
 
 /// Lets a task that stands at the entry of `io_uring_enter` block the signals it ignores.
 /// Returns the set to [`restore`]; `None` if nothing was changed.

@@ -1,0 +1,56 @@
+//! `cargo xtask trace`: the tracer, on a day or on any other program.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use common::environment::Refusal;
+pub use ringtrace::options::Options;
+
+use crate::programs::{self, Source};
+
+/// Builds the day that is named, if one is, and traces the program.
+pub fn main(mut options: Options) -> ExitCode {
+    let Some(program) = options.command.first_mut() else { return ringtrace::cli::main(options) };
+    match resolve(program.clone()) {
+        Ok((path, ours)) => {
+            *program = path;
+            options.tokens |= ours;
+            ringtrace::cli::main(options)
+        }
+        Err(refusal) => {
+            eprintln!("{refusal}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The program to run, and whether its `user_data` is `common::token`'s.
+fn resolve(named: OsString) -> Result<(OsString, bool), Refusal> {
+    const DAYS: [&str; 4] = ["day01", "day02", "day03", "day04"];
+    let Some(day) = DAYS.into_iter().find(|day| named == *day) else {
+        let ours = is_ours(Path::new(&named));
+        return Ok((named, ours));
+    };
+    let built = programs::find(&Source::Build { release: false, quiet: true }, &[day]);
+    if let Some(path) = built.ok().and_then(|mut programs| programs.remove(day)) {
+        return Ok((path.into_os_string(), true));
+    }
+    // Nothing to build with, or not allowed to: perhaps it lies beside us.
+    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(day)));
+    match beside.filter(|path| path.is_file()) {
+        Some(path) => Ok((path.into_os_string(), true)),
+        None => Err(Refusal {
+            what: format!("{day} could not be built"),
+            why: "Cargo says so above".to_string(),
+            remedy: format!("`cargo build -p {day}` by itself"),
+        }),
+    }
+}
+
+/// Whether a program was built in this workspace, beside this very tool.
+fn is_ours(program: &Path) -> bool {
+    let folder = |path: &Path| Some(path.canonicalize().ok()?.parent()?.to_path_buf());
+    let here = std::env::current_exe().ok().and_then(|path| folder(&path));
+    here.is_some() && here == folder(program)
+}
