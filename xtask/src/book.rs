@@ -1,14 +1,11 @@
 //! `cargo xtask book`: the book, by the program that makes it.
-//!
-//! mdBook is heavy, so this tool does not link it: it lets Cargo build and run the package `book`.
 
-use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use common::environment;
 
-use crate::cargo;
+use crate::tool;
 
 #[path = "../../book/tool/options.rs"]
 mod options;
@@ -21,21 +18,6 @@ pub fn main(options: &Options) -> ExitCode {
         let printed = Options::command().print_help();
         return environment::report("xtask book", printed.map_err(Into::into));
     }
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-    let mut command = cargo::command();
-    command.args([
-        "run",
-        "--quiet",
-        "--locked",
-        "--package",
-        "book",
-        "--manifest-path",
-        manifest,
-        "--",
-    ]);
-    // What comes after `xtask book`. Cargo, and then the book's program, takes the place of this
-    // process, so that a signal reaches it.
-    let error = command.args(std::env::args_os().skip(2)).exec();
-    eprintln!("error: Cargo cannot be started: {error}\n  run this as `cargo xtask book`");
-    ExitCode::FAILURE
+    // What comes after `xtask book`.
+    tool::run("book", std::env::args_os().skip(2).collect())
 }

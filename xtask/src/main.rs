@@ -1,11 +1,11 @@
-//! The workspace's tool: `cargo xtask --help` lists what it does. Each task is a module of the
-//! library.
+//! The workspace's tool: `cargo xtask --help` lists what it does. What is more than running the
+//! days is a program of its own, in a folder beside this one.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use common::environment;
-use xtask::{bench, book, check, class, exercise, kernels, learn, record, run, trace};
+use xtask::tool::Words;
+use xtask::{book, run, trace};
 
 /// Runs the days of the journal and teaches with them
 #[derive(Parser)]
@@ -19,38 +19,34 @@ struct Cli {
 enum Task {
     Run(run::Options),
     Trace(trace::Options),
-    Learn(learn::Options),
-    Exercise(exercise::Options),
-    Class(class::Options),
-    Record(record::cli::Options),
-    Check(check::Options),
-    Bench(bench::Options),
-    Kernels(kernels::Options),
+    /// Work through the exercises, checked whenever you save
+    Learn(Words),
+    /// The exercises of the four days, checked by what the kernel saw
+    Exercise(Words),
+    /// Check the workbooks of a class: who passed what, who does what next
+    Class(Words),
+    /// Record the runs that the book plays
+    Record(Words),
+    /// Check format, lints, words, dependencies and the book's pages: before a commit
+    Check(Words),
+    /// Measure day 04 and its ladder against servers without a ring
+    Bench(Words),
+    /// Run the days on other kernels, booted under emulation
+    Kernels(Words),
     Book(book::Options),
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(words) => {
-            let printed = words.print().map_err(Into::into);
-            let code = u8::try_from(words.exit_code()).unwrap_or(2);
-            return match printed {
-                Ok(()) => ExitCode::from(code),
-                Err(_) => environment::report("cargo xtask", printed),
-            };
-        }
-    };
-    match cli.task {
+    toolbox::parsed(|cli: Cli| match cli.task {
         Task::Run(options) => run::main(&options),
-        Task::Trace(options) => trace::main(options),
-        Task::Learn(options) => learn::main(&options),
-        Task::Exercise(options) => exercise::main(&options),
-        Task::Class(options) => class::main(&options),
-        Task::Record(options) => record::cli::main(&options),
-        Task::Check(options) => check::main(&options),
-        Task::Bench(options) => bench::main(&options),
-        Task::Kernels(options) => kernels::main(&options),
+        Task::Trace(options) => trace::main(&options),
+        Task::Learn(words) => words.for_grader("learn"),
+        Task::Exercise(words) => words.for_grader("exercise"),
+        Task::Class(words) => words.for_grader("class"),
+        Task::Record(words) => words.for_package("recorder"),
+        Task::Check(words) => words.for_package("check"),
+        Task::Bench(words) => words.for_package("bench"),
+        Task::Kernels(words) => words.for_package("kernels"),
         Task::Book(options) => book::main(&options),
-    }
+    })
 }

@@ -23,8 +23,8 @@ use serde::Serialize;
 
 use self::narration::Narrator;
 use self::report::{Failure, Outcome, Report, Trouble};
-use crate::output::say;
-use crate::programs::{self, Programs, Source};
+use toolbox::output::say;
+use toolbox::programs::{self, Programs, Source};
 
 /// Run the days in order, against real clients on loopback
 ///

@@ -5,24 +5,35 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use common::environment::Refusal;
-pub use ringtrace::options::Options;
 
-use crate::programs::{self, Source};
+use toolbox::programs::{self, Source};
+
+use crate::tool;
+
+#[path = "../trace/src/options.rs"]
+mod options;
+
+pub use options::Options;
 
 /// Builds the day that is named, if one is, and traces the program.
-pub fn main(mut options: Options) -> ExitCode {
-    let Some(program) = options.command.first_mut() else { return ringtrace::cli::main(options) };
-    match resolve(program.clone()) {
-        Ok((path, ours)) => {
-            *program = path;
-            options.tokens |= ours;
-            ringtrace::cli::main(options)
-        }
-        Err(refusal) => {
-            eprintln!("{refusal}");
-            ExitCode::FAILURE
+pub fn main(options: &Options) -> ExitCode {
+    // What comes after `xtask trace`; the program is where its own arguments begin.
+    let mut words: Vec<OsString> = std::env::args_os().skip(2).collect();
+    if let Some(named) = options.command.first() {
+        let (program, ours) = match resolve(named.clone()) {
+            Ok(found) => found,
+            Err(refusal) => {
+                eprintln!("{refusal}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let place = words.len() - options.command.len();
+        words[place] = program;
+        if ours {
+            words.insert(0, "--tokens".into());
         }
     }
+    tool::run("ringtrace", words)
 }
 
 /// The program to run, and whether its `user_data` is `common::token`'s.

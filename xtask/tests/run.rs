@@ -180,9 +180,13 @@ fn the_recorded_days_need_no_ring() {
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), [].as_slice()));
     assert!(stdout.lines().all(|line| line.chars().count() <= 80), "{stdout}");
-    for scenario in &xtask::record::scenarios::ALL {
-        assert!(stdout.contains(scenario.title), "{stdout}");
-        assert!(stdout.contains(&scenario.command()), "{stdout}");
+    let traces = std::fs::read_dir("../book/traces").unwrap();
+    for recording in traces {
+        let text = std::fs::read_to_string(recording.unwrap().path()).unwrap();
+        let recording: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for part in ["title", "command"] {
+            assert!(stdout.contains(recording[part].as_str().unwrap()), "{stdout}");
+        }
     }
     // One accept was submitted, and each of three clients answered it.
     let day03 = stdout.split("── day").nth(3).unwrap();

@@ -113,7 +113,7 @@ pub fn references(root: &Path) -> Vec<Reference> {
         .flat_map(|folder| below(folder, &|path| path.ends_with("exercise.toml")))
         .collect();
     let rust = |path: &Path| path.extension().is_some_and(|it| it == "rs");
-    files.extend(below(&root.join("xtask/src/exercise/checks"), &rust));
+    files.extend(below(&root.join("xtask/grader/src/exercise/checks"), &rust));
     let mut references = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap_or_default();

@@ -1,11 +1,14 @@
 //! `cargo xtask run --recorded`: the days told from the recordings that the book plays, for a
 //! lesson on machines that refuse a ring.
 
-use crate::programs;
-use crate::record::recording::{Recording, Step};
-use crate::record::scenarios::ALL;
-use anyhow::Result;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use common::text::{WIDTH, several, wrap};
+use serde::Deserialize;
+use toolbox::programs;
 
 use super::narration::Narrator;
 use super::{Day, Options, pause};
@@ -18,20 +21,50 @@ const LOOK: [(&str, &str); 4] = [
     ("day04", "how many entries go with one call, and how many answers come back from it."),
 ];
 
+/// What is read of a recording, which `cargo xtask record` made.
+#[derive(Deserialize)]
+struct Recording {
+    title: String,
+    program: String,
+    command: String,
+    kernel: String,
+    steps: Vec<Step>,
+    counts: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    say: String,
+    call: Option<String>,
+}
+
+/// All recordings, by name.
+fn read(folder: &Path) -> Result<Vec<Recording>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    let read = |path: &std::path::PathBuf| -> Result<Recording> {
+        let text =
+            fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is no recording", path.display()))
+    };
+    paths.iter().map(read).collect()
+}
+
 /// Tells the recordings of some days, in their order.
 ///
 /// # Errors
 /// If a recording is missing or broken.
 pub fn tell(days: &[&Day], options: &Options, narrator: &mut Narrator) -> Result<()> {
+    let recordings = read(&programs::workspace().join("book/traces"))?;
     for (nth, day) in days.iter().enumerate() {
         if narrator.is_gone() || (options.pause && nth > 0 && !pause(narrator, day.name)) {
             return Ok(());
         }
         let look = LOOK.iter().find(|(name, _)| *name == day.name).map_or("", |(_, look)| look);
         narrator.heading(day.name, "as it was recorded", look);
-        for scenario in ALL.iter().filter(|scenario| scenario.program == day.name) {
-            let recording = Recording::read(&programs::workspace(), scenario.name)?;
-            tell_one(&recording, narrator);
+        for recording in recordings.iter().filter(|recording| recording.program == day.name) {
+            tell_one(recording, narrator);
         }
     }
     narrator.space();

@@ -1,0 +1,115 @@
+//! `cargo xtask learn`: the exercises one after the other, checked at every save.
+//!
+//! [`session`] knows where the learner is and what each key does, [`pages`] what can be shown;
+//! [`placement`] where to begin and what is skipped; [`screen`] and [`plain`] show it,
+//! [`terminal`] reads keys, [`saves`] notices a save, [`worker`] checks, [`book`] finds a place in
+//! the book.
+
+pub mod book;
+pub mod pages;
+pub mod placement;
+mod plain;
+pub mod saves;
+mod screen;
+pub mod session;
+mod terminal;
+mod worker;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::exercise::exercises;
+use crate::exercise::folders::Folders;
+use crate::exercise::verdict::Paint;
+use crate::exercise::workbook::Workbook;
+use toolbox::programs::workspace;
+
+use placement::Start;
+use session::Session;
+
+/// The exercises, one after the other, checked at every save
+///
+/// Your programs are in workbook/, which git ignores. Save one, and it is compiled, run under
+/// the tracer, and judged by what the kernel saw. Your progress is kept there too.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Begin at this exercise, and not where you left off
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    /// Begin at this day (day1, day2, …) or exercise, and skip what lies before it
+    ///
+    /// What you skip can be chosen from the list. `--from day1` skips nothing any more.
+    #[arg(long, value_name = "DAY|NAME", conflicts_with_all = ["name", "test"])]
+    from: Option<String>,
+
+    /// Find out where to begin: one exercise a day decides whether you skip the day
+    ///
+    /// When you pass it, the rest of its day is skipped and the next day's comes. When you cannot
+    /// solve it, press n: you start with that day. Quit whenever you like: `cargo xtask learn`
+    /// goes on with the test.
+    #[arg(long, conflicts_with = "name")]
+    test: bool,
+
+    /// Only lines: no colours, no screen control; for screen readers and logs
+    #[arg(long)]
+    plain: bool,
+
+    #[command(flatten)]
+    folders: Folders,
+}
+
+/// Runs the loop.
+pub fn main(options: &Options) -> ExitCode {
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exercises::failed("cargo xtask learn", error),
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let workspace = workspace();
+    let all = options.folders.load(&workspace)?;
+    // Before anything is written.
+    let start = Start::of(options, &all)?;
+    let workbook = Workbook::of(&workspace);
+    workbook.prepare().and_then(|()| workbook.tell_editor())?;
+    let plain = options.plain || !terminal::is_there();
+    let paint = if plain { Paint::default() } else { Paint::for_stdout() };
+    let session = Session::begin(&workspace, workbook.clone(), all, start, paint, plain)?;
+    if plain { plain::run(session, workbook) } else { screen::run(session, workbook) }
+}
+
+/// Opens a file in the learner's editor and waits for its end; an editor with a window of its
+/// own may end at once.
+fn edit(path: &Path) -> Result<()> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(a_common_editor);
+    // Through a shell, for it may have arguments: `code --wait`.
+    let mut line = editor.clone();
+    line.push(" \"$1\"");
+    let status = Command::new("sh")
+        .arg("-c")
+        .arg(&line)
+        .arg("sh")
+        .arg(path)
+        .status()
+        .context("starting a shell for the editor")?;
+    match status.code() {
+        Some(126 | 127) => bail!(
+            "the editor {} cannot be started: set VISUAL or EDITOR to another",
+            editor.to_string_lossy()
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn a_common_editor() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |name: &&str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    ["sensible-editor", "nano", "vi"].into_iter().find(there).unwrap_or("vi").into()
+}

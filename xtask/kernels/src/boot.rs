@@ -1,0 +1,143 @@
+//! Boots one kernel under qemu's emulation and waits for its end.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use common::environment::Refusal;
+
+use super::console::Console;
+
+const QEMU: &str = "qemu-system-x86_64";
+
+/// All that the emulator can, less an instruction that it gets wrong: after a 16-byte compare
+/// and exchange the flags were off (qemu 7.2), and one boot of Linux 6.12 in four panicked,
+/// each time elsewhere. A kernel that finds no such instruction does without.
+const CPU: &str = "max,cx16=off";
+
+/// How a boot went, as far as the console tells.
+pub struct Boot {
+    /// What came over the console.
+    pub console: Console,
+    /// Why not all of it did, if so.
+    pub trouble: Option<String>,
+}
+
+/// Says what to install if there is no emulator.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn look_for_qemu() -> Result<()> {
+    let asked = Command::new(QEMU).arg("--version").stdout(Stdio::null()).status();
+    if asked.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    Err(Refusal {
+        what: format!("{QEMU} is not installed, or does not start"),
+        why: "the kernels are booted under its emulation".to_string(),
+        remedy: "sudo apt-get install qemu-system-x86 (Fedora: dnf install qemu-system-x86-core)"
+            .to_string(),
+    }
+    .into())
+}
+
+/// Boots `image` with `initramfs` and gives it `deadline` to come to its end. What it says
+/// goes to `log`, where it can be read afterwards.
+///
+/// # Errors
+/// If the log cannot be written. A kernel that fails is no error but [`Boot::trouble`].
+pub fn boot(image: &Path, initramfs: &Path, log: &Path, deadline: Duration) -> Result<Boot> {
+    let output = File::create(log).with_context(|| format!("writing {}", log.display()))?;
+    let mut emulator = Command::new(QEMU);
+    emulator
+        // Emulation needs no rights and no hardware, and is the same everywhere.
+        .args(["-accel", "tcg", "-cpu", CPU, "-smp", "2", "-m", "1024"])
+        .args(["-nodefaults", "-display", "none", "-monitor", "none", "-serial", "stdio"])
+        // The end of the kernel is the end of the emulator.
+        .arg("-no-reboot")
+        .arg("-kernel")
+        .arg(image)
+        .arg("-initrd")
+        .arg(initramfs)
+        .args(["-append", COMMAND_LINE])
+        .stdin(Stdio::null())
+        .stderr(output.try_clone()?)
+        .stdout(output);
+    testkit::die_with_parent(&mut emulator);
+    let ended = testkit::output_within(emulator, deadline).map(|output| output.status);
+    let console = Console::read(&fs::read(log)?);
+    let trouble = trouble(&console, &ended, log);
+    Ok(Boot { console, trouble })
+}
+
+/// `rdinit` is the program that the kernel starts as its first process, `--` ends what is
+/// for the kernel; `panic=-1` is: restart at once. Source: the kernel's
+/// `Documentation/admin-guide/kernel-parameters.rst`.
+const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/kernels -- --inside";
+
+/// Says what went wrong: a panic before all else, for it explains the rest.
+fn trouble(console: &Console, ended: &Result<ExitStatus>, log: &Path) -> Option<String> {
+    let what = if let Some(panic) = console.panic() {
+        format!("the kernel panicked: {panic}")
+    } else if console.is_complete() {
+        return None;
+    } else {
+        match ended {
+            Err(error) => format!("the boot failed: {error:#}"),
+            Ok(status) if status.success() => "it ended before all was reported".to_string(),
+            Ok(status) => format!("the emulator failed: {}", testkit::in_words(*status)),
+        }
+    };
+    Some(format!("{what}; its last words (all are in {}):{}", log.display(), console.tail()))
+}
+
+/// Where the console of a kernel is kept.
+pub fn log_of(cache: &Path, name: &str) -> PathBuf {
+    cache.join(format!("{name}.log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::console::{Message, line};
+
+    fn told(console: &str, ended: Result<i32>) -> String {
+        let console = Console::read(console.as_bytes());
+        let ended = ended.map(|code| ExitStatus::from_raw(code << 8));
+        trouble(&console, &ended, Path::new("6.1.log")).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_boot_that_reported_all_is_no_trouble() {
+        assert_eq!(told(&line(&Message::Done), Ok(0)), "");
+    }
+
+    #[test]
+    fn a_panic_is_told_even_after_a_report() {
+        let console =
+            line(&Message::Done) + "[ 1.0] Kernel panic - not syncing: Attempted to kill init!";
+        let told = told(&console, Ok(0));
+        assert!(
+            told.starts_with("the kernel panicked: not syncing: Attempted to kill init!"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn an_end_too_early_or_too_late_is_told_with_the_last_words() {
+        let late = told("unpacking\n", Err(anyhow!("it still runs after 9 s")));
+        assert!(late.starts_with("the boot failed: it still runs after 9 s; its last"), "{late}");
+        assert!(late.contains("6.1.log") && late.ends_with("\n    unpacking"), "{late}");
+        let early = told("", Ok(0));
+        assert!(early.starts_with("it ended before all was reported"), "{early}");
+        assert!(early.ends_with("\n    none"), "{early}");
+        let failed = told("qemu: could not load kernel", Ok(1));
+        assert!(failed.starts_with("the emulator failed: exit status 1"), "{failed}");
+    }
+}

@@ -1,0 +1,117 @@
+//! Inside the booted kernel: the first process, which runs the days and reports.
+//!
+//! The runner itself is the first process, so the initramfs needs no shell and nothing from a
+//! distribution. It prepares what a distribution would (`/proc`, the loopback interface), runs
+//! the programs one after the other, and restarts the machine, which ends the emulator.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+
+use super::console::{self, Message, Ran};
+use super::facts;
+use grader::exercise::exercises;
+
+/// Where the programs of the days are in the initramfs.
+pub const DAYS: &str = "/days";
+
+/// What is run, in order: the two days that end by themselves, whose findings are kept, and
+/// then all four with the clients and checks of `cargo xtask run`.
+pub const PROGRAMS: [&[&str]; 3] = [
+    &["/days/day01", "--json"],
+    &["/days/day02", "--json"],
+    &["/xtask", "run", "--programs", DAYS, "--patience", "60", "--json"],
+];
+
+/// Where the exercises' programs are, if they are wanted.
+pub const EXERCISES: &str = "/exercises";
+
+/// How long a program may take. Emulation is slow, and the machine below it may be busy.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Runs as the first process of a booted kernel, and does not come back from there.
+///
+/// # Errors
+/// Anywhere else: it would restart the machine.
+pub fn run() -> Result<()> {
+    ensure!(
+        std::process::id() == 1,
+        "--inside is for the kernels that `cargo xtask kernels` boots: leave it out"
+    );
+    if let Err(error) = prepare().and_then(|()| report()) {
+        // Nobody but the console is there to be told.
+        let _ = writeln!(io::stdout(), "xtask: {error:#}");
+    }
+    match reboot(RebootMode::RB_AUTOBOOT).context("restarting")? {}
+}
+
+fn prepare() -> Result<()> {
+    for (kind, place) in
+        [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/tmp")]
+    {
+        fs::create_dir_all(place).with_context(|| format!("making {place}"))?;
+        mount(Some(kind), place, Some(kind), MsFlags::empty(), None::<&str>)
+            .with_context(|| format!("mounting {place}"))?;
+    }
+    // From here on only the kernel's last words may stand between our own (proc(5)).
+    fs::write("/proc/sys/kernel/printk", "1").context("silencing the console")?;
+    raise_loopback()
+}
+
+/// Brings the loopback interface up: its flags, IFF_UP among them, are a file (sysfs). The
+/// kernel then gives it 127.0.0.1 by itself.
+fn raise_loopback() -> Result<()> {
+    const FLAGS: &str = "/sys/class/net/lo/flags";
+    let text = fs::read_to_string(FLAGS).with_context(|| format!("reading {FLAGS}"))?;
+    let flags = u32::from_str_radix(text.trim().trim_start_matches("0x"), 16)
+        .with_context(|| format!("{FLAGS} holds {text:?}"))?;
+    fs::write(FLAGS, format!("{:#x}", flags | libc::IFF_UP as u32))
+        .with_context(|| format!("raising the loopback interface by {FLAGS}"))
+}
+
+fn report() -> Result<()> {
+    say(&Message::Facts(facts::ask().context("asking the kernel what it is")?))?;
+    for command in PROGRAMS {
+        say(&Message::Ran(run_program(command)))?;
+    }
+    if Path::new(EXERCISES).exists() {
+        for exercise in exercises::load(Path::new("/"))? {
+            let verify = ["/grader", "exercise", "verify", &exercise.name, "--json"];
+            let options = ["--again", "2", "--programs", EXERCISES];
+            say(&Message::Ran(run_program(&[&verify[..], &options].concat())))?;
+        }
+    }
+    say(&Message::Done)
+}
+
+fn run_program(command: &[&str]) -> Ran {
+    let mut program = Command::new(command[0]);
+    // The workspace, as far as it is here: the folder above the one that this names.
+    program.env("CARGO_MANIFEST_DIR", "/days");
+    program.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let name = Path::new(command[0]).file_name().unwrap_or_default().to_string_lossy();
+    let ran = Ran { command: format!("{name} {}", command[1..].join(" ")), ..Ran::default() };
+    match testkit::output_within(program, PATIENCE) {
+        Ok(output) => Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            ..ran
+        },
+        Err(error) => Ran { stderr: format!("{error:#}"), ..ran },
+    }
+}
+
+fn say(message: &Message) -> Result<()> {
+    let mut console = io::stdout().lock();
+    console
+        .write_all(console::line(message).as_bytes())
+        .and_then(|()| console.flush())
+        .context("writing to the console")
+}

@@ -1,0 +1,182 @@
+//! `cargo xtask kernels`: the days on other kernels, booted under emulation.
+//!
+//! Builds the days statically, packs them into an initramfs with this tool as the first
+//! process, boots each kernel, runs the days inside as `cargo xtask run` does, and compares
+//! what they and the kernel said with what was expected. From the outside in:
+//!
+//! - [`table`]: kernel by day, which is what is printed;
+//! - [`predict`]: what a kernel should say, and where it differs; [`record`] keeps what it said;
+//! - [`debian`] fetches kernels, [`image`] reads which release one is, [`programs`] builds the days
+//!   and [`initramfs`] packs them, [`boot`] starts qemu, [`console`] reads what comes out;
+//! - [`inside`]: the first process of the booted kernel; [`facts`] and [`query`] ask the kernel,
+//!   [`outcome`] is what became of the days.
+
+mod boot;
+mod console;
+mod debian;
+mod facts;
+mod image;
+mod initramfs;
+mod inside;
+mod outcome;
+mod predict;
+mod programs;
+mod query;
+mod record;
+mod table;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use common::environment;
+
+use self::debian::Wanted;
+use self::outcome::Answers;
+use self::programs::Places;
+use self::table::Row;
+use toolbox::debian::Archive;
+
+/// Boot other kernels under emulation and run the days on them
+///
+/// Needs qemu, and Debian's archive or kernel images of your own. Neither root nor KVM is
+/// needed. Exit code 0: every kernel and every day did what the catalogue and the fallback
+/// rules predict. 1: something differs, and is named.
+#[derive(Parser)]
+#[command(name = "kernels", bin_name = "cargo xtask kernels")]
+pub struct Options {
+    /// Boot these kernels (bzImage) instead of Debian's 5.10, 6.1, 6.12 and newest
+    #[arg(long = "image", value_name = "FILE", num_args = 1.., conflicts_with = "fetch")]
+    images: Vec<PathBuf>,
+
+    /// Fetch Debian's kernels again, even those that are here already
+    #[arg(long)]
+    fetch: bool,
+
+    /// Check the exercises' starters and solutions there too; this takes some minutes a kernel
+    #[arg(long)]
+    exercises: bool,
+
+    /// Keep what the kernels said in the repository, for tests and the book
+    #[arg(long)]
+    record: bool,
+
+    /// How long one boot may take, all days included; ten times that with the exercises
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    deadline: u64,
+
+    /// Used in the booted kernel itself
+    #[arg(long, hide = true)]
+    inside: bool,
+}
+
+/// Boots the kernels and tells how it went.
+pub fn main(options: &Options) -> ExitCode {
+    let result = if options.inside { inside::run().map(|()| true) } else { run(options) };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => environment::report("xtask kernels", Err(error)),
+    }
+}
+
+/// A kernel to boot.
+struct Kernel {
+    /// What its row is called until it tells its release.
+    name: String,
+    /// Its image, or why there is none.
+    image: Result<PathBuf>,
+}
+
+fn run(options: &Options) -> Result<bool> {
+    if !cfg!(target_arch = "x86_64") {
+        bail!("this boots kernels of x86-64 with programs built here, so it runs on x86-64 only");
+    }
+    boot::look_for_qemu()?;
+    let places = programs::places()?;
+    fs::create_dir_all(&places.cache)
+        .with_context(|| format!("making {}", places.cache.display()))?;
+    let kernels = kernels(options, &places)?;
+
+    progress("building the days statically, for an initramfs")?;
+    let initramfs = programs::initramfs_path(&places.cache);
+    fs::write(&initramfs, programs::initramfs(&places, options.exercises)?)
+        .with_context(|| format!("writing {}", initramfs.display()))?;
+
+    let mut rows = Vec::new();
+    for kernel in kernels {
+        let row = boot_one(kernel, &places, options)?;
+        if let (Ok(answers), true) = (&row.result, options.record) {
+            for path in record::record(&places.workspace, answers)? {
+                progress(&format!("  recorded {}", path.display()))?;
+            }
+        }
+        rows.push(row);
+    }
+    progress(&format!("\n{}", table::render(&rows).trim_end()))?;
+    Ok(rows.iter().all(|row| row.differences().is_empty()))
+}
+
+fn kernels(options: &Options, places: &Places) -> Result<Vec<Kernel>> {
+    if !options.images.is_empty() {
+        // A wrong file is a slip of the hand: nothing is booted before all are looked at.
+        let named =
+            |path: &PathBuf| Ok(Kernel { name: image::release_of(path)?, image: Ok(path.clone()) });
+        return options.images.iter().map(named).collect();
+    }
+    let is_there = |wanted: &Wanted| !options.fetch && wanted.is_cached(&places.cache);
+    let archive = match debian::KERNELS.iter().all(is_there) {
+        true => None,
+        false => Some(Archive::find(
+            "the kernels 5.10, 6.1, 6.12 and the newest are fetched from Debian's archive",
+            "give kernels yourself: cargo xtask kernels --image FILE… (a bzImage, such as a \
+             readable copy of /boot/vmlinuz-…), or run this on Debian",
+        )?),
+    };
+    let mut kernels = Vec::new();
+    for wanted in &debian::KERNELS {
+        let image = match &archive {
+            Some(archive) if !is_there(wanted) => {
+                progress(&format!("fetching the kernel {} from Debian", wanted.name))?;
+                debian::fetch(archive, wanted, &places.cache)
+            }
+            _ => Ok(wanted.path(&places.cache)),
+        };
+        kernels.push(Kernel { name: wanted.name.to_string(), image });
+    }
+    if kernels.iter().all(|kernel| kernel.image.is_err()) {
+        // Nothing to boot: the first failure tells why.
+        kernels.swap_remove(0).image?;
+    }
+    Ok(kernels)
+}
+
+fn boot_one(kernel: Kernel, places: &Places, options: &Options) -> Result<Row> {
+    let image = match kernel.image {
+        Ok(image) => image,
+        Err(error) => return Ok(Row { kernel: kernel.name, result: Err(format!("{error:#}")) }),
+    };
+    let release = image::release_of(&image)?;
+    progress(&format!("booting {release}"))?;
+    let started = Instant::now();
+    let log = boot::log_of(&places.cache, &release);
+    let initramfs = programs::initramfs_path(&places.cache);
+    let times = if options.exercises { 10 } else { 1 };
+    let deadline = Duration::from_secs(options.deadline * times);
+    let boot = boot::boot(&image, &initramfs, &log, deadline)?;
+    progress(&format!("  {:.0} s", started.elapsed().as_secs_f64()))?;
+    let result: Result<Answers, String> = match boot.trouble {
+        Some(trouble) => Err(trouble),
+        None => outcome::answers(&boot.console).map_err(|error| format!("{error:#}")),
+    };
+    Ok(Row { kernel: release, result })
+}
+
+fn progress(line: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("writing to the standard output")
+}

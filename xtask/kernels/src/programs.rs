@@ -1,0 +1,158 @@
+//! The programs that go into the initramfs, built so that they need nothing beside them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use grader::exercise::{exercises, verify};
+use serde_json::Value;
+
+use super::initramfs::Archive;
+use super::inside::{DAYS, EXERCISES};
+
+/// The kernels are fetched for it, so the programs are built for it.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+const NAMES: [&str; 4] = ["day01", "day02", "day03", "day04"];
+
+/// The first process, what runs the days, and what judges the exercises.
+const TOOLS: [&str; 3] = ["kernels", "xtask", "grader"];
+
+/// Where everything that this command fetches and builds is kept: a folder of Cargo's target
+/// directory, and the workspace that Cargo was called in.
+pub struct Places {
+    /// The workspace's folder.
+    pub workspace: PathBuf,
+    /// `target/kernels`.
+    pub cache: PathBuf,
+}
+
+/// Asks Cargo.
+///
+/// # Errors
+/// If Cargo cannot be started, or answers nonsense.
+pub fn places() -> Result<Places> {
+    let output = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start Cargo, which builds the days for the kernels")?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("reading Cargo's answer")?;
+    let folder = |key: &str| metadata[key].as_str().map(PathBuf::from);
+    let workspace = folder("workspace_root").context("Cargo did not tell the workspace")?;
+    let target = folder("target_directory").context("Cargo did not tell its target directory")?;
+    Ok(Places { workspace, cache: target.join("kernels") })
+}
+
+/// Builds the days and this tool statically and packs them, with the exercises if they are
+/// wanted.
+///
+/// # Errors
+/// If they do not build.
+pub fn initramfs(places: &Places, exercises: bool) -> Result<Vec<u8>> {
+    let folder = build(places)?;
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    let days = DAYS.trim_start_matches('/');
+    let mut archive = Archive::default();
+    archive.directory(days);
+    for name in NAMES {
+        archive.program(&format!("{days}/{name}"), &read(name)?);
+    }
+    for name in TOOLS {
+        archive.program(name, &read(name)?);
+    }
+    if exercises {
+        add_exercises(&mut archive, places)?;
+    }
+    Ok(archive.finish())
+}
+
+/// The exercises' folders, and their starters and solutions compiled.
+fn add_exercises(archive: &mut Archive, places: &Places) -> Result<()> {
+    let all = exercises::load(&places.workspace)?;
+    for day in NAMES {
+        archive.directory(day);
+        archive.directory(&format!("{day}/exercises"));
+    }
+    for exercise in &all {
+        let folder = format!("day{:02}/exercises/{}", exercise.day, exercise.name);
+        add_folder(archive, &exercise.folder, &folder)?;
+    }
+    let env = [FLAGS, STRIP, ("CARGO_BUILD_TARGET", TARGET)]
+        .map(|(name, value)| (name.into(), value.into()));
+    let directory = places.cache.join("exercises");
+    let programs =
+        verify::starters_and_solutions(&all, &places.workspace, &directory, env.to_vec())?;
+    let folder = EXERCISES.trim_start_matches('/');
+    archive.directory(folder);
+    for (name, path) in programs {
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        archive.program(&format!("{folder}/{name}"), &bytes);
+    }
+    Ok(())
+}
+
+/// A folder with all that is in it.
+fn add_folder(archive: &mut Archive, from: &Path, to: &str) -> Result<()> {
+    archive.directory(to);
+    let entries = fs::read_dir(from).with_context(|| format!("reading {}", from.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = format!("{to}/{}", path.file_name().unwrap_or_default().to_string_lossy());
+        if path.is_dir() {
+            add_folder(archive, &path, &name)?;
+        } else {
+            let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+            archive.file(&name, &bytes);
+        }
+    }
+    Ok(())
+}
+
+/// The C library goes into the programs: the initramfs has none. An explicit target keeps these
+/// flags from the procedural macros, which cannot be built so.
+const FLAGS: (&str, &str) = ("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+
+/// Small programs load faster in an emulator.
+const STRIP: (&str, &str) = ("CARGO_PROFILE_DEV_STRIP", "symbols");
+
+/// Builds into a target directory of its own: the flags differ, and one directory for both
+/// would be rebuilt each time.
+fn build(places: &Places) -> Result<PathBuf> {
+    let directory = places.cache.join("build");
+    let status = cargo()
+        .args(["build", "--quiet", "--target", TARGET])
+        .args(NAMES.iter().chain(&TOOLS).flat_map(|day| ["--package", day]))
+        .arg("--manifest-path")
+        .arg(places.workspace.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&directory)
+        .env(FLAGS.0, FLAGS.1)
+        .env(STRIP.0, STRIP.1)
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot start Cargo, which builds the days for the kernels")?;
+    if !status.success() {
+        bail!(
+            "the days do not build statically for {TARGET} (Cargo's words stand above; if the \
+             target is missing: rustup target add {TARGET}; if libc.a is: install libc6-dev)"
+        );
+    }
+    Ok(directory.join(TARGET).join("debug"))
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    testkit::die_with_parent(&mut cargo);
+    cargo
+}
+
+/// Where the initramfs is written for the emulator.
+pub fn initramfs_path(cache: &Path) -> PathBuf {
+    cache.join("initramfs.cpio")
+}

@@ -1,0 +1,180 @@
+//! The command.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use common::environment;
+use common::text::{WIDTH, plural, wrap};
+
+use super::compare::{self, Difference};
+use super::recording::Recording;
+use super::scenarios::{ALL, Scenario};
+use super::{Recorded, record};
+use toolbox::output::say;
+use toolbox::programs::{self, Programs, Source};
+
+/// Record the runs that the book's ring player plays
+///
+/// Runs the days' programs under the tracer, with clients on loopback, and writes
+/// book/traces/NAME.json. With --check it writes nothing, but says whether this machine tells
+/// the same story as the recording.
+#[derive(Parser, Debug)]
+#[command(name = "record", bin_name = "cargo xtask record")]
+pub struct Options {
+    /// nop, sqpoll, accept, request or batch; all of them if none is named
+    #[arg(value_name = "NAME", value_parser = scenario)]
+    names: Vec<&'static Scenario>,
+
+    /// Compare a fresh run with the recording, and write nothing
+    #[arg(long)]
+    check: bool,
+
+    /// How long anything may take before it counts as hung
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    patience: u64,
+}
+
+fn scenario(name: &str) -> Result<&'static Scenario, String> {
+    const KNOWN: &[Scenario] = &ALL;
+    KNOWN.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
+        let names: Vec<&str> = KNOWN.iter().map(|scenario| scenario.name).collect();
+        format!("there are {}", names.join(", "))
+    })
+}
+
+/// What a check found.
+#[derive(Debug)]
+pub enum Checked {
+    /// The same story.
+    Same,
+    /// This kernel cannot show what the recording shows, and why.
+    Skipped(String),
+    /// Another story.
+    Differs(Difference),
+}
+
+/// How often a scenario is run until it tells the recorded story: a busy machine may wake the
+/// polling thread late, or cut a batch in two. A program that does something else does so every
+/// time.
+const TRIES: usize = 5;
+
+/// Runs the command.
+pub fn main(options: &Options) -> ExitCode {
+    match run(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => environment::report("xtask record", Err(error)),
+    }
+}
+
+fn run(options: &Options) -> Result<bool> {
+    const KNOWN: &[Scenario] = &ALL;
+    let scenarios: Vec<&Scenario> = match options.names.as_slice() {
+        [] => KNOWN.iter().collect(),
+        names => names.to_vec(),
+    };
+    let patience = Duration::from_secs(options.patience);
+    let programs = build(&scenarios)?;
+    let mut good = true;
+    for scenario in scenarios {
+        let (line, well) = if options.check {
+            told(scenario, &check(scenario, &programs, patience)?)
+        } else {
+            (write(scenario, &programs, patience)?, true)
+        };
+        good &= well;
+        say(&line)?;
+    }
+    Ok(good)
+}
+
+/// Builds the programs of some scenarios.
+///
+/// # Errors
+/// If Cargo cannot be started.
+pub fn build(scenarios: &[&Scenario]) -> Result<Programs> {
+    let mut days: Vec<&str> = scenarios.iter().map(|scenario| scenario.program).collect();
+    days.dedup();
+    programs::find(&Source::Build { release: false, quiet: true }, &days)
+}
+
+fn write(scenario: &Scenario, programs: &Programs, patience: Duration) -> Result<String> {
+    match fresh(scenario, programs, patience)? {
+        Recorded::Told(recording) => {
+            let path = recording.write(&programs::workspace())?;
+            let count = |what: &str, one: &str| {
+                plural(recording.counts.get(what).copied().unwrap_or_default(), one)
+            };
+            Ok(format!(
+                "{:<8}  {} steps: {}, {} → {}",
+                scenario.name,
+                recording.steps.len(),
+                count("enters", "enter"),
+                count("completions", "completion"),
+                path.file_name().unwrap_or_default().to_string_lossy(),
+            ))
+        }
+        Recorded::Refused(words) => bail!("{} cannot be recorded here\n{words}", scenario.name),
+    }
+}
+
+fn fresh(scenario: &Scenario, programs: &Programs, patience: Duration) -> Result<Recorded> {
+    let program = programs.get(scenario.program).with_context(|| {
+        format!("{0} could not be built\n  try: `cargo build -p {0}` by itself", scenario.program)
+    })?;
+    record(scenario, program, patience).with_context(|| format!("recording {}", scenario.name))
+}
+
+/// Runs a scenario and compares it with its recording.
+///
+/// # Errors
+/// If there is no recording, or the scenario cannot be played to its end.
+pub fn check(scenario: &Scenario, programs: &Programs, patience: Duration) -> Result<Checked> {
+    let recorded = Recording::read(&programs::workspace(), scenario.name)?;
+    if let Some(difference) = compare::contradiction(&recorded) {
+        return Ok(Checked::Differs(difference));
+    }
+    let mut last = None;
+    for _ in 0..TRIES {
+        let fresh = match fresh(scenario, programs, patience) {
+            Ok(Recorded::Told(fresh)) => fresh,
+            Ok(Recorded::Refused(words)) => return Ok(Checked::Skipped(words)),
+            Err(error) => {
+                last = Some(Err(error));
+                continue;
+            }
+        };
+        let lacking = compare::lacks(&recorded, &fresh.rings);
+        if !lacking.is_empty() {
+            return Ok(Checked::Skipped(format!("this kernel lacks {}", lacking.join(", "))));
+        }
+        match compare::difference(&recorded, &fresh) {
+            None => return Ok(Checked::Same),
+            Some(difference) => last = Some(Ok(Checked::Differs(difference))),
+        }
+    }
+    last.unwrap_or(Ok(Checked::Same))
+}
+
+/// A check in a line or more, and whether it is good.
+fn told(scenario: &Scenario, checked: &Checked) -> (String, bool) {
+    let name = scenario.name;
+    match checked {
+        Checked::Same => (format!("{name:<8}  tells the same story"), true),
+        Checked::Skipped(why) => (wrap(&format!("{name:<8}  SKIPPED: {why}"), WIDTH, 10), true),
+        Checked::Differs(Difference { step, recorded, fresh }) => {
+            let lines = [
+                match step {
+                    0 => format!("{name:<8}  DIFFERS before its steps"),
+                    step => format!("{name:<8}  DIFFERS at step {step}"),
+                },
+                format!("  recorded: {recorded}"),
+                format!("  fresh:    {fresh}"),
+                format!("  try:      `cargo xtask record {name}`, if the new story is right"),
+            ];
+            (lines.map(|line| wrap(&line, WIDTH, 12)).join("\n"), false)
+        }
+    }
+}

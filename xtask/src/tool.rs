@@ -1,0 +1,51 @@
+//! The tools that are programs of their own, so that `cargo xtask run` compiles none of them.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use toolbox::cargo;
+use toolbox::programs::workspace;
+
+/// What a tool is asked, which it understands itself.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub struct Words {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    words: Vec<OsString>,
+}
+
+impl Words {
+    /// Runs a package's program with them.
+    pub fn for_package(self, package: &str) -> ExitCode {
+        run(package, self.words)
+    }
+
+    /// Runs one of the grader's commands with them.
+    pub fn for_grader(self, command: &str) -> ExitCode {
+        run("grader", [vec![command.into()], self.words].concat())
+    }
+}
+
+/// Lets Cargo build and run a package of the workspace. Cargo, and then the program, takes the
+/// place of this process, so that a signal reaches it.
+pub fn run(package: &str, words: Vec<OsString>) -> ExitCode {
+    let mut command = cargo::command();
+    command.args(["run", "--quiet", "--locked", "--package", package, "--manifest-path"]);
+    command.arg(workspace().join("Cargo.toml"));
+    if let Some(target) = target() {
+        command.arg("--target-dir").arg(target);
+    }
+    let error = command.arg("--").args(words).exec();
+    eprintln!("error: Cargo cannot be started: {error}\n  run this as `cargo xtask …`");
+    ExitCode::FAILURE
+}
+
+/// Cargo's target folder, from where this program lies: in `target/debug`. A configuration in the
+/// folder that the learner is in, such as the workbook's, may name another.
+fn target() -> Option<std::path::PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    program.ancestors().nth(2).map(Path::to_path_buf)
+}
