@@ -1,0 +1,76 @@
+//! A completion, whichever size it has in the ring.
+
+use common::catalog::{COMPLETION_FLAGS, buffer_id, completion_flags};
+use io_uring::cqueue;
+use nix::errno::Errno;
+
+/// A completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What the entry carried in `user_data`.
+    pub user_data: u64,
+    /// What the operation returned; below zero, the negated error number.
+    pub result: i32,
+    /// The `IORING_CQE_F_*` flags.
+    pub flags: u32,
+    /// The second half of a completion of 32 bytes; zeros where there is none.
+    pub extra: [u64; 2],
+}
+
+impl Answer {
+    /// The error that the operation ended with.
+    pub fn errno(&self) -> Option<Errno> {
+        (self.result < 0).then(|| Errno::from_raw(-self.result))
+    }
+
+    /// Whether more completions of the same entry will come.
+    pub fn more(&self) -> bool {
+        cqueue::more(self.flags)
+    }
+
+    /// The provided buffer that the kernel picked.
+    pub fn buffer(&self) -> Option<u16> {
+        buffer_id(self.flags)
+    }
+
+    pub(crate) fn is_padding(&self) -> bool {
+        self.flags & const { COMPLETION_FLAGS.code("SKIP") } != 0
+    }
+
+    pub(crate) fn has_32_bytes(&self) -> bool {
+        self.flags & const { COMPLETION_FLAGS.code("32") } != 0
+    }
+
+    /// The result and the flags in words: `5, IORING_CQE_F_MORE` or `EINVAL`.
+    pub(crate) fn in_words(&self) -> String {
+        let result = match self.errno() {
+            Some(errno) => format!("{errno:?}"),
+            None => self.result.to_string(),
+        };
+        match self.flags {
+            0 => result,
+            flags => format!("{result}, {}", completion_flags(flags)),
+        }
+    }
+}
+
+/// The completions that a ring can have: [`cqueue::Entry`] and, with `IORING_SETUP_CQE32`,
+/// [`cqueue::Entry32`].
+pub trait Completion: cqueue::EntryMarker {
+    /// The completion as an [`Answer`].
+    fn answer(&self) -> Answer;
+}
+
+impl Completion for cqueue::Entry {
+    fn answer(&self) -> Answer {
+        let (user_data, result, flags) = (self.user_data(), self.result(), self.flags());
+        Answer { user_data, result, flags, extra: [0; 2] }
+    }
+}
+
+impl Completion for cqueue::Entry32 {
+    fn answer(&self) -> Answer {
+        let (user_data, result, flags) = (self.user_data(), self.result(), self.flags());
+        Answer { user_data, result, flags, extra: *self.big_cqe() }
+    }
+}

@@ -1,0 +1,65 @@
+//! What the entries of the atlas are written with.
+//!
+//! The atlas shows each thing of io_uring's interface live, in a file of its own: the
+//! operations in `day01/atlas`, setup flags, register calls and features in `day02/atlas`.
+//! An [`Entry`] names what it shows and has a function that shows it on a [`Page`]: it asks
+//! the kernel, looks at the effect by other means, and makes the mistakes that people make.
+//! [`main`] is the command line of both examples.
+
+mod answer;
+mod page;
+pub mod raw;
+mod report;
+mod run;
+mod scratch;
+
+pub use anyhow::Result;
+
+pub use self::answer::{Answer, Completion};
+pub use self::page::{Ask, Page, Started};
+pub use self::report::{LeftOut, Report, Row, Where};
+pub use self::run::main;
+pub use self::scratch::Scratch;
+
+use common::catalog::{self, TABLES};
+
+/// One thing of the interface, shown live.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The names of the catalogue that it shows. The first gives the entry its name.
+    pub shows: &'static [&'static str],
+    /// Shows it on a page.
+    pub show: fn(&mut Page) -> Result<()>,
+}
+
+/// Entries that belong together: a folder of the atlas.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// The folder's name.
+    pub name: &'static str,
+    /// Its entries, one file each.
+    pub entries: &'static [Entry],
+}
+
+impl Entry {
+    /// What to type for it: `fsync` for `IORING_OP_FSYNC`, `pbuf_ring` for
+    /// `IORING_REGISTER_PBUF_RING`.
+    pub fn name(&self) -> String {
+        let short = self.fact().short;
+        short.strip_prefix("REGISTER_").unwrap_or(short).to_lowercase()
+    }
+
+    /// The catalogue's line about the first thing that it shows.
+    ///
+    /// # Panics
+    /// If the catalogue has no such name. A test asks every entry.
+    pub fn fact(&self) -> &'static catalog::Entry {
+        let name = self.shows.first().copied().unwrap_or("nothing");
+        fact(name).unwrap_or_else(|| panic!("the catalogue has no {name}"))
+    }
+}
+
+/// What the catalogue says about a name of the kernel's headers.
+pub fn fact(name: &str) -> Option<&'static catalog::Entry> {
+    TABLES.iter().flat_map(|table| table.entries).find(|entry| entry.name == name)
+}

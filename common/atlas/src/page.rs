@@ -1,0 +1,537 @@
+//! The page that an entry fills: it asks the kernel, and keeps what was asked and answered.
+
+use std::fmt::Display;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::process;
+
+use anyhow::{Result, bail, ensure};
+use common::catalog::{ENTRY_FLAGS, OPERATIONS};
+use common::environment::kernel_release;
+use io_uring::{IoUring, squeue};
+use nix::errno::Errno;
+
+use crate::report::{Asked, Kind};
+use crate::{Answer, Completion, Entry, LeftOut, Report, Row, Scratch, raw};
+
+/// What an entry has asked so far, and what the kernel answered.
+///
+/// An entry whose `user_data` is 0 gets a number of its own. A completion that comes while
+/// another one is waited for is kept for the call that asks for it.
+#[derive(Debug)]
+pub struct Page {
+    report: Report,
+    scratch: Option<Scratch>,
+    /// Completions that nobody has asked for yet, by the descriptor of their ring.
+    kept: Vec<(RawFd, Answer)>,
+    /// The `user_data` given out last.
+    last_number: u64,
+}
+
+/// An entry for the ring, in words, and what it must end with.
+#[derive(Debug)]
+pub struct Ask<S> {
+    asked: String,
+    entry: S,
+    second_half: Option<S>,
+    end: End,
+}
+
+impl<S> Ask<S> {
+    /// An entry that must succeed.
+    pub fn new(asked: &str, entry: impl Into<S>) -> Ask<S> {
+        let (asked, entry) = (asked.to_string(), entry.into());
+        Ask { asked, entry, second_half: None, end: End::Success }
+    }
+
+    /// The kernel must refuse it, or break it off, with this error. `why` is the reason, for
+    /// those who get the same error.
+    pub fn refused(self, errno: Errno, why: &str) -> Ask<S> {
+        self.refused_by_one_of(&[errno], why)
+    }
+
+    /// As [`Ask::refused`], where kernels differ in the error.
+    pub fn refused_by_one_of(self, errnos: &[Errno], why: &str) -> Ask<S> {
+        Ask { end: End::OneOf(errnos.to_vec(), why.to_string()), ..self }
+    }
+}
+
+impl Ask<squeue::Entry> {
+    /// An entry of 128 bytes for a ring with `IORING_SETUP_SQE_MIXED`, which must succeed. It
+    /// takes two places of the queue, and the kernel refuses it where the second one is the
+    /// queue's first.
+    pub fn new_128(asked: &str, entry: squeue::Entry128) -> Ask<squeue::Entry> {
+        let [first, second] = raw::halves(entry);
+        Ask { second_half: Some(second), ..Ask::new(asked, first) }
+    }
+}
+
+/// How an entry must end.
+#[derive(Clone, Debug)]
+enum End {
+    Success,
+    OneOf(Vec<Errno>, String),
+}
+
+/// An entry that was submitted and whose completions are still to come.
+#[derive(Clone, Debug)]
+pub struct Started {
+    asked: String,
+    entry: Asked,
+}
+
+impl Started {
+    /// The entry's `user_data`, by which others cancel, change or find it.
+    pub fn user_data(&self) -> u64 {
+        self.entry.user_data
+    }
+}
+
+impl Page {
+    pub(crate) fn new(entry: &Entry) -> Page {
+        Page { report: Report::new(entry), scratch: None, kept: Vec::new(), last_number: 0 }
+    }
+
+    /// Submits one entry, waits for its completion, and notes what was asked and answered.
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    ///
+    /// # Safety
+    /// What the entry points at must live, and be nobody else's, until this returns.
+    pub unsafe fn ask<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        asked: &str,
+        ring: &mut IoUring<S, C>,
+        entry: impl Into<S>,
+    ) -> Result<Answer> {
+        // SAFETY: the caller's promise.
+        let answers = unsafe { self.ask_all(ring, [Ask::new(asked, entry)]) }?;
+        Ok(answers[0])
+    }
+
+    /// As [`Page::ask`], for an entry that the kernel must refuse with this error. `why` is the
+    /// reason, for those who get the same error.
+    ///
+    /// # Errors
+    /// If the kernel answers anything else.
+    ///
+    /// # Safety
+    /// As [`Page::ask`].
+    pub unsafe fn refused<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        asked: &str,
+        ring: &mut IoUring<S, C>,
+        entry: impl Into<S>,
+        errno: Errno,
+        why: &str,
+    ) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { self.ask_all(ring, [Ask::new(asked, entry).refused(errno, why)]) }.map(drop)
+    }
+
+    /// As [`Page::refused`], where kernels differ in the error: it must be one of these.
+    ///
+    /// # Errors
+    /// If the kernel answers anything else.
+    ///
+    /// # Safety
+    /// As [`Page::ask`].
+    pub unsafe fn refused_by_one_of<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        asked: &str,
+        ring: &mut IoUring<S, C>,
+        entry: impl Into<S>,
+        errnos: &[Errno],
+        why: &str,
+    ) -> Result<()> {
+        let ask = Ask::new(asked, entry).refused_by_one_of(errnos, why);
+        // SAFETY: the caller's promise.
+        unsafe { self.ask_all(ring, [ask]) }.map(drop)
+    }
+
+    /// As [`Page::ask`], for what is newer than the operation itself, such as a flag. Where the
+    /// kernel does not know `name`, leaves it out and returns `None`.
+    ///
+    /// A kernel answers a flag that it does not know with EINVAL. This counts as not knowing it
+    /// only if the kernel's release is older than the flag.
+    ///
+    /// # Errors
+    /// If the kernel refuses the entry although it should know `name`.
+    ///
+    /// # Safety
+    /// As [`Page::ask`].
+    pub unsafe fn ask_since<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        name: &str,
+        asked: &str,
+        ring: &mut IoUring<S, C>,
+        entry: impl Into<S>,
+    ) -> Result<Option<Answer>> {
+        // SAFETY: the caller's promise.
+        let started = unsafe { self.submit(ring, [Ask::new(asked, entry)]) }.remove(0).0;
+        let answer = self.wait_for(ring, |answer| answer.user_data == started.user_data());
+        if answer.errno() == Some(Errno::EINVAL) && is_newer(name) {
+            self.lacks(name)?;
+            return Ok(None);
+        }
+        self.note_answer(&started, &answer, &End::Success)?;
+        Ok(Some(answer))
+    }
+
+    /// Submits several entries at once, waits for the last completion of each, and returns all
+    /// in the order in which they came.
+    ///
+    /// An entry with `IOSQE_CQE_SKIP_SUCCESS` that must succeed has no completion; the others
+    /// must be such that they end by themselves.
+    ///
+    /// # Errors
+    /// If one does not end as its [`Ask`] says.
+    ///
+    /// # Panics
+    /// If the entries do not fit into the queue together.
+    ///
+    /// # Safety
+    /// As [`Page::ask`], for all of them.
+    pub unsafe fn ask_all<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        ring: &mut IoUring<S, C>,
+        asks: impl IntoIterator<Item = Ask<S>>,
+    ) -> Result<Vec<Answer>> {
+        // SAFETY: the caller's promise.
+        let mut open = unsafe { self.submit(ring, asks) };
+        let mut answers = Vec::new();
+        let mut silent = Vec::new();
+        open.retain(|(started, end, skips)| {
+            let silently = *skips && matches!(end, End::Success);
+            if silently {
+                silent.push(started.clone());
+            }
+            !silently
+        });
+        while !open.is_empty() {
+            let answer = self.wait_for(ring, |answer| {
+                open.iter().any(|(started, ..)| started.user_data() == answer.user_data)
+            });
+            let of = |(started, ..): &(Started, End, bool)| started.user_data() == answer.user_data;
+            let at = open.iter().position(of).expect("one of ours");
+            let (started, end, _) = open[at].clone();
+            if !answer.more() {
+                open.remove(at);
+            }
+            answers.push((started, answer, end));
+        }
+        // Only now, when the kernel is done with all memory, may this return an error.
+        for (started, answer, end) in &answers {
+            let end = if answer.more() { &End::Success } else { end };
+            self.note_answer(started, answer, end)?;
+        }
+        for started in silent {
+            let row = Row::new(Kind::Entry, &started.asked, "no completion, as it succeeded");
+            self.report.rows.push(Row { entry: Some(started.entry), ..row });
+        }
+        Ok(answers.into_iter().map(|(_, answer, _)| answer).collect())
+    }
+
+    /// Submits one entry and does not wait. [`Page::answer`] and [`Page::ended`] take its
+    /// completions.
+    ///
+    /// # Safety
+    /// What the entry points at must live, and be nobody else's, until its last completion.
+    pub unsafe fn start<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        asked: &str,
+        ring: &mut IoUring<S, C>,
+        entry: impl Into<S>,
+    ) -> Started {
+        // SAFETY: the caller's promise.
+        let (started, ..) = unsafe { self.submit(ring, [Ask::new(asked, entry)]) }.remove(0);
+        let row = Row::new(Kind::Entry, asked, "submitted");
+        self.report.rows.push(Row { entry: Some(started.entry.clone()), ..row });
+        started
+    }
+
+    /// Waits for the next completion of an entry that was started.
+    ///
+    /// # Errors
+    /// If it is an error.
+    pub fn answer<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        started: &Started,
+        ring: &mut IoUring<S, C>,
+    ) -> Result<Answer> {
+        let answer = self.wait_for(ring, |answer| answer.user_data == started.user_data());
+        self.note_answer(started, &answer, &End::Success)?;
+        Ok(answer)
+    }
+
+    /// As [`Page::answer`], for a completion that must be this error.
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub fn ended<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        started: &Started,
+        ring: &mut IoUring<S, C>,
+        errno: Errno,
+        why: &str,
+    ) -> Result<Answer> {
+        let answer = self.wait_for(ring, |answer| answer.user_data == started.user_data());
+        self.note_answer(started, &answer, &End::OneOf(vec![errno], why.to_string()))?;
+        Ok(answer)
+    }
+
+    /// Waits for a completion with this `user_data` that no entry of this ring asked for:
+    /// another ring, or a register call, posted it. `what` says so.
+    pub fn arrives<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        what: &str,
+        ring: &mut IoUring<S, C>,
+        user_data: u64,
+    ) -> Answer {
+        let answer = self.wait_for(ring, |answer| answer.user_data == user_data);
+        let row = Row::new(Kind::Note, what, answer.in_words());
+        self.report.rows.push(Row { result: Some(answer.result), ..row });
+        answer
+    }
+
+    /// Notes a plain system call or register call that must succeed.
+    ///
+    /// # Errors
+    /// If it did not.
+    pub fn call<T>(&mut self, asked: &str, result: Result<T, impl Into<io::Error>>) -> Result<T> {
+        match result.map_err(Into::into) {
+            Ok(value) => {
+                self.report.rows.push(Row::new(Kind::Call, asked, "done"));
+                Ok(value)
+            }
+            Err(error) => {
+                let errno = errno_of(&error);
+                self.call_row(asked, errno, None);
+                bail!("{asked}: the kernel answered {errno:?} ({})", errno.desc())
+            }
+        }
+    }
+
+    /// As [`Page::call`], for what a newer kernel brought. Where this one does not know `name`
+    /// (EINVAL, and its release is older), leaves it out and returns `None`.
+    ///
+    /// # Errors
+    /// If the call failed otherwise.
+    pub fn call_since<T>(
+        &mut self,
+        name: &str,
+        asked: &str,
+        result: Result<T, impl Into<io::Error>>,
+    ) -> Result<Option<T>> {
+        match result.map_err(Into::into) {
+            Err(error) if errno_of(&error) == Errno::EINVAL && is_newer(name) => {
+                self.lacks(name)?;
+                Ok(None)
+            }
+            result => self.call(asked, result).map(Some),
+        }
+    }
+
+    /// As [`Page::call`], for a call that must fail with this error, for this reason.
+    ///
+    /// # Errors
+    /// If it did not.
+    pub fn call_refused<T>(
+        &mut self,
+        asked: &str,
+        result: Result<T, impl Into<io::Error>>,
+        errno: Errno,
+        why: &str,
+    ) -> Result<()> {
+        let Err(error) = result.map_err(Into::into) else {
+            bail!("{asked}: the call succeeded; {errno:?} was expected: {why}")
+        };
+        let got = errno_of(&error);
+        self.call_row(asked, got, (got == errno).then_some(why));
+        ensure!(
+            got == errno,
+            "{asked}: the kernel answered {got:?}; {errno:?} was expected: {why}"
+        );
+        Ok(())
+    }
+
+    /// Notes what was seen by other means: the file's bytes, `/proc`, the peer.
+    ///
+    /// # Errors
+    /// If it is not so.
+    pub fn saw(&mut self, what: &str, is_so: bool) -> Result<()> {
+        ensure!(is_so, "it is not so: {what}");
+        self.report.rows.push(Row::new(Kind::Saw, what, "yes"));
+        Ok(())
+    }
+
+    /// Notes a value that is worth knowing.
+    pub fn note(&mut self, what: &str, value: impl Display) {
+        self.report.rows.push(Row::new(Kind::Note, what, value));
+    }
+
+    /// A folder for the entry's files. It is removed at the end.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn scratch(&mut self) -> Result<Scratch> {
+        if self.scratch.is_none() {
+            self.scratch = Some(Scratch::make(&self.report.name)?);
+        }
+        Ok(self.scratch.clone().expect("just made"))
+    }
+
+    /// Whether nothing has been left out so far: for mistakes that need what was shown.
+    pub fn showed_all(&self) -> bool {
+        self.report.left_out.is_empty()
+    }
+
+    pub(crate) fn leave_out(&mut self, left_out: LeftOut) {
+        self.report.left_out.push(left_out);
+    }
+
+    pub(crate) fn finish(mut self, shown: Result<()>) -> Report {
+        match shown.map_err(|error| error.downcast::<LeftOut>()) {
+            Ok(()) => {}
+            Err(Ok(left_out)) => self.leave_out(left_out),
+            Err(Err(error)) => self.report.failed = Some(format!("{error:#}")),
+        }
+        std::mem::take(&mut self.report)
+    }
+
+    /// Puts entries into the queue and submits them, without a wait. Tells of each whether it
+    /// is to have no completion if it succeeds.
+    ///
+    /// # Safety
+    /// What the entries point at must live, and be nobody else's, until their last completions.
+    unsafe fn submit<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        ring: &mut IoUring<S, C>,
+        asks: impl IntoIterator<Item = Ask<S>>,
+    ) -> Vec<(Started, End, bool)> {
+        let fd = ring.as_raw_fd();
+        let mut all = Vec::new();
+        for Ask { asked, mut entry, second_half, end } in asks {
+            if entry.get_user_data() == 0 {
+                self.last_number += 1;
+                entry.set_user_data(self.last_number);
+            }
+            let user_data = entry.get_user_data();
+            // A ring that is gone may have had the same descriptor.
+            self.kept.retain(|(ring, answer)| (*ring, answer.user_data) != (fd, user_data));
+            let [opcode, flags] = raw::opcode_and_flags(&entry);
+            let operation = OPERATIONS.name(opcode.into()).to_string();
+            let skips = u32::from(flags) & const { ENTRY_FLAGS.code("CQE_SKIP_SUCCESS") } != 0;
+            for part in [Some(&entry), second_half.as_ref()].into_iter().flatten() {
+                // SAFETY: the caller's promise.
+                let pushed = unsafe { ring.submission().push(part) };
+                pushed.expect("the queue has room for what is submitted together");
+            }
+            let entry = Asked { operation, user_data };
+            all.push((Started { asked, entry }, end, skips));
+        }
+        self.enter(ring, 0);
+        all
+    }
+
+    /// Waits for the first completion that `wanted` accepts, and keeps the others.
+    fn wait_for<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        ring: &mut IoUring<S, C>,
+        wanted: impl Fn(&Answer) -> bool,
+    ) -> Answer {
+        let fd = ring.as_raw_fd();
+        loop {
+            self.reap(ring);
+            let is_it = |(ring, answer): &(RawFd, Answer)| *ring == fd && wanted(answer);
+            if let Some(at) = self.kept.iter().position(is_it) {
+                return self.kept.remove(at).1;
+            }
+            self.enter(ring, 1);
+        }
+    }
+
+    /// Takes what is in the completion queue.
+    fn reap<S: squeue::EntryMarker, C: Completion>(&mut self, ring: &mut IoUring<S, C>) {
+        let fd = ring.as_raw_fd();
+        let mut completions = ring.completion();
+        while let Some(completion) = completions.next() {
+            let mut answer = completion.answer();
+            if answer.is_padding() {
+                continue;
+            }
+            // With CQE_MIXED, the second half of a large completion takes the next place.
+            if size_of::<C>() == 16 && answer.has_32_bytes() {
+                let second = completions.next().expect("both halves arrive together").answer();
+                let low = u64::from(second.result as u32);
+                answer.extra = [second.user_data, low | u64::from(second.flags) << 32];
+            }
+            self.kept.push((fd, answer));
+        }
+    }
+
+    /// `io_uring_enter(2)`, for those that were pushed and for `wanted` completions.
+    ///
+    /// Entries may be under way: if the call fails for good, nobody knows when the kernel is
+    /// done with their memory, and the process ends here.
+    fn enter<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        ring: &mut IoUring<S, C>,
+        wanted: usize,
+    ) {
+        match ring.submit_and_wait(wanted).map_err(|error| errno_of(&error)) {
+            // A signal ended the wait; or the completion queue is full, and is read next.
+            Ok(_) | Err(Errno::EINTR | Errno::EBUSY) => {}
+            Err(errno) => {
+                let entry = &self.report.name;
+                eprintln!("atlas: {entry}: io_uring_enter failed: {errno:?} ({})", errno.desc());
+                process::exit(1);
+            }
+        }
+    }
+
+    /// Notes a completion, and compares it with what it must be.
+    fn note_answer(&mut self, started: &Started, answer: &Answer, end: &End) -> Result<()> {
+        let mut row = Row::of_answer(&started.asked, started.entry.clone(), answer);
+        if let (End::OneOf(_, why), Some(_)) = (end, answer.errno()) {
+            row.why = Some(why.clone());
+        }
+        self.report.rows.push(row);
+        let (asked, answered) = (&started.asked, answer.in_words());
+        match (end, answer.errno()) {
+            (End::Success, None) => Ok(()),
+            (End::Success, Some(errno)) => {
+                bail!("{asked}: the kernel answered {answered} ({})", errno.desc())
+            }
+            (End::OneOf(errnos, _), Some(errno)) if errnos.contains(&errno) => Ok(()),
+            (End::OneOf(errnos, why), _) => {
+                bail!("{asked}: the kernel answered {answered}; {errnos:?} was expected: {why}")
+            }
+        }
+    }
+
+    fn call_row(&mut self, asked: &str, errno: Errno, why: Option<&str>) {
+        let row = Row::new(Kind::Call, asked, format!("{errno:?}"));
+        let errno = Some(format!("{errno:?}"));
+        self.report.rows.push(Row { errno, why: why.map(str::to_string), ..row });
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        if let Some(scratch) = &self.scratch {
+            scratch.remove();
+        }
+    }
+}
+
+fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+}
+
+/// Whether a name of the catalogue came with a later release than this kernel's.
+fn is_newer(name: &str) -> bool {
+    let fact = crate::fact(name).unwrap_or_else(|| panic!("the catalogue has no {name}"));
+    common::catalog::Kernel::parse(&kernel_release()).is_some_and(|here| here < fact.since)
+}

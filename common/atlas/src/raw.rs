@@ -1,0 +1,160 @@
+//! Entries and rings that the `io_uring` crate has no builder for.
+//!
+//! Everything that goes around the crate stands here. What makes it sound:
+//! - `squeue::Entry` and `squeue::Entry128` are `#[repr(C)]` and begin with the kernel's
+//!   `struct io_uring_sqe`, 64 bytes of integers, so that any bytes are a valid entry. To write
+//!   into one is safe; to push it is not, and whoever pushes answers for what it points at.
+//! - `Parameters` is `#[repr(transparent)]` over `struct io_uring_params`, 120 bytes of integers.
+
+use std::io;
+use std::ptr;
+
+use common::catalog::OPERATIONS;
+use io_uring::{IoUring, Parameters, opcode, squeue};
+use nix::errno::Errno;
+
+/// The fields of `struct io_uring_sqe` that builders leave out, by their offsets.
+///
+/// ```
+/// use atlas::raw::Fields;
+/// use common::catalog::NOP_FLAGS;
+/// use io_uring::opcode;
+///
+/// let nop = opcode::Nop::new().build().op_flags(NOP_FLAGS.code("TW"));
+/// ```
+pub trait Fields: Sized {
+    /// Writes bytes into the entry.
+    fn bytes<const N: usize>(self, offset: usize, bytes: [u8; N]) -> Self;
+
+    /// `opcode`: another operation with the same fields.
+    fn opcode(self, opcode: u8) -> Self {
+        self.bytes(0, [opcode])
+    }
+    /// `ioprio`, where sends, receives and accepts have flags of their own.
+    fn ioprio(self, flags: u32) -> Self {
+        self.bytes(2, (flags as u16).to_ne_bytes())
+    }
+    /// `fd`: a descriptor or a slot.
+    fn fd(self, fd: i32) -> Self {
+        self.bytes(4, fd.to_ne_bytes())
+    }
+    /// `off`, also `addr2` and, in its first half, `cmd_op`.
+    fn off(self, off: u64) -> Self {
+        self.bytes(8, off.to_ne_bytes())
+    }
+    /// `addr`, also `splice_off_in`.
+    fn addr(self, addr: u64) -> Self {
+        self.bytes(16, addr.to_ne_bytes())
+    }
+    /// `len`, also the flags of polls.
+    fn len(self, len: u32) -> Self {
+        self.bytes(24, len.to_ne_bytes())
+    }
+    /// The union of `rw_flags`, `nop_flags`, `cancel_flags`, `timeout_flags` and others.
+    fn op_flags(self, flags: u32) -> Self {
+        self.bytes(28, flags.to_ne_bytes())
+    }
+    /// `buf_index`, also `buf_group`.
+    fn buf_index(self, index: u16) -> Self {
+        self.bytes(40, index.to_ne_bytes())
+    }
+    /// `file_index`, also `splice_fd_in`, `optlen` and, in its first half, `addr_len`.
+    fn file_index(self, index: u32) -> Self {
+        self.bytes(44, index.to_ne_bytes())
+    }
+    /// `addr3`, also `optval` and the first bytes of a command.
+    fn addr3(self, addr: u64) -> Self {
+        self.bytes(48, addr.to_ne_bytes())
+    }
+}
+
+impl Fields for squeue::Entry {
+    fn bytes<const N: usize>(mut self, offset: usize, bytes: [u8; N]) -> Self {
+        write(&mut self, offset, bytes);
+        self
+    }
+}
+
+impl Fields for squeue::Entry128 {
+    fn bytes<const N: usize>(mut self, offset: usize, bytes: [u8; N]) -> Self {
+        write(&mut self, offset, bytes);
+        self
+    }
+}
+
+fn write<S: squeue::EntryMarker, const N: usize>(entry: &mut S, offset: usize, bytes: [u8; N]) {
+    assert!(offset + N <= size_of::<S>(), "a field lies inside its entry");
+    // SAFETY: the bytes lie inside the entry, as was just asserted, and any bytes are an entry.
+    unsafe { ptr::from_mut(entry).cast::<u8>().add(offset).cast::<[u8; N]>().write(bytes) };
+}
+
+/// The operation's code and the `IOSQE_*` flags: the first two bytes of any entry.
+pub(crate) fn opcode_and_flags<S: squeue::EntryMarker>(entry: &S) -> [u8; 2] {
+    // SAFETY: the crate has two types of entries and lets nobody add one (the trait is sealed).
+    // Both begin with these two bytes.
+    unsafe { ptr::from_ref(entry).cast::<[u8; 2]>().read() }
+}
+
+/// An entry of 128 bytes as the two places of 64 bytes that it takes in a ring with
+/// `IORING_SETUP_SQE_MIXED`.
+pub(crate) fn halves(entry: squeue::Entry128) -> [squeue::Entry; 2] {
+    // SAFETY: two entries of 64 bytes have the size of one of 128, and any bytes are an entry.
+    unsafe { std::mem::transmute::<squeue::Entry128, [squeue::Entry; 2]>(entry) }
+}
+
+/// `IORING_OP_NOP128`, for which the crate has no builder.
+pub fn nop128() -> squeue::Entry128 {
+    let code = const { OPERATIONS.code("NOP128") as u8 };
+    squeue::Entry128::from(opcode::Nop::new().build()).opcode(code)
+}
+
+/// Sets up a ring with flags that the crate's builder does not have (`io_uring_setup(2)`).
+///
+/// Not for flags that change how the queues are mapped or which size their places have
+/// (`NO_MMAP`, `SQE128`, `CQE32`): the crate would map them as ever.
+///
+/// # Errors
+/// The kernel's; EINVAL for a flag that it does not know.
+pub fn ring(entries: u32, flags: u32) -> io::Result<IoUring> {
+    /// `struct io_uring_params`: the flags are its third number.
+    const NUMBERS: usize = size_of::<Parameters>() / size_of::<u32>();
+    let mut params = [0_u32; NUMBERS];
+    params[2] = flags;
+    // SAFETY: the kernel writes to `params`, which has the size of its structure.
+    let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, entries, params.as_mut_ptr()) };
+    let fd = Errno::result(fd)? as i32;
+    // SAFETY: the numbers are what the kernel filled in for this ring, and nobody else has its
+    // descriptor.
+    unsafe { IoUring::from_fd(fd, std::mem::transmute::<[u32; NUMBERS], Parameters>(params)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_lie_where_the_builders_write_them() {
+        let text = |entry: &squeue::Entry| {
+            // SAFETY: a builder's entry has no uninitialised bytes: it begins as zeros.
+            unsafe { std::mem::transmute_copy::<squeue::Entry, [u8; 64]>(entry) }
+        };
+        let fd = io_uring::types::Fd(7);
+        let built = opcode::Write::new(fd, ptr::without_provenance(0x1234), 5)
+            .offset(6)
+            .ioprio(8)
+            .rw_flags(9)
+            .build();
+        let by_hand = opcode::Nop::new().build();
+        let by_hand = by_hand.opcode(opcode::Write::CODE).fd(7).addr(0x1234).len(5).off(6);
+        assert_eq!(text(&built), text(&by_hand.ioprio(8).op_flags(9)));
+
+        let fixed = opcode::ReadFixed::new(fd, ptr::null_mut(), 5, 3).build();
+        let by_hand = opcode::Nop::new().build().opcode(opcode::ReadFixed::CODE).fd(7).len(5);
+        assert_eq!(text(&fixed), text(&by_hand.buf_index(3)));
+
+        let pipe = opcode::Pipe::new(ptr::null_mut()).build();
+        assert_eq!(opcode_and_flags(&pipe), [opcode::Pipe::CODE, 0]);
+        let [first, second] = halves(nop128());
+        assert_eq!((first.get_opcode(), text(&second)), (63, [0; 64]));
+    }
+}

@@ -1,0 +1,147 @@
+//! The command line of both examples.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{CommandFactory, Parser};
+use common::environment;
+use io_uring::{IoUring, Probe};
+
+use crate::{Entry, Family, LeftOut, Page, Report, Where};
+
+/// See what io_uring can be asked for, live on this kernel
+///
+/// Each entry asks the kernel for one thing, looks at the effect by other means, and makes the
+/// mistakes that people make. Without a NAME: the list of all entries.
+#[derive(Parser)]
+struct Options {
+    /// The entries to show, such as fsync
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+
+    /// Show every entry
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+
+    /// Print one JSON object an entry, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the entries that the command line names: exit code 0 if each was shown or left out
+/// with a reason, 1 if the kernel surprised one, 2 for an unknown name.
+pub fn main(package: &str, families: &[Family]) -> ExitCode {
+    let options = Options::parse();
+    let all = || families.iter().flat_map(|family| family.entries);
+    if options.names.is_empty() && !options.all {
+        return environment::report("atlas", list(package, families, options.json));
+    }
+    let mut chosen: Vec<&Entry> = Vec::new();
+    for name in &options.names {
+        match all().find(|entry| entry.name() == name.to_lowercase()) {
+            Some(entry) => chosen.push(entry),
+            None => unknown(package, name),
+        }
+    }
+    if options.all {
+        chosen.extend(all());
+    }
+    environment::report("atlas", show(&chosen, options.json))
+}
+
+fn unknown(package: &str, name: &str) -> ! {
+    let list = format!("`cargo run -p {package} --example atlas` lists the entries");
+    let message = format!("the atlas of {package} has no entry {name:?}; {list}");
+    Options::command().error(clap::error::ErrorKind::InvalidValue, message).exit()
+}
+
+fn list(package: &str, families: &[Family], json: bool) -> Result<()> {
+    let mut text = String::new();
+    for family in families {
+        if !json && !family.entries.is_empty() {
+            text += &format!("{}\n", family.name.replace('_', " "));
+        }
+        for entry in family.entries {
+            text += &match json {
+                true => serde_json::to_string(&Report::new(entry))? + "\n",
+                false => format!("  {:<20} {}\n", entry.name(), entry.fact().meaning),
+            };
+        }
+    }
+    if !json {
+        text += &format!("\ntry: cargo run -p {package} --example atlas -- NAME\n");
+    }
+    print(&text)
+}
+
+fn show(entries: &[&Entry], json: bool) -> Result<()> {
+    let ring = IoUring::new(2).map_err(|error| environment::explain("io_uring_setup", &error))?;
+    let mut failed = Vec::new();
+    for entry in entries {
+        let report = run(entry, &ring);
+        print(&match json {
+            true => serde_json::to_string(&report)? + "\n",
+            false => report.text(entry),
+        })?;
+        if report.failed.is_some() {
+            failed.push(report.name);
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("the kernel did not answer as the entry says: {}", failed.join(", "))
+}
+
+/// Shows one entry. `ring` is there to be probed for its operation.
+fn run(entry: &Entry, ring: &IoUring) -> Report {
+    let mut page = Page::new(entry);
+    let shown = match has_operation(entry, ring) {
+        true => (entry.show)(&mut page),
+        false => page.lacks(entry.fact().name),
+    };
+    page.finish(shown)
+}
+
+/// Whether this kernel has the operation that the entry shows, if it shows one.
+fn has_operation(entry: &Entry, ring: &IoUring) -> bool {
+    let fact = entry.fact();
+    if !fact.name.starts_with("IORING_OP_") {
+        return true;
+    }
+    let mut probe = Probe::new();
+    let code = u8::try_from(fact.code).expect("operations are bytes");
+    // Kernels before 5.6 have no probe: then the entry finds out.
+    ring.submitter().register_probe(&mut probe).is_err() || probe.is_supported(code)
+}
+
+/// `println!` panics when the reader has gone (`| head`).
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.context("writing to the standard output")
+}
+
+impl Page {
+    /// Leaves `name` out because this kernel lacks it, with the release that brought it.
+    /// Ends the entry if its result is returned.
+    ///
+    /// # Errors
+    /// If the catalogue does not have the name.
+    pub fn lacks(&mut self, name: &str) -> Result<()> {
+        let fact = crate::fact(name).with_context(|| format!("the catalogue has no {name}"))?;
+        let why = format!("needs Linux {}, or this kernel is built without it", fact.since);
+        self.cannot(name, why, Where::NewerKernel)
+    }
+
+    /// Leaves something out: a name of the catalogue, or `what` in words. Goes on after `?`;
+    /// ends the entry if its result is returned.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn cannot(&mut self, what: &str, why: impl Into<String>, seen: Where) -> Result<()> {
+        self.leave_out(LeftOut { what: what.to_string(), why: why.into(), seen });
+        Ok(())
+    }
+}

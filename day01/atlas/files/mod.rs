@@ -1,0 +1,4 @@
+//! Reading, writing and flushing files.
+
+/// The entries of this family.
+pub const ENTRIES: &[atlas::Entry] = &[];

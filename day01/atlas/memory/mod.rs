@@ -1,0 +1,4 @@
+//! Advice about how files and memory are going to be used.
+
+/// The entries of this family.
+pub const ENTRIES: &[atlas::Entry] = &[];

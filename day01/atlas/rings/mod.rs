@@ -1,0 +1,4 @@
+//! From one ring to another.
+
+/// The entries of this family.
+pub const ENTRIES: &[atlas::Entry] = &[];

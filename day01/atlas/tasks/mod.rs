@@ -1,0 +1,4 @@
+//! Processes and futexes.
+
+/// The entries of this family.
+pub const ENTRIES: &[atlas::Entry] = &[];

@@ -1,0 +1,4 @@
+//! What a kernel says it can do: the feature bits of a ring.
+
+/// The entries of this family.
+pub const ENTRIES: &[atlas::Entry] = &[];
