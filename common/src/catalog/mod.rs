@@ -26,12 +26,16 @@
 //! 6.12, 6.16 to 6.19 and 7.0 to 7.3 answered when they were booted (`cargo xtask kernels`)
 //! agrees with all of it that a kernel can be asked for.
 //!
+//! What entries carry of other system calls, such as the flags of `preadv2(2)`, is in
+//! [`borrowed`].
+//!
 //! # What `since` is good for
 //! Messages, not decisions. Stable and distribution kernels carry some of it earlier (Linux
 //! 5.10.162 took over most of io_uring from 5.15), and a build can leave some of it out
 //! (futexes, epoll). A program that wants to know asks the kernel: by
 //! `IORING_REGISTER_PROBE`, by the feature bits, or by trying.
 
+pub mod borrowed;
 mod completions;
 mod entries;
 mod kernel;

@@ -6,7 +6,12 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::borrowed::BORROWED;
 use super::*;
+
+fn all_tables() -> impl Iterator<Item = &'static Table> {
+    TABLES.into_iter().chain(BORROWED)
+}
 
 #[test]
 fn operations_have_no_gaps() {
@@ -17,7 +22,7 @@ fn operations_have_no_gaps() {
 
 #[test]
 fn codes_are_unique_and_in_order() {
-    for table in TABLES {
+    for table in all_tables() {
         for pair in table.entries.windows(2) {
             assert!(pair[0].code < pair[1].code, "{} and {}", pair[0].name, pair[1].name);
         }
@@ -26,7 +31,7 @@ fn codes_are_unique_and_in_order() {
 
 #[test]
 fn flags_are_single_bits() {
-    for table in TABLES.iter().filter(|table| table.kind == Kind::Flags) {
+    for table in all_tables().filter(|table| table.kind == Kind::Flags) {
         for entry in table.entries {
             assert!(entry.code.is_power_of_two(), "{}", entry.name);
         }
@@ -36,7 +41,7 @@ fn flags_are_single_bits() {
 #[test]
 fn names_are_unique_and_have_their_prefix() {
     let mut names = BTreeSet::new();
-    for table in TABLES {
+    for table in all_tables() {
         let mut shorts = BTreeSet::new();
         for entry in table.entries {
             assert!(names.insert(entry.name), "{} twice", entry.name);
@@ -50,7 +55,7 @@ fn names_are_unique_and_have_their_prefix() {
 
 #[test]
 fn meanings_are_one_short_line() {
-    for entry in TABLES.iter().flat_map(|table| table.entries) {
+    for entry in all_tables().flat_map(|table| table.entries) {
         assert!((10..=60).contains(&entry.meaning.len()), "{}: {}", entry.name, entry.meaning);
         assert!(!entry.meaning.ends_with('.'), "{}", entry.name);
     }
@@ -128,7 +133,7 @@ fn every_operation_is_in_a_group_that_is_printed() {
 
 #[test]
 fn entries_are_found_by_code_and_by_either_name() {
-    for table in TABLES {
+    for table in all_tables() {
         for entry in table.entries {
             assert_eq!(table.get(entry.code), Some(entry));
             assert_eq!(table.by_name(entry.name), Some(entry));
@@ -209,7 +214,7 @@ fn read_back(table: &Table, text: &str) -> u32 {
 proptest! {
     #[test]
     fn any_number_can_be_printed(bits: u32) {
-        for table in TABLES {
+        for table in all_tables() {
             prop_assert!(!table.name(bits).to_string().is_empty());
             let short = format!("{:#}", table.name(bits));
             prop_assert!(!short.is_empty());
@@ -221,7 +226,7 @@ proptest! {
 
     #[test]
     fn flags_name_exactly_the_bits_that_are_set(bits: u32) {
-        for table in TABLES.iter().filter(|table| table.kind == Kind::Flags) {
+        for table in all_tables().filter(|table| table.kind == Kind::Flags) {
             prop_assert_eq!(read_back(table, &table.flags(bits).to_string()), bits);
             prop_assert_eq!(read_back(table, &format!("{:#}", table.flags(bits))), bits);
             let known: u32 = table.set_in(bits).map(|entry| entry.code).sum();
