@@ -47,5 +47,5 @@ const FAMILIES: &[Family] = &[
 ];
 
 fn main() -> ExitCode {
-    atlas::main("day01", FAMILIES)
+    atlas::main("day01", "atlas", FAMILIES)
 }

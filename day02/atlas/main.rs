@@ -1,8 +1,8 @@
 //! The atlas of rings: each setup flag, register call and feature bit live, in a file of its own.
 //!
 //! ```text
-//! cargo run -p day02 --example atlas                      the list
-//! cargo run -p day02 --example atlas -- cqe32 pbuf_ring   two of them
+//! cargo run -p day02 --example ring_atlas                      the list
+//! cargo run -p day02 --example ring_atlas -- cqe32 pbuf_ring   two of them
 //! ```
 
 use std::process::ExitCode;
@@ -20,5 +20,5 @@ const FAMILIES: &[Family] = &[
 ];
 
 fn main() -> ExitCode {
-    atlas::main("day02", FAMILIES)
+    atlas::main("day02", "ring_atlas", FAMILIES)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use testkit::{PATIENCE, Strace, die_with_parent, io_uring_or_skip, skipped};
+use testkit::{PATIENCE, Strace, die_with_parent, example, io_uring_or_skip, skipped};
 
 /// A running echo server, killed when dropped: it has no other end.
 struct Echo {
@@ -55,13 +55,8 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/echo.rs")
 }
 
-/// Cargo puts examples beside the directory of the test programs.
 fn binary() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let binary = test.ancestors().nth(2).unwrap().join("examples/echo");
-    let modified = |file: &Path| fs::metadata(file).and_then(|data| data.modified()).ok();
-    assert!(modified(&binary) >= modified(&source()), "first `cargo build -p day04 --examples`");
-    binary
+    example("echo", &source())
 }
 
 fn exchange(mut client: &TcpStream, message: &[u8]) {

@@ -21,7 +21,7 @@ pub use self::report::{LeftOut, Report, Row, Where};
 pub use self::run::main;
 pub use self::scratch::Scratch;
 
-use common::catalog::{self, TABLES};
+use common::catalog;
 
 /// One thing of the interface, shown live.
 #[derive(Clone, Copy, Debug)]
@@ -55,11 +55,6 @@ impl Entry {
     /// If the catalogue has no such name. A test asks every entry.
     pub fn fact(&self) -> &'static catalog::Entry {
         let name = self.shows.first().copied().unwrap_or("nothing");
-        fact(name).unwrap_or_else(|| panic!("the catalogue has no {name}"))
+        catalog::find(name).unwrap_or_else(|| panic!("the catalogue has no {name}"))
     }
-}
-
-/// What the catalogue says about a name of the kernel's headers.
-pub fn fact(name: &str) -> Option<&'static catalog::Entry> {
-    TABLES.iter().flat_map(|table| table.entries).find(|entry| entry.name == name)
 }

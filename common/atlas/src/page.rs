@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::process;
 
 use anyhow::{Result, bail, ensure};
-use common::catalog::{ENTRY_FLAGS, OPERATIONS};
+use common::catalog::{self, ENTRY_FLAGS, Kernel, OPERATIONS};
 use common::environment::kernel_release;
 use io_uring::{IoUring, squeue};
 use nix::errno::Errno;
@@ -532,6 +532,6 @@ fn errno_of(error: &io::Error) -> Errno {
 
 /// Whether a name of the catalogue came with a later release than this kernel's.
 fn is_newer(name: &str) -> bool {
-    let fact = crate::fact(name).unwrap_or_else(|| panic!("the catalogue has no {name}"));
-    common::catalog::Kernel::parse(&kernel_release()).is_some_and(|here| here < fact.since)
+    let fact = catalog::find(name).unwrap_or_else(|| panic!("the catalogue has no {name}"));
+    Kernel::parse(&kernel_release()).is_some_and(|here| here < fact.since)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, Parser};
-use common::environment;
+use common::{catalog, environment};
 use io_uring::{IoUring, Probe};
 
 use crate::{Entry, Family, LeftOut, Page, Report, Where};
@@ -31,17 +31,18 @@ struct Options {
 
 /// Runs the entries that the command line names: exit code 0 if each was shown or left out
 /// with a reason, 1 if the kernel surprised one, 2 for an unknown name.
-pub fn main(package: &str, families: &[Family]) -> ExitCode {
+pub fn main(package: &str, example: &str, families: &[Family]) -> ExitCode {
     let options = Options::parse();
+    let program = format!("cargo run -p {package} --example {example}");
     let all = || families.iter().flat_map(|family| family.entries);
     if options.names.is_empty() && !options.all {
-        return environment::report("atlas", list(package, families, options.json));
+        return environment::report("atlas", list(&program, families, options.json));
     }
     let mut chosen: Vec<&Entry> = Vec::new();
     for name in &options.names {
         match all().find(|entry| entry.name() == name.to_lowercase()) {
             Some(entry) => chosen.push(entry),
-            None => unknown(package, name),
+            None => unknown(&program, name),
         }
     }
     if options.all {
@@ -50,13 +51,12 @@ pub fn main(package: &str, families: &[Family]) -> ExitCode {
     environment::report("atlas", show(&chosen, options.json))
 }
 
-fn unknown(package: &str, name: &str) -> ! {
-    let list = format!("`cargo run -p {package} --example atlas` lists the entries");
-    let message = format!("the atlas of {package} has no entry {name:?}; {list}");
+fn unknown(program: &str, name: &str) -> ! {
+    let message = format!("there is no entry {name:?}; `{program}` lists them");
     Options::command().error(clap::error::ErrorKind::InvalidValue, message).exit()
 }
 
-fn list(package: &str, families: &[Family], json: bool) -> Result<()> {
+fn list(program: &str, families: &[Family], json: bool) -> Result<()> {
     let mut text = String::new();
     for family in families {
         if !json && !family.entries.is_empty() {
@@ -70,7 +70,7 @@ fn list(package: &str, families: &[Family], json: bool) -> Result<()> {
         }
     }
     if !json {
-        text += &format!("\ntry: cargo run -p {package} --example atlas -- NAME\n");
+        text += &format!("\ntry: {program} -- NAME\n");
     }
     print(&text)
 }
@@ -130,7 +130,7 @@ impl Page {
     /// # Errors
     /// If the catalogue does not have the name.
     pub fn lacks(&mut self, name: &str) -> Result<()> {
-        let fact = crate::fact(name).with_context(|| format!("the catalogue has no {name}"))?;
+        let fact = catalog::find(name).with_context(|| format!("the catalogue has no {name}"))?;
         let why = format!("needs Linux {}, or this kernel is built without it", fact.since);
         self.cannot(name, why, Where::NewerKernel)
     }

@@ -92,3 +92,9 @@ pub static TABLES: [&Table; 25] = [
     &RESOURCE_FLAGS,
     &CLONE_FLAGS,
 ];
+
+/// What the catalogue says about a name, io_uring's own or borrowed, as its header spells it.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    let tables = TABLES.iter().chain(&borrowed::BORROWED);
+    tables.flat_map(|table| table.entries).find(|entry| entry.name == name)
+}

@@ -2,6 +2,8 @@
 //!
 //! Nothing here waits without end: a day that hangs is killed and reported.
 
+pub mod atlas;
+mod example;
 mod limits;
 mod listener;
 mod log;
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant};
 use io_uring::IoUring;
 use nix::sys::socket::{setsockopt, sockopt};
 
+pub use self::example::example;
 pub use self::limits::{
     as_ordinary_user, forbid_threads, limit_descriptors, limit_descriptors_of, limit_locked_memory,
 };

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Gives the child a lower RLIMIT_NOFILE: `soft` is in force, and as far as `hard` it may
 /// raise it again (`getrlimit(2)`).
@@ -18,9 +18,8 @@ pub fn limit_descriptors(command: &mut Command, soft: u64, hard: u64) {
     unsafe { command.pre_exec(move || Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)) };
 }
 
-/// Gives the child this RLIMIT_MEMLOCK, in bytes, and takes `CAP_IPC_LOCK` away if we may
-/// (`CAP_SETPCAP`): root would not feel the limit otherwise. A limit above ours is refused
-/// without `CAP_SYS_RESOURCE`, and so the child does not start.
+/// Gives the child this RLIMIT_MEMLOCK, in bytes, or ours if that is smaller, and takes
+/// `CAP_IPC_LOCK` away if we may (`CAP_SETPCAP`): root would not feel the limit otherwise.
 pub fn limit_locked_memory(command: &mut Command, bytes: u64) {
     /// `linux/capability.h`.
     const CAP_IPC_LOCK: libc::c_ulong = 14;
@@ -28,10 +27,11 @@ pub fn limit_locked_memory(command: &mut Command, bytes: u64) {
         // SAFETY: takes numbers and touches no memory. It may fail: an ordinary user has no
         // such capability to lose.
         unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0) };
+        let bytes = bytes.min(getrlimit(Resource::RLIMIT_MEMLOCK)?.1);
         Ok(setrlimit(Resource::RLIMIT_MEMLOCK, bytes, bytes)?)
     };
     // SAFETY: the closure runs in the child after fork, where only what is async-signal-safe
-    // is allowed: it makes two system calls, whose arguments are on the stack.
+    // is allowed: it makes three system calls, whose arguments are on the stack.
     unsafe { command.pre_exec(limit) };
 }
 

@@ -10,10 +10,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::SystemTime;
 
 use nix::sys::signal::Signal;
-use testkit::{Server, Stopped, start_or_skip};
+use testkit::{Server, Stopped, example, start_or_skip};
 
 /// The rungs that echo: all but the fifth.
 const ECHO: [&str; 8] = [
@@ -36,23 +35,8 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("ladder")
 }
 
-/// Cargo puts examples beside the directory of the test programs.
 fn binary(rung: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("this test is a program");
-    let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps");
-    let binary = profile.join("examples").join(rung);
-    // `cargo test` builds the examples; with `--test ladder` it builds this test alone.
-    let built = modified(&binary);
-    let written = modified(&sources().join(rung).with_extension("rs"));
-    assert!(
-        built.is_some() && built >= written,
-        "{rung} is not built, or changed since: `cargo build -p day04 --examples`"
-    );
-    binary
-}
-
-fn modified(file: &Path) -> Option<SystemTime> {
-    fs::metadata(file).and_then(|data| data.modified()).ok()
+    example(rung, &sources().join(rung).with_extension("rs"))
 }
 
 const FIXED: [&str; 4] = ["--listen", "127.0.0.1:0", "--json", "--quiet"];

@@ -1,0 +1,146 @@
+//! The entries of an atlas, run as their reader runs them.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Result, ensure};
+use common::catalog::{self, Table};
+use serde_json::Value;
+
+use super::{PATIENCE, example, in_words, io_uring_or_skip, output_within, skipped};
+
+/// The example that shows the entries of a package.
+#[derive(Debug)]
+pub struct Atlas {
+    program: PathBuf,
+}
+
+impl Atlas {
+    /// The example `name`, whose source is the folder `source`.
+    ///
+    /// # Panics
+    /// As [`example`].
+    pub fn new(name: &str, source: &Path) -> Atlas {
+        Atlas { program: example(name, source) }
+    }
+
+    /// A command of it. Its standard streams are piped.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The names of all entries, and what each shows.
+    ///
+    /// # Panics
+    /// If the list cannot be had.
+    pub fn entries(&self) -> Vec<(String, Vec<String>)> {
+        let output = self.command(&["--json"]).output().expect("the atlas starts");
+        let text = String::from_utf8(output.stdout).expect("it prints UTF-8");
+        let text_of = |value: &Value| value.as_str().expect("a name").to_string();
+        let entry = |line: &str| {
+            let entry: Value = serde_json::from_str(line).expect("an object an entry");
+            let shows = entry["shows"].as_array().expect("a list").iter().map(text_of).collect();
+            (text_of(&entry["name"]), shows)
+        };
+        text.lines().map(entry).collect()
+    }
+
+    /// Runs each entry by itself, after `prepare`, which says `false` if that cannot be had
+    /// here. A test that cannot run is skipped aloud.
+    ///
+    /// # Panics
+    /// With all that went wrong: an entry that is neither shown nor left out with a reason.
+    pub fn each_entry(&self, test: &str, prepare: impl Fn(&mut Command) -> bool) {
+        if !io_uring_or_skip(test) {
+            return;
+        }
+        let mut wrong = Vec::new();
+        for (name, _) in self.entries() {
+            let mut command = self.command(&[&name, "--json"]);
+            if !prepare(&mut command) {
+                return skipped(test, "that user may not run the program");
+            }
+            match run(&name, command) {
+                Ok(output) if stderr(&output).contains("io_uring_setup was refused") => {
+                    return skipped(test, stderr(&output));
+                }
+                Ok(output) => wrong.extend(judge(&name, &output)),
+                Err(error) => wrong.push(format!("{name}: {error:#}")),
+            }
+        }
+        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    }
+}
+
+/// Runs an entry, which must leave no file behind.
+fn run(name: &str, mut command: Command) -> Result<Output> {
+    let folder = folder(name)?;
+    command.env("TMPDIR", &folder);
+    let output = output_within(command, PATIENCE);
+    let left: Vec<_> = fs::read_dir(&folder)?.flatten().map(|left| left.file_name()).collect();
+    fs::remove_dir_all(&folder)?;
+    ensure!(left.is_empty(), "it leaves files behind: {left:?}");
+    output
+}
+
+/// A folder for temporary files, for any user.
+fn folder(name: &str) -> Result<PathBuf> {
+    let thread = std::thread::current().id();
+    let folder = format!("atlas-test-{name}-{}-{thread:?}", std::process::id());
+    let folder = std::env::temp_dir().join(folder);
+    fs::create_dir(&folder)?;
+    fs::set_permissions(&folder, Permissions::from_mode(0o777))?;
+    Ok(folder)
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What is wrong with an entry's answer: it must say that it was shown, or left out and why.
+fn judge(name: &str, output: &Output) -> Option<String> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report: Value = serde_json::from_str(&text).unwrap_or_default();
+    let any = |list: &str| report[list].as_array().is_some_and(|list| !list.is_empty());
+    let wrong = if output.status.code() != Some(0) {
+        format!("ends with {}", in_words(output.status))
+    } else if !output.stderr.is_empty() {
+        "complains, and ends with exit status 0".to_string()
+    } else if !any("rows") && !any("left_out") {
+        "neither shows anything nor says why not".to_string()
+    } else {
+        return None;
+    };
+    let failed = report["failed"].as_str().map(str::to_string);
+    Some(format!("{name} {wrong}: {}", failed.unwrap_or_else(|| stderr(output))))
+}
+
+/// Compares what entries show with the tables that they are to show all of: complains of each
+/// name that no entry shows and `missing` lacks, of each name in `missing` that is shown, of
+/// each name that no table of the catalogue has, and of two entries with one name.
+pub fn complaints(
+    entries: &[(String, Vec<String>)],
+    tables: &[&'static Table],
+    missing: &[&str],
+) -> Vec<String> {
+    let shown: BTreeSet<&str> =
+        entries.iter().flat_map(|(_, shows)| shows).map(String::as_str).collect();
+    let wanted = tables.iter().flat_map(|table| table.entries).map(|entry| entry.name);
+    let unshown = wanted
+        .filter(|name| !shown.contains(name) && !missing.contains(name))
+        .map(|name| format!("no entry shows {name}"));
+    let found = missing.iter().filter(|name| shown.contains(*name));
+    let found = found.map(|name| format!("{name} is shown: take it off the list of the missing"));
+    let unknown = shown.iter().chain(missing).filter(|name| catalog::find(name).is_none());
+    let unknown = unknown.map(|name| format!("the catalogue has no {name}"));
+    let mut names = BTreeSet::new();
+    let twice = entries.iter().filter(|(name, _)| !names.insert(name));
+    let twice = twice.map(|(name, _)| format!("two entries are called {name}"));
+    unshown.chain(found).chain(unknown).chain(twice).collect()
+}

@@ -1,0 +1,215 @@
+//! The entries of the atlas, run as their reader runs them.
+
+use std::path::Path;
+use std::process::Command;
+
+use common::catalog::{self, Table};
+use testkit::atlas::{Atlas, complaints};
+use testkit::{as_ordinary_user, limit_locked_memory};
+
+/// What the entries are to show all of.
+const TABLES: &[&Table] = &[
+    &catalog::OPERATIONS,
+    &catalog::ENTRY_FLAGS,
+    &catalog::COMPLETION_FLAGS,
+    &catalog::ACCEPT_FLAGS,
+    &catalog::SEND_RECV_FLAGS,
+    &catalog::POLL_FLAGS,
+    &catalog::TIMEOUT_FLAGS,
+    &catalog::CANCEL_FLAGS,
+    &catalog::MSG_RING_COMMANDS,
+    &catalog::MSG_RING_FLAGS,
+    &catalog::NOP_FLAGS,
+    &catalog::FSYNC_FLAGS,
+    &catalog::INSTALL_FLAGS,
+    &catalog::URING_CMD_FLAGS,
+    &catalog::SOCKET_COMMANDS,
+];
+
+/// What day 2's atlas shows, on rings of its own.
+const OF_DAY_2: [&str; 2] = ["IORING_CQE_F_SKIP", "IORING_CQE_F_32"];
+
+/// What no entry shows yet, a list for each family. It only ever gets shorter.
+const MISSING: &[&[&str]] = &[
+    // files
+    &[
+        "IORING_OP_READV",
+        "IORING_OP_WRITEV",
+        "IORING_OP_FSYNC",
+        "IORING_OP_READ_FIXED",
+        "IORING_OP_WRITE_FIXED",
+        "IORING_OP_SYNC_FILE_RANGE",
+        "IORING_OP_FALLOCATE",
+        "IORING_OP_READ",
+        "IORING_OP_WRITE",
+        "IORING_OP_FTRUNCATE",
+        "IORING_OP_READV_FIXED",
+        "IORING_OP_WRITEV_FIXED",
+        "IORING_OP_READ_MULTISHOT",
+        "IORING_FSYNC_DATASYNC",
+        "IOSQE_IO_DRAIN",
+        "IOSQE_IO_LINK",
+        "IOSQE_CQE_SKIP_SUCCESS",
+    ],
+    // paths
+    &[
+        "IORING_OP_OPENAT",
+        "IORING_OP_CLOSE",
+        "IORING_OP_STATX",
+        "IORING_OP_OPENAT2",
+        "IORING_OP_RENAMEAT",
+        "IORING_OP_UNLINKAT",
+        "IORING_OP_MKDIRAT",
+        "IORING_OP_SYMLINKAT",
+        "IORING_OP_LINKAT",
+    ],
+    // attributes
+    &["IORING_OP_FSETXATTR", "IORING_OP_SETXATTR", "IORING_OP_FGETXATTR", "IORING_OP_GETXATTR"],
+    // memory
+    &["IORING_OP_FADVISE", "IORING_OP_MADVISE"],
+    // buffers
+    &[
+        "IORING_OP_PROVIDE_BUFFERS",
+        "IORING_OP_REMOVE_BUFFERS",
+        "IOSQE_BUFFER_SELECT",
+        "IORING_CQE_F_BUFFER",
+        "IORING_CQE_F_BUF_MORE",
+    ],
+    // sockets
+    &[
+        "IORING_OP_SENDMSG",
+        "IORING_OP_RECVMSG",
+        "IORING_OP_ACCEPT",
+        "IORING_OP_CONNECT",
+        "IORING_OP_SEND",
+        "IORING_OP_RECV",
+        "IORING_OP_SHUTDOWN",
+        "IORING_OP_SOCKET",
+        "IORING_OP_BIND",
+        "IORING_OP_LISTEN",
+        "IORING_ACCEPT_MULTISHOT",
+        "IORING_ACCEPT_DONTWAIT",
+        "IORING_ACCEPT_POLL_FIRST",
+        "IORING_RECVSEND_POLL_FIRST",
+        "IORING_RECV_MULTISHOT",
+        "IORING_RECVSEND_BUNDLE",
+        "IORING_CQE_F_MORE",
+        "IORING_CQE_F_SOCK_NONEMPTY",
+    ],
+    // zero_copy
+    &[
+        "IORING_OP_SEND_ZC",
+        "IORING_OP_SENDMSG_ZC",
+        "IORING_OP_RECV_ZC",
+        "IORING_SEND_ZC_REPORT_USAGE",
+        "IORING_SEND_VECTORIZED",
+        "IORING_RECVSEND_FIXED_BUF",
+        "IORING_CQE_F_NOTIF",
+    ],
+    // time
+    &[
+        "IORING_OP_TIMEOUT",
+        "IORING_OP_TIMEOUT_REMOVE",
+        "IORING_OP_LINK_TIMEOUT",
+        "IORING_TIMEOUT_ABS",
+        "IORING_TIMEOUT_UPDATE",
+        "IORING_TIMEOUT_BOOTTIME",
+        "IORING_TIMEOUT_REALTIME",
+        "IORING_LINK_TIMEOUT_UPDATE",
+        "IORING_TIMEOUT_ETIME_SUCCESS",
+        "IORING_TIMEOUT_MULTISHOT",
+        "IORING_TIMEOUT_IMMEDIATE_ARG",
+        "IOSQE_IO_HARDLINK",
+    ],
+    // cancel_and_poll
+    &[
+        "IORING_OP_POLL_ADD",
+        "IORING_OP_POLL_REMOVE",
+        "IORING_OP_ASYNC_CANCEL",
+        "IORING_POLL_ADD_MULTI",
+        "IORING_POLL_UPDATE_EVENTS",
+        "IORING_POLL_UPDATE_USER_DATA",
+        "IORING_POLL_ADD_LEVEL",
+        "IORING_ASYNC_CANCEL_ALL",
+        "IORING_ASYNC_CANCEL_FD",
+        "IORING_ASYNC_CANCEL_ANY",
+        "IORING_ASYNC_CANCEL_FD_FIXED",
+        "IORING_ASYNC_CANCEL_USERDATA",
+        "IORING_ASYNC_CANCEL_OP",
+        "IOSQE_ASYNC",
+    ],
+    // rings
+    &[
+        "IORING_OP_MSG_RING",
+        "IORING_MSG_DATA",
+        "IORING_MSG_SEND_FD",
+        "IORING_MSG_RING_CQE_SKIP",
+        "IORING_MSG_RING_FLAGS_PASS",
+    ],
+    // slots
+    &[
+        "IORING_OP_FILES_UPDATE",
+        "IORING_OP_FIXED_FD_INSTALL",
+        "IORING_FIXED_FD_NO_CLOEXEC",
+        "IOSQE_FIXED_FILE",
+    ],
+    // pipes
+    &["IORING_OP_SPLICE", "IORING_OP_TEE", "IORING_OP_PIPE"],
+    // tasks
+    &["IORING_OP_WAITID", "IORING_OP_FUTEX_WAIT", "IORING_OP_FUTEX_WAKE", "IORING_OP_FUTEX_WAITV"],
+    // epoll
+    &["IORING_OP_EPOLL_CTL", "IORING_OP_EPOLL_WAIT"],
+    // commands
+    &[
+        "IORING_OP_URING_CMD",
+        "IORING_OP_URING_CMD128",
+        "IORING_URING_CMD_FIXED",
+        "IORING_URING_CMD_MULTISHOT",
+        "SOCKET_URING_OP_SIOCINQ",
+        "SOCKET_URING_OP_SIOCOUTQ",
+        "SOCKET_URING_OP_GETSOCKOPT",
+        "SOCKET_URING_OP_SETSOCKOPT",
+        "SOCKET_URING_OP_TX_TIMESTAMP",
+        "SOCKET_URING_OP_GETSOCKNAME",
+    ],
+];
+
+fn atlas() -> Atlas {
+    Atlas::new("atlas", &Path::new(env!("CARGO_MANIFEST_DIR")).join("atlas"))
+}
+
+#[test]
+fn every_name_of_the_catalogue_is_shown() {
+    let missing = [MISSING.concat(), OF_DAY_2.to_vec()].concat();
+    let complaints = complaints(&atlas().entries(), TABLES, &missing);
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn each_entry_is_shown_or_says_why_not() {
+    atlas().each_entry("each_entry_is_shown_or_says_why_not", |_| true);
+}
+
+#[test]
+fn each_entry_is_shown_to_an_ordinary_user() {
+    atlas().each_entry("each_entry_is_shown_to_an_ordinary_user", as_ordinary_user);
+}
+
+#[test]
+fn each_entry_makes_do_with_a_small_memory_limit() {
+    let prepare = |command: &mut Command| {
+        limit_locked_memory(command, 8 << 20);
+        as_ordinary_user(command)
+    };
+    atlas().each_entry("each_entry_makes_do_with_a_small_memory_limit", prepare);
+}
+
+#[test]
+fn an_unknown_name_is_wrong_usage() {
+    let output = atlas().command(&["nop", "nope"]).output().expect("the atlas starts");
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr);
+    let list = "there is no entry \"nope\"; `cargo run -p day01 --example atlas` lists them";
+    assert!(error.contains(list), "{error}");
+    assert!(output.stdout.is_empty(), "nothing is shown before all names are understood");
+}

@@ -1,0 +1,161 @@
+//! The entries of the atlas, run as their reader runs them.
+
+use std::path::Path;
+use std::process::Command;
+
+use common::catalog::{self, Table};
+use testkit::atlas::{Atlas, complaints};
+use testkit::{as_ordinary_user, limit_locked_memory};
+
+/// What the entries are to show all of.
+const TABLES: &[&Table] = &[
+    &catalog::SETUP_FLAGS,
+    &catalog::FEATURES,
+    &catalog::ENTER_FLAGS,
+    &catalog::REGISTER_OPERATIONS,
+    &catalog::REGISTER_FLAGS,
+    &catalog::BUFFER_RING_FLAGS,
+    &catalog::RESOURCE_FLAGS,
+    &catalog::CLONE_FLAGS,
+    &catalog::SQ_RING_FLAGS,
+    &catalog::CQ_RING_FLAGS,
+];
+
+/// What no entry shows yet, a list for each family. It only ever gets shorter.
+const MISSING: &[&[&str]] = &[
+    // setup
+    &[
+        "IORING_SETUP_IOPOLL",
+        "IORING_SETUP_SQPOLL",
+        "IORING_SETUP_SQ_AFF",
+        "IORING_SETUP_CQSIZE",
+        "IORING_SETUP_CLAMP",
+        "IORING_SETUP_ATTACH_WQ",
+        "IORING_SETUP_R_DISABLED",
+        "IORING_SETUP_SUBMIT_ALL",
+        "IORING_SETUP_COOP_TASKRUN",
+        "IORING_SETUP_TASKRUN_FLAG",
+        "IORING_SETUP_SQE128",
+        "IORING_SETUP_CQE32",
+        "IORING_SETUP_SINGLE_ISSUER",
+        "IORING_SETUP_DEFER_TASKRUN",
+        "IORING_SETUP_NO_MMAP",
+        "IORING_SETUP_REGISTERED_FD_ONLY",
+        "IORING_SETUP_NO_SQARRAY",
+        "IORING_SETUP_HYBRID_IOPOLL",
+        "IORING_SETUP_CQE_MIXED",
+        "IORING_SETUP_SQE_MIXED",
+        "IORING_SETUP_SQ_REWIND",
+        "IORING_SQ_NEED_WAKEUP",
+        "IORING_SQ_CQ_OVERFLOW",
+        "IORING_SQ_TASKRUN",
+        "IORING_CQE_F_SKIP",
+        "IORING_CQE_F_32",
+    ],
+    // features
+    &[
+        "IORING_FEAT_SINGLE_MMAP",
+        "IORING_FEAT_NODROP",
+        "IORING_FEAT_SUBMIT_STABLE",
+        "IORING_FEAT_RW_CUR_POS",
+        "IORING_FEAT_CUR_PERSONALITY",
+        "IORING_FEAT_FAST_POLL",
+        "IORING_FEAT_POLL_32BITS",
+        "IORING_FEAT_SQPOLL_NONFIXED",
+        "IORING_FEAT_EXT_ARG",
+        "IORING_FEAT_NATIVE_WORKERS",
+        "IORING_FEAT_RSRC_TAGS",
+        "IORING_FEAT_CQE_SKIP",
+        "IORING_FEAT_LINKED_FILE",
+        "IORING_FEAT_REG_REG_RING",
+        "IORING_FEAT_RECVSEND_BUNDLE",
+        "IORING_FEAT_MIN_TIMEOUT",
+        "IORING_FEAT_RW_ATTR",
+        "IORING_FEAT_NO_IOWAIT",
+        "IORING_ENTER_GETEVENTS",
+        "IORING_ENTER_SQ_WAKEUP",
+        "IORING_ENTER_SQ_WAIT",
+        "IORING_ENTER_EXT_ARG",
+        "IORING_ENTER_REGISTERED_RING",
+        "IORING_ENTER_ABS_TIMER",
+        "IORING_ENTER_EXT_ARG_REG",
+        "IORING_ENTER_NO_IOWAIT",
+    ],
+    // register
+    &[
+        "IORING_REGISTER_BUFFERS",
+        "IORING_UNREGISTER_BUFFERS",
+        "IORING_REGISTER_FILES",
+        "IORING_UNREGISTER_FILES",
+        "IORING_REGISTER_EVENTFD",
+        "IORING_UNREGISTER_EVENTFD",
+        "IORING_REGISTER_FILES_UPDATE",
+        "IORING_REGISTER_EVENTFD_ASYNC",
+        "IORING_REGISTER_PROBE",
+        "IORING_REGISTER_PERSONALITY",
+        "IORING_UNREGISTER_PERSONALITY",
+        "IORING_REGISTER_RESTRICTIONS",
+        "IORING_REGISTER_ENABLE_RINGS",
+        "IORING_REGISTER_FILES2",
+        "IORING_REGISTER_FILES_UPDATE2",
+        "IORING_REGISTER_BUFFERS2",
+        "IORING_REGISTER_BUFFERS_UPDATE",
+        "IORING_REGISTER_IOWQ_AFF",
+        "IORING_UNREGISTER_IOWQ_AFF",
+        "IORING_REGISTER_IOWQ_MAX_WORKERS",
+        "IORING_REGISTER_RING_FDS",
+        "IORING_UNREGISTER_RING_FDS",
+        "IORING_REGISTER_PBUF_RING",
+        "IORING_UNREGISTER_PBUF_RING",
+        "IORING_REGISTER_SYNC_CANCEL",
+        "IORING_REGISTER_FILE_ALLOC_RANGE",
+        "IORING_REGISTER_PBUF_STATUS",
+        "IORING_REGISTER_NAPI",
+        "IORING_UNREGISTER_NAPI",
+        "IORING_REGISTER_CLOCK",
+        "IORING_REGISTER_CLONE_BUFFERS",
+        "IORING_REGISTER_SEND_MSG_RING",
+        "IORING_REGISTER_ZCRX_IFQ",
+        "IORING_REGISTER_RESIZE_RINGS",
+        "IORING_REGISTER_MEM_REGION",
+        "IORING_REGISTER_QUERY",
+        "IORING_REGISTER_ZCRX_CTRL",
+        "IORING_REGISTER_BPF_FILTER",
+        "IORING_REGISTER_USE_REGISTERED_RING",
+        "IOU_PBUF_RING_MMAP",
+        "IOU_PBUF_RING_INC",
+        "IORING_RSRC_REGISTER_SPARSE",
+        "IORING_REGISTER_SRC_REGISTERED",
+        "IORING_REGISTER_DST_REPLACE",
+        "IORING_CQ_EVENTFD_DISABLED",
+    ],
+];
+
+fn atlas() -> Atlas {
+    Atlas::new("ring_atlas", &Path::new(env!("CARGO_MANIFEST_DIR")).join("atlas"))
+}
+
+#[test]
+fn every_name_of_the_catalogue_is_shown() {
+    let complaints = complaints(&atlas().entries(), TABLES, &MISSING.concat());
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn each_entry_is_shown_or_says_why_not() {
+    atlas().each_entry("each_entry_is_shown_or_says_why_not", |_| true);
+}
+
+#[test]
+fn each_entry_is_shown_to_an_ordinary_user() {
+    atlas().each_entry("each_entry_is_shown_to_an_ordinary_user", as_ordinary_user);
+}
+
+#[test]
+fn each_entry_makes_do_with_a_small_memory_limit() {
+    let prepare = |command: &mut Command| {
+        limit_locked_memory(command, 8 << 20);
+        as_ordinary_user(command)
+    };
+    atlas().each_entry("each_entry_makes_do_with_a_small_memory_limit", prepare);
+}
