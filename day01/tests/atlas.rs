@@ -40,16 +40,12 @@ const MISSING: &[&[&str]] = &[
         "IORING_OP_WRITE_FIXED",
         "IORING_OP_SYNC_FILE_RANGE",
         "IORING_OP_FALLOCATE",
-        "IORING_OP_READ",
-        "IORING_OP_WRITE",
         "IORING_OP_FTRUNCATE",
         "IORING_OP_READV_FIXED",
         "IORING_OP_WRITEV_FIXED",
         "IORING_OP_READ_MULTISHOT",
         "IORING_FSYNC_DATASYNC",
         "IOSQE_IO_DRAIN",
-        "IOSQE_IO_LINK",
-        "IOSQE_CQE_SKIP_SUCCESS",
     ],
     // paths
     &[

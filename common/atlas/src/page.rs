@@ -153,8 +153,8 @@ impl Page {
     /// As [`Page::ask`], for what is newer than the operation itself, such as a flag. Where the
     /// kernel does not know `name`, leaves it out and returns `None`.
     ///
-    /// A kernel answers a flag that it does not know with EINVAL. This counts as not knowing it
-    /// only if the kernel's release is older than the flag.
+    /// A kernel answers a flag that it does not know with EINVAL, in `rw_flags` with EOPNOTSUPP.
+    /// This counts as not knowing it only if the kernel's release is older than the flag.
     ///
     /// # Errors
     /// If the kernel refuses the entry although it should know `name`.
@@ -169,10 +169,63 @@ impl Page {
         entry: impl Into<S>,
     ) -> Result<Option<Answer>> {
         // SAFETY: the caller's promise.
-        let started = unsafe { self.submit(ring, [Ask::new(asked, entry)]) }.remove(0).0;
-        let answer = self.wait_for(ring, |answer| answer.user_data == started.user_data());
-        if answer.errno() == Some(Errno::EINVAL) && is_newer(name) {
+        let (started, answer) = unsafe { self.once(asked, ring, entry) };
+        if answer.errno().is_some_and(|errno| means_unknown(errno, name)) {
             self.lacks(name)?;
+            return Ok(None);
+        }
+        self.note_answer(&started, &answer, &End::Success)?;
+        Ok(Some(answer))
+    }
+
+    /// As [`Page::refused`], for what is newer than the operation itself: `false` where the kernel
+    /// does not know `name`, as [`Page::ask_since`].
+    ///
+    /// # Errors
+    /// If the kernel answers anything else.
+    ///
+    /// # Safety
+    /// As [`Page::ask`].
+    pub unsafe fn refused_since<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        name: &str,
+        asked: &str,
+        ring: &mut IoUring<S, C>,
+        entry: impl Into<S>,
+        errno: Errno,
+        why: &str,
+    ) -> Result<bool> {
+        // SAFETY: the caller's promise.
+        let (started, answer) = unsafe { self.once(asked, ring, entry) };
+        let other = answer.errno().filter(|other| *other != errno);
+        if other.is_some_and(|other| means_unknown(other, name)) {
+            self.lacks(name)?;
+            return Ok(false);
+        }
+        self.note_answer(&started, &answer, &End::OneOf(vec![errno], why.to_string()))?;
+        Ok(true)
+    }
+
+    /// As [`Page::ask`], for what not every machine has, such as a file system that can do it.
+    /// Where the kernel answers with this error, leaves it out and returns `None`.
+    ///
+    /// # Errors
+    /// If the kernel refuses the entry with another error.
+    ///
+    /// # Safety
+    /// As [`Page::ask`].
+    pub unsafe fn ask_unless<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        errno: Errno,
+        left_out: LeftOut,
+        asked: &str,
+        ring: &mut IoUring<S, C>,
+        entry: impl Into<S>,
+    ) -> Result<Option<Answer>> {
+        // SAFETY: the caller's promise.
+        let (started, answer) = unsafe { self.once(asked, ring, entry) };
+        if answer.errno() == Some(errno) {
+            self.leave_out(left_out);
             return Ok(None);
         }
         self.note_answer(&started, &answer, &End::Success)?;
@@ -221,14 +274,14 @@ impl Page {
             }
             answers.push((started, answer, end));
         }
+        for started in silent {
+            let row = Row::new(Kind::Entry, &started.asked, "no completion, as it succeeded");
+            self.report.rows.push(Row { entry: Some(started.entry), ..row });
+        }
         // Only now, when the kernel is done with all memory, may this return an error.
         for (started, answer, end) in &answers {
             let end = if answer.more() { &End::Success } else { end };
             self.note_answer(started, answer, end)?;
-        }
-        for started in silent {
-            let row = Row::new(Kind::Entry, &started.asked, "no completion, as it succeeded");
-            self.report.rows.push(Row { entry: Some(started.entry), ..row });
         }
         Ok(answers.into_iter().map(|(_, answer, _)| answer).collect())
     }
@@ -325,7 +378,7 @@ impl Page {
         result: Result<T, impl Into<io::Error>>,
     ) -> Result<Option<T>> {
         match result.map_err(Into::into) {
-            Err(error) if errno_of(&error) == Errno::EINVAL && is_newer(name) => {
+            Err(error) if means_unknown(errno_of(&error), name) => {
                 self.lacks(name)?;
                 Ok(None)
             }
@@ -398,6 +451,22 @@ impl Page {
             Err(Err(error)) => self.report.failed = Some(format!("{error:#}")),
         }
         std::mem::take(&mut self.report)
+    }
+
+    /// Submits one entry and waits for its completion, whatever it is.
+    ///
+    /// # Safety
+    /// As [`Page::ask`].
+    unsafe fn once<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        asked: &str,
+        ring: &mut IoUring<S, C>,
+        entry: impl Into<S>,
+    ) -> (Started, Answer) {
+        // SAFETY: the caller's promise.
+        let (started, ..) = unsafe { self.submit(ring, [Ask::new(asked, entry)]) }.remove(0);
+        let answer = self.wait_for(ring, |answer| answer.user_data == started.user_data());
+        (started, answer)
     }
 
     /// Puts entries into the queue and submits them, without a wait. Tells of each whether it
@@ -530,8 +599,10 @@ fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
-/// Whether a name of the catalogue came with a later release than this kernel's.
-fn is_newer(name: &str) -> bool {
+/// Whether the kernel says by this error that it does not know a name of the catalogue, which
+/// came with a later release.
+fn means_unknown(errno: Errno, name: &str) -> bool {
     let fact = catalog::find(name).unwrap_or_else(|| panic!("the catalogue has no {name}"));
-    Kernel::parse(&kernel_release()).is_some_and(|here| here < fact.since)
+    let is_newer = Kernel::parse(&kernel_release()).is_some_and(|here| here < fact.since);
+    is_newer && [Errno::EINVAL, Errno::EOPNOTSUPP].contains(&errno)
 }

@@ -106,6 +106,13 @@ impl fmt::Display for Where {
     }
 }
 
+impl LeftOut {
+    /// Something that cannot be shown here. `what` is a name of the catalogue, or words.
+    pub fn new(what: &str, why: impl Into<String>, seen: Where) -> LeftOut {
+        LeftOut { what: what.to_string(), why: why.into(), seen }
+    }
+}
+
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}; to be seen {}", self.what, self.why, self.seen)

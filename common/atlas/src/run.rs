@@ -141,7 +141,7 @@ impl Page {
     /// # Errors
     /// Never.
     pub fn cannot(&mut self, what: &str, why: impl Into<String>, seen: Where) -> Result<()> {
-        self.leave_out(LeftOut { what: what.to_string(), why: why.into(), seen });
+        self.leave_out(LeftOut::new(what, why, seen));
         Ok(())
     }
 }
