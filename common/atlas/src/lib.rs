@@ -21,7 +21,11 @@ pub use self::report::{LeftOut, Report, Row, Where};
 pub use self::run::main;
 pub use self::scratch::Scratch;
 
+use std::fs::File;
+
 use common::catalog;
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
 
 /// One thing of the interface, shown live.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +43,15 @@ pub struct Family {
     pub name: &'static str,
     /// Its entries, one file each.
     pub entries: &'static [Entry],
+}
+
+/// A pipe: the end for reading, and the end for writing.
+///
+/// # Errors
+/// If the process may have no more descriptors.
+pub fn pipe() -> Result<(File, File)> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+    Ok((reader.into(), writer.into()))
 }
 
 impl Entry {

@@ -11,11 +11,10 @@
 //! worker. `RWF_NOWAIT` asks for EAGAIN instead.
 
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use atlas::{Ask, Entry, Page, Result};
+use atlas::{Ask, Entry, Page, Result, pipe};
 use io_uring::squeue::Flags;
 use io_uring::types::Fd;
 use io_uring::{IoUring, opcode};
@@ -58,7 +57,7 @@ fn show(page: &mut Page) -> Result<()> {
 // ANCHOR_END: show
 
 fn without_waiting(page: &mut Page, ring: &mut IoUring) -> Result<()> {
-    let (empty, _writer) = io::pipe()?;
+    let (empty, _writer) = pipe()?;
     let mut bytes = [0; 4];
     let read = opcode::Read::new(Fd(empty.as_raw_fd()), bytes.as_mut_ptr(), 4);
     let entry = read.rw_flags(libc::RWF_NOWAIT).build();

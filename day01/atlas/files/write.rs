@@ -9,11 +9,10 @@
 //! They are in the page cache then; on the disk after FSYNC, or with `RWF_DSYNC`.
 
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use atlas::{Ask, Entry, LeftOut, Page, Result, Where};
+use atlas::{Ask, Entry, LeftOut, Page, Result, Where, pipe};
 use common::catalog::borrowed::RW_FLAGS;
 use io_uring::squeue::Flags;
 use io_uring::types::Fd;
@@ -89,7 +88,7 @@ fn newer_flags(page: &mut Page, ring: &mut IoUring, fd: Fd) -> Result<()> {
 
 /// A pipe without a reader, and the signal that comes with the error.
 fn broken_pipe(page: &mut Page, ring: &mut IoUring) -> Result<()> {
-    let (reader, writer) = io::pipe()?;
+    let (reader, writer) = pipe()?;
     drop(reader);
     let write = || opcode::Write::new(Fd(writer.as_raw_fd()), b"0".as_ptr(), 1);
     let (errno, why) = (Errno::EPIPE, "nobody will read it");
