@@ -31,7 +31,7 @@ pub use self::limits::{
 };
 pub use self::listener::listener_of;
 pub use self::process::{
-    descriptors, has_worker, open_fds, resident_kib, ring_operations, ring_slots,
+    descriptors, has_worker, open_fds, poll_list, resident_kib, ring_operations, ring_slots,
 };
 pub use self::program::{die_with_parent, heed_stop_signals, in_words, output_within};
 pub use self::seccomp::{block_io_uring, block_io_uring_enter};

@@ -141,7 +141,7 @@ fn user_files(info: &str) -> Option<Vec<u32>> {
 
 /// The operations in a ring's fdinfo that wait on a poll: after a line `PollList:`, one line
 /// `op=CODE, task_works=N` for each. `None` if the section is missing.
-fn poll_list(info: &str) -> Option<Vec<u32>> {
+pub fn poll_list(info: &str) -> Option<Vec<u32>> {
     let mut lines = info.lines().skip_while(|line| !line.starts_with("PollList:"));
     lines.next()?;
     let code = |line: &str| line.trim().strip_prefix("op=")?.split(',').next()?.parse().ok();

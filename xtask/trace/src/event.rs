@@ -7,6 +7,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::ran::Ran;
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -37,6 +39,7 @@ pub enum What {
     Return(Return),
     Unseen(Unseen),
     Poller(Poller),
+    Workers(Workers),
     Close(Close),
     Task(Task),
     Exit(Exit),
@@ -242,6 +245,9 @@ pub struct Complete {
     /// thread polls, since the entry was noticed; unknown if both were noticed in one look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_us: Option<u64>,
+    /// Where the operation ran.
+    #[serde(flatten)]
+    pub ran: Option<Ran>,
     /// The second half of a 32-byte completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra: Option<[String; 2]>,
@@ -271,6 +277,24 @@ pub struct Poller {
     pub asleep: bool,
     /// Entries that lie in the queue and that it does not see, for it sleeps.
     pub waiting: u32,
+}
+
+/// Threads of the kernel's worker pool (io-wq) began or ended in a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Workers {
+    /// The process.
+    pub pid: i32,
+    /// How many there are now.
+    pub count: usize,
+    /// The threads that began.
+    pub new: Vec<i32>,
+    /// How many ended.
+    pub ended: usize,
+    /// The entries of the enter before this, by their numbers, that went to a worker: the new
+    /// threads began for the first of them. That is a conclusion.
+    #[serde(rename = "for")]
+    pub entries: Vec<u64>,
 }
 
 /// The program let go of a ring, and so does the tracer.

@@ -13,6 +13,7 @@
 //!   it, [`pairing`] finds the entry for a completion, [`describe`] says what it is about,
 //!   with [`context`] for what it points at, [`registered`] for what it refers to, and [`codes`],
 //!   [`flags`] and [`names`] for what it is called; [`event`] and [`summary`] are what comes of it;
+//! - [`ran`] concludes where an operation ran, with [`workers`] for the kernel's threads;
 //! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
 //!   other two system calls, [`refused`] why there is no ring, [`syscalls`] and [`sys`] the machine.
 
@@ -35,6 +36,7 @@ pub mod names;
 pub mod options;
 pub mod pairing;
 pub mod params;
+pub mod ran;
 pub mod refused;
 pub mod register;
 pub mod registered;
@@ -46,6 +48,7 @@ pub mod syscalls;
 pub mod text;
 pub mod tracer;
 pub mod watch;
+pub mod workers;
 mod wrap;
 
 use std::sync::mpsc;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::codes::{cqe, op, sqe};
 use super::decode::{Completion, Entry};
+use super::ran::Ran;
 
 /// An entry that may still be answered.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Flight {
     pub chain: u64,
     /// Completions went by unseen since: this may have been answered.
     pub unsure: bool,
+    /// Where it waits, once it was seen to.
+    pub ran: Option<Ran>,
 }
 
 /// What a completion turned out to be.
@@ -70,8 +73,17 @@ impl InFlight {
         let chained = entry.linked() || self.in_chain.is_some();
         let chain = self.in_chain.unwrap_or(seq);
         self.in_chain = entry.linked().then_some(chain);
-        let flight =
-            Flight { seq, us, entry, words: None, answers: 0, chained, chain, unsure: false };
+        let flight = Flight {
+            seq,
+            us,
+            entry,
+            words: None,
+            answers: 0,
+            chained,
+            chain,
+            unsure: false,
+            ran: None,
+        };
         if entry.has(sqe::CQE_SKIP_SUCCESS) && !entry.multishot() {
             if self.silent.len() == SILENT {
                 self.silent.pop_front();
@@ -101,14 +113,11 @@ impl InFlight {
         }
     }
 
-    /// The entry that went in last was put into words.
-    pub fn told(&mut self, seq: u64, user_data: u64, words: &str) {
-        let last = self.by_user_data.get_mut(&user_data).and_then(VecDeque::back_mut);
-        for flight in last.into_iter().chain(self.silent.back_mut()) {
-            if flight.seq == seq {
-                flight.words = Some(words.into());
-            }
-        }
+    /// An entry that was not fully answered, if it is kept; one of the last is found soonest.
+    pub fn find(&mut self, seq: u64, user_data: u64) -> Option<&mut Flight> {
+        let same = self.by_user_data.get_mut(&user_data).into_iter().flatten();
+        let silent = self.silent.iter_mut();
+        same.rev().chain(silent.rev()).find(|flight| flight.seq == seq)
     }
 
     /// A completion came out: the entry it answers, which is forgotten unless there is more

@@ -6,7 +6,7 @@
 //! nothing is missed. Otherwise what could not be read is counted as unseen.
 
 use std::collections::{HashMap, HashSet};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use common::catalog::COMPLETION_FLAGS;
@@ -146,6 +146,11 @@ impl Ring {
         };
         self.params = params;
         Ok(())
+    }
+
+    /// Our own descriptor of the ring.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.fd.as_ref().map(AsRawFd::as_raw_fd)
     }
 
     /// Whether a kernel thread takes the entries, without an enter to be stopped at.

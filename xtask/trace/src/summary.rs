@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::ran::{Known, Place, Ran};
 use super::refused::RefusedRing;
 
 /// Everything that was counted. Exact, except where it says "unseen".
@@ -27,6 +28,8 @@ pub struct Summary {
     pub entries: BTreeMap<String, u64>,
     /// Completions that the kernel posted, by the operation of the entry they answer.
     pub completions: BTreeMap<String, Completions>,
+    /// The most threads of the kernel's worker pool (io-wq) that a process had at a time.
+    pub workers: u64,
     /// Calls of `io_uring_register`, by operation.
     pub registers: BTreeMap<String, u64>,
     /// Every other system call, by name; empty in the fast mode.
@@ -80,6 +83,42 @@ pub struct Completions {
     pub errors: u64,
     /// Those with `IORING_CQE_F_MORE`.
     pub more: u64,
+    /// Where they ran.
+    pub ran: Places,
+}
+
+/// Completions by where their operations ran; those of which that is not known are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "each is the place of its name")]
+pub struct Places {
+    pub inline: u64,
+    pub poller: u64,
+    pub polled: u64,
+    pub worker: u64,
+    pub device: u64,
+    pub timer: u64,
+    pub event: u64,
+    /// Of all of them, those that are conclusions.
+    pub concluded: u64,
+}
+
+impl Places {
+    /// Counts a completion.
+    pub fn add(&mut self, ran: Option<Ran>) {
+        let Some(Ran { place, known }) = ran else { return };
+        let count = match place {
+            Place::Inline => &mut self.inline,
+            Place::Poller => &mut self.poller,
+            Place::Polled => &mut self.polled,
+            Place::Worker => &mut self.worker,
+            Place::Device => &mut self.device,
+            Place::Timer => &mut self.timer,
+            Place::Event => &mut self.event,
+        };
+        *count += 1;
+        self.concluded += u64::from(known == Known::Concluded);
+    }
 }
 
 /// An entry that was not fully answered.

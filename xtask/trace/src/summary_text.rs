@@ -61,6 +61,7 @@ fn rings(page: &mut String, summary: &Summary) {
     };
     let _ = writeln!(page, "  {:<22}{:>9}", "completions", summary.all_completions());
     operations(page, summary);
+    places(page, summary);
     ends(page, summary);
     doubts(page, summary);
 }
@@ -79,8 +80,26 @@ fn operations(page: &mut String, summary: &Summary) {
         "operation", "entries", "completions", "errors", "MORE"
     );
     for (op, (entries, completions)) in rows {
-        let Completions { count, errors, more } = completions;
+        let Completions { count, errors, more, .. } = completions;
         let _ = writeln!(page, "  {op:<22}{entries:>9}{count:>13}{errors:>9}{more:>9}");
+    }
+}
+
+/// Where the operations ran. `at once` is in the enter or in the polling thread.
+fn places(page: &mut String, summary: &Summary) {
+    let row = |cells: [&dyn std::fmt::Display; 6]| {
+        let [at_once, polled, worker, device, other, concluded] = cells;
+        format!("{at_once:>9}{polled:>9}{worker:>9}{device:>9}{other:>9}{concluded:>11}")
+    };
+    let heads = row([&"at once", &"polled", &"worker", &"device", &"other", &"concluded"]);
+    let _ = writeln!(page, "\n  {:<22}{heads}", "where it ran");
+    for (op, Completions { ran, .. }) in &summary.completions {
+        let (at_once, other) = (ran.inline + ran.poller, ran.timer + ran.event);
+        let cells = [&at_once, &ran.polled, &ran.worker, &ran.device, &other, &ran.concluded];
+        let _ = writeln!(page, "  {op:<22}{}", row(cells.map(|cell| cell as _)));
+    }
+    if summary.workers > 0 {
+        let _ = writeln!(page, "  {:<22}{:>9}", "workers at most", summary.workers);
     }
 }
 

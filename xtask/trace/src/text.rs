@@ -9,8 +9,11 @@ use common::text::plural;
 use serde_json::Value;
 
 use super::context::span;
-use super::event::{Complete, Enter, Event, Granted, Register, Return, Setup, Submit, What};
+use super::event::{
+    Complete, Enter, Event, Granted, Register, Return, Setup, Submit, What, Workers,
+};
 use super::names::printable;
+use super::ran::{Place, Ran};
 use super::watch::Sink;
 use super::wrap::{folded, unbroken};
 
@@ -128,6 +131,7 @@ impl<W: Write + Send> Text<W> {
                 let text = format!("{}{text}", self.which(Some(poller.ring)));
                 self.line(into, event, CYAN, "poller", &text);
             }
+            What::Workers(it) => self.line(into, event, CYAN, "workers", &workers(it)),
             What::Close(close) => {
                 self.rings.remove(&close.ring);
                 let mut text = format!("ring {}", close.ring);
@@ -347,7 +351,8 @@ impl<W: Write + Send> Text<W> {
         }
         // A multishot that goes on is armed for as long as it is: that says nothing.
         if let Some(us) = complete.after_us.filter(|_| !complete.more) {
-            let _ = write!(text, " {}", self.paint(DIM, &unbroken(&format!("after {}", span(us)))));
+            let after = format!("after {}{}", span(us), elsewhere(complete.ran));
+            let _ = write!(text, " {}", self.paint(DIM, &unbroken(&after)));
         }
         let doubt = if complete.ambiguous { " (or another)" } else { "" };
         let meaning = format!("[{}{doubt}]", complete.meaning);
@@ -380,6 +385,32 @@ pub fn lines(picked: &[Event], width: usize) -> Vec<String> {
         text.event(&mut lines, &event);
     }
     lines.lines().map(|line| line.chars().skip(TIME).collect()).collect()
+}
+
+/// `, worker?`: where an operation ran, if neither at once nor when its time had come.
+fn elsewhere(ran: Option<Ran>) -> String {
+    match ran {
+        None => String::new(),
+        Some(Ran { place: Place::Inline | Place::Timer | Place::Event, .. }) => String::new(),
+        Some(ran) => format!(", {ran}"),
+    }
+}
+
+/// `3 (1 new, for entry 5?)`: how many workers there are, and what changed.
+fn workers(workers: &Workers) -> String {
+    let mut changes = Vec::new();
+    if !workers.new.is_empty() {
+        let entries: Vec<String> = workers.entries.iter().take(4).map(u64::to_string).collect();
+        let more = if workers.entries.len() > entries.len() { " …" } else { "" };
+        changes.push(match entries.as_slice() {
+            [] => format!("{} new", workers.new.len()),
+            _ => format!("{} new, for entry {}{more}?", workers.new.len(), entries.join(" or ")),
+        });
+    }
+    if workers.ended > 0 {
+        changes.push(format!("{} ended", workers.ended));
+    }
+    format!("{} ({})", workers.count, changes.join(", "))
 }
 
 /// ` in buffer 3`, ` from buffers 3–5 9`: the provided buffers that a completion hands over.

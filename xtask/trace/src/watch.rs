@@ -9,8 +9,10 @@
 mod other;
 mod ring_now;
 mod submit_and_complete;
+mod where_it_ran;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use common::catalog;
@@ -24,8 +26,9 @@ use super::names::{error_name, names};
 use super::pairing::InFlight;
 use super::params::Params;
 use super::registered::Registered;
-use super::ring::{Offer, Ring, Sight};
+use super::ring::{Offer, Ring, Taken};
 use super::summary::{Armed, Summary};
+use super::workers::Workers;
 
 pub use other::{CALLS_KEPT, OtherCall};
 pub use ring_now::RingNow;
@@ -65,6 +68,8 @@ struct Inside {
     told: bool,
     /// The task stands at the end of the call: the kernel takes no more entries.
     over: bool,
+    /// How often the task had run before, if this both submits and waits.
+    runs: Option<u64>,
 }
 
 /// The state of a trace.
@@ -75,6 +80,10 @@ pub struct Watch {
     tokens: bool,
     rings: BTreeMap<RingId, Followed>,
     inside: HashMap<pid_t, Inside>,
+    /// The kernel's workers, by process.
+    workers: HashMap<pid_t, Workers>,
+    /// The `schedstat` of tasks that submit and wait in one enter.
+    schedstats: HashMap<pid_t, File>,
     last_ring: RingId,
     last_seq: u64,
     messages: VecDeque<submit_and_complete::Message>,
@@ -108,6 +117,8 @@ impl Watch {
             tokens,
             rings: BTreeMap::new(),
             inside: HashMap::new(),
+            workers: HashMap::new(),
+            schedstats: HashMap::new(),
             last_ring: 0,
             last_seq: 0,
             messages: VecDeque::new(),
@@ -271,7 +282,11 @@ impl Watch {
             followed.ring.offer(args[1] as u32, Offer { tid, us: since.us }, &follow);
             wait = Wait::of(Reader::of(tid), args, &followed.registered);
             unreaped = Some(followed.ring.unreaped());
+            if let Some(workers) = self.workers.get_mut(&followed.owner) {
+                workers.ran();
+            }
         }
+        let runs = if args[1] as u32 > 0 && args[2] > 0 { self.runs_of(tid) } else { None };
         let event = event::Enter {
             ring,
             enter: self.summary.enters,
@@ -284,7 +299,7 @@ impl Watch {
             unreaped,
             answer: None,
         };
-        self.inside.insert(tid, Inside { ring, event, since, told: false, over: false });
+        self.inside.insert(tid, Inside { ring, event, since, told: false, over: false, runs });
     }
 
     /// An enter returns.
@@ -295,8 +310,8 @@ impl Watch {
         let (ring, since) = (inside.ring, inside.since);
         let mut overflow = false;
         if let Some(id) = ring {
-            self.take_rewound(now, tid, id, result);
-            overflow = self.look_at(now, tid, id);
+            let rewound = self.rewound(id, result);
+            overflow = self.look_at(now, tid, id, rewound);
         }
         let Some(inside) = self.leave(tid) else { return };
         let error = (result < 0).then(|| error_name(-result as i32));
@@ -315,17 +330,19 @@ impl Watch {
         self.flush();
     }
 
-    fn take_rewound(&mut self, now: Moment, tid: pid_t, id: RingId, result: i64) {
-        let Some(followed) = self.rings.get_mut(&id) else { return };
-        if followed.ring.params.has(setup::SQ_REWIND) {
-            let entries = followed.ring.rewound(result.clamp(0, i64::from(u32::MAX)) as u32);
-            let sight = Sight { submitted: entries, ..Default::default() };
-            self.tell_sight(now, tid, id, sight);
+    /// What an enter took from a ring that is rewound by each.
+    fn rewound(&mut self, id: RingId, result: i64) -> Vec<Taken> {
+        let taken = result.clamp(0, i64::from(u32::MAX)) as u32;
+        match self.rings.get_mut(&id).map(|followed| &mut followed.ring) {
+            Some(ring) if ring.params.has(setup::SQ_REWIND) => ring.rewound(taken),
+            _ => Vec::new(),
         }
     }
 
     /// A task is gone, in whatever call it was.
     pub fn task_gone(&mut self, tid: pid_t) {
+        self.schedstats.remove(&tid);
+        self.workers.remove(&tid);
         let Some(inside) = self.inside.get_mut(&tid) else { return };
         inside.over = true;
         if let Some(id) = inside.ring {
@@ -367,6 +384,7 @@ impl Watch {
         for id in self.followed() {
             self.look_unless_waiting(0, id);
         }
+        self.look_at_workers();
         self.flush();
         std::mem::take(&mut self.moved)
     }
@@ -380,10 +398,10 @@ impl Watch {
     /// Looks at one ring and tells what it sees; whether completions overflow.
     pub fn look(&mut self, tid: pid_t, id: RingId) -> bool {
         let now = self.moment();
-        self.look_at(now, tid, id)
+        self.look_at(now, tid, id, Vec::new())
     }
 
-    fn look_at(&mut self, now: Moment, tid: pid_t, id: RingId) -> bool {
+    fn look_at(&mut self, now: Moment, tid: pid_t, id: RingId, rewound: Vec<Taken>) -> bool {
         let quiet = self.nobody_listens();
         let inside = self.inside.values().any(|inside| !inside.over && inside.ring == Some(id));
         let Some(followed) = self.rings.get_mut(&id) else { return false };
@@ -392,7 +410,8 @@ impl Watch {
             self.tokens,
             submit_and_complete::whose(tid, followed.owner),
         );
-        let sight = followed.ring.look(inside, &follow);
+        let mut sight = followed.ring.look(inside, &follow);
+        sight.submitted.splice(..0, rewound);
         let overflow = sight.overflow;
         let poller = followed.ring.poller().map(|(asleep, waiting)| event::Poller {
             ring: id,

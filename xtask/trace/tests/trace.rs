@@ -266,6 +266,35 @@ fn an_operation_takes_as_long_as_it_did() {
 }
 
 #[test]
+fn every_completion_says_where_its_operation_ran() {
+    needs_io_uring!("every_completion_says_where_its_operation_ran");
+    let (summary, events) = trace("places");
+    let mut ran: Vec<(&str, String)> = events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Complete(complete) => {
+                Some((complete.meaning.as_str(), complete.ran?.to_string()))
+            }
+            _ => None,
+        })
+        .collect();
+    ran.sort();
+    // Whether the receive is listed as armed depends on the kernel.
+    let expected = [("1", "inline"), ("2", "polled"), ("3", "worker?"), ("4", "timer")];
+    let expected = expected.map(|(meaning, ran)| (meaning, ran.to_string()));
+    ran[1].1 = ran[1].1.trim_end_matches('?').to_string();
+    assert_eq!(ran, expected);
+    let workers = events.iter().find_map(|event| match &event.what {
+        What::Workers(workers) => Some(workers),
+        _ => None,
+    });
+    let workers = workers.expect("a worker for the third entry");
+    assert_eq!((workers.count, workers.new.len()), (1, 1));
+    assert_eq!(workers.entries, [3]);
+    assert_eq!((summary.workers, summary.completions["NOP"].ran.worker), (1, 1));
+}
+
+#[test]
 fn children_are_followed() {
     needs_io_uring!("children_are_followed");
     let (summary, events) = trace("fork");

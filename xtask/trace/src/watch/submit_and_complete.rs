@@ -4,6 +4,7 @@ use common::catalog;
 use common::token::{Op, Token};
 use libc::pid_t;
 
+use super::where_it_ran::Fresh;
 use super::{Moment, Watch};
 use crate::codes::{cqe, op, sqe};
 use crate::context::Reader;
@@ -13,7 +14,8 @@ use crate::describe::{Details, details};
 use crate::descriptors::RingId;
 use crate::event::{self, What};
 use crate::names::{error_name, hex, names, operation, user_data};
-use crate::pairing::Flight;
+use crate::pairing::{Answer, Flight};
+use crate::ran::Ran;
 use crate::ring::{Posted, Sight, Taken};
 use crate::summary::{Armed, UNPAIRED};
 
@@ -31,11 +33,20 @@ impl Watch {
     /// Tells what was seen at the moment `now`, when `tid` was looked at.
     pub(super) fn tell_sight(&mut self, now: Moment, tid: pid_t, ring: RingId, sight: Sight) {
         self.moved = true;
+        let by = sight.submitted.iter().find_map(|taken| taken.offer.map(|offer| offer.tid));
+        let mut entries = Vec::new();
         for taken in sight.submitted {
+            let user_data = taken.entry.user_data;
             self.tell_entry(now, tid, ring, taken);
+            entries.push((self.last_seq, user_data));
         }
-        for posted in &sight.completed {
-            self.tell_completion(now, tid, ring, posted);
+        let answers: Vec<Option<Answer>> =
+            sight.completed.iter().map(|posted| self.answer(ring, &posted.completion)).collect();
+        let fresh =
+            Fresh { entries: &entries, by, completions: &sight.completed, answers: &answers };
+        let ran = self.settle(now, ring, &fresh);
+        for ((posted, answer), ran) in sight.completed.iter().zip(answers).zip(ran) {
+            self.tell_completion(now, tid, ring, posted, answer, ran);
         }
         let (entries, completions) = (sight.unseen_entries, sight.unseen_completions);
         let dropped = sight.dropped;
@@ -91,7 +102,9 @@ impl Watch {
         }
         let words = details.words();
         if let Some(followed) = self.rings.get_mut(&ring) {
-            followed.in_flight.told(seq, entry.user_data, &words);
+            if let Some(flight) = followed.in_flight.find(seq, entry.user_data) {
+                flight.words = Some(words.as_str().into());
+            }
         }
         let submit = event::Submit {
             ring,
@@ -108,10 +121,22 @@ impl Watch {
         self.tell_at(at, tid, What::Submit(submit));
     }
 
-    fn tell_completion(&mut self, now: Moment, tid: pid_t, ring: RingId, posted: &Posted) {
+    /// The entry that a completion answers.
+    fn answer(&mut self, ring: RingId, completion: &Completion) -> Option<Answer> {
+        self.rings.get_mut(&ring)?.in_flight.completed(completion)
+    }
+
+    fn tell_completion(
+        &mut self,
+        now: Moment,
+        tid: pid_t,
+        ring: RingId,
+        posted: &Posted,
+        answer: Option<Answer>,
+        ran: Option<Ran>,
+    ) {
         let completion = &posted.completion;
         let Some(followed) = self.rings.get_mut(&ring) else { return };
-        let answer = followed.in_flight.completed(completion);
         let owner = followed.owner;
         let op = answer.as_ref().map(|answer| operation(answer.flight.entry.opcode));
         let name = op.as_deref().unwrap_or(UNPAIRED);
@@ -122,6 +147,7 @@ impl Watch {
             counts.count += 1;
             counts.errors += u64::from(completion.error().is_some());
             counts.more += u64::from(completion.has(cqe::MORE));
+            counts.ran.add(ran);
         }
         if self.nobody_listens() {
             return;
@@ -164,6 +190,7 @@ impl Watch {
             after_us: answer
                 .map(|answer| now.us.saturating_sub(answer.flight.us))
                 .filter(|us| *us > 0),
+            ran,
             extra: completion.extra.map(|extra| extra.map(hex)),
         };
         self.tell_at(now, tid, What::Complete(complete));

@@ -55,6 +55,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("garbage", garbage),
     ("garbled_tail", garbled_tail),
     ("timeouts", timeouts),
+    ("places", places),
     ("same_user_data", same_user_data),
     ("own_memory", own_memory),
     ("resize", resize),
@@ -399,6 +400,25 @@ fn timeouts() {
         submit(&mut ring, &[timeout(&time)], 1);
         assert_eq!(reap(&mut ring), 1);
     }
+}
+
+/// Each entry runs elsewhere: submitted in one enter, then waited for.
+fn places() {
+    let (reader, mut writer) = UnixStream::pair().expect("two sockets");
+    let mut byte = [0_u8; 1];
+    let mut ring = IoUring::new(8).expect("a ring");
+    let receive = opcode::Recv::new(types::Fd(reader.as_raw_fd()), byte.as_mut_ptr(), 1);
+    let time = types::Timespec::new().nsec(5_000_000);
+    let entries = [
+        nop(1),
+        receive.build().user_data(2),
+        nop(3).flags(squeue::Flags::ASYNC),
+        opcode::Timeout::new(&time).build().user_data(4),
+    ];
+    submit(&mut ring, &entries, 0);
+    writer.write_all(b"!").expect("a byte");
+    submit(&mut ring, &[], 4);
+    assert_eq!(reap(&mut ring), 4);
 }
 
 /// Every entry carries the same `user_data`; one of them is a timeout.

@@ -1,0 +1,262 @@
+//! Where operations ran, as far as it shows from outside. The rules, in order:
+//!
+//! 1. What the kernel always gives to a worker ran in one.
+//! 2. Completions that are there when the enter returns that submitted their entries: those of
+//!    entries done at once come in the order of submission, before the enter slept.
+//! 3. A buffered write that is done by then was still a worker's, if a worker ran.
+//! 4. What is not done by then waits: armed, if the kernel lists it so (`PollList` in the
+//!    ring's `fdinfo`), or else for what its operation and its file let expect.
+
+use std::collections::{BTreeSet, hash_map};
+use std::fs::{self, File};
+
+use libc::pid_t;
+
+use super::{ASLEEP, Followed, Inside, Moment, Watch};
+use crate::codes::{cqe, setup, sqe};
+use crate::decode::{Completion, Entry};
+use crate::descriptors::RingId;
+use crate::event::{self, What};
+use crate::pairing::{Answer, Flight};
+use crate::ran::{self, Place, Ran, always_in_a_worker, in_order, waits_for};
+use crate::ring::Posted;
+use crate::workers::{Workers, runs};
+
+/// What a look at a ring saw for the first time.
+pub(super) struct Fresh<'a> {
+    /// The entries, by number and `user_data`.
+    pub entries: &'a [(u64, u64)],
+    /// The task whose enter offered them, if one did.
+    pub by: Option<pid_t>,
+    /// The completions, and the entries that they answer.
+    pub completions: &'a [Posted],
+    pub answers: &'a [Option<Answer>],
+}
+
+impl Fresh<'_> {
+    /// Whether the entry went in since the look before.
+    fn has(&self, flight: &Flight) -> bool {
+        self.entries.first().is_some_and(|(first, _)| flight.seq >= *first)
+    }
+}
+
+impl Watch {
+    /// How often a task has run that is about to submit and wait in one enter. At the return
+    /// that says whether it slept.
+    pub(super) fn runs_of(&mut self, tid: pid_t) -> Option<u64> {
+        let schedstat = match self.schedstats.entry(tid) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(new) => {
+                new.insert(File::open(format!("/proc/{tid}/schedstat")).ok()?)
+            }
+        };
+        runs(schedstat)
+    }
+
+    /// Where the answered operations ran. Notes where the others wait, and tells which workers
+    /// began or ended.
+    pub(super) fn settle(&mut self, now: Moment, ring: RingId, fresh: &Fresh) -> Vec<Option<Ran>> {
+        let slept = fresh.by.is_some_and(|tid| self.slept(tid));
+        let at_once = match fresh.by.and_then(|tid| self.inside.get(&tid)) {
+            Some(inside) if slept => inside.done_before_it_slept(),
+            _ => usize::MAX,
+        };
+        let Some(followed) = self.rings.get_mut(&ring) else { return Vec::new() };
+        let workers = self.workers.entry(followed.owner).or_default();
+        let change = (!fresh.entries.is_empty()).then(|| workers.look(followed.owner)).flatten();
+        let mut judge = Judge { followed, workers, fresh, slept, worker_ran: None };
+        let ran = judge.answered(at_once);
+        judge.waiting();
+        if let Some(change) = change {
+            let owner = judge.followed.owner;
+            let entries = judge.went_to_workers(&ran);
+            self.summary.workers = self.summary.workers.max(change.count as u64);
+            let told = event::Workers {
+                pid: owner,
+                count: change.count,
+                new: change.new,
+                ended: change.ended,
+                entries,
+            };
+            self.tell_at(now, fresh.by.unwrap_or(0), What::Workers(told));
+        }
+        ran
+    }
+
+    /// Workers that ended, or that a polling thread made, are noticed in between.
+    pub(super) fn look_at_workers(&mut self) {
+        if self.inside.values().any(|inside| !inside.told) {
+            return;
+        }
+        let owners: BTreeSet<pid_t> = self.rings.values().map(|followed| followed.owner).collect();
+        for pid in owners {
+            let Some(change) = self.workers.entry(pid).or_default().look(pid) else { continue };
+            self.summary.workers = self.summary.workers.max(change.count as u64);
+            let (count, new, ended) = (change.count, change.new, change.ended);
+            let told = event::Workers { pid, count, new, ended, entries: Vec::new() };
+            self.tell(0, What::Workers(told));
+        }
+    }
+
+    fn slept(&mut self, tid: pid_t) -> bool {
+        let Some(inside) = self.inside.get(&tid) else { return false };
+        let (waits, over) = (inside.event.min_complete > 0, inside.over);
+        if !over {
+            return waits && self.now() - inside.since.us >= ASLEEP.as_micros() as u64;
+        }
+        let Some(before) = inside.runs else { return false };
+        // Once it ran on from the stop at the entry.
+        self.runs_of(tid).is_some_and(|runs| runs > before + 1)
+    }
+}
+
+impl Inside {
+    /// It slept, so fewer completions were there than it waits for.
+    fn done_before_it_slept(&self) -> usize {
+        let enough = self.event.min_complete.saturating_sub(self.event.unreaped.unwrap_or(0));
+        enough.saturating_sub(1) as usize
+    }
+}
+
+/// What the rules need for one look at one ring.
+struct Judge<'a> {
+    followed: &'a mut Followed,
+    workers: &'a mut Workers,
+    fresh: &'a Fresh<'a>,
+    slept: bool,
+    worker_ran: Option<bool>,
+}
+
+impl Judge<'_> {
+    fn answered(&mut self, at_once: usize) -> Vec<Option<Ran>> {
+        let fresh = self.fresh;
+        let mut ran = vec![None; fresh.answers.len()];
+        let mut open = Vec::new();
+        for (index, (answer, posted)) in fresh.answers.iter().zip(fresh.completions).enumerate() {
+            let (Some(Answer { flight, .. }), completion) = (answer, &posted.completion) else {
+                continue;
+            };
+            if completion.has(cqe::NOTIF) || never_ran(flight, completion) {
+                continue;
+            }
+            if !fresh.has(flight) {
+                let place = || self.waits_for(&flight.entry).concluded();
+                ran[index] = Some(flight.ran.unwrap_or_else(place));
+            } else if always_in_a_worker(&flight.entry) && completion.res != -libc::EINVAL {
+                ran[index] = Some(Place::Worker.concluded());
+            } else {
+                open.push((index, flight));
+            }
+        }
+        let order: Vec<u64> = open.iter().take(at_once).map(|(_, flight)| flight.seq).collect();
+        let mut in_order = in_order(&order).into_iter();
+        for (index, flight) in open {
+            let at_once = in_order.next().unwrap_or(false);
+            let failed = fresh.completions[index].completion.res < 0;
+            ran[index] = Some(self.done_by_the_return(&flight.entry, failed, at_once));
+        }
+        ran
+    }
+
+    /// Where an entry ran that was answered when its enter returned.
+    fn done_by_the_return(&mut self, entry: &Entry, failed: bool, in_order: bool) -> Ran {
+        let ring = &self.followed.ring;
+        if ring.params.has(setup::IOPOLL) && (entry.takes() || entry.gives()) {
+            return Place::Device.concluded();
+        }
+        let polled = ring.polled();
+        let at_once = if polled { Place::Poller } else { Place::Inline };
+        let place = self.waits_for(entry);
+        let sure = self.workers.is_empty() || !matches!(place, Place::Worker | Place::Device);
+        let at_once = match sure && in_order && !self.slept && !polled {
+            true => at_once.seen(),
+            false => at_once.concluded(),
+        };
+        match place {
+            Place::Timer => place.concluded(),
+            Place::Inline => at_once,
+            Place::Worker if failed || !self.a_worker_ran() => at_once,
+            Place::Worker if entry.gives() => place.concluded(),
+            _ if in_order => at_once,
+            _ => place.concluded(),
+        }
+    }
+
+    /// Notes where the entries wait that were not answered.
+    fn waiting(&mut self) {
+        let mut armed = None;
+        for (seq, user_data) in self.fresh.entries {
+            let Some(flight) = self.followed.in_flight.find(*seq, *user_data) else { continue };
+            // Behind a link it waits for another entry.
+            if flight.ran.is_some() || flight.chain != *seq {
+                continue;
+            }
+            let entry = flight.entry;
+            let ran = match self.waits_for(&entry) {
+                _ if always_in_a_worker(&entry) => Place::Worker.concluded(),
+                place @ (Place::Timer | Place::Event) => place.seen(),
+                Place::Polled => {
+                    let armed = armed.get_or_insert_with(|| self.followed.armed());
+                    let mut listed = armed.iter_mut();
+                    match listed.position(|opcode| *opcode == u32::from(entry.opcode)) {
+                        Some(at) => {
+                            armed.swap_remove(at);
+                            Place::Polled.seen()
+                        }
+                        None => Place::Polled.concluded(),
+                    }
+                }
+                Place::Worker if self.workers.is_empty() => Place::Device.concluded(),
+                place => place.concluded(),
+            };
+            if let Some(flight) = self.followed.in_flight.find(*seq, *user_data) {
+                flight.ran = Some(ran);
+            }
+        }
+    }
+
+    /// The new entries that a worker took or has, by their numbers.
+    fn went_to_workers(&mut self, ran: &[Option<Ran>]) -> Vec<u64> {
+        let in_a_worker = |ran: Option<Ran>| ran.is_some_and(|ran| ran.place == Place::Worker);
+        let fresh = self.fresh;
+        let answered = fresh.answers.iter().zip(ran).filter(|(_, ran)| in_a_worker(**ran));
+        let answered = answered.filter_map(|(answer, _)| Some(&answer.as_ref()?.flight));
+        let mut seqs: Vec<u64> =
+            answered.filter(|flight| fresh.has(flight)).map(|flight| flight.seq).collect();
+        for (seq, user_data) in fresh.entries {
+            let flight = self.followed.in_flight.find(*seq, *user_data);
+            seqs.extend(flight.filter(|flight| in_a_worker(flight.ran)).map(|flight| flight.seq));
+        }
+        seqs.sort_unstable();
+        seqs
+    }
+
+    fn waits_for(&self, entry: &Entry) -> Place {
+        let file = || match entry.has(sqe::FIXED_FILE) {
+            true => Some(ran::File::named(&self.followed.registered.file_of(entry)?)),
+            false => ran::File::of(self.fresh.by.unwrap_or(self.followed.owner), entry.fd),
+        };
+        waits_for(entry, file)
+    }
+
+    fn a_worker_ran(&mut self) -> bool {
+        *self.worker_ran.get_or_insert_with(|| self.workers.ran())
+    }
+}
+
+impl Followed {
+    /// The codes of the operations that are armed in the ring; none if the ring is busy, or has
+    /// no descriptor.
+    fn armed(&self) -> Vec<u32> {
+        let info = self
+            .ring
+            .descriptor()
+            .and_then(|fd| fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok());
+        info.as_deref().and_then(testkit::poll_list).unwrap_or_default()
+    }
+}
+
+/// Whether the entry was cancelled as a part of its chain, before it began.
+fn never_ran(flight: &Flight, completion: &Completion) -> bool {
+    flight.chained && flight.ran.is_none() && completion.res == -libc::ECANCELED
+}
