@@ -37,8 +37,13 @@ pub fn main(options: Options) -> ExitCode {
 fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
     let mut words = options.command.into_iter();
     let program = words.next().unwrap_or_default();
-    let program =
-        Program { program, args: words.collect(), fast: options.fast, ..Default::default() };
+    let program = Program {
+        program,
+        args: words.collect(),
+        fast: options.fast,
+        tracepoints: options.tracepoints,
+        ..Default::default()
+    };
 
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     let filter = |sink, says_when_full| {

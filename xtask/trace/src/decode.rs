@@ -118,6 +118,12 @@ impl Entry {
         matches!(self.opcode, op::SEND | op::RECV) && self.ioprio & (1 << 4) != 0
     }
 
+    /// Whether it is tried only once its file is ready (`IORING_RECVSEND_POLL_FIRST`).
+    pub fn poll_first(&self) -> bool {
+        let socket = matches!(self.opcode, op::SEND | op::SENDMSG | op::RECV | op::RECVMSG);
+        (socket || self.zero_copy()) && self.ioprio & 1 != 0
+    }
+
     /// Whether `addr` is a list of buffers, which a send makes it with a flag
     /// (`IORING_SEND_VECTORIZED`).
     pub fn vectorized(&self) -> bool {

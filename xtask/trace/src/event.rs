@@ -7,7 +7,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::ran::Ran;
+use super::ran::{Place, Ran};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -248,6 +248,9 @@ pub struct Complete {
     /// Where the operation ran.
     #[serde(flatten)]
     pub ran: Option<Ran>,
+    /// Where it would have been without the kernel's tracepoints, if that is elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mistaken: Option<Place>,
     /// The second half of a 32-byte completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra: Option<[String; 2]>,

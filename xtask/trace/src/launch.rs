@@ -40,6 +40,8 @@ pub struct Program {
     pub stdin: Option<OwnedFd>,
     /// Stop it only at the calls that matter to rings; others are then not counted.
     pub fast: bool,
+    /// Read the kernel's tracepoints, too: where each operation ran is then exact. Needs root.
+    pub tracepoints: bool,
 }
 
 /// A program that has been started and is traced from its first instruction on.

@@ -14,6 +14,7 @@
 //!   with [`context`] for what it points at, [`registered`] for what it refers to, and [`codes`],
 //!   [`flags`] and [`names`] for what it is called; [`event`] and [`summary`] are what comes of it;
 //! - [`ran`] concludes where an operation ran, with [`workers`] for the kernel's threads;
+//!   [`tracepoints`] is the kernel's own record of the same, for root;
 //! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
 //!   other two system calls, [`refused`] why there is no ring, [`syscalls`] and [`sys`] the machine.
 
@@ -46,6 +47,7 @@ pub mod summary_text;
 pub mod sys;
 pub mod syscalls;
 pub mod text;
+pub mod tracepoints;
 pub mod tracer;
 pub mod watch;
 pub mod workers;
@@ -64,6 +66,7 @@ use event::Event;
 use launch::{Launched, Program};
 use summary::Summary;
 pub use sys::terminal_size;
+use tracepoints::Tracepoints;
 use tracer::{Shared, Tracer};
 use watch::{OtherCall, RingNow, Sink, Watch};
 
@@ -158,6 +161,10 @@ impl Trace {
         let shared = Arc::new(Shared::new(Watch::new(sinks, tokens)));
         if keep {
             shared.lock().keep_calls();
+        }
+        if program.tracepoints {
+            let tracepoints = Tracepoints::begin().map_err(|refusal| (refusal, 1))?;
+            shared.lock().read_tracepoints(tracepoints);
         }
         let theirs = Arc::clone(&shared);
         // Before the program: a thread begun after it would take the number that the

@@ -40,6 +40,11 @@ pub struct Options {
     #[arg(long, conflicts_with = "requests")]
     pub fast: bool,
 
+    /// Say where each operation ran by the kernel's own tracepoints (as root), and not by what
+    /// shows from outside
+    #[arg(long)]
+    pub tracepoints: bool,
+
     /// Take `user_data` apart as this workspace's `common::token` makes it
     #[arg(long)]
     pub tokens: bool,

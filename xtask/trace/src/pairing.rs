@@ -16,6 +16,8 @@ use super::ran::Ran;
 pub struct Flight {
     /// Its number, counted over all rings of the trace.
     pub seq: u64,
+    /// Its number among the entries of its ring, from 1; one that went by unseen has one, too.
+    pub nth: u64,
     /// When the enter began that offered it, or else when it was noticed, in microseconds
     /// since the trace began.
     pub us: u64,
@@ -53,6 +55,8 @@ pub struct InFlight {
     silent: VecDeque<Flight>,
     /// The chain that the next entry belongs to: the entry before linked it.
     in_chain: Option<u64>,
+    /// How many entries went in so far.
+    count: u64,
 }
 
 /// `IORING_ASYNC_CANCEL_ALL` and `IORING_ASYNC_CANCEL_ANY`: the result is a count.
@@ -73,8 +77,10 @@ impl InFlight {
         let chained = entry.linked() || self.in_chain.is_some();
         let chain = self.in_chain.unwrap_or(seq);
         self.in_chain = entry.linked().then_some(chain);
+        self.count += 1;
         let flight = Flight {
             seq,
+            nth: self.count,
             us,
             entry,
             words: None,
@@ -95,6 +101,11 @@ impl InFlight {
             flights.retain(|before| !before.unsure || before.entry.multishot());
             flights.push_back(flight);
         }
+    }
+
+    /// Entries went in unseen.
+    pub fn missed(&mut self, entries: u64) {
+        self.count += entries;
     }
 
     /// Completions went by unseen: each entry may have been answered. If there are too many,

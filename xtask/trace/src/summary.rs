@@ -67,6 +67,8 @@ pub struct Summary {
     pub lost: u64,
     /// The program ran without stopping at other system calls: they were not counted.
     pub fast: bool,
+    /// The kernel's tracepoints were read: where an operation ran is exact.
+    pub tracepoints: bool,
     /// A kernel thread polled one of the rings.
     pub polled: bool,
     /// The exit status of the program.
@@ -101,6 +103,10 @@ pub struct Places {
     pub event: u64,
     /// Of all of them, those that are conclusions.
     pub concluded: u64,
+    /// Those that are exact, by the kernel's tracepoints.
+    pub exact: u64,
+    /// Of the exact ones, those of which another place would have been told without.
+    pub mistaken: u64,
 }
 
 impl Places {
@@ -118,6 +124,7 @@ impl Places {
         };
         *count += 1;
         self.concluded += u64::from(known == Known::Concluded);
+        self.exact += u64::from(known == Known::Exact);
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use common::text::WIDTH;
 use common::text::plural;
 
-use super::summary::{Completions, Summary};
+use super::summary::{Completions, Places, Summary};
 use super::wrap::{folded, unbroken};
 
 /// How many names of other system calls are listed.
@@ -97,6 +97,17 @@ fn places(page: &mut String, summary: &Summary) {
         let (at_once, other) = (ran.inline + ran.poller, ran.timer + ran.event);
         let cells = [&at_once, &ran.polled, &ran.worker, &ran.device, &other, &ran.concluded];
         let _ = writeln!(page, "  {op:<22}{}", row(cells.map(|cell| cell as _)));
+    }
+    if summary.tracepoints {
+        let of = |count: fn(&Places) -> u64| -> u64 {
+            summary.completions.values().map(|completions| count(&completions.ran)).sum()
+        };
+        let (exact, mistaken) = (of(|ran| ran.exact), of(|ran| ran.mistaken));
+        let _ = writeln!(
+            page,
+            "  By the kernel's tracepoints: {exact}. Without them, {mistaken} of these would be \
+             elsewhere."
+        );
     }
     if summary.workers > 0 {
         let _ = writeln!(page, "  {:<22}{:>9}", "workers at most", summary.workers);

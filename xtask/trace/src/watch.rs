@@ -28,6 +28,7 @@ use super::params::Params;
 use super::registered::Registered;
 use super::ring::{Offer, Ring, Taken};
 use super::summary::{Armed, Summary};
+use super::tracepoints::{self, Tracepoints};
 use super::workers::Workers;
 
 pub use other::{CALLS_KEPT, OtherCall};
@@ -47,6 +48,8 @@ struct Followed {
     owner: pid_t,
     in_flight: InFlight,
     registered: Registered,
+    /// What the kernel's tracepoints call it.
+    address: Option<tracepoints::Address>,
     /// What was last told of its polling thread.
     poller: Option<event::Poller>,
 }
@@ -84,6 +87,7 @@ pub struct Watch {
     workers: HashMap<pid_t, Workers>,
     /// The `schedstat` of tasks that submit and wait in one enter.
     schedstats: HashMap<pid_t, File>,
+    tracepoints: Option<Tracepoints>,
     last_ring: RingId,
     last_seq: u64,
     messages: VecDeque<submit_and_complete::Message>,
@@ -119,6 +123,7 @@ impl Watch {
             inside: HashMap::new(),
             workers: HashMap::new(),
             schedstats: HashMap::new(),
+            tracepoints: None,
             last_ring: 0,
             last_seq: 0,
             messages: VecDeque::new(),
@@ -184,6 +189,7 @@ impl Watch {
     /// The program has ended, and all that it started.
     pub fn end(&mut self) {
         self.over = true;
+        self.tracepoints = None;
     }
 
     /// Whether it has.
@@ -205,10 +211,26 @@ impl Watch {
             owner,
             in_flight: InFlight::default(),
             registered: Registered::default(),
+            address: None,
             poller: None,
         };
         self.rings.insert(self.last_ring, followed);
         self.last_ring
+    }
+
+    /// Reads the kernel's tracepoints as well.
+    pub fn read_tracepoints(&mut self, tracepoints: Tracepoints) {
+        self.summary.tracepoints = true;
+        self.tracepoints = Some(tracepoints);
+    }
+
+    /// A task has just made this ring, as this descriptor.
+    pub fn made(&mut self, id: RingId, tid: pid_t, fd: i32) {
+        if let (Some(tracepoints), Some(followed)) =
+            (&mut self.tracepoints, self.rings.get_mut(&id))
+        {
+            followed.address = tracepoints.follow(tid, fd);
+        }
     }
 
     /// Whether a ring is followed and may be resized; its parameters.
@@ -434,6 +456,9 @@ impl Watch {
         let overflow = self.look(tid, id);
         self.summary.closed_overflowing += u64::from(overflow);
         let Some(followed) = self.rings.remove(&id) else { return };
+        if let (Some(tracepoints), Some(address)) = (&mut self.tracepoints, followed.address) {
+            tracepoints.forget(address);
+        }
         let armed: Vec<Armed> =
             followed.in_flight.armed().iter().map(|flight| self.armed(id, flight)).collect();
         self.summary.armed.extend(armed);

@@ -3,7 +3,7 @@
 #[path = "trace/scenarios.rs"]
 mod scenarios;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use ringtrace::event::{Event, What};
 use ringtrace::launch::Program;
 use ringtrace::summary::Summary;
+use ringtrace::tracepoints::Tracepoints;
 use ringtrace::{Outcome, Trace};
 use testkit::{self, PATIENCE};
 
@@ -292,6 +293,40 @@ fn every_completion_says_where_its_operation_ran() {
     assert_eq!((workers.count, workers.new.len()), (1, 1));
     assert_eq!(workers.entries, [3]);
     assert_eq!((summary.workers, summary.completions["NOP"].ran.worker), (1, 1));
+}
+
+/// What is concluded from outside, beside what the kernel recorded of the same requests.
+#[test]
+fn where_operations_ran_is_what_the_kernel_recorded() {
+    const TEST: &str = "where_operations_ran_is_what_the_kernel_recorded";
+    needs_io_uring!("where_operations_ran_is_what_the_kernel_recorded");
+    if let Err(refusal) = Tracepoints::begin() {
+        return testkit::skipped(TEST, refusal);
+    }
+    for scenario in ["files", "forced", "talk", "timeouts", "submits_and_waits"] {
+        let program = Program { tracepoints: true, ..program(scenario) };
+        let trace = Trace::start(program, false, Vec::new()).expect("a trace");
+        testkit::wait_until("the scenario to end", || trace.ended());
+        let events = trace.events();
+        let Outcome { status, summary, .. } = trace.finish();
+        assert_eq!(status, 0, "{scenario}");
+        let ran = summary.completions.values().map(|completions| completions.ran);
+        let (exact, mistaken) =
+            ran.fold((0, 0), |(exact, mistaken), it| (exact + it.exact, mistaken + it.mistaken));
+        assert!(exact * 4 > summary.all_completions(), "{scenario}: {exact}");
+        let differ: BTreeSet<String> = events
+            .iter()
+            .filter_map(|event| match &event.what {
+                What::Complete(complete) => {
+                    let (op, mistaken) = (complete.op.as_ref()?, complete.mistaken?);
+                    Some(format!("{op} {} {}", complete.ran?.place.name(), mistaken.name()))
+                }
+                _ => None,
+            })
+            .collect();
+        println!("{scenario}: {mistaken} of {exact} differ: {differ:?}");
+        assert!(mistaken * 20 <= exact, "{scenario}: {mistaken} of {exact}: {differ:?}");
+    }
 }
 
 #[test]

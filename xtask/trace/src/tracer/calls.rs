@@ -189,7 +189,10 @@ impl Tracer {
             Ring::mapped(sys::take_descriptor(task.process, pid, fd)?, params)?
         };
         let table = task.table;
-        let id = self.shared.lock().follow(task.process, ring);
+        let mut watch = self.shared.lock();
+        let id = watch.follow(task.process, ring);
+        watch.made(id, pid, fd);
+        drop(watch);
         if params.has(setup::REGISTERED_FD_ONLY) {
             self.descriptors.add_index(pid, fd as u32, id);
         } else {

@@ -15,7 +15,7 @@ use crate::descriptors::RingId;
 use crate::event::{self, What};
 use crate::names::{error_name, hex, names, operation, user_data};
 use crate::pairing::{Answer, Flight};
-use crate::ran::Ran;
+use crate::ran::{Known, Ran};
 use crate::ring::{Posted, Sight, Taken};
 use crate::summary::{Armed, UNPAIRED};
 
@@ -44,14 +44,15 @@ impl Watch {
             sight.completed.iter().map(|posted| self.answer(ring, &posted.completion)).collect();
         let fresh =
             Fresh { entries: &entries, by, completions: &sight.completed, answers: &answers };
-        let ran = self.settle(now, ring, &fresh);
-        for ((posted, answer), ran) in sight.completed.iter().zip(answers).zip(ran) {
-            self.tell_completion(now, tid, ring, posted, answer, ran);
+        let concluded = self.settle(now, ring, &fresh);
+        for ((posted, answer), concluded) in sight.completed.iter().zip(answers).zip(concluded) {
+            self.tell_completion(now, tid, ring, posted, answer, concluded);
         }
         let (entries, completions) = (sight.unseen_entries, sight.unseen_completions);
         let dropped = sight.dropped;
-        if completions > 0 {
-            if let Some(followed) = self.rings.get_mut(&ring) {
+        if let Some(followed) = self.rings.get_mut(&ring) {
+            followed.in_flight.missed(entries);
+            if completions > 0 {
                 followed.in_flight.lost_sight();
             }
         }
@@ -133,9 +134,14 @@ impl Watch {
         ring: RingId,
         posted: &Posted,
         answer: Option<Answer>,
-        ran: Option<Ran>,
+        concluded: Option<Ran>,
     ) {
         let completion = &posted.completion;
+        let exact = self.exactly(ring, answer.as_ref(), completion, concluded);
+        let ran = exact.or(concluded);
+        let mistaken = concluded.map(|ran| ran.place).filter(|told| {
+            exact.is_some_and(|ran| ran.known == Known::Exact && ran.place != *told)
+        });
         let Some(followed) = self.rings.get_mut(&ring) else { return };
         let owner = followed.owner;
         let op = answer.as_ref().map(|answer| operation(answer.flight.entry.opcode));
@@ -148,6 +154,7 @@ impl Watch {
             counts.errors += u64::from(completion.error().is_some());
             counts.more += u64::from(completion.has(cqe::MORE));
             counts.ran.add(ran);
+            counts.ran.mistaken += u64::from(mistaken.is_some());
         }
         if self.nobody_listens() {
             return;
@@ -191,6 +198,7 @@ impl Watch {
                 .map(|answer| now.us.saturating_sub(answer.flight.us))
                 .filter(|us| *us > 0),
             ran,
+            mistaken,
             extra: completion.extra.map(|extra| extra.map(hex)),
         };
         self.tell_at(now, tid, What::Complete(complete));

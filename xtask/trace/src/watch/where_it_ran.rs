@@ -3,7 +3,8 @@
 //! 1. What the kernel always gives to a worker ran in one.
 //! 2. Completions that are there when the enter returns that submitted their entries: those of
 //!    entries done at once come in the order of submission, before the enter slept.
-//! 3. A buffered write that is done by then was still a worker's, if a worker ran.
+//! 3. A buffered write that is done by then was still a worker's, if a worker ran; so was what
+//!    can be, if a worker ran and no entry of rule 1 accounts for that.
 //! 4. What is not done by then waits: armed, if the kernel lists it so (`PollList` in the
 //!    ring's `fdinfo`), or else for what its operation and its file let expect.
 
@@ -18,7 +19,7 @@ use crate::decode::{Completion, Entry};
 use crate::descriptors::RingId;
 use crate::event::{self, What};
 use crate::pairing::{Answer, Flight};
-use crate::ran::{self, Place, Ran, always_in_a_worker, in_order, waits_for};
+use crate::ran::{self, Known, Place, Ran, always_in_a_worker, in_order, waits_for};
 use crate::ring::Posted;
 use crate::workers::{Workers, runs};
 
@@ -81,6 +82,40 @@ impl Watch {
             self.tell_at(now, fresh.by.unwrap_or(0), What::Workers(told));
         }
         ran
+    }
+
+    /// Where an operation ran by the kernel's tracepoints, if they are read. They do not tell
+    /// what was done at once from what a device or a timer finished.
+    pub(super) fn exactly(
+        &mut self,
+        ring: RingId,
+        answer: Option<&Answer>,
+        completion: &Completion,
+        concluded: Option<Ran>,
+    ) -> Option<Ran> {
+        let tracepoints = self.tracepoints.as_mut()?;
+        let followed = self.rings.get(&ring)?;
+        let (address, flight) = (followed.address?, &answer?.flight);
+        tracepoints.read();
+        let last = !completion.has(cqe::MORE);
+        let place = tracepoints.ran(address, flight.nth, flight.entry.user_data, last)?;
+        let exact = |place| Some(Ran { place, known: Known::Exact });
+        let entry = &flight.entry;
+        match place {
+            _ if completion.has(cqe::NOTIF) || never_ran(flight, completion) => None,
+            Place::Polled | Place::Worker => exact(place),
+            _ => match (concluded?.place, waits_for(entry, || followed.file_of(entry, None))) {
+                (Place::Polled | Place::Worker, later @ (Place::Device | Place::Event)) => {
+                    Some(later.concluded())
+                }
+                (Place::Polled | Place::Worker, _) if followed.ring.polled() => {
+                    exact(Place::Poller)
+                }
+                (Place::Polled | Place::Worker, _) => exact(Place::Inline),
+                (_, Place::Device | Place::Event) => concluded,
+                (place, _) => exact(place),
+            },
+        }
     }
 
     /// Workers that ended, or that a polling thread made, are noticed in between.
@@ -176,8 +211,13 @@ impl Judge<'_> {
             Place::Timer => place.concluded(),
             Place::Inline => at_once,
             Place::Worker if failed || !self.a_worker_ran() => at_once,
-            Place::Worker if entry.gives() => place.concluded(),
+            Place::Worker if entry.gives() || !self.others_for_a_worker() => place.concluded(),
             _ if in_order => at_once,
+            // Its file was ready before the kernel armed a poll.
+            Place::Polled if entry.poll_first() && !self.slept => at_once,
+            Place::Device if !self.others_for_a_worker() && self.a_worker_ran() => {
+                Place::Worker.concluded()
+            }
             _ => place.concluded(),
         }
     }
@@ -206,7 +246,9 @@ impl Judge<'_> {
                         None => Place::Polled.concluded(),
                     }
                 }
-                Place::Worker if self.workers.is_empty() => Place::Device.concluded(),
+                Place::Worker if entry.gives() && self.workers.is_empty() => {
+                    Place::Device.concluded()
+                }
                 place => place.concluded(),
             };
             if let Some(flight) = self.followed.in_flight.find(*seq, *user_data) {
@@ -232,11 +274,17 @@ impl Judge<'_> {
     }
 
     fn waits_for(&self, entry: &Entry) -> Place {
-        let file = || match entry.has(sqe::FIXED_FILE) {
-            true => Some(ran::File::named(&self.followed.registered.file_of(entry)?)),
-            false => ran::File::of(self.fresh.by.unwrap_or(self.followed.owner), entry.fd),
-        };
-        waits_for(entry, file)
+        waits_for(entry, || self.followed.file_of(entry, self.fresh.by))
+    }
+
+    /// Whether there are entries that account for a worker that ran.
+    fn others_for_a_worker(&mut self) -> bool {
+        let mut answered = self.fresh.answers.iter().flatten();
+        answered.any(|answer| always_in_a_worker(&answer.flight.entry))
+            || self.fresh.entries.iter().any(|(seq, user_data)| {
+                let flight = self.followed.in_flight.find(*seq, *user_data);
+                flight.is_some_and(|flight| always_in_a_worker(&flight.entry))
+            })
     }
 
     fn a_worker_ran(&mut self) -> bool {
@@ -245,6 +293,14 @@ impl Judge<'_> {
 }
 
 impl Followed {
+    /// The kind of an entry's file, by what the task `by` has open.
+    fn file_of(&self, entry: &Entry, by: Option<pid_t>) -> Option<ran::File> {
+        match entry.has(sqe::FIXED_FILE) {
+            true => Some(ran::File::named(&self.registered.file_of(entry)?)),
+            false => ran::File::of(by.unwrap_or(self.owner), entry.fd),
+        }
+    }
+
     /// The codes of the operations that are armed in the ring; none if the ring is busy, or has
     /// no descriptor.
     fn armed(&self) -> Vec<u32> {

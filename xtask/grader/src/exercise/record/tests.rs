@@ -58,6 +58,8 @@ impl Story {
             buffer: None,
             more: false,
             after_us: None,
+            ran: None,
+            mistaken: None,
             extra: None,
         }));
     }
