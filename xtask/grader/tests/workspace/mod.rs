@@ -25,10 +25,10 @@ impl Workspace {
         fs::create_dir_all(folder.join("xtask")).expect("a folder");
         let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let manifest = fs::read_to_string(real.join("Cargo.toml")).expect("the manifest");
-        let mut manifest: toml::Table = manifest.parse().expect("TOML");
+        let mut manifest: toml_edit::DocumentMut = manifest.parse().expect("TOML");
         let all = manifest["workspace"].as_table_mut().expect("a workspace");
         all.remove("default-members");
-        all.insert("members".into(), toml::Value::Array(vec!["common".into()]));
+        all["members"] = toml_edit::Array::from_iter(["common"]).into();
         let manifest = manifest.to_string();
         fs::write(folder.join("Cargo.toml"), manifest).expect("a file");
         for file in ["Cargo.lock", ".gitignore"] {
