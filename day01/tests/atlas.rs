@@ -139,19 +139,6 @@ const MISSING: &[&[&str]] = &[
     &["IORING_OP_WAITID", "IORING_OP_FUTEX_WAIT", "IORING_OP_FUTEX_WAKE", "IORING_OP_FUTEX_WAITV"],
     // epoll
     &["IORING_OP_EPOLL_CTL", "IORING_OP_EPOLL_WAIT"],
-    // commands
-    &[
-        "IORING_OP_URING_CMD",
-        "IORING_OP_URING_CMD128",
-        "IORING_URING_CMD_FIXED",
-        "IORING_URING_CMD_MULTISHOT",
-        "SOCKET_URING_OP_SIOCINQ",
-        "SOCKET_URING_OP_SIOCOUTQ",
-        "SOCKET_URING_OP_GETSOCKOPT",
-        "SOCKET_URING_OP_SETSOCKOPT",
-        "SOCKET_URING_OP_TX_TIMESTAMP",
-        "SOCKET_URING_OP_GETSOCKNAME",
-    ],
 ];
 
 fn atlas() -> Atlas {

@@ -108,6 +108,13 @@ pub fn nop128() -> squeue::Entry128 {
     squeue::Entry128::from(opcode::Nop::new().build()).opcode(code)
 }
 
+/// `IORING_OP_URING_CMD128`, for which the crate has no builder: the entry that
+/// `opcode::UringCmd80` builds for a ring of `IORING_SETUP_SQE128`, with the other code.
+pub fn uring_cmd128(entry: squeue::Entry128) -> squeue::Entry128 {
+    let code = const { OPERATIONS.code("URING_CMD128") as u8 };
+    entry.opcode(code)
+}
+
 /// Sets up a ring with flags that the crate's builder does not have (`io_uring_setup(2)`).
 ///
 /// Not for flags that change how the queues are mapped or which size their places have
