@@ -20,7 +20,13 @@ pub struct Answer {
 impl Answer {
     /// The error that the operation ended with.
     pub fn errno(&self) -> Option<Errno> {
-        (self.result < 0).then(|| Errno::from_raw(-self.result))
+        (self.result < 0 && !self.is_notification()).then(|| Errno::from_raw(-self.result))
+    }
+
+    /// Whether a zero-copy send says here that it has let go of its buffer. The result is no
+    /// error then: 0, or `IORING_NOTIF_USAGE_ZC_COPIED`, which is below zero.
+    pub fn is_notification(&self) -> bool {
+        cqueue::notif(self.flags)
     }
 
     /// Whether more completions of the same entry will come.
@@ -45,6 +51,7 @@ impl Answer {
     pub(crate) fn in_words(&self) -> String {
         let result = match self.errno() {
             Some(errno) => format!("{errno:?}"),
+            None if self.result == i32::MIN => "IORING_NOTIF_USAGE_ZC_COPIED".to_string(),
             None => self.result.to_string(),
         };
         match self.flags {
@@ -72,5 +79,22 @@ impl Completion for cqueue::Entry32 {
     fn answer(&self) -> Answer {
         let (user_data, result, flags) = (self.user_data(), self.result(), self.flags());
         Answer { user_data, result, flags, extra: *self.big_cqe() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::catalog::COMPLETION_FLAGS;
+
+    use super::Answer;
+
+    #[test]
+    fn a_notification_is_no_error() {
+        let flags = COMPLETION_FLAGS.code("NOTIF");
+        let copied = Answer { user_data: 1, result: i32::MIN, flags, extra: [0; 2] };
+        assert_eq!(copied.errno(), None);
+        assert_eq!(copied.in_words(), "IORING_NOTIF_USAGE_ZC_COPIED, IORING_CQE_F_NOTIF");
+        let error = Answer { result: -libc::EINVAL, flags: 0, ..copied };
+        assert_eq!(error.in_words(), "EINVAL");
     }
 }

@@ -279,8 +279,13 @@ impl Page {
             self.report.rows.push(Row { entry: Some(started.entry), ..row });
         }
         // Only now, when the kernel is done with all memory, may this return an error.
-        for (started, answer, end) in &answers {
-            let end = if answer.more() { &End::Success } else { end };
+        for (at, (started, answer, end)) in answers.iter().enumerate() {
+            // The last completion decides, but for the notification of a zero-copy send.
+            let decides = !answer.is_notification()
+                && !answers[at + 1..].iter().any(|(later, answer, _)| {
+                    later.user_data() == started.user_data() && !answer.is_notification()
+                });
+            let end = if decides { end } else { &End::Success };
             self.note_answer(started, answer, end)?;
         }
         Ok(answers.into_iter().map(|(_, answer, _)| answer).collect())
