@@ -323,6 +323,26 @@ impl Page {
         Ok(answer)
     }
 
+    /// As [`Page::answer`], for what is newer than the operation itself. Where the kernel does
+    /// not know `name` (as in [`Page::ask_since`]), leaves it out and returns `None`.
+    ///
+    /// # Errors
+    /// If it is another error.
+    pub fn answer_since<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        name: &str,
+        started: &Started,
+        ring: &mut IoUring<S, C>,
+    ) -> Result<Option<Answer>> {
+        let answer = self.wait_for(ring, |answer| answer.user_data == started.user_data());
+        if answer.errno().is_some_and(|errno| means_unknown(errno, name)) {
+            self.lacks(name)?;
+            return Ok(None);
+        }
+        self.note_answer(started, &answer, &End::Success)?;
+        Ok(Some(answer))
+    }
+
     /// As [`Page::answer`], for a completion that must be this error.
     ///
     /// # Errors
