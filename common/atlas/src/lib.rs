@@ -7,6 +7,7 @@
 //! [`main`] is the command line of both examples.
 
 mod answer;
+mod buffers;
 mod page;
 pub mod raw;
 mod report;
@@ -16,6 +17,7 @@ mod scratch;
 pub use anyhow::Result;
 
 pub use self::answer::{Answer, Completion};
+pub use self::buffers::BufferRing;
 pub use self::page::{Ask, Page, Started};
 pub use self::report::{LeftOut, Report, Row, Where};
 pub use self::run::main;
