@@ -110,9 +110,9 @@ pub fn always_in_a_worker(entry: &Entry) -> bool {
 }
 
 /// What an entry waits for that cannot be done at once; `Inline` for those that always can.
-/// `file` is asked only where that makes a difference.
-pub fn waits_for(entry: &Entry, file: impl FnOnce() -> Option<File>) -> Place {
-    match entry.opcode {
+/// `file` is asked only where that makes a difference, and is returned then.
+pub fn waits_for(entry: &Entry, file: impl FnOnce() -> Option<File>) -> (Place, Option<File>) {
+    let place = match entry.opcode {
         op::NOP | op::NOP128 | op::MSG_RING | op::FUTEX_WAKE | op::ASYNC_CANCEL => Place::Inline,
         op::POLL_REMOVE | op::TIMEOUT_REMOVE | op::PROVIDE_BUFFERS => Place::Inline,
         op::REMOVE_BUFFERS | op::FIXED_FD_INSTALL | op::BIND | op::LISTEN => Place::Inline,
@@ -122,13 +122,18 @@ pub fn waits_for(entry: &Entry, file: impl FnOnce() -> Option<File>) -> Place {
         op::SEND | op::SENDMSG | op::SEND_ZC | op::SENDMSG_ZC => Place::Polled,
         op::RECV | op::RECVMSG | op::RECV_ZC | op::READ_MULTISHOT => Place::Polled,
         op::ACCEPT | op::CONNECT | op::POLL_ADD | op::EPOLL_WAIT => Place::Polled,
-        _ if entry.takes() || entry.gives() => match file() {
-            Some(File::Disk) if entry.gives() => Place::Worker,
-            Some(File::Disk | File::Direct) => Place::Device,
-            Some(File::Stream) | None => Place::Polled,
-        },
+        _ if entry.takes() || entry.gives() => {
+            let file = file();
+            let place = match file {
+                Some(File::Disk) if entry.gives() => Place::Worker,
+                Some(File::Disk | File::Direct) => Place::Device,
+                Some(File::Stream) | None => Place::Polled,
+            };
+            return (place, file);
+        }
         _ => Place::Worker,
-    }
+    };
+    (place, None)
 }
 
 /// What kind of file a read or write is about.

@@ -104,7 +104,7 @@ impl Watch {
         match place {
             _ if completion.has(cqe::NOTIF) || never_ran(flight, completion) => None,
             Place::Polled | Place::Worker => exact(place),
-            _ => match (concluded?.place, waits_for(entry, || followed.file_of(entry, None))) {
+            _ => match (concluded?.place, waits_for(entry, || followed.file_of(entry, None)).0) {
                 (Place::Polled | Place::Worker, later @ (Place::Device | Place::Event)) => {
                     Some(later.concluded())
                 }
@@ -175,33 +175,45 @@ impl Judge<'_> {
                 continue;
             }
             if !fresh.has(flight) {
-                let place = || self.waits_for(&flight.entry).concluded();
+                let place = || self.waits_for(&flight.entry).0.concluded();
                 ran[index] = Some(flight.ran.unwrap_or_else(place));
             } else if always_in_a_worker(&flight.entry) && completion.res != -libc::EINVAL {
                 ran[index] = Some(Place::Worker.concluded());
             } else {
-                open.push((index, flight));
+                let (place, file) = self.waits_for(&flight.entry);
+                let failed = completion.res < 0;
+                let writes = place == Place::Worker && flight.entry.gives();
+                if !failed && (file == Some(ran::File::Direct) || writes && self.a_worker_ran()) {
+                    ran[index] = Some(place.concluded());
+                } else {
+                    open.push((index, flight, place, failed));
+                }
             }
         }
-        let order: Vec<u64> = open.iter().take(at_once).map(|(_, flight)| flight.seq).collect();
+        let order: Vec<u64> = open.iter().take(at_once).map(|(_, flight, ..)| flight.seq).collect();
         let mut in_order = in_order(&order).into_iter();
-        for (index, flight) in open {
+        for (index, flight, place, failed) in open {
             let at_once = in_order.next().unwrap_or(false);
-            let failed = fresh.completions[index].completion.res < 0;
-            ran[index] = Some(self.done_by_the_return(&flight.entry, failed, at_once));
+            ran[index] = Some(self.done_by_the_return(&flight.entry, place, failed, at_once));
         }
         ran
     }
 
-    /// Where an entry ran that was answered when its enter returned.
-    fn done_by_the_return(&mut self, entry: &Entry, failed: bool, in_order: bool) -> Ran {
+    /// Where an entry ran that was answered when its enter returned, and that may have been done
+    /// at once.
+    fn done_by_the_return(
+        &mut self,
+        entry: &Entry,
+        place: Place,
+        failed: bool,
+        in_order: bool,
+    ) -> Ran {
         let ring = &self.followed.ring;
         if ring.params.has(setup::IOPOLL) && (entry.takes() || entry.gives()) {
             return Place::Device.concluded();
         }
         let polled = ring.polled();
         let at_once = if polled { Place::Poller } else { Place::Inline };
-        let place = self.waits_for(entry);
         let sure = self.workers.is_empty() || !matches!(place, Place::Worker | Place::Device);
         let at_once = match sure && in_order && !self.slept && !polled {
             true => at_once.seen(),
@@ -211,7 +223,7 @@ impl Judge<'_> {
             Place::Timer => place.concluded(),
             Place::Inline => at_once,
             Place::Worker if failed || !self.a_worker_ran() => at_once,
-            Place::Worker if entry.gives() || !self.others_for_a_worker() => place.concluded(),
+            Place::Worker if !self.others_for_a_worker() => place.concluded(),
             _ if in_order => at_once,
             // Its file was ready before the kernel armed a poll.
             Place::Polled if entry.poll_first() && !self.slept => at_once,
@@ -232,7 +244,7 @@ impl Judge<'_> {
                 continue;
             }
             let entry = flight.entry;
-            let ran = match self.waits_for(&entry) {
+            let ran = match self.waits_for(&entry).0 {
                 _ if always_in_a_worker(&entry) => Place::Worker.concluded(),
                 place @ (Place::Timer | Place::Event) => place.seen(),
                 Place::Polled => {
@@ -273,7 +285,7 @@ impl Judge<'_> {
         seqs
     }
 
-    fn waits_for(&self, entry: &Entry) -> Place {
+    fn waits_for(&self, entry: &Entry) -> (Place, Option<ran::File>) {
         waits_for(entry, || self.followed.file_of(entry, self.fresh.by))
     }
 
