@@ -14,7 +14,8 @@
 //!   with [`context`] for what it points at, [`registered`] for what it refers to, and [`codes`],
 //!   [`flags`] and [`names`] for what it is called; [`event`] and [`summary`] are what comes of it;
 //! - [`ran`] concludes where an operation ran, with [`workers`] for the kernel's threads;
-//!   [`tracepoints`] is the kernel's own record of the same, for root;
+//!   [`tracepoints`] is the kernel's own record of the same, for root; [`times`] counts how
+//!   long operations took;
 //! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
 //!   other two system calls, [`refused`] why there is no ring, [`syscalls`] and [`sys`] the machine.
 
@@ -47,6 +48,7 @@ pub mod summary_text;
 pub mod sys;
 pub mod syscalls;
 pub mod text;
+pub mod times;
 pub mod tracepoints;
 pub mod tracer;
 pub mod watch;

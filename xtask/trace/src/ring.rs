@@ -54,6 +54,13 @@ pub struct Posted {
     at: u32,
 }
 
+impl Posted {
+    /// Whether its place is before this one.
+    pub fn before(&self, place: u32) -> bool {
+        place.wrapping_sub(self.at) as i32 > 0
+    }
+}
+
 /// What a look at a ring found.
 #[derive(Debug, Default)]
 pub struct Sight {
@@ -259,7 +266,12 @@ impl Ring {
     /// memory again that it filled.
     pub fn reaped(&self, posted: &Posted) -> bool {
         let head = self.memory.word(Part::Cq, self.params.cq().head);
-        head.is_none_or(|head| head.wrapping_sub(posted.at) as i32 > 0)
+        head.is_none_or(|head| posted.before(head))
+    }
+
+    /// Where the first completion is that the program has not taken.
+    pub fn reaped_up_to(&self) -> Option<u32> {
+        self.memory.word(Part::Cq, self.params.cq().head)
     }
 
     /// Reads what the kernel took and posted since the last look.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::ran::{Known, Place, Ran};
 use super::refused::RefusedRing;
+use super::times::{Slow, Took};
 
 /// Everything that was counted. Exact, except where it says "unseen".
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -28,6 +29,10 @@ pub struct Summary {
     pub entries: BTreeMap<String, u64>,
     /// Completions that the kernel posted, by the operation of the entry they answer.
     pub completions: BTreeMap<String, Completions>,
+    /// How long operations took, by operation.
+    pub times: BTreeMap<String, Took>,
+    /// The slowest operations, the slowest first; timeouts are left out.
+    pub slowest: Vec<Slow>,
     /// The most threads of the kernel's worker pool (io-wq) that a process had at a time.
     pub workers: u64,
     /// Calls of `io_uring_register`, by operation.

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use common::text::WIDTH;
 use common::text::plural;
 
+use super::context::span;
 use super::summary::{Completions, Places, Summary};
+use super::times::{Slow, Spread, Times};
 use super::wrap::{folded, unbroken};
 
 /// How many names of other system calls are listed.
@@ -62,6 +64,7 @@ fn rings(page: &mut String, summary: &Summary) {
     let _ = writeln!(page, "  {:<22}{:>9}", "completions", summary.all_completions());
     operations(page, summary);
     places(page, summary);
+    times(page, summary);
     ends(page, summary);
     doubts(page, summary);
 }
@@ -111,6 +114,38 @@ fn places(page: &mut String, summary: &Summary) {
     }
     if summary.workers > 0 {
         let _ = writeln!(page, "  {:<22}{:>9}", "workers at most", summary.workers);
+    }
+}
+
+/// How long the operations took, and their completions lay in the queue.
+fn times(page: &mut String, summary: &Summary) {
+    if summary.times.is_empty() {
+        return;
+    }
+    let _ = writeln!(page);
+    let heads = ["how long", "min", "median", "p99", "max", "to reap", "max"];
+    let mut row = |[op, min, median, p99, max, reaping, reaping_max]: [&str; 7]| {
+        let _ = write!(page, "  {op:<22}{min:>9}{median:>9}{p99:>9}{max:>9}");
+        let _ = writeln!(page, "{reaping:>10}{reaping_max:>9}");
+    };
+    row(heads);
+    for (op, took) in &summary.times {
+        let told = |times: &Times, part: fn(Spread) -> u64| {
+            times.spread().map_or_else(|| "-".to_string(), |spread| span(part(spread)))
+        };
+        let of = |part| told(&took.completing, part);
+        let (min, median) = (of(|it| it.min_us), of(|it| it.median_us));
+        let (p99, max) = (of(|it| it.p99_us), of(|it| it.max_us));
+        let reaping = told(&took.reaping, |it| it.median_us);
+        let reaping_max = told(&took.reaping, |it| it.max_us);
+        row([op, &min, &median, &p99, &max, &reaping, &reaping_max]);
+    }
+    if !summary.slowest.is_empty() {
+        let _ = writeln!(page, "  the slowest:");
+    }
+    for Slow { us, seq, op, meaning, ran, .. } in &summary.slowest {
+        let ran = ran.map(|ran| format!(", {ran}")).unwrap_or_default();
+        let _ = writeln!(page, "    {:<8} entry {seq} {op}{ran} [{meaning}]", span(*us));
     }
 }
 

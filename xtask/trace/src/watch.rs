@@ -22,11 +22,11 @@ use super::codes::setup;
 use super::context::{Reader, Wait};
 use super::descriptors::RingId;
 use super::event::{self, Event, What};
-use super::names::{error_name, names};
+use super::names::{error_name, names, operation};
 use super::pairing::InFlight;
 use super::params::Params;
 use super::registered::Registered;
-use super::ring::{Offer, Ring, Taken};
+use super::ring::{Offer, Posted, Ring, Taken};
 use super::summary::{Armed, Summary};
 use super::tracepoints::{self, Tracepoints};
 use super::workers::Workers;
@@ -50,6 +50,9 @@ struct Followed {
     registered: Registered,
     /// What the kernel's tracepoints call it.
     address: Option<tracepoints::Address>,
+    /// Completions that the program has not reaped, with the code of the operation and when
+    /// they were seen.
+    unreaped: VecDeque<(Posted, u8, u64)>,
     /// What was last told of its polling thread.
     poller: Option<event::Poller>,
 }
@@ -212,6 +215,7 @@ impl Watch {
             in_flight: InFlight::default(),
             registered: Registered::default(),
             address: None,
+            unreaped: VecDeque::new(),
             poller: None,
         };
         self.rings.insert(self.last_ring, followed);
@@ -434,6 +438,8 @@ impl Watch {
         );
         let mut sight = followed.ring.look(inside, &follow);
         sight.submitted.splice(..0, rewound);
+        self.count_reaped(now, id);
+        let Some(followed) = self.rings.get_mut(&id) else { return false };
         let overflow = sight.overflow;
         let poller = followed.ring.poller().map(|(asleep, waiting)| event::Poller {
             ring: id,
@@ -449,6 +455,21 @@ impl Watch {
             self.tell_at(now, tid, What::Poller(poller));
         }
         overflow
+    }
+
+    /// Counts how long the completions lay in the queue that the program has reaped since.
+    fn count_reaped(&mut self, now: Moment, id: RingId) {
+        let Some(followed) = self.rings.get_mut(&id) else { return };
+        let Some(place) = followed.ring.reaped_up_to() else { return };
+        let unreaped = &mut followed.unreaped;
+        let reaped = unreaped.partition_point(|(posted, ..)| posted.before(place));
+        for (_, opcode, us) in unreaped.drain(..reaped) {
+            let took = self.summary.times.entry(operation(opcode)).or_default();
+            took.reaping.add(now.us - us);
+        }
+        // A program that garbles its ring reaps nothing that we see.
+        let most = followed.ring.params.cq_entries as usize;
+        unreaped.drain(..unreaped.len().saturating_sub(most));
     }
 
     /// The program is about to lose its last handle on a ring: one last look, then let go.

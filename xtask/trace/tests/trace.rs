@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use ringtrace::event::{Event, What};
 use ringtrace::launch::Program;
+use ringtrace::ran::Place;
 use ringtrace::summary::Summary;
 use ringtrace::tracepoints::Tracepoints;
 use ringtrace::{Outcome, Trace};
@@ -245,7 +246,7 @@ fn an_entry_is_the_threads_that_submitted_it() {
 #[test]
 fn an_operation_takes_as_long_as_it_did() {
     needs_io_uring!("an_operation_takes_as_long_as_it_did");
-    let (_, events) = trace("timeouts");
+    let (summary, events) = trace("timeouts");
     let mut begun = HashMap::new();
     let mut seen = 0;
     for event in &events {
@@ -264,6 +265,24 @@ fn an_operation_takes_as_long_as_it_did() {
         }
     }
     assert_eq!(seen, 21);
+    let took = &summary.times["TIMEOUT"];
+    let completing = took.completing.spread().expect("their times");
+    assert_eq!(completing.count, 21);
+    assert!(completing.min_us >= 700 && completing.max_us >= 50_000, "{completing:?}");
+    assert!(completing.median_us < completing.max_us, "{completing:?}");
+    assert_eq!(took.reaping.spread().expect("their times").count, 21);
+    assert!(summary.slowest.is_empty(), "a timeout takes as long as it is to");
+}
+
+#[test]
+fn the_slowest_operations_are_listed() {
+    needs_io_uring!("the_slowest_operations_are_listed");
+    let (summary, _) = trace("places");
+    let slowest: Vec<&str> = summary.slowest.iter().map(|it| it.op.as_str()).collect();
+    assert_eq!(slowest.len(), 3, "{slowest:?}");
+    assert!(summary.slowest.windows(2).all(|pair| pair[0].us >= pair[1].us));
+    let receive = summary.slowest.iter().find(|it| it.op == "RECV").expect("the receive");
+    assert_eq!(receive.ran.map(|ran| ran.place), Some(Place::Polled));
 }
 
 #[test]

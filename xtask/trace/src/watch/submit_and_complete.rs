@@ -18,6 +18,7 @@ use crate::pairing::{Answer, Flight};
 use crate::ran::{Known, Ran};
 use crate::ring::{Posted, Sight, Taken};
 use crate::summary::{Armed, UNPAIRED};
+use crate::times::{Slow, is_slow, keep};
 
 /// How many messages to other rings are remembered.
 const MESSAGES: usize = 1024;
@@ -156,6 +157,9 @@ impl Watch {
             counts.ran.add(ran);
             counts.ran.mistaken += u64::from(mistaken.is_some());
         }
+        if let Some(answer) = &answer {
+            self.count_time(now, ring, posted, &answer.flight, ran);
+        }
         if self.nobody_listens() {
             return;
         }
@@ -202,6 +206,34 @@ impl Watch {
             extra: completion.extra.map(|extra| extra.map(hex)),
         };
         self.tell_at(now, tid, What::Complete(complete));
+    }
+
+    /// Counts how long an operation took, and notes when its completion was seen.
+    fn count_time(
+        &mut self,
+        now: Moment,
+        ring: RingId,
+        posted: &Posted,
+        flight: &Flight,
+        ran: Option<Ran>,
+    ) {
+        let entry = &flight.entry;
+        if let Some(followed) = self.rings.get_mut(&ring) {
+            followed.unreaped.push_back((*posted, entry.opcode, now.us));
+        }
+        let us = now.us.saturating_sub(flight.us);
+        // In a polled ring, both may have been noticed in one look.
+        if us == 0 || entry.multishot() || posted.completion.has(cqe::NOTIF) {
+            return;
+        }
+        let op = operation(entry.opcode);
+        let is_timeout = matches!(entry.opcode, op::TIMEOUT | op::LINK_TIMEOUT);
+        if !is_timeout && is_slow(&self.summary.slowest, us) {
+            let (seq, op) = (flight.seq, op.clone());
+            let meaning = self.meaning(entry.user_data, Some(entry.opcode));
+            keep(&mut self.summary.slowest, Slow { us, ring, seq, op, meaning, ran });
+        }
+        self.summary.times.entry(op).or_default().completing.add(us);
     }
 
     /// The entry in another ring that sent this completion, if one did.
