@@ -12,7 +12,7 @@ use io_uring::{IoUring, squeue};
 use nix::errno::Errno;
 
 use crate::report::{Asked, Kind};
-use crate::{Answer, Completion, Entry, LeftOut, Report, Row, Scratch, raw};
+use crate::{Answer, Completion, Entry, Family, LeftOut, Report, Row, Scratch, raw};
 
 /// What an entry has asked so far, and what the kernel answered.
 ///
@@ -88,8 +88,8 @@ impl Started {
 }
 
 impl Page {
-    pub(crate) fn new(entry: &Entry) -> Page {
-        Page { report: Report::new(entry), scratch: None, kept: Vec::new(), last_number: 0 }
+    pub(crate) fn new(family: &Family, entry: &Entry) -> Page {
+        Page { report: Report::new(family, entry), scratch: None, kept: Vec::new(), last_number: 0 }
     }
 
     /// Submits one entry, waits for its completion, and notes what was asked and answered.

@@ -5,13 +5,15 @@ use std::fmt;
 use common::text;
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Entry};
+use crate::{Answer, Entry, Family};
 
 /// The page of an entry, filled in; `--json` prints one such object an entry.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// The entry's name.
     pub name: String,
+    /// The family that it belongs to.
+    pub family: String,
     /// The names of the catalogue that it shows.
     pub shows: Vec<String>,
     /// What was asked, in order.
@@ -122,9 +124,9 @@ impl fmt::Display for LeftOut {
 impl std::error::Error for LeftOut {}
 
 impl Report {
-    pub(crate) fn new(entry: &Entry) -> Report {
+    pub(crate) fn new(family: &Family, entry: &Entry) -> Report {
         let shows = entry.shows.iter().map(|name| name.to_string()).collect();
-        Report { name: entry.name(), shows, ..Report::default() }
+        Report { name: entry.name(), family: family.name.into(), shows, ..Report::default() }
     }
 
     /// The rows in words, 80 columns wide, below the catalogue's line.

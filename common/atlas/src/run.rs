@@ -34,13 +34,14 @@ struct Options {
 pub fn main(package: &str, example: &str, families: &[Family]) -> ExitCode {
     let options = Options::parse();
     let program = format!("cargo run -p {package} --example {example}");
-    let all = || families.iter().flat_map(|family| family.entries);
+    let of = |family| move |entry| (family, entry);
+    let all = || families.iter().flat_map(|family| family.entries.iter().map(of(family)));
     if options.names.is_empty() && !options.all {
         return environment::report("atlas", list(&program, families, options.json));
     }
-    let mut chosen: Vec<&Entry> = Vec::new();
+    let mut chosen: Vec<(&Family, &Entry)> = Vec::new();
     for name in &options.names {
-        match all().find(|entry| entry.name() == name.to_lowercase()) {
+        match all().find(|(_, entry)| entry.name() == name.to_lowercase()) {
             Some(entry) => chosen.push(entry),
             None => unknown(&program, name),
         }
@@ -64,7 +65,7 @@ fn list(program: &str, families: &[Family], json: bool) -> Result<()> {
         }
         for entry in family.entries {
             text += &match json {
-                true => serde_json::to_string(&Report::new(entry))? + "\n",
+                true => serde_json::to_string(&Report::new(family, entry))? + "\n",
                 false => format!("  {:<20} {}\n", entry.name(), entry.fact().meaning),
             };
         }
@@ -75,11 +76,11 @@ fn list(program: &str, families: &[Family], json: bool) -> Result<()> {
     print(&text)
 }
 
-fn show(entries: &[&Entry], json: bool) -> Result<()> {
+fn show(entries: &[(&Family, &Entry)], json: bool) -> Result<()> {
     let ring = IoUring::new(2).map_err(|error| environment::explain("io_uring_setup", &error))?;
     let mut failed = Vec::new();
-    for entry in entries {
-        let report = run(entry, &ring);
+    for (family, entry) in entries {
+        let report = run(family, entry, &ring);
         print(&match json {
             true => serde_json::to_string(&report)? + "\n",
             false => report.text(entry),
@@ -95,8 +96,8 @@ fn show(entries: &[&Entry], json: bool) -> Result<()> {
 }
 
 /// Shows one entry. `ring` is there to be probed for its operation.
-fn run(entry: &Entry, ring: &IoUring) -> Report {
-    let mut page = Page::new(entry);
+fn run(family: &Family, entry: &Entry, ring: &IoUring) -> Report {
+    let mut page = Page::new(family, entry);
     let shown = match has_operation(entry, ring) {
         true => (entry.show)(&mut page),
         false => page.lacks(entry.fact().name),
