@@ -1,7 +1,7 @@
 //! `cargo xtask`: [`run`] runs the days in order; the rest is handed to the programs that do it.
 //!
-//! - [`tool`]: the programs in the folders beside this one: `trace`, `grader` (learn, exercise,
-//!   class), `record`, `check`, `bench`, `kernels`; `toolbox` is what they share;
+//! - [`tool`]: the programs in the folders beside this one: `trace`, `atlas`, `grader` (learn,
+//!   exercise, class), `record`, `check`, `bench`, `kernels`; `toolbox` is what they share;
 //! - [`trace`] and [`mod@book`]: those whose options this tool reads as well.
 
 #[cfg(not(target_os = "linux"))]

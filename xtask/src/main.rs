@@ -19,6 +19,8 @@ struct Cli {
 enum Task {
     Run(run::Options),
     Trace(trace::Options),
+    /// Show every operation, setup flag and register call live, counted by the kernel's record
+    Atlas(Words),
     /// Work through the exercises, checked whenever you save
     Learn(Words),
     /// The exercises of the four days, checked by what the kernel saw
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     toolbox::parsed(|cli: Cli| match cli.task {
         Task::Run(options) => run::main(&options),
         Task::Trace(options) => trace::main(&options),
+        Task::Atlas(words) => words.for_package("atlas-runner"),
         Task::Learn(words) => words.for_grader("learn"),
         Task::Exercise(words) => words.for_grader("exercise"),
         Task::Class(words) => words.for_grader("class"),

@@ -162,7 +162,8 @@ impl Row {
         }
     }
 
-    fn line(&self) -> String {
+    /// The row in words.
+    pub fn line(&self) -> String {
         let why = self.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
         match self.kind {
             Kind::Saw => format!("  ✓ {}", self.asked),

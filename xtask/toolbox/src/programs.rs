@@ -59,6 +59,19 @@ fn build(days: &[&str], release: bool, quiet: bool) -> Result<Programs> {
     Ok(executables(&messages, |target| days.contains(&target.name.as_str())))
 }
 
+/// Builds examples, each of a package, and finds them by their names.
+///
+/// # Errors
+/// If Cargo cannot be started.
+pub fn build_examples(of: &[(&str, &str)]) -> Result<Programs> {
+    let mut arguments = vec!["--quiet"];
+    for (package, example) in of {
+        arguments.extend(["--package", package, "--example", example]);
+    }
+    let messages = cargo_build(&arguments)?;
+    Ok(executables(&messages, |target| target.is("example")))
+}
+
 /// Builds with optimisations what a comparison of `package` needs: its program, its examples
 /// and its bench targets. The names are those of the targets.
 ///

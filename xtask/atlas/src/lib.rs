@@ -1,0 +1,112 @@
+//! `cargo xtask atlas`: every operation, flag and register call live, and what the kernel's record
+//! has of it.
+//!
+//! - [`programs`]: the two examples, `day01/atlas` and `day02/atlas`, and their lists;
+//! - [`shown`]: one entry, run under the tracer: what it says, and what the record confirms;
+//! - [`table`] and [`errors`]: that for all entries.
+
+mod errors;
+mod programs;
+mod shown;
+mod table;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use common::environment;
+use common::text::WIDTH;
+use nix::errno::Errno;
+use toolbox::output::say;
+
+use shown::Shown;
+
+/// Show every operation, setup flag and register call live, counted by the kernel's record
+///
+/// Each entry of the atlas runs under the tracer: it asks the kernel, looks at the effect, and
+/// makes the mistakes that people make. What the record does not hold does not count as shown.
+/// Without a NAME: all of them, a line each. Exit code 0: each entry was shown, or left out with a
+/// reason. 1: the kernel or the record surprised one. 2: there is no such entry.
+#[derive(Parser, Debug)]
+#[command(name = "atlas", bin_name = "cargo xtask atlas")]
+pub struct Options {
+    /// Entries or families, such as fsync or zero_copy: print what was asked and answered
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+
+    /// Only what this machine cannot show, why, and where it can be seen
+    #[arg(long, conflicts_with_all = ["names", "errors"])]
+    missing: bool,
+
+    /// Every way in which the atlas gets this error, such as EINVAL; `all` for every error
+    #[arg(long, value_name = "ERRNO", value_parser = error_name)]
+    errors: Option<String>,
+
+    /// One JSON object an entry: what was asked and answered, where it ran, what the record has
+    #[arg(long, conflicts_with_all = ["missing", "errors"])]
+    json: bool,
+
+    /// Take the two programs, `atlas` and `ring_atlas`, from this folder instead of building them
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
+}
+
+/// Runs the entries and tells what became of them.
+pub fn main(options: &Options) -> ExitCode {
+    match run(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) if error.is::<programs::NoSuchName>() => {
+            environment::report("xtask atlas", Err(error));
+            ExitCode::from(2)
+        }
+        Err(error) => environment::report("xtask atlas", Err(error)),
+    }
+}
+
+/// Whether every entry was shown, or left out with a reason.
+fn run(options: &Options) -> Result<bool> {
+    let listed = programs::list(options.programs.as_deref())?;
+    let chosen = programs::choose(&listed, &options.names)?;
+    let mut all = Vec::new();
+    for (nth, listed) in chosen.iter().enumerate() {
+        progress(&format!("{} of {}: {}", nth + 1, chosen.len(), listed.report.name));
+        let shown = shown::show(listed)?;
+        if options.json {
+            say(&serde_json::to_string(&shown)?)?;
+        }
+        all.push(shown);
+    }
+    progress("");
+    let text = match &options.errors {
+        _ if options.json => None,
+        Some(name) => Some(errors::text(&all, name)),
+        None if options.missing => Some(table::missing(&all)),
+        None if options.names.is_empty() => Some(table::overview(&all)),
+        None => Some(all.iter().map(Shown::text).collect::<Vec<_>>().join("\n")),
+    };
+    if let Some(text) = text {
+        say(text.trim_end())?;
+    }
+    Ok(all.iter().all(|shown| shown.problems().is_empty()))
+}
+
+/// A line that the next one replaces, for a person who waits.
+fn progress(text: &str) {
+    if io::stderr().is_terminal() {
+        let line: String = text.chars().take(WIDTH - 1).collect();
+        let _ = write!(io::stderr(), "\r\x1b[K{line}");
+    }
+}
+
+/// An error's name, in any case.
+fn error_name(text: &str) -> Result<String, String> {
+    let name = text.to_uppercase();
+    let known = |name: &str| (1..134).any(|code| format!("{:?}", Errno::from_raw(code)) == name);
+    match known(&name) || name == "ALL" {
+        true => Ok(name),
+        false => Err("no error of Linux is called that; errno(3) lists them".to_string()),
+    }
+}
