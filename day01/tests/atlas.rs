@@ -24,6 +24,11 @@ const TABLES: &[&Table] = &[
     &catalog::INSTALL_FLAGS,
     &catalog::URING_CMD_FLAGS,
     &catalog::SOCKET_COMMANDS,
+    &catalog::TIMESTAMP_FLAGS,
+    &catalog::NOTIFICATION_FLAGS,
+    &catalog::SPLICE_SLOT_FLAGS,
+    &catalog::RW_ATTRIBUTES,
+    &catalog::SLOT_VALUES,
 ];
 
 /// What day 2's atlas shows, on rings of its own.
@@ -139,6 +144,13 @@ const MISSING: &[&[&str]] = &[
     &["IORING_OP_WAITID", "IORING_OP_FUTEX_WAIT", "IORING_OP_FUTEX_WAKE", "IORING_OP_FUTEX_WAITV"],
     // epoll
     &["IORING_OP_EPOLL_CTL", "IORING_OP_EPOLL_WAIT"],
+    // values of fields
+    &[
+        "IORING_NOTIF_USAGE_ZC_COPIED",
+        "SPLICE_F_FD_IN_FIXED",
+        "IORING_REGISTER_FILES_SKIP",
+        "IORING_FILE_INDEX_ALLOC",
+    ],
 ];
 
 fn atlas() -> Atlas {

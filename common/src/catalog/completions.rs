@@ -5,6 +5,7 @@ use std::fmt;
 use super::table::{append, table};
 
 const CQE: &str = "cqe->flags";
+const RES: &str = "cqe->res";
 const SQ: &str = "sq_ring->flags";
 const CQ: &str = "cq_ring->flags";
 
@@ -21,6 +22,21 @@ table! {
     IORING_CQE_F_BUF_MORE      = 1 << 4,  "6.12", CQE, "the kernel goes on filling this provided buffer";
     IORING_CQE_F_SKIP          = 1 << 5,  "6.18", CQE, "padding at the end of the ring: pass over it";
     IORING_CQE_F_32            = 1 << 15, "6.18", CQE, "this completion has 32 bytes";
+}
+
+table! {
+    /// What the upper 16 bits of `cqe->flags` say about a time that
+    /// `SOCKET_URING_OP_TX_TIMESTAMP` reports. Above this bit stands what happened then, as in
+    /// `sock_extended_err.ee_info`: 0 sent, 1 queued, 2 acknowledged.
+    TIMESTAMP_FLAGS: Flags, "timestamp flag", "IORING_CQE_F_";
+    IORING_CQE_F_TSTAMP_HW = 1 << 16, "6.17", CQE, "the network card told the time, not the kernel";
+}
+
+table! {
+    /// What the notification of a zero-copy send has in `cqe->res`, with
+    /// `IORING_SEND_ZC_REPORT_USAGE`.
+    NOTIFICATION_FLAGS: Flags, "notification flag", "IORING_NOTIF_USAGE_";
+    IORING_NOTIF_USAGE_ZC_COPIED = 1 << 31, "6.2", RES, "the data was copied all the same";
 }
 
 table! {

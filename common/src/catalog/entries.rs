@@ -14,6 +14,10 @@ const MSG_RING: &str = "sqe->msg_ring_flags";
 const NOP: &str = "sqe->nop_flags";
 const FSYNC: &str = "sqe->fsync_flags";
 const INSTALL: &str = "sqe->install_fd_flags";
+const SPLICE: &str = "sqe->splice_flags";
+const FILE_INDEX: &str = "sqe->file_index";
+const MOCK: &str = "the structures of mock_file.h";
+const ATTRIBUTES: &str = "sqe->attr_type_mask";
 const URING_CMD: &str = "sqe->uring_cmd_flags";
 
 table! {
@@ -135,4 +139,53 @@ table! {
     SOCKET_URING_OP_SETSOCKOPT   = 3, "6.7",  CMD_OP, "set a socket option";
     SOCKET_URING_OP_TX_TIMESTAMP = 4, "6.17", CMD_OP, "when sent data left the machine";
     SOCKET_URING_OP_GETSOCKNAME  = 5, "6.19", CMD_OP, "the socket's own address, or its peer's";
+}
+
+table! {
+    /// The flag of `IORING_OP_SPLICE` and `IORING_OP_TEE` that is io_uring's own. The others are
+    /// those of `splice(2)`.
+    SPLICE_SLOT_FLAGS: Flags, "splice slot flag", "SPLICE_F_";
+    SPLICE_F_FD_IN_FIXED = 1 << 31, "5.7", SPLICE, "sqe->splice_fd_in is a slot";
+}
+
+table! {
+    /// What a read or write carries besides its data.
+    RW_ATTRIBUTES: Flags, "read or write attribute", "IORING_RW_ATTR_FLAG_";
+    IORING_RW_ATTR_FLAG_PI = 1 << 0, "6.14", ATTRIBUTES, "integrity data of the disk: io_uring_attr_pi";
+}
+
+table! {
+    /// What the mock file's manager, `/dev/io_uring_mock`, can be told (`linux/io_uring/mock_file.h`).
+    MOCK_MANAGER_COMMANDS: Codes, "mock manager command", "IORING_MOCK_MGR_CMD_";
+    IORING_MOCK_MGR_CMD_PROBE  = 0, "6.17", CMD_OP, "which features mock files have";
+    IORING_MOCK_MGR_CMD_CREATE = 1, "6.17", CMD_OP, "make a mock file";
+}
+
+table! {
+    /// What a mock file can be told. It serves to test io_uring itself.
+    MOCK_COMMANDS: Codes, "mock command", "IORING_MOCK_CMD_";
+    IORING_MOCK_CMD_COPY_REGBUF = 0, "6.17", CMD_OP, "copy to or from a registered buffer";
+}
+
+table! {
+    /// The flags of `IORING_MOCK_CMD_COPY_REGBUF`.
+    MOCK_COPY_FLAGS: Flags, "mock copy flag", "IORING_MOCK_COPY_";
+    IORING_MOCK_COPY_FROM = 1 << 0, "6.17", FILE_INDEX, "from the registered buffer, not to it";
+}
+
+table! {
+    /// The flags of `IORING_MOCK_MGR_CMD_CREATE`.
+    MOCK_CREATE_FLAGS: Flags, "mock create flag", "IORING_MOCK_CREATE_F_";
+    IORING_MOCK_CREATE_F_SUPPORT_NOWAIT = 1 << 0, "6.17", MOCK, "reads and writes can be tried without a wait";
+    IORING_MOCK_CREATE_F_POLL           = 1 << 1, "6.17", MOCK, "it can be polled";
+}
+
+table! {
+    /// What `IORING_MOCK_MGR_CMD_PROBE` tells: bit numbers.
+    MOCK_FEATURES: Codes, "mock feature", "IORING_MOCK_FEAT_";
+    IORING_MOCK_FEAT_CMD_COPY  = 0, "6.17", MOCK, "IORING_MOCK_CMD_COPY_REGBUF";
+    IORING_MOCK_FEAT_RW_ZERO   = 1, "6.17", MOCK, "it reads as zeros, and writes go nowhere";
+    IORING_MOCK_FEAT_RW_NOWAIT = 2, "6.17", MOCK, "IORING_MOCK_CREATE_F_SUPPORT_NOWAIT";
+    IORING_MOCK_FEAT_RW_ASYNC  = 3, "6.17", MOCK, "reads and writes can take a while: rw_delay_ns";
+    IORING_MOCK_FEAT_POLL      = 4, "6.17", MOCK, "IORING_MOCK_CREATE_F_POLL";
 }

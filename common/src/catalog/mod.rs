@@ -16,8 +16,8 @@
 //! ```
 //!
 //! # Where the facts come from
-//! Names and values are those of `<linux/io_uring.h>` up to Linux 7.3, which a test compares
-//! with the header of the machine it runs on. `since` is the first mainline release with the
+//! Names and values are those of `<linux/io_uring.h>`, and of the headers in `<linux/io_uring/>`,
+//! up to Linux 7.3, which a test compares with the headers of the machine it runs on. `since` is the first mainline release with the
 //! name. It was found by comparing the headers of 5.17, 6.1 to 6.5, 6.8, 6.11 to 6.13, 6.15
 //! to 6.17, 7.2 and 7.3, with what Linux 6.18 answers to `IORING_REGISTER_QUERY`, and, between
 //! those, from the man pages `io_uring_setup(2)`, `io_uring_enter(2)`, `io_uring_register(2)`
@@ -35,6 +35,7 @@
 //! (futexes, epoll). A program that wants to know asks the kernel: by
 //! `IORING_REGISTER_PROBE`, by the feature bits, or by trying.
 
+mod arguments;
 pub mod borrowed;
 mod completions;
 mod entries;
@@ -43,17 +44,24 @@ mod operations;
 mod register;
 mod setup;
 mod table;
+mod zcrx;
 
 #[cfg(test)]
 mod tests;
 
+pub use arguments::{
+    BPF_COMMANDS, BPF_FILTER_FLAGS, NAPI_COMMANDS, NAPI_TRACKING, PROBE_FLAGS, QUERIES,
+    REGION_TYPES, REGION_USES, RESTRICTIONS, SLOT_VALUES, WAIT_ARGUMENT_FLAGS, WORKER_KINDS,
+};
 pub use completions::{
-    COMPLETION_FLAGS, CQ_RING_FLAGS, CompletionFlags, SQ_RING_FLAGS, buffer_id, completion_flags,
+    COMPLETION_FLAGS, CQ_RING_FLAGS, CompletionFlags, NOTIFICATION_FLAGS, SQ_RING_FLAGS,
+    TIMESTAMP_FLAGS, buffer_id, completion_flags,
 };
 pub use entries::{
-    ACCEPT_FLAGS, CANCEL_FLAGS, ENTRY_FLAGS, FSYNC_FLAGS, INSTALL_FLAGS, MSG_RING_COMMANDS,
-    MSG_RING_FLAGS, NOP_FLAGS, POLL_FLAGS, SEND_RECV_FLAGS, SOCKET_COMMANDS, TIMEOUT_FLAGS,
-    URING_CMD_FLAGS,
+    ACCEPT_FLAGS, CANCEL_FLAGS, ENTRY_FLAGS, FSYNC_FLAGS, INSTALL_FLAGS, MOCK_COMMANDS,
+    MOCK_COPY_FLAGS, MOCK_CREATE_FLAGS, MOCK_FEATURES, MOCK_MANAGER_COMMANDS, MSG_RING_COMMANDS,
+    MSG_RING_FLAGS, NOP_FLAGS, POLL_FLAGS, RW_ATTRIBUTES, SEND_RECV_FLAGS, SOCKET_COMMANDS,
+    SPLICE_SLOT_FLAGS, TIMEOUT_FLAGS, URING_CMD_FLAGS,
 };
 pub use kernel::Kernel;
 pub use operations::{OPERATION_GROUPS, OPERATIONS};
@@ -61,11 +69,15 @@ pub use register::{
     BUFFER_RING_FLAGS, CLONE_FLAGS, REGISTER_FLAGS, REGISTER_OPERATIONS, RESOURCE_FLAGS,
     RegisterCall, register_call,
 };
-pub use setup::{ENTER_FLAGS, FEATURES, SETUP_FLAGS};
+pub use setup::{ENTER_FLAGS, FEATURES, MMAP_OFFSETS, SETUP_FLAGS};
 pub use table::{Entry, Flags, Kind, Name, Table};
+pub use zcrx::{
+    ZCRX_AREA_FLAGS, ZCRX_CONTROLS, ZCRX_EVENT_FLAGS, ZCRX_EVENTS, ZCRX_FEATURES,
+    ZCRX_REGISTER_FLAGS,
+};
 
 /// Every table, for those who want to print or search them all.
-pub static TABLES: [&Table; 25] = [
+pub static TABLES: [&Table; 53] = [
     &OPERATIONS,
     &SETUP_FLAGS,
     &FEATURES,
@@ -91,6 +103,34 @@ pub static TABLES: [&Table; 25] = [
     &BUFFER_RING_FLAGS,
     &RESOURCE_FLAGS,
     &CLONE_FLAGS,
+    &MMAP_OFFSETS,
+    &TIMESTAMP_FLAGS,
+    &NOTIFICATION_FLAGS,
+    &SPLICE_SLOT_FLAGS,
+    &RW_ATTRIBUTES,
+    &MOCK_MANAGER_COMMANDS,
+    &MOCK_COMMANDS,
+    &MOCK_COPY_FLAGS,
+    &MOCK_CREATE_FLAGS,
+    &MOCK_FEATURES,
+    &SLOT_VALUES,
+    &PROBE_FLAGS,
+    &RESTRICTIONS,
+    &WORKER_KINDS,
+    &REGION_TYPES,
+    &REGION_USES,
+    &WAIT_ARGUMENT_FLAGS,
+    &NAPI_COMMANDS,
+    &NAPI_TRACKING,
+    &QUERIES,
+    &BPF_COMMANDS,
+    &BPF_FILTER_FLAGS,
+    &ZCRX_AREA_FLAGS,
+    &ZCRX_REGISTER_FLAGS,
+    &ZCRX_FEATURES,
+    &ZCRX_CONTROLS,
+    &ZCRX_EVENTS,
+    &ZCRX_EVENT_FLAGS,
 ];
 
 /// What the catalogue says about a name, io_uring's own or borrowed, as its header spells it.

@@ -10,6 +10,7 @@ const MEMORY: &str = "memory";
 const ENTRIES: &str = "entries";
 const WAIT: &str = "waiting";
 const FILES: &str = "files";
+const MAP: &str = "the offset of mmap(2)";
 
 table! {
     /// The flags of `io_uring_setup(2)`, in `io_uring_params.flags`.
@@ -71,4 +72,13 @@ table! {
     IORING_ENTER_ABS_TIMER       = 1 << 5, "6.12", WAIT,  "the timeout is a moment, not a length";
     IORING_ENTER_EXT_ARG_REG     = 1 << 6, "6.13", WAIT,  "the argument is an offset into registered memory";
     IORING_ENTER_NO_IOWAIT       = 1 << 7, "6.15", WAIT,  "do not count this wait as I/O wait";
+}
+
+table! {
+    /// Where a ring's parts are mapped from: the offset that `mmap(2)` of its descriptor takes.
+    MMAP_OFFSETS: Codes, "mmap offset", "IORING_OFF_";
+    IORING_OFF_SQ_RING   = 0,           "5.1", MAP, "the submission ring; with SINGLE_MMAP both rings";
+    IORING_OFF_CQ_RING   = 0x0800_0000, "5.1", MAP, "the completion ring";
+    IORING_OFF_SQES      = 0x1000_0000, "5.1", MAP, "the submission queue entries";
+    IORING_OFF_PBUF_RING = 0x8000_0000, "6.4", MAP, "a ring of provided buffers: its group shifted by 16";
 }

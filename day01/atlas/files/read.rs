@@ -14,14 +14,16 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use atlas::{Ask, Entry, Page, Result, pipe};
+use atlas::{Ask, Entry, Page, Result, Where, pipe};
 use io_uring::squeue::Flags;
 use io_uring::types::Fd;
 use io_uring::{IoUring, opcode};
 use nix::errno::Errno;
 
-pub const ENTRY: Entry =
-    Entry { shows: &["IORING_OP_READ", "IOSQE_IO_LINK", "RWF_NOWAIT", "RWF_HIPRI"], show };
+pub const ENTRY: Entry = Entry {
+    shows: &["IORING_OP_READ", "IOSQE_IO_LINK", "RWF_NOWAIT", "IORING_RW_ATTR_FLAG_PI"],
+    show,
+};
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
@@ -52,7 +54,9 @@ fn show(page: &mut Page) -> Result<()> {
         page.ask_all(&mut ring, link)?;
     }
     without_waiting(page, &mut ring)?;
-    mistakes(page, &mut ring, fd)
+    mistakes(page, &mut ring, fd)?;
+    let why = "it takes a disk that keeps integrity data (T10 PI) beside its blocks";
+    page.cannot("IORING_RW_ATTR_FLAG_PI", why, Where::OtherMachine)
 }
 // ANCHOR_END: show
 

@@ -8,16 +8,18 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 /// Names that begin like ours and are no single code or bit.
-const NOT_OURS: [&str; 9] = [
+const NOT_OURS: [&str; 12] = [
     "IORING_OP_LAST",
     "IORING_REGISTER_LAST",
-    "IORING_REGISTER_FILES_SKIP",
+    "IORING_RESTRICTION_LAST",
+    "IORING_MOCK_FEAT_END",
     "IORING_TIMEOUT_CLOCK_MASK",
     "IORING_TIMEOUT_UPDATE_MASK",
     "IORING_URING_CMD_MASK",
     "IORING_CQE_BUFFER_SHIFT",
-    // The top bit of a buffer-less completion's upper half, set by one socket command.
-    "IORING_CQE_F_TSTAMP_HW",
+    "IORING_OFF_PBUF_SHIFT",
+    "IORING_OFF_MMAP_MASK",
+    "IORING_ZCRX_AREA_SHIFT",
     // Kept inside the kernel by Linux 5.19 to 6.5.
     "IORING_URING_CMD_POLLED",
 ];
@@ -58,7 +60,7 @@ fn constants(header: &str) -> BTreeMap<String, u32> {
     found
 }
 
-/// `3`, `1U << 4`, `(1U << NAME)`, `((type)1)`; `None` for anything else.
+/// `3`, `1U << 4`, `(1U << NAME)`, `((type)1)`, `(-2)`, `(~0U)`; `None` for anything else.
 fn number(text: &str, known: &BTreeMap<String, u32>) -> Option<u32> {
     let text = text.trim().trim_start_matches('(').trim_end_matches(')');
     // A cast, such as `(__kernel_rwf_t)0x8`.
@@ -69,6 +71,12 @@ fn number(text: &str, known: &BTreeMap<String, u32>) -> Option<u32> {
         let hex = digits.strip_prefix("0x").map(|hex| u32::from_str_radix(hex, 16).ok());
         known.get(word).copied().or(hex.unwrap_or_else(|| digits.parse().ok()))
     };
+    if let Some(text) = text.strip_prefix('-') {
+        return one(text).map(u32::wrapping_neg);
+    }
+    if let Some(text) = text.strip_prefix('~') {
+        return one(text).map(|value| !value);
+    }
     match text.split_once("<<") {
         Some((left, right)) => one(left)?.checked_shl(one(right)?),
         None => one(text),
@@ -84,16 +92,22 @@ fn without_comments(header: &str) -> String {
     kept
 }
 
+/// The path of `io_uring.h`, and its text with that of the headers in `io_uring/` beside it.
 fn header() -> Option<(PathBuf, String)> {
     let path = std::env::var_os("IO_URING_HEADER")
         .map_or_else(|| "/usr/include/linux/io_uring.h".into(), PathBuf::from);
-    match fs::read_to_string(&path) {
-        Ok(text) => Some((path, text)),
+    let mut text = match fs::read_to_string(&path) {
+        Ok(text) => text,
         Err(error) => {
             eprintln!("skipped: {} cannot be read: {error}", path.display());
-            None
+            return None;
         }
+    };
+    // Since 6.18; there is nothing to read before.
+    for more in fs::read_dir(path.with_extension("")).into_iter().flatten().flatten() {
+        text += &fs::read_to_string(more.path()).expect("a header");
     }
+    Some((path, text))
 }
 
 /// The release that a header is of: `version.h` lies beside it.
@@ -177,15 +191,18 @@ fn borrowed_names_have_the_values_of_their_headers() {
 fn a_header_is_read_as_a_compiler_would() {
     let text = "#define A (1U << 3) /* a,\n = 9 */\n#define SHIFT 5\n#define B ((type)0x10ULL)\n\
         enum {\n\tFIRST,\n\tSECOND = 7, /* x */\n\n\tTHIRD,\n\tHIGH = 1U << 31\n};\n\
-        #define C (1U << SHIFT)\nstruct s {\n\t__u32 field;\n};\n#define D (A | B)\n";
+        #define C (1U << SHIFT)\nstruct s {\n\t__u32 field;\n};\n#define D (A | B)\n\
+        #define SKIP (-2)\n#define ANY (~0U)\n";
     let wanted = [
         ("A", 8),
+        ("ANY", u32::MAX),
         ("B", 16),
         ("C", 32),
         ("FIRST", 0),
         ("HIGH", 1 << 31),
         ("SECOND", 7),
         ("SHIFT", 5),
+        ("SKIP", u32::MAX - 1),
         ("THIRD", 8),
     ];
     let wanted = wanted.map(|(name, value)| (name.to_owned(), value));
