@@ -25,7 +25,8 @@ pub use self::scratch::Scratch;
 
 use std::fs::File;
 
-use common::catalog;
+use common::catalog::{self, Kernel};
+use common::environment::kernel_release;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
@@ -54,6 +55,12 @@ pub struct Family {
 pub fn pipe() -> Result<(File, File)> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     Ok((reader.into(), writer.into()))
+}
+
+/// Whether this kernel's release is older than one such as `6.17`: for what has no name in the
+/// catalogue, and does not show by an error that the kernel lacks it.
+pub fn is_older_than(release: &str) -> bool {
+    Kernel::parse(&kernel_release()) < Kernel::parse(release)
 }
 
 impl Entry {
