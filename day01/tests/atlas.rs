@@ -53,41 +53,13 @@ const MISSING: &[&[&str]] = &[
     // memory
     &["IORING_OP_FADVISE", "IORING_OP_MADVISE"],
     // buffers
-    &[
-        "IORING_OP_PROVIDE_BUFFERS",
-        "IORING_OP_REMOVE_BUFFERS",
-        "IOSQE_BUFFER_SELECT",
-        "IORING_CQE_F_BUFFER",
-        "IORING_CQE_F_BUF_MORE",
-    ],
-    // sockets
-    &[
-        "IORING_OP_SENDMSG",
-        "IORING_OP_RECVMSG",
-        "IORING_OP_ACCEPT",
-        "IORING_OP_CONNECT",
-        "IORING_OP_SEND",
-        "IORING_OP_RECV",
-        "IORING_OP_SHUTDOWN",
-        "IORING_OP_SOCKET",
-        "IORING_OP_BIND",
-        "IORING_OP_LISTEN",
-        "IORING_ACCEPT_MULTISHOT",
-        "IORING_ACCEPT_DONTWAIT",
-        "IORING_ACCEPT_POLL_FIRST",
-        "IORING_RECVSEND_POLL_FIRST",
-        "IORING_RECV_MULTISHOT",
-        "IORING_RECVSEND_BUNDLE",
-        "IORING_CQE_F_MORE",
-        "IORING_CQE_F_SOCK_NONEMPTY",
-    ],
+    &["IORING_OP_PROVIDE_BUFFERS", "IORING_OP_REMOVE_BUFFERS", "IORING_CQE_F_BUF_MORE"],
     // zero_copy
     &[
         "IORING_OP_SEND_ZC",
         "IORING_OP_SENDMSG_ZC",
         "IORING_OP_RECV_ZC",
         "IORING_SEND_ZC_REPORT_USAGE",
-        "IORING_SEND_VECTORIZED",
         "IORING_RECVSEND_FIXED_BUF",
         "IORING_CQE_F_NOTIF",
     ],
