@@ -54,15 +54,6 @@ const MISSING: &[&[&str]] = &[
     &["IORING_OP_FADVISE", "IORING_OP_MADVISE"],
     // buffers
     &["IORING_OP_PROVIDE_BUFFERS", "IORING_OP_REMOVE_BUFFERS", "IORING_CQE_F_BUF_MORE"],
-    // zero_copy
-    &[
-        "IORING_OP_SEND_ZC",
-        "IORING_OP_SENDMSG_ZC",
-        "IORING_OP_RECV_ZC",
-        "IORING_SEND_ZC_REPORT_USAGE",
-        "IORING_RECVSEND_FIXED_BUF",
-        "IORING_CQE_F_NOTIF",
-    ],
     // time
     &[
         "IORING_OP_TIMEOUT",
