@@ -52,8 +52,6 @@ const MISSING: &[&[&str]] = &[
     &["IORING_OP_FSETXATTR", "IORING_OP_SETXATTR", "IORING_OP_FGETXATTR", "IORING_OP_GETXATTR"],
     // memory
     &["IORING_OP_FADVISE", "IORING_OP_MADVISE"],
-    // buffers
-    &["IORING_OP_PROVIDE_BUFFERS", "IORING_OP_REMOVE_BUFFERS", "IORING_CQE_F_BUF_MORE"],
     // time
     &[
         "IORING_OP_TIMEOUT",
