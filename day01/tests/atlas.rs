@@ -92,13 +92,6 @@ const MISSING: &[&[&str]] = &[
         "IORING_MSG_RING_CQE_SKIP",
         "IORING_MSG_RING_FLAGS_PASS",
     ],
-    // slots
-    &[
-        "IORING_OP_FILES_UPDATE",
-        "IORING_OP_FIXED_FD_INSTALL",
-        "IORING_FIXED_FD_NO_CLOEXEC",
-        "IOSQE_FIXED_FILE",
-    ],
     // pipes
     &["IORING_OP_SPLICE", "IORING_OP_TEE", "IORING_OP_PIPE"],
     // tasks

@@ -1,4 +1,7 @@
-//! Filling slots, and descriptors made from them.
+//! The table of registered files, which a ring uses in place of descriptors.
+
+mod files_update;
+mod fixed_fd_install;
 
 /// The entries of this family.
-pub const ENTRIES: &[atlas::Entry] = &[];
+pub const ENTRIES: &[atlas::Entry] = &[files_update::ENTRY, fixed_fd_install::ENTRY];
