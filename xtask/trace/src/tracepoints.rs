@@ -100,23 +100,23 @@ impl Tracepoints {
         fs::write(folder.join("trace_clock"), "mono")?;
         // Addresses as they are: filters need them.
         fs::write(folder.join("options/hash-ptr"), "0")?;
-        for event in EVENTS {
-            let event = folder.join("events/io_uring").join(event);
-            fs::write(event.join("filter"), "0")?;
-            fs::write(event.join("enable"), "1")?;
-        }
         let pipe = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(folder.join("trace_pipe"))?;
-        Ok(Tracepoints {
+        let record = Tracepoints {
             folder,
             pipe: Some(pipe),
             begun: Vec::new(),
             made: HashMap::new(),
             rings: HashMap::new(),
             lost: false,
-        })
+        };
+        record.filter()?;
+        for event in EVENTS {
+            fs::write(record.event(event).join("enable"), "1")?;
+        }
+        Ok(record)
     }
 
     /// A ring was just made, and has not been used: its requests are recorded from here on.
@@ -145,9 +145,13 @@ impl Tracepoints {
             _ => "0".to_string(),
         };
         for event in &EVENTS[1..] {
-            fs::write(self.folder.join("events/io_uring").join(event).join("filter"), &filter)?;
+            fs::write(self.event(event).join("filter"), &filter)?;
         }
         Ok(())
+    }
+
+    fn event(&self, event: &str) -> PathBuf {
+        self.folder.join("events/io_uring").join(event)
     }
 
     /// Where a request ran that has been answered: the one of this number in its ring, counted

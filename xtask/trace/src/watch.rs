@@ -11,7 +11,7 @@ mod ring_now;
 mod submit_and_complete;
 mod where_it_ran;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::time::{Duration, Instant};
 
@@ -86,6 +86,8 @@ pub struct Watch {
     tokens: bool,
     rings: BTreeMap<RingId, Followed>,
     inside: HashMap<pid_t, Inside>,
+    /// Tasks that are in `io_uring_setup`.
+    making: HashSet<pid_t>,
     /// The kernel's workers, by process.
     workers: HashMap<pid_t, Workers>,
     /// The `schedstat` of tasks that submit and wait in one enter.
@@ -124,6 +126,7 @@ impl Watch {
             tokens,
             rings: BTreeMap::new(),
             inside: HashMap::new(),
+            making: HashSet::new(),
             workers: HashMap::new(),
             schedstats: HashMap::new(),
             tracepoints: None,
@@ -226,6 +229,16 @@ impl Watch {
     pub fn read_tracepoints(&mut self, tracepoints: Tracepoints) {
         self.summary.tracepoints = true;
         self.tracepoints = Some(tracepoints);
+    }
+
+    /// A task begins to make a ring.
+    pub fn making(&mut self, tid: pid_t) {
+        self.making.insert(tid);
+    }
+
+    /// A task makes a ring no more.
+    pub fn not_making(&mut self, tid: pid_t) {
+        self.making.remove(&tid);
     }
 
     /// A task has just made this ring, as this descriptor.
@@ -368,6 +381,7 @@ impl Watch {
     /// A task is gone, in whatever call it was.
     pub fn task_gone(&mut self, tid: pid_t) {
         self.schedstats.remove(&tid);
+        self.making.remove(&tid);
         self.workers.remove(&tid);
         let Some(inside) = self.inside.get_mut(&tid) else { return };
         inside.over = true;

@@ -1,6 +1,6 @@
 //! The kernel's worker threads (io-wq) of a process, as `/proc` shows them to its own user.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
@@ -13,6 +13,8 @@ pub struct Workers {
     threads: u64,
     /// By thread: its `schedstat`, and how often it had run at the last look.
     known: BTreeMap<pid_t, (File, u64)>,
+    /// The threads that poll a ring; one may live on for a moment when its ring is closed.
+    pollers: BTreeSet<pid_t>,
 }
 
 /// Workers that began or ended since the last look.
@@ -27,23 +29,31 @@ pub struct Change {
 }
 
 impl Workers {
-    /// Looks whether workers began or ended.
-    pub fn look(&mut self, process: pid_t) -> Option<Change> {
+    /// Looks whether workers began or ended. `pollers` finds the threads that poll a ring, which
+    /// look the same; `None` if that cannot be known yet.
+    pub fn look(
+        &mut self,
+        process: pid_t,
+        pollers: impl FnOnce() -> Option<Vec<pid_t>>,
+    ) -> Option<Change> {
         let folder = format!("/proc/{process}/task");
         let threads = fs::metadata(&folder).ok()?.nlink();
         if threads == self.threads {
             return None;
         }
+        self.pollers.extend(pollers()?);
         self.threads = threads;
         let names = fs::read_dir(&folder).ok()?.filter_map(Result::ok);
         let tids: Vec<pid_t> =
             names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        self.pollers.retain(|tid| tids.contains(tid));
         let before = self.known.len();
         self.known.retain(|tid, _| tids.contains(tid));
         let ended = before - self.known.len();
         let mut new = Vec::new();
         for tid in tids {
-            if !self.known.contains_key(&tid) && is_a_worker(process, tid) {
+            let known = self.known.contains_key(&tid) || self.pollers.contains(&tid);
+            if !known && is_the_kernels(process, tid) {
                 let Ok(runs) = File::open(format!("/proc/{process}/task/{tid}/schedstat")) else {
                     continue;
                 };
@@ -81,13 +91,12 @@ pub fn runs(schedstat: &File) -> Option<u64> {
     std::str::from_utf8(&text[..length]).ok()?.split_whitespace().nth(2)?.parse().ok()
 }
 
-/// Whether a thread is one of the kernel's workers: by the flag that no program can give its own
-/// threads (`PF_IO_WORKER`, field 9 in `proc_pid_stat(5)`). A thread that polls a ring has it
-/// too, and a name of its own; a worker gets its name only when it first runs.
-fn is_a_worker(process: pid_t, tid: pid_t) -> bool {
+/// Whether a thread is the kernel's: by a flag that no program can give its own threads
+/// (`PF_IO_WORKER`, field 9 in `proc_pid_stat(5)`). Its name says that only once it has run.
+pub fn is_the_kernels(process: pid_t, tid: pid_t) -> bool {
     const PF_IO_WORKER: u32 = 0x10;
     let stat = fs::read_to_string(format!("/proc/{process}/task/{tid}/stat")).unwrap_or_default();
-    let Some((name, fields)) = stat.rsplit_once(") ") else { return false };
+    let Some((_, fields)) = stat.rsplit_once(") ") else { return false };
     let flags = fields.split(' ').nth(9 - 3).and_then(|flags| flags.parse::<u32>().ok());
-    flags.is_some_and(|flags| flags & PF_IO_WORKER != 0) && !name.contains("(iou-sqp-")
+    flags.is_some_and(|flags| flags & PF_IO_WORKER != 0)
 }

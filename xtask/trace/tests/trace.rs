@@ -322,7 +322,7 @@ fn where_operations_ran_is_what_the_kernel_recorded() {
     if let Err(refusal) = Tracepoints::begin() {
         return testkit::skipped(TEST, refusal);
     }
-    for scenario in ["files", "forced", "talk", "timeouts", "submits_and_waits"] {
+    for scenario in ["files", "forced", "sqpoll_forced", "talk", "submits_and_waits"] {
         let program = Program { tracepoints: true, ..program(scenario) };
         let trace = Trace::start(program, false, Vec::new()).expect("a trace");
         testkit::wait_until("the scenario to end", || trace.ended());
@@ -364,6 +364,7 @@ fn a_polled_ring_has_exact_totals() {
     let (summary, _) = trace("sqpoll");
     assert_eq!((summary.all_entries(), summary.all_completions()), (100, 100));
     assert!(summary.polled);
+    assert_eq!(summary.workers, 0, "the polling thread is no worker");
 }
 
 /// What an entry pointed at may be anything once the kernel thread has taken it.

@@ -42,7 +42,10 @@ impl Tracer {
         let mut begun =
             Begun { call, kind, ring: None, asked: None, blocked: None, register: None };
         match kind {
-            Kind::Setup => begun.asked = read_params(pid, call.args[1]).ok(),
+            Kind::Setup => {
+                begun.asked = read_params(pid, call.args[1]).ok();
+                self.shared.lock().making(pid);
+            }
             Kind::Enter => {
                 begun.ring = self.ring_of_enter(pid, table, &call);
                 begun.blocked = signals::block_ignored(pid, &call);
@@ -176,6 +179,7 @@ impl Tracer {
             }
         }
         let mut watch = self.shared.lock();
+        watch.not_making(pid);
         watch.tell(pid, What::Setup(told));
         watch.flush();
         self.shared.bell.notify_all();

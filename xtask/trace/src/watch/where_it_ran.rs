@@ -20,8 +20,8 @@ use crate::descriptors::RingId;
 use crate::event::{self, What};
 use crate::pairing::{Answer, Flight};
 use crate::ran::{self, Known, Place, Ran, always_in_a_worker, in_order, waits_for};
-use crate::ring::Posted;
-use crate::workers::{Workers, runs};
+use crate::ring::{Posted, Ring};
+use crate::workers::{Change, Workers, is_the_kernels, runs};
 
 /// What a look at a ring saw for the first time.
 pub(super) struct Fresh<'a> {
@@ -62,16 +62,17 @@ impl Watch {
             Some(inside) if slept => inside.done_before_it_slept(),
             _ => usize::MAX,
         };
+        let owner = self.rings.get(&ring).map(|followed| followed.owner);
+        let owner = owner.filter(|_| !fresh.entries.is_empty());
+        let change = owner.and_then(|owner| self.workers_changed(owner));
         let Some(followed) = self.rings.get_mut(&ring) else { return Vec::new() };
         let workers = self.workers.entry(followed.owner).or_default();
-        let change = (!fresh.entries.is_empty()).then(|| workers.look(followed.owner)).flatten();
         let mut judge = Judge { followed, workers, fresh, slept, worker_ran: None };
         let ran = judge.answered(at_once);
         judge.waiting();
         if let Some(change) = change {
             let owner = judge.followed.owner;
             let entries = judge.went_to_workers(&ran);
-            self.summary.workers = self.summary.workers.max(change.count as u64);
             let told = event::Workers {
                 pid: owner,
                 count: change.count,
@@ -112,7 +113,7 @@ impl Watch {
                     exact(Place::Poller)
                 }
                 (Place::Polled | Place::Worker, _) => exact(Place::Inline),
-                (_, Place::Device | Place::Event) => concluded,
+                (Place::Device | Place::Event, _) | (_, Place::Device | Place::Event) => concluded,
                 (place, _) => exact(place),
             },
         }
@@ -125,12 +126,26 @@ impl Watch {
         }
         let owners: BTreeSet<pid_t> = self.rings.values().map(|followed| followed.owner).collect();
         for pid in owners {
-            let Some(change) = self.workers.entry(pid).or_default().look(pid) else { continue };
-            self.summary.workers = self.summary.workers.max(change.count as u64);
+            let Some(change) = self.workers_changed(pid) else { continue };
             let (count, new, ended) = (change.count, change.new, change.ended);
             let told = event::Workers { pid, count, new, ended, entries: Vec::new() };
             self.tell(0, What::Workers(told));
         }
+    }
+
+    fn workers_changed(&mut self, process: pid_t) -> Option<Change> {
+        // A ring that is being made may have a thread that polls it.
+        if !self.making.is_empty() {
+            return None;
+        }
+        let polled = self
+            .rings
+            .values()
+            .filter(|followed| followed.ring.polled() && followed.ring.descriptor().is_some());
+        let workers = self.workers.entry(process).or_default();
+        let change = workers.look(process, || polled.map(polling_thread).collect())?;
+        self.summary.workers = self.summary.workers.max(change.count as u64);
+        Some(change)
     }
 
     fn slept(&mut self, tid: pid_t) -> bool {
@@ -175,8 +190,7 @@ impl Judge<'_> {
                 continue;
             }
             if !fresh.has(flight) {
-                let place = || self.waits_for(&flight.entry).0.concluded();
-                ran[index] = Some(flight.ran.unwrap_or_else(place));
+                ran[index] = Some(flight.ran.unwrap_or_else(|| self.done_later(&flight.entry)));
             } else if always_in_a_worker(&flight.entry) && completion.res != -libc::EINVAL {
                 ran[index] = Some(Place::Worker.concluded());
             } else {
@@ -199,6 +213,21 @@ impl Judge<'_> {
         ran
     }
 
+    /// Where an entry ran that was not seen waiting: its turn came behind a link, or a polling
+    /// thread was quick.
+    fn done_later(&self, entry: &Entry) -> Ran {
+        let place = match self.waits_for(entry).0 {
+            _ if always_in_a_worker(entry) => Place::Worker,
+            Place::Inline | Place::Worker if !entry.gives() => self.at_once(),
+            place => place,
+        };
+        place.concluded()
+    }
+
+    fn at_once(&self) -> Place {
+        if self.followed.ring.polled() { Place::Poller } else { Place::Inline }
+    }
+
     /// Where an entry ran that was answered when its enter returned, and that may have been done
     /// at once.
     fn done_by_the_return(
@@ -212,18 +241,16 @@ impl Judge<'_> {
         if ring.params.has(setup::IOPOLL) && (entry.takes() || entry.gives()) {
             return Place::Device.concluded();
         }
-        let polled = ring.polled();
-        let at_once = if polled { Place::Poller } else { Place::Inline };
         let sure = self.workers.is_empty() || !matches!(place, Place::Worker | Place::Device);
-        let at_once = match sure && in_order && !self.slept && !polled {
-            true => at_once.seen(),
-            false => at_once.concluded(),
+        let at_once = match sure && in_order && !self.slept && !ring.polled() {
+            true => self.at_once().seen(),
+            false => self.at_once().concluded(),
         };
         match place {
             Place::Timer => place.concluded(),
             Place::Inline => at_once,
             Place::Worker if failed || !self.a_worker_ran() => at_once,
-            Place::Worker if !self.others_for_a_worker() => place.concluded(),
+            Place::Worker if self.slept && !self.others_for_a_worker() => place.concluded(),
             _ if in_order => at_once,
             // Its file was ready before the kernel armed a poll.
             Place::Polled if entry.poll_first() && !self.slept => at_once,
@@ -257,6 +284,10 @@ impl Judge<'_> {
                         }
                         None => Place::Polled.concluded(),
                     }
+                }
+                // A polling thread may be at it right now.
+                Place::Inline | Place::Worker if !entry.gives() && self.followed.ring.polled() => {
+                    continue;
                 }
                 Place::Worker if entry.gives() && self.workers.is_empty() => {
                     Place::Device.concluded()
@@ -316,12 +347,21 @@ impl Followed {
     /// The codes of the operations that are armed in the ring; none if the ring is busy, or has
     /// no descriptor.
     fn armed(&self) -> Vec<u32> {
-        let info = self
-            .ring
-            .descriptor()
-            .and_then(|fd| fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok());
-        info.as_deref().and_then(testkit::poll_list).unwrap_or_default()
+        info(&self.ring).as_deref().and_then(testkit::poll_list).unwrap_or_default()
     }
+}
+
+/// What the kernel tells of a ring, by our own descriptor of it.
+fn info(ring: &Ring) -> Option<String> {
+    fs::read_to_string(format!("/proc/self/fdinfo/{}", ring.descriptor()?)).ok()
+}
+
+/// The kernel's thread that polls a ring, once it has begun to: until then, that which made it
+/// stands in its place.
+fn polling_thread(followed: &Followed) -> Option<pid_t> {
+    let info = info(&followed.ring)?;
+    let line = info.lines().find_map(|line| line.strip_prefix("SqThread:"))?;
+    line.trim().parse().ok().filter(|tid| is_the_kernels(followed.owner, *tid))
 }
 
 /// Whether the entry was cancelled as a part of its chain, before it began.

@@ -46,6 +46,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("hang", hang),
     ("inherited", inherited),
     ("sqpoll", sqpoll),
+    ("sqpoll_forced", sqpoll_forced),
     ("sqpoll_path", sqpoll_path),
     ("sqpoll_flood", sqpoll_flood),
     ("overflow", overflow),
@@ -236,6 +237,20 @@ fn sqpoll() {
         while reap(&mut ring) == 0 {
             std::hint::spin_loop();
         }
+    }
+}
+
+/// Entries for a worker and for the polling thread itself, in turns.
+fn sqpoll_forced() {
+    let mut ring = IoUring::builder().setup_sqpoll(1000).build(4).expect("a polled ring");
+    for user_data in 1..=100 {
+        let forced = if user_data % 2 == 0 { squeue::Flags::ASYNC } else { squeue::Flags::empty() };
+        push(&mut ring, &nop(user_data).flags(forced));
+        let _ = ring.submit();
+        while reap(&mut ring) == 0 {
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(Duration::from_micros(300));
     }
 }
 
