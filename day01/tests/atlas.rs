@@ -28,6 +28,8 @@ const TABLES: &[&Table] = &[
     &catalog::borrowed::AT_FLAGS,
     &catalog::borrowed::RESOLVE_FLAGS,
     &catalog::borrowed::XATTR_FLAGS,
+    &catalog::borrowed::FILE_ADVICE,
+    &catalog::borrowed::MEMORY_ADVICE,
 ];
 
 /// What day 2's atlas shows, on rings of its own.
@@ -35,8 +37,45 @@ const OF_DAY_2: [&str; 2] = ["IORING_CQE_F_SKIP", "IORING_CQE_F_32"];
 
 /// What no entry shows yet, a list for each family. It only ever gets shorter.
 const MISSING: &[&[&str]] = &[
-    // memory
-    &["IORING_OP_FADVISE", "IORING_OP_MADVISE"],
+    // buffers
+    &[
+        "IORING_OP_PROVIDE_BUFFERS",
+        "IORING_OP_REMOVE_BUFFERS",
+        "IOSQE_BUFFER_SELECT",
+        "IORING_CQE_F_BUFFER",
+        "IORING_CQE_F_BUF_MORE",
+    ],
+    // sockets
+    &[
+        "IORING_OP_SENDMSG",
+        "IORING_OP_RECVMSG",
+        "IORING_OP_ACCEPT",
+        "IORING_OP_CONNECT",
+        "IORING_OP_SEND",
+        "IORING_OP_RECV",
+        "IORING_OP_SHUTDOWN",
+        "IORING_OP_SOCKET",
+        "IORING_OP_BIND",
+        "IORING_OP_LISTEN",
+        "IORING_ACCEPT_MULTISHOT",
+        "IORING_ACCEPT_DONTWAIT",
+        "IORING_ACCEPT_POLL_FIRST",
+        "IORING_RECVSEND_POLL_FIRST",
+        "IORING_RECV_MULTISHOT",
+        "IORING_RECVSEND_BUNDLE",
+        "IORING_CQE_F_MORE",
+        "IORING_CQE_F_SOCK_NONEMPTY",
+    ],
+    // zero_copy
+    &[
+        "IORING_OP_SEND_ZC",
+        "IORING_OP_SENDMSG_ZC",
+        "IORING_OP_RECV_ZC",
+        "IORING_SEND_ZC_REPORT_USAGE",
+        "IORING_SEND_VECTORIZED",
+        "IORING_RECVSEND_FIXED_BUF",
+        "IORING_CQE_F_NOTIF",
+    ],
     // time
     &[
         "IORING_OP_TIMEOUT",
