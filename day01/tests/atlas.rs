@@ -30,6 +30,7 @@ const TABLES: &[&Table] = &[
     &catalog::borrowed::XATTR_FLAGS,
     &catalog::borrowed::FILE_ADVICE,
     &catalog::borrowed::MEMORY_ADVICE,
+    &catalog::borrowed::SPLICE_FLAGS,
 ];
 
 /// What day 2's atlas shows, on rings of its own.
@@ -116,8 +117,13 @@ const MISSING: &[&[&str]] = &[
         "IORING_MSG_RING_CQE_SKIP",
         "IORING_MSG_RING_FLAGS_PASS",
     ],
-    // pipes
-    &["IORING_OP_SPLICE", "IORING_OP_TEE", "IORING_OP_PIPE"],
+    // slots
+    &[
+        "IORING_OP_FILES_UPDATE",
+        "IORING_OP_FIXED_FD_INSTALL",
+        "IORING_FIXED_FD_NO_CLOEXEC",
+        "IOSQE_FIXED_FILE",
+    ],
     // tasks
     &["IORING_OP_WAITID", "IORING_OP_FUTEX_WAIT", "IORING_OP_FUTEX_WAKE", "IORING_OP_FUTEX_WAITV"],
     // epoll
