@@ -31,6 +31,10 @@ const TABLES: &[&Table] = &[
     &catalog::borrowed::FILE_ADVICE,
     &catalog::borrowed::MEMORY_ADVICE,
     &catalog::borrowed::SPLICE_FLAGS,
+    &catalog::borrowed::WAIT_TARGETS,
+    &catalog::borrowed::WAIT_FLAGS,
+    &catalog::borrowed::FUTEX_SIZES,
+    &catalog::borrowed::FUTEX_FLAGS,
 ];
 
 /// What day 2's atlas shows, on rings of its own.
@@ -124,8 +128,6 @@ const MISSING: &[&[&str]] = &[
         "IORING_FIXED_FD_NO_CLOEXEC",
         "IOSQE_FIXED_FILE",
     ],
-    // tasks
-    &["IORING_OP_WAITID", "IORING_OP_FUTEX_WAIT", "IORING_OP_FUTEX_WAKE", "IORING_OP_FUTEX_WAITV"],
     // epoll
     &["IORING_OP_EPOLL_CTL", "IORING_OP_EPOLL_WAIT"],
     // values of fields
