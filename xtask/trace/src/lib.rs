@@ -16,6 +16,7 @@
 //! - [`ran`] concludes where an operation ran, with [`workers`] for the kernel's threads;
 //!   [`tracepoints`] is the kernel's own record of the same, for root; [`times`] counts how
 //!   long operations took;
+//! - [`diagnosis`]: what is wrong with the program, from the same story;
 //! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
 //!   other two system calls, [`refused`] why there is no ring, [`syscalls`] and [`sys`] the machine.
 
@@ -28,6 +29,7 @@ pub mod context;
 pub mod decode;
 pub mod describe;
 pub mod descriptors;
+pub mod diagnosis;
 pub mod event;
 pub mod filter;
 pub mod flags;

@@ -1,201 +1,14 @@
-//! Why a program does not go on, in terms of its two rings.
+//! Why a program does not go on, as a verdict. What it is finds the tracer.
 
-use std::fs;
-use std::path::Path;
-use std::time::{Duration, Instant};
-
-use common::text::several;
-
-use ringtrace::Trace;
-use ringtrace::event::{Complete, What};
-use ringtrace::syscalls::{self, Call};
+use ringtrace::diagnosis::hang::{Done, Place};
+use ringtrace::event::What;
 use ringtrace::watch::RingNow;
+
+pub use ringtrace::diagnosis::hang::{Kind, Stillness, cpu, sleeps};
 
 use super::failure::Failure;
 use super::ids;
 use super::record::Record;
-
-/// What is known of a hang before the rings are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It sleeps in an enter that nothing can end.
-    Stuck,
-    /// It burns CPU time and gets nowhere.
-    Spins,
-    /// Nothing has happened for as long as the run's patience lasts.
-    Still,
-    /// A signal has stopped it.
-    Stopped,
-    /// Things happen, and go on happening.
-    Endless,
-}
-
-/// How often a program that seems to stand still is looked at.
-const LOOK: Duration = Duration::from_millis(100);
-/// How long a state that nothing can end has to last: long enough for the trace to have seen
-/// everything on a busy machine.
-const CERTAIN: Duration = Duration::from_millis(1200);
-/// How many times a run's patience a program is still that could be waiting for its tracer.
-const STOPPED: u32 = 4;
-/// CPU time without an entry or a completion, after which a program spins.
-const SPUN: Duration = Duration::from_secs(1);
-/// More bytes than any exercise prints.
-const MUCH: usize = 1 << 16;
-
-/// Watches a program for signs of life.
-#[derive(Debug)]
-pub struct Stillness {
-    patience: Duration,
-    most: usize,
-    looked: Instant,
-    progress: u64,
-    since: Instant,
-    cpu: Duration,
-    stuck: Option<Instant>,
-}
-
-impl Stillness {
-    /// From now on. More events than `most` have no end.
-    pub fn new(patience: Duration, most: usize) -> Stillness {
-        let now = Instant::now();
-        Stillness {
-            patience,
-            most,
-            looked: now,
-            progress: u64::MAX,
-            since: now,
-            cpu: Duration::ZERO,
-            stuck: None,
-        }
-    }
-
-    /// Whether it hangs, to be asked again and again. `printed` are the bytes that it printed;
-    /// `long` that it has run for longer than any program may.
-    pub fn verdict(&mut self, pid: u32, trace: &Trace, printed: usize, long: bool) -> Option<Kind> {
-        if self.looked.elapsed() < LOOK {
-            return None;
-        }
-        self.looked = Instant::now();
-        let summary = trace.summary();
-        if long || trace.happened() > self.most {
-            return Some(Kind::Endless);
-        }
-        if summary.calls_not_kept > 0 {
-            return Some(Kind::Spins);
-        }
-        let progress = summary.all_entries()
-            + summary.all_completions()
-            + summary.rings
-            + summary.registers.values().sum::<u64>()
-            + printed as u64;
-        let threads = threads(pid);
-        let cpu: Duration = threads.iter().map(|thread| thread.cpu).sum();
-        if progress != self.progress {
-            (self.progress, self.since, self.cpu) = (progress, Instant::now(), cpu);
-            self.stuck = None;
-            return None;
-        }
-        if all_wait(&threads) && nothing_can_come(&trace.rings()) {
-            let since = *self.stuck.get_or_insert_with(Instant::now);
-            if since.elapsed() >= CERTAIN {
-                return Some(Kind::Stuck);
-            }
-        } else {
-            self.stuck = None;
-        }
-        if cpu.saturating_sub(self.cpu) >= SPUN {
-            return Some(Kind::Spins);
-        }
-        // One that would go on if it got a CPU is slow, not still: its CPU time decides. One that is
-        // stopped (SIGSTOP) looks like one that waits for its tracer, which does not take so long.
-        let asleep = threads.iter().all(|thread| thread.asleep);
-        let stopped = threads.iter().all(|thread| thread.asleep || thread.stopped);
-        if asleep && self.since.elapsed() >= self.patience {
-            return Some(Kind::Still);
-        }
-        let long_enough = self.since.elapsed() >= self.patience * STOPPED;
-        (stopped && cpu == self.cpu && long_enough).then_some(Kind::Stopped)
-    }
-}
-
-/// The program's one ring waits, without a time limit, for more than can come.
-fn nothing_can_come(rings: &[RingNow]) -> bool {
-    let [ring] = rings else { return false };
-    let [enter] = ring.inside.as_slice() else { return false };
-    let waits = enter.at_most_us.is_none() && enter.min_complete > ring.unreaped;
-    waits && !ring.polled && !ring.silent && ring.in_flight.is_empty()
-}
-
-/// A thread of the program.
-#[derive(Debug)]
-struct Thread {
-    /// It sleeps in the kernel; one that only waits for a CPU does not.
-    asleep: bool,
-    /// A signal or its tracer has stopped it.
-    stopped: bool,
-    /// The CPU time that it has taken.
-    cpu: Duration,
-    /// The call that it is in, by its name; `None` if it runs.
-    call: Option<String>,
-}
-
-/// The CPU time that a process has taken, but for the threads that the kernel made for it.
-pub fn cpu(pid: u32) -> Duration {
-    threads(pid).iter().map(|thread| thread.cpu).sum()
-}
-
-/// Whether all threads of a process sleep at this moment; likewise.
-pub fn sleeps(pid: u32) -> bool {
-    threads(pid).iter().all(|thread| thread.asleep)
-}
-
-/// The threads of a process that live, but for those that the kernel made for its rings (`iou-sqp-…`,
-/// `iou-wrk-…`).
-fn threads(pid: u32) -> Vec<Thread> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    tasks.flatten().filter_map(|task| thread(&task.path())).collect()
-}
-
-fn thread(task: &Path) -> Option<Thread> {
-    let stat = fs::read_to_string(task.join("stat")).ok()?;
-    // The name is in parentheses and may hold any character.
-    let (name, fields) = stat.rsplit_once(") ")?;
-    let has_ended = fields.starts_with(['Z', 'X']);
-    if has_ended || name.contains("(iou-") {
-        return None;
-    }
-    let field = |nth: usize| -> u64 {
-        fields.split(' ').nth(nth).and_then(|value| value.parse().ok()).unwrap_or(0)
-    };
-    let call = fs::read_to_string(task.join("syscall")).unwrap_or_default();
-    let number = call.split(' ').next().and_then(|number| number.parse().ok());
-    let name = |number| syscalls::name(&Call { number, args: [0; 6], native: true }).into_owned();
-    Some(Thread {
-        asleep: fields.starts_with(['S', 'D']),
-        stopped: fields.starts_with(['T', 't']),
-        // In ticks of USER_HZ, which is 100 on every architecture that this runs on.
-        cpu: Duration::from_millis((field(11) + field(12)) * 10),
-        call: number.map(name),
-    })
-}
-
-/// One thread sleeps in an enter, and all others only wait for threads.
-fn all_wait(threads: &[Thread]) -> bool {
-    let is = |thread: &&Thread, name: &str| thread.call.as_deref() == Some(name);
-    let entered = threads.iter().filter(|thread| is(thread, "io_uring_enter")).count();
-    let waiting = threads.iter().filter(|thread| is(thread, "futex")).count();
-    entered == 1 && entered + waiting == threads.len() && threads.iter().all(|t| t.asleep)
-}
-
-/// The call that these threads sleep in; one that waits for another thread does not count, if
-/// there is a better answer. `None` if one of its threads runs.
-fn sleeps_in(threads: &[Thread]) -> Option<String> {
-    if threads.iter().any(|thread| !thread.asleep || thread.call.is_none()) {
-        return None;
-    }
-    let calls = || threads.iter().filter_map(|thread| thread.call.as_deref());
-    calls().find(|call| *call != "futex").or_else(|| calls().next()).map(str::to_string)
-}
 
 fn of_interest(what: &What) -> bool {
     matches!(what, What::Enter(_) | What::Submit(_) | What::Complete(_) | What::Register(_))
@@ -203,175 +16,25 @@ fn of_interest(what: &What) -> bool {
 
 /// Puts a hang into words.
 pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Failure {
-    let lines = || record.last_lines(of_interest);
-    let fail = |id, mut kernel: Vec<String>, now: String, rule: String| {
-        kernel.push(format!("now: {now}"));
-        record.fail(id).kernel(kernel).rule(rule)
-    };
-    if kind == Kind::Endless {
-        let others = record.summary.other_calls.values().sum::<u64>();
-        let now = format!("{} enters, {others} other calls, and no end", record.summary.enters);
-        let rule = repeated(record).unwrap_or_else(|| {
-            "The program goes on and on. What it must do needs far less.".to_string()
-        });
-        return fail(ids::SPIN, lines(), now, rule);
-    }
-    if kind == Kind::Stopped {
-        let rule = "The program is stopped, by SIGSTOP or a signal like it, and goes on only when it \
-                    gets SIGCONT.";
-        return fail(ids::HANG_CALL, lines(), "a signal has stopped it".into(), rule.into());
-    }
-    if let Some(ring) = rings.iter().find(|ring| ring.pushed > 0) {
-        return pushed(ring, lines(), record);
-    }
-    let waiting = rings
-        .iter()
-        .find_map(|ring| ring.inside.iter().find(|e| e.min_complete > 0).map(|e| (ring, e)));
-    if let Some((ring, enter)) = waiting {
-        let asked = enter.min_complete;
-        let there = ring.unreaped;
-        if ring.in_flight.is_empty() && !ring.silent {
-            let now = format!("it waits for {asked}; in the queue: {there}; in flight: nothing");
-            let rule = if record.submits().next().is_none() && !ring.polled {
-                "The kernel has taken no entry, so nothing can complete. A push is published when \
-                 what `submission()` gives is dropped, or by `sync()` of the queue that `split()` \
-                 gives. After that, submit and wait."
-            } else {
-                "io_uring_enter returns when as many completions are there as were asked for. One \
-                 that nobody submitted never comes: wait for no more than are in flight."
-            };
-            return fail(ids::HANG_WAIT, lines(), now, rule.to_string());
-        }
-        let flight = in_flight(ring);
-        let now = format!("it waits for {asked}; in the queue: {there}; in flight: {flight}");
-        let rule = "The program waits for what is in flight, and none of it completes.";
-        return fail(ids::HANG_IN_FLIGHT, lines(), now, rule.to_string());
-    }
-    if let Some(ring) = rings.iter().find(|ring| ring.unreaped > 0) {
-        let there = several(ring.unreaped as usize, "completion");
-        let now = format!("{there} in the queue, and nobody takes them");
-        let rule = "The kernel has answered. The answers lie in the completion queue until the \
-                    program takes them with `ring.completion()`, which has to be asked again \
-                    each time round a loop.";
-        return fail(ids::HANG_NOT_REAPED, lines(), now, rule.to_string());
-    }
-    let mut kernel = lines();
-    if kernel.is_empty() {
+    let printed = record.stdout.len() + record.stderr.len();
+    let done = Done { events: &record.events, summary: &record.summary, printed };
+    let hang = ringtrace::diagnosis::hang::explain(&done, rings, pid, kind);
+    let mut kernel = record.last_lines(of_interest);
+    // Its rings say nothing: it was looked where the program is.
+    if kernel.is_empty()
+        && matches!(hang.place, Place::Call | Place::Spin)
+        && !matches!(kind, Kind::Endless | Kind::Stopped)
+    {
         kernel.push("nothing went through a ring so far".to_string());
     }
-    let threads = threads(pid);
-    if threads.is_empty() {
-        let rule = "The program is over when all that it started has ended, too.";
-        let now = "it has ended, and a process that it started has not";
-        return fail(ids::HANG_CALL, kernel, now.into(), rule.into());
-    }
-    match sleeps_in(&threads).filter(|_| kind != Kind::Spins) {
-        Some(call) => {
-            let now = format!("it sleeps in the system call {call}");
-            let rule = format!(
-                "The program sleeps in {call}(2), a call of its own, and hears nothing of its \
-                 ring meanwhile."
-            );
-            fail(ids::HANG_CALL, kernel, now, rule)
-        }
-        None => {
-            let under_way = rings.iter().find(|ring| !ring.in_flight.is_empty() || ring.silent);
-            let flight = under_way.map_or_else(|| "nothing".to_string(), in_flight);
-            let now = format!("it burns CPU time; in flight: {flight}");
-            let polled = rings.iter().any(|ring| ring.polled);
-            let mut rule = match under_way {
-                _ if polled => {
-                    "The program goes round in a loop. The polling thread takes entries when they \
-                     are published: after a push, dropping the queue that `submission()` gave, or \
-                     its `sync()`, does that. Completions are seen after a `sync()` of the \
-                     completion queue; each call of `completion()` makes one."
-                }
-                Some(_) => {
-                    "The program goes round in a loop. To wait, let the kernel do it: \
-                     `submit_and_wait` sleeps until a completion is there."
-                }
-                None if record.summary.all_completions() > 0 => {
-                    "All that was submitted has completed and was taken, and the program goes \
-                     round in a loop of its own: there is nothing left to wait for."
-                }
-                None => {
-                    "The program goes round in a loop of its own, and has submitted nothing that \
-                     it could wait for."
-                }
-            }
-            .to_string();
-            let printed = record.stdout.len() + record.stderr.len();
-            if printed >= MUCH {
-                rule.push_str(&format!(" It has printed {printed} bytes and more."));
-            }
-            fail(ids::SPIN, kernel, now, rule)
-        }
-    }
-}
-
-fn pushed(ring: &RingNow, mut kernel: Vec<String>, record: &Record) -> Failure {
-    let count = ring.pushed;
-    let entries = if count == 1 { "1 entry is".into() } else { format!("{count} entries are") };
-    let but =
-        if ring.polled { "the polling thread sleeps" } else { "the kernel does not know of it" };
-    kernel.push(format!("now: {entries} pushed, and {but}"));
-    let rule = if ring.polled {
-        "The kernel thread that polls this ring has gone to sleep. `submit` sees that \
-         (IORING_SQ_NEED_WAKEUP) and wakes it. A push does not, and an enter does so only with \
-         IORING_ENTER_SQ_WAKEUP."
-    } else {
-        "A push only writes into memory that the kernel shares. The kernel looks at it when \
-         `submit` (or `submit_and_wait`) calls io_uring_enter, and until then nothing can \
-         complete."
+    kernel.push(format!("now: {}", hang.now));
+    let id = match hang.place {
+        Place::Wait => ids::HANG_WAIT,
+        Place::InFlight => ids::HANG_IN_FLIGHT,
+        Place::Pushed => ids::HANG_PUSHED,
+        Place::NotReaped => ids::HANG_NOT_REAPED,
+        Place::Call => ids::HANG_CALL,
+        Place::Spin => ids::SPIN,
     };
-    record.fail(ids::HANG_PUSHED).kernel(kernel).rule(rule)
-}
-
-/// Many of the last completions say the same, an error or the end of the input: the program tries
-/// again and again.
-fn repeated(record: &Record) -> Option<String> {
-    const FEWEST: usize = 16;
-    const LAST: usize = 400;
-    let answers: Vec<_> = record.completes().collect();
-    let last = &answers[answers.len().saturating_sub(LAST)..];
-    let said = |it: &Complete| {
-        let op = it.op.clone()?;
-        let end = it.res == 0 && ["RECV", "READ"].contains(&op.as_str());
-        Some((op, it.error.clone().or_else(|| end.then(|| "0, the end".to_string()))?))
-    };
-    let all: Vec<_> = last.iter().filter_map(|it| said(it)).collect();
-    let often = |what: &_| all.iter().filter(|other| *other == what).count();
-    let (op, what) = all
-        .iter()
-        .max_by_key(|what| often(what))
-        .filter(|it| often(it) >= FEWEST.max(last.len() / 4))?;
-    let advice = if what.starts_with('0') {
-        "Where the input has ended, nothing more will come: close the connection."
-    } else {
-        "What has failed like this fails again: report it and end."
-    };
-    Some(format!(
-        "Again and again a {op} is answered with {what}, and the program submits another one. \
-         {advice}"
-    ))
-}
-
-/// What a ring has in flight, and what it may have: silent entries that nothing says are done.
-fn in_flight(ring: &RingNow) -> String {
-    const SHOWN: usize = 3;
-    let surely = ring.in_flight.iter().map(|armed| (armed, ""));
-    let maybe = ring.may_wait.iter().map(|armed| (armed, ", CQE_SKIP_SUCCESS"));
-    let all: Vec<_> = surely.chain(maybe).collect();
-    if all.is_empty() {
-        return "nothing, as far as can be seen".to_string();
-    }
-    let mut names: Vec<String> = all
-        .iter()
-        .take(SHOWN)
-        .map(|(armed, silent)| format!("{} {}{silent}", armed.op, armed.words))
-        .collect();
-    if all.len() > SHOWN {
-        names.push(format!("{} more", all.len() - SHOWN));
-    }
-    names.join("; ")
+    record.fail(id).kernel(kernel).rule(hang.rule)
 }
