@@ -7,6 +7,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::diagnosis::Diagnosis;
 use super::ran::{Place, Ran};
 
 /// One thing that happened.
@@ -43,6 +44,7 @@ pub enum What {
     Close(Close),
     Task(Task),
     Exit(Exit),
+    Diagnosis(Diagnosis),
 }
 
 /// The program starts, or a process of it became another program.

@@ -66,7 +66,7 @@ use common::environment::Refusal;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use event::Event;
+use event::{Event, What};
 use launch::{Launched, Program};
 use summary::Summary;
 pub use sys::terminal_size;
@@ -119,7 +119,9 @@ impl Record {
 
 impl Sink for Arc<Record> {
     fn take(&mut self, events: &[Event]) {
-        self.lock().extend_from_slice(events);
+        // A check makes its own verdict; what the tracer finds is in the summary.
+        let story = events.iter().filter(|event| !matches!(event.what, What::Diagnosis(_)));
+        self.lock().extend(story.cloned());
         self.more.notify_all();
     }
 }
@@ -315,6 +317,7 @@ fn look_in_between(shared: &Shared) {
     const SOON: Duration = Duration::from_millis(1);
     const SELDOM: Duration = Duration::from_millis(10);
     let mut still = 0_u32;
+    let mut asked = Instant::now();
     let mut watch = shared.lock();
     while !watch.over() {
         if watch.idle() {
@@ -323,6 +326,12 @@ fn look_in_between(shared: &Shared) {
             continue;
         }
         still = if watch.look_at_all() { 0 } else { still.saturating_add(1) };
+        if still == 0 {
+            asked = Instant::now();
+        } else if asked.elapsed() >= diagnosis::hang::CERTAIN {
+            watch.still();
+            asked = Instant::now();
+        }
         let pause = match watch.hurry() {
             (true, _) if still < 200 => OFTEN,
             (_, true) => SOON,

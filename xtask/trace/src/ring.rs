@@ -44,6 +44,38 @@ pub struct Taken {
     /// What it asked for, with what it pointed at when it was offered; `None` if that may have
     /// been gone already.
     pub pointed: Option<Details>,
+    /// The place of the queue's memory that it lay in.
+    pub place: u32,
+}
+
+/// Both ends of both queues, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queues {
+    /// The next entry that the kernel takes.
+    pub sq_head: u32,
+    /// One past the last entry that the program published.
+    pub sq_tail: u32,
+    /// The next completion that the program reaps.
+    pub cq_head: u32,
+    /// One past the last completion that the kernel posted.
+    pub cq_tail: u32,
+    /// Completions wait in the kernel for room (`IORING_SQ_CQ_OVERFLOW`).
+    pub overflow: bool,
+    /// Completions wait for an enter that asks for them (`IORING_SQ_TASKRUN`).
+    pub taskrun: bool,
+}
+
+impl Queues {
+    /// Entries that were published and not taken.
+    pub fn waiting(&self) -> u32 {
+        self.sq_tail.wrapping_sub(self.sq_head)
+    }
+
+    /// Completions that were posted and not reaped; below zero if the program says that it has
+    /// reaped more than were posted.
+    pub fn unreaped(&self) -> i32 {
+        self.cq_tail.wrapping_sub(self.cq_head) as i32
+    }
 }
 
 /// A completion that the kernel posted, and its place, for [`Ring::reaped`].
@@ -96,12 +128,15 @@ struct Offered {
     places: u32,
     by: Option<Offer>,
     pointed: Option<Details>,
+    /// Where in the memory of the entries it lies.
+    index: u32,
 }
 
 impl Offered {
     /// As taken by the kernel; `None` if it drops the place.
     fn taken(self) -> Option<Taken> {
-        Some(Taken { entry: self.entry?, offer: self.by, pointed: self.pointed })
+        let Offered { by, pointed, index, .. } = self;
+        Some(Taken { entry: self.entry?, offer: by, pointed, place: index })
     }
 }
 
@@ -435,7 +470,7 @@ impl Ring {
         if !self.params.has(setup::NO_SQARRAY) {
             index = self.memory.word(Part::Sq, self.params.sq().array.checked_add(index * 4)?)?;
             if index > mask {
-                return Some(Offered { entry: None, places: 1, by: None, pointed: None });
+                return Some(Offered { entry: None, places: 1, by: None, pointed: None, index });
             }
         }
         let mut bytes = [0; Entry::SIZE];
@@ -446,7 +481,7 @@ impl Ring {
             && left >= 2
             && index < mask;
         let places = if large { 2 } else { 1 };
-        Some(Offered { entry: Some(entry), places, by: None, pointed: None })
+        Some(Offered { entry: Some(entry), places, by: None, pointed: None, index })
     }
 
     fn completion_at(&self, at: u32) -> Option<(Completion, u32)> {
@@ -476,6 +511,23 @@ impl Ring {
         let flags = self.memory.word(Part::Sq, self.params.sq().flags)?;
         let asleep = flags & NEED_WAKEUP != 0;
         Some((asleep, if asleep { self.waiting_entries() } else { 0 }))
+    }
+
+    /// Both queues as they are at this moment.
+    pub fn queues(&self) -> Queues {
+        const CQ_OVERFLOW: u32 = 1 << 1;
+        const TASKRUN: u32 = 1 << 2;
+        let word = |part, at| self.memory.word(part, at).unwrap_or(0);
+        let (sq, cq) = (self.params.sq(), self.params.cq());
+        let flags = word(Part::Sq, sq.flags);
+        Queues {
+            sq_head: word(Part::Sq, sq.head),
+            sq_tail: word(Part::Sq, sq.tail),
+            cq_head: word(Part::Cq, cq.head),
+            cq_tail: word(Part::Cq, cq.tail),
+            overflow: flags & CQ_OVERFLOW != 0,
+            taskrun: flags & TASKRUN != 0,
+        }
     }
 
     /// Entries that the program published and the kernel has not taken.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::diagnosis::Diagnosis;
 use super::ran::{Known, Place, Ran};
 use super::refused::RefusedRing;
 use super::times::{Slow, Took};
@@ -74,6 +75,8 @@ pub struct Summary {
     pub fast: bool,
     /// The kernel's tracepoints were read: where an operation ran is exact.
     pub tracepoints: bool,
+    /// What is wrong with the program, in the order in which it was found.
+    pub diagnoses: Vec<Diagnosis>,
     /// A kernel thread polled one of the rings.
     pub polled: bool,
     /// The exit status of the program.

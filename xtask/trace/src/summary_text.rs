@@ -7,6 +7,7 @@ use common::text::WIDTH;
 use common::text::plural;
 
 use super::context::span;
+use super::diagnosis::Diagnosis;
 use super::summary::{Completions, Places, Summary};
 use super::times::{Slow, Spread, Times};
 use super::wrap::{folded, unbroken};
@@ -23,6 +24,7 @@ pub fn page(summary: &Summary, requests: Option<u64>) -> String {
         rings(&mut page, summary);
     }
     calls(&mut page, summary, requests);
+    diagnoses(&mut page, summary);
     page.lines().map(|line| folded(line, WIDTH, 4) + "\n").collect()
 }
 
@@ -241,6 +243,26 @@ fn calls(page: &mut String, summary: &Summary, requests: Option<u64>) {
             each(summary.all_calls()),
         );
         let _ = writeln!(page, "  (those of the program's start and end are among them)");
+    }
+}
+
+fn diagnoses(page: &mut String, summary: &Summary) {
+    if summary.diagnoses.is_empty() {
+        return;
+    }
+    let _ = writeln!(page, "\nDiagnosis");
+    for diagnosis in &summary.diagnoses {
+        let ring = match diagnosis.ring {
+            Some(ring) if summary.rings > 1 => format!("ring {ring}: "),
+            _ => String::new(),
+        };
+        let Diagnosis { kind, seen, book, times, .. } = diagnosis;
+        let more = match times {
+            0 | 1 => String::new(),
+            times => format!(" ({times} times; the first is shown)"),
+        };
+        let advice = diagnosis.advice();
+        let _ = writeln!(page, "  {kind}: {ring}{seen}{more}\n    {advice}\n    book: {book}");
     }
 }
 

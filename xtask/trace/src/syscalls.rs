@@ -43,6 +43,11 @@ pub fn stop_of(pid: pid_t) -> io::Result<Stop> {
     sys::syscall_info(pid).map(|info| decode(&info))
 }
 
+/// Where the stack of `pid` ends at its stop; 0 if that cannot be said.
+pub fn stack_pointer(pid: pid_t) -> u64 {
+    sys::syscall_info(pid).map_or(0, |info| info.stack_pointer)
+}
+
 fn decode(info: &RawSyscallInfo) -> Stop {
     /// `PTRACE_SYSCALL_INFO_*` of `linux/ptrace.h`.
     const ENTRY: u8 = 1;

@@ -9,6 +9,7 @@ use common::text::plural;
 use serde_json::Value;
 
 use super::context::span;
+use super::diagnosis::Diagnosis;
 use super::event::{
     Complete, Enter, Event, Granted, Register, Return, Setup, Submit, What, Workers,
 };
@@ -153,6 +154,7 @@ impl<W: Write + Send> Text<W> {
                 let what = if task.process { "a child process" } else { "a thread" };
                 self.line(into, event, BOLD, "start", &format!("{what}, {}", task.new));
             }
+            What::Diagnosis(diagnosis) => self.diagnosis(into, event, diagnosis),
             What::Exit(exit) => {
                 let text = match &exit.signal {
                     Some(signal) => format!("process {}, killed by {signal}", exit.pid),
@@ -160,6 +162,16 @@ impl<W: Write + Send> Text<W> {
                 };
                 self.line(into, event, BOLD, "exit", &text);
             }
+        }
+    }
+
+    fn diagnosis(&self, into: &mut String, event: &Event, diagnosis: &Diagnosis) {
+        let Diagnosis { kind, seen, book, .. } = diagnosis;
+        let text = format!("{}: {}{seen}", self.paint(RED, kind), self.which(diagnosis.ring));
+        self.line(into, event, RED, "diagnosis", &text);
+        for text in [diagnosis.advice(), format!("book: {book}")] {
+            let line = format!("{:INDENT$}{text}", "");
+            let _ = writeln!(into, "{}", folded(&line, self.style.width, HANG));
         }
     }
 

@@ -124,7 +124,7 @@ impl Tracer {
         }
         let status = self.status.unwrap_or(1);
         watch.summary.status = Some(status);
-        watch.flush();
+        watch.ended(status);
         (status, self.became_the_program)
     }
 
@@ -145,7 +145,10 @@ impl Tracer {
                 self.system_call(pid);
                 self.go_on(pid, 0)
             }
-            Status::Signal(signal) => self.go_on(pid, signal),
+            Status::Signal(signal) => {
+                self.shared.lock().signal(pid, signal);
+                self.go_on(pid, signal)
+            }
             Status::Event(event, signal) => self.event(pid, event, signal),
             Status::Exited(code) => {
                 self.ended(pid, code, None);
@@ -200,7 +203,10 @@ impl Tracer {
         } else {
             self.descriptors.copy(task.table)
         };
+        let begun = task.call.as_ref();
+        let stack = begun.and_then(|begun| calls::new_stack(parent, begun));
         self.tasks.insert(new, Task { process, table, call: None, leaving: false });
+        self.shared.lock().thread_begins(new, stack.filter(|_| thread));
         self.shared.lock().tell(parent, What::Task(event::Task { new, process: !thread }));
         if self.early.remove(&new) {
             let _ = self.go_on(new, 0);

@@ -6,6 +6,7 @@
 //! Events come in the order of time. An enter comes when it returns, or while it sleeps,
 //! and has the time at which it began: until then, what came after it is held back.
 
+mod diagnose;
 mod other;
 mod ring_now;
 mod submit_and_complete;
@@ -13,6 +14,7 @@ mod where_it_ran;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs::File;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use common::catalog;
@@ -21,6 +23,7 @@ use libc::pid_t;
 use super::codes::setup;
 use super::context::{Reader, Wait};
 use super::descriptors::RingId;
+use super::diagnosis::{Doctor, Fact};
 use super::event::{self, Event, What};
 use super::names::{error_name, names, operation};
 use super::pairing::InFlight;
@@ -99,6 +102,9 @@ pub struct Watch {
     calls: Option<Vec<OtherCall>>,
     /// Whether a socket is local to its machine (`AF_UNIX`), by the name of its file.
     local: HashMap<String, bool>,
+    doctor: Doctor,
+    /// The stacks of threads, as far as they are known.
+    stacks: HashMap<pid_t, Option<Range<u64>>>,
     over: bool,
     /// Something was seen since the last [`Watch::look_at_all`].
     moved: bool,
@@ -135,6 +141,8 @@ impl Watch {
             messages: VecDeque::new(),
             calls: None,
             local: HashMap::new(),
+            doctor: Doctor::default(),
+            stacks: HashMap::new(),
             over: false,
             moved: false,
             last_order: 0,
@@ -180,6 +188,7 @@ impl Watch {
 
     /// Hands the events to the sinks, up to the first enter that is still held back.
     pub fn flush(&mut self) {
+        self.tell_diagnoses();
         let untold = self.inside.values().filter(|inside| !inside.told);
         let end = untold.map(|inside| inside.since.order).min().unwrap_or(u64::MAX);
         self.batch.sort_by_key(|(order, _)| *order);
@@ -221,7 +230,9 @@ impl Watch {
             unreaped: VecDeque::new(),
             poller: None,
         };
+        let params = followed.ring.params;
         self.rings.insert(self.last_ring, followed);
+        self.diagnose(0, self.last_ring, &Fact::Granted(&params));
         self.last_ring
     }
 
@@ -293,16 +304,18 @@ impl Watch {
             followed.registered.call(Reader::of(tid), operation, argument, told.count);
         }
         *self.summary.registers.entry(told.op.clone()).or_default() += 1;
-        let ring = told.ring;
+        let (ring, result) = (told.ring, told.result);
         self.tell(tid, What::Register(told));
+        let fact = Fact::Registered { operation, argument, result };
+        self.diagnose(tid, ring.unwrap_or(0), &fact);
         if let Some(ring) = ring {
             self.look(tid, ring);
         }
         self.flush();
     }
 
-    /// An enter begins.
-    pub fn entering(&mut self, tid: pid_t, ring: Option<RingId>, args: &[u64; 6]) {
+    /// An enter begins, with the thread's stack pointer at `stack`.
+    pub fn entering(&mut self, tid: pid_t, ring: Option<RingId>, args: &[u64; 6], stack: u64) {
         self.summary.enters += 1;
         if let Some(id) = ring {
             self.look(tid, id);
@@ -338,6 +351,7 @@ impl Watch {
             unreaped,
             answer: None,
         };
+        self.diagnose_entering(tid, &event, stack);
         self.inside.insert(tid, Inside { ring, event, since, told: false, over: false, runs });
     }
 
@@ -360,6 +374,7 @@ impl Watch {
         self.summary.overflows += u64::from(overflow);
         let enter = inside.event.enter;
         let inside_us = now.us - since.us;
+        self.diagnose_returned(tid, &inside.event, result);
         let back = event::Return { ring, enter, result, error, inside_us, overflow };
         if !inside.told {
             let enter = event::Enter { answer: Some(back.clone()), ..inside.event };
@@ -380,6 +395,7 @@ impl Watch {
 
     /// A task is gone, in whatever call it was.
     pub fn task_gone(&mut self, tid: pid_t) {
+        self.stacks.remove(&tid);
         self.schedstats.remove(&tid);
         self.making.remove(&tid);
         self.workers.remove(&tid);
@@ -501,6 +517,12 @@ impl Watch {
             followed.in_flight.may_wait().iter().map(|flight| self.armed(id, flight)).collect();
         self.summary.may_wait.extend(may_wait);
         let left = self.calls.is_some().then(|| event::Left::of(followed.owner)).flatten();
+        self.doctor.see(
+            self.began.elapsed().as_micros() as u64,
+            tid,
+            (id, followed.owner),
+            &Fact::Closing { queues: followed.ring.queues() },
+        );
         let never_submitted = followed.ring.waiting_entries();
         let never_reaped = followed.ring.unreaped();
         self.summary.never_submitted += u64::from(never_submitted);

@@ -220,6 +220,7 @@ fn ring_of(what: &What) -> Option<u32> {
         What::Unseen(unseen) => Some(unseen.ring),
         What::Poller(poller) => Some(poller.ring),
         What::Close(close) => Some(close.ring),
+        What::Diagnosis(diagnosis) => diagnosis.ring,
         What::Start(_) | What::Task(_) | What::Exit(_) | What::Workers(_) => None,
     }
 }

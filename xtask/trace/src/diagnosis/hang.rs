@@ -2,6 +2,7 @@
 //! diagnoses of a trace both ask here.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -243,7 +244,7 @@ fn all_wait(threads: &[Thread]) -> bool {
 
 /// The call that these threads sleep in; one that waits for another thread does not count, if
 /// there is a better answer. `None` if one of its threads runs.
-fn sleeps_in(threads: &[Thread]) -> Option<String> {
+pub(crate) fn sleeps_in(threads: &[Thread]) -> Option<String> {
     if threads.iter().any(|thread| !thread.asleep || thread.call.is_none()) {
         return None;
     }
@@ -417,4 +418,21 @@ fn in_flight(ring: &RingNow) -> String {
         names.push(format!("{} more", all.len() - SHOWN));
     }
     names.join("; ")
+}
+
+/// The stack of a process's first thread; `None` for another one.
+pub(crate) fn main_stack(tid: pid_t) -> Option<Range<u64>> {
+    let maps = fs::read_to_string(format!("/proc/{tid}/maps")).ok()?;
+    let line = maps.lines().find(|line| line.ends_with("[stack]"))?;
+    let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+    let number = |digits| u64::from_str_radix(digits, 16).ok();
+    Some(number(start)?..number(end)?)
+}
+
+/// How many threads the kernel has made to work for a process's rings (`iou-wrk-…`).
+pub(crate) fn workers(pid: u32) -> usize {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let names =
+        tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("iou-wrk")).count()
 }

@@ -49,7 +49,8 @@ impl Tracer {
             Kind::Enter => {
                 begun.ring = self.ring_of_enter(pid, table, &call);
                 begun.blocked = signals::block_ignored(pid, &call);
-                self.shared.lock().entering(pid, begun.ring, &call.args);
+                let stack = syscalls::stack_pointer(pid);
+                self.shared.lock().entering(pid, begun.ring, &call.args, stack);
                 self.shared.bell.notify_all();
             }
             Kind::Register => {
@@ -62,6 +63,8 @@ impl Tracer {
                 watch.summary.untraced += u64::from(untraced);
                 watch.count_call(pid, &syscalls::name(&call), &call);
                 watch.glance(pid, process);
+                watch.called(pid, process, &syscalls::name(&call), &call);
+                watch.flush();
                 drop(watch);
                 self.closing(pid, table, kind, &call);
             }
@@ -160,11 +163,16 @@ impl Tracer {
         if result < 0 || trapped {
             let error = (result < 0).then_some(-result as i32);
             let name = error.map_or_else(|| "SIGSYS".to_string(), error_name);
-            let summary = &mut self.shared.lock().summary;
+            let mut watch = self.shared.lock();
+            let summary = &mut watch.summary;
             *summary.refused.entry(name.clone()).or_default() += 1;
             let entries = call.args[0] as u32;
-            summary.refused_ring = begun.asked.map(|asked| RefusedRing { entries, asked, error });
+            let refused = begun.asked.map(|asked| RefusedRing { entries, asked, error });
+            summary.refused_ring.clone_from(&refused);
             told.error = Some(name);
+            if let Some(refused) = refused {
+                watch.refused(pid, &refused);
+            }
         } else {
             self.shared.lock().summary.rings += 1;
             told.granted = granted.as_ref().ok().map(as_granted);
@@ -264,6 +272,20 @@ impl Tracer {
         watch.resized(ring, after).ok()?;
         Some(as_granted(&after))
     }
+}
+
+/// The stack that a call which starts a thread gives it, where the call says how large it is.
+pub(super) fn new_stack(pid: pid_t, begun: &Begun) -> Option<std::ops::Range<u64>> {
+    /// `stack` and `stack_size` of `struct clone_args`.
+    const STACK: u64 = 40;
+    if begun.kind != Kind::Clone3 {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    sys::read_memory(pid, begun.call.args[0] + STACK, &mut bytes).ok()?;
+    let start = u64::from_ne_bytes(bytes[..8].try_into().ok()?);
+    let size = u64::from_ne_bytes(bytes[8..].try_into().ok()?);
+    Some(start..start.checked_add(size)?)
 }
 
 /// The `CLONE_*` flags of a call that starts a task.

@@ -12,6 +12,7 @@ use crate::decode::{Completion, Direct, Entry};
 use crate::describe::results::result;
 use crate::describe::{Details, details};
 use crate::descriptors::RingId;
+use crate::diagnosis::Request;
 use crate::event::{self, What};
 use crate::names::{error_name, hex, names, operation, user_data};
 use crate::pairing::{Answer, Flight};
@@ -51,6 +52,9 @@ impl Watch {
         }
         let (entries, completions) = (sight.unseen_entries, sight.unseen_completions);
         let dropped = sight.dropped;
+        if entries + completions > 0 {
+            self.doctor.blurred(ring);
+        }
         if let Some(followed) = self.rings.get_mut(&ring) {
             followed.in_flight.missed(entries);
             if completions > 0 {
@@ -68,13 +72,28 @@ impl Watch {
 
     fn tell_entry(&mut self, now: Moment, tid: pid_t, ring: RingId, taken: Taken) {
         const UPDATE_USER_DATA: u32 = 1 << 2;
-        let Taken { entry, offer, pointed } = taken;
+        let Taken { entry, offer, pointed, place } = taken;
         let (tid, since) = offer.map_or((tid, now.us), |offer| (offer.tid, offer.us));
         let at = offer.map_or(now, |offer| self.moment_of(offer, now));
         self.last_seq += 1;
         let seq = self.last_seq;
         let Some(followed) = self.rings.get_mut(&ring) else { return };
         followed.in_flight.submitted(seq, since, entry);
+        let request = Request {
+            seq,
+            us: since,
+            tid: offer.map_or(0, |offer| offer.tid),
+            owner: followed.owner,
+            ring,
+            entry,
+            enter: offer
+                .and_then(|offer| self.inside.get(&offer.tid))
+                .map_or(0, |it| it.event.enter),
+            behind: None,
+            answers: 0,
+            before: None,
+        };
+        self.doctor.submitted(request, place);
         let reader = Reader::of(whose(tid, followed.owner));
         followed.registered.submitted(reader, &entry);
         let in_slot = followed.registered.file_of(&entry);
@@ -145,6 +164,14 @@ impl Watch {
         });
         let Some(followed) = self.rings.get_mut(&ring) else { return };
         let owner = followed.owner;
+        let inside = self.inside.values().find(|inside| inside.ring == Some(ring));
+        self.doctor.completed(
+            now.us,
+            tid,
+            (ring, owner),
+            (answer.as_ref().map(|answer| answer.flight.seq), completion),
+            inside.map(|inside| inside.event.enter),
+        );
         let op = answer.as_ref().map(|answer| operation(answer.flight.entry.opcode));
         let name = op.as_deref().unwrap_or(UNPAIRED);
         if !self.summary.completions.contains_key(name) {

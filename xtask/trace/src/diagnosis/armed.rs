@@ -1,0 +1,190 @@
+//! What stays armed, and how it is named: multishots that ended, cancels that miss, two entries
+//! with one `user_data`.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Fact, Found, Kind, Request, Rules, Scene, at};
+use crate::codes::op;
+use crate::decode::Completion;
+use crate::descriptors::RingId;
+use crate::names::user_data;
+
+const MULTISHOT_ENDED: Kind = Kind::new("multishot-ended", "day3.html#losing-nobody");
+const CANCEL_MISSES: Kind =
+    Kind::new("cancel-misses", "when-it-goes-wrong.html#time-signals-and-the-end");
+const ONE_NAME: Kind = Kind::new("one-user-data-for-two", "day1.html#there-and-back");
+
+/// So many values are remembered.
+const MOST: usize = 1 << 16;
+
+/// A multishot that ended on a success.
+#[derive(Debug)]
+struct Ended {
+    request: Request,
+    res: i32,
+    us: u64,
+    /// The program has reaped that, and waited for something else since.
+    waited: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Armed {
+    ended: Vec<Ended>,
+    /// The last entry that carried a value.
+    names: HashMap<(RingId, u64), u64>,
+    seen: HashSet<u64>,
+}
+
+impl Rules for Armed {
+    fn see(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
+        match *fact {
+            Fact::Submitted(request) => {
+                self.ended.retain(|ended| !arms_again(request, &ended.request));
+                self.named(request, scene, found);
+            }
+            Fact::Completed { request: Some(request), completion, .. } => {
+                if request.entry.multishot() && ended_on_success(request, completion) {
+                    let (request, res, us) = (request.clone(), completion.res, scene.us);
+                    self.ended.push(Ended { request, res, us, waited: false });
+                }
+                if completion.error() == Some(libc::ENOENT) {
+                    self.missed(request, scene, found);
+                }
+            }
+            Fact::Called { name: "close" | "shutdown", call, .. } => {
+                let fd = Some(call.args[0] as i32);
+                self.ended.retain(|ended| ended.request.fd() != fd);
+            }
+            Fact::Entering { enter, queues, .. }
+                if enter.min_complete > 0 && queues.unreaped() == 0 =>
+            {
+                let here = self.ended.iter_mut().filter(|it| it.request.ring == scene.ring);
+                here.for_each(|ended| ended.waited = true);
+            }
+            Fact::Still { .. } | Fact::Closing { .. } => {
+                for ended in &self.ended {
+                    if ended.waited && ended.request.ring == scene.ring {
+                        let seen = format!(
+                            "{}, a multishot, ended {} with {} and without MORE, and was not armed \
+                             again",
+                            ended.request.name(),
+                            at(ended.us),
+                            ended.res
+                        );
+                        found.say(
+                            scene,
+                            MULTISHOT_ENDED,
+                            seen,
+                            "It ends on a success, too, when the completion queue is full. Look at \
+                             MORE in each completion, whatever its result: without it, submit the \
+                             entry again.",
+                        );
+                    }
+                }
+                self.ended.retain(|ended| ended.request.ring != scene.ring);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a multishot was over though nothing had gone wrong, and its file had not ended.
+fn ended_on_success(request: &Request, completion: &Completion) -> bool {
+    const GONE: i32 = (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL | libc::POLLRDHUP) as i32;
+    if completion.has(crate::codes::cqe::MORE) {
+        return false;
+    }
+    match request.entry.opcode {
+        op::ACCEPT => completion.res >= 0,
+        op::POLL_ADD => completion.res > 0 && completion.res & GONE == 0,
+        op::RECV | op::RECVMSG | op::READ_MULTISHOT => completion.res > 0,
+        // One with a count ends after so many.
+        op::TIMEOUT => completion.res == -libc::ETIME && request.entry.off == 0,
+        _ => false,
+    }
+}
+
+fn arms_again(request: &Request, ended: &Request) -> bool {
+    let closes = request.entry.opcode == op::CLOSE && request.fd() == ended.fd();
+    let same = request.entry.opcode == ended.entry.opcode;
+    request.ring == ended.ring && (closes || same && request.same_file(ended))
+        || request.entry.opcode == op::CLOSE
+            && ended.slot().is_some_and(|slot| slot + 1 == request.entry.file_index)
+}
+
+impl Armed {
+    /// Another entry under way carries the value that this one does.
+    fn named(&mut self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
+        let value = request.entry.user_data;
+        if self.seen.len() < MOST {
+            self.seen.insert(value);
+        }
+        let waits = |request: &Request| {
+            let entry = &request.entry;
+            let long = [op::ACCEPT, op::POLL_ADD, op::CONNECT, op::TIMEOUT];
+            (entry.takes() || entry.gives() || long.contains(&entry.opcode))
+                && request.answers == 0
+                && request.behind.is_none()
+                && !entry.linked()
+        };
+        if self.names.len() > MOST {
+            self.names.clear();
+        }
+        let last = self.names.insert((request.ring, value), request.seq);
+        let other = last.and_then(|seq| scene.open.get(&seq));
+        let Some(other) = other.filter(|_| value != 0) else { return };
+        let differ = !request.same_file(other) || request.entry.opcode != other.entry.opcode;
+        if differ && other.enter != request.enter && waits(other) && waits(request) {
+            found.say_once(
+                scene,
+                ONE_NAME,
+                format!(
+                    "{} and {} are in flight at once, both with user_data {}",
+                    other.name(),
+                    request.name(),
+                    user_data(value)
+                ),
+                "Their completions cannot be told apart, and a cancel by that value may end the \
+                 wrong one. One value for each entry in flight.",
+            );
+        }
+    }
+
+    fn missed(&self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
+        const BY_OTHER_MEANS: u32 = !1;
+        let cancels = match request.entry.opcode {
+            op::ASYNC_CANCEL => request.entry.op_flags & BY_OTHER_MEANS == 0,
+            op::POLL_REMOVE | op::TIMEOUT_REMOVE => true,
+            _ => false,
+        };
+        if !cancels {
+            return;
+        }
+        let value = request.entry.addr;
+        let target = scene.open.values().find(|other| other.entry.user_data == value);
+        let name = format!("{} looks for user_data {} and found", request.name(), user_data(value));
+        match target {
+            Some(target) if target.ring != request.ring => found.say(
+                scene,
+                CANCEL_MISSES,
+                format!("{name} nothing; {} carries it, in ring {}", target.name(), target.ring),
+                "A cancel looks only into its own ring.",
+            ),
+            Some(target) if target.behind.is_some() => found.say(
+                scene,
+                CANCEL_MISSES,
+                format!("{name} nothing, though {} carries it", target.name()),
+                "An entry that is linked and has not started is not found. Cancel the one before it \
+                 in the chain: what is behind it ends, too.",
+            ),
+            None if self.seen.len() < MOST && !self.seen.contains(&value) => found.say(
+                scene,
+                CANCEL_MISSES,
+                format!("{name} nothing; no entry ever carried it"),
+                "A cancel names the user_data of the entry that it ends, not its own, and not a \
+                 descriptor unless IORING_ASYNC_CANCEL_FD is set.",
+            ),
+            _ => {}
+        }
+    }
+}

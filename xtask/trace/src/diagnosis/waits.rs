@@ -1,0 +1,374 @@
+//! A program that stands still: what it waits for, and why that does not come.
+
+use std::collections::HashMap;
+
+use common::text::several;
+use libc::pid_t;
+
+use super::hang::{self, Thread};
+use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
+use crate::codes::{call, op, setup, sqe};
+use crate::context::span;
+use crate::descriptors::RingId;
+use crate::watch::RingNow;
+
+const DEAD_WAIT: Kind = Kind::new("dead-wait", "day1.html#there-and-back");
+const NEVER_FIRES: Kind = Kind::new("timeout-never-fires", "day1.html#what-an-entry-points-at");
+const BEHIND_MULTISHOT: Kind = Kind::new("behind-a-multishot", "day1.html#one-after-the-other");
+const DRAIN_HOLDS: Kind = Kind::new("drain-holds", "day1.html#one-after-the-other");
+const WORKERS_BUSY: Kind =
+    Kind::concluded("workers-busy", "ladder.html#7-and-8-pay-with-a-processor");
+const ASLEEP_ELSEWHERE: Kind = Kind::new("asleep-elsewhere", "day2.html#when-completions-come");
+const QUIET_EVENTFD: Kind = Kind::new("quiet-eventfd", "day2.html#when-completions-come");
+const NOT_ASKED_FOR: Kind = Kind::concluded("not-asked-for", "day2.html#when-completions-come");
+
+/// A timeout of more than this is a mistake, or meant as "never": a year.
+const NEVER_NS: i128 = 366 * 24 * 3600 * 1_000_000_000;
+
+/// So long in another call, with completions there, and it is no coincidence.
+const LONG_US: u64 = 500_000;
+
+/// Calls that wait for something to happen.
+const WAITING: &[&str] = &[
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "read",
+    "recvfrom",
+    "recvmsg",
+    "accept",
+    "accept4",
+    "pause",
+    "rt_sigtimedwait",
+    "rt_sigsuspend",
+    "wait4",
+    "waitid",
+];
+
+#[derive(Debug, Default)]
+struct Ring {
+    /// The entry that was answered last, and when.
+    answered: Option<(String, u64)>,
+    /// Timeouts that end beyond all bounds, with their length in words.
+    never: HashMap<u64, String>,
+    /// It has an eventfd that rings only for what completes later.
+    quiet: bool,
+    /// Completions that came inside of the enter that took their entry.
+    inline: u64,
+    /// When an enter last asked for completions.
+    asked_us: u64,
+}
+
+/// A thread that sleeps in a call of another kind.
+#[derive(Debug)]
+struct Elsewhere {
+    name: String,
+    ring: RingId,
+    us: u64,
+    unreaped: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    rings: HashMap<RingId, Ring>,
+    elsewhere: HashMap<pid_t, Elsewhere>,
+}
+
+impl Rules for Waits {
+    fn see(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
+        let ring = self.rings.entry(scene.ring).or_default();
+        match *fact {
+            Fact::Registered { operation, result, .. } if result >= 0 => match operation {
+                call::REGISTER_EVENTFD_ASYNC => ring.quiet = true,
+                call::REGISTER_EVENTFD | call::UNREGISTER_EVENTFD => ring.quiet = false,
+                _ => {}
+            },
+            Fact::Submitted(request) => {
+                if matches!(request.entry.opcode, op::TIMEOUT | op::LINK_TIMEOUT) {
+                    let time = scene.program().time(request.entry.addr);
+                    if let Some(time) = time.filter(|time| time.0 > NEVER_NS) {
+                        ring.never.insert(request.seq, time.to_string());
+                    }
+                }
+            }
+            Fact::Completed { request: Some(request), inside, .. } => {
+                ring.answered = Some((request.name(), scene.us));
+                ring.never.remove(&request.seq);
+                ring.inline += u64::from(inside == Some(request.enter));
+            }
+            Fact::Entering { enter, .. } => {
+                if enter.flags.iter().any(|flag| flag == "GETEVENTS") {
+                    ring.asked_us = scene.us;
+                }
+                let there = enter.unreaped.unwrap_or(0);
+                self.awake(scene, there, found);
+            }
+            Fact::Called { name, unreaped, .. } => {
+                self.awake(scene, unreaped, found);
+                if unreaped > 0 && WAITING.contains(&name) {
+                    let (ring, us, name) = (scene.ring, scene.us, name.to_string());
+                    self.elsewhere.insert(scene.tid, Elsewhere { name, ring, us, unreaped });
+                }
+            }
+            Fact::Closing { .. } => {
+                blocked(scene, found);
+                not_asked_for(ring, scene, found);
+                self.rings.remove(&scene.ring);
+            }
+            Fact::Still { rings, threads } if threads.iter().all(|thread| thread.asleep) => {
+                let Some(now) = rings.iter().find(|now| now.ring == scene.ring) else { return };
+                blocked(scene, found);
+                workers_busy(scene, found);
+                if nothing_ends(rings, threads, scene, &self.rings) {
+                    self.dead(now, scene, found);
+                }
+                let call = hang::sleeps_in(threads).filter(|call| WAITING.contains(&call.as_str()));
+                if let Some(call) = call.filter(|_| now.unreaped > 0 && now.inside.is_empty()) {
+                    self.elsewhere_asleep(&call, now.unreaped, None, scene, found);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Waits {
+    /// A thread goes on: it may have slept long.
+    fn awake(&mut self, scene: &Scene<'_>, unreaped: u32, found: &mut Found) {
+        let Some(slept) = self.elsewhere.remove(&scene.tid) else { return };
+        let us = scene.us.saturating_sub(slept.us);
+        if us >= LONG_US && slept.ring == scene.ring && unreaped >= slept.unreaped {
+            self.elsewhere_asleep(&slept.name, slept.unreaped, Some(us), scene, found);
+        }
+    }
+
+    fn elsewhere_asleep(
+        &mut self,
+        call: &str,
+        unreaped: u32,
+        us: Option<u64>,
+        scene: &Scene<'_>,
+        found: &mut Found,
+    ) {
+        let Some(ring) = self.rings.get(&scene.ring) else { return };
+        let there = several(unreaped as usize, "completion");
+        let slept = us.map_or_else(|| "sleeps".to_string(), |us| format!("slept {}", span(us)));
+        let seen = format!("the program {slept} in {call} with {there} in the queue");
+        if ring.quiet && ring.inline > 0 {
+            let came = format!(
+                "{seen}; the ring's eventfd was registered with REGISTER_EVENTFD_ASYNC, and {} came \
+                 inside of the submit",
+                several(ring.inline as usize, "completion")
+            );
+            found.say_once(
+                scene,
+                QUIET_EVENTFD,
+                came,
+                "Such an eventfd rings only for what completes later. Register it with \
+                 REGISTER_EVENTFD, or look into the queue after each submit.",
+            );
+            return;
+        }
+        found.say_once(
+            scene,
+            ASLEEP_ELSEWHERE,
+            seen,
+            "The kernel has answered, and nobody looks. Reap before each sleep, and let the sleep \
+             end by the ring: wait in io_uring_enter, or watch the ring's descriptor or an eventfd.",
+        );
+    }
+
+    /// Nothing can end the waits of this process: says why, for one of them.
+    fn dead(&self, now: &RingNow, scene: &Scene<'_>, found: &mut Found) {
+        let Some(enter) = now.inside.iter().find(|enter| enter.min_complete > 0) else { return };
+        let ring = self.rings.get(&scene.ring);
+        let waits = format!(
+            "enter {} sleeps and waits for {}; {} in the queue",
+            enter.enter,
+            several(enter.min_complete as usize, "completion"),
+            now.unreaped
+        );
+        let open: Vec<&Request> = scene.open_here().collect();
+        let never = ring.map(|ring| &ring.never).filter(|never| !never.is_empty());
+        if let Some((request, time)) = never
+            .and_then(|never| open.iter().find_map(|it| never.get(&it.seq).map(|time| (it, time))))
+        {
+            found.say_once(
+                scene,
+                NEVER_FIRES,
+                format!("{waits}, and {} ends after {time}", request.name()),
+                "Nobody will live to see that. Was the timespec still there when the entry was \
+                 submitted? The kernel reads it then, not when the entry is filled in.",
+            );
+            return;
+        }
+        let in_flight = match open.as_slice() {
+            [] => "and nothing is in flight".to_string(),
+            some => format!(
+                "and in flight only {}, with one completion each",
+                listed(some.iter().map(|request| request.name()))
+            ),
+        };
+        let waiting = match now.pushed {
+            0 => String::new(),
+            count => format!("; {} not submitted", several(count as usize, "entry")),
+        };
+        let last = match ring.and_then(|ring| ring.answered.as_ref()) {
+            Some((name, us)) => format!("; the last completion was that of {name}, {}", at(*us)),
+            None => String::new(),
+        };
+        found.say_once(
+            scene,
+            DEAD_WAIT,
+            format!("{waits}, {in_flight}{waiting}{last}"),
+            "No completion can come that ends this wait. Either an entry was not submitted (or a \
+             multishot not armed again), or its completion was taken from the queue before and \
+             thrown away, or it waits for more than it submitted.",
+        );
+    }
+}
+
+/// Every thread waits for a completion that cannot come, or for another thread.
+fn nothing_ends(
+    rings: &[RingNow],
+    threads: &[Thread],
+    scene: &Scene<'_>,
+    known: &HashMap<RingId, Ring>,
+) -> bool {
+    let is = |thread: &Thread, name: &str| thread.call.as_deref() == Some(name);
+    let entered = threads.iter().filter(|thread| is(thread, "io_uring_enter")).count();
+    let waiting = threads.iter().filter(|thread| is(thread, "futex")).count();
+    let dead = |now: &RingNow| {
+        now.inside.iter().all(|enter| {
+            let never = known.get(&now.ring).map(|ring| &ring.never);
+            let coming: u64 = scene
+                .open
+                .values()
+                .filter(|request| request.ring == now.ring)
+                .filter(|request| never.is_none_or(|never| !never.contains_key(&request.seq)))
+                .map(most_to_come)
+                .sum();
+            let there = u64::from(now.unreaped) + coming;
+            let untaken = now.polled && now.pushed > 0;
+            let unknown = now.silent || untaken || scene.blurred.contains(&now.ring);
+            enter.at_most_us.is_none() && !unknown && u64::from(enter.min_complete) > there
+        })
+    };
+    let insides: usize = rings.iter().map(|now| now.inside.len()).sum();
+    entered > 0
+        && entered == insides
+        && entered + waiting == threads.len()
+        && rings.iter().all(dead)
+}
+
+/// The completions that an entry can still bring.
+fn most_to_come(request: &Request) -> u64 {
+    match request.entry {
+        entry if entry.multishot() => u64::from(u32::MAX),
+        entry if entry.zero_copy() => 2 - u64::from(request.answers.min(2)),
+        _ => 1,
+    }
+}
+
+/// Entries that have not started, and do not: behind a multishot, or held by a drain.
+fn blocked(scene: &Scene<'_>, found: &mut Found) {
+    for request in scene.open_here() {
+        let before = request.behind.and_then(|seq| scene.open.get(&seq));
+        if let Some(before) = before.filter(|before| before.entry.multishot()) {
+            found.say_once(
+                scene,
+                BEHIND_MULTISHOT,
+                format!(
+                    "{} is linked behind {}, a multishot that was armed {} and still is, after {}",
+                    request.name(),
+                    before.name(),
+                    at(before.us),
+                    several(before.answers as usize, "completion")
+                ),
+                "A link starts when the entry before it has ended, and a multishot goes on: the \
+                 second has not started. Poll (or receive) once, or submit it when the first \
+                 completes.",
+            );
+        }
+    }
+    let drain = scene.open_here().find(|it| it.entry.has(sqe::IO_DRAIN) && it.answers == 0);
+    let Some(drain) = drain else { return };
+    let ends_by_itself = [op::TIMEOUT, op::LINK_TIMEOUT];
+    let holds: Vec<String> = scene
+        .open_here()
+        .filter(|it| it.seq < drain.seq && !ends_by_itself.contains(&it.entry.opcode))
+        .map(Request::name)
+        .collect();
+    if holds.is_empty() || scene.us.saturating_sub(drain.us) < LONG_US {
+        return;
+    }
+    let behind: Vec<String> =
+        scene.open_here().filter(|it| it.seq > drain.seq).map(Request::name).collect();
+    let too = match behind.as_slice() {
+        [] => String::new(),
+        some => format!("; behind it wait {}", listed(some)),
+    };
+    found.say_once(
+        scene,
+        DRAIN_HOLDS,
+        format!(
+            "{} has IO_DRAIN and has waited {} for {}{too}",
+            drain.name(),
+            scene.since(drain.us),
+            listed(holds)
+        ),
+        "A drain starts when everything before it in the ring has ended, and nothing after it \
+         starts earlier: one that waits long holds the whole ring. Link the entries that need an \
+         order.",
+    );
+}
+
+/// More entries ask for a worker than there are workers, and none is done.
+fn workers_busy(scene: &Scene<'_>, found: &mut Found) {
+    let asks: Vec<&Request> =
+        scene.open_here().filter(|it| it.entry.has(sqe::ASYNC) && it.behind.is_none()).collect();
+    let workers = if asks.is_empty() { 0 } else { hang::workers(scene.owner as u32) };
+    if workers == 0 || asks.len() <= workers {
+        return;
+    }
+    let (busy, waits) = asks.split_at(workers);
+    found.say_once(
+        scene,
+        WORKERS_BUSY,
+        format!(
+            "{} (iou-wrk) for {} entries with IOSQE_ASYNC: {} has blocked one for {}, and {} got \
+             none",
+            several(workers, "worker thread"),
+            asks.len(),
+            busy[0].name(),
+            scene.since(busy[0].us),
+            listed(waits.iter().map(|it| it.name()))
+        ),
+        "IOSQE_ASYNC sends an entry to a worker thread; a ring has as many for files as entries, \
+         or four for each processor. One that blocks keeps its worker. Without the flag most \
+         entries need none; register_iowq_max_workers raises the number.",
+    );
+}
+
+/// A ring that posts completions only when it is asked, and never was.
+fn not_asked_for(ring: &Ring, scene: &Scene<'_>, found: &mut Found) {
+    let late = |it: &&Request| it.us > ring.asked_us && scene.us - it.us >= LONG_US;
+    let oldest = scene.open_here().find(late).filter(|_| scene.has(setup::DEFER_TASKRUN));
+    if let Some(request) = oldest {
+        found.say_once(
+            scene,
+            NOT_ASKED_FOR,
+            format!(
+                "{} was under way for {}, and no enter since asked for completions",
+                request.name(),
+                scene.since(request.us)
+            ),
+            "A ring with DEFER_TASKRUN completes what had to wait only in an enter with GETEVENTS: \
+             submit alone delivers nothing. Wait, with a timeout of zero if need be.",
+        );
+    }
+}

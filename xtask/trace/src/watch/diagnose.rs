@@ -1,0 +1,108 @@
+//! What the doctor is told, beside entries and completions.
+
+use std::ops::Range;
+
+use libc::pid_t;
+
+use super::Watch;
+use crate::descriptors::RingId;
+use crate::diagnosis::{Fact, hang};
+use crate::event::{Enter, What};
+use crate::refused::RefusedRing;
+use crate::syscalls::Call;
+
+/// Below the stack pointer so many bytes are still a function's own (the red zone of x86-64).
+const RED_ZONE: u64 = 128;
+
+impl Watch {
+    /// Tells the doctor of a fact; `ring` is 0 for what is about none.
+    pub(super) fn diagnose(&mut self, tid: pid_t, ring: RingId, fact: &Fact<'_>) {
+        let owner = self.rings.get(&ring).map_or(tid, |followed| followed.owner);
+        self.doctor.fast = self.summary.fast;
+        self.doctor.hidden = self.entered();
+        self.doctor.see(self.now(), tid, (ring, owner), fact);
+    }
+
+    /// The rings that tasks are in.
+    fn entered(&self) -> Vec<RingId> {
+        self.inside.values().filter(|inside| !inside.over).filter_map(|it| it.ring).collect()
+    }
+
+    /// Puts what was found since the last time into the events and the totals.
+    pub(super) fn tell_diagnoses(&mut self) {
+        for diagnosis in self.doctor.news() {
+            self.tell(0, What::Diagnosis(diagnosis));
+        }
+        if self.summary.diagnoses != self.doctor.all() {
+            self.summary.diagnoses = self.doctor.all().to_vec();
+        }
+    }
+
+    pub(super) fn diagnose_entering(&mut self, tid: pid_t, enter: &Enter, stack: u64) {
+        let Some(followed) = enter.ring.and_then(|id| self.rings.get(&id)) else { return };
+        let queues = followed.ring.queues();
+        let own = self.stacks.entry(tid).or_insert_with(|| hang::main_stack(tid)).clone();
+        let dead = own
+            .filter(|own| own.contains(&stack))
+            .map(|own| own.start..stack.saturating_sub(RED_ZONE));
+        // The other rings were not looked at.
+        let here = enter.ring.unwrap_or(0);
+        let fact = Fact::Entering { enter, queues, dead: dead.as_ref() };
+        self.diagnose(tid, here, &fact);
+    }
+
+    pub(super) fn diagnose_returned(&mut self, tid: pid_t, enter: &Enter, result: i64) {
+        let Some(followed) = enter.ring.and_then(|id| self.rings.get(&id)) else { return };
+        let queues = followed.ring.queues();
+        self.diagnose(tid, enter.ring.unwrap_or(0), &Fact::Returned { enter, result, queues });
+    }
+
+    /// A thread begins, with this stack, if that is known.
+    pub fn thread_begins(&mut self, tid: pid_t, stack: Option<Range<u64>>) {
+        self.stacks.insert(tid, stack);
+    }
+
+    /// A call begins that has nothing to do with rings.
+    pub fn called(&mut self, tid: pid_t, process: pid_t, name: &str, call: &Call) {
+        let its = self.rings.iter().filter(|(_, followed)| followed.owner == process);
+        let (unreaped, ring) =
+            its.map(|(id, followed)| (followed.ring.unreaped(), *id)).max().unwrap_or((0, 0));
+        let fact = Fact::Called { name, call, unreaped };
+        self.doctor.hidden = self.entered();
+        self.doctor.see(self.now(), tid, (ring, process), &fact);
+    }
+
+    /// A signal is delivered.
+    pub fn signal(&mut self, tid: pid_t, signal: i32) {
+        self.diagnose(tid, 0, &Fact::Signal(signal));
+    }
+
+    /// A ring was refused.
+    pub fn refused(&mut self, tid: pid_t, ring: &RefusedRing) {
+        self.diagnose(tid, 0, &Fact::Refused(ring));
+    }
+
+    /// The program has ended.
+    pub fn ended(&mut self, status: i32) {
+        self.diagnose(0, 0, &Fact::Ended(status));
+        self.flush();
+    }
+
+    /// Nothing has moved for a while: finds out of each process with a ring whether it can go on.
+    pub fn still(&mut self) {
+        let mut processes: Vec<pid_t> = self.rings.values().map(|ring| ring.owner).collect();
+        processes.sort_unstable();
+        processes.dedup();
+        let all = self.now_all();
+        for process in processes {
+            let threads = hang::threads(process as u32);
+            let its = |ring: &RingId| self.rings.get(ring).map(|it| it.owner) == Some(process);
+            let rings: Vec<_> = all.iter().filter(|now| its(&now.ring)).cloned().collect();
+            for now in &rings {
+                let fact = Fact::Still { rings: &rings, threads: &threads };
+                self.diagnose(0, now.ring, &fact);
+            }
+        }
+        self.flush();
+    }
+}
