@@ -20,7 +20,9 @@
 //! unseen, nothing is said of what is under way.
 
 mod armed;
+mod fields;
 pub mod hang;
+mod memory;
 mod queue;
 mod reaping;
 mod spin;
@@ -394,6 +396,8 @@ impl Default for Doctor {
                 Box::new(queue::Queue::default()),
                 Box::new(reaping::Reaping::default()),
                 Box::new(armed::Armed::default()),
+                Box::new(fields::Fields),
+                Box::new(memory::Memory::default()),
                 Box::new(spin::Spin::default()),
                 Box::new(waits::Waits::default()),
             ],
