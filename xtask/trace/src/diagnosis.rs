@@ -20,7 +20,10 @@
 //! unseen, nothing is said of what is under way.
 
 mod armed;
+mod buffers;
+mod bytes;
 mod fields;
+mod files;
 pub mod hang;
 mod memory;
 mod queue;
@@ -398,6 +401,9 @@ impl Default for Doctor {
                 Box::new(armed::Armed::default()),
                 Box::new(fields::Fields),
                 Box::new(memory::Memory::default()),
+                Box::new(buffers::Buffers::default()),
+                Box::new(files::Files::default()),
+                Box::new(bytes::Bytes::default()),
                 Box::new(spin::Spin::default()),
                 Box::new(waits::Waits::default()),
             ],

@@ -1,0 +1,222 @@
+//! The books of provided buffers: who has them when there are none.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
+use crate::codes::{call, cqe, op, sqe};
+use crate::context::{Reader, half, long, word};
+use crate::decode::Completion;
+use crate::descriptors::RingId;
+
+const LEAKED: Kind =
+    Kind::new("buffers-not-returned", "day4-echo.html#receiving-without-owning-a-buffer");
+const NO_GROUP: Kind =
+    Kind::new("no-buffer-group", "day4-echo.html#receiving-without-owning-a-buffer");
+const TWICE: Kind = Kind::new("buffer-twice", "when-it-goes-wrong.html#receiving");
+
+/// Answers in a row that say "no buffers", while nobody gives one back.
+const ROW: u32 = 16;
+
+/// A buffer that a completion handed out.
+#[derive(Debug)]
+struct Out {
+    by: u64,
+    us: u64,
+    /// The tail of the buffer ring at that time.
+    tail: u16,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    /// Where its ring is and how many places that has; `None` for single buffers.
+    ring: Option<(u64, u32)>,
+    /// Its books cannot be kept: its ring is not in memory that is known, or a buffer is used in
+    /// parts.
+    unknown: bool,
+    /// The single buffers that are in it.
+    inside: HashSet<u16>,
+    out: BTreeMap<u16, Out>,
+    /// Receives in a row that found it empty, and the last of them.
+    empty: Option<(u32, String, u64)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    groups: HashMap<(RingId, u16), Group>,
+}
+
+impl Rules for Buffers {
+    fn see(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
+        match *fact {
+            Fact::Registered { operation, argument, result, .. } if result >= 0 => {
+                self.registered(operation, argument, scene);
+            }
+            Fact::Submitted(request) => self.provided(request, scene, found),
+            Fact::Completed { request: Some(request), completion, .. }
+                if request.entry.has(sqe::BUFFER_SELECT) =>
+            {
+                self.answered(request, completion, scene, found);
+            }
+            Fact::Entering { .. } => {
+                let here = self.groups.iter_mut().filter(|((ring, _), _)| *ring == scene.ring);
+                for (_, group) in here.filter(|(_, group)| group.empty.is_some()) {
+                    group.take_back(scene.program());
+                }
+            }
+            Fact::Still { .. } | Fact::Closing { .. } => {
+                let here = self.groups.iter().filter(|((ring, _), _)| *ring == scene.ring);
+                for ((_, id), group) in here {
+                    group.leaked(*id, scene, found);
+                }
+                if matches!(fact, Fact::Closing { .. }) {
+                    self.groups.retain(|(ring, _), _| *ring != scene.ring);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Buffers {
+    fn registered(&mut self, operation: u32, argument: u64, scene: &Scene<'_>) -> Option<()> {
+        /// `IOU_PBUF_RING_MMAP` and `IOU_PBUF_RING_INC`.
+        const NOT_FOLLOWED: u16 = 0b11;
+        if ![call::REGISTER_PBUF_RING, call::UNREGISTER_PBUF_RING].contains(&operation) {
+            return None;
+        }
+        let about: [u8; 40] = scene.program().bytes(argument)?;
+        let key = (scene.ring, half(&about, 12));
+        self.groups.remove(&key);
+        if operation == call::REGISTER_PBUF_RING {
+            let ring = Some((long(&about, 0), word(&about, 8)));
+            let unknown = half(&about, 14) & NOT_FOLLOWED != 0;
+            self.groups.insert(key, Group { ring, unknown, ..Group::default() });
+        }
+        Some(())
+    }
+
+    fn provided(&mut self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
+        let entry = &request.entry;
+        if entry.opcode != op::PROVIDE_BUFFERS {
+            return;
+        }
+        let group = self.groups.entry((scene.ring, entry.buf_index)).or_default();
+        group.empty = None;
+        for nth in 0..entry.fd.clamp(0, 1 << 16) as u64 {
+            let id = (entry.off + nth) as u16;
+            group.out.remove(&id);
+            if !group.inside.insert(id) {
+                twice(id, entry.buf_index, &request.name(), scene, found);
+            }
+        }
+    }
+
+    fn answered(
+        &mut self,
+        request: &Request,
+        completion: &Completion,
+        scene: &Scene<'_>,
+        found: &mut Found,
+    ) {
+        /// `IORING_CQE_F_BUF_MORE`: the rest of the buffer is used later.
+        const BUF_MORE: u32 = 1 << 4;
+        let id = request.entry.buf_index;
+        let empty = completion.error() == Some(libc::ENOBUFS);
+        let Some(group) = self.groups.get_mut(&(scene.ring, id)) else {
+            if empty {
+                found.say_once(
+                    scene,
+                    NO_GROUP,
+                    format!("{} asks for a buffer of group {id}: ENOBUFS", request.name()),
+                    "No buffers were provided under that number in this ring. Each ring has groups \
+                     of its own.",
+                );
+            }
+            return;
+        };
+        if empty {
+            group.take_back(scene.program());
+            let row = group.empty.take().map_or(0, |(row, ..)| row) + 1;
+            group.empty = Some((row, request.name(), scene.us));
+            if row == ROW {
+                group.leaked(id, scene, found);
+            }
+        } else if completion.has(cqe::BUFFER) {
+            group.unknown |= request.entry.bundles() || completion.has(BUF_MORE);
+            group.empty = None;
+            let Some(buffer) = completion.buffer().filter(|_| !group.unknown) else { return };
+            let tail = group.tail(scene.program()).unwrap_or(0);
+            group.inside.remove(&buffer);
+            if group.out.contains_key(&buffer) {
+                group.take_back(scene.program());
+                if group.out.contains_key(&buffer) && group.ring.is_some() {
+                    twice(buffer, id, &request.name(), scene, found);
+                }
+            }
+            let by = request.seq;
+            group.out.insert(buffer, Out { by, us: scene.us, tail });
+        }
+    }
+}
+
+fn twice(buffer: u16, group: u16, by: &str, scene: &Scene<'_>, found: &mut Found) {
+    found.say_once(
+        scene,
+        TWICE,
+        format!("buffer {buffer} of group {group} is in the group twice, as {by} shows"),
+        "Given back twice, or under the id of another one: two receives will fill the same memory. \
+         Give back the id that the completion names, once.",
+    );
+}
+
+impl Group {
+    /// The tail of the buffer ring, which is where its first buffer's last two bytes would be.
+    fn tail(&self, program: Reader) -> Option<u16> {
+        const TAIL: u64 = 14;
+        let (address, _) = self.ring.filter(|_| !self.unknown)?;
+        Some(half(&program.bytes::<2>(address.checked_add(TAIL)?)?, 0))
+    }
+
+    /// Strikes off what was given back into the ring.
+    fn take_back(&mut self, program: Reader) {
+        let Some((tail, (address, places))) = self.tail(program).zip(self.ring) else { return };
+        let id_at = |index: u16| {
+            let place = u64::from(u32::from(index) & places.saturating_sub(1)) * 16;
+            let buffer = program.bytes::<16>(address.checked_add(place)?)?;
+            Some(half(&buffer, 12))
+        };
+        let before = self.out.len();
+        self.out.retain(|id, out| {
+            let back = u32::from(tail.wrapping_sub(out.tail)).min(places) as u16;
+            !(1..=back).any(|step| id_at(tail.wrapping_sub(step)) == Some(*id))
+        });
+        if self.out.len() < before {
+            self.empty = None;
+        }
+    }
+
+    /// The group is empty, and its buffers are nowhere.
+    fn leaked(&self, id: u16, scene: &Scene<'_>, found: &mut Found) {
+        let Some((row, last, us)) = &self.empty else { return };
+        // What is being sent comes back when that is done.
+        if self.out.is_empty() || scene.open_here().any(|request| request.entry.gives()) {
+            return;
+        }
+        let first = self.out.values().map(|out| out.us).min().unwrap_or(0);
+        found.say_once(
+            scene,
+            LEAKED,
+            format!(
+                "group {id} is empty: {last} ended with ENOBUFS {}, the last of {row} in a row; its \
+                 buffers {} were handed out by the completions of entries {}, the first {}, and \
+                 never given back",
+                at(*us),
+                listed(self.out.keys()),
+                listed(self.out.values().map(|out| out.by)),
+                at(first)
+            ),
+            "A buffer that a completion names is the program's until it gives it back: after each \
+             one, also after the last message, an error or an end.",
+        );
+    }
+}
