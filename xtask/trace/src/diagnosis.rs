@@ -26,6 +26,7 @@ mod fields;
 mod files;
 pub mod hang;
 mod memory;
+mod outside;
 mod queue;
 mod reaping;
 mod spin;
@@ -404,6 +405,7 @@ impl Default for Doctor {
                 Box::new(buffers::Buffers::default()),
                 Box::new(files::Files::default()),
                 Box::new(bytes::Bytes::default()),
+                Box::new(outside::Outside::default()),
                 Box::new(spin::Spin::default()),
                 Box::new(waits::Waits::default()),
             ],
