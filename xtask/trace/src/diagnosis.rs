@@ -241,6 +241,8 @@ pub(crate) enum Fact<'a> {
     /// A call that has nothing to do with rings begins; so many completions lie in that ring of
     /// the process which has the most.
     Called { name: &'a str, call: &'a Call, unreaped: u32 },
+    /// It has ended, and took long.
+    CallEnded { unreaped: u32 },
     /// A signal is delivered to a thread.
     Signal(i32),
     /// The program lets go of a ring.
@@ -400,7 +402,7 @@ impl Default for Doctor {
                 Box::new(queue::Queue::default()),
                 Box::new(reaping::Reaping::default()),
                 Box::new(armed::Armed::default()),
-                Box::new(fields::Fields),
+                Box::new(fields::Fields::default()),
                 Box::new(memory::Memory::default()),
                 Box::new(buffers::Buffers::default()),
                 Box::new(files::Files::default()),

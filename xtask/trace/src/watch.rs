@@ -105,6 +105,8 @@ pub struct Watch {
     doctor: Doctor,
     /// The stacks of threads, as far as they are known.
     stacks: HashMap<pid_t, Option<Range<u64>>>,
+    /// When threads began the calls that they are in and that are not about rings.
+    called_at: HashMap<pid_t, u64>,
     over: bool,
     /// Something was seen since the last [`Watch::look_at_all`].
     moved: bool,
@@ -143,6 +145,7 @@ impl Watch {
             local: HashMap::new(),
             doctor: Doctor::default(),
             stacks: HashMap::new(),
+            called_at: HashMap::new(),
             over: false,
             moved: false,
             last_order: 0,
@@ -396,6 +399,7 @@ impl Watch {
     /// A task is gone, in whatever call it was.
     pub fn task_gone(&mut self, tid: pid_t) {
         self.stacks.remove(&tid);
+        self.called_at.remove(&tid);
         self.schedstats.remove(&tid);
         self.making.remove(&tid);
         self.workers.remove(&tid);

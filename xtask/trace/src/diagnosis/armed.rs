@@ -104,6 +104,11 @@ fn ended_on_success(request: &Request, completion: &Completion) -> bool {
     }
 }
 
+/// Whether it ends other entries.
+fn cancels(opcode: u8) -> bool {
+    [op::ASYNC_CANCEL, op::POLL_REMOVE, op::TIMEOUT_REMOVE].contains(&opcode)
+}
+
 fn arms_again(request: &Request, ended: &Request) -> bool {
     let closes = request.entry.opcode == op::CLOSE && request.fd() == ended.fd();
     let same = request.entry.opcode == ended.entry.opcode;
@@ -116,7 +121,7 @@ impl Armed {
     /// Another entry under way carries the value that this one does.
     fn named(&mut self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
         let value = request.entry.user_data;
-        if self.seen.len() < MOST {
+        if self.seen.len() < MOST && !cancels(request.entry.opcode) {
             self.seen.insert(value);
         }
         let waits = |request: &Request| {
@@ -152,12 +157,9 @@ impl Armed {
 
     fn missed(&self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
         const BY_OTHER_MEANS: u32 = !1;
-        let cancels = match request.entry.opcode {
-            op::ASYNC_CANCEL => request.entry.op_flags & BY_OTHER_MEANS == 0,
-            op::POLL_REMOVE | op::TIMEOUT_REMOVE => true,
-            _ => false,
-        };
-        if !cancels {
+        let opcode = request.entry.opcode;
+        let by_name = opcode != op::ASYNC_CANCEL || request.entry.op_flags & BY_OTHER_MEANS == 0;
+        if !cancels(opcode) || !by_name {
             return;
         }
         let value = request.entry.addr;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use libc::pid_t;
 
 use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
-use crate::codes::op;
+use crate::codes::{call, op};
 use crate::decode::{Completion, Direct};
 use crate::descriptors::RingId;
 use crate::names::{error_name, operation};
@@ -45,6 +45,8 @@ struct Given {
     opcode: u8,
     user_data: u64,
     us: u64,
+    /// It is there: the entry has completed.
+    filled: bool,
     used: bool,
     /// A cancel of the entry that gave it came too late.
     cancelled: Option<String>,
@@ -67,6 +69,11 @@ impl Rules for Files {
             Fact::Submitted(request) => self.submitted(request),
             Fact::Completed { request: Some(request), completion, .. } => {
                 self.completed(request, completion, scene, found);
+            }
+            Fact::Registered { operation: call::UNREGISTER_FILES, .. } => {
+                self.given.retain(
+                    |handle, _| !matches!(handle, Handle::Slot(ring, _) if *ring == scene.ring),
+                );
             }
             Fact::Called { name, call, .. } => self.called(scene.owner, name, call),
             Fact::Closing { .. } => {
@@ -106,6 +113,7 @@ impl Given {
             opcode: request.entry.opcode,
             user_data: request.entry.user_data,
             us,
+            filled: false,
             used: false,
             cancelled: None,
             ended_us: None,
@@ -162,15 +170,20 @@ impl Files {
         match request.entry.direct() {
             _ if !gives => {}
             Direct::No if res >= 0 => {
-                let given = Given::by(request, scene.us);
+                let given = Given { filled: true, ..Given::by(request, scene.us) };
                 self.given.insert(Handle::Fd(request.owner, res), given);
             }
             Direct::Any if res >= 0 => {
-                let given = Given::by(request, scene.us);
+                let given = Given { filled: true, ..Given::by(request, scene.us) };
                 self.given.insert(Handle::Slot(request.ring, res as u32), given);
             }
             Direct::Slot(slot) if res < 0 => {
                 self.given.remove(&Handle::Slot(request.ring, slot));
+            }
+            Direct::Slot(slot) => {
+                if let Some(given) = self.given.get_mut(&Handle::Slot(request.ring, slot)) {
+                    (given.filled, given.us) = (true, scene.us);
+                }
             }
             _ => {}
         }
@@ -267,8 +280,11 @@ impl Files {
     /// The process or the ring is gone: what was never used, and what was never closed.
     fn lost(&self, of: impl Fn(&Handle) -> bool, scene: &Scene<'_>, found: &mut Found) {
         let old = |us: u64| scene.us.saturating_sub(us) >= LONG_US;
-        let mut left: Vec<(&Handle, &Given)> =
-            self.given.iter().filter(|(handle, given)| of(handle) && !given.closing).collect();
+        let mut left: Vec<(&Handle, &Given)> = self
+            .given
+            .iter()
+            .filter(|(handle, given)| of(handle) && given.filled && !given.closing)
+            .collect();
         // Calls that would use a descriptor are not seen.
         left.retain(|(handle, _)| !scene.fast || matches!(handle, Handle::Slot(..)));
         for (handle, given) in &left {

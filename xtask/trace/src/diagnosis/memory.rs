@@ -258,7 +258,8 @@ fn in_flight_on(dead: &Range<u64>, scene: &Scene<'_>, found: &mut Found) {
 
 /// Another entry under way works with the same memory, and one of them writes there.
 fn shares(request: &Request, scene: &Scene<'_>, found: &mut Found) {
-    let Some(mine) = request.buffer() else { return };
+    // A byte is what a program reads to hear of an end: nobody looks at it.
+    let Some(mine) = request.buffer().filter(|mine| mine.end - mine.start > 1) else { return };
     if scene.open.len() > WATCHED {
         return;
     }

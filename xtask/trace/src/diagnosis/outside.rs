@@ -139,7 +139,10 @@ impl Rules for Outside {
                     self.cut.insert(scene.ring, Cut { tid: scene.tid, seen, signal: None });
                 }
             }
-            Fact::Signal(signal) => {
+            // A job-control stop is no signal that the program hears.
+            Fact::Signal(signal)
+                if ![libc::SIGSTOP, libc::SIGTSTP, libc::SIGCONT].contains(&signal) =>
+            {
                 let cut = self.cut.values_mut().find(|cut| cut.tid == scene.tid);
                 if let Some(cut) = cut.filter(|cut| cut.signal.is_none()) {
                     cut.signal = Some(signal);
@@ -170,7 +173,8 @@ impl Outside {
     fn at_the_end(&mut self, status: i32, scene: &Scene<'_>, found: &mut Found) {
         for cut in self.cut.values() {
             let Some(signal) = cut.signal else { continue };
-            let killed = status == 128 + signal;
+            let ends = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGKILL];
+            let killed = ends.iter().any(|end| status == 128 + end);
             if status != 0 && !killed {
                 let name = nix::sys::signal::Signal::try_from(signal)
                     .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string());

@@ -104,16 +104,14 @@ impl Rules for Waits {
                 if enter.flags.iter().any(|flag| flag == "GETEVENTS") {
                     ring.asked_us = scene.us;
                 }
-                let there = enter.unreaped.unwrap_or(0);
-                self.awake(scene, there, found);
             }
             Fact::Called { name, unreaped, .. } => {
-                self.awake(scene, unreaped, found);
                 if unreaped > 0 && WAITING.contains(&name) {
                     let (ring, us, name) = (scene.ring, scene.us, name.to_string());
                     self.elsewhere.insert(scene.tid, Elsewhere { name, ring, us, unreaped });
                 }
             }
+            Fact::CallEnded { unreaped } => self.awake(scene, unreaped, found),
             Fact::Closing { .. } => {
                 blocked(scene, found);
                 not_asked_for(ring, scene, found);
@@ -137,7 +135,7 @@ impl Rules for Waits {
 }
 
 impl Waits {
-    /// A thread goes on: it may have slept long.
+    /// A thread has slept long in another call.
     fn awake(&mut self, scene: &Scene<'_>, unreaped: u32, found: &mut Found) {
         let Some(slept) = self.elsewhere.remove(&scene.tid) else { return };
         let us = scene.us.saturating_sub(slept.us);

@@ -95,7 +95,8 @@ impl Tracer {
     fn exit(&mut self, pid: pid_t, result: i64) {
         let Some(task) = self.tasks.get_mut(&pid) else { return };
         let Some(begun) = task.call.take() else { return };
-        let (call, table) = (begun.call, task.table);
+        let (call, table, process) = (begun.call, task.table, task.process);
+        self.shared.lock().call_ended(pid, process);
         if let Some(blocked) = begun.blocked {
             signals::restore(pid, blocked);
         }

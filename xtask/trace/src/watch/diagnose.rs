@@ -64,12 +64,28 @@ impl Watch {
 
     /// A call begins that has nothing to do with rings.
     pub fn called(&mut self, tid: pid_t, process: pid_t, name: &str, call: &Call) {
-        let its = self.rings.iter().filter(|(_, followed)| followed.owner == process);
-        let (unreaped, ring) =
-            its.map(|(id, followed)| (followed.ring.unreaped(), *id)).max().unwrap_or((0, 0));
+        let (unreaped, ring) = self.fullest(process);
+        self.called_at.insert(tid, self.now());
         let fact = Fact::Called { name, call, unreaped };
         self.doctor.hidden = self.entered();
         self.doctor.see(self.now(), tid, (ring, process), &fact);
+    }
+
+    /// The ring of a process with the most completions in it, and how many.
+    fn fullest(&self, process: pid_t) -> (u32, RingId) {
+        let its = self.rings.iter().filter(|(_, followed)| followed.owner == process);
+        its.map(|(id, followed)| (followed.ring.unreaped(), *id)).max().unwrap_or((0, 0))
+    }
+
+    /// Such a call has ended.
+    pub fn call_ended(&mut self, tid: pid_t, process: pid_t) {
+        const LONG_US: u64 = 100_000;
+        let now = self.now();
+        let began = self.called_at.remove(&tid);
+        if began.is_some_and(|began| now - began >= LONG_US) {
+            let (unreaped, ring) = self.fullest(process);
+            self.doctor.see(now, tid, (ring, process), &Fact::CallEnded { unreaped });
+        }
     }
 
     /// A signal is delivered.
