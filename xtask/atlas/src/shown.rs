@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use atlas::{Report, Row};
@@ -14,6 +16,9 @@ use ringtrace::ran::Place;
 use serde::Serialize;
 
 use crate::programs::Listed;
+
+/// How long an entry may take; most take some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What became of an entry.
 #[derive(Serialize)]
@@ -43,7 +48,26 @@ pub fn show(listed: &Listed) -> Result<Shown> {
         fast: true,
         ..Program::default()
     };
-    let (outcome, events, _) = Trace::start(program, false, Vec::new())?.finish_with_record();
+    let trace = Trace::start(program, false, Vec::new())?;
+    let deadline = Instant::now() + PATIENCE;
+    while !trace.ended() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+    if !trace.ended() {
+        let (_, events) = trace.stop(Duration::ZERO);
+        let last = events.iter().rev().find_map(|event| match &event.what {
+            What::Submit(submit) => Some(format!("{} {}", submit.op, submit.words)),
+            _ => None,
+        });
+        let failed = format!(
+            "it did not end within {} s; the last entry that it submitted: {}",
+            PATIENCE.as_secs(),
+            last.unwrap_or_else(|| "none".to_string())
+        );
+        let report = Report { failed: Some(failed), ..listed.report.clone() };
+        return Ok(Shown::new(report, &events, true));
+    }
+    let (outcome, events, _) = trace.finish_with_record();
     if let Some(refusal) = outcome.failure {
         return Err(refusal.into());
     }

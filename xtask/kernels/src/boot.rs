@@ -43,12 +43,18 @@ pub fn look_for_qemu() -> Result<()> {
     .into())
 }
 
-/// Boots `image` with `initramfs` and gives it `deadline` to come to its end. What it says
+/// Boots `image` with `initramfs`, and with an NVMe disk in the file `disk`, and gives it `deadline` to come to its end. What it says
 /// goes to `log`, where it can be read afterwards.
 ///
 /// # Errors
 /// If the log cannot be written. A kernel that fails is no error but [`Boot::trouble`].
-pub fn boot(image: &Path, initramfs: &Path, log: &Path, deadline: Duration) -> Result<Boot> {
+pub fn boot(
+    image: &Path,
+    initramfs: &Path,
+    disk: Option<&Path>,
+    log: &Path,
+    deadline: Duration,
+) -> Result<Boot> {
     let output = File::create(log).with_context(|| format!("writing {}", log.display()))?;
     let mut emulator = Command::new(QEMU);
     emulator
@@ -65,6 +71,9 @@ pub fn boot(image: &Path, initramfs: &Path, log: &Path, deadline: Duration) -> R
         .stdin(Stdio::null())
         .stderr(output.try_clone()?)
         .stdout(output);
+    if let Some(disk) = disk {
+        attach(&mut emulator, disk)?;
+    }
     testkit::die_with_parent(&mut emulator);
     let ended = testkit::output_within(emulator, deadline).map(|output| output.status);
     let console = Console::read(&fs::read(log)?);
@@ -72,10 +81,25 @@ pub fn boot(image: &Path, initramfs: &Path, log: &Path, deadline: Duration) -> R
     Ok(Boot { console, trouble })
 }
 
+/// Gives the machine an NVMe disk, empty and in a file of its own.
+fn attach(emulator: &mut Command, disk: &Path) -> Result<()> {
+    const SIZE: u64 = 64 << 20;
+    let file = File::create(disk).with_context(|| format!("writing {}", disk.display()))?;
+    file.set_len(SIZE).with_context(|| format!("making {} larger", disk.display()))?;
+    let drive = format!(
+        "file={},format=raw,if=none,id=disk",
+        disk.display().to_string().replace(',', ",,")
+    );
+    emulator.args(["-drive", &drive, "-device", "nvme,drive=disk,serial=atlas"]);
+    Ok(())
+}
+
 /// `rdinit` is the program that the kernel starts as its first process, `--` ends what is
-/// for the kernel; `panic=-1` is: restart at once. Source: the kernel's
+/// for the kernel; `panic=-1` is: restart at once; `nvme.poll_queues` are
+/// queues of a disk that io_uring can poll (`IORING_SETUP_IOPOLL`). Source: the kernel's
 /// `Documentation/admin-guide/kernel-parameters.rst`.
-const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/kernels -- --inside";
+const COMMAND_LINE: &str =
+    "console=ttyS0 quiet panic=-1 nvme.poll_queues=2 rdinit=/kernels -- --inside";
 
 /// Says what went wrong: a panic before all else, for it explains the rest.
 fn trouble(console: &Console, ended: &Result<ExitStatus>, log: &Path) -> Option<String> {

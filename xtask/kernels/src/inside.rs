@@ -30,6 +30,9 @@ pub const PROGRAMS: [&[&str]; 3] = [
 ];
 
 /// Where the exercises' programs are, if they are wanted.
+/// The atlas, if it was brought along.
+const ATLAS: [&str; 4] = ["/atlas-runner", "--json", "--programs", DAYS];
+
 pub const EXERCISES: &str = "/exercises";
 
 /// How long a program may take. Emulation is slow, and the machine below it may be busy.
@@ -79,6 +82,9 @@ fn report() -> Result<()> {
     say(&Message::Facts(facts::ask().context("asking the kernel what it is")?))?;
     for command in PROGRAMS {
         say(&Message::Ran(run_program(command)))?;
+    }
+    if Path::new(ATLAS[0]).exists() {
+        say(&Message::Ran(run_program(&ATLAS)))?;
     }
     if Path::new(EXERCISES).exists() {
         for exercise in exercises::load(Path::new("/"))? {

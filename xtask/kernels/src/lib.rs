@@ -9,8 +9,9 @@
 //! - [`debian`] fetches kernels, [`image`] reads which release one is, [`programs`] builds the days
 //!   and [`initramfs`] packs them, [`boot`] starts qemu, [`console`] reads what comes out;
 //! - [`inside`]: the first process of the booted kernel; [`facts`] and [`query`] ask the kernel,
-//!   [`outcome`] is what became of the days.
+//!   [`outcome`] is what became of the days, [`atlas`] what was shown of the atlas.
 
+mod atlas;
 mod boot;
 mod console;
 mod debian;
@@ -61,11 +62,16 @@ pub struct Options {
     #[arg(long)]
     exercises: bool,
 
+    /// Show the atlas there too, as root, with an NVMe disk that the emulator provides
+    #[arg(long)]
+    atlas: bool,
+
     /// Keep what the kernels said in the repository, for tests and the book
     #[arg(long)]
     record: bool,
 
-    /// How long one boot may take, all days included; ten times that with the exercises
+    /// How long one boot may take, all days included; ten times that with the exercises, and
+    /// once more with the atlas
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     deadline: u64,
 
@@ -104,7 +110,7 @@ fn run(options: &Options) -> Result<bool> {
 
     progress("building the days statically, for an initramfs")?;
     let initramfs = programs::initramfs_path(&places.cache);
-    fs::write(&initramfs, programs::initramfs(&places, options.exercises)?)
+    fs::write(&initramfs, programs::initramfs(&places, options)?)
         .with_context(|| format!("writing {}", initramfs.display()))?;
 
     let mut rows = Vec::new();
@@ -165,9 +171,10 @@ fn boot_one(kernel: Kernel, places: &Places, options: &Options) -> Result<Row> {
     let started = Instant::now();
     let log = boot::log_of(&places.cache, &release);
     let initramfs = programs::initramfs_path(&places.cache);
-    let times = if options.exercises { 10 } else { 1 };
+    let times = if options.exercises { 10 } else { 1 } + u64::from(options.atlas);
     let deadline = Duration::from_secs(options.deadline * times);
-    let boot = boot::boot(&image, &initramfs, &log, deadline)?;
+    let disk = options.atlas.then(|| places.cache.join("disk.raw"));
+    let boot = boot::boot(&image, &initramfs, disk.as_deref(), &log, deadline)?;
     progress(&format!("  {:.0} s", started.elapsed().as_secs_f64()))?;
     let result: Result<Answers, String> = match boot.trouble {
         Some(trouble) => Err(trouble),

@@ -4,11 +4,12 @@ use anyhow::{Context, Result};
 use grader::exercise::verify::{Proof, Proofs};
 use serde::Deserialize;
 
+use super::atlas::{self, Shown};
 use super::console::{Console, Message, Ran};
 use super::facts::Facts;
 
 /// A kernel's answers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Answers {
     /// What it is.
     pub facts: Facts,
@@ -18,6 +19,8 @@ pub struct Answers {
     pub printed: Vec<Printed>,
     /// What became of the exercises' programs; empty if they were not run.
     pub exercises: Vec<Proof>,
+    /// The entries of the atlas, if it was shown.
+    pub atlas: Vec<Shown>,
 }
 
 /// One object that a day printed.
@@ -109,12 +112,15 @@ pub fn answers(console: &Console) -> Result<Answers> {
         _ => None,
     });
     let facts = facts.context("the kernel did not report what it is")?;
-    let mut answers =
-        Answers { facts, days: Vec::new(), printed: Vec::new(), exercises: Vec::new() };
+    let mut answers = Answers { facts, ..Answers::default() };
     for message in &console.messages {
         let Message::Ran(ran) = message else { continue };
         if let Some(arguments) = ran.command.strip_prefix("grader exercise verify ") {
             answers.exercises.extend(proofs(arguments, ran));
+            continue;
+        }
+        if ran.command.starts_with("atlas-runner ") {
+            answers.atlas = atlas::read(ran);
             continue;
         }
         let json: serde_json::Value =

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use grader::exercise::{exercises, verify};
 use serde_json::Value;
 
+use super::Options;
 use super::initramfs::Archive;
 use super::inside::{DAYS, EXERCISES};
 
@@ -18,6 +19,10 @@ const NAMES: [&str; 4] = ["day01", "day02", "day03", "day04"];
 
 /// The first process, what runs the days, and what judges the exercises.
 const TOOLS: [&str; 3] = ["kernels", "xtask", "grader"];
+
+/// What runs the atlas, and the examples that it is, by their packages.
+const ATLAS: &str = "atlas-runner";
+const EXAMPLES: [(&str, &str); 2] = [("day01", "atlas"), ("day02", "ring_atlas")];
 
 /// Where everything that this command fetches and builds is kept: a folder of Cargo's target
 /// directory, and the workspace that Cargo was called in.
@@ -51,8 +56,8 @@ pub fn places() -> Result<Places> {
 ///
 /// # Errors
 /// If they do not build.
-pub fn initramfs(places: &Places, exercises: bool) -> Result<Vec<u8>> {
-    let folder = build(places)?;
+pub fn initramfs(places: &Places, options: &Options) -> Result<Vec<u8>> {
+    let folder = build(places, options.atlas)?;
     let read = |name: &str| {
         let path = folder.join(name);
         fs::read(&path).with_context(|| format!("reading {}", path.display()))
@@ -66,7 +71,14 @@ pub fn initramfs(places: &Places, exercises: bool) -> Result<Vec<u8>> {
     for name in TOOLS {
         archive.program(name, &read(name)?);
     }
-    if exercises {
+    if options.atlas {
+        archive.program(ATLAS, &read(ATLAS)?);
+        for (_, example) in EXAMPLES {
+            let bytes = read(&format!("examples/{example}"))?;
+            archive.program(&format!("{days}/{example}"), &bytes);
+        }
+    }
+    if options.exercises {
         add_exercises(&mut archive, places)?;
     }
     Ok(archive.finish())
@@ -123,11 +135,16 @@ const STRIP: (&str, &str) = ("CARGO_PROFILE_DEV_STRIP", "symbols");
 
 /// Builds into a target directory of its own: the flags differ, and one directory for both
 /// would be rebuilt each time.
-fn build(places: &Places) -> Result<PathBuf> {
+fn build(places: &Places, atlas: bool) -> Result<PathBuf> {
     let directory = places.cache.join("build");
-    let status = cargo()
-        .args(["build", "--quiet", "--target", TARGET])
-        .args(NAMES.iter().chain(&TOOLS).flat_map(|day| ["--package", day]))
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--target", TARGET]);
+    cargo.args(NAMES.iter().chain(&TOOLS).flat_map(|name| ["--package", name]));
+    if atlas {
+        cargo.args(["--package", ATLAS, "--bins"]);
+        cargo.args(EXAMPLES.iter().flat_map(|(_, example)| ["--example", example]));
+    }
+    let status = cargo
         .arg("--manifest-path")
         .arg(places.workspace.join("Cargo.toml"))
         .arg("--target-dir")

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::text::{WIDTH, wrap};
 
+use super::atlas;
 use super::outcome::{Answers, DayReport, Outcome};
 use super::predict;
 
@@ -30,6 +31,7 @@ impl Row {
                 }));
                 all.extend(predict::broken_promises(&answers.printed, &answers.days));
                 all.extend(answers.exercises.iter().filter_map(predict::unproved));
+                all.extend(answers.atlas.iter().filter_map(atlas::problem));
                 all
             }
         }
@@ -52,7 +54,8 @@ pub fn render(rows: &[Row]) -> String {
     }
     let news: String = rows.iter().map(news).collect();
     let exercises: String = rows.iter().map(exercises).collect();
-    columns(&lines) + &notes.render() + &news + &exercises + &verdict(rows)
+    let atlas: String = rows.iter().map(atlas).collect();
+    columns(&lines) + &notes.render() + &news + &exercises + &atlas + &verdict(rows)
 }
 
 /// How many of the exercises' programs were as stated, and what could not be observed and why.
@@ -76,6 +79,16 @@ fn exercises(row: &Row) -> String {
         text += &format!("{}\n", wrap(&format!("  not observed: {names}: {why}"), WIDTH, 4));
     }
     text
+}
+
+/// What was shown of the atlas, and what was left out.
+fn atlas(row: &Row) -> String {
+    match &row.result {
+        Ok(answers) if !answers.atlas.is_empty() => {
+            format!("\n{}", atlas::text(&row.kernel, &answers.atlas))
+        }
+        _ => String::new(),
+    }
 }
 
 /// Each column as wide as its widest cell.
@@ -208,7 +221,7 @@ mod tests {
         let printed = vec![Printed { day: "day01".into(), json: json!({"days": promises}) }];
         Row {
             kernel: facts.release.clone(),
-            result: Ok(Answers { facts, days, printed, exercises: Vec::new() }),
+            result: Ok(Answers { facts, days, printed, ..Answers::default() }),
         }
     }
 
