@@ -54,6 +54,11 @@ impl<S> Ask<S> {
     pub fn refused_by_one_of(self, errnos: &[Errno], why: &str) -> Ask<S> {
         Ask { end: End::OneOf(errnos.to_vec(), why.to_string()), ..self }
     }
+
+    /// As [`Ask::refused`], where some kernels let it succeed.
+    pub fn or_refused(self, errno: Errno, why: &str) -> Ask<S> {
+        Ask { end: End::Either(errno, why.to_string()), ..self }
+    }
 }
 
 impl Ask<squeue::Entry> {
@@ -71,6 +76,7 @@ impl Ask<squeue::Entry> {
 enum End {
     Success,
     OneOf(Vec<Errno>, String),
+    Either(Errno, String),
 }
 
 /// An entry that was submitted and whose completions are still to come.
@@ -588,14 +594,15 @@ impl Page {
     /// Notes a completion, and compares it with what it must be.
     fn note_answer(&mut self, started: &Started, answer: &Answer, end: &End) -> Result<()> {
         let mut row = Row::of_answer(&started.asked, started.entry.clone(), answer);
-        if let (End::OneOf(_, why), Some(_)) = (end, answer.errno()) {
+        if let (End::OneOf(_, why) | End::Either(_, why), Some(_)) = (end, answer.errno()) {
             row.why = Some(why.clone());
         }
         self.report.rows.push(row);
         let (asked, answered) = (&started.asked, answer.in_words());
         match (end, answer.errno()) {
-            (End::Success, None) => Ok(()),
-            (End::Success, Some(errno)) => {
+            (End::Success | End::Either(..), None) => Ok(()),
+            (End::Either(allowed, _), Some(errno)) if errno == *allowed => Ok(()),
+            (End::Success | End::Either(..), Some(errno)) => {
                 bail!("{asked}: the kernel answered {answered} ({})", errno.desc())
             }
             (End::OneOf(errnos, _), Some(errno)) if errnos.contains(&errno) => Ok(()),
