@@ -36,6 +36,15 @@ fn red_file(page: &mut Page) -> Result<CString> {
     }
 }
 
+/// What to say where FSETXATTR and FGETXATTR take no slot: so on 6.12, but not on 6.18.
+fn slots_missing() -> LeftOut {
+    LeftOut {
+        what: "attributes of a slot's file".to_string(),
+        why: "this kernel takes a descriptor only".to_string(),
+        seen: Where::NewerKernel,
+    }
+}
+
 /// The attribute as getxattr(2) sees it; empty if there is none.
 fn attribute(path: &CStr, name: &CStr) -> Vec<u8> {
     let mut value = vec![0_u8; 256];

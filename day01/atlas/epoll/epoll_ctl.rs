@@ -3,9 +3,8 @@
 //! Since 5.6. Stands for epoll_ctl(2); liburing: `io_uring_prep_epoll_ctl`; crate:
 //! `opcode::EpollCtl`.
 //! Takes the epoll descriptor, `EPOLL_CTL_ADD`, `MOD` or `DEL`, the descriptor to watch, and an
-//! event: what to watch for, and a number to hand back. Returns 0. The event is read when the entry
-//! is submitted. For a loop that is epoll's still and saves its calls; a loop of the ring's own
-//! watches with POLL_ADD.
+//! event: what to watch for, and a number to hand back. Returns 0, at once.
+//! For a loop that is still epoll's and saves calls; a ring's own loop watches with POLL_ADD.
 //! The builder takes `types::Fixed` as well. The kernel does not: it takes the number as a
 //! descriptor, whatever is open there.
 

@@ -2,16 +2,16 @@
 //!
 //! Since 5.6. Stands for madvise(2); liburing: `io_uring_prep_madvise`; crate: `opcode::Madvise`.
 //! Takes an address at the start of a page, a length of 32 bits (as FADVISE), and an advice.
-//! Returns 0. Some of it is no mere advice: DONTNEED empties private memory, REMOVE cuts a hole into
-//! the file behind it, GUARD_INSTALL makes each use a fault. With length 0 nothing happens: so a
-//! program asks whether a kernel knows an advice. It always runs in a worker thread.
+//! Returns 0. Some of it is no mere advice: DONTNEED empties private memory, REMOVE cuts a hole
+//! into the file behind it, GUARD_INSTALL makes each use a fault. With length 0 nothing happens:
+//! so a program asks whether a kernel knows an advice. It always runs in a worker thread.
 
 use std::fs;
 use std::os::fd::AsRawFd;
 
 use atlas::{Entry, Page, Result, Where};
-use common::catalog::Kernel;
 use common::catalog::borrowed::MEMORY_ADVICE;
+use common::catalog::{self, Kernel};
 use common::environment::kernel_release;
 use io_uring::{IoUring, opcode, squeue};
 use nix::errno::Errno;
@@ -111,13 +111,15 @@ fn try_advice(page: &mut Page, ring: &mut IoUring, name: &str, of: Mapping) -> R
             unsafe { page.ask(name, ring, advise(of, advice)) }?;
             Ok(true)
         }
-        Err(errno) => {
-            let is_newer = Kernel::parse(&kernel_release()).is_some_and(|here| here < fact.since);
-            let seen = if is_newer { Where::NewerKernel } else { Where::OtherMachine };
-            let why = format!("madvise(2) answers {errno:?} here as well");
-            page.cannot(fact.name, why, seen).map(|()| false)
-        }
+        Err(errno) => leave_out(page, fact, errno).map(|()| false),
     }
+}
+
+/// Leaves out an advice that madvise(2) refuses as well.
+fn leave_out(page: &mut Page, advice: &catalog::Entry, errno: Errno) -> Result<()> {
+    let is_newer = Kernel::parse(&kernel_release()).is_some_and(|here| here < advice.since);
+    let seen = if is_newer { Where::NewerKernel } else { Where::OtherMachine };
+    page.cannot(advice.name, format!("madvise(2) answers {errno:?} here as well"), seen)
 }
 
 /// Advice that leaves a mark at the mapping, and the advice that takes it away.
@@ -157,10 +159,10 @@ fn guard(page: &mut Page, ring: &mut IoUring, memory: Mapping) -> Result<()> {
 
 /// Pages as large as a table of pages: 2 MiB on x86-64.
 fn huge_pages(page: &mut Page, ring: &mut IoUring) -> Result<()> {
-    let name = "MADV_COLLAPSE";
+    let fact = MEMORY_ADVICE.by_name("COLLAPSE").expect("an advice of the catalogue");
     let size = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
     let Some(size) = size.ok().and_then(|size| size.trim().parse::<usize>().ok()) else {
-        return page.cannot(name, "this kernel has no huge pages", Where::OtherMachine);
+        return page.cannot(fact.name, "this kernel has no huge pages", Where::OtherMachine);
     };
     let writable = libc::PROT_READ | libc::PROT_WRITE;
     let pages = 2 * size / page_size();
@@ -170,8 +172,7 @@ fn huge_pages(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     memory.fill(7);
     // Memory may be too scattered for it. What madvise(2) has collapsed, the ring finds done.
     if let Err(errno) = memory.madvise(libc::MADV_COLLAPSE) {
-        let why = format!("madvise(2) answers {errno:?} here as well");
-        return page.cannot(name, why, Where::OtherMachine);
+        return leave_out(page, fact, errno);
     }
     // SAFETY: nothing refers to the memory but by its address.
     unsafe { page.ask("COLLAPSE", ring, advise(memory, libc::MADV_COLLAPSE)) }?;

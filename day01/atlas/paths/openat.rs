@@ -5,8 +5,9 @@
 //! Takes a directory's descriptor, a path, `O_*` flags and a mode, from which the process's umask
 //! is taken. Returns the new descriptor. With a slot (`file_index`, since 5.15) it returns 0, and
 //! with `IORING_FILE_INDEX_ALLOC` (since 5.19) the slot that the kernel picked.
-//! The path may go after the submission. A slot is known before the file is open, so one
-//! submission can open, read and close.
+//! A slot is known before the file is open, so one submission can open, read and close.
+//! With O_CREAT, O_TRUNC or O_TMPFILE it runs in a worker thread. Else it is done at once if the
+//! path is in the cache.
 
 use std::fs::{self, File};
 use std::io::Write;

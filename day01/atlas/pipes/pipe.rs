@@ -5,7 +5,7 @@
 //! Takes the address of two numbers, and `O_*` flags; or a slot for the end to read, and the next
 //! one for the end to write, or two of the kernel's choice. Returns 0; the numbers hold what it
 //! made, the end to read first. They must live until the completion.
-//! A slot that is taken gets the new end, and loses the file that it had.
+//! It is done at once. A slot that is taken gets the new end, and loses the file that it had.
 
 use std::fs::File;
 use std::io::{Read, Write};

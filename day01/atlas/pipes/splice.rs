@@ -3,8 +3,8 @@
 //! Since 5.7. Stands for splice(2); liburing: `io_uring_prep_splice`; crate: `opcode::Splice`.
 //! Takes two descriptors or slots, an offset for each, a length and `SPLICE_F_*` flags. One of the
 //! two must be a pipe: two of them, linked, make a sendfile(2). A pipe's offset must be -1; -1 for
-//! a file means its cursor, which moves. Returns how many bytes moved: at most what the pipe has room
-//! for, 0 at the end of the input.
+//! a file means its cursor, which moves. Returns how many bytes moved: at most what the pipe has
+//! room for, 0 at the end of the input.
 //! A slot as input needs `SPLICE_F_FD_IN_FIXED`, which the builder sets for `types::Fixed`.
 //! It always runs in a worker thread, which waits for the pipe until somebody reads or writes it.
 

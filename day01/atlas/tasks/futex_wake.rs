@@ -3,8 +3,8 @@
 //! Since 6.7. Stands for FUTEX_WAKE_BITSET of futex(2), and for futex_wake(2), which came with it;
 //! liburing: `io_uring_prep_futex_wake`; crate: `opcode::FutexWake`.
 //! Takes the address, how many to wake at most, a mask, and `FUTEX2_*` flags. Returns how many it
-//! woke, be they threads in futex(2) or entries of any ring; it does not look at the value.
-//! Who waits with `FUTEX2_PRIVATE` is woken only by those who say so too. With `FUTEX2_NUMA` the word
+//! woke, be they threads in futex(2) or entries of any ring; it does not look at the value. Who
+//! waits with `FUTEX2_PRIVATE` is woken only by those who say so too. With `FUTEX2_NUMA` the word
 //! after the futex names the memory node whose queue is used (from 6.16 on; -1: the kernel picks).
 
 use std::fs;
