@@ -20,7 +20,7 @@ use nix::errno::Errno;
 
 use super::folder;
 
-pub const ENTRY: Entry = Entry { shows: &["IORING_OP_OPENAT"], show };
+pub const ENTRY: Entry = Entry { shows: &["IORING_OP_OPENAT", "IORING_FILE_INDEX_ALLOC"], show };
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
@@ -67,16 +67,16 @@ fn show(page: &mut Page) -> Result<()> {
 fn slots(page: &mut Page, ring: &mut IoUring, at: Fd) -> Result<()> {
     let open = || opcode::OpenAt::new(at, c"report".as_ptr());
     let pick = open().file_index(Some(DestinationSlot::auto_target())).build();
+    let any = "FILE_INDEX_ALLOC: OPENAT into any slot";
     // SAFETY: here and below, the path is part of the program.
-    let first =
-        unsafe { page.ask("OPENAT into a slot of the kernel's choice", ring, pick.clone()) }?;
+    let first = unsafe { page.ask(any, ring, pick.clone()) }?;
     // SAFETY: as above.
-    let second = unsafe { page.ask("OPENAT into another one", ring, pick.clone()) }?;
+    let second = unsafe { page.ask(any, ring, pick.clone()) }?;
     page.saw("both slots have a file", [first.result, second.result] == [0, 1])?;
 
     let to_slot = open().flags(libc::O_CLOEXEC).file_index(slot(0)).build();
     for (asked, entry, errno, why) in [
-        ("OPENAT into a third one", pick, Errno::ENFILE, "no slot is empty"),
+        (any, pick, Errno::ENFILE, "no slot is empty"),
         (
             "OPENAT into slot 2 of two",
             open().file_index(slot(2)).build(),

@@ -25,6 +25,7 @@ pub const ENTRY: Entry = Entry {
         "SPLICE_F_NONBLOCK",
         "SPLICE_F_MORE",
         "SPLICE_F_GIFT",
+        "SPLICE_F_FD_IN_FIXED",
     ],
     show,
 };
