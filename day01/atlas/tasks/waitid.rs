@@ -18,6 +18,7 @@ use io_uring::types::Timespec;
 use io_uring::{IoUring, opcode, squeue};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork};
 
 pub const ENTRY: Entry = Entry {
@@ -48,16 +49,16 @@ fn show(page: &mut Page) -> Result<()> {
     unsafe { page.ask("EXITED, NOWAIT: the end of a child", &mut ring, look) }?;
     let is_zombie = fs::read_to_string(format!("/proc/{pid}/stat"))?.contains(") Z ");
     page.saw("/proc has it as a zombie", is_zombie)?;
-    let by_number = || wait(libc::P_PID, pid, libc::WEXITED);
+    let take = wait(libc::P_PID, pid, libc::WEXITED);
     // SAFETY: as above.
-    unsafe { page.ask("EXITED: the same child", &mut ring, by_number()) }?;
+    unsafe { page.ask("EXITED: the same child", &mut ring, take) }?;
     // SAFETY: the kernel is done with it.
     let told = unsafe { ((*info).si_pid() as u32, (*info).si_code, (*info).si_status()) };
     page.saw("siginfo: its number, and exit status 7", told == (pid, libc::CLD_EXITED, 7))?;
     page.saw("/proc has it no more", !fs::exists(format!("/proc/{pid}"))?)?;
-    let why = "a child can be waited for once";
-    // SAFETY: as above.
-    unsafe { page.refused("EXITED: the same again", &mut ring, by_number(), Errno::ECHILD, why) }?;
+    let again = waitpid(Pid::from_raw(pid as i32), None);
+    let why = "a child can be waited for once: the ring has done it";
+    page.call_refused("waitpid(2) of the same child", again, Errno::ECHILD, why)?;
 
     changes(page, &mut ring, info)?;
     limits(page, &mut ring, info)?;
