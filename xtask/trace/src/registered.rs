@@ -36,6 +36,9 @@ pub struct Filled {
     pub length: u32,
 }
 
+/// `IORING_FILE_INDEX_ALLOC`: any free slot.
+const FILE_INDEX_ALLOC: u32 = u32::MAX;
+
 impl Registered {
     /// Where the arguments of waits are kept (`IORING_ENTER_EXT_ARG_REG`).
     pub fn waits(&self) -> Option<u64> {
@@ -48,7 +51,7 @@ impl Registered {
         const SKIP: i32 = -2;
         /// Only the first ones are followed.
         const MOST: u64 = 1024;
-        for (slot, fd) in (first..).zip(program.numbers(list, count, MOST)?) {
+        for (slot, fd) in (first..=u32::MAX).zip(program.numbers(list, count, MOST)?) {
             match program.descriptor(fd) {
                 _ if fd == SKIP => {}
                 Some(file) => _ = self.files.insert(slot, file),
@@ -119,6 +122,8 @@ impl Registered {
     pub fn submitted(&mut self, program: Reader, entry: &Entry) {
         match (entry.opcode, entry.direct()) {
             (op::PROVIDE_BUFFERS, _) => self.provided(entry),
+            // The kernel picks the slots, and the list names them only afterwards.
+            (op::FILES_UPDATE, _) if entry.off as u32 == FILE_INDEX_ALLOC => {}
             (op::FILES_UPDATE, _) => {
                 let _ = self.fill(program, entry.off as u32, entry.addr, entry.len.into());
             }
@@ -147,7 +152,7 @@ impl Registered {
             // Ids have 16 bits: there are no more.
             for nth in 0..entry.fd.clamp(0, 1 << 16) as u64 {
                 let address = entry.addr.wrapping_add(nth * u64::from(entry.len));
-                buffers.insert((entry.off + nth) as u16, (address, entry.len));
+                buffers.insert(entry.off.wrapping_add(nth) as u16, (address, entry.len));
             }
         }
     }
@@ -288,6 +293,26 @@ mod tests {
         );
         let filled = registered.filled(me(), &receive(false), 12, 5);
         assert_eq!(filled, [Filled { id: 12, address: 0x8020, length: 16 }]);
+    }
+
+    #[test]
+    fn an_entry_may_name_the_last_slot_or_any() {
+        let list = [0, 0, 0];
+        let update = |off: u64| Entry {
+            opcode: op::FILES_UPDATE,
+            addr: list.as_ptr() as u64,
+            len: 3,
+            off,
+            ..Entry::default()
+        };
+        let mut registered = Registered::default();
+        registered.submitted(me(), &update(FILE_INDEX_ALLOC.into()));
+        assert!(registered.files.is_empty(), "the slots are not known yet");
+        registered.submitted(me(), &update(u64::from(u32::MAX) - 1));
+        assert!(registered.files.keys().all(|slot| *slot >= u32::MAX - 1));
+        let provide = Entry { opcode: op::PROVIDE_BUFFERS, fd: 4, off: u64::MAX, ..update(0) };
+        registered.submitted(me(), &provide);
+        assert_eq!(registered.filled(me(), &Entry::default(), 0, 0).len(), 1);
     }
 
     #[test]
