@@ -43,6 +43,9 @@ fn show(page: &mut Page) -> Result<()> {
     page.saw("BUF_MORE until it was full", more == [true, true, false])?;
     peer.write_all(b"next")?;
     let answer = page.answer(&receiving, &mut ring)?;
-    page.saw("then came buffer 1", answer.buffer() == Some(1))
+    page.saw("then came buffer 1", answer.buffer() == Some(1))?;
+    drop(peer);
+    let end = page.answer(&receiving, &mut ring)?;
+    page.saw("the stream's end", end.result == 0 && !end.more())
 }
 // ANCHOR_END: show
