@@ -50,6 +50,8 @@ impl Answer {
     /// The result and the flags in words: `5, IORING_CQE_F_MORE` or `EINVAL`.
     pub(crate) fn in_words(&self) -> String {
         let result = match self.errno() {
+            // Such as 512, ERESTARTSYS, which the kernel should keep for itself.
+            Some(Errno::UnknownErrno) => format!("error {}", -self.result),
             Some(errno) => format!("{errno:?}"),
             None if self.result == i32::MIN => "IORING_NOTIF_USAGE_ZC_COPIED".to_string(),
             None => self.result.to_string(),

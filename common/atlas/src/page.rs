@@ -291,7 +291,8 @@ impl Page {
                 && !answers[at + 1..].iter().any(|(later, answer, _)| {
                     later.user_data() == started.user_data() && !answer.is_notification()
                 });
-            let end = if decides { end } else { &End::Success };
+            // A timer that goes on has its error each time.
+            let end = if decides || answer.errno().is_some() { end } else { &End::Success };
             self.note_answer(started, answer, end)?;
         }
         Ok(answers.into_iter().map(|(_, answer, _)| answer).collect())
@@ -309,10 +310,54 @@ impl Page {
         entry: impl Into<S>,
     ) -> Started {
         // SAFETY: the caller's promise.
-        let (started, ..) = unsafe { self.submit(ring, [Ask::new(asked, entry)]) }.remove(0);
-        let row = Row::new(Kind::Entry, asked, "submitted");
-        self.report.rows.push(Row { entry: Some(started.entry.clone()), ..row });
-        started
+        unsafe { self.start_all(ring, [(asked, entry)]) }.remove(0)
+    }
+
+    /// As [`Page::start`], for several entries that are submitted together, such as a chain.
+    ///
+    /// # Safety
+    /// As [`Page::start`], for all of them.
+    pub unsafe fn start_all<'a, S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        ring: &mut IoUring<S, C>,
+        entries: impl IntoIterator<Item = (&'a str, impl Into<S>)>,
+    ) -> Vec<Started> {
+        let asks = entries.into_iter().map(|(asked, entry)| Ask::new(asked, entry));
+        // SAFETY: the caller's promise.
+        let all = unsafe { self.submit(ring, asks) };
+        let all = all.into_iter().map(|(started, ..)| started).collect::<Vec<_>>();
+        for started in &all {
+            let row = Row::new(Kind::Entry, &started.asked, "submitted");
+            self.report.rows.push(Row { entry: Some(started.entry.clone()), ..row });
+        }
+        all
+    }
+
+    /// Notes that an entry that was started has no completion so far.
+    ///
+    /// # Errors
+    /// If it has one.
+    pub fn waits<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        started: &Started,
+        ring: &mut IoUring<S, C>,
+    ) -> Result<()> {
+        let asked = &started.asked;
+        ensure!(!self.has_completed(started, ring), "{asked}: it should wait, and has completed");
+        self.report.rows.push(Row::new(Kind::Note, asked, "no completion yet"));
+        Ok(())
+    }
+
+    /// Whether there is a completion of an entry that was started, for where kernels differ.
+    pub fn has_completed<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        started: &Started,
+        ring: &mut IoUring<S, C>,
+    ) -> bool {
+        self.enter(ring, 0);
+        self.reap(ring);
+        let its = (ring.as_raw_fd(), started.user_data());
+        self.kept.iter().any(|(fd, answer)| (*fd, answer.user_data) == its)
     }
 
     /// Waits for the next completion of an entry that was started.
@@ -360,8 +405,22 @@ impl Page {
         errno: Errno,
         why: &str,
     ) -> Result<Answer> {
+        self.ended_by_one_of(started, ring, &[errno], why)
+    }
+
+    /// As [`Page::ended`], where kernels differ in the error: it must be one of these.
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub fn ended_by_one_of<S: squeue::EntryMarker, C: Completion>(
+        &mut self,
+        started: &Started,
+        ring: &mut IoUring<S, C>,
+        errnos: &[Errno],
+        why: &str,
+    ) -> Result<Answer> {
         let answer = self.wait_for(ring, |answer| answer.user_data == started.user_data());
-        self.note_answer(started, &answer, &End::OneOf(vec![errno], why.to_string()))?;
+        self.note_answer(started, &answer, &End::OneOf(errnos.to_vec(), why.to_string()))?;
         Ok(answer)
     }
 
