@@ -74,7 +74,6 @@ const MISSING: &[&[&str]] = &[
         "IORING_RECVSEND_POLL_FIRST",
         "IORING_RECV_MULTISHOT",
         "IORING_RECVSEND_BUNDLE",
-        "IORING_CQE_F_MORE",
         "IORING_CQE_F_SOCK_NONEMPTY",
     ],
     // zero_copy
@@ -87,24 +86,6 @@ const MISSING: &[&[&str]] = &[
         "IORING_RECVSEND_FIXED_BUF",
         "IORING_CQE_F_NOTIF",
     ],
-    // cancel_and_poll
-    &[
-        "IOSQE_IO_HARDLINK",
-        "IORING_OP_POLL_ADD",
-        "IORING_OP_POLL_REMOVE",
-        "IORING_OP_ASYNC_CANCEL",
-        "IORING_POLL_ADD_MULTI",
-        "IORING_POLL_UPDATE_EVENTS",
-        "IORING_POLL_UPDATE_USER_DATA",
-        "IORING_POLL_ADD_LEVEL",
-        "IORING_ASYNC_CANCEL_ALL",
-        "IORING_ASYNC_CANCEL_FD",
-        "IORING_ASYNC_CANCEL_ANY",
-        "IORING_ASYNC_CANCEL_FD_FIXED",
-        "IORING_ASYNC_CANCEL_USERDATA",
-        "IORING_ASYNC_CANCEL_OP",
-        "IOSQE_ASYNC",
-    ],
     // rings
     &[
         "IORING_OP_MSG_RING",
@@ -113,8 +94,15 @@ const MISSING: &[&[&str]] = &[
         "IORING_MSG_RING_CQE_SKIP",
         "IORING_MSG_RING_FLAGS_PASS",
     ],
-    // values of fields
-    &["IORING_NOTIF_USAGE_ZC_COPIED", "IORING_REGISTER_FILES_SKIP"],
+    // slots
+    &[
+        "IOSQE_ASYNC",
+        "IOSQE_IO_HARDLINK",
+        "IORING_OP_FILES_UPDATE",
+        "IORING_OP_FIXED_FD_INSTALL",
+        "IORING_FIXED_FD_NO_CLOEXEC",
+        "IOSQE_FIXED_FILE",
+    ],
 ];
 
 fn atlas() -> Atlas {
