@@ -86,14 +86,6 @@ const MISSING: &[&[&str]] = &[
         "IORING_RECVSEND_FIXED_BUF",
         "IORING_CQE_F_NOTIF",
     ],
-    // rings
-    &[
-        "IORING_OP_MSG_RING",
-        "IORING_MSG_DATA",
-        "IORING_MSG_SEND_FD",
-        "IORING_MSG_RING_CQE_SKIP",
-        "IORING_MSG_RING_FLAGS_PASS",
-    ],
     // slots
     &[
         "IOSQE_ASYNC",
