@@ -13,6 +13,7 @@ mod attributes;
 mod buffers;
 mod cancel_and_poll;
 mod commands;
+mod entry_flags;
 mod epoll;
 mod files;
 mod memory;
@@ -44,6 +45,7 @@ const FAMILIES: &[Family] = &[
     Family { name: "tasks", entries: tasks::ENTRIES },
     Family { name: "epoll", entries: epoll::ENTRIES },
     Family { name: "commands", entries: commands::ENTRIES },
+    Family { name: "entry_flags", entries: entry_flags::ENTRIES },
 ];
 
 fn main() -> ExitCode {
