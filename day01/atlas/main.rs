@@ -13,6 +13,7 @@ mod attributes;
 mod buffers;
 mod cancel_and_poll;
 mod commands;
+mod enter;
 mod entry_flags;
 mod epoll;
 mod files;
@@ -46,6 +47,7 @@ const FAMILIES: &[Family] = &[
     Family { name: "epoll", entries: epoll::ENTRIES },
     Family { name: "commands", entries: commands::ENTRIES },
     Family { name: "entry_flags", entries: entry_flags::ENTRIES },
+    Family { name: "enter", entries: enter::ENTRIES },
 ];
 
 fn main() -> ExitCode {

@@ -11,6 +11,7 @@ use testkit::{as_ordinary_user, limit_locked_memory};
 const TABLES: &[&Table] = &[
     &catalog::OPERATIONS,
     &catalog::ENTRY_FLAGS,
+    &catalog::ENTER_FLAGS,
     &catalog::COMPLETION_FLAGS,
     &catalog::ACCEPT_FLAGS,
     &catalog::SEND_RECV_FLAGS,

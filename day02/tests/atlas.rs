@@ -11,7 +11,6 @@ use testkit::{as_ordinary_user, limit_locked_memory};
 const TABLES: &[&Table] = &[
     &catalog::SETUP_FLAGS,
     &catalog::FEATURES,
-    &catalog::ENTER_FLAGS,
     &catalog::REGISTER_OPERATIONS,
     &catalog::REGISTER_FLAGS,
     &catalog::BUFFER_RING_FLAGS,
@@ -90,14 +89,6 @@ const MISSING: &[&[&str]] = &[
         "IORING_FEAT_MIN_TIMEOUT",
         "IORING_FEAT_RW_ATTR",
         "IORING_FEAT_NO_IOWAIT",
-        "IORING_ENTER_GETEVENTS",
-        "IORING_ENTER_SQ_WAKEUP",
-        "IORING_ENTER_SQ_WAIT",
-        "IORING_ENTER_EXT_ARG",
-        "IORING_ENTER_REGISTERED_RING",
-        "IORING_ENTER_ABS_TIMER",
-        "IORING_ENTER_EXT_ARG_REG",
-        "IORING_ENTER_NO_IOWAIT",
     ],
     // register
     &[
