@@ -58,7 +58,7 @@ table! {
     IORING_POLL_ADD_MULTI        = 1 << 0, "5.13", LEN, "a completion each time, not only the first";
     IORING_POLL_UPDATE_EVENTS    = 1 << 1, "5.13", LEN, "change which events are polled for";
     IORING_POLL_UPDATE_USER_DATA = 1 << 2, "5.13", LEN, "change the poll's user_data";
-    IORING_POLL_ADD_LEVEL        = 1 << 3, "6.0",  LEN, "report as long as it is ready, not only the change";
+    IORING_POLL_ADD_LEVEL        = 1 << 3, "6.0",  LEN, "refused: the header has it, and no kernel takes it";
 }
 
 table! {
