@@ -8,6 +8,7 @@
 
 mod answer;
 mod buffers;
+pub mod own_ring;
 mod page;
 pub mod raw;
 mod report;

@@ -7,6 +7,7 @@
 //! - `Parameters` is `#[repr(transparent)]` over `struct io_uring_params`, 120 bytes of integers.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::ptr;
 
 use common::catalog::OPERATIONS;
@@ -133,6 +134,55 @@ pub fn ring(entries: u32, flags: u32) -> io::Result<IoUring> {
     // SAFETY: the numbers are what the kernel filled in for this ring, and nobody else has its
     // descriptor.
     unsafe { IoUring::from_fd(fd, std::mem::transmute::<[u32; NUMBERS], Parameters>(params)) }
+}
+
+/// `io_uring_register(2)`, for calls that the crate has no method for. `ring` is a descriptor; with
+/// `IORING_REGISTER_USE_REGISTERED_RING` an index; and -1 for the calls that need no ring.
+///
+/// # Errors
+/// The kernel's.
+///
+/// # Safety
+/// `argument` must be what the call takes, `count` what it counts, and what it points at must live
+/// as long as the call says: registered memory until it is unregistered.
+pub unsafe fn register<T>(
+    ring: RawFd,
+    call: u32,
+    argument: *const T,
+    count: u32,
+) -> io::Result<u32> {
+    // SAFETY: the caller's promise.
+    let answer = unsafe { libc::syscall(libc::SYS_io_uring_register, ring, call, argument, count) };
+    Ok(Errno::result(answer)? as u32)
+}
+
+/// `io_uring_enter(2)` with flags that the crate does not combine. `argument` is an address or, with
+/// `IORING_ENTER_EXT_ARG_REG`, an offset.
+///
+/// # Errors
+/// The kernel's. EINTR is not among them: a wait begins again.
+///
+/// # Safety
+/// An address must be that of `size` bytes that the flags call for. The entries that are submitted
+/// must be such that they may be pushed.
+pub unsafe fn enter(
+    ring: RawFd,
+    submit: u32,
+    wait: u32,
+    flags: u32,
+    argument: usize,
+    size: usize,
+) -> io::Result<u32> {
+    loop {
+        // SAFETY: the caller's promise.
+        let answer = unsafe {
+            libc::syscall(libc::SYS_io_uring_enter, ring, submit, wait, flags, argument, size)
+        };
+        match Errno::result(answer) {
+            Err(Errno::EINTR) => {}
+            answer => return Ok(answer? as u32),
+        }
+    }
 }
 
 #[cfg(test)]
