@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use atlas::Family;
 
 mod features;
+mod look;
 mod register;
 mod setup;
 

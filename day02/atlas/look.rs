@@ -1,0 +1,54 @@
+//! What `/proc` says about this process and its rings: the other means by which an effect is seen.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+
+use anyhow::Result;
+
+/// A line of a ring's `/proc/self/fdinfo`, such as `CqMask`. `None` if the kernel has no such line.
+pub fn fdinfo(ring: &impl AsRawFd, name: &str) -> Result<Option<String>> {
+    line(&format!("/proc/self/fdinfo/{}", ring.as_raw_fd()), name)
+}
+
+/// The threads of this process whose name begins with `prefix`: the kernel's own are called
+/// `iou-sqp-…` (a poller) and `iou-wrk-…` (a worker), with the number of the thread they serve.
+pub fn threads(prefix: &str) -> Result<Vec<i32>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc/self/task")? {
+        let path = entry?.path();
+        // A thread may end between the two.
+        let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+        let number = path.file_name().and_then(|name| name.to_str()?.parse::<i32>().ok());
+        found.extend(number.filter(|_| name.starts_with(prefix)));
+    }
+    Ok(found)
+}
+
+/// A line of a thread's `/proc/self/task/THREAD/status`, such as `Cpus_allowed_list`.
+pub fn status(thread: i32, name: &str) -> Result<Option<String>> {
+    line(&format!("/proc/self/task/{thread}/status"), name)
+}
+
+/// What stands behind `name:` in a file.
+fn line(path: &str, name: &str) -> Result<Option<String>> {
+    let text = fs::read_to_string(path)?;
+    let value = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_string());
+    Ok(text.lines().find_map(value))
+}
+
+/// How much memory of rings this process has mapped, in bytes.
+pub fn mapped_rings() -> Result<usize> {
+    let maps = fs::read_to_string("/proc/self/maps")?;
+    let size = |line: &str| {
+        let (from, to) = line.split_whitespace().next()?.split_once('-')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        Some(number(to)? - number(from)?)
+    };
+    Ok(maps.lines().filter(|line| line.ends_with("[io_uring]")).filter_map(size).sum())
+}
+
+/// How many descriptors this process has.
+pub fn descriptors() -> Result<usize> {
+    // One of them lists the folder.
+    Ok(fs::read_dir("/proc/self/fd")?.count() - 1)
+}

@@ -1,0 +1,54 @@
+//! A disk whose completions can be polled for, and the memory to read from it directly.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+
+use atlas::{Page, Result, Where};
+use io_uring::{IoUring, opcode, types};
+use nix::errno::Errno;
+
+/// A page of memory, aligned as direct I/O wants it.
+#[repr(C, align(4096))]
+pub struct Aligned(pub [u8; 4096]);
+
+/// The first disk with poll queues that this user may read.
+fn find() -> Option<File> {
+    let disks = fs::read_dir("/sys/block").ok()?.flatten();
+    let polled = disks.filter(|disk| {
+        let says = fs::read_to_string(disk.path().join("queue/io_poll"));
+        says.is_ok_and(|says| says.trim() == "1")
+    });
+    let mut names: Vec<_> = polled.map(|disk| disk.file_name()).collect();
+    names.sort();
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_DIRECT);
+    names.iter().find_map(|name| options.open(std::path::Path::new("/dev").join(name)).ok())
+}
+
+/// Reads the disk's first 4096 bytes through a ring with IOPOLL, and compares them with what
+/// pread(2) gets. Says so where there is no such disk.
+pub fn read(page: &mut Page, ring: &mut IoUring) -> Result<()> {
+    let Some(disk) = find() else {
+        let why =
+            "no disk with poll queues that this user may read (queue/io_poll is 0 in /sys/block)";
+        return page.cannot("a read that is polled for", why, Where::EmulatedMachine);
+    };
+    let mut bytes = Box::new(Aligned([0; 4096]));
+    let read = opcode::Read::new(types::Fd(disk.as_raw_fd()), bytes.0.as_mut_ptr(), 4096).build();
+    // SAFETY: the memory lives, and is nobody else's, until `ask` has the completion.
+    let answer = unsafe { page.ask("READ of 4096 bytes, O_DIRECT", ring, read) }?;
+    let mut plain = Box::new(Aligned([0; 4096]));
+    disk.read_exact_at(&mut plain.0, 0)?;
+    page.saw("4096 bytes, those that pread(2) gets", answer.result == 4096 && bytes.0 == plain.0)
+}
+
+/// What such a ring refuses: a file without O_DIRECT.
+pub fn refuse_buffered(page: &mut Page, ring: &mut IoUring) -> Result<()> {
+    let file = page.scratch()?.file("buffered")?;
+    let mut bytes = [0; 16];
+    let read = opcode::Read::new(types::Fd(file.as_raw_fd()), bytes.as_mut_ptr(), 16).build();
+    let why = "a read through the page cache completes by interrupt: the file needs O_DIRECT";
+    // SAFETY: the memory lives, and is nobody else's, until `refused` has the completion.
+    unsafe { page.refused("READ of a file without O_DIRECT", ring, read, Errno::EOPNOTSUPP, why) }
+}
