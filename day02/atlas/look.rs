@@ -52,3 +52,18 @@ pub fn descriptors() -> Result<usize> {
     // One of them lists the folder.
     Ok(fs::read_dir("/proc/self/fd")?.count() - 1)
 }
+
+/// The workers of this thread: the kernel names them by the thread's number.
+pub fn workers_of_this_thread() -> Result<Vec<i32>> {
+    threads(&format!("iou-wrk-{}", nix::unistd::gettid()))
+}
+
+/// `CAP_NET_ADMIN` and `CAP_IPC_LOCK`, from `linux/capability.h`.
+pub const CAP_NET_ADMIN: u32 = 12;
+pub const CAP_IPC_LOCK: u32 = 14;
+
+/// Whether this thread has a capability.
+pub fn has_capability(capability: u32) -> Result<bool> {
+    let effective = status(nix::unistd::gettid().as_raw(), "CapEff")?.unwrap_or_default();
+    Ok(u64::from_str_radix(&effective, 16)? & 1 << capability != 0)
+}

@@ -1,0 +1,103 @@
+//! REGISTER_RESTRICTIONS: limit what the ring may be asked for.
+//!
+//! Since 5.10, on a ring with R_DISABLED, once. Takes a list of what is allowed: register calls,
+//! operations, entry flags that may and that must be set. What is not on it gets EACCES from the
+//! moment the ring is enabled. Liburing: `io_uring_register_restrictions`; crate:
+//! `Submitter::register_restrictions`.
+//! For a ring that is handed to code that one does not trust. Since 7.0 a thread can restrict itself
+//! (the descriptor is -1): all rings that it sets up afterwards are bound, and those of its children.
+
+use std::io;
+use std::thread;
+
+use atlas::{Entry, Page, Result, Where, raw};
+use io_uring::register::Restriction;
+use io_uring::{IoUring, opcode, squeue, types};
+use nix::errno::Errno;
+
+use super::call;
+
+pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_RESTRICTIONS"], show };
+
+// ANCHOR: show
+fn show(page: &mut Page) -> Result<()> {
+    let mut ring: IoUring = IoUring::builder().setup_r_disabled().build(4)?;
+    let mut list = [
+        Restriction::sqe_op(opcode::Nop::CODE),
+        Restriction::sqe_flags_allowed(squeue::Flags::ASYNC.bits()),
+        Restriction::register_op(call("REGISTER_PROBE") as u8),
+    ];
+    let registered = ring.submitter().register_restrictions(&mut list);
+    page.call("allow NOP, IOSQE_ASYNC and REGISTER_PROBE", registered)?;
+    let again = ring.submitter().register_restrictions(&mut list);
+    page.call_refused("register_restrictions again", again, Errno::EBUSY, "once is all")?;
+    page.call("register_enable_rings", ring.submitter().register_enable_rings())?;
+
+    let nop = opcode::Nop::new().build();
+    // SAFETY: here and below, the entries point at no memory.
+    unsafe {
+        page.ask("NOP with IOSQE_ASYNC", &mut ring, nop.clone().flags(squeue::Flags::ASYNC))
+    }?;
+    let why = "the flag is not on the list";
+    let linked = nop.clone().flags(squeue::Flags::IO_LINK);
+    // SAFETY: as above.
+    unsafe { page.refused("NOP with IOSQE_IO_LINK", &mut ring, linked, Errno::EACCES, why) }?;
+    let why = "the operation is not on the list";
+    let close = opcode::Close::new(types::Fd(-1)).build();
+    // SAFETY: as above.
+    unsafe { page.refused("CLOSE", &mut ring, close, Errno::EACCES, why) }?;
+    let files = ring.submitter().register_files(&[-1]);
+    page.call_refused("register_files", files, Errno::EACCES, "the call is not on the list")?;
+
+    let late = IoUring::new(4)?.submitter().register_restrictions(&mut list);
+    let why = "the ring is enabled: it needs R_DISABLED";
+    page.call_refused("register_restrictions, too late", late, Errno::EBADFD, why)?;
+    // A thread of its own: what is taken from it, it never gets back.
+    let alone = thread::scope(|scope| scope.spawn(|| restrict_this_thread(page)).join());
+    alone.expect("the thread does not panic")
+}
+// ANCHOR_END: show
+
+/// `struct io_uring_task_restriction` with one `struct io_uring_restriction`.
+#[repr(C)]
+struct OfTask {
+    flags: u16,
+    number: u16,
+    resv: [u32; 3],
+    /// Its kind and its value, in the first four bytes.
+    restriction: [u32; 4],
+}
+
+/// `IORING_RESTRICTION_SQE_OP`.
+const SQE_OP: u16 = 1;
+
+/// Allows this thread's rings an operation, and no other.
+fn allow_only(operation: u8) -> io::Result<u32> {
+    let [low, high] = SQE_OP.to_ne_bytes();
+    let first = u32::from_ne_bytes([low, high, operation, 0]);
+    let of_task = OfTask { flags: 0, number: 1, resv: [0; 3], restriction: [first, 0, 0, 0] };
+    // SAFETY: the call reads the structure and the one restriction in it.
+    unsafe { raw::register(-1, call("REGISTER_RESTRICTIONS"), &of_task, 1) }
+}
+
+fn restrict_this_thread(page: &mut Page) -> Result<()> {
+    // For this thread only: no program that it starts gets more rights than it has.
+    // SAFETY: the call takes no memory.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+    let restricted = allow_only(opcode::Nop::CODE);
+    if matches!(&restricted, Err(error) if error.raw_os_error() == Some(libc::EINVAL)) {
+        let what = "restrictions of a thread (the descriptor -1)";
+        return page.cannot(what, "needs Linux 7.0", Where::NewerKernel);
+    }
+    page.call("allow this thread NOP only, ring -1", restricted)?;
+    let mut ring = IoUring::new(4)?;
+    // SAFETY: here and below, the entries point at no memory.
+    unsafe { page.ask("NOP on a new ring", &mut ring, opcode::Nop::new().build()) }?;
+    let close = opcode::Close::new(types::Fd(-1)).build();
+    let why = "the thread took it from itself";
+    // SAFETY: as above.
+    unsafe { page.refused("CLOSE on a new ring", &mut ring, close, Errno::EACCES, why) }?;
+    let again = allow_only(opcode::Close::CODE);
+    let why = "once is all: nobody can loosen it";
+    page.call_refused("allow this thread CLOSE", again, Errno::EPERM, why)
+}
