@@ -40,34 +40,6 @@ const TABLES: &[&Table] = &[
 
 /// What no entry shows yet, a list for each family. It only ever gets shorter.
 const MISSING: &[&[&str]] = &[
-    // setup
-    &["IORING_SQ_CQ_OVERFLOW"],
-    // features
-    &[
-        "IORING_FEAT_SINGLE_MMAP",
-        "IORING_FEAT_NODROP",
-        "IORING_FEAT_SUBMIT_STABLE",
-        "IORING_FEAT_RW_CUR_POS",
-        "IORING_FEAT_CUR_PERSONALITY",
-        "IORING_FEAT_FAST_POLL",
-        "IORING_FEAT_POLL_32BITS",
-        "IORING_FEAT_SQPOLL_NONFIXED",
-        "IORING_FEAT_EXT_ARG",
-        "IORING_FEAT_NATIVE_WORKERS",
-        "IORING_FEAT_RSRC_TAGS",
-        "IORING_FEAT_CQE_SKIP",
-        "IORING_FEAT_LINKED_FILE",
-        "IORING_FEAT_REG_REG_RING",
-        "IORING_FEAT_RECVSEND_BUNDLE",
-        "IORING_FEAT_MIN_TIMEOUT",
-        "IORING_FEAT_RW_ATTR",
-        "IORING_FEAT_NO_IOWAIT",
-        "IORING_ENTER_SQ_WAIT",
-        "IORING_ENTER_EXT_ARG",
-        "IORING_ENTER_NO_IOWAIT",
-    ],
-    // register
-    &[],
     // arguments of register calls
     &[
         "IORING_OFF_SQ_RING",

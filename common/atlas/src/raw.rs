@@ -136,6 +136,12 @@ pub fn ring(entries: u32, flags: u32) -> io::Result<IoUring> {
     unsafe { IoUring::from_fd(fd, std::mem::transmute::<[u32; NUMBERS], Parameters>(params)) }
 }
 
+/// The features that the kernel wrote back at the setup (`IORING_FEAT_*`).
+pub fn features(params: &Parameters) -> u32 {
+    // SAFETY: 30 numbers, of which the features are the sixth.
+    unsafe { ptr::from_ref(params).cast::<u32>().add(5).read() }
+}
+
 /// `io_uring_register(2)`, for calls that the crate has no method for. `ring` is a descriptor; with
 /// `IORING_REGISTER_USE_REGISTERED_RING` an index; and -1 for the calls that need no ring.
 ///

@@ -1,4 +1,4 @@
-//! A buffer group with one buffer, by hand: what `IORING_REGISTER_PBUF_RING` is about.
+//! A buffer group, by hand: what `IORING_REGISTER_PBUF_RING` is about.
 
 use std::io;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -7,7 +7,7 @@ use io_uring::IoUring;
 
 use super::Pages;
 
-/// A ring of buffers with one buffer: the ring in the first page, the buffer in the second.
+/// A ring of buffers, in the first page, and the memory of the buffers, the second one.
 pub struct Group {
     memory: &'static mut Pages<2>,
     tail: u16,
@@ -38,9 +38,15 @@ impl Group {
         self.memory.0[0][14..16].fill(0);
     }
 
-    /// Puts the buffer into the ring, under a number.
+    /// Puts the whole second page into the ring, as the buffer with this number.
     pub fn provide(&mut self, number: u16) {
-        let (address, length) = (self.memory.0[1].as_mut_ptr() as u64, 4096_u32);
+        self.provide_part(number, 0, 4096);
+    }
+
+    /// Puts a part of it into the ring, as the buffer with this number.
+    pub fn provide_part(&mut self, number: u16, start: usize, length: usize) {
+        let part = &mut self.memory.0[1][start..start + length];
+        let (address, length) = (part.as_mut_ptr() as u64, length as u32);
         let at = usize::from(self.tail % 4) * 16;
         let entry = &mut self.memory.0[0][at..at + 14];
         entry[..8].copy_from_slice(&address.to_ne_bytes());
@@ -53,7 +59,7 @@ impl Group {
         unsafe { AtomicU16::from_ptr(tail) }.store(self.tail, Ordering::Release);
     }
 
-    /// The first bytes of the buffer. The kernel writes to it only while a receive is under way.
+    /// The first bytes of the page. The kernel writes to it only while a receive is under way.
     pub fn bytes(&self, length: usize) -> &[u8] {
         &self.memory.0[1][..length]
     }

@@ -41,6 +41,9 @@ mod use_registered_ring;
 mod zcrx_ctrl;
 mod zcrx_ifq;
 
+pub use group::Group;
+pub use ring_fds::Place;
+
 /// The entries of this family, in the order of the calls.
 pub const ENTRIES: &[atlas::Entry] = &[
     buffers::ENTRY,

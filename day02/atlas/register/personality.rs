@@ -13,6 +13,8 @@ use atlas::{Entry, Page, Result, Where};
 use io_uring::{IoUring, opcode, types};
 use nix::errno::Errno;
 
+use crate::look::{self, NOBODY};
+
 pub const ENTRY: Entry =
     Entry { shows: &["IORING_REGISTER_PERSONALITY", "IORING_UNREGISTER_PERSONALITY"], show };
 
@@ -45,8 +47,8 @@ fn with_other_rights(page: &mut Page, ring: &mut IoUring, ours: u16) -> Result<(
     fs::set_permissions(scratch.path("secret"), Permissions::from_mode(0o600))?;
     let path = scratch.c_path("secret")?;
     let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).build();
-    let before = open_files_as(NOBODY);
-    if open_files_as(NOBODY) != NOBODY {
+    let before = look::open_files_as(NOBODY);
+    if look::open_files_as(NOBODY) != NOBODY {
         let why = "only root can take on another user's rights";
         return page.cannot("a file that only the kept rights open", why, Where::Root);
     }
@@ -57,18 +59,9 @@ fn with_other_rights(page: &mut Page, ring: &mut IoUring, ours: u16) -> Result<(
         let with = page.ask("OPENAT of our file, with our number", ring, open.personality(ours));
         without.and(with)
     };
-    open_files_as(before);
+    look::open_files_as(before);
     let opened = answers?.result;
     // SAFETY: the descriptor is new and nobody else's.
     drop(unsafe { OwnedFd::from_raw_fd(opened) });
     page.saw("it was opened with the rights that were kept", opened >= 0)
-}
-
-const NOBODY: u32 = 65534;
-
-/// Has this thread, and no other, open files as that user, if it may. Returns as whom it opened
-/// them before.
-fn open_files_as(user: u32) -> u32 {
-    // SAFETY: the call takes no memory.
-    unsafe { libc::setfsuid(user) as u32 }
 }

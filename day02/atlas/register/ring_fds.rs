@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use atlas::{Entry, Page, Result, raw};
-use common::catalog::ENTER_FLAGS;
+use common::catalog::{ENTER_FLAGS, REGISTER_FLAGS};
 use io_uring::IoUring;
 use nix::errno::Errno;
 
@@ -67,7 +67,7 @@ fn show(page: &mut Page) -> Result<()> {
 
 /// `struct io_uring_rsrc_update`: a place in the thread's table of rings.
 #[repr(C)]
-pub(super) struct Place {
+pub struct Place {
     /// Which; -1 before it is registered: any.
     pub index: u32,
     resv: u32,
@@ -75,19 +75,31 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// A place that this ring is to get.
     pub fn of(ring: RawFd) -> Place {
         Place { index: u32::MAX, resv: 0, ring: ring as u64 }
     }
 
+    /// Registers the ring there.
     pub fn register(&mut self, ring: &IoUring) -> io::Result<u32> {
         let call = call("REGISTER_RING_FDS");
         // SAFETY: the call reads and writes this one structure.
         unsafe { raw::register(ring.as_raw_fd(), call, std::ptr::from_mut(self), 1) }
     }
 
+    /// Empties the place. The call goes to a ring, by descriptor: any will do.
     pub fn unregister(&self, ring: RawFd) -> io::Result<u32> {
         let place = Place { ring: 0, ..*self };
         // SAFETY: the call reads this one structure.
         unsafe { raw::register(ring, call("UNREGISTER_RING_FDS"), &place, 1) }
+    }
+
+    /// The same, the call going to the place's own ring (6.3).
+    pub fn unregister_by_index(&self) -> io::Result<u32> {
+        let place = Place { ring: 0, ..*self };
+        let by_index = REGISTER_FLAGS.code("USE_REGISTERED_RING");
+        let call = call("UNREGISTER_RING_FDS") | by_index;
+        // SAFETY: the call reads this one structure.
+        unsafe { raw::register(self.index as RawFd, call, &place, 1) }
     }
 }

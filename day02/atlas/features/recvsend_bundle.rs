@@ -1,0 +1,52 @@
+//! FEAT_RECVSEND_BUNDLE: one send or receive can take several provided buffers.
+//!
+//! Since 6.10, by `IORING_RECVSEND_BUNDLE`. The completion names the first buffer and the number of
+//! bytes: the others are those that follow in the ring. One completion instead of one a buffer.
+
+use std::io::Write;
+use std::os::fd::AsRawFd;
+
+use atlas::{Entry, Page, Result};
+use io_uring::{opcode, types};
+use nix::errno::Errno;
+
+use super::{ring_with, sockets};
+use crate::register::Group;
+
+pub const ENTRY: Entry = Entry { shows: &["IORING_FEAT_RECVSEND_BUNDLE"], show };
+
+// ANCHOR: show
+fn show(page: &mut Page) -> Result<()> {
+    let name = "IORING_FEAT_RECVSEND_BUNDLE";
+    let has = |params: &io_uring::Parameters| params.is_feature_recvsend_bundle();
+    let Some(mut ring) = ring_with(page, name, has)? else { return Ok(()) };
+    let mut group = Group::new();
+    page.call("a ring of 4 buffers, group 1", group.register(&ring, 1, 4, 0))?;
+    for number in 0..4 {
+        group.provide_part(number, usize::from(number) * 4, 4);
+    }
+    let (ours, mut theirs) = sockets()?;
+    page.call("10 bytes arrive; a buffer has 4", theirs.write_all(b"0123456789"))?;
+    let receive = opcode::RecvBundle::new(types::Fd(ours.as_raw_fd()), 1).build();
+    // SAFETY: here and below, the buffers are never freed, and read only after a completion.
+    let answer = unsafe { page.ask("RECV, RECVSEND_BUNDLE", &mut ring, receive.clone()) }?;
+    page.saw(
+        "it names buffer 0, and took more than one",
+        answer.buffer() == Some(0) && answer.result > 4,
+    )?;
+    // How many it takes at once, the kernel decides: it may leave some for the next.
+    if answer.result < 10 {
+        // SAFETY: as above.
+        unsafe { page.ask("the same, for the rest", &mut ring, receive.clone()) }?;
+    }
+    page.saw("the bytes lie in buffers 0, 1 and 2", group.bytes(10) == b"0123456789")?;
+
+    theirs.write_all(b"abcdefgh")?;
+    // SAFETY: as above.
+    let answer = unsafe { page.ask("8 more bytes, the same again", &mut ring, receive.clone()) }?;
+    page.saw("only buffer 3 was left: 4 bytes", answer.result == 4 && answer.buffer() == Some(3))?;
+    let why = "all four buffers are taken: give them back";
+    // SAFETY: as above.
+    unsafe { page.refused("the same again", &mut ring, receive, Errno::ENOBUFS, why) }
+}
+// ANCHOR_END: show
