@@ -15,10 +15,14 @@ mod options;
 
 pub use options::Options;
 
-/// Builds the day that is named, if one is, and traces the program.
+/// Builds the day that is named, if one is, and traces the program, or joins one that runs.
 pub fn main(options: &Options) -> ExitCode {
     // What comes after `xtask trace`; the program is where its own arguments begin.
     let mut words: Vec<OsString> = std::env::args_os().skip(2).collect();
+    let running = options.attach.map(|process| format!("/proc/{process}/exe"));
+    if running.is_some_and(|program| is_ours(Path::new(&program))) {
+        words.insert(0, "--tokens".into());
+    }
     if let Some(named) = options.command.first() {
         let (program, ours) = match resolve(named.clone()) {
             Ok(found) => found,

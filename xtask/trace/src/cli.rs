@@ -6,9 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::environment::Refusal;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
@@ -35,16 +37,6 @@ pub fn main(options: Options) -> ExitCode {
 }
 
 fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
-    let mut words = options.command.into_iter();
-    let program = words.next().unwrap_or_default();
-    let program = Program {
-        program,
-        args: words.collect(),
-        fast: options.fast,
-        tracepoints: options.tracepoints,
-        ..Default::default()
-    };
-
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     let filter = |sink, says_when_full| {
         let only = options.only.clone();
@@ -63,13 +55,32 @@ fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
         sinks.push(filter(Box::new(lines.clone()), false));
     }
 
-    let (send_pid, pid) = mpsc::channel();
-    if let Some(signals) = block_signals() {
-        pass_on(signals, pid);
-    }
     let began = Instant::now();
-    let trace = Trace::show(program, options.tokens, sinks)?;
-    let _ = send_pid.send(trace.pid());
+    let end = options.time.map(|time| began + time);
+    let signals = block_signals();
+    let trace = match options.attach {
+        Some(process) => {
+            let trace = Trace::attach(process, options.tokens, sinks)?;
+            let to_stdout = options.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
+            wait_to_let_go(&trace, signals, end, to_stdout);
+            trace.let_go();
+            trace
+        }
+        None => {
+            let (send_pid, pid) = mpsc::channel();
+            if let Some(signals) = signals {
+                pass_on(signals, pid, end);
+            }
+            let mut words = options.command.into_iter();
+            let program = words.next().unwrap_or_default();
+            let (args, fast) = (words.collect(), options.fast);
+            let tracepoints = options.tracepoints;
+            let program = Program { program, args, fast, tracepoints, ..Default::default() };
+            let trace = Trace::show(program, options.tokens, sinks)?;
+            let _ = send_pid.send(trace.pid());
+            trace
+        }
+    };
     let Outcome { status, summary, failure } = trace.finish();
     if let Some(refusal) = failure {
         return Err((refusal, status));
@@ -124,19 +135,57 @@ fn block_signals() -> Option<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).ok()
 }
 
+/// Waits until a joined program is to be let go: at a signal, at the time that was set, when
+/// nobody reads the output any more, or when the program has ended.
+fn wait_to_let_go(trace: &Trace, signals: Option<SignalFd>, end: Option<Instant>, to_stdout: bool) {
+    /// How often to look whether the program has ended.
+    const OFTEN: Duration = Duration::from_millis(50);
+    let (stderr, stdout) = (io::stderr(), io::stdout());
+    while !trace.ended() && end.is_none_or(|end| Instant::now() < end) {
+        let mut events = vec![PollFd::new(stderr.as_fd(), PollFlags::empty())];
+        if to_stdout {
+            events.push(PollFd::new(stdout.as_fd(), PollFlags::empty()));
+        }
+        if let Some(signals) = &signals {
+            events.push(PollFd::new(signals.as_fd(), PollFlags::POLLIN));
+        }
+        let left = end.map_or(OFTEN, |end| end.saturating_duration_since(Instant::now()));
+        let left = PollTimeout::try_from(left.min(OFTEN)).unwrap_or(PollTimeout::ZERO);
+        if poll(&mut events, left).is_ok_and(|ready| ready > 0) {
+            return;
+        }
+    }
+}
+
 /// Passes signals on, once there is a program. What the terminal sends (Ctrl-C) it sends to
-/// the program as well.
-fn pass_on(signals: SignalFd, pid: Receiver<Pid>) {
+/// the program as well. At the time that was set, the program gets SIGINT.
+fn pass_on(signals: SignalFd, pid: Receiver<Pid>, end: Option<Instant>) {
     /// `si_code` of a signal that no process sent.
     const SI_KERNEL: i32 = 0x80;
     std::thread::spawn(move || {
         let Ok(program) = pid.recv() else { return };
-        while let Ok(Some(info)) = signals.read_signal() {
-            if info.ssi_code == SI_KERNEL {
-                continue;
-            }
-            if let Ok(signal) = Signal::try_from(info.ssi_signo as i32) {
-                let _ = kill(program, signal);
+        let mut end = end;
+        loop {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let left = left.map_or(PollTimeout::NONE, |left| {
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            });
+            match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], left) {
+                Ok(0) if end.is_some_and(|end| Instant::now() >= end) => {
+                    let _ = kill(program, Signal::SIGINT);
+                    end = None;
+                }
+                Ok(0) | Err(Errno::EINTR) => {}
+                Err(_) => return,
+                Ok(_) => {
+                    let Ok(Some(info)) = signals.read_signal() else { return };
+                    if info.ssi_code == SI_KERNEL {
+                        continue;
+                    }
+                    if let Ok(signal) = Signal::try_from(info.ssi_signo as i32) {
+                        let _ = kill(program, signal);
+                    }
+                }
             }
         }
     });

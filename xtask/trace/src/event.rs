@@ -32,6 +32,8 @@ pub struct Event {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum What {
     Start(Start),
+    Attach(Attach),
+    Found(Found),
     Setup(Setup),
     Register(Register),
     Enter(Enter),
@@ -45,6 +47,7 @@ pub enum What {
     Task(Task),
     Exit(Exit),
     Diagnosis(Diagnosis),
+    LetGo(LetGo),
 }
 
 /// The program starts, or a process of it became another program.
@@ -55,6 +58,81 @@ pub struct Start {
     pub pid: i32,
     /// The program's path.
     pub program: String,
+}
+
+/// The tracer joins a process that runs already.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Attach {
+    /// The process.
+    pub pid: i32,
+    /// The program's path.
+    pub program: String,
+    /// Its threads, without those that the kernel runs for it.
+    pub threads: u32,
+}
+
+/// A ring that a process had before the tracer joined it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Found {
+    /// The ring; absent if it cannot be followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring: Option<u32>,
+    /// Its descriptors.
+    pub fds: Vec<i32>,
+    /// Why it is not followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_followed: Option<String>,
+    /// Submission queue entries.
+    pub sq_entries: u32,
+    /// Completion queue entries.
+    pub cq_entries: u32,
+    /// The setup flags that show from outside. Others may be set.
+    pub flags: Vec<String>,
+    /// `SQE128` and `CQE32` are a conclusion from what lies in the queues: the kernel says it
+    /// only while something waits there.
+    pub concluded: bool,
+    /// How many slots for files are registered; which ones are taken is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+    /// How many buffers are registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffers: Option<u32>,
+    /// Entries taken before and not answered: all that were taken less all completions.
+    /// Absent if there were more completions than entries, as multishots bring them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u32>,
+    /// The operations that wait until their file is ready, once for each entry.
+    pub armed: Vec<String>,
+    /// Those of the entries in flight that still lie in the queue's memory, oldest first.
+    pub entries: Vec<Before>,
+}
+
+/// An entry that was taken before the tracer joined, and that no completion has answered.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Before {
+    /// Its number, as for the entries that go in later.
+    pub seq: u64,
+    /// The operation's name.
+    pub op: String,
+    /// As a hexadecimal string.
+    pub user_data: String,
+    /// The same by its meaning.
+    pub meaning: String,
+    /// What it is about, in words, without what it points at.
+    pub words: String,
+}
+
+/// The tracer lets go of a process that it had joined. The process goes on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LetGo {
+    /// The process.
+    pub pid: i32,
+    /// Its threads at that moment.
+    pub threads: u32,
 }
 
 /// `io_uring_setup`.

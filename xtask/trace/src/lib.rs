@@ -7,8 +7,8 @@
 //!
 //! - [`cli`] and its [`options`]: the command; [`text`] and [`json`]: the two views;
 //! - [`Trace`]: the same as a library, for checks that drive a program and ask what it did;
-//! - [`tracer`]: the stops, on a thread of its own; [`launch`] starts the program,
-//!   [`filter`] is the fast mode;
+//! - [`tracer`]: the stops, on a thread of its own; [`launch`] starts the program, [`attach`]
+//!   joins one that runs, [`filter`] is the fast mode;
 //! - [`watch`]: the story: [`ring`] finds what is new in a ring's [`memory`], [`decode`] reads
 //!   it, [`pairing`] finds the entry for a completion, [`describe`] says what it is about,
 //!   with [`context`] for what it points at, [`registered`] for what it refers to, and [`codes`],
@@ -23,6 +23,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("this program needs Linux: io_uring is an interface of its kernel");
 
+pub mod attach;
 pub mod cli;
 pub mod codes;
 pub mod context;
@@ -127,6 +128,18 @@ impl Sink for Arc<Record> {
 }
 
 impl Trace {
+    /// Joins a program that runs already, and leaves it to the sinks to keep events.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that names the rule that forbids it.
+    pub fn attach(
+        process: i32,
+        tokens: bool,
+        sinks: Vec<Box<dyn Sink>>,
+    ) -> Result<Trace, (Refusal, i32)> {
+        Trace::begin(Subject::Running(process), tokens, sinks, false)
+    }
+
     /// Starts a program under trace and keeps its events, to be asked for.
     ///
     /// `tokens` says that its `user_data` is made by `common::token`.
@@ -138,7 +151,7 @@ impl Trace {
         tokens: bool,
         sinks: Vec<Box<dyn Sink>>,
     ) -> Result<Trace, Refusal> {
-        Trace::begin(program, tokens, sinks, true).map_err(|(refusal, _)| refusal)
+        Trace::begin(Subject::Program(program), tokens, sinks, true).map_err(|(refusal, _)| refusal)
     }
 
     /// As [`Trace::start`], but leaves it to the sinks to keep events; with the exit status
@@ -151,11 +164,11 @@ impl Trace {
         tokens: bool,
         sinks: Vec<Box<dyn Sink>>,
     ) -> Result<Trace, (Refusal, i32)> {
-        Trace::begin(program, tokens, sinks, false)
+        Trace::begin(Subject::Program(program), tokens, sinks, false)
     }
 
     fn begin(
-        program: Program,
+        subject: Subject,
         tokens: bool,
         mut sinks: Vec<Box<dyn Sink>>,
         keep: bool,
@@ -168,7 +181,7 @@ impl Trace {
         if keep {
             shared.lock().keep_calls();
         }
-        if program.tracepoints {
+        if matches!(&subject, Subject::Program(program) if program.tracepoints) {
             let tracepoints = Tracepoints::begin().map_err(|refusal| (refusal, 1))?;
             shared.lock().read_tracepoints(tracepoints);
         }
@@ -178,15 +191,16 @@ impl Trace {
         let looker = thread::spawn(move || look_in_between(&theirs));
         let (started, start) = mpsc::channel();
         let ours = Arc::clone(&shared);
-        let fast = program.fast;
-        shared.lock().summary.fast = fast;
         // A tracee belongs to the thread that seized it, so that thread does everything.
-        let tracer = thread::spawn(move || match launch::launch(program) {
-            Ok(launched) => {
-                let _ = started.send(Ok(launched.pid));
-                let result = trace(&ours, launched, fast);
+        let tracer = thread::spawn(move || match subject.trace(&ours) {
+            Ok((pid, tracer, launched)) => {
+                let _ = started.send(Ok(pid));
+                let (status, began) = tracer.run();
                 ours.end();
-                result
+                match launched.filter(|_| !began).and_then(Launched::failure) {
+                    Some((refusal, status)) => (status, Some(refusal)),
+                    None => (status, None),
+                }
             }
             Err(refusal) => {
                 ours.end();
@@ -210,6 +224,11 @@ impl Trace {
     /// Sends the program a signal. One that has ended already is no error.
     pub fn signal(&self, signal: Signal) {
         let _ = kill(self.pid, signal);
+    }
+
+    /// Lets go of a program that was joined; it goes on. A program that was started is killed.
+    pub fn let_go(&self) {
+        self.shared.leave();
     }
 
     /// The totals so far.
@@ -299,14 +318,32 @@ impl Trace {
     }
 }
 
-fn trace(shared: &Arc<Shared>, launched: Launched, fast: bool) -> (i32, Option<Refusal>) {
-    let (status, began) = Tracer::new(Arc::clone(shared), &launched, fast).run();
-    if began {
-        return (status, None);
-    }
-    match launched.failure() {
-        Some((refusal, status)) => (status, Some(refusal)),
-        None => (status, None),
+/// What is traced.
+enum Subject {
+    /// A program to be started.
+    Program(Program),
+    /// A process that runs already.
+    Running(i32),
+}
+
+/// Its process, who traces it, and how it was started, if it was.
+type Begun = (i32, Tracer, Option<Launched>);
+
+impl Subject {
+    fn trace(self, shared: &Arc<Shared>) -> Result<Begun, (Refusal, i32)> {
+        let shared = Arc::clone(shared);
+        match self {
+            Subject::Program(program) => {
+                let fast = program.fast;
+                shared.lock().summary.fast = fast;
+                let launched = launch::launch(program)?;
+                Ok((launched.pid, Tracer::new(shared, &launched, fast), Some(launched)))
+            }
+            Subject::Running(pid) => match Tracer::join(shared, pid) {
+                Ok(tracer) => Ok((pid, tracer, None)),
+                Err(refusal) => Err((refusal, 1)),
+            },
+        }
     }
 }
 
@@ -320,7 +357,7 @@ fn look_in_between(shared: &Shared) {
     let mut asked = Instant::now();
     let mut watch = shared.lock();
     while !watch.over() {
-        if watch.idle() {
+        if watch.idle() && !shared.ticking() {
             still = 0;
             watch = shared.bell.wait(watch).unwrap_or_else(std::sync::PoisonError::into_inner);
             continue;
@@ -339,6 +376,7 @@ fn look_in_between(shared: &Shared) {
             _ => SELDOM,
         };
         drop(watch);
+        shared.tick();
         thread::sleep(pause);
         watch = shared.lock();
     }

@@ -63,6 +63,19 @@ impl Memory {
         })
     }
 
+    /// As [`Memory::map`], for a ring whose sizes are not certain.
+    ///
+    /// # Errors
+    /// `EFAULT` if the ring has less memory than that: to read beyond it would end this program.
+    pub fn map_whole(fd: BorrowedFd<'_>, params: &Params) -> nix::Result<Memory> {
+        let memory = Memory::map(fd, params)?;
+        let Memory::Mapped { sq, cq, sqes } = &memory else { return Ok(memory) };
+        match [sq, cq, sqes].iter().all(|map| map.is_whole()) {
+            true => Ok(memory),
+            false => Err(nix::errno::Errno::EFAULT),
+        }
+    }
+
     /// The memory of a ring that its owner allocated.
     pub fn remote(owner: pid_t, params: &Params) -> Memory {
         Memory::Remote { owner, rings: params.cq().user_addr, sqes: params.sq().user_addr }
@@ -111,6 +124,14 @@ impl Map {
             mmap(None, size, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, fd.as_fd(), offset)?
         };
         Ok(Map { start, length })
+    }
+
+    /// Whether there is memory behind its last byte too. Old kernels, where it cannot be read
+    /// this way at all, map no more than there is.
+    fn is_whole(&self) -> bool {
+        let start = self.start.as_ptr() as u64;
+        let there = |at: u64| sys::read_memory(std::process::id() as pid_t, at, &mut [0]).is_ok();
+        there(start + self.length as u64 - 1) || !there(start)
     }
 
     /// Copies whole words, each read at once; `offset` and the length are multiples of 4.

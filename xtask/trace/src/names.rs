@@ -68,6 +68,15 @@ pub fn error_words(number: i32) -> String {
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
+/// Why a ring cannot be followed.
+pub fn why_not_followed(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => "the program may not be read: EPERM".to_string(),
+        Some(number) => error_name(number),
+        None => error.to_string(),
+    }
+}
+
 /// A text of a program's making: as it is, or in quotes where a terminal would take it for
 /// more than letters.
 pub fn printable(text: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use common::catalog;
@@ -49,8 +50,19 @@ pub struct Options {
     #[arg(long)]
     pub tokens: bool,
 
+    /// Join the running process PID with its threads and rings; Ctrl-C lets go of it, and it
+    /// goes on
+    #[arg(long, value_name = "PID", conflicts_with_all = ["command", "fast", "tracepoints"],
+          value_parser = clap::value_parser!(i32).range(1..))]
+    pub attach: Option<i32>,
+
+    /// After so long, let go of the process that was joined, or ask the program that was
+    /// started to end, as Ctrl-C does
+    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
+    pub time: Option<Duration>,
+
     /// The program, and whatever follows as its arguments
-    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM")]
+    #[arg(trailing_var_arg = true, required_unless_present = "attach", value_name = "PROGRAM")]
     pub command: Vec<OsString>,
 }
 
@@ -74,6 +86,14 @@ Cost:
   a seccomp filter (a container's, say) is not heard of.
   A ring that a kernel thread polls has no calls to stop at: it is sampled. Totals are
   exact all the same; what was overwritten between two looks is counted as unseen.";
+
+/// A length of time.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "a number of seconds, such as 10 or 0.5".to_string())
+}
 
 /// An operation's short name, from that or the header's, in any case.
 fn operation(text: &str) -> Result<String, String> {

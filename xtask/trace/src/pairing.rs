@@ -35,6 +35,8 @@ pub struct Flight {
     pub unsure: bool,
     /// Where it waits, once it was seen to.
     pub ran: Option<Ran>,
+    /// It went in before the trace began: nobody knows when.
+    pub before: bool,
 }
 
 /// What a completion turned out to be.
@@ -89,6 +91,7 @@ impl InFlight {
             chain,
             unsure: false,
             ran: None,
+            before: false,
         };
         if entry.has(sqe::CQE_SKIP_SUCCESS) && !entry.multishot() {
             if self.silent.len() == SILENT {
@@ -106,6 +109,15 @@ impl InFlight {
     /// Entries went in unseen.
     pub fn missed(&mut self, entries: u64) {
         self.count += entries;
+    }
+
+    /// An entry went in before the trace began, and may be under way.
+    pub fn was_submitted(&mut self, seq: u64, entry: Entry, words: &str) {
+        self.submitted(seq, 0, entry);
+        if let Some(flight) = self.find(seq, entry.user_data) {
+            flight.words = Some(words.into());
+            flight.before = true;
+        }
     }
 
     /// Completions went by unseen: each entry may have been answered. If there are too many,

@@ -1,9 +1,12 @@
 //! `struct io_uring_params`: what a program asks of `io_uring_setup(2)` and what it is granted,
 //! and from it where things lie in the ring's memory.
 
+use std::io;
+
 use serde::Serialize;
 
 use super::codes::setup;
+use super::sys;
 
 /// The parameters of a ring, as the program or the kernel filled them in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -95,6 +98,30 @@ impl Params {
     /// its sizes and places are new, what it is stays.
     pub fn as_resized(self, before: &Params) -> Params {
         Params { flags: before.flags, features: before.features, ..self }
+    }
+
+    /// Where this kernel keeps things in a ring of these sizes: it is asked for one.
+    ///
+    /// # Errors
+    /// The kernel's, from `io_uring_setup(2)`.
+    pub fn of_own_ring(entries: u32, completions: u32, flags: u32) -> io::Result<Params> {
+        let mut bytes = [0; Params::SIZE];
+        bytes[4..8].copy_from_slice(&completions.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&(flags | setup::CQSIZE).to_ne_bytes());
+        sys::parameters_of_own_ring(&mut bytes, entries)?;
+        Ok(Params::parse(&bytes))
+    }
+
+    /// The same with other flags.
+    pub fn with(self, flags: u32) -> Params {
+        Params { flags, ..self }
+    }
+
+    /// The same, in the program's own memory.
+    pub fn at(mut self, rings: u64, entries: u64) -> Params {
+        self.cq.user_addr = rings;
+        self.sq.user_addr = entries;
+        self
     }
 
     /// Whether a flag of [`setup`] is set.

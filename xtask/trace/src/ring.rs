@@ -5,6 +5,8 @@
 //! thread submits by `io_uring_enter`, where it is stopped and looked at first, so there
 //! nothing is missed. Otherwise what could not be read is counted as unseen.
 
+mod joined;
+
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -19,7 +21,7 @@ use super::memory::{Memory, Part};
 use super::params::Params;
 
 /// A completion of 32 bytes in a mixed ring (`IORING_CQE_F_32`).
-const LARGE: u32 = COMPLETION_FLAGS.code("32");
+pub const LARGE: u32 = COMPLETION_FLAGS.code("32");
 
 /// Who offered an entry to the kernel, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +155,8 @@ pub struct Ring {
     /// When the queues were last read.
     seen: Instant,
     offered: HashMap<u32, Offered>,
+    /// How often yet to ask the kernel for the sizes that were concluded.
+    doubts: u32,
 }
 
 impl Ring {
@@ -172,8 +176,8 @@ impl Ring {
     }
 
     fn new(params: Params, memory: Memory, fd: Option<OwnedFd>) -> Ring {
-        let offered = HashMap::new();
-        Ring { params, memory, fd, sq_seen: 0, cq_seen: 0, seen: Instant::now(), offered }
+        let (offered, seen) = (HashMap::new(), Instant::now());
+        Ring { params, memory, fd, sq_seen: 0, cq_seen: 0, seen, offered, doubts: 0 }
     }
 
     /// Follows a resize (`IORING_REGISTER_RESIZE_RINGS`); heads and tails go on as they were.
@@ -203,6 +207,7 @@ impl Ring {
     /// Copies the entries that an enter offers, and what they point at, before the kernel
     /// takes them: as many as its `to_submit` says.
     pub fn offer(&mut self, to_submit: u32, by: Offer, follow: Follow<'_>) {
+        self.settle();
         if self.params.has(setup::SQ_REWIND) {
             self.offered.clear();
             self.offer_range(0, self.params.sq_entries, to_submit, Some(by), follow);
@@ -314,6 +319,7 @@ impl Ring {
     /// `inside` says that a task is in an enter of this ring. Then the kernel may be amid
     /// submitting: it moves the head only at the end, and completions may come before that.
     pub fn look(&mut self, inside: bool, follow: Follow<'_>) -> Sight {
+        self.settle();
         let mut sight = Sight::default();
         // First the completions' end, then the entries, then the completions up to there: so
         // that no completion is read before the entry that it answers.

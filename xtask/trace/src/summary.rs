@@ -54,6 +54,10 @@ pub struct Summary {
     /// What may have been: entries that answer only when they fail.
     #[serde(skip)]
     pub may_wait: Vec<Armed>,
+    /// The program runs on: the tracer has let go of it.
+    pub let_go: bool,
+    /// Entries of before the tracer joined that may be under way, and of which it knows no more.
+    pub before: u64,
     /// Entries that were published and never submitted.
     pub never_submitted: u64,
     /// Completions that were posted and never reaped.

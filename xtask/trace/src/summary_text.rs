@@ -153,16 +153,20 @@ fn times(page: &mut String, summary: &Summary) {
 
 fn ends(page: &mut String, summary: &Summary) {
     let _ = writeln!(page);
+    let end = match summary.let_go {
+        true => "ringtrace let go",
+        false => "the rings were closed",
+    };
     if summary.armed.is_empty() && summary.unseen_completions > 0 {
         let _ = writeln!(
             page,
-            "  What was under way when the rings were closed is not known: completions went by \
-             unseen."
+            "  What was under way when {end} is not known: completions went by unseen."
         );
     } else if summary.armed.is_empty() {
-        let _ = writeln!(page, "  Nothing was under way when the rings were closed.");
+        let _ = writeln!(page, "  Nothing was under way when {end}.");
     } else {
-        let _ = writeln!(page, "  Still under way when the ring was closed:");
+        let end = if summary.let_go { end } else { "the ring was closed" };
+        let _ = writeln!(page, "  Still under way when {end}:");
         for armed in summary.armed.iter().take(CALLS) {
             let linked = if armed.linked { ", links the next" } else { "" };
             let what = format!("{} {}", armed.op, armed.words);
@@ -172,6 +176,10 @@ fn ends(page: &mut String, summary: &Summary) {
         if summary.armed.len() > CALLS {
             let _ = writeln!(page, "    and {} more", summary.armed.len() - CALLS);
         }
+    }
+    if summary.before > 0 {
+        let entries = plural(summary.before, "entry");
+        let _ = writeln!(page, "  {entries} of before ringtrace came may be under way as well.");
     }
     let ends = [
         (summary.never_submitted, "entries published and never submitted"),

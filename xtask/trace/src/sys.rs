@@ -40,22 +40,41 @@ pub const OPTIONS: c_int = libc::PTRACE_O_TRACESYSGOOD
 
 /// Waits for any task that this thread traces, and for nobody else's children
 /// (`__WNOTHREAD`): a program that uses the tracer as a library has children of its own.
+/// `None` if a signal, such as that of [`wake`], ended the wait.
 ///
 /// # Errors
 /// `ECHILD` when no task is left.
-pub fn wait_any() -> io::Result<(pid_t, Status)> {
+pub fn wait_any() -> io::Result<Option<(pid_t, Status)>> {
     let mut status = 0;
-    loop {
-        // SAFETY: the kernel writes one c_int, ours, before the call returns.
-        let pid = unsafe { libc::waitpid(-1, &mut status, libc::__WALL | libc::__WNOTHREAD) };
-        if pid >= 0 {
-            return Ok((pid, decode(status)));
-        }
-        let error = io::Error::last_os_error();
-        if error.raw_os_error() != Some(libc::EINTR) {
-            return Err(error);
-        }
+    // SAFETY: the kernel writes one c_int, ours, before the call returns.
+    let pid = unsafe { libc::waitpid(-1, &mut status, libc::__WALL | libc::__WNOTHREAD) };
+    if pid >= 0 {
+        return Ok(Some((pid, decode(status))));
     }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::EINTR) => Ok(None),
+        error => Err(error),
+    }
+}
+
+/// The signal of [`wake`]: one that does nothing unless a program asks for it.
+const WAKES: c_int = libc::SIGURG;
+
+/// Makes [`wake`] end a wait of this process's threads.
+pub fn heed_wakes() {
+    extern "C" fn nothing(_: c_int) {}
+    // SAFETY: the handler does nothing. Without `SA_RESTART` it ends a `waitpid`.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        libc::sigaction(WAKES, &action, std::ptr::null_mut());
+    }
+}
+
+/// Ends the wait of a thread of this process, if it waits.
+pub fn wake(thread: pid_t) {
+    // SAFETY: plain numbers.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, WAKES) };
 }
 
 fn decode(status: c_int) -> Status {
@@ -84,6 +103,38 @@ fn ptrace(request: libc::c_uint, pid: pid_t, addr: usize, data: usize) -> io::Re
 /// Starts to trace a task without stopping it (`PTRACE_SEIZE`).
 pub fn seize(pid: pid_t) -> io::Result<()> {
     ptrace(libc::PTRACE_SEIZE, pid, 0, OPTIONS as usize).map(drop)
+}
+
+/// As [`seize`], but the task outlives its tracer.
+pub fn seize_lightly(pid: pid_t) -> io::Result<()> {
+    let options = OPTIONS & !libc::PTRACE_O_EXITKILL;
+    ptrace(libc::PTRACE_SEIZE, pid, 0, options as usize).map(drop)
+}
+
+/// Stops a seized task (`PTRACE_INTERRUPT`). A call that it sleeps in is cut short.
+pub fn interrupt(pid: pid_t) -> io::Result<()> {
+    ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0).map(drop)
+}
+
+/// The registers of a stopped task.
+pub fn registers(pid: pid_t) -> io::Result<libc::user_regs_struct> {
+    // SAFETY: zeros are registers.
+    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    let mut into = all_of(&raw mut registers);
+    ptrace(libc::PTRACE_GETREGSET, pid, NT_PRSTATUS, &raw mut into as usize)?;
+    Ok(registers)
+}
+
+/// Sets the registers of a stopped task.
+pub fn set_registers(pid: pid_t, mut registers: libc::user_regs_struct) -> io::Result<()> {
+    let mut from = all_of(&raw mut registers);
+    ptrace(libc::PTRACE_SETREGSET, pid, NT_PRSTATUS, &raw mut from as usize).map(drop)
+}
+
+const NT_PRSTATUS: usize = 1;
+
+fn all_of(registers: *mut libc::user_regs_struct) -> libc::iovec {
+    libc::iovec { iov_base: registers.cast(), iov_len: size_of::<libc::user_regs_struct>() }
 }
 
 /// Lets a task go on to its next system call stop, delivering `signal` unless it is 0.
@@ -205,6 +256,22 @@ pub fn cancel(ring: &OwnedFd, user_data: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a ring, to learn from the answer where the kernel keeps what, and closes it.
+pub fn parameters_of_own_ring(params: &mut [u8; 120], entries: u32) -> io::Result<()> {
+    // SAFETY: the kernel reads and writes the 120 bytes before the call returns.
+    let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, entries, params.as_mut_ptr()) };
+    owned(ring).map(drop)
+}
+
+/// Whether two descriptors of this process are of one open file (`kcmp(2)`).
+pub fn same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    /// `KCMP_FILE` of `linux/kcmp.h`.
+    const FILE: c_int = 0;
+    let us = std::process::id();
+    // SAFETY: plain numbers.
+    unsafe { libc::syscall(libc::SYS_kcmp, us, us, FILE, one.as_raw_fd(), other.as_raw_fd()) == 0 }
+}
+
 fn pidfd_open(pid: pid_t, flags: c_int) -> io::Result<OwnedFd> {
     // SAFETY: plain numbers.
     owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, flags) })
@@ -214,7 +281,7 @@ fn owned(result: c_long) -> io::Result<OwnedFd> {
     if result < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: both callers' system calls return a new descriptor that nobody else knows.
+    // SAFETY: all callers' system calls return a new descriptor that nobody else knows.
     Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) })
 }
 

@@ -66,6 +66,58 @@ fn decode(info: &RawSyscallInfo) -> Stop {
     }
 }
 
+/// Results with which the kernel begins a call again (`linux/errno.h`): unless a handler of the
+/// program runs first, and in any case.
+const RESTART_UNLESS_HANDLED: i64 = -514;
+const RESTART: i64 = -513;
+
+/// The call that a task is about to return from, at a stop that is not the call's own, and its
+/// result. `None` if it is in none, or on a machine where that cannot be told.
+#[cfg(target_arch = "x86_64")]
+pub fn returning(pid: pid_t) -> Option<(Call, i64)> {
+    /// The code segment of 64-bit programs.
+    const LONG: u64 = 0x33;
+    let it = sys::registers(pid).ok()?;
+    let native = it.cs == LONG && it.orig_rax < 1 << 30;
+    let args = [it.rdi, it.rsi, it.rdx, it.r10, it.r8, it.r9];
+    native.then_some((Call { number: it.orig_rax, args, native }, it.rax as i64))
+}
+
+/// As on x86-64, which alone keeps the number of the call where a tracer can see it.
+#[cfg(target_arch = "aarch64")]
+pub fn returning(_: pid_t) -> Option<(Call, i64)> {
+    None
+}
+
+/// Lets the kernel begin the call again that a task returns from; an enter that has submitted
+/// already submits nothing the second time.
+pub fn begin_again(pid: pid_t, submitted: bool) -> io::Result<()> {
+    let mut registers = sys::registers(pid)?;
+    let how = if submitted { RESTART } else { RESTART_UNLESS_HANDLED };
+    set(&mut registers, how, submitted.then_some(0));
+    sys::set_registers(pid, registers)
+}
+
+/// Gives a task that stands at the end of an enter the result, and the argument, of one that
+/// submitted.
+pub fn answer_as_submitted(pid: pid_t, submitted: u64) -> io::Result<()> {
+    let mut registers = sys::registers(pid)?;
+    set(&mut registers, submitted as i64, Some(submitted));
+    sys::set_registers(pid, registers)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn set(registers: &mut libc::user_regs_struct, result: i64, to_submit: Option<u64>) {
+    registers.rax = result as u64;
+    registers.rsi = to_submit.unwrap_or(registers.rsi);
+}
+
+#[cfg(target_arch = "aarch64")]
+fn set(registers: &mut libc::user_regs_struct, result: i64, to_submit: Option<u64>) {
+    registers.regs[0] = result as u64;
+    registers.regs[1] = to_submit.unwrap_or(registers.regs[1]);
+}
+
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("the tracer knows x86-64 and aarch64; add what this machine calls its system calls");
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::context::span;
 use super::diagnosis::Diagnosis;
 use super::event::{
-    Complete, Enter, Event, Granted, Register, Return, Setup, Submit, What, Workers,
+    Complete, Enter, Event, Found, Granted, Register, Return, Setup, Submit, What, Workers,
 };
 use super::names::printable;
 use super::ran::{Place, Ran};
@@ -95,6 +95,19 @@ impl<W: Write + Send> Text<W> {
                 let text = format!("{} is process {}", printable(&start.program), start.pid);
                 self.line(into, event, BOLD, "program", &text);
             }
+            What::Attach(attach) => {
+                let program = printable(&attach.program);
+                let threads = plural(attach.threads, "thread");
+                let text = format!("{program} is process {}, {threads}", attach.pid);
+                self.tasks = attach.threads;
+                self.line(into, event, BOLD, "attach", &text);
+            }
+            What::Found(found) => self.found(into, event, found),
+            What::LetGo(gone) => {
+                let threads = plural(gone.threads, "thread");
+                let text = format!("process {}, {threads}; it goes on", gone.pid);
+                self.line(into, event, BOLD, "let go", &text);
+            }
             What::Setup(setup) => self.setup(into, event, setup),
             What::Register(register) => self.register(into, event, register),
             What::Enter(enter) => {
@@ -172,6 +185,64 @@ impl<W: Write + Send> Text<W> {
         for text in [diagnosis.advice(), format!("book: {book}")] {
             let line = format!("{:INDENT$}{text}", "");
             let _ = writeln!(into, "{}", folded(&line, self.style.width, HANG));
+        }
+    }
+
+    fn found(&mut self, into: &mut String, event: &Event, found: &Found) {
+        let fds: Vec<String> = found.fds.iter().map(i32::to_string).collect();
+        let fds = match fds.is_empty() {
+            true => "no descriptor".to_string(),
+            false => format!("fd {}", fds.join(" ")),
+        };
+        let name = match (found.ring, &found.not_followed) {
+            (Some(ring), _) => {
+                self.rings.insert(ring);
+                format!("ring {ring} ({fds})")
+            }
+            (None, reason) => {
+                format!("{fds}, which cannot be followed ({})", reason.as_deref().unwrap_or("?"))
+            }
+        };
+        let sizes = format!(
+            "{}, {}",
+            plural(found.sq_entries, "entry"),
+            plural(found.cq_entries, "completion")
+        );
+        self.line(into, event, BOLD, "found", &format!("{name}: {sizes}"));
+        if found.ring.is_none() {
+            return;
+        }
+        let mut flags = found.flags.clone();
+        if found.concluded {
+            flags.push("(their sizes: a conclusion)".to_string());
+        }
+        flags.push("and others that do not show".to_string());
+        self.list(into, "  flags   ", &flags);
+        let registered = [(found.slots, "slot"), (found.buffers, "buffer")];
+        let registered: Vec<String> = registered
+            .into_iter()
+            .filter_map(|(count, what)| Some(plural(count.filter(|count| *count > 0)?, what)))
+            .collect();
+        if !registered.is_empty() {
+            let text = format!("{}; with what, does not show", registered.join(", "));
+            self.list(into, "  holds   ", &[text]);
+        }
+        let before = match found.in_flight {
+            Some(0) if found.entries.is_empty() => return,
+            Some(count) => format!("{count} of before may be in flight"),
+            None => "how many of before are in flight, does not show".to_string(),
+        };
+        self.list(into, "  entries ", &[before]);
+        if !found.armed.is_empty() {
+            let armed = format!("until their files are ready wait: {}", found.armed.join(" "));
+            self.list(into, "          ", &[armed]);
+        }
+        for before in &found.entries {
+            let words = format!("{} {}", before.op, before.words);
+            let line =
+                format!("{:INDENT$}  {} {} [{}]", "", before.seq, words.trim_end(), before.meaning);
+            let _ =
+                writeln!(into, "{}", self.paint(DIM, &folded(&line, self.style.width, HANG + 2)));
         }
     }
 

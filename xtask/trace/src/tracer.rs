@@ -4,15 +4,19 @@
 //! traces it. The [`Watch`] learns what a stop means for the rings.
 
 mod calls;
+mod joined;
 mod signals;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use libc::pid_t;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use self::joined::{Again, Joining};
+use super::attach;
 use super::describe::Details;
 use super::descriptors::{Descriptors, RingId, TableId};
 use super::event::{self, What};
@@ -28,12 +32,44 @@ pub struct Shared {
     watch: Mutex<Watch>,
     /// Rung when there is a first ring to look at, or an enter to tell, and at the end.
     pub bell: Condvar,
+    /// The tracer is to let go of the program that it joined.
+    leave: AtomicBool,
+    /// The thread that traces, if it waits for [`Shared::tick`].
+    tracer: AtomicI32,
+    /// It does now.
+    ticks: AtomicBool,
 }
 
 impl Shared {
     /// Shares a watch.
     pub fn new(watch: Watch) -> Shared {
-        Shared { watch: Mutex::new(watch), bell: Condvar::new() }
+        Shared {
+            watch: Mutex::new(watch),
+            bell: Condvar::new(),
+            leave: AtomicBool::new(false),
+            tracer: AtomicI32::new(0),
+            ticks: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets go of the program that was joined.
+    pub fn leave(&self) {
+        let watch = self.lock();
+        self.leave.store(true, Ordering::Relaxed);
+        drop(watch);
+        self.bell.notify_all();
+    }
+
+    /// Whether the tracer has something to do beside stops.
+    pub fn ticking(&self) -> bool {
+        self.leave.load(Ordering::Relaxed) || self.ticks.load(Ordering::Relaxed)
+    }
+
+    /// Ends the tracer's wait for a stop, if it has something else to do.
+    pub fn tick(&self) {
+        if self.ticking() {
+            sys::wake(self.tracer.load(Ordering::Relaxed));
+        }
     }
 
     /// The trace is over: wakes the other thread, so that it ends too.
@@ -57,6 +93,8 @@ struct Task {
     call: Option<Begun>,
     /// It has begun to exit: no system call of it will be seen any more.
     leaving: bool,
+    /// The enter that begins again.
+    again: Option<Again>,
 }
 
 /// A system call that has not returned.
@@ -72,6 +110,8 @@ struct Begun {
     blocked: Option<u64>,
     /// What a register call asks for.
     register: Option<Details>,
+    /// The result of an enter that was begun again: the entries that it submitted before.
+    submitted: u64,
 }
 
 /// The traced threads and what they hold.
@@ -89,6 +129,12 @@ pub struct Tracer {
     fast: bool,
     /// The operation that the answer to a probe denies.
     denied: Option<u8>,
+    /// The program ran before the tracer came, and runs on when it goes.
+    joined: bool,
+    /// Its threads that have not stopped yet.
+    joining: HashMap<pid_t, Joining>,
+    /// Its memory was searched for rings without a descriptor.
+    searched: bool,
 }
 
 impl Tracer {
@@ -97,7 +143,7 @@ impl Tracer {
         let mut descriptors = Descriptors::default();
         let root = launched.pid;
         let table = descriptors.new_table();
-        let task = Task { process: root, table, call: None, leaving: false };
+        let task = Task { process: root, table, call: None, leaving: false, again: None };
         Tracer {
             shared,
             root,
@@ -108,14 +154,25 @@ impl Tracer {
             status: None,
             fast,
             denied: launched.denied,
+            joined: false,
+            joining: HashMap::new(),
+            searched: false,
         }
     }
 
     /// Traces until the last task has ended. The program's exit status (128 and the signal,
-    /// if one killed it), and whether it ever began.
+    /// if one killed it), and whether it ever began. If it is to let go, 0: then the end of
+    /// this very thread is what frees the program.
     pub fn run(mut self) -> (i32, bool) {
-        while let Ok((pid, status)) = sys::wait_any() {
-            self.stopped(pid, status);
+        while let Ok(stop) = sys::wait_any() {
+            match stop {
+                Some((pid, status)) => self.stopped(pid, status),
+                None => self.tick(),
+            }
+            if self.shared.leave.load(Ordering::Relaxed) {
+                self.let_go_of_all();
+                return (0, true);
+            }
         }
         // Whatever was not let go of in order: a task that was killed beyond our hearing.
         let mut watch = self.shared.lock();
@@ -188,6 +245,7 @@ impl Tracer {
             }
             // A job-control stop: it stays stopped, as it would without a tracer.
             libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => return sys::listen(pid),
+            libc::PTRACE_EVENT_STOP if self.joining.contains_key(&pid) => self.has_joined(pid),
             _ => {}
         }
         self.go_on(pid, 0)
@@ -195,7 +253,14 @@ impl Tracer {
 
     fn new_task(&mut self, parent: pid_t, new: pid_t) {
         let Some(task) = self.tasks.get(&parent) else { return };
-        let flags = task.call.as_ref().map_or(0, |begun| calls::clone_flags(parent, begun));
+        let flags = match &task.call {
+            Some(begun) => calls::clone_flags(parent, begun),
+            // It was amid that call when it was joined.
+            None if attach::threads(task.process).contains(&new) => {
+                (libc::CLONE_THREAD | libc::CLONE_FILES) as u64
+            }
+            None => 0,
+        };
         let thread = flags & libc::CLONE_THREAD as u64 != 0;
         let process = if thread { task.process } else { new };
         let table = if flags & libc::CLONE_FILES as u64 != 0 {
@@ -205,7 +270,7 @@ impl Tracer {
         };
         let begun = task.call.as_ref();
         let stack = begun.and_then(|begun| calls::new_stack(parent, begun));
-        self.tasks.insert(new, Task { process, table, call: None, leaving: false });
+        self.tasks.insert(new, Task { process, table, call: None, leaving: false, again: None });
         self.shared.lock().thread_begins(new, stack.filter(|_| thread));
         self.shared.lock().tell(parent, What::Task(event::Task { new, process: !thread }));
         if self.early.remove(&new) {
@@ -232,14 +297,14 @@ impl Tracer {
             self.forget(tid);
         }
         self.shared.lock().task_gone(pid);
-        let replaced =
-            self.tasks.insert(pid, Task { process: pid, table, call: None, leaving: false });
+        let task = Task { process: pid, table, call: None, leaving: false, again: None };
+        let replaced = self.tasks.insert(pid, task);
         let mut orphans = self.descriptors.remove_task(former);
         for table in replaced.map(|task| task.table).into_iter().chain(old) {
             orphans.extend(self.drop_table_if_unused(table));
         }
         for fd in self.descriptors.rings_in(table) {
-            if !is_a_ring(pid, fd) {
+            if !attach::holds_a_ring(pid, fd) {
                 orphans.extend(self.descriptors.close(table, fd as u32, fd as u32));
             }
         }
@@ -257,6 +322,7 @@ impl Tracer {
         let Some(task) = self.tasks.get_mut(&pid) else { return };
         task.leaving = true;
         task.call = None;
+        task.again = None;
         let table = task.table;
         self.shared.lock().task_gone(pid);
         let mut orphans = self.descriptors.remove_task(pid);
@@ -301,12 +367,8 @@ impl Tracer {
     fn forget(&mut self, pid: pid_t) {
         self.leaving(pid);
         self.tasks.remove(&pid);
+        self.joining.remove(&pid);
     }
-}
-
-fn is_a_ring(pid: pid_t, fd: i32) -> bool {
-    std::fs::read_link(format!("/proc/{pid}/fd/{fd}"))
-        .is_ok_and(|target| target.as_os_str() == "anon_inode:[io_uring]")
 }
 
 fn signal_name(signal: i32) -> String {

@@ -7,6 +7,7 @@
 //! and has the time at which it began: until then, what came after it is held back.
 
 mod diagnose;
+mod joined;
 mod other;
 mod ring_now;
 mod submit_and_complete;

@@ -230,8 +230,8 @@ fn the_lines_of_json_are_the_events_of_the_schema() {
         serde_json::from_str(include_str!("../src/schema.json")).expect("the schema");
     let mut expected = BTreeSet::new();
     described(&schema, &mut expected);
-    // What some kernels or timings do not bring about.
-    let rarer = ["register", "unseen"].map(str::to_string);
+    // What some kernels or timings do not bring about, and what joining a program does.
+    let rarer = ["register", "unseen", "attach", "found", "let_go"].map(str::to_string);
     let mut seen = BTreeSet::from(rarer);
     // With what the scenarios leave behind.
     let folder = tempfile::tempdir().expect("a folder");

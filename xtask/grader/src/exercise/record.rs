@@ -221,7 +221,13 @@ fn ring_of(what: &What) -> Option<u32> {
         What::Poller(poller) => Some(poller.ring),
         What::Close(close) => Some(close.ring),
         What::Diagnosis(diagnosis) => diagnosis.ring,
-        What::Start(_) | What::Task(_) | What::Exit(_) | What::Workers(_) => None,
+        What::Found(found) => found.ring,
+        What::Start(_)
+        | What::Workers(_)
+        | What::Attach(_)
+        | What::Task(_)
+        | What::Exit(_)
+        | What::LetGo(_) => None,
     }
 }
 

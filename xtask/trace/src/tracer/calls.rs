@@ -10,7 +10,7 @@ use crate::codes::{call, setup};
 use crate::describe::Details;
 use crate::descriptors::{RingId, TableId};
 use crate::event::{self, What};
-use crate::names::{error_name, names};
+use crate::names::{error_name, names, why_not_followed};
 use crate::params::Params;
 use crate::refused::RefusedRing;
 use crate::register;
@@ -39,19 +39,35 @@ impl Tracer {
         let kind = syscalls::kind(&call);
         let Some(Task { table, process, .. }) = self.tasks.get(&pid) else { return };
         let (table, process) = (*table, *process);
-        let mut begun =
-            Begun { call, kind, ring: None, asked: None, blocked: None, register: None };
+        let mut begun = Begun {
+            call,
+            kind,
+            ring: None,
+            asked: None,
+            blocked: None,
+            register: None,
+            submitted: 0,
+        };
         match kind {
             Kind::Setup => {
                 begun.asked = read_params(pid, call.args[1]).ok();
                 self.shared.lock().making(pid);
             }
             Kind::Enter => {
-                begun.ring = self.ring_of_enter(pid, table, &call);
-                begun.blocked = signals::block_ignored(pid, &call);
-                let stack = syscalls::stack_pointer(pid);
-                self.shared.lock().entering(pid, begun.ring, &call.args, stack);
-                self.shared.bell.notify_all();
+                let again = self.begins_again(pid, &call);
+                begun.submitted = again.as_ref().map_or(0, |again| again.submitted);
+                if let Some(before) = again.and_then(|again| again.begun) {
+                    begun = Begun { submitted: begun.submitted, ..before };
+                } else {
+                    begun.ring = self.ring_of_enter(pid, table, &call);
+                    // A mask could not be given back to one that sleeps when it is let go.
+                    if !self.joined {
+                        begun.blocked = signals::block_ignored(pid, &call);
+                    }
+                    let stack = syscalls::stack_pointer(pid);
+                    self.shared.lock().entering(pid, begun.ring, &call.args, stack);
+                    self.shared.bell.notify_all();
+                }
             }
             Kind::Register => {
                 begun.ring = self.ring_of_register(pid, table, &call);
@@ -97,6 +113,9 @@ impl Tracer {
         let Some(begun) = task.call.take() else { return };
         let (call, table, process) = (begun.call, task.table, task.process);
         self.shared.lock().call_ended(pid, process);
+        if begun.kind == Kind::Enter && self.joined {
+            return self.enter_of_joined(pid, begun, result);
+        }
         if let Some(blocked) = begun.blocked {
             signals::restore(pid, blocked);
         }
@@ -127,13 +146,18 @@ impl Tracer {
         }
     }
 
-    fn ring_of_enter(&self, pid: pid_t, table: TableId, call: &Call) -> Option<RingId> {
+    pub(super) fn ring_of_enter(
+        &mut self,
+        pid: pid_t,
+        table: TableId,
+        call: &Call,
+    ) -> Option<RingId> {
         const REGISTERED_RING: u64 = 1 << 4;
-        if call.args[3] & REGISTERED_RING != 0 {
-            self.descriptors.indexed(pid, call.args[0] as u32)
-        } else {
-            self.descriptors.ring(table, call.args[0] as i32)
+        if call.args[3] & REGISTERED_RING == 0 {
+            return self.descriptors.ring(table, call.args[0] as i32);
         }
+        let known = self.descriptors.indexed(pid, call.args[0] as u32);
+        known.or_else(|| self.ring_of_unknown_index(pid, call))
     }
 
     fn ring_of_register(&self, pid: pid_t, table: TableId, call: &Call) -> Option<RingId> {
@@ -180,7 +204,7 @@ impl Tracer {
             match granted.and_then(|granted| self.take_over(pid, result as i32, granted)) {
                 Ok(ring) => told.ring = Some(ring),
                 Err(error) => {
-                    let reason = why_not(&error);
+                    let reason = why_not_followed(&error);
                     let mut watch = self.shared.lock();
                     *watch.summary.not_followed.entry(reason.clone()).or_default() += 1;
                     told.not_followed = Some(reason);
@@ -315,15 +339,6 @@ fn read_params(pid: pid_t, address: u64) -> io::Result<Params> {
     let mut bytes = [0; Params::SIZE];
     sys::read_memory(pid, address, &mut bytes)?;
     Ok(Params::parse(&bytes))
-}
-
-/// Why a ring that was granted cannot be followed.
-fn why_not(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::EPERM) => "the program may not be read: EPERM".to_string(),
-        Some(number) => error_name(number),
-        None => error.to_string(),
-    }
 }
 
 fn as_granted(params: &Params) -> event::Granted {

@@ -7,6 +7,7 @@
 
 use libc::pid_t;
 
+use crate::attach;
 use crate::sys;
 use crate::syscalls::Call;
 
@@ -29,6 +30,28 @@ pub(super) fn block_ignored(pid: pid_t, call: &Call) -> Option<u64> {
 pub(super) fn restore(pid: pid_t, before: u64) {
     // A task that was killed meanwhile needs it no more.
     let _ = sys::block_signals(pid, before);
+}
+
+/// Whether signals wait for a task that it does not ignore.
+pub(super) fn awaited(pid: pid_t) -> bool {
+    pending(pid) & !ignored(pid).unwrap_or(0) != 0
+}
+
+/// Whether signals wait for a task, and it ignores each of them.
+pub(super) fn only_ignored_ones(pid: pid_t) -> bool {
+    let pending = pending(pid);
+    pending != 0 && pending & !ignored(pid).unwrap_or(0) == 0
+}
+
+/// The signals that wait for a task and that it does not block.
+fn pending(pid: pid_t) -> u64 {
+    let set = |field| {
+        let set = attach::status(pid, field)?;
+        u64::from_str_radix(&set, 16).ok()
+    };
+    let [own, shared, blocked] =
+        ["SigPnd", "ShdPnd", "SigBlk"].map(|field| set(field).unwrap_or(0));
+    (own | shared) & !blocked
 }
 
 fn waits(call: &Call) -> bool {

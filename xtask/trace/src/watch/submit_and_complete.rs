@@ -226,6 +226,7 @@ impl Watch {
             buffer: completion.buffer(),
             more: completion.has(cqe::MORE),
             after_us: answer
+                .filter(|answer| !answer.flight.before)
                 .map(|answer| now.us.saturating_sub(answer.flight.us))
                 .filter(|us| *us > 0),
             ran,
@@ -250,7 +251,8 @@ impl Watch {
         }
         let us = now.us.saturating_sub(flight.us);
         // In a polled ring, both may have been noticed in one look.
-        if us == 0 || entry.multishot() || posted.completion.has(cqe::NOTIF) {
+        let unknown = us == 0 || flight.before;
+        if unknown || entry.multishot() || posted.completion.has(cqe::NOTIF) {
             return;
         }
         let op = operation(entry.opcode);
@@ -272,12 +274,12 @@ impl Watch {
         }
     }
 
-    fn meaning(&self, value: u64, opcode: Option<u8>) -> String {
+    pub(super) fn meaning(&self, value: u64, opcode: Option<u8>) -> String {
         meaning(self.tokens, value, opcode)
     }
 
     /// What an entry asks for, without what it points at.
-    fn blindly(&self, entry: &Entry) -> Details {
+    pub(super) fn blindly(&self, entry: &Entry) -> Details {
         details(entry, Reader::blind(), &|value| self.meaning(value, None))
     }
 

@@ -623,7 +623,7 @@ fn bundle() {
 }
 
 /// `io_uring_setup` and its friends without the crate, for what it cannot do.
-mod raw {
+pub mod raw {
     use std::ptr;
 
     pub const SQ_RING: libc::off_t = 0;

@@ -1,0 +1,250 @@
+//! Joining a program that runs, and letting go of it.
+//!
+//! A thread has to stop once before its system calls stop it, and a stop cuts short what it sleeps
+//! in. So one that sleeps in an enter is left asleep until it goes on by itself; and where a stop
+//! does cut a wait short, the kernel is made to begin it again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use common::environment::Refusal;
+use libc::pid_t;
+
+use super::{Begun, Descriptors, Shared, Task, Tracer, signals};
+use crate::attach;
+use crate::descriptors::{RingId, TableId};
+use crate::event::{self, What};
+use crate::sys;
+use crate::syscalls::{self, Call, Kind};
+
+/// A seized thread that has not stopped yet.
+#[derive(Debug)]
+pub(super) enum Joining {
+    /// It was asked to stop.
+    Asked,
+    /// It sleeps in an enter since before; how often it had been taken off its CPU.
+    Asleep(u64),
+}
+
+/// An enter that was cut short for no reason of the program's, and that begins again.
+#[derive(Debug)]
+pub(super) struct Again {
+    call: Call,
+    /// What was known of it, if its beginning was seen.
+    pub(super) begun: Option<Begun>,
+    /// The entries that it had submitted when it was cut short: its result.
+    pub(super) submitted: u64,
+}
+
+impl Tracer {
+    /// Joins a process with all its threads and rings.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that names the rule that forbids it.
+    pub fn join(shared: Arc<Shared>, process: pid_t) -> Result<Tracer, Refusal> {
+        sys::heed_wakes();
+        shared.tracer.store(nix::unistd::gettid().as_raw(), Ordering::Relaxed);
+        let threads = attach::seize(process)?;
+        let mut descriptors = Descriptors::default();
+        let table = descriptors.new_table();
+        let task = || Task { process, table, call: None, leaving: false, again: None };
+        let mut tracer = Tracer {
+            shared,
+            root: process,
+            tasks: threads.iter().map(|tid| (*tid, task())).collect(),
+            descriptors,
+            early: Default::default(),
+            became_the_program: true,
+            status: None,
+            fast: false,
+            denied: None,
+            joined: true,
+            joining: HashMap::new(),
+            searched: false,
+        };
+        let program = std::fs::read_link(format!("/proc/{process}/exe"))
+            .map_or_else(|_| "?".to_string(), |path| path.display().to_string());
+        let attach = event::Attach { pid: process, program, threads: threads.len() as u32 };
+        tracer.shared.lock().tell(process, What::Attach(attach));
+        tracer.find_rings(table);
+        for tid in threads {
+            tracer.ask_to_stop(tid, table);
+        }
+        tracer.shared.lock().flush();
+        tracer.shared.bell.notify_all();
+        Ok(tracer)
+    }
+
+    /// Follows the rings of the process that are not followed yet.
+    fn find_rings(&mut self, table: TableId) {
+        let known = self.descriptors.rings_in(table);
+        for found in attach::found(self.root, &known) {
+            let fds = found.fds.clone();
+            let ring = self.shared.lock().found(self.root, found.fds, &found.info, found.ring);
+            for fd in fds.into_iter().filter_map(|fd| ring.map(|ring| (fd, ring))) {
+                self.descriptors.add(table, fd.0, fd.1);
+            }
+        }
+    }
+
+    /// The ring behind an index that was registered before: the one that has as many entries to
+    /// submit, or the only one.
+    pub(super) fn ring_of_unknown_index(&mut self, tid: pid_t, call: &Call) -> Option<RingId> {
+        if !self.joined {
+            return None;
+        }
+        let process = self.tasks.get(&tid)?.process;
+        let to_submit = call.args[1] as u32;
+        let mut candidates = self.shared.lock().with_entries(process, to_submit);
+        if candidates.is_empty() && !std::mem::replace(&mut self.searched, true) {
+            let known = self.shared.lock().own_memory(process);
+            for (info, ring) in attach::without_descriptor(process, &known) {
+                self.shared.lock().found(process, Vec::new(), &info, ring);
+            }
+            candidates = self.shared.lock().with_entries(process, to_submit);
+        }
+        let [ring] = candidates[..] else { return None };
+        if to_submit > 0 {
+            self.descriptors.add_index(tid, call.args[0] as u32, ring);
+        }
+        Some(ring)
+    }
+
+    /// Asks a thread to stop, unless it sleeps in an enter.
+    fn ask_to_stop(&mut self, tid: pid_t, table: TableId) {
+        let switches = attach::switches(tid);
+        let enter = attach::sleeps_in(tid)
+            .map(|(number, args, stack)| (Call { number, args, native: true }, stack))
+            .filter(|(call, _)| syscalls::kind(call) == Kind::Enter);
+        let Some((mut call, stack)) = enter else {
+            self.joining.insert(tid, Joining::Asked);
+            // It may have ended.
+            let _ = sys::interrupt(tid);
+            return;
+        };
+        let ring = self.ring_of_enter(tid, table, &call);
+        // What it submits is taken already.
+        call.args[1] = 0;
+        self.shared.lock().entering(tid, ring, &call.args, stack);
+        self.joining.insert(tid, Joining::Asleep(switches));
+        self.shared.ticks.store(true, Ordering::Relaxed);
+    }
+
+    /// From time to time: stops those that woke up.
+    pub(super) fn tick(&mut self) {
+        let mut asleep = false;
+        for (tid, joining) in &mut self.joining {
+            let Joining::Asleep(switches) = joining else { continue };
+            if attach::switches(*tid) == *switches {
+                asleep = true;
+            } else {
+                *joining = Joining::Asked;
+                let _ = sys::interrupt(*tid);
+            }
+        }
+        self.shared.ticks.store(asleep, Ordering::Relaxed);
+    }
+
+    /// The first stop of a thread that was joined.
+    pub(super) fn has_joined(&mut self, tid: pid_t) {
+        self.joining.remove(&tid);
+        self.shared.lock().woke(tid);
+        if let Some((call, result)) = syscalls::returning(tid) {
+            // A signal of the program's may have ended a wait at the same time.
+            match self.cut_short(tid, &call, 0, result) {
+                Some(submitted) if submitted > 0 && signals::awaited(tid) => {}
+                Some(submitted) => self.begin_again(tid, Again { call, begun: None, submitted }),
+                None => {}
+            }
+        }
+        if self.joining.is_empty() {
+            // Those that were made while the threads stopped one after the other.
+            if let Some(table) = self.tasks.get(&tid).map(|task| task.table) {
+                self.find_rings(table);
+            }
+        }
+    }
+
+    /// An enter of a joined program returns. A signal that the program ignores has ended no
+    /// wait without a tracer.
+    pub(super) fn enter_of_joined(&mut self, tid: pid_t, begun: Begun, result: i64) {
+        let (call, submitted) = (begun.call, begun.submitted);
+        if let Some(submitted) = self.cut_short(tid, &call, submitted, result) {
+            if signals::only_ignored_ones(tid) {
+                return self.begin_again(tid, Again { call, begun: Some(begun), submitted });
+            }
+        }
+        let mut result = result;
+        if submitted > 0 && syscalls::answer_as_submitted(tid, submitted).is_ok() {
+            result = submitted as i64;
+        }
+        self.shared.lock().returned(tid, result);
+    }
+
+    /// Whether a call that returns was cut short by a stop or a signal; if so, the entries that
+    /// it has submitted.
+    fn cut_short(&mut self, tid: pid_t, call: &Call, submitted: u64, result: i64) -> Option<u64> {
+        const GETEVENTS: u64 = 1;
+        let [_, to_submit, min_complete, flags, ..] = call.args;
+        if result == -i64::from(libc::EINTR) {
+            return Some(submitted);
+        }
+        let waits = syscalls::kind(call) == Kind::Enter && flags & GETEVENTS != 0;
+        if !waits || result <= 0 || result as u64 != to_submit {
+            return None;
+        }
+        let table = self.tasks.get(&tid)?.table;
+        let ring = self.ring_of_enter(tid, table, call)?;
+        let unreaped = u64::from(self.shared.lock().unreaped(ring)?);
+        (unreaped < min_complete).then_some(to_submit)
+    }
+
+    /// Lets the kernel begin a call again that was cut short.
+    fn begin_again(&mut self, tid: pid_t, again: Again) {
+        let begins = syscalls::begin_again(tid, again.submitted > 0).is_ok();
+        if begins && syscalls::kind(&again.call) == Kind::Enter {
+            if let Some(task) = self.tasks.get_mut(&tid) {
+                task.again = Some(again);
+            }
+        }
+    }
+
+    /// What was known of an enter that has begun again.
+    pub(super) fn begins_again(&mut self, tid: pid_t, call: &Call) -> Option<Again> {
+        let task = self.tasks.get_mut(&tid)?;
+        // A handler of the program can run first, and call the kernel.
+        let same = |again: &mut Again| {
+            let to_submit = if again.submitted > 0 { 0 } else { again.call.args[1] };
+            let [fd, _, min_complete, ..] = again.call.args;
+            call.args[..3] == [fd, to_submit, min_complete]
+        };
+        task.again.take_if(same)
+    }
+
+    /// Lets go. The end of the tracer's thread changes nothing for a program, but for one thing:
+    /// an enter that was begun again submits nothing, and its result would say so. It gets a
+    /// moment to end by itself, and then ends early, as after SIGSTOP and SIGCONT.
+    pub(super) fn let_go_of_all(&mut self) {
+        const MOMENT: Duration = Duration::from_secs(1);
+        let changed = |task: &Task| {
+            task.again.as_ref().is_some_and(|again| again.submitted > 0)
+                || task.call.as_ref().is_some_and(|begun| begun.submitted > 0)
+        };
+        let mut end = Some(Instant::now() + MOMENT);
+        while self.tasks.values().any(changed) {
+            match sys::wait_any() {
+                Ok(Some((pid, status))) => self.stopped(pid, status),
+                Ok(None) => {}
+                Err(_) => break,
+            }
+            if end.take_if(|end| Instant::now() > *end).is_some() {
+                for (tid, _) in self.tasks.iter().filter(|(_, task)| changed(task)) {
+                    let _ = sys::interrupt(*tid);
+                }
+            }
+        }
+        self.shared.lock().let_go(self.root, self.tasks.len() as u32);
+    }
+}

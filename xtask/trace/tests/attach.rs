@@ -1,0 +1,488 @@
+//! `ringtrace --attach`: joining a program that runs, and letting go of it.
+
+#[path = "attach/programs.rs"]
+mod programs;
+#[allow(dead_code, reason = "of these, the way to make a ring by hand is used")]
+#[path = "trace/scenarios.rs"]
+mod scenarios;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use testkit::PATIENCE;
+
+/// Not a test of its own: the program that the others join.
+#[test]
+fn attached() {
+    programs::run_if_asked();
+}
+
+macro_rules! needs_io_uring {
+    ($test:literal) => {
+        if !testkit::io_uring_or_skip($test) {
+            return;
+        }
+    };
+}
+
+/// A program that runs.
+struct Running {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+fn again(program: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(programs::AGAIN).env("ATTACHED", program);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    // Some systems let nobody trace but a parent; these programs let anybody.
+    // SAFETY: plain numbers, and nothing else, between fork and exec.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(&mut command, || {
+            libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY, 0, 0, 0);
+            Ok(())
+        });
+    }
+    testkit::die_with_parent(&mut command);
+    command
+}
+
+impl Running {
+    /// Starts a program. `None` if this kernel cannot run it.
+    fn start(mut command: Command) -> Option<Running> {
+        let mut child = command.spawn().expect("the program");
+        let output = BufReader::new(child.stdout.take().expect("its words"));
+        let input = child.stdin.take();
+        let mut running = Running { child, input, output };
+        // The test harness has a word first.
+        let first = loop {
+            let line = running.line();
+            if line == "ready" || line.starts_with("SKIPPED") {
+                break line;
+            }
+        };
+        if first != "ready" {
+            testkit::skipped("attach", first);
+            return None;
+        }
+        Some(running)
+    }
+
+    fn of(program: &str) -> Running {
+        Running::start(again(program)).expect("every kernel with io_uring can run it")
+    }
+
+    fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert_ne!(self.output.read_line(&mut line).expect("its words"), 0, "it ended");
+        line.trim_end().to_string()
+    }
+
+    fn write(&mut self, byte: &str) {
+        let input = self.input.as_mut().expect("not closed yet");
+        input.write_all(byte.as_bytes()).expect("it listens");
+    }
+
+    /// The thread that sleeps in an enter, once there is one.
+    fn falls_asleep(&self) -> i32 {
+        let enter = format!("{} ", libc::SYS_io_uring_enter);
+        let mut asleep = 0;
+        testkit::wait_until("a sleeping enter", || {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("tasks");
+            let sleeper = tasks.filter_map(Result::ok).find(|task| {
+                let call = std::fs::read_to_string(task.path().join("syscall"));
+                call.is_ok_and(|call| call.starts_with(&enter))
+            });
+            let tid = sleeper.and_then(|task| task.file_name().to_str()?.parse().ok());
+            asleep = tid.unwrap_or(0);
+            tid.is_some()
+        });
+        asleep
+    }
+
+    /// Sends a signal to the thread that sleeps, and waits until it sleeps again.
+    fn disturb(&self, signal: Signal) {
+        let tid = self.falls_asleep();
+        // SAFETY: plain numbers.
+        unsafe { libc::syscall(libc::SYS_tgkill, self.child.id(), tid, signal as i32) };
+        testkit::wait_until("the signal to be gone", || {
+            let status = std::fs::read_to_string(format!("/proc/{tid}/status")).expect("it lives");
+            status.contains("SigPnd:\t0000000000000000")
+        });
+        self.falls_asleep();
+    }
+
+    /// Ends its input; the rest of its words.
+    fn end(mut self) -> String {
+        drop(self.input.take());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).expect("its words");
+        let status = self.child.wait().expect("its end");
+        assert!(status.success(), "{status}: {rest}");
+        rest
+    }
+}
+
+/// `ringtrace --attach PID` at work.
+struct Joined {
+    child: Child,
+    words: BufReader<ChildStderr>,
+    events: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+fn ringtrace(pid: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringtrace"));
+    command.args(["--attach", pid]).stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(Stdio::piped());
+    testkit::die_with_parent(&mut command);
+    command
+}
+
+impl Joined {
+    fn start(mut command: Command) -> Joined {
+        let folder = tempfile::tempdir().expect("a folder");
+        // For another user, too.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open).expect("our folder");
+        let events = folder.path().join("events");
+        let mut child = command.arg("--json").arg(&events).spawn().expect("ringtrace");
+        let words = BufReader::new(child.stderr.take().expect("its words"));
+        Joined { child, words, events, _folder: folder }
+    }
+
+    /// Reads what it says up to a line with these words.
+    fn says(&mut self, words: &str) {
+        let mut all = String::new();
+        while !all.lines().last().is_some_and(|line| line.contains(words)) {
+            assert_ne!(self.words.read_line(&mut all).expect("its words"), 0, "{words}: {all}");
+        }
+    }
+
+    /// Ctrl-C, or what else it is: what it says to the end, and the events.
+    fn let_go(self) -> (String, Vec<Value>) {
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT);
+        self.ends()
+    }
+
+    fn ends(mut self) -> (String, Vec<Value>) {
+        let mut rest = String::new();
+        self.words.read_to_string(&mut rest).expect("its words");
+        assert_eq!(self.child.wait().expect("its end").code(), Some(0), "{rest}");
+        let events = std::fs::read_to_string(&self.events).expect("the events");
+        let events = events.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        (rest, events)
+    }
+}
+
+/// The events of one kind.
+fn of<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["event"] == kind).collect()
+}
+
+/// A refused attach: what it says.
+fn refused(mut command: Command) -> String {
+    command.arg("--summary");
+    let output = testkit::output_within(command, PATIENCE).expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_program_under_load_is_joined_and_goes_on() {
+    needs_io_uring!("a_program_under_load_is_joined_and_goes_on");
+    for (program, flags) in [
+        ("busy", vec![]),
+        ("busy_large", vec!["SQE128", "CQE32"]),
+        ("busy_own_memory", vec!["NO_MMAP"]),
+        ("busy_hidden", vec!["NO_MMAP"]),
+    ] {
+        let Some(running) = Running::start(again(program)) else { continue };
+        let mut joined = Joined::start(ringtrace(&running.pid()));
+        joined.says("attach");
+        joined.says("found");
+        joined.says("←");
+        joined.says("← 40");
+        let (rest, events) = joined.let_go();
+        let nops = running.end();
+        let nops: u64 = nops.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
+
+        let [found] = of(&events, "found")[..] else { panic!("{program}: one ring: {events:#?}") };
+        let shown: Vec<&str> = found["flags"]
+            .as_array()
+            .expect("flags")
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|flag| *flag != "NO_SQARRAY")
+            .collect();
+        assert_eq!(shown, flags, "{program}");
+        let in_flight = if flags.contains(&"NO_MMAP") { 0 } else { 1 };
+        assert_eq!(found["in_flight"], in_flight, "{program}: the receive");
+        let submits = of(&events, "submit");
+        assert!(submits.iter().all(|event| event["op"] == "NOP"), "{program}: {submits:#?}");
+        assert!(submits.len() as u64 <= nops && submits.len() >= 36, "{program}");
+        let enters = of(&events, "enter");
+        assert!(enters.iter().all(|event| event["ring"] == 1), "{program}: {enters:#?}");
+        let completes = of(&events, "complete");
+        let paired = completes.iter().all(|event| event["op"] == "NOP");
+        assert!(paired, "{program}: {completes:#?}");
+        let summary = events.last().expect("a summary");
+        let unseen = [&summary["unseen_entries"], &summary["unseen_completions"]];
+        assert_eq!(unseen, [0, 0], "{program}");
+        assert_eq!(summary["let_go"], true);
+        assert!(rest.contains("let go") && rest.contains("it goes on"), "{program}: {rest}");
+    }
+}
+
+/// What went in before is known by where it still lies.
+#[test]
+fn an_entry_from_before_is_told_and_its_completion_is_paired() {
+    needs_io_uring!("an_entry_from_before_is_told_and_its_completion_is_paired");
+    let mut running = Running::of("echo");
+    running.falls_asleep();
+    let mut joined = Joined::start(ringtrace(&running.pid()));
+    joined.says("READ fd 0");
+    joined.says("and sleeps");
+    running.write("x");
+    assert_eq!(running.line(), "x");
+    joined.says("← 1");
+    let (_, events) = joined.let_go();
+    let before = &of(&events, "found")[0]["entries"];
+    assert_eq!((before[0]["op"].as_str(), &before[0]["seq"]), (Some("READ"), &1.into()));
+    let answer = of(&events, "complete")[0];
+    assert_eq!(
+        (&answer["seq"], &answer["op"], &answer["res"]),
+        (&1.into(), &"READ".into(), &1.into())
+    );
+    assert!(answer.get("after_us").is_none(), "nobody knows when it began");
+    running.end();
+}
+
+#[test]
+fn a_thread_that_sleeps_is_left_asleep() {
+    needs_io_uring!("a_thread_that_sleeps_is_left_asleep");
+    let mut running = Running::of("echo");
+    running.falls_asleep();
+    for _ in 0..3 {
+        let mut command = ringtrace(&running.pid());
+        command.args(["--for", "0.1"]);
+        let (rest, events) = Joined::start(command).ends();
+        assert!(rest.contains("and sleeps"), "{rest}");
+        assert_eq!(of(&events, "let_go").len(), 1);
+    }
+    running.write("x");
+    assert_eq!(running.line(), "x", "not early");
+    assert_eq!(running.end(), "");
+}
+
+/// Neither the stop that it takes to trace a thread, nor a signal that the program ignores, nor
+/// the end of the trace is seen by the program.
+#[test]
+fn a_wait_is_cut_short_by_nothing() {
+    needs_io_uring!("a_wait_is_cut_short_by_nothing");
+    let mut running = Running::of("echo");
+    running.falls_asleep();
+    let mut joined = Joined::start(ringtrace(&running.pid()));
+    joined.says("and sleeps");
+    // It wakes up, is traced from then on, and sleeps again.
+    running.write("a");
+    assert_eq!(running.line(), "a");
+    joined.says("enter");
+    for signal in [Signal::SIGWINCH, Signal::SIGCHLD, Signal::SIGURG] {
+        running.disturb(signal);
+    }
+    for byte in ["b", "c"] {
+        running.write(byte);
+        assert_eq!(running.line(), byte);
+        joined.says("← ");
+    }
+    running.falls_asleep();
+    let (rest, _) = joined.let_go();
+    assert!(!rest.contains("EINTR"), "{rest}");
+    running.write("d");
+    assert_eq!(running.line(), "d");
+    assert_eq!(running.end(), "");
+}
+
+/// The kernel's own threads are none of the program's: one that is traced fails its operation.
+#[test]
+fn what_a_worker_does_is_not_disturbed() {
+    needs_io_uring!("what_a_worker_does_is_not_disturbed");
+    let running = Running::of("worker");
+    let mut joined = Joined::start(ringtrace(&running.pid()));
+    joined.says("SPLICE");
+    let names = std::fs::read_dir(format!("/proc/{}/task", running.pid())).expect("its threads");
+    let names =
+        names.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    let own = names.filter(|name| !name.starts_with("iou-")).count();
+    let (_, events) = joined.let_go();
+    assert_eq!(of(&events, "attach")[0]["threads"], own);
+    assert_eq!(running.end(), "1\n");
+}
+
+#[test]
+fn what_a_joined_program_starts_is_followed() {
+    needs_io_uring!("what_a_joined_program_starts_is_followed");
+    let mut running = Running::of("starts");
+    let mut joined = Joined::start(ringtrace(&running.pid()));
+    joined.says("attach");
+    // Its one thread may not have stopped yet, and then what it starts first can be missed.
+    for _ in 0..3 {
+        running.write("x");
+        assert_eq!(running.line(), "started");
+    }
+    joined.says("exit");
+    joined.says("exit");
+    let (_, events) = joined.let_go();
+    assert_eq!(running.end(), "");
+    let processes = of(&events, "task").iter().filter(|task| task["process"] == true).count();
+    let threads = of(&events, "task").len() - processes;
+    assert!(processes >= 2 && threads >= 2, "{events:#?}");
+    assert!(of(&events, "setup").len() >= 4 && of(&events, "submit").len() >= 8, "{events:#?}");
+}
+
+/// Even a tracer that is killed takes nothing with it.
+#[test]
+fn a_joined_program_outlives_its_tracer() {
+    needs_io_uring!("a_joined_program_outlives_its_tracer");
+    let running = Running::of("busy");
+    let mut joined = Joined::start(ringtrace(&running.pid()));
+    joined.says("←");
+    joined.child.kill().expect("ringtrace");
+    joined.child.wait().expect("its end");
+    assert!(running.end().contains("NOPs"));
+}
+
+#[test]
+fn a_program_that_ends_ends_the_trace() {
+    needs_io_uring!("a_program_that_ends_ends_the_trace");
+    let running = Running::of("busy");
+    let mut joined = Joined::start(ringtrace(&running.pid()));
+    joined.says("←");
+    assert!(running.end().contains("NOPs"));
+    let (rest, events) = joined.ends();
+    assert!(rest.contains("status 0"), "{rest}");
+    assert_eq!(of(&events, "let_go").len(), 0);
+    assert_eq!(of(&events, "close").len(), 1);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_trace() {
+    needs_io_uring!("a_reader_that_goes_away_ends_the_trace");
+    let mut running = Running::of("echo");
+    let mut joined = Joined::start(ringtrace(&running.pid()));
+    joined.says("attach");
+    drop(joined.words);
+    assert_eq!(joined.child.wait().expect("its end").code(), Some(0));
+    running.write("x");
+    assert_eq!(running.line(), "x");
+    running.end();
+}
+
+#[test]
+fn an_ordinary_user_joins_a_program_of_its_own() {
+    needs_io_uring!("an_ordinary_user_joins_a_program_of_its_own");
+    let mut command = again("busy");
+    if !testkit::as_ordinary_user(&mut command) {
+        testkit::skipped(
+            "an_ordinary_user_joins_a_program_of_its_own",
+            "it cannot be run by others",
+        );
+        return;
+    }
+    let running = Running::start(command).expect("a program");
+    let mut command = ringtrace(&running.pid());
+    testkit::as_ordinary_user(&mut command);
+    let mut joined = Joined::start(command);
+    joined.says("found");
+    joined.says("←");
+    joined.let_go();
+    assert!(running.end().contains("NOPs"));
+}
+
+#[test]
+fn a_refusal_names_the_rule() {
+    needs_io_uring!("a_refusal_names_the_rule");
+    let told = refused(ringtrace("2000000000"));
+    assert!(told.contains("there is no process 2000000000"), "{told}");
+    let mut itself = Command::new("sh");
+    itself.args(["-c", "exec \"$0\" --attach $$ \"$@\"", env!("CARGO_BIN_EXE_ringtrace")]);
+    itself.stderr(Stdio::piped());
+    let told = refused(itself);
+    assert!(told.contains("is this very tracer"), "{told}");
+
+    let running = Running::of("busy");
+    let mut first = Joined::start(ringtrace(&running.pid()));
+    first.says("←");
+    let told = refused(ringtrace(&running.pid()));
+    let tracer = format!("process {} (ringtrace) traces it already", first.child.id());
+    assert!(told.contains(&tracer) && told.contains("kill -INT"), "{told}");
+    first.let_go();
+    running.end();
+}
+
+#[test]
+fn an_ordinary_user_is_refused_what_is_not_its_own() {
+    needs_io_uring!("an_ordinary_user_is_refused_what_is_not_its_own");
+    let test = "an_ordinary_user_is_refused_what_is_not_its_own";
+    let root = Running::of("echo");
+    let mut stranger = ringtrace(&root.pid());
+    let mut hides = again("hides");
+    if !(testkit::as_ordinary_user(&mut stranger) && testkit::as_ordinary_user(&mut hides)) {
+        return testkit::skipped(test, "it cannot be run by others");
+    }
+    // SAFETY: it only says who we are.
+    if unsafe { libc::geteuid() } == 0 {
+        let told = refused(stranger);
+        assert!(told.contains("it runs as user 0, you are user"), "{told}");
+        assert!(told.contains("sudo ringtrace --attach"), "{told}");
+    }
+    let hides = Running::start(hides).expect("a program");
+    let mut command = ringtrace(&hides.pid());
+    testkit::as_ordinary_user(&mut command);
+    let told = refused(command);
+    assert!(told.contains("it is not dumpable"), "{told}");
+    hides.end();
+    root.end();
+}
+
+#[test]
+fn words_that_exclude_each_other() {
+    let told = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringtrace"));
+        command.args(words).stderr(Stdio::piped());
+        let output = testkit::output_within(command, PATIENCE).expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for words in [
+        &["--attach", "1", "true"][..],
+        &["--attach", "1", "--fast"],
+        &["--attach", "none"],
+        &["--attach", "0"],
+        &["--for", "0", "true"],
+        &["--for", "x", "true"],
+        &[],
+    ] {
+        assert_eq!(told(words).0, Some(2), "{words:?}: {}", told(words).1);
+    }
+}
+
+/// A program that was started is asked to end, as by Ctrl-C.
+#[test]
+fn a_program_that_was_started_is_asked_to_end() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringtrace"));
+    let script = "trap 'exit 9' INT; while :; do sleep 0.05; done";
+    command.args(["--summary", "--for", "0.3", "sh", "-c", script]).stderr(Stdio::null());
+    testkit::die_with_parent(&mut command);
+    let output = testkit::output_within(command, PATIENCE).expect("it ends");
+    assert_eq!(output.status.code(), Some(9));
+}
