@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::codes::{op, sqe};
 use super::context::Reader;
 use super::decode::{Direct, Entry};
-use super::flags::{self, Names};
+use super::flags::{self, List};
 use super::names::{hex, names};
 
 pub(super) use rings::fds;
@@ -78,9 +78,9 @@ impl Details {
     }
 
     /// Adds flags of other system calls, if any is set.
-    fn bits(&mut self, key: &'static str, table: Names, bits: u32) {
+    fn bits(&mut self, key: &'static str, list: impl List, bits: u32) {
         if bits != 0 {
-            let names = flags::bits(table, bits);
+            let names = flags::bits(list, bits);
             let words = names.join("|");
             self.add(key, names, whose(key, words));
         }

@@ -9,7 +9,7 @@ use super::context::{Reader, Time, half, long, word};
 use super::decode::Entry;
 use super::describe::{Details, fds};
 use super::flags;
-use super::names::{names, operation};
+use super::names::{error_name, names, operation};
 
 /// Set in the opcode: the ring is named by its registered index.
 pub const USE_REGISTERED_RING: u32 = catalog::REGISTER_FLAGS.code("USE_REGISTERED_RING");
@@ -56,6 +56,29 @@ pub fn answer(pid: pid_t, operation: u32, argument: u64, result: i64, details: &
                 *details = Details::default();
                 details.add("fd", *fd, "");
                 details.add("index", *index, format!("fd {fd} as index {index}"));
+            }
+        }
+        call::REGISTER_PROBE => {
+            if let Some(probe) = program.bytes::<2>(argument) {
+                // The last operation that the kernel knows.
+                let last = probe[0];
+                details.add("last", last, format!("the last is {}", super::names::operation(last)));
+            }
+        }
+        call::REGISTER_IOWQ_MAX_WORKERS => {
+            if let Some([bounded, unbounded]) = program.numbers(argument, 2, 2).as_deref() {
+                let words = format!("instead of {bounded} and {unbounded}");
+                details.add("before", vec![*bounded, *unbounded], words);
+            }
+        }
+        call::REGISTER_QUERY => {
+            // `struct io_uring_query_hdr`: the answer is an error number or 0.
+            if let Some(query) = program.bytes::<28>(argument) {
+                let result = word(&query, 24) as i32;
+                if result < 0 {
+                    let words = format!("unanswered: {}", error_name(-result));
+                    details.add("answer", result, words);
+                }
             }
         }
         call::REGISTER_PBUF_STATUS => {
@@ -114,6 +137,18 @@ impl Call {
                 details.add("personality", self.count, format!("personality {}", self.count));
             }
             call::REGISTER_RESTRICTIONS => self.restrictions(details)?,
+            call::REGISTER_PROBE => {
+                details.add(
+                    "operations",
+                    self.count,
+                    format!("asks for {}", plural(self.count, "operation")),
+                );
+            }
+            call::REGISTER_QUERY => {
+                let query: [u8; 24] = self.argument()?;
+                let name = format!("{:#}", catalog::QUERIES.name(word(&query, 16)));
+                details.add("query", name.clone(), name);
+            }
             call::REGISTER_IOWQ_AFF => self.cpus(details)?,
             call::REGISTER_IOWQ_MAX_WORKERS => self.workers(details)?,
             call::REGISTER_RING_FDS | call::UNREGISTER_RING_FDS => {
@@ -264,7 +299,8 @@ impl Call {
             cpus.extend((0..8).filter(|bit| bits & (1 << bit) != 0).map(|bit| byte * 8 + bit));
         }
         let words: Vec<String> = cpus.iter().map(usize::to_string).collect();
-        details.add("cpus", cpus, format!("CPUs {}", words.join(" ")));
+        let what = if words.len() == 1 { "CPU" } else { "CPUs" };
+        details.add("cpus", cpus, format!("{what} {}", words.join(" ")));
         Some(())
     }
 
@@ -272,8 +308,13 @@ impl Call {
     fn workers(&self, details: &mut Details) -> Option<()> {
         let numbers = self.program.numbers(self.argument, 2, 2)?;
         let [bounded, unbounded] = numbers.as_slice() else { return None };
-        details.add("bounded", *bounded, format!("{bounded} bounded"));
-        details.add("unbounded", *unbounded, format!("{unbounded} unbounded"));
+        for (key, most) in [("bounded", *bounded), ("unbounded", *unbounded)] {
+            let words = match most {
+                0 => format!("{key} as before"),
+                most => format!("{most} {key}"),
+            };
+            details.add(key, most, words);
+        }
         Some(())
     }
 
@@ -301,7 +342,15 @@ impl Call {
 
     fn napi(&self, details: &mut Details) -> Option<()> {
         let napi: [u8; 8] = self.argument()?;
-        let (us, prefer) = (word(&napi, 0), napi[4] != 0);
+        let (us, prefer, command) = (word(&napi, 0), napi[4] != 0, napi[5]);
+        if command != 0 {
+            // To add or remove the number of one queue, which comes next.
+            let id = self.program.bytes::<12>(self.argument).map_or(0, |napi| word(&napi, 8));
+            let command = format!("{:#}", catalog::NAPI_COMMANDS.name(command.into()));
+            details.add("napi_command", command.clone(), command);
+            details.add("napi_id", id, format!("of queue {id}"));
+            return Some(());
+        }
         details.add("busy_poll_us", us, format!("busy for {us} us"));
         details.add("prefer_busy_poll", prefer, if prefer { "prefer busy polling" } else { "" });
         Some(())

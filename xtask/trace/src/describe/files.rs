@@ -1,6 +1,6 @@
 //! Reads, writes and what else is about an open file.
 
-use common::catalog;
+use common::catalog::{self, borrowed};
 use common::text::plural;
 use serde_json::Value;
 
@@ -108,7 +108,7 @@ pub(super) fn registered_buffer(asked: &Asked<'_>, details: &mut Details) {
 
 /// `preadv2(2)`'s flags, and the priority of `ioprio_set(2)`.
 pub(super) fn rw_flags(asked: &Asked<'_>, details: &mut Details) {
-    details.bits("rw_flags", flags::RWF, asked.entry.op_flags);
+    details.bits("rw_flags", &borrowed::RW_FLAGS, asked.entry.op_flags);
     let priority = asked.entry.ioprio;
     if priority != 0 {
         details.add("io_priority", priority, format!("I/O priority {priority:#x}"));
@@ -145,12 +145,12 @@ pub(super) fn sync_flags(asked: &Asked<'_>, details: &mut Details) {
 }
 
 pub(super) fn sync_range_flags(asked: &Asked<'_>, details: &mut Details) {
-    details.bits("sync_range_flags", flags::SYNC_RANGE, asked.entry.op_flags);
+    details.bits("sync_range_flags", &borrowed::SYNC_RANGE_FLAGS, asked.entry.op_flags);
 }
 
 /// `fallocate(2)`'s mode.
 pub(super) fn mode_of_space(asked: &Asked<'_>, details: &mut Details) {
-    details.bits("fallocate_mode", flags::FALLOCATE, asked.entry.len);
+    details.bits("fallocate_mode", &borrowed::FALLOCATE_MODES, asked.entry.len);
 }
 
 pub(super) fn size(asked: &Asked<'_>, details: &mut Details) {
@@ -159,7 +159,11 @@ pub(super) fn size(asked: &Asked<'_>, details: &mut Details) {
 }
 
 pub(super) fn advice(asked: &Asked<'_>, details: &mut Details) {
-    let table = if asked.entry.opcode == op::MADVISE { flags::MADVISE } else { flags::FADVISE };
+    let table = if asked.entry.opcode == op::MADVISE {
+        &borrowed::MEMORY_ADVICE
+    } else {
+        &borrowed::FILE_ADVICE
+    };
     let name = flags::code(table, asked.entry.op_flags);
     details.add("advice", name.clone(), name);
 }
@@ -199,7 +203,7 @@ pub(super) fn splice_ends(asked: &Asked<'_>, details: &mut Details) {
 const FD_IN_FIXED: u32 = 1 << 31;
 
 pub(super) fn splice_flags(asked: &Asked<'_>, details: &mut Details) {
-    details.bits("splice_flags", flags::SPLICE, asked.entry.op_flags & !FD_IN_FIXED);
+    details.bits("splice_flags", &borrowed::SPLICE_FLAGS, asked.entry.op_flags & !FD_IN_FIXED);
 }
 
 pub(super) fn pipe_flags(asked: &Asked<'_>, details: &mut Details) {

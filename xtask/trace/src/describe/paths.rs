@@ -4,6 +4,7 @@ use super::{Asked, Details};
 use crate::codes::op;
 use crate::context::{long, word};
 use crate::flags;
+use common::catalog::borrowed;
 use common::text::plural;
 
 /// The directory that a path is relative to; the working directory goes without saying.
@@ -86,24 +87,24 @@ pub(super) fn open_how(asked: &Asked<'_>, details: &mut Details) {
     if makes_a_file(open) || mode != 0 {
         add_mode(mode, details);
     }
-    details.bits("resolve", flags::RESOLVE, resolve);
+    details.bits("resolve", &borrowed::RESOLVE_FLAGS, resolve);
 }
 
 pub(super) fn statx(asked: &Asked<'_>, details: &mut Details) {
-    details.bits("at_flags", flags::AT, asked.entry.op_flags);
+    details.bits("at_flags", &borrowed::AT_FLAGS, asked.entry.op_flags);
     details.bits("statx_mask", flags::STATX, asked.entry.len);
 }
 
 pub(super) fn unlink_flags(asked: &Asked<'_>, details: &mut Details) {
-    details.bits("at_flags", flags::UNLINK, asked.entry.op_flags);
+    details.bits("at_flags", &borrowed::AT_FLAGS, asked.entry.op_flags);
 }
 
 pub(super) fn link_flags(asked: &Asked<'_>, details: &mut Details) {
-    details.bits("at_flags", flags::AT, asked.entry.op_flags);
+    details.bits("at_flags", &borrowed::AT_FLAGS, asked.entry.op_flags);
 }
 
 pub(super) fn rename_flags(asked: &Asked<'_>, details: &mut Details) {
-    details.bits("rename_flags", flags::RENAME, asked.entry.op_flags);
+    details.bits("rename_flags", &borrowed::RENAME_FLAGS, asked.entry.op_flags);
 }
 
 pub(super) fn xattr_path(asked: &Asked<'_>, details: &mut Details) {
@@ -124,5 +125,5 @@ pub(super) fn xattr_value(asked: &Asked<'_>, details: &mut Details) {
 }
 
 pub(super) fn xattr_flags(asked: &Asked<'_>, details: &mut Details) {
-    details.bits("xattr_flags", flags::XATTR, asked.entry.op_flags);
+    details.bits("xattr_flags", &borrowed::XATTR_FLAGS, asked.entry.op_flags);
 }

@@ -1,6 +1,6 @@
 //! Sockets and epoll.
 
-use common::catalog;
+use common::catalog::{self, borrowed};
 use common::text::plural;
 
 use super::files::in_buffers;
@@ -87,7 +87,7 @@ pub(super) fn accept_flags(asked: &Asked<'_>, details: &mut Details) {
     /// `IORING_ACCEPT_MULTISHOT`: shown as a word of its own.
     const MULTISHOT: u32 = 1 << 0;
     let entry = asked.entry;
-    details.bits("socket_flags", flags::SOCKET_FLAGS, entry.op_flags);
+    details.bits("socket_flags", &borrowed::SOCKET_FLAGS, entry.op_flags);
     let rest = u32::from(entry.ioprio) & !MULTISHOT;
     details.flags("accept_flags", &catalog::ACCEPT_FLAGS, rest);
 }
@@ -120,8 +120,8 @@ pub(super) fn socket(asked: &Asked<'_>, details: &mut Details) {
     details.add("domain", entry.fd, "");
     details.add("family", family.clone(), family);
     let kind = entry.off as u32;
-    let mut names = vec![flags::code(flags::SOCKET_TYPES, kind & TYPE)];
-    names.extend(flags::bits(flags::SOCKET_FLAGS, kind & !TYPE));
+    let mut names = vec![flags::code(&borrowed::SOCKET_TYPES, kind & TYPE)];
+    names.extend(flags::bits(&borrowed::SOCKET_FLAGS, kind & !TYPE));
     let words = names.join("|");
     details.add("type", entry.off, "");
     details.add("type_names", names, words);
@@ -187,7 +187,7 @@ pub fn option_name(level: u32, option: u32) -> String {
 /// `epoll_ctl(2)`.
 pub(super) fn epoll_change(asked: &Asked<'_>, details: &mut Details) {
     let entry = asked.entry;
-    let change = flags::code(flags::EPOLL_CTL, entry.len);
+    let change = flags::code(&borrowed::EPOLL_CTL_COMMANDS, entry.len);
     let fd = entry.off as i32;
     details.add("operation", entry.len, "");
     details.add("operation_name", change.clone(), format!("{change} fd {fd}"));

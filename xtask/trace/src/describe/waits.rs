@@ -1,6 +1,6 @@
 //! Polls, timeouts, cancelling, and what else waits for something to happen.
 
-use common::catalog;
+use common::catalog::{self, borrowed};
 use common::text::plural;
 
 use super::{Asked, Details, at};
@@ -121,14 +121,14 @@ pub(super) fn cancel(asked: &Asked<'_>, details: &mut Details) {
 /// `waitid(2)`: for which process, and for what of it.
 pub(super) fn process(asked: &Asked<'_>, details: &mut Details) {
     let entry = asked.entry;
-    let whom = flags::code(flags::WAIT_FOR, entry.len);
+    let whom = flags::code(&borrowed::WAIT_TARGETS, entry.len);
     let words = match entry.len {
         libc::P_ALL => whom.clone(),
         _ => format!("{whom} {}", entry.fd),
     };
     details.add("id_type", whom, words);
     details.add("id", entry.fd, "");
-    details.bits("wait_options", flags::WAIT, entry.file_index);
+    details.bits("wait_options", &borrowed::WAIT_FLAGS, entry.file_index);
 }
 
 /// The futex's address, size and flags.
@@ -139,8 +139,8 @@ pub(super) fn futex(asked: &Asked<'_>, details: &mut Details) {
 
 fn futex_names(bits: u32) -> Vec<String> {
     const SIZE: u32 = 3;
-    let mut names = vec![flags::code(flags::FUTEX_SIZES, bits & SIZE)];
-    names.extend(flags::bits(flags::FUTEX, bits & !SIZE));
+    let mut names = vec![flags::code(&borrowed::FUTEX_SIZES, bits & SIZE)];
+    names.extend(flags::bits(&borrowed::FUTEX_FLAGS, bits & !SIZE));
     names
 }
 

@@ -52,9 +52,11 @@ fn sizes_are_shown() {
 
 #[test]
 fn workers_clocks_and_cards_are_shown() {
-    assert_eq!(of(call::REGISTER_IOWQ_MAX_WORKERS, 2, [4, 0]), "4 bounded, 0 unbounded");
+    assert_eq!(of(call::REGISTER_IOWQ_MAX_WORKERS, 2, [4, 0]), "4 bounded, unbounded as before");
     assert_eq!(of(call::REGISTER_IOWQ_AFF, 1, [0b101]), "CPUs 0 2");
+    assert_eq!(of(call::REGISTER_IOWQ_AFF, 1, [0b10]), "CPU 1");
     assert_eq!(of(call::REGISTER_NAPI, 1, [50, 1]), "busy for 50 us, prefer busy polling");
+    assert_eq!(of(call::REGISTER_NAPI, 1, [0, 1 << 8, 9]), "STATIC_ADD_ID, of queue 9");
     assert_eq!(of(call::REGISTER_CLOCK, 0, [7]), "CLOCK_BOOTTIME");
     assert_eq!(of(call::REGISTER_CLONE_BUFFERS, 1, [9, 0, 0, 0, 0]), "all buffers, of ring fd 9");
     let some = of(call::REGISTER_CLONE_BUFFERS, 1, [9, 2, 3, 4, 5]);
@@ -85,6 +87,25 @@ fn memory_and_restrictions_are_shown() {
     // An operation, and a register call.
     let rules = words([1 | 22 << 16, 0, 0, 0, 20 << 16, 0, 0, 0]);
     assert_eq!(told(call::REGISTER_RESTRICTIONS, at(&rules), 2), "only READ, REGISTER_RING_FDS");
+}
+
+#[test]
+fn questions_are_shown_with_their_answers() {
+    let answered = |operation, numbers: &[u64], count| {
+        let mut details = super::details(me(), operation, at(numbers), count);
+        answer(me(), operation, at(numbers), 0, &mut details);
+        details.words()
+    };
+    let probe = words([22, 0]);
+    let told = answered(call::REGISTER_PROBE, &probe, 64);
+    assert_eq!(told, "asks for 64 operations, the last is READ");
+    let query = words([0, 0, 0, 0, 0, 40, 0]);
+    assert_eq!(answered(call::REGISTER_QUERY, &query, 0), "OPCODES");
+    let query = words([0, 0, 0, 0, 1, 40, libc::EOPNOTSUPP.wrapping_neg() as u32]);
+    assert_eq!(answered(call::REGISTER_QUERY, &query, 0), "ZCRX, unanswered: EOPNOTSUPP");
+    let workers = words([8, 100]);
+    let told = answered(call::REGISTER_IOWQ_MAX_WORKERS, &workers, 2);
+    assert_eq!(told, "8 bounded, 100 unbounded, instead of 8 and 100");
 }
 
 #[test]
