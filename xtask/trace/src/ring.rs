@@ -155,6 +155,8 @@ pub struct Ring {
     /// When the queues were last read.
     seen: Instant,
     offered: HashMap<u32, Offered>,
+    /// It was in use before the tracer came.
+    joined: bool,
     /// How often yet to ask the kernel for the sizes that were concluded.
     doubts: u32,
 }
@@ -177,7 +179,7 @@ impl Ring {
 
     fn new(params: Params, memory: Memory, fd: Option<OwnedFd>) -> Ring {
         let (offered, seen) = (HashMap::new(), Instant::now());
-        Ring { params, memory, fd, sq_seen: 0, cq_seen: 0, seen, offered, doubts: 0 }
+        Ring { params, memory, fd, sq_seen: 0, cq_seen: 0, seen, offered, joined: false, doubts: 0 }
     }
 
     /// Follows a resize (`IORING_REGISTER_RESIZE_RINGS`); heads and tails go on as they were.
@@ -362,8 +364,10 @@ impl Ring {
         }
         if behind > entries {
             // No enter takes more than the queue holds, and no thread more than there is time
-            // for: the program garbled its ring.
-            if !self.polled() || behind - entries > self.most() {
+            // for: the program garbled its ring. A thread that was joined asleep may run a while
+            // before it is stopped.
+            let unwatched = self.polled() || self.joined;
+            if !unwatched || behind - entries > self.most() {
                 return;
             }
             sight.unseen_entries += u64::from(behind - entries);

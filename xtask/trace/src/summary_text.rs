@@ -32,6 +32,8 @@ fn no_ring(page: &mut String, summary: &Summary) {
     if summary.refused.is_empty() && summary.fast {
         let _ =
             writeln!(page, "  No ring was set up; without --fast a refused one would be named.");
+    } else if summary.refused.is_empty() && summary.let_go {
+        let _ = writeln!(page, "  The program has no ring, and asked for none meanwhile.");
     } else if summary.refused.is_empty() {
         let _ = writeln!(page, "  The program never asked for a ring.");
     } else {

@@ -45,11 +45,24 @@ pub const OPTIONS: c_int = libc::PTRACE_O_TRACESYSGOOD
 /// # Errors
 /// `ECHILD` when no task is left.
 pub fn wait_any() -> io::Result<Option<(pid_t, Status)>> {
+    wait(0)
+}
+
+/// As [`wait_any`], without waiting: `None` if nothing has happened.
+///
+/// # Errors
+/// As [`wait_any`].
+pub fn any_stopped() -> io::Result<Option<(pid_t, Status)>> {
+    wait(libc::WNOHANG)
+}
+
+fn wait(options: c_int) -> io::Result<Option<(pid_t, Status)>> {
     let mut status = 0;
+    let options = options | libc::__WALL | libc::__WNOTHREAD;
     // SAFETY: the kernel writes one c_int, ours, before the call returns.
-    let pid = unsafe { libc::waitpid(-1, &mut status, libc::__WALL | libc::__WNOTHREAD) };
+    let pid = unsafe { libc::waitpid(-1, &mut status, options) };
     if pid >= 0 {
-        return Ok(Some((pid, decode(status))));
+        return Ok((pid > 0).then(|| (pid, decode(status))));
     }
     match io::Error::last_os_error() {
         error if error.raw_os_error() == Some(libc::EINTR) => Ok(None),

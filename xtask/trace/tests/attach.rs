@@ -350,6 +350,21 @@ fn what_a_joined_program_starts_is_followed() {
     assert!(of(&events, "setup").len() >= 4 && of(&events, "submit").len() >= 8, "{events:#?}");
 }
 
+#[test]
+fn a_program_without_a_ring() {
+    let mut command = Command::new("sleep");
+    command.arg("600").stdout(Stdio::piped());
+    testkit::die_with_parent(&mut command);
+    let mut child = command.spawn().expect("sleep");
+    let mut command = ringtrace(&child.id().to_string());
+    command.args(["--for", "0.1"]);
+    let (rest, _) = Joined::start(command).ends();
+    assert!(rest.contains("has no ring, and asked for none meanwhile"), "{rest}");
+    assert_eq!(child.try_wait().expect("its state"), None, "it sleeps on");
+    child.kill().expect("it");
+    child.wait().expect("its end");
+}
+
 /// Even a tracer that is killed takes nothing with it.
 #[test]
 fn a_joined_program_outlives_its_tracer() {

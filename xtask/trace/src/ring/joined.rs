@@ -17,7 +17,7 @@ impl Ring {
         let mut ring = Ring::new(params, memory, fd);
         ring.sq_seen = ring.memory.word(Part::Sq, params.sq().head).unwrap_or(0);
         ring.cq_seen = ring.memory.word(Part::Cq, params.cq().tail).unwrap_or(0);
-        ring.doubts = DOUBTS;
+        (ring.joined, ring.doubts) = (true, DOUBTS);
         ring
     }
 
@@ -67,38 +67,43 @@ impl Ring {
     }
 
     /// Entries from before this ring was joined that still lie in their places and may be under
-    /// way, oldest first: those that no completion in the queue's memory answers. Where more
-    /// are under way than that, a completion was of an earlier entry with the same `user_data`.
+    /// way, oldest first: those that no completion in the queue's memory answers.
     pub fn taken_before(&self) -> Vec<Entry> {
         let (head, tail) = self.before();
-        let mut answers: HashMap<u64, u32> = HashMap::new();
+        let mut answers: HashMap<u64, Vec<u32>> = HashMap::new();
+        let mut multishot = false;
         for back in 1..=tail.min(self.params.cq_entries) {
-            if let Some((completion, _)) = self.completion_at(tail.wrapping_sub(back)) {
-                let last = !completion.has(cqe::MORE);
-                *answers.entry(completion.user_data).or_default() += u32::from(last);
+            let at = tail.wrapping_sub(back);
+            let Some((completion, _)) = self.completion_at(at) else { continue };
+            match completion.has(cqe::MORE) {
+                true => multishot = true,
+                false => answers.entry(completion.user_data).or_default().push(at),
             }
         }
+        // As many as there are too few completions; multishots bring too many.
+        let in_flight = head.wrapping_sub(tail);
+        let known = !multishot && in_flight <= self.params.sq_entries + self.params.cq_entries;
+        // What was answered before an entry went in, with the same `user_data`, was another.
+        let earlier =
+            |at: u32, answer: u32| known && at.wrapping_sub(answer) as i32 > in_flight as i32;
         let published = self.sq_ends().map_or(head, |(_, tail)| tail);
-        let (mut under_way, mut answered) = (Vec::new(), Vec::new());
+        let mut under_way = Vec::new();
         for back in 1..=head.min(self.params.sq_entries) {
             let at = head.wrapping_sub(back);
-            if published.wrapping_sub(at) > self.params.sq_entries {
+            let gone = published.wrapping_sub(at) > self.params.sq_entries;
+            if gone || known && under_way.len() as u32 == in_flight {
                 break;
             }
             let entry = self.entry_at(at, 1).and_then(|offered| offered.entry);
             let Some(entry) = entry else { continue };
-            match answers.get_mut(&entry.user_data) {
-                Some(count) if *count > 0 => {
-                    *count -= 1;
-                    answered.push((back, entry));
-                }
-                _ => under_way.push((back, entry)),
+            let answers = answers.entry(entry.user_data).or_default();
+            // The last one first.
+            match answers.first() {
+                Some(answer) if !earlier(at, *answer) => _ = answers.remove(0),
+                _ => under_way.push(entry),
             }
         }
-        let in_flight = usize::try_from(head.wrapping_sub(tail) as i32).unwrap_or(0);
-        answered.truncate(in_flight.saturating_sub(under_way.len()));
-        under_way.extend(answered);
-        under_way.sort_by_key(|(back, _)| std::cmp::Reverse(*back));
-        under_way.into_iter().map(|(_, entry)| entry).collect()
+        under_way.reverse();
+        under_way
     }
 }

@@ -16,7 +16,7 @@ use super::{Begun, Descriptors, Shared, Task, Tracer, signals};
 use crate::attach;
 use crate::descriptors::{RingId, TableId};
 use crate::event::{self, What};
-use crate::sys;
+use crate::sys::{self, Status};
 use crate::syscalls::{self, Call, Kind};
 
 /// A seized thread that has not stopped yet.
@@ -68,9 +68,16 @@ impl Tracer {
             .map_or_else(|_| "?".to_string(), |path| path.display().to_string());
         let attach = event::Attach { pid: process, program, threads: threads.len() as u32 };
         tracer.shared.lock().tell(process, What::Attach(attach));
+        let enters: Vec<_> = threads.iter().map(|tid| (*tid, tracer.ask_to_stop(*tid))).collect();
+        let stops = tracer.first_stops();
         tracer.find_rings(table);
-        for tid in threads {
-            tracer.ask_to_stop(tid, table);
+        for (tid, enter) in enters {
+            if let Some((call, stack)) = enter {
+                tracer.sleeps(tid, table, call, stack);
+            }
+        }
+        for (tid, stop) in stops {
+            tracer.stopped(tid, stop);
         }
         tracer.shared.lock().flush();
         tracer.shared.bell.notify_all();
@@ -112,23 +119,45 @@ impl Tracer {
         Some(ring)
     }
 
-    /// Asks a thread to stop, unless it sleeps in an enter.
-    fn ask_to_stop(&mut self, tid: pid_t, table: TableId) {
+    /// Asks a thread to stop, unless it sleeps in an enter: then what is known of that.
+    fn ask_to_stop(&mut self, tid: pid_t) -> Option<(Call, u64)> {
         let switches = attach::switches(tid);
-        let enter = attach::sleeps_in(tid)
-            .map(|(number, args, stack)| (Call { number, args, native: true }, stack))
-            .filter(|(call, _)| syscalls::kind(call) == Kind::Enter);
-        let Some((mut call, stack)) = enter else {
-            self.joining.insert(tid, Joining::Asked);
-            // It may have ended.
-            let _ = sys::interrupt(tid);
-            return;
-        };
+        let (number, args, stack) = attach::sleeps_in(tid).unwrap_or_default();
+        let call = Call { number, args, native: true };
+        if syscalls::kind(&call) == Kind::Enter {
+            self.joining.insert(tid, Joining::Asleep(switches));
+            return Some((call, stack));
+        }
+        self.joining.insert(tid, Joining::Asked);
+        // It may have ended.
+        let _ = sys::interrupt(tid);
+        None
+    }
+
+    /// The first stops, so that the rings are found while nobody uses them. A thread that does
+    /// not stop soon, for it waits for a disk, say, stops later.
+    fn first_stops(&self) -> Vec<(pid_t, Status)> {
+        const SOON: Duration = Duration::from_millis(100);
+        const PAUSE: Duration = Duration::from_micros(50);
+        let asked = self.joining.values().filter(|it| matches!(it, Joining::Asked)).count();
+        let mut stops = Vec::new();
+        let end = Instant::now() + SOON;
+        while stops.len() < asked && Instant::now() < end {
+            match sys::any_stopped() {
+                Ok(Some(stop)) => stops.push(stop),
+                Ok(None) => std::thread::sleep(PAUSE),
+                Err(_) => break,
+            }
+        }
+        stops
+    }
+
+    /// A thread sleeps in an enter since before.
+    fn sleeps(&mut self, tid: pid_t, table: TableId, mut call: Call, stack: u64) {
         let ring = self.ring_of_enter(tid, table, &call);
         // What it submits is taken already.
         call.args[1] = 0;
         self.shared.lock().entering(tid, ring, &call.args, stack);
-        self.joining.insert(tid, Joining::Asleep(switches));
         self.shared.ticks.store(true, Ordering::Relaxed);
     }
 
