@@ -109,8 +109,13 @@ impl Watch {
             self.look(0, id);
             let Some(followed) = self.rings.remove(&id) else { continue };
             let armed = followed.in_flight.armed();
-            let armed: Vec<_> = armed.iter().map(|flight| self.armed(id, flight)).collect();
-            self.summary.armed.extend(armed);
+            for flight in armed {
+                let mut armed = self.armed(id, &flight);
+                if flight.before {
+                    armed.words += ", from before: perhaps";
+                }
+                self.summary.armed.push(armed);
+            }
         }
         self.tell(0, What::LetGo(event::LetGo { pid, threads }));
         self.flush();
