@@ -35,7 +35,7 @@ codes! {
 codes! {
     /// Completion flags (`IORING_CQE_F_*`).
     cqe: u32 = COMPLETION_FLAGS;
-    BUFFER MORE NOTIF SKIP
+    BUFFER MORE NOTIF SKIP BUF_MORE
 }
 
 codes! {

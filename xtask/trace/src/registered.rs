@@ -21,6 +21,10 @@ pub struct Registered {
 enum Group {
     /// A ring of them (`struct io_uring_buf_ring`), and where the kernel is in it.
     Ring { address: u64, entries: u32, head: u32 },
+    /// A ring of buffers that several completions fill one after the other
+    /// (`IOU_PBUF_RING_INC`): what it says of a buffer changes while it fills. `next` is the
+    /// buffer that gets the next bytes, and where.
+    Parts { address: u64, entries: u32, head: u32, next: Option<(u16, u64)> },
     /// Single ones by their id: address and length (`IORING_OP_PROVIDE_BUFFERS`).
     Singles(HashMap<u16, (u64, u32)>),
 }
@@ -88,14 +92,20 @@ impl Registered {
             }
             call::UNREGISTER_FILES => self.files.clear(),
             call::REGISTER_PBUF_RING => {
-                /// `IOU_PBUF_RING_MMAP`: the ring is nowhere yet. `IOU_PBUF_RING_INC`: what
-                /// the ring says of a buffer changes while it fills.
-                const NOT_FOLLOWED: u16 = 1 << 0 | 1 << 1;
+                /// `IOU_PBUF_RING_MMAP`: the ring is nowhere yet.
+                const NOWHERE: u16 = 1 << 0;
+                /// `IOU_PBUF_RING_INC`.
+                const INCREMENTAL: u16 = 1 << 1;
                 let ring: [u8; 40] = program.bytes(argument)?;
                 let (address, entries, group) = (long(&ring, 0), word(&ring, 8), half(&ring, 12));
                 self.groups.remove(&group);
-                if half(&ring, 14) & NOT_FOLLOWED == 0 && entries.is_power_of_two() {
-                    self.groups.insert(group, Group::Ring { address, entries, head: 0 });
+                let flags = half(&ring, 14);
+                if flags & NOWHERE == 0 && entries.is_power_of_two() {
+                    let ring = match flags & INCREMENTAL {
+                        0 => Group::Ring { address, entries, head: 0 },
+                        _ => Group::Parts { address, entries, head: 0, next: None },
+                    };
+                    self.groups.insert(group, ring);
                 }
             }
             call::UNREGISTER_PBUF_RING => {
@@ -157,10 +167,40 @@ impl Registered {
         }
     }
 
+    /// An enter begins, and every completion so far is told: what a ring says of a buffer that
+    /// fills in parts is true at this moment.
+    pub fn entering(&mut self, program: Reader) {
+        for group in self.groups.values_mut() {
+            if let Group::Parts { address, entries, head, next } = group {
+                let buffer = buffer_at(program, (*address, *entries), *head);
+                *next = buffer.map(|buffer| (buffer.id, buffer.address));
+            }
+        }
+    }
+
     /// The buffers that a completion hands over, `id` the first of them: one, or with a
-    /// bundle as many as hold `bytes`. Empty if nothing is known of them.
-    pub fn filled(&mut self, program: Reader, asked: &Entry, id: u16, bytes: u32) -> Vec<Filled> {
+    /// bundle as many as hold `bytes`; of one that fills in parts the part, which `more` may
+    /// follow. Empty if nothing is known of them.
+    pub fn filled(
+        &mut self,
+        program: Reader,
+        asked: &Entry,
+        id: u16,
+        bytes: u32,
+        more: bool,
+    ) -> Vec<Filled> {
         let group = asked.buf_index;
+        if let Some(Group::Parts { head, next, .. }) = self.groups.get_mut(&group) {
+            let part = next.take().filter(|(next, _)| *next == id);
+            match more {
+                true => *next = part.map(|(id, address)| (id, address + u64::from(bytes))),
+                false => *head = head.wrapping_add(1),
+            }
+            return part
+                .map(|(id, address)| Filled { id, address, length: bytes })
+                .into_iter()
+                .collect();
+        }
         let bytes = if asked.bundles() { bytes } else { 0 };
         let filled = match self.groups.get_mut(&group) {
             Some(Group::Ring { address, entries, head }) => {
@@ -169,7 +209,7 @@ impl Registered {
             Some(Group::Singles(buffers)) => buffers
                 .get(&id)
                 .map(|(address, length)| vec![Filled { id, address: *address, length: *length }]),
-            None => return Vec::new(),
+            Some(Group::Parts { .. }) | None => return Vec::new(),
         };
         if filled.is_none() {
             // Not looked for in vain again.
@@ -177,6 +217,13 @@ impl Registered {
         }
         filled.unwrap_or_default()
     }
+}
+
+/// What a ring says of a buffer (`struct io_uring_buf`).
+fn buffer_at(program: Reader, (address, entries): (u64, u32), index: u32) -> Option<Filled> {
+    let place = u64::from(index & (entries - 1)) * 16;
+    let buffer: [u8; 16] = program.bytes(address.checked_add(place)?)?;
+    Some(Filled { id: half(&buffer, 12), address: long(&buffer, 0), length: word(&buffer, 8) })
 }
 
 /// Looks for a buffer in its ring from `head` on, and takes it and as many after it as hold
@@ -188,11 +235,7 @@ fn next_in_ring(
     id: u16,
     bytes: u32,
 ) -> Option<Vec<Filled>> {
-    let at = |index: u32| {
-        let place = u64::from(index & (entries - 1)) * 16;
-        let buffer: [u8; 16] = program.bytes(address.checked_add(place)?)?;
-        Some(Filled { id: half(&buffer, 12), address: long(&buffer, 0), length: word(&buffer, 8) })
-    };
+    let at = |index: u32| buffer_at(program, (address, entries), index);
     // Completions of a polled ring can go by unseen, so the next need not be the one.
     let mut index = (0..entries)
         .map(|step| head.wrapping_add(step))
@@ -257,7 +300,8 @@ mod tests {
         let buffers = [buffer(0, 100), buffer(5, 100), buffer(2, 100), buffer(1, 100)];
         let mut registered = Registered::default();
         registered.call(me(), call::REGISTER_PBUF_RING, ring_of(&buffers, 3, 0).as_ptr() as u64, 1);
-        let mut filled = |id, bytes, bundle| registered.filled(me(), &receive(bundle), id, bytes);
+        let mut filled =
+            |id, bytes, bundle| registered.filled(me(), &receive(bundle), id, bytes, false);
         assert_eq!(ids(&filled(0, 250, true)), [0, 5, 2]);
         // Round the end of the ring.
         assert_eq!(ids(&filled(1, 101, true)), [1, 0]);
@@ -267,13 +311,25 @@ mod tests {
     }
 
     #[test]
-    fn what_a_ring_says_may_change_while_it_fills() {
+    fn a_buffer_that_fills_in_parts() {
         const INCREMENTAL: u16 = 1 << 1;
-        let buffers = [buffer(0, 100)];
+        let mut buffers = [buffer(5, 100), buffer(2, 100)];
         let mut registered = Registered::default();
         let ring = ring_of(&buffers, 3, INCREMENTAL);
         registered.call(me(), call::REGISTER_PBUF_RING, ring.as_ptr() as u64, 1);
-        assert_eq!(registered.filled(me(), &receive(false), 0, 1), []);
+        registered.entering(me());
+        // The kernel moves the buffer's beginning as it fills.
+        buffers[0][0] += 30;
+        std::hint::black_box(&buffers);
+        let mut part = |id, bytes, more| registered.filled(me(), &receive(false), id, bytes, more);
+        let filled = |id, address, length| vec![Filled { id, address, length }];
+        assert_eq!(part(5, 10, true), filled(5, 0x5000, 10));
+        assert_eq!(part(5, 20, true), filled(5, 0x500a, 20));
+        assert_eq!(part(5, 70, false), filled(5, 0x501e, 70));
+        assert_eq!(part(2, 10, true), [], "what the ring says of it may have changed");
+        registered.entering(me());
+        let part = registered.filled(me(), &receive(false), 2, 10, true);
+        assert_eq!(part, filled(2, 0x2000, 10));
     }
 
     #[test]
@@ -291,7 +347,7 @@ mod tests {
                 ..Entry::default()
             },
         );
-        let filled = registered.filled(me(), &receive(false), 12, 5);
+        let filled = registered.filled(me(), &receive(false), 12, 5, false);
         assert_eq!(filled, [Filled { id: 12, address: 0x8020, length: 16 }]);
     }
 

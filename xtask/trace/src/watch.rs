@@ -336,6 +336,7 @@ impl Watch {
                 submit_and_complete::whose(tid, followed.owner),
             );
             followed.ring.offer(args[1] as u32, Offer { tid, us: since.us }, &follow);
+            followed.registered.entering(Reader::of(tid));
             wait = Wait::of(Reader::of(tid), args, &followed.registered);
             unreaped = Some(followed.ring.unreaped());
             if let Some(workers) = self.workers.get_mut(&followed.owner) {

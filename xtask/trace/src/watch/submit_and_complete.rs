@@ -198,7 +198,8 @@ impl Watch {
         }
         let filled = match (asked, completion.buffer()) {
             (Some(entry), Some(id)) => {
-                followed.registered.filled(program, &entry, id, completion.res.max(0) as u32)
+                let (bytes, more) = (completion.res.max(0) as u32, completion.has(cqe::BUF_MORE));
+                followed.registered.filled(program, &entry, id, bytes, more)
             }
             _ => Vec::new(),
         };
