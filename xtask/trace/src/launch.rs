@@ -92,8 +92,7 @@ fn not_found(program: &OsStr) -> Refusal {
     Refusal {
         what: format!("there is no program {}", program.to_string_lossy()),
         why: "no such file, or no such name in any folder of PATH".to_string(),
-        remedy: "`cargo xtask trace PROGRAM ARGS…` with a path (./server), or day01 to day04"
-            .to_string(),
+        remedy: "its path (./server); `cargo xtask trace` also knows day01 to day04".to_string(),
     }
 }
 

@@ -78,6 +78,12 @@ Reading it:
   MORE       entry 7 stays armed: another completion will come
   returns    the end of an enter that slept, and how long it did
 
+Joining a program that runs (--attach):
+  It takes the right to trace it, as a debugger has; a refusal names the rule and what to
+  type. The rings that it has are found. What is registered with them, most of their flags
+  and what went in before do not show, and are marked so. A thread that sleeps in an enter
+  is stopped once it wakes up by itself. The program goes on even if ringtrace is killed.
+
 Cost:
   Every system call stops the program twice: 20 to 40 microseconds where it took 0.3.
   Every entry and completion adds 2 to 5, less with --summary. Between its calls the
@@ -100,6 +106,10 @@ fn operation(text: &str) -> Result<String, String> {
     let upper = text.trim().to_uppercase();
     match catalog::OPERATIONS.by_name(&upper) {
         Some(entry) => Ok(entry.short.to_string()),
-        None => Err("no such operation; `cargo run -p day01 -- --ops all` lists them".to_string()),
+        None => {
+            let names: Vec<&str> =
+                catalog::OPERATIONS.entries.iter().map(|entry| entry.short).collect();
+            Err(format!("no such operation; there are {}", names.join(" ")))
+        }
     }
 }

@@ -40,13 +40,7 @@ impl RefusedRing {
     /// The cause and the remedy. Asks the kernel for rings, to find out.
     pub fn explained(&self) -> (String, String) {
         if matches!(self.error, None | Some(libc::EPERM | libc::ENOSYS | libc::EACCES)) {
-            return (
-                "io_uring is shut off here, or by the program itself (a seccomp filter)"
-                    .to_string(),
-                "`cargo run -p day01` names what shuts it off; if it gets a ring, the program \
-                 shuts itself out"
-                    .to_string(),
-            );
+            return self.shut_off();
         }
         let error = io::Error::from_raw_os_error(self.error.unwrap_or(0));
         if self.error == Some(libc::EINVAL) {
@@ -61,6 +55,23 @@ impl RefusedRing {
             None => refusal.remedy,
         };
         (refusal.why, remedy)
+    }
+
+    /// Whether io_uring is shut off here, or by the program itself: we ask for a ring, too.
+    fn shut_off(&self) -> (String, String) {
+        match Params::of_own_ring(1, 2, 0) {
+            Ok(_) => (
+                "the program shuts itself off (a seccomp filter of its own): this tracer gets a \
+                 ring here"
+                    .to_string(),
+                "its documentation on seccomp or sandboxes, and `SystemCallFilter=` of its service"
+                    .to_string(),
+            ),
+            Err(error) => {
+                let refusal = environment::explain("io_uring_setup", &error);
+                (refusal.why, refusal.remedy)
+            }
+        }
     }
 
     fn has(&self, flag: u32) -> bool {
@@ -195,10 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shut_off_points_to_day01() {
+    fn who_shuts_io_uring_off_shows_by_a_ring_of_our_own() {
+        if !testkit::io_uring_or_skip("who_shuts_io_uring_off_shows_by_a_ring_of_our_own") {
+            return;
+        }
         for error in [Some(libc::EPERM), Some(libc::ENOSYS), None] {
             let ring = RefusedRing { error, ..refused(8, 0) };
-            explains(&ring, "shut off", "`cargo run -p day01`");
+            explains(&ring, "the program shuts itself off", "seccomp");
         }
     }
 

@@ -145,7 +145,8 @@ fn a_program_that_is_kept_from_io_uring() {
     let told = told(command);
     assert!(told.text.contains("refused: EPERM"), "{}", told.text);
     assert!(told.text.contains("Every ring was refused: EPERM 1"), "{}", told.text);
-    assert!(told.text.contains("`cargo run -p day01` names what shuts it off"), "{}", told.text);
+    // Under the filter's eyes the tracer gets no ring either.
+    assert!(told.text.contains("why: a seccomp filter"), "{}", told.text);
 }
 
 /// Parameters that no kernel grants are no fault of the machine.
@@ -209,7 +210,7 @@ fn only_limit_and_requests() {
     assert!(!requests.contains('→'), "no events: {requests}");
     let wrong = told(ringtrace_on(&["--only", "NOTHING"], "nops"));
     assert_eq!(wrong.status, Some(2));
-    assert!(wrong.text.contains("`cargo run -p day01 -- --ops all` lists them"), "{}", wrong.text);
+    assert!(wrong.text.contains("there are NOP READV"), "{}", wrong.text);
 }
 
 /// The events that the schema describes.
