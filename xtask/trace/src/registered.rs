@@ -167,7 +167,7 @@ impl Registered {
         }
     }
 
-    /// An enter begins, and every completion so far is told: what a ring says of a buffer that
+    /// An enter begins, and every completion so far is known: what a ring says of a buffer that
     /// fills in parts is true at this moment.
     pub fn entering(&mut self, program: Reader) {
         for group in self.groups.values_mut() {

@@ -133,6 +133,8 @@ pub struct Tracer {
     joined: bool,
     /// Its threads that have not stopped yet.
     joining: HashMap<pid_t, Joining>,
+    /// Its descriptors of rings that cannot be followed.
+    not_followed: Vec<i32>,
     /// Its memory was searched for rings without a descriptor.
     searched: bool,
 }
@@ -156,6 +158,7 @@ impl Tracer {
             denied: launched.denied,
             joined: false,
             joining: HashMap::new(),
+            not_followed: Vec::new(),
             searched: false,
         }
     }

@@ -313,7 +313,7 @@ fn a_wait_is_cut_short_by_nothing() {
     assert_eq!(running.end(), "");
 }
 
-/// The kernel's own threads are none of the program's: one that is traced fails its operation.
+/// An operation fails if the kernel's thread that does it is traced.
 #[test]
 fn what_a_worker_does_is_not_disturbed() {
     needs_io_uring!("what_a_worker_does_is_not_disturbed");

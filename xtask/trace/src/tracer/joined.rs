@@ -62,6 +62,7 @@ impl Tracer {
             denied: None,
             joined: true,
             joining: HashMap::new(),
+            not_followed: Vec::new(),
             searched: false,
         };
         let program = std::fs::read_link(format!("/proc/{process}/exe"))
@@ -86,12 +87,13 @@ impl Tracer {
 
     /// Follows the rings of the process that are not followed yet.
     fn find_rings(&mut self, table: TableId) {
-        let known = self.descriptors.rings_in(table);
+        let mut known = self.descriptors.rings_in(table);
+        known.extend(&self.not_followed);
         for found in attach::found(self.root, &known) {
             let fds = found.fds.clone();
-            let ring = self.shared.lock().found(self.root, found.fds, &found.info, found.ring);
-            for fd in fds.into_iter().filter_map(|fd| ring.map(|ring| (fd, ring))) {
-                self.descriptors.add(table, fd.0, fd.1);
+            match self.shared.lock().found(self.root, found.fds, &found.info, found.ring) {
+                Some(ring) => fds.iter().for_each(|fd| self.descriptors.add(table, *fd, ring)),
+                None => self.not_followed.extend(fds),
             }
         }
     }
