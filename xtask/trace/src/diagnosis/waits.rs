@@ -100,16 +100,12 @@ impl Rules for Waits {
                 ring.never.remove(&request.seq);
                 ring.inline += u64::from(inside == Some(request.enter));
             }
-            Fact::Entering { enter, .. } => {
-                if enter.flags.iter().any(|flag| flag == "GETEVENTS") {
-                    ring.asked_us = scene.us;
-                }
+            Fact::Entering { enter, .. } if enter.flags.iter().any(|flag| flag == "GETEVENTS") => {
+                ring.asked_us = scene.us;
             }
-            Fact::Called { name, unreaped, .. } => {
-                if unreaped > 0 && WAITING.contains(&name) {
-                    let (ring, us, name) = (scene.ring, scene.us, name.to_string());
-                    self.elsewhere.insert(scene.tid, Elsewhere { name, ring, us, unreaped });
-                }
+            Fact::Called { name, unreaped, .. } if unreaped > 0 && WAITING.contains(&name) => {
+                let (ring, us, name) = (scene.ring, scene.us, name.to_string());
+                self.elsewhere.insert(scene.tid, Elsewhere { name, ring, us, unreaped });
             }
             Fact::CallEnded { unreaped } => self.awake(scene, unreaped, found),
             Fact::Closing { .. } => {

@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::thread::sleep;
@@ -136,6 +136,15 @@ fn read(file: &impl AsRawFd, buffer: &mut [u8]) -> squeue::Entry {
 
 fn pair() -> (UnixStream, UnixStream) {
     UnixStream::pair().expect("two sockets")
+}
+
+fn pipe() -> (OwnedFd, OwnedFd) {
+    let mut ends = [0; 2];
+    // SAFETY: the kernel fills two numbers, of descriptors that nobody else has.
+    unsafe {
+        assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
+    }
 }
 
 fn eventfd() -> i32 {
@@ -479,7 +488,7 @@ fn asks_again_and_again(mended: bool) {
 
 fn reads_past_the_end(mended: bool) {
     let mut ring = ring();
-    let (from, to) = std::io::pipe().expect("a pipe");
+    let (from, to) = pipe();
     drop(to);
     let mut buffer = [0; 8];
     for user_data in 0..if mended { 1 } else { 20 } {
@@ -708,8 +717,7 @@ fn unmaps_in_flight(mended: bool) {
 
 /// A pipe that is full, so that a write to it waits.
 fn full_pipe() -> (OwnedFd, OwnedFd) {
-    let (from, to) = std::io::pipe().expect("a pipe");
-    let (from, to): (OwnedFd, OwnedFd) = (from.into(), to.into());
+    let (from, to) = pipe();
     // SAFETY: plain numbers.
     let size = unsafe { libc::fcntl(to.as_raw_fd(), libc::F_GETPIPE_SZ) } as usize;
     let bytes = vec![b'-'; size];
@@ -721,7 +729,7 @@ fn full_pipe() -> (OwnedFd, OwnedFd) {
 fn writes_while_it_sends(mended: bool) {
     let mut ring = ring();
     let (from, to) = full_pipe();
-    let mut message = vec![b'1'; 64];
+    let mut message = [b'1'; 64];
     push(&mut ring, opcode::Write::new(fd(&to), message.as_ptr(), 64).offset(u64::MAX).build(), 1);
     ring.submit().expect("an enter");
     if !mended {
@@ -986,7 +994,7 @@ fn lines_over_lines(mended: bool) {
 fn thread_that_ends(mended: bool) {
     let ring = Mutex::new(ring());
     let (here, there) = pair();
-    let mut buffer = vec![0; 8];
+    let mut buffer = [0; 8];
     let memory = &mut buffer[..];
     let submit = |memory: &mut [u8]| {
         let mut ring = ring.lock().expect("the ring");
