@@ -31,6 +31,7 @@ pub const ENTRY: Entry = Entry {
     shows: &[
         "IORING_OP_SEND_ZC",
         "IORING_SEND_ZC_REPORT_USAGE",
+        "IORING_NOTIF_USAGE_ZC_COPIED",
         "IORING_RECVSEND_FIXED_BUF",
         "IORING_RECVSEND_POLL_FIRST",
         "IORING_CQE_F_MORE",
@@ -56,6 +57,7 @@ fn show(page: &mut Page) -> Result<()> {
     // SAFETY: as above.
     let sending = unsafe { page.start("SEND_ZC, POLL_FIRST, REPORT_USAGE", &mut ring, entry) };
     if page.answer_since("IORING_SEND_ZC_REPORT_USAGE", &sending, &mut ring)?.is_some() {
+        "IORING_NOTIF_USAGE_ZC_COPIED",
         page.answer(&sending, &mut ring)?;
     }
     with_a_number_of_its_own(page, &mut ring)?;

@@ -368,7 +368,7 @@ mod tests {
         assert!(registered.files.keys().all(|slot| *slot >= u32::MAX - 1));
         let provide = Entry { opcode: op::PROVIDE_BUFFERS, fd: 4, off: u64::MAX, ..update(0) };
         registered.submitted(me(), &provide);
-        assert_eq!(registered.filled(me(), &Entry::default(), 0, 0).len(), 1);
+        assert_eq!(registered.filled(me(), &Entry::default(), 0, 0, false).len(), 1);
     }
 
     #[test]
