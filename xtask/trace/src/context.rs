@@ -2,6 +2,7 @@
 //! first bytes of a message. All of it is a favour: what cannot be read is left out.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 
 use libc::pid_t;
 use serde_json::Value;
@@ -87,6 +88,16 @@ impl Reader {
         }
         let more = if whole > shown as u64 { "…" } else { "" };
         Some(format!("\"{}\"{more}", bytes.escape_ascii()))
+    }
+
+    /// Where the buffers of an `iovec` list begin and end.
+    pub fn ranges(self, address: u64, count: u64) -> Option<Vec<Range<u64>>> {
+        /// `IORING_MAX_REG_BUFFERS`.
+        const MOST: u64 = 1 << 14;
+        let mut bytes = vec![0; count.min(MOST) as usize * 16];
+        self.fill(address, &mut bytes)?;
+        let range = |iovec| long(iovec, 0)..long(iovec, 0).saturating_add(long(iovec, 8));
+        Some(bytes.chunks_exact(16).map(range).collect())
     }
 
     /// The buffers of an `iovec` list.

@@ -227,7 +227,7 @@ pub(crate) enum Fact<'a> {
     /// A ring was granted, and is followed.
     Granted(&'a Params),
     /// A register call has returned.
-    Registered { operation: u32, argument: u64, result: i64 },
+    Registered { operation: u32, argument: u64, count: u64, result: i64 },
     /// An enter begins; `dead` is the part of the thread's stack that is below its stack
     /// pointer.
     Entering { enter: &'a event::Enter, queues: Queues, dead: Option<&'a Range<u64>> },
@@ -236,6 +236,8 @@ pub(crate) enum Fact<'a> {
     /// A completion came out; the last one for its entry, unless there is more to come. Inside
     /// of the enter of that number, if one was under way.
     Completed { request: Option<&'a Request>, completion: &'a Completion, inside: Option<u64> },
+    /// The kernel dropped entries, for their index was out of range.
+    Dropped(u64),
     /// An enter has returned.
     Returned { enter: &'a event::Enter, result: i64, queues: Queues },
     /// A call that has nothing to do with rings begins; so many completions lie in that ring of
@@ -264,6 +266,8 @@ pub(crate) struct Scene<'a> {
     pub ring: RingId,
     /// The process that made that ring.
     pub owner: pid_t,
+    /// The process of the thread, as far as that is known.
+    pub process: pid_t,
     /// The rings by their numbers, with what they were granted.
     pub rings: &'a BTreeMap<RingId, Params>,
     /// The entries that were not fully answered, by their numbers.
@@ -272,6 +276,8 @@ pub(crate) struct Scene<'a> {
     pub blurred: &'a HashSet<RingId>,
     /// Rings whose completions may be there and not be seen yet.
     pub hidden: &'a [RingId],
+    /// The thread closes something or exits on its own account: nobody killed it.
+    pub leaves: bool,
     /// Other system calls are not seen (`--fast`).
     pub fast: bool,
 }
@@ -391,9 +397,16 @@ pub(crate) struct Doctor {
     places: HashMap<(RingId, u32), (u64, Entry)>,
     /// Rings that a task is in at this moment: what has come out of them is not seen yet.
     pub hidden: Vec<RingId>,
+    /// The processes of threads.
+    pub processes: HashMap<pid_t, pid_t>,
+    /// Whether the last call of a thread was one of [`LEAVES`].
+    leaving: HashMap<pid_t, bool>,
     /// Other system calls are not seen.
     pub fast: bool,
 }
+
+/// Calls by which a program lets go of a ring on its own account.
+const LEAVES: &[&str] = &["close", "close_range", "dup2", "dup3", "exit", "exit_group", "execve"];
 
 impl Default for Doctor {
     fn default() -> Doctor {
@@ -418,6 +431,8 @@ impl Default for Doctor {
             chains: HashMap::new(),
             places: HashMap::new(),
             hidden: Vec::new(),
+            processes: HashMap::new(),
+            leaving: HashMap::new(),
             fast: false,
         }
     }
@@ -429,14 +444,29 @@ impl Doctor {
         if let Fact::Granted(params) = fact {
             self.rings.insert(ring, **params);
         }
-        let Doctor { rules, found, open, rings, blurred, hidden, fast, .. } = self;
-        let scene = Scene { us, tid, ring, owner, rings, open, blurred, hidden, fast: *fast };
-        for family in rules.iter_mut() {
-            family.see(fact, &scene, found);
+        if let Fact::Called { name, .. } = fact {
+            self.leaving.insert(tid, LEAVES.contains(name));
         }
+        let scene = Scene {
+            us,
+            tid,
+            ring,
+            owner,
+            process: self.processes.get(&tid).copied().unwrap_or(owner),
+            rings: &self.rings,
+            open: &self.open,
+            blurred: &self.blurred,
+            hidden: &self.hidden,
+            leaves: self.leaving.get(&tid).copied().unwrap_or(false),
+            fast: self.fast,
+        };
+        for family in &mut self.rules {
+            family.see(fact, &scene, &mut self.found);
+        }
+        let polled = self.rings.get(&ring).is_some_and(|params| params.has(setup::SQPOLL));
         match fact {
-            // A kernel thread makes its own batches.
-            Fact::Returned { .. } => _ = self.chains.remove(&ring),
+            // The thread that polls a ring makes its own batches.
+            Fact::Returned { .. } if !polled => _ = self.chains.remove(&ring),
             Fact::Closing { .. } => {
                 self.open.retain(|_, request| request.ring != ring);
                 self.places.retain(|(of, _), _| *of != ring);

@@ -274,7 +274,7 @@ impl Tracer {
         let begun = task.call.as_ref();
         let stack = begun.and_then(|begun| calls::new_stack(parent, begun));
         self.tasks.insert(new, Task { process, table, call: None, leaving: false, again: None });
-        self.shared.lock().thread_begins(new, stack.filter(|_| thread));
+        self.shared.lock().thread_begins(new, process, stack.filter(|_| thread));
         self.shared.lock().tell(parent, What::Task(event::Task { new, process: !thread }));
         if self.early.remove(&new) {
             let _ = self.go_on(new, 0);

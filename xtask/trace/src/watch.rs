@@ -308,9 +308,9 @@ impl Watch {
             followed.registered.call(Reader::of(tid), operation, argument, told.count);
         }
         *self.summary.registers.entry(told.op.clone()).or_default() += 1;
-        let (ring, result) = (told.ring, told.result);
+        let (ring, count, result) = (told.ring, told.count, told.result);
         self.tell(tid, What::Register(told));
-        let fact = Fact::Registered { operation, argument, result };
+        let fact = Fact::Registered { operation, argument, count, result };
         self.diagnose(tid, ring.unwrap_or(0), &fact);
         if let Some(ring) = ring {
             self.look(tid, ring);

@@ -7,7 +7,7 @@ use super::{Fact, Found, Kind, Request, Rules, Scene, at};
 use crate::codes::op;
 use crate::decode::Completion;
 use crate::descriptors::RingId;
-use crate::names::user_data;
+use crate::names::{error_name, user_data};
 
 const MULTISHOT_ENDED: Kind = Kind::new("multishot-ended", "day3.html#losing-nobody");
 const CANCEL_MISSES: Kind =
@@ -17,7 +17,7 @@ const ONE_NAME: Kind = Kind::new("one-user-data-for-two", "day1.html#there-and-b
 /// So many values are remembered.
 const MOST: usize = 1 << 16;
 
-/// A multishot that ended on a success.
+/// A multishot that ended early.
 #[derive(Debug)]
 struct Ended {
     request: Request,
@@ -43,7 +43,7 @@ impl Rules for Armed {
                 self.named(request, scene, found);
             }
             Fact::Completed { request: Some(request), completion, .. } => {
-                if request.entry.multishot() && ended_on_success(request, completion) {
+                if request.entry.multishot() && ended_early(request, completion) {
                     let (request, res, us) = (request.clone(), completion.res, scene.us);
                     self.ended.push(Ended { request, res, us, waited: false });
                 }
@@ -62,37 +62,51 @@ impl Rules for Armed {
                 here.for_each(|ended| ended.waited = true);
             }
             Fact::Still { .. } | Fact::Closing { .. } => {
+                let still = matches!(fact, Fact::Still { .. });
+                let deaf = still && scene.open_here().next().is_none();
                 for ended in &self.ended {
-                    if ended.waited && ended.request.ring == scene.ring {
+                    let over = ended.waited && ended.request.ring == scene.ring;
+                    if over && (ended.res >= 0 || ended.res == -libc::ETIME || deaf) {
                         let seen = format!(
                             "{}, a multishot, ended {} with {} and without MORE, and was not armed \
                              again",
                             ended.request.name(),
                             at(ended.us),
-                            ended.res
+                            if ended.res < 0 {
+                                error_name(-ended.res)
+                            } else {
+                                ended.res.to_string()
+                            }
                         );
-                        found.say(
+                        found.say_once(
                             scene,
                             MULTISHOT_ENDED,
                             seen,
-                            "It ends on a success, too, when the completion queue is full. Look at \
-                             MORE in each completion, whatever its result: without it, submit the \
-                             entry again.",
+                            "It ends on a success, too, when the completion queue is full, and when \
+                             buffers or files run out. Look at MORE in each completion, whatever \
+                             its result: without it, submit the entry again.",
                         );
                     }
                 }
-                self.ended.retain(|ended| ended.request.ring != scene.ring);
+                if !still {
+                    self.ended.retain(|ended| ended.request.ring != scene.ring);
+                }
             }
             _ => {}
         }
     }
 }
 
-/// Whether a multishot was over though nothing had gone wrong, and its file had not ended.
-fn ended_on_success(request: &Request, completion: &Completion) -> bool {
+/// Whether a multishot was over though its file had not ended: on a success, or for want of
+/// something.
+fn ended_early(request: &Request, completion: &Completion) -> bool {
     const GONE: i32 = (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL | libc::POLLRDHUP) as i32;
     if completion.has(crate::codes::cqe::MORE) {
         return false;
+    }
+    let wants = [libc::ENOBUFS, libc::ENFILE, libc::EMFILE, libc::ENOMEM, libc::EAGAIN];
+    if completion.error().is_some_and(|error| wants.contains(&error)) {
+        return true;
     }
     match request.entry.opcode {
         op::ACCEPT => completion.res >= 0,

@@ -22,8 +22,6 @@ const ROW: u32 = 16;
 struct Out {
     by: u64,
     us: u64,
-    /// The tail of the buffer ring at that time.
-    tail: u16,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +31,9 @@ struct Group {
     /// Its books cannot be kept: its ring is not in memory that is known, or a buffer is used in
     /// parts.
     unknown: bool,
-    /// The single buffers that are in it.
+    /// Of its ring, the tail up to which was looked.
+    tail: u16,
+    /// The buffers that are in it.
     inside: HashSet<u16>,
     out: BTreeMap<u16, Out>,
     /// Receives in a row that found it empty, and the last of them.
@@ -60,7 +60,7 @@ impl Rules for Buffers {
             Fact::Entering { .. } => {
                 let here = self.groups.iter_mut().filter(|((ring, _), _)| *ring == scene.ring);
                 for (_, group) in here.filter(|(_, group)| group.empty.is_some()) {
-                    group.take_back(scene.program());
+                    group.published(scene.program());
                 }
             }
             Fact::Still { .. } | Fact::Closing { .. } => {
@@ -135,7 +135,7 @@ impl Buffers {
             return;
         };
         if empty {
-            group.take_back(scene.program());
+            group.published(scene.program());
             let row = group.empty.take().map_or(0, |(row, ..)| row) + 1;
             group.empty = Some((row, request.name(), scene.us));
             if row == ROW {
@@ -145,16 +145,11 @@ impl Buffers {
             group.unknown |= request.entry.bundles() || completion.has(BUF_MORE);
             group.empty = None;
             let Some(buffer) = completion.buffer().filter(|_| !group.unknown) else { return };
-            let tail = group.tail(scene.program()).unwrap_or(0);
-            group.inside.remove(&buffer);
-            if group.out.contains_key(&buffer) {
-                group.take_back(scene.program());
-                if group.out.contains_key(&buffer) && group.ring.is_some() {
-                    twice(buffer, id, &request.name(), scene, found);
-                }
+            if let Some(double) = group.published(scene.program()) {
+                twice(double, id, &request.name(), scene, found);
             }
-            let by = request.seq;
-            group.out.insert(buffer, Out { by, us: scene.us, tail });
+            group.inside.remove(&buffer);
+            group.out.insert(buffer, Out { by: request.seq, us: scene.us });
         }
     }
 }
@@ -177,22 +172,25 @@ impl Group {
         Some(half(&program.bytes::<2>(address.checked_add(TAIL)?)?, 0))
     }
 
-    /// Strikes off what was given back into the ring.
-    fn take_back(&mut self, program: Reader) {
-        let Some((tail, (address, places))) = self.tail(program).zip(self.ring) else { return };
-        let id_at = |index: u16| {
-            let place = u64::from(u32::from(index) & places.saturating_sub(1)) * 16;
-            let buffer = program.bytes::<16>(address.checked_add(place)?)?;
-            Some(half(&buffer, 12))
-        };
-        let before = self.out.len();
-        self.out.retain(|id, out| {
-            let back = u32::from(tail.wrapping_sub(out.tail)).min(places) as u16;
-            !(1..=back).any(|step| id_at(tail.wrapping_sub(step)) == Some(*id))
-        });
-        if self.out.len() < before {
+    /// Takes notice of what was put into the ring; a buffer that was in it already.
+    fn published(&mut self, program: Reader) -> Option<u16> {
+        let (tail, (address, places)) = self.tail(program).zip(self.ring)?;
+        let mut double = None;
+        let new = tail.wrapping_sub(self.tail);
+        // More than there are places went by.
+        self.unknown |= u32::from(new) > places;
+        for step in 0..if self.unknown { 0 } else { new } {
+            let index = u32::from(self.tail.wrapping_add(step)) & places.saturating_sub(1);
+            let buffer = program.bytes::<16>(address.checked_add(u64::from(index) * 16)?)?;
+            let id = half(&buffer, 12);
+            if !self.inside.insert(id) {
+                double = Some(id);
+            }
+            self.out.remove(&id);
             self.empty = None;
         }
+        self.tail = tail;
+        double
     }
 
     /// The group is empty, and its buffers are nowhere.

@@ -1,14 +1,16 @@
 //! What an entry asks for: pairs that exclude each other behind an `EINVAL`, fields left over
 //! from the entry before, lengths of 0.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use common::text::several;
 use libc::pid_t;
 
 use super::{Fact, Found, Kind, Request, Rules, Scene};
-use crate::codes::{op, setup, sqe};
+use crate::codes::{call, op, setup, sqe};
 use crate::context::{Reader, long};
 use crate::decode::{Completion, Direct, Entry};
+use crate::descriptors::RingId;
 use crate::names::{error_name, operation};
 
 const EXCLUDES: Kind = Kind::new("refused-arguments", "day1.html#what-an-entry-points-at");
@@ -18,16 +20,29 @@ const RECEIVES: Kind =
 const LEFT_IN_PLACE: Kind =
     Kind::new("left-over-fields", "journal-corrected.html#16-user_data-that-nobody-set");
 const NO_SLOT: Kind = Kind::new("bad-file", "day2.html#files-that-are-no-descriptors");
+const NOT_A_SLOT: Kind =
+    Kind::concluded("slot-taken-for-a-descriptor", "when-it-goes-wrong.html#letting-clients-in");
 const NOTHING_ASKED: Kind = Kind::new("length-zero", "day1.html#what-an-entry-points-at");
+
+/// A table of registered files.
+#[derive(Debug)]
+struct Table {
+    count: u64,
+    used: bool,
+    /// An entry that names a descriptor with the number of a slot.
+    instead: Option<String>,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     /// Files that bytes came from.
     gave: HashSet<(pid_t, Option<i32>, Option<u32>)>,
+    tables: HashMap<RingId, Table>,
 }
 
 impl Rules for Fields {
     fn see(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
+        self.table(fact, scene, found);
         let Fact::Completed { request: Some(request), completion, .. } = *fact else { return };
         if request.answers != 1 {
             return;
@@ -61,6 +76,44 @@ impl Rules for Fields {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Fields {
+    /// Keeps watch over a table of files that nobody uses.
+    fn table(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
+        match *fact {
+            Fact::Registered { operation: call::REGISTER_FILES, count, result: 0.., .. } => {
+                self.tables.insert(scene.ring, Table { count, used: false, instead: None });
+            }
+            Fact::Submitted(request) => {
+                let Some(table) = self.tables.get_mut(&scene.ring) else { return };
+                let slot = request.slot().is_some() || request.entry.direct() != Direct::No;
+                table.used |= slot || request.entry.opcode == op::CLOSE;
+                let number = request.fd().filter(|fd| (*fd as u64) < table.count);
+                if number.is_some() && table.instead.is_none() {
+                    table.instead = Some(request.name());
+                }
+            }
+            Fact::Closing { .. } => {
+                let Some(table) = self.tables.remove(&scene.ring) else { return };
+                if let Some(name) = table.instead.filter(|_| !table.used) {
+                    let seen = format!(
+                        "a table of {} was registered and no entry uses it; {name} names a \
+                         descriptor of that number",
+                        several(table.count as usize, "file")
+                    );
+                    found.say(
+                        scene,
+                        NOT_A_SLOT,
+                        seen,
+                        "Without IOSQE_FIXED_FILE a number is a descriptor, not a slot: 0 is standard \
+                         input. In the crate: types::Fixed.",
+                    );
+                }
+            }
+            _ => {}
         }
     }
 }

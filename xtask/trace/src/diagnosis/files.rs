@@ -322,7 +322,7 @@ impl Files {
             let unused: Vec<_> =
                 rest().filter(|(_, given)| given.opcode == opcode && !given.used).collect();
             let forgotten = unused.iter().any(|(_, given)| opcode == op::ACCEPT && old(given.us));
-            if forgotten || unused.len() >= MANY {
+            if forgotten || opcode != op::ACCEPT && unused.len() >= MANY {
                 found.say(
                     scene,
                     ORPHAN,
@@ -338,9 +338,9 @@ impl Files {
         }
         let ended: Vec<_> = rest()
             .filter(|(_, given)| given.opcode == op::ACCEPT)
-            .filter_map(|(handle, given)| Some((handle, given.ended_us?)))
+            .filter_map(|(handle, given)| Some((handle, given.ended_us.filter(|us| old(*us))?)))
             .collect();
-        if ended.iter().any(|(_, us)| old(*us)) || ended.len() >= MANY {
+        if !ended.is_empty() {
             found.say(
                 scene,
                 NOT_CLOSED,

@@ -436,3 +436,15 @@ pub(crate) fn workers(pid: u32) -> usize {
         tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
     names.filter(|name| name.starts_with("iou-wrk")).count()
 }
+
+/// The CPU time of the threads that poll a process's rings (`iou-sqp-…`).
+pub(crate) fn poller_cpu(pid: u32) -> Duration {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
+    let ticks = |task: fs::DirEntry| -> Option<u64> {
+        let stat = fs::read_to_string(task.path().join("stat")).ok()?;
+        let (name, fields) = stat.rsplit_once(") ")?;
+        let field = |nth: usize| fields.split(' ').nth(nth)?.parse::<u64>().ok();
+        name.contains("(iou-sqp").then_some(field(11)? + field(12)?)
+    };
+    Duration::from_millis(tasks.flatten().filter_map(ticks).sum::<u64>() * 10)
+}

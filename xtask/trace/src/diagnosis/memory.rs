@@ -1,11 +1,11 @@
 //! What an entry points at: memory that is not there, that belongs to a function which has
 //! returned, or that is used for something else while the kernel works with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::{Fact, Found, Kind, Request, Rules, Scene, at};
-use crate::codes::op;
+use crate::codes::{call, op};
 use crate::context::Reader;
 use crate::descriptors::RingId;
 
@@ -15,6 +15,16 @@ const CHANGED: Kind = Kind::new("changed-in-flight", "day1.html#what-an-entry-po
 const ZERO_COPY: Kind = Kind::new("changed-before-notification", "day4-echo.html#echoing");
 const SHARED: Kind = Kind::new("memory-shared", "when-it-goes-wrong.html#receiving");
 
+const OUTSIDE: Kind = Kind::new("outside-registered-buffer", "c-to-rust.html#buffers");
+
+/// Registrations after which the buffers are not known any more.
+const NEW_BUFFERS: [u32; 4] = [
+    call::REGISTER_BUFFERS2,
+    call::REGISTER_BUFFERS_UPDATE,
+    call::REGISTER_CLONE_BUFFERS,
+    call::UNREGISTER_BUFFERS,
+];
+
 /// Entries whose memory is looked at again and again: enough for a mistake to show.
 const WATCHED: usize = 64;
 
@@ -22,12 +32,23 @@ const WATCHED: usize = 64;
 const SAMPLES: u64 = 8;
 const SAMPLE: usize = 32;
 
+/// A file: in which ring, and its descriptor or slot there.
+type File = (RingId, Option<i32>, Option<u32>);
+
+fn file(request: &Request) -> File {
+    (request.ring, request.fd(), request.slot())
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// The dead part of the stack of the thread that is in an enter.
     dead: HashMap<i32, Range<u64>>,
     /// What is sent from, by the entry's number, with what was there.
     sent: HashMap<u64, Vec<u8>>,
+    /// Files that were shut down.
+    shut: HashSet<File>,
+    /// The registered buffers of a ring.
+    registered: HashMap<RingId, Vec<Range<u64>>>,
     /// Memory that was given back, and when.
     unmapped: Vec<(Range<u64>, u64)>,
 }
@@ -45,9 +66,25 @@ impl Rules for Memory {
                     in_flight_on(dead, scene, found);
                 }
             }
+            Fact::Registered { operation, argument, count, result } if result >= 0 => {
+                if operation == call::REGISTER_BUFFERS {
+                    let ranges = scene.program().ranges(argument, count).unwrap_or_default();
+                    self.registered.insert(scene.ring, ranges);
+                } else if NEW_BUFFERS.contains(&operation) {
+                    self.registered.remove(&scene.ring);
+                }
+            }
             Fact::Submitted(request) => {
                 self.points_into_the_dead(request, scene, found);
-                shares(request, scene, found);
+                match request.entry.opcode {
+                    op::SHUTDOWN => _ = self.shut.insert(file(request)),
+                    op::CLOSE => {
+                        let slot = request.entry.file_index.checked_sub(1);
+                        let fd = slot.is_none().then_some(request.entry.fd);
+                        self.shut.remove(&(request.ring, fd, slot));
+                    }
+                    _ => shares(request, &self.shut, scene, found),
+                }
                 // What is behind another entry may be sent as that one leaves it.
                 let alone = request.behind.is_none();
                 if request.entry.gives() && alone && self.sent.len() < WATCHED {
@@ -62,6 +99,7 @@ impl Rules for Memory {
                 }
                 if completion.error() == Some(libc::EFAULT) {
                     self.not_there(request, scene, found);
+                    self.not_registered(request, scene, found);
                 }
             }
             Fact::Called { name, call, .. } => {
@@ -76,9 +114,12 @@ impl Rules for Memory {
                     self.unmapped.clear();
                 }
             }
-            Fact::Closing { .. } => self.sent.retain(|seq, _| {
-                scene.open.get(seq).is_some_and(|request| request.ring != scene.ring)
-            }),
+            Fact::Closing { .. } => {
+                self.registered.remove(&scene.ring);
+                let elsewhere =
+                    |seq: &u64| scene.open.get(seq).is_some_and(|it| it.ring != scene.ring);
+                self.sent.retain(|seq, _| elsewhere(seq));
+            }
             _ => {}
         }
     }
@@ -209,6 +250,33 @@ impl Memory {
         );
     }
 
+    /// A registered buffer that there is not, or a place outside of it.
+    fn not_registered(&self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
+        let entry = &request.entry;
+        let fixed = [op::READ_FIXED, op::WRITE_FIXED].contains(&entry.opcode);
+        let Some(ranges) = self.registered.get(&scene.ring).filter(|_| fixed) else { return };
+        let Some(mine) = request.buffer() else { return };
+        let (index, count) = (entry.buf_index, ranges.len());
+        let seen = match ranges.get(usize::from(index)) {
+            None => format!("{} names buffer {index} of {count}", request.name()),
+            Some(range) if range.start <= mine.start && mine.end <= range.end => return,
+            Some(range) => format!(
+                "{} names {:#x} to {:#x}, and buffer {index} is {:#x} to {:#x}",
+                request.name(),
+                mine.start,
+                mine.end,
+                range.start,
+                range.end
+            ),
+        };
+        found.say(
+            scene,
+            OUTSIDE,
+            format!("{seen}: EFAULT"),
+            "The whole range has to lie in the registered buffer that buf_index names.",
+        );
+    }
+
     fn unmaps(&mut self, range: Range<u64>, scene: &Scene<'_>, found: &mut Found) {
         let used = scene.open.values().find(|request| {
             let buffer = request.buffer().filter(|_| request.owner == scene.owner);
@@ -257,9 +325,8 @@ fn in_flight_on(dead: &Range<u64>, scene: &Scene<'_>, found: &mut Found) {
 }
 
 /// Another entry under way works with the same memory, and one of them writes there.
-fn shares(request: &Request, scene: &Scene<'_>, found: &mut Found) {
-    // A byte is what a program reads to hear of an end: nobody looks at it.
-    let Some(mine) = request.buffer().filter(|mine| mine.end - mine.start > 1) else { return };
+fn shares(request: &Request, shut: &HashSet<File>, scene: &Scene<'_>, found: &mut Found) {
+    let Some(mine) = request.buffer() else { return };
     if scene.open.len() > WATCHED {
         return;
     }
@@ -271,6 +338,8 @@ fn shares(request: &Request, scene: &Scene<'_>, found: &mut Found) {
             && other.behind.is_none()
             && !other.entry.linked()
             && (writes(other) || writes(request))
+            // What comes after a shutdown is read to be thrown away.
+            && !(shut.contains(&file(other)) && shut.contains(&file(request)))
             && other.buffer().is_some_and(|theirs| overlap(&mine, &theirs))
     });
     if let Some(other) = other.filter(|_| request.behind.is_none() && !request.entry.linked()) {

@@ -2,11 +2,13 @@
 //! closed, rights that are given up, a setup that was refused.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
+use common::catalog::REGISTER_OPERATIONS;
 use common::text::several;
 use libc::pid_t;
 
-use super::{Fact, Found, Kind, Rules, Scene, at};
+use super::{Fact, Found, Kind, Rules, Scene, at, hang};
 use crate::codes::{call, op, setup};
 use crate::descriptors::RingId;
 use crate::names::error_name;
@@ -20,6 +22,23 @@ const CLOSED_IN_USE: Kind =
 const OLD_RIGHTS: Kind = Kind::new("poller-has-old-rights", "day2.html#a-thread-that-submits");
 const NO_RING: Kind = Kind::new("setup-refused", "when-it-goes-wrong.html#a-ring-is-refused");
 
+const POLLER_BURNS: Kind =
+    Kind::concluded("poller-burns", "ladder.html#7-and-8-pay-with-a-processor");
+const NOT_REGISTERED: Kind = Kind::new("register-refused", "c-to-rust.html#registering");
+const FORKED: Kind = Kind::new("ring-shared-by-fork", "day2.html#one-thread-and-which-one");
+
+/// What is known of the thread that polls a ring.
+#[derive(Debug, Default)]
+struct Poller {
+    since: u64,
+    entries: u64,
+    looked: u64,
+    cpu: Duration,
+}
+
+/// How often it is looked how much CPU time pollers have taken.
+const LOOK_US: u64 = 200_000;
+
 /// A wait that returned before what it waited for was there.
 #[derive(Debug)]
 struct Cut {
@@ -31,6 +50,9 @@ struct Cut {
 #[derive(Debug, Default)]
 pub(super) struct Outside {
     ended: HashMap<pid_t, u64>,
+    pollers: HashMap<RingId, Poller>,
+    /// The process that entered a ring first.
+    enters: HashMap<RingId, pid_t>,
     /// Rings in which something was cancelled.
     cancels: HashSet<RingId>,
     cut: HashMap<RingId, Cut>,
@@ -39,17 +61,41 @@ pub(super) struct Outside {
     /// Calls that gave rights up, by process.
     rights: HashMap<pid_t, (String, u64)>,
     refused: Option<RefusedRing>,
+    /// A registration that was refused, by its code: in words, and why.
+    unregistered: Option<(u32, String, &'static str)>,
 }
 
 impl Rules for Outside {
     fn see(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
         match *fact {
             Fact::Refused(ring) => self.refused = Some(ring.clone()),
-            Fact::Granted(_) => self.refused = None,
-            Fact::Registered { operation: call::REGISTER_SYNC_CANCEL, .. } => {
-                self.cancels.insert(scene.ring);
+            Fact::Granted(params) => {
+                self.refused = None;
+                if params.has(setup::SQPOLL) {
+                    let poller = Poller { since: scene.us, ..Poller::default() };
+                    self.pollers.insert(scene.ring, poller);
+                }
+            }
+            Fact::Registered { operation, result, .. } => {
+                if operation == call::REGISTER_SYNC_CANCEL {
+                    self.cancels.insert(scene.ring);
+                } else if result < 0 {
+                    let name = format!("{:#}", REGISTER_OPERATIONS.name(operation));
+                    let seen = format!(
+                        "{name} was refused {}: {}",
+                        at(scene.us),
+                        error_name(-result as i32)
+                    );
+                    self.unregistered = why_not(-result as i32).map(|why| (operation, seen, why));
+                } else if self.unregistered.as_ref().is_some_and(|(which, ..)| *which == operation)
+                {
+                    self.unregistered = None;
+                }
             }
             Fact::Submitted(request) => {
+                if let Some(poller) = self.pollers.get_mut(&scene.ring) {
+                    poller.entries += 1;
+                }
                 if request.entry.opcode == op::ASYNC_CANCEL {
                     self.cancels.insert(scene.ring);
                 }
@@ -102,6 +148,7 @@ impl Rules for Outside {
                 self.closed.remove(&request.seq);
             }
             Fact::Called { name, call, .. } => {
+                self.look_at_pollers(scene);
                 // What a fault handler does after it is no exit of a thread alone.
                 if name == "exit" {
                     self.ended.insert(scene.tid, scene.us);
@@ -120,7 +167,24 @@ impl Rules for Outside {
                     }
                 }
             }
-            Fact::Entering { .. } => _ = self.cut.remove(&scene.ring),
+            Fact::Entering { .. } => {
+                self.cut.remove(&scene.ring);
+                let first = *self.enters.entry(scene.ring).or_insert(scene.process);
+                if first != scene.process {
+                    found.say_once(
+                        scene,
+                        FORKED,
+                        format!(
+                            "process {} enters the ring {}, in which process {first} was before",
+                            scene.process,
+                            at(scene.us)
+                        ),
+                        "A fork shares the queues, but not the memory that entries point at, and \
+                         each process reaps what the other waits for. A ring for each process, made \
+                         after the fork.",
+                    );
+                }
+            }
             Fact::Returned { enter, result, queues } => {
                 let there = queues.unreaped().max(0) as u32;
                 let limited = enter.at_most_us.is_some() || enter.min_wait_us.is_some();
@@ -149,6 +213,11 @@ impl Rules for Outside {
                 }
             }
             Fact::Still { .. } | Fact::Closing { .. } => {
+                if matches!(fact, Fact::Closing { .. }) {
+                    if let Some(poller) = self.pollers.remove(&scene.ring) {
+                        burns(&poller, scene, found);
+                    }
+                }
                 for (seq, (fd, us)) in &self.closed {
                     let Some(open) = scene.open.get(seq).filter(|it| it.ring == scene.ring) else {
                         continue;
@@ -169,7 +238,44 @@ impl Rules for Outside {
     }
 }
 
+/// A poller that is awake for next to nothing.
+fn burns(poller: &Poller, scene: &Scene<'_>, found: &mut Found) {
+    /// Less is not worth a word.
+    const LEAST: Duration = Duration::from_millis(300);
+    const EACH: Duration = Duration::from_millis(10);
+    let Poller { since, entries, cpu, .. } = *poller;
+    let alive = Duration::from_micros(scene.us.saturating_sub(since));
+    let each = cpu / u32::try_from(entries.max(1)).unwrap_or(u32::MAX);
+    if cpu < LEAST || cpu * 10 < alive || each < EACH {
+        return;
+    }
+    let idle = scene.rings.get(&scene.ring).map_or(0, |params| params.sq_thread_idle);
+    found.say_once(
+        scene,
+        POLLER_BURNS,
+        format!(
+            "the thread that polls the ring took {:.1} s of CPU time in {:.1} s, for {}; it sleeps \
+             after {idle} ms without one",
+            cpu.as_secs_f64(),
+            alive.as_secs_f64(),
+            several(entries as usize, "entry")
+        ),
+        "A poller pays where entries come all the time. Here it waits in a loop: a shorter \
+         sq_thread_idle, or no SQPOLL.",
+    );
+}
+
 impl Outside {
+    fn look_at_pollers(&mut self, scene: &Scene<'_>) {
+        for (ring, poller) in &mut self.pollers {
+            let known = scene.ring == *ring || scene.ring == 0;
+            if known && scene.us.saturating_sub(poller.looked) >= LOOK_US {
+                poller.looked = scene.us;
+                poller.cpu = poller.cpu.max(hang::poller_cpu(scene.owner as u32));
+            }
+        }
+    }
+
     fn at_the_end(&mut self, status: i32, scene: &Scene<'_>, found: &mut Found) {
         for cut in self.cut.values() {
             let Some(signal) = cut.signal else { continue };
@@ -191,6 +297,10 @@ impl Outside {
                 );
             }
         }
+        if let Some((_, seen, why)) = self.unregistered.as_ref().filter(|_| status != 0) {
+            let seen = format!("{seen}; the program ended with status {status}");
+            found.say_once(scene, NOT_REGISTERED, seen, *why);
+        }
         if let Some(refused) = &self.refused {
             let (why, remedy) = refused.explained();
             let error = refused.error.map_or_else(|| "SIGSYS".to_string(), error_name);
@@ -205,6 +315,30 @@ impl Outside {
             );
         }
     }
+}
+
+/// Why a registration is refused.
+fn why_not(error: i32) -> Option<&'static str> {
+    Some(match error {
+        libc::ENOMEM => {
+            "Registered memory is locked: there is no more of it, or RLIMIT_MEMLOCK allows no more \
+             (ulimit -l)."
+        }
+        libc::EBUSY | libc::EEXIST => {
+            "There is one already: unregister that first, or update it; a buffer group takes another \
+             number."
+        }
+        libc::EFAULT => "It names memory that is not there, or not of the kind that can be pinned.",
+        libc::EBADF | libc::EBADFD => {
+            "A descriptor among them is not open, or is not of that kind."
+        }
+        libc::ENXIO => "There is none to update or unregister.",
+        libc::EINVAL => {
+            "A number among the arguments is not as the kernel wants it, or it does not know this \
+             registration: see io_uring_register(2), and what the kernel has by `cargo run -p day01`."
+        }
+        _ => return None,
+    })
 }
 
 fn closed(seen: String, scene: &Scene<'_>, found: &mut Found) {

@@ -15,6 +15,11 @@ const ENTER_REFUSED: Kind = Kind::new("enter-refused", "when-it-goes-wrong.html#
 const LEFT_OVER: Kind = Kind::new("left-over", "when-it-goes-wrong.html#the-queues");
 const LINK_CUT: Kind = Kind::new("link-cut", "day1.html#one-after-the-other");
 
+const DROPPED: Kind = Kind::new("entry-dropped", "when-it-goes-wrong.html#the-queues");
+
+/// So long no program is about to submit.
+const LONG_US: u64 = 100_000;
+
 /// What is known of the queue of one ring.
 #[derive(Debug, Default)]
 struct Ring {
@@ -26,6 +31,8 @@ struct Ring {
     stopped: Option<String>,
     /// An enter that failed, in words, and how many entries it left.
     failed: Option<(String, u32)>,
+    /// When an enter of it last began or ended.
+    entered_us: u64,
     /// The last entry of an enter, which asked for a link to the next.
     cut: Option<Request>,
 }
@@ -38,8 +45,18 @@ pub(super) struct Queue {
 impl Rules for Queue {
     fn see(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
         let ring = self.rings.entry(scene.ring).or_default();
+        if matches!(fact, Fact::Entering { .. } | Fact::Returned { .. }) {
+            ring.entered_us = scene.us;
+        }
         match *fact {
             Fact::Submitted(request) => ring.submitted(request, scene, found),
+            Fact::Dropped(count) => found.say_once(
+                scene,
+                DROPPED,
+                format!("the kernel dropped {} {}", several(count as usize, "entry"), at(scene.us)),
+                "The index array names a place that the queue does not have. An index is masked: \
+                 tail & (entries - 1).",
+            ),
             Fact::Completed { request: Some(request), completion, .. } => {
                 if let Some(error) = completion.error() {
                     ring.bad = Some((request.seq, error));
@@ -81,7 +98,10 @@ impl Rules for Queue {
                 }
             }
             Fact::Closing { queues } => {
-                ring.unsubmitted(queues.waiting(), scene, found);
+                // One that is killed may have been about to submit.
+                if scene.leaves || scene.us - ring.entered_us > LONG_US {
+                    ring.unsubmitted(queues.waiting(), scene, found);
+                }
                 self.rings.remove(&scene.ring);
             }
             Fact::Still { rings, threads } if threads.iter().all(|thread| thread.asleep) => {

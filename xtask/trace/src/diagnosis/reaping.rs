@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 
 use common::text::several;
-use libc::pid_t;
 
 use super::{Fact, Found, Kind, Rules, Scene, at, listed};
 use crate::codes::cqe;
@@ -13,9 +12,6 @@ const NEVER_REAPED: Kind = Kind::new("never-reaped", "day1.html#there-and-back")
 const HEAD_STANDS: Kind = Kind::new("head-never-moved", "when-it-goes-wrong.html#the-queues");
 const HEAD_PAST_TAIL: Kind = Kind::new("head-past-tail", "day1.html#there-and-back");
 const OVERFLOW: Kind = Kind::new("overflow", "day2.html#more-completions-than-fit");
-
-/// Calls by which a program lets go of a ring on its own account: it was not killed.
-const LEAVES: &[&str] = &["close", "close_range", "dup2", "dup3", "exit", "exit_group", "execve"];
 
 /// Waits in a row that ended by a completion which was there before; then it is no accident.
 const IN_A_ROW: u32 = 3;
@@ -37,15 +33,10 @@ struct Ring {
 #[derive(Debug, Default)]
 pub(super) struct Reaping {
     rings: HashMap<RingId, Ring>,
-    leaves: HashMap<pid_t, bool>,
 }
 
 impl Rules for Reaping {
     fn see(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
-        if let Fact::Called { name, .. } = fact {
-            self.leaves.insert(scene.tid, LEAVES.contains(name));
-            return;
-        }
         let ring = self.rings.entry(scene.ring).or_default();
         match *fact {
             Fact::Entering { enter, queues, .. } => {
@@ -112,7 +103,7 @@ impl Rules for Reaping {
                     let completions = several(tail as usize, "completion");
                     let seen = format!("{completions} came in {rounds} enters, and none was taken");
                     stands(scene, found, seen);
-                } else if !last.is_empty() && self.leaves.get(&scene.tid) == Some(&true) {
+                } else if !last.is_empty() && scene.leaves {
                     let count = several(unreaped as usize, "completion");
                     let were = if unreaped == 1 { "was" } else { "were" };
                     found.say(

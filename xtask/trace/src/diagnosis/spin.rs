@@ -24,6 +24,7 @@ const SOON_US: u64 = 5_000_000;
 #[derive(Debug, Default)]
 struct Row {
     since: u64,
+    last: u64,
     count: u64,
     result: i64,
 }
@@ -47,7 +48,7 @@ impl Rules for Spin {
                 let row = self.enters.entry(scene.ring).or_default();
                 let idle = result == 0 && queues.unreaped() == 0;
                 if !(idle || result < 0) || result != row.result || row.count == 0 {
-                    *row = Row { since: scene.us, count: 0, result };
+                    *row = Row { since: scene.us, last: scene.us, count: 0, result };
                 }
                 row.count += u64::from(idle || result < 0);
                 let (count, span) = (row.count, span(scene.us - row.since));
@@ -119,8 +120,13 @@ impl Spin {
         }
         let row = self.answers.entry(key).or_default();
         if row.result != res || row.count == 0 {
-            *row = Row { since: scene.us, count: 0, result: res };
+            *row = Row { since: scene.us, last: 0, count: 0, result: res };
         }
+        // One that was on its way by then was not submitted again.
+        if request.us <= row.last {
+            return;
+        }
+        row.last = scene.us;
         row.count += 1;
         if row.count != ANSWERS {
             return;

@@ -8,12 +8,13 @@ use libc::pid_t;
 use super::hang::{self, Thread};
 use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{call, op, setup, sqe};
-use crate::context::span;
+use crate::context::{Time, span};
 use crate::descriptors::RingId;
 use crate::watch::RingNow;
 
 const DEAD_WAIT: Kind = Kind::new("dead-wait", "day1.html#there-and-back");
 const NEVER_FIRES: Kind = Kind::new("timeout-never-fires", "day1.html#what-an-entry-points-at");
+const IN_THE_PAST: Kind = Kind::new("timeout-in-the-past", "day1.html#what-an-entry-points-at");
 const BEHIND_MULTISHOT: Kind = Kind::new("behind-a-multishot", "day1.html#one-after-the-other");
 const DRAIN_HOLDS: Kind = Kind::new("drain-holds", "day1.html#one-after-the-other");
 const WORKERS_BUSY: Kind =
@@ -57,6 +58,8 @@ struct Ring {
     never: HashMap<u64, String>,
     /// It has an eventfd that rings only for what completes later.
     quiet: bool,
+    /// Entries that say nothing when they succeed.
+    silent: u64,
     /// Completions that came inside of the enter that took their entry.
     inline: u64,
     /// When an enter last asked for completions.
@@ -88,8 +91,10 @@ impl Rules for Waits {
                 _ => {}
             },
             Fact::Submitted(request) => {
+                ring.silent += u64::from(request.entry.has(sqe::CQE_SKIP_SUCCESS));
                 if matches!(request.entry.opcode, op::TIMEOUT | op::LINK_TIMEOUT) {
                     let time = scene.program().time(request.entry.addr);
+                    in_the_past(request, time, scene, found);
                     if let Some(time) = time.filter(|time| time.0 > NEVER_NS) {
                         ring.never.insert(request.seq, time.to_string());
                     }
@@ -211,6 +216,13 @@ impl Waits {
             0 => String::new(),
             count => format!("; {} not submitted", several(count as usize, "entry")),
         };
+        let silent = match ring.map_or(0, |ring| ring.silent) {
+            0 => String::new(),
+            count => format!(
+                "; {} asked for no completion (IOSQE_CQE_SKIP_SUCCESS)",
+                several(count as usize, "entry")
+            ),
+        };
         let last = match ring.and_then(|ring| ring.answered.as_ref()) {
             Some((name, us)) => format!("; the last completion was that of {name}, {}", at(*us)),
             None => String::new(),
@@ -218,10 +230,37 @@ impl Waits {
         found.say_once(
             scene,
             DEAD_WAIT,
-            format!("{waits}, {in_flight}{waiting}{last}"),
+            format!("{waits}, {in_flight}{waiting}{silent}{last}"),
             "No completion can come that ends this wait. Either an entry was not submitted (or a \
              multishot not armed again), or its completion was taken from the queue before and \
              thrown away, or it waits for more than it submitted.",
+        );
+    }
+}
+
+/// A moment is asked for that has gone by.
+fn in_the_past(request: &Request, time: Option<Time>, scene: &Scene<'_>, found: &mut Found) {
+    /// `IORING_TIMEOUT_ABS`, and the flags for another clock than the monotonic one.
+    const ABSOLUTE: u32 = 1 << 0;
+    const OTHER_CLOCK: u32 = 1 << 2 | 1 << 3;
+    /// A moment that has just gone by may be meant.
+    const LATE: i128 = 1_000_000_000;
+    let flags = request.entry.op_flags;
+    if flags & ABSOLUTE == 0 || flags & OTHER_CLOCK != 0 {
+        return;
+    }
+    let Ok(now) = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC) else { return };
+    let now = Time::new(now.tv_sec(), now.tv_nsec());
+    if let Some(time) = time.filter(|time| time.0 + LATE < now.0) {
+        found.say(
+            scene,
+            IN_THE_PAST,
+            format!(
+                "{} ends at {time} of the monotonic clock, on which it is {now}",
+                request.name()
+            ),
+            "With IORING_TIMEOUT_ABS the timespec is a moment, not a length of time: this timeout \
+             fires at once.",
         );
     }
 }
@@ -248,7 +287,8 @@ fn nothing_ends(
                 .sum();
             let there = u64::from(now.unreaped) + coming;
             let untaken = now.polled && now.pushed > 0;
-            let unknown = now.silent || untaken || scene.blurred.contains(&now.ring);
+            // What answers only when it fails, and cannot wait, is done.
+            let unknown = !now.may_wait.is_empty() || untaken || scene.blurred.contains(&now.ring);
             enter.at_most_us.is_none() && !unknown && u64::from(enter.min_complete) > there
         })
     };

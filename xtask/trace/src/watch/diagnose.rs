@@ -57,9 +57,10 @@ impl Watch {
         self.diagnose(tid, enter.ring.unwrap_or(0), &Fact::Returned { enter, result, queues });
     }
 
-    /// A thread begins, with this stack, if that is known.
-    pub fn thread_begins(&mut self, tid: pid_t, stack: Option<Range<u64>>) {
+    /// A thread of a process begins, with this stack, if that is known.
+    pub fn thread_begins(&mut self, tid: pid_t, process: pid_t, stack: Option<Range<u64>>) {
         self.stacks.insert(tid, stack);
+        self.doctor.processes.insert(tid, process);
     }
 
     /// A call begins that has nothing to do with rings.

@@ -12,7 +12,7 @@ use crate::decode::{Completion, Direct, Entry};
 use crate::describe::results::result;
 use crate::describe::{Details, details};
 use crate::descriptors::RingId;
-use crate::diagnosis::Request;
+use crate::diagnosis::{Fact, Request};
 use crate::event::{self, What};
 use crate::names::{error_name, hex, names, operation, user_data};
 use crate::pairing::{Answer, Flight};
@@ -54,6 +54,9 @@ impl Watch {
         let dropped = sight.dropped;
         if entries + completions > 0 {
             self.doctor.blurred(ring);
+        }
+        if dropped > 0 {
+            self.diagnose(tid, ring, &Fact::Dropped(dropped));
         }
         if let Some(followed) = self.rings.get_mut(&ring) {
             followed.in_flight.missed(entries);

@@ -89,14 +89,26 @@ pub const ALL: &[Fault] = &[
     ("closes_under_a_read", "closed-in-use", closes_under_a_read),
     ("gives_rights_up_late", "poller-has-old-rights", gives_rights_up_late),
     ("too_large", "setup-refused", too_large),
+    ("masks_no_index", "entry-dropped", masks_no_index),
+    ("waits_for_the_silent", "dead-wait", waits_for_the_silent),
+    ("moment_of_long_ago", "timeout-in-the-past", moment_of_long_ago),
+    ("multishot_without_buffers_left", "multishot-ended", multishot_without_buffers_left),
+    ("past_a_registered_buffer", "outside-registered-buffer", past_a_registered_buffer),
+    ("number_of_a_slot", "slot-taken-for-a-descriptor", number_of_a_slot),
+    ("registers_twice", "register-refused", registers_twice),
+    ("child_in_the_ring", "ring-shared-by-fork", child_in_the_ring),
+    ("poller_for_nothing", "poller-burns", poller_for_nothing),
 ];
 
-/// What a step gives, or the end of a program that this kernel cannot run.
+/// Ends a program that this kernel cannot run.
+fn not_here(why: &str) -> ! {
+    eprintln!("SKIPPED: {why}");
+    std::process::exit(NOT_HERE)
+}
+
+/// What a step gives, if this kernel can do it.
 fn here<T, E: std::fmt::Display>(step: Result<T, E>) -> T {
-    step.unwrap_or_else(|error| {
-        eprintln!("SKIPPED: {error}");
-        std::process::exit(NOT_HERE)
-    })
+    step.unwrap_or_else(|error| not_here(&error.to_string()))
 }
 
 fn ring() -> IoUring {
@@ -593,7 +605,7 @@ fn direct_and_odd(mended: bool) {
     let (result, _) =
         run(&mut ring, opcode::Read::new(fd(&file), buffer.as_mut_ptr(), 4096).build(), 1);
     if !mended && result >= 0 {
-        here::<(), _>(Err("a file system that takes any address"));
+        not_here("the file system takes any address");
     }
 }
 
@@ -754,7 +766,7 @@ fn zero_copy(mended: bool) {
     ring.submit_and_wait(1).expect("an enter");
     let first = ring.completion().next().expect("a completion");
     if first.result() < 0 {
-        here::<(), _>(Err("no zero-copy sends"));
+        not_here("no zero-copy sends");
     }
     if !mended {
         message.fill(b'2');
@@ -1079,4 +1091,151 @@ fn gives_rights_up_late(mended: bool) {
 fn too_large(mended: bool) {
     let entries = if mended { 8 } else { 70_000 };
     assert_eq!(IoUring::new(entries).is_ok(), mended);
+}
+
+/// A ring by hand, whose index array holds what `index` makes of the tail.
+fn masks_no_index(mended: bool) {
+    let params = &mut [0_u32; 30];
+    let (access, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+    // SAFETY: the kernel fills the structure; the mapping is of the ring that it made, and holds
+    // both queues.
+    unsafe {
+        let ring = libc::syscall(libc::SYS_io_uring_setup, 2, params.as_mut_ptr());
+        assert!(ring >= 0);
+        let map = libc::mmap(std::ptr::null_mut(), 4096, access, shared, ring as i32, 0);
+        // `sq_off` begins with the tenth word: head, tail, mask, entries, flags, dropped, array;
+        // `cq_off` with the twentieth.
+        let word = |offset: u32| map.byte_add(offset as usize).cast::<u32>();
+        let (tail, array) = (word(params[11]), word(params[16]));
+        for at in 0..4 {
+            array.add(at as usize & 1).write_volatile(if mended { at & 1 } else { at });
+            tail.write_volatile(at + 1);
+            libc::syscall(libc::SYS_io_uring_enter, ring, 1, 0, 0, 0, 0);
+            let (head, tail) = (word(params[20]), word(params[21]));
+            head.write_volatile(tail.read_volatile());
+        }
+    }
+}
+
+fn waits_for_the_silent(mended: bool) {
+    let mut ring = ring();
+    let silent = if mended { squeue::Flags::empty() } else { squeue::Flags::SKIP_SUCCESS };
+    push(&mut ring, nop().flags(silent), 1);
+    push(&mut ring, nop(), 2);
+    take(&mut ring, 2);
+}
+
+fn moment_of_long_ago(mended: bool) {
+    let mut ring = ring();
+    let time = types::Timespec::new().nsec(1_000_000);
+    let flags = if mended { types::TimeoutFlags::empty() } else { types::TimeoutFlags::ABS };
+    run(&mut ring, opcode::Timeout::new(&time).flags(flags).build(), 1);
+}
+
+fn multishot_without_buffers_left(mended: bool) {
+    let mut ring = ring();
+    let mut memory = [0; 64];
+    provide(&mut ring, &mut memory, 1, 0);
+    let (here, mut there) = pair();
+    let multi = || opcode::RecvMulti::new(fd(&here), 0).build();
+    push(&mut ring, multi(), 1);
+    for _ in 0..3 {
+        there.write_all(b"message").expect("seven bytes");
+        let all = take(&mut ring, 1);
+        if let Some(&(_, result, flags)) = all.iter().find(|(name, ..)| *name == 1) {
+            if result == -libc::EINVAL {
+                not_here("no multishot receives");
+            }
+            if mended {
+                if cqueue::buffer_select(flags).is_some() {
+                    provide(&mut ring, &mut memory, 1, 0);
+                }
+                if !cqueue::more(flags) {
+                    push(&mut ring, multi(), 1);
+                }
+            }
+        }
+    }
+    run_first(&mut ring, cancel(1), 2);
+}
+
+fn past_a_registered_buffer(mended: bool) {
+    let mut ring = ring();
+    let memory = pages(2);
+    let buffer = libc::iovec { iov_base: memory.cast(), iov_len: 4096 };
+    // SAFETY: the pages are never unmapped.
+    here(unsafe { ring.submitter().register_buffers(&[buffer]) });
+    let file = passwd();
+    // SAFETY: inside of the two pages.
+    let at = if mended { memory } else { unsafe { memory.add(2048) } };
+    run(&mut ring, opcode::ReadFixed::new(fd(&file), at, 4096, 0).build(), 1);
+}
+
+fn number_of_a_slot(mended: bool) {
+    let mut ring = ring();
+    ring.submitter().register_files(&[passwd().as_raw_fd()]).expect("a table");
+    let mut buffer = [0; 8];
+    let read = match mended {
+        true => opcode::Read::new(types::Fixed(0), buffer.as_mut_ptr(), 8),
+        false => opcode::Read::new(types::Fd(0), buffer.as_mut_ptr(), 8),
+    };
+    run(&mut ring, read.build(), 1);
+}
+
+fn registers_twice(mended: bool) {
+    let mut ring = ring();
+    ring.submitter().register_files(&[1, 2]).expect("a table");
+    if mended {
+        ring.submitter().unregister_files().expect("no table");
+    }
+    if ring.submitter().register_files(&[2, 1]).is_err() {
+        std::process::exit(1);
+    }
+    run(&mut ring, nop(), 1);
+}
+
+fn child_in_the_ring(mended: bool) {
+    let mut shared = ring();
+    run(&mut shared, nop(), 1);
+    // SAFETY: the child is one thread, and does nothing but enter a ring and end.
+    match unsafe { libc::fork() } {
+        0 => {
+            if mended {
+                run(&mut ring(), nop(), 2);
+            } else {
+                run(&mut shared, nop(), 2);
+            }
+            // SAFETY: a number.
+            unsafe { libc::_exit(0) }
+        }
+        // SAFETY: nobody wants the status.
+        child => _ = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) },
+    }
+    run(&mut shared, nop(), 3);
+}
+
+/// The ticks that the thread has taken which polls our ring.
+fn poller_ticks() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("our threads").flatten();
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    let poller = stats.filter(|stat| stat.contains("(iou-sqp")).find_map(|stat| {
+        let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+        Some(fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?)
+    });
+    poller.unwrap_or(0)
+}
+
+fn poller_for_nothing(mended: bool) {
+    let idle = if mended { 10 } else { 60_000 };
+    let mut ring: IoUring = here(IoUring::builder().setup_sqpoll(idle).build(8));
+    push(&mut ring, nop(), 1);
+    ring.submit_and_wait(1).expect("an enter");
+    while ring.completion().next().is_none() {}
+    for _ in 0..if mended { 10 } else { 600 } {
+        sleep(Duration::from_millis(100));
+        if poller_ticks() >= 50 {
+            break;
+        }
+    }
+    sleep(Duration::from_millis(250));
 }
