@@ -18,7 +18,10 @@ use io_uring::types::Fixed;
 use io_uring::{IoUring, opcode, squeue};
 use nix::errno::Errno;
 
-pub const ENTRY: Entry = Entry { shows: &["IORING_OP_FILES_UPDATE", "IORING_REGISTER_FILES_SKIP", "IOSQE_FIXED_FILE"], show };
+pub const ENTRY: Entry = Entry {
+    shows: &["IORING_OP_FILES_UPDATE", "IORING_REGISTER_FILES_SKIP", "IOSQE_FIXED_FILE"],
+    show,
+};
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {

@@ -57,7 +57,6 @@ fn show(page: &mut Page) -> Result<()> {
     // SAFETY: as above.
     let sending = unsafe { page.start("SEND_ZC, POLL_FIRST, REPORT_USAGE", &mut ring, entry) };
     if page.answer_since("IORING_SEND_ZC_REPORT_USAGE", &sending, &mut ring)?.is_some() {
-        "IORING_NOTIF_USAGE_ZC_COPIED",
         page.answer(&sending, &mut ring)?;
     }
     with_a_number_of_its_own(page, &mut ring)?;

@@ -247,10 +247,10 @@ pub(crate) enum Fact<'a> {
     CallEnded { unreaped: u32 },
     /// A signal is delivered to a thread.
     Signal(i32),
-    /// The program lets go of a ring.
-    Closing { queues: Queues },
+    /// The program lets go of a ring, with these entries in its queue.
+    Closing { queues: Queues, published: &'a [Entry] },
     /// Nothing has moved in the rings of a process for a while.
-    Still { rings: &'a [RingNow], threads: &'a [hang::Thread] },
+    Still { rings: &'a [RingNow], threads: &'a [hang::Thread], published: &'a [Entry] },
     /// The program has ended, with this status.
     Ended(i32),
 }
@@ -342,8 +342,8 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Something was found: what it is, and what that means. The first of a kind in a ring is put
-    /// into words, others that mean the same are counted.
+    /// Something was found: what it is, and what that means. The first is put into words,
+    /// others that mean the same are counted.
     fn say(
         &mut self,
         scene: &Scene<'_>,
@@ -369,8 +369,7 @@ impl Found {
         let Kind { id, book, concluded } = kind;
         let (seen, means) = words;
         let ring = (scene.ring != 0).then_some(scene.ring);
-        let same =
-            |known: &&mut Diagnosis| known.kind == id && known.ring == ring && known.means == means;
+        let same = |known: &&mut Diagnosis| known.kind == id && known.means == means;
         match self.list.iter_mut().find(same) {
             Some(known) => known.times += again,
             None => {

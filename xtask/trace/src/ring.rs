@@ -523,6 +523,14 @@ impl Ring {
         Some((asleep, if asleep { self.waiting_entries() } else { 0 }))
     }
 
+    /// The first entries that the program published and the kernel has not taken.
+    pub fn published(&self) -> Vec<Entry> {
+        const MOST: u32 = 4;
+        let Some((head, count)) = self.waiting() else { return Vec::new() };
+        let at = |nth| self.entry_at(head.wrapping_add(nth), 1)?.entry;
+        (0..count.min(MOST)).filter_map(at).collect()
+    }
+
     /// Both queues as they are at this moment.
     pub fn queues(&self) -> Queues {
         const CQ_OVERFLOW: u32 = 1 << 1;

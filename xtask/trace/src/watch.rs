@@ -527,7 +527,10 @@ impl Watch {
             self.began.elapsed().as_micros() as u64,
             tid,
             (id, followed.owner),
-            &Fact::Closing { queues: followed.ring.queues() },
+            &Fact::Closing {
+                queues: followed.ring.queues(),
+                published: &followed.ring.published(),
+            },
         );
         let never_submitted = followed.ring.waiting_entries();
         let never_reaped = followed.ring.unreaped();

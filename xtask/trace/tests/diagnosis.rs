@@ -4,12 +4,17 @@
 #[path = "diagnosis/faults.rs"]
 mod faults;
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use ringtrace::diagnosis::Diagnosis;
 use ringtrace::launch::Program;
 use ringtrace::{Outcome, Trace};
-use testkit::{self, PATIENCE};
+use testkit::{self, PATIENCE, Server};
+use toolbox::programs::{self, Source};
 
 /// Not a test of its own: the program that the others trace.
 #[test]
@@ -90,4 +95,57 @@ fn a_hang_is_told_while_it_lasts() {
     let told: Vec<_> = found.iter().map(|it| (it.kind, it.times)).collect();
     assert_eq!(told, [("dead-wait", 1)]);
     assert!(found[0].found_us < PATIENCE.as_micros() as u64);
+}
+
+/// The days are as they should be: the servers with clients who talk, who are cut off and who say
+/// nothing, and in the end they are stopped.
+#[test]
+fn nothing_is_wrong_with_the_days() {
+    if !testkit::io_uring_or_skip("nothing_is_wrong_with_the_days") {
+        return;
+    }
+    let days = ["day01", "day03", "day04"];
+    let built = programs::find(&Source::Build { release: false, quiet: true }, &days);
+    let built = built.expect("Cargo");
+    let listen = ["--json", "--listen", "127.0.0.1:0"];
+    let echo = [&listen[..], &["--reply", "echo", "--buffers", "4"]].concat();
+    let polled = [&listen[..], &["--sqpoll", "--sq-idle", "20"]].concat();
+    let runs: [(&str, &[&str]); 5] = [
+        ("day01", &[]),
+        ("day03", &listen),
+        ("day04", &listen),
+        ("day04", &echo),
+        ("day04", &polled),
+    ];
+    for (day, arguments) in runs {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringtrace"));
+        command.arg("--summary").arg("--").arg(&built[day]).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let summary = if arguments.is_empty() {
+            let output = testkit::output_within(command, PATIENCE).expect("its end");
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        } else {
+            let server = Server::start(command).expect("a traced server");
+            visit(&server);
+            server.stop(Signal::SIGINT).expect("an orderly end").stderr
+        };
+        assert!(summary.contains("Summary") && !summary.contains("Diagnosis"), "{day}: {summary}");
+    }
+}
+
+/// Clients of every kind, and one who stays, silent, for longer than a hang takes to be seen.
+fn visit(server: &Server) {
+    let connect = || server.connect().expect("a connection");
+    let stays = connect();
+    for _ in 0..3 {
+        let clients: Vec<TcpStream> = (0..4).map(|_| connect()).collect();
+        for mut client in clients {
+            client.write_all(b"hello\0").expect("sending");
+            client.shutdown(Shutdown::Write).expect("the end of the request");
+            client.read_to_end(&mut Vec::new()).expect("an answer");
+        }
+        drop(connect());
+    }
+    std::thread::sleep(Duration::from_millis(2600));
+    drop(stays);
 }

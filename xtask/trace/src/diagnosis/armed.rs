@@ -17,6 +17,9 @@ const ONE_NAME: Kind = Kind::new("one-user-data-for-two", "day1.html#there-and-b
 /// So many values are remembered.
 const MOST: usize = 1 << 16;
 
+/// Two things that were seen so close to each other belong together.
+const NEAR_US: u64 = 10_000;
+
 /// A multishot that ended early.
 #[derive(Debug)]
 struct Ended {
@@ -30,6 +33,8 @@ struct Ended {
 #[derive(Debug, Default)]
 pub(super) struct Armed {
     ended: Vec<Ended>,
+    /// When completions last waited for room, by ring.
+    full_us: HashMap<RingId, u64>,
     /// The last entry that carried a value.
     names: HashMap<(RingId, u64), u64>,
     seen: HashSet<u64>,
@@ -51,6 +56,9 @@ impl Rules for Armed {
                     self.missed(request, scene, found);
                 }
             }
+            Fact::Returned { queues, .. } if queues.overflow => {
+                self.full_us.insert(scene.ring, scene.us);
+            }
             Fact::Called { name: "close" | "shutdown", call, .. } => {
                 let fd = Some(call.args[0] as i32);
                 self.ended.retain(|ended| ended.request.fd() != fd);
@@ -67,9 +75,14 @@ impl Rules for Armed {
                 for ended in &self.ended {
                     let over = ended.waited && ended.request.ring == scene.ring;
                     if over && (ended.res >= 0 || ended.res == -libc::ETIME || deaf) {
+                        let full = self
+                            .full_us
+                            .get(&scene.ring)
+                            .is_some_and(|us| us.abs_diff(ended.us) < NEAR_US);
+                        let why = if full { " when the completion queue was full" } else { "" };
                         let seen = format!(
-                            "{}, a multishot, ended {} with {} and without MORE, and was not armed \
-                             again",
+                            "{}, a multishot, ended {} with {}{why} and without MORE, and was not \
+                             armed again",
                             ended.request.name(),
                             at(ended.us),
                             if ended.res < 0 {

@@ -358,7 +358,7 @@ fn bad_file(request: &Request, scene: &Scene<'_>, found: &mut Found) {
             format!("{} has IOSQE_FIXED_FILE: EBADF", request.name()),
             "A slot is closed by its number plus one in file_index, without that flag.",
         );
-    } else if let Some(slot) = request.slot() {
+    } else if let Some(slot) = request.slot().filter(|_| !only_asks(entry)) {
         found.say(
             scene,
             NO_SLOT,
@@ -370,4 +370,10 @@ fn bad_file(request: &Request, scene: &Scene<'_>, found: &mut Found) {
              and its close. A descriptor goes without IOSQE_FIXED_FILE.",
         );
     }
+}
+
+/// Whether a receive takes nothing and does not wait: it asks whether there is a socket.
+fn only_asks(entry: &Entry) -> bool {
+    const ASKS: u32 = (libc::MSG_PEEK | libc::MSG_DONTWAIT) as u32;
+    entry.opcode == op::RECV && entry.op_flags & ASKS == ASKS
 }

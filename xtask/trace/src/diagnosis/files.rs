@@ -256,7 +256,10 @@ impl Files {
         let all: Vec<_> = self.given.iter().filter(|(handle, _)| table(handle)).collect();
         let idle: Vec<_> = all
             .iter()
-            .filter(|(_, given)| !given.closing && (given.ended_us.is_some() || !given.used))
+            .filter(|(_, given)| {
+                let idle_us = given.ended_us.or((!given.used).then_some(given.us));
+                !given.closing && idle_us.is_some_and(|us| scene.us.saturating_sub(us) >= LONG_US)
+            })
             .collect();
         if idle.len() >= MANY && idle.len() * 2 >= all.len() {
             found.say_once(

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use common::text::several;
 
-use super::{Fact, Found, Kind, Request, Rules, Scene, at};
-use crate::codes::setup;
+use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
+use crate::codes::{op, setup};
+use crate::decode::Entry;
 use crate::descriptors::RingId;
-use crate::names::error_name;
+use crate::names::{error_name, operation};
 
 const NEVER_SUBMITTED: Kind = Kind::new("never-submitted", "when-it-goes-wrong.html#the-queues");
 const SUBMIT_STOPPED: Kind = Kind::new("submit-stopped", "day1.html#many-entries-one-call");
@@ -97,16 +98,22 @@ impl Rules for Queue {
                     None => ring.cut = last.filter(|last| last.entry.linked()).cloned(),
                 }
             }
-            Fact::Closing { queues } => {
-                // One that is killed may have been about to submit.
-                if scene.leaves || scene.us - ring.entered_us > LONG_US {
-                    ring.unsubmitted(queues.waiting(), scene, found);
+            Fact::Closing { queues, published } => {
+                // One that is killed may have been about to submit; and with nothing in flight
+                // nobody misses a cancel.
+                let cancels = |entry: &Entry| entry.opcode == op::ASYNC_CANCEL;
+                let needless = scene.open_here().next().is_none() && published.iter().all(cancels);
+                let late = scene.leaves || scene.us - ring.entered_us > LONG_US;
+                if late && !needless {
+                    ring.unsubmitted(queues.waiting(), published, scene, found);
                 }
                 self.rings.remove(&scene.ring);
             }
-            Fact::Still { rings, threads } if threads.iter().all(|thread| thread.asleep) => {
+            Fact::Still { rings, threads, published }
+                if threads.iter().all(|thread| thread.asleep) =>
+            {
                 let here = rings.iter().find(|now| now.ring == scene.ring);
-                ring.unsubmitted(here.map_or(0, |now| now.pushed), scene, found);
+                ring.unsubmitted(here.map_or(0, |now| now.pushed), published, scene, found);
             }
             _ => {}
         }
@@ -155,13 +162,14 @@ impl Ring {
     }
 
     /// Entries lie in the queue, and it seems that they will for ever.
-    fn unsubmitted(&self, count: u32, scene: &Scene<'_>, found: &mut Found) {
+    fn unsubmitted(&self, count: u32, published: &[Entry], scene: &Scene<'_>, found: &mut Found) {
         if count == 0 {
             return;
         }
         let entries = several(count as usize, "entry");
+        let names = listed(published.iter().map(|entry| operation(entry.opcode)));
         if let Some(stopped) = &self.stopped {
-            let seen = format!("{stopped}; {entries} behind it stayed in the queue");
+            let seen = format!("{stopped}; {entries} behind it stayed in the queue ({names})");
             found.say_once(
                 scene,
                 SUBMIT_STOPPED,
@@ -181,7 +189,7 @@ impl Ring {
         found.say_once(
             scene,
             NEVER_SUBMITTED,
-            format!("{entries} published and never submitted"),
+            format!("{entries} published and never submitted ({names})"),
             means,
         );
     }

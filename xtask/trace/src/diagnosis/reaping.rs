@@ -21,6 +21,8 @@ const KEPT: usize = 64;
 
 #[derive(Debug, Default)]
 struct Ring {
+    /// Enters in a row that left the queue full.
+    full: u32,
     /// The tail after the last enter, and how many enters moved it.
     tail: u32,
     rounds: u32,
@@ -61,14 +63,16 @@ impl Rules for Reaping {
                 past_tail(queues.unreaped(), scene, found);
                 ring.rounds += u32::from(queues.cq_tail != ring.tail);
                 ring.tail = queues.cq_tail;
-                if queues.overflow {
+                ring.full = if queues.overflow { ring.full + 1 } else { 0 };
+                // One that is full for once is emptied and filled up by the next enter.
+                if ring.full == 2 {
                     let room = scene.rings.get(&scene.ring).map_or(0, |it| it.cq_entries);
                     found.say_once(
                         scene,
                         OVERFLOW,
                         format!(
-                            "the completion queue, of {room}, was full {}, and more completions \
-                             wait in the kernel",
+                            "the completion queue, of {room}, was full at the end of two enters in a \
+                             row, the second {}, and more completions wait in the kernel",
                             at(scene.us)
                         ),
                         "They come with later enters that ask for events; multishots end, and \
@@ -89,7 +93,7 @@ impl Rules for Reaping {
                 }
                 ring.last.push_back(missed.then_some(name));
             }
-            Fact::Closing { queues } => {
+            Fact::Closing { queues, .. } => {
                 let (rounds, tail) = (ring.rounds, ring.tail);
                 let unreaped = queues.unreaped();
                 past_tail(unreaped, scene, found);

@@ -118,7 +118,7 @@ impl Rules for Waits {
                 not_asked_for(ring, scene, found);
                 self.rings.remove(&scene.ring);
             }
-            Fact::Still { rings, threads } if threads.iter().all(|thread| thread.asleep) => {
+            Fact::Still { rings, threads, .. } if threads.iter().all(|thread| thread.asleep) => {
                 let Some(now) = rings.iter().find(|now| now.ring == scene.ring) else { return };
                 blocked(scene, found);
                 workers_busy(scene, found);

@@ -9,6 +9,7 @@ use crate::descriptors::RingId;
 use crate::diagnosis::{Fact, hang};
 use crate::event::{Enter, What};
 use crate::refused::RefusedRing;
+use crate::ring::Ring;
 use crate::syscalls::Call;
 
 /// Below the stack pointer so many bytes are still a function's own (the red zone of x86-64).
@@ -116,7 +117,10 @@ impl Watch {
             let its = |ring: &RingId| self.rings.get(ring).map(|it| it.owner) == Some(process);
             let rings: Vec<_> = all.iter().filter(|now| its(&now.ring)).cloned().collect();
             for now in &rings {
-                let fact = Fact::Still { rings: &rings, threads: &threads };
+                let ring = self.rings.get(&now.ring).map(|followed| &followed.ring);
+                let published = ring.map_or_else(Vec::new, Ring::published);
+                let (rings, threads, published) = (&rings[..], &threads[..], &published[..]);
+                let fact = Fact::Still { rings, threads, published };
                 self.diagnose(0, now.ring, &fact);
             }
         }

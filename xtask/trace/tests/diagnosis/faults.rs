@@ -964,6 +964,8 @@ fn fills_the_table(mended: bool) {
         let mut buffer = [0; 8];
         let slot = types::Fixed(slot as u32);
         run(&mut ring, opcode::Recv::new(slot, buffer.as_mut_ptr(), 8).build(), 2);
+        // The others have been gone for a while when the last one comes.
+        sleep(Duration::from_millis(120));
         if mended {
             run(&mut ring, opcode::Close::new(slot).build(), 3);
         }
