@@ -108,6 +108,13 @@ impl Shown {
         self.report.shows.first().is_some_and(|name| self.in_the_record.contains(name))
     }
 
+    /// Flags that the entry shows and that no event names, such as those in a ring's own memory.
+    pub fn nameless(&self) -> impl Iterator<Item = &str> {
+        let left_out = |name: &str| self.report.left_out.iter().any(|it| it.what == name);
+        let shows = self.report.shows.iter().map(String::as_str).skip(1);
+        shows.filter(move |name| !left_out(name) && !self.in_the_record.iter().any(|it| it == name))
+    }
+
     /// Where the operation that gives the entry its name ran, where it succeeded: each place once.
     pub fn places(&self) -> Vec<&'static str> {
         let name = self.report.shows.first();
@@ -198,9 +205,10 @@ fn completion_of<'events>(row: &Row, events: &'events [Event]) -> Option<&'event
     })
 }
 
-/// Whether the tracer's short name of an operation is the header's.
+/// Whether the tracer's short name of an operation is the header's. One that the catalogue does not
+/// know has a number for a name.
 fn is(short: &str, name: &str) -> bool {
-    name.strip_prefix("IORING_OP_") == Some(short)
+    name.strip_prefix("IORING_OP_").unwrap_or(name) == short
 }
 
 /// A `user_data`, as the tracer writes it.

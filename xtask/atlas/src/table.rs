@@ -82,6 +82,11 @@ pub fn missing(all: &[Shown]) -> String {
         let left_out = shown.report.left_out.iter();
         lines.extend(left_out.map(|left_out| format!("  {:<18} {left_out}", shown.report.name)));
     }
+    let nameless: BTreeSet<&str> = all.iter().flat_map(Shown::nameless).collect();
+    if !nameless.is_empty() {
+        let names = nameless.into_iter().collect::<Vec<_>>().join(", ");
+        lines.push(format!("Shown by an entry alone, the record has no word for it: {names}"));
+    }
     let named: BTreeSet<&str> =
         all.iter().flat_map(|shown| &shown.report.shows).map(String::as_str).collect();
     let without = catalog::TABLES.iter().flat_map(|table| table.entries);
