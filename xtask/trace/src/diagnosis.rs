@@ -274,6 +274,8 @@ pub(crate) struct Scene<'a> {
     pub open: &'a BTreeMap<u64, Request>,
     /// Rings of which something went by unseen.
     pub blurred: &'a HashSet<RingId>,
+    /// Rings in which entries may be under way that went in before the trace.
+    pub older: &'a HashSet<RingId>,
     /// Rings whose completions may be there and not be seen yet.
     pub hidden: &'a [RingId],
     /// The thread closes something or exits on its own account: nobody killed it.
@@ -287,6 +289,12 @@ impl Scene<'_> {
     pub fn open_here(&self) -> impl Iterator<Item = &Request> {
         let known = !self.blurred.contains(&self.ring);
         self.open.values().filter(move |request| known && request.ring == self.ring)
+    }
+
+    /// Whether it is known that nothing is under way in the ring.
+    pub fn nothing_open(&self) -> bool {
+        let known = !self.blurred.contains(&self.ring) && !self.older.contains(&self.ring);
+        known && self.open_here().next().is_none()
     }
 
     /// Whether the ring has a flag of its setup.
@@ -390,6 +398,8 @@ pub(crate) struct Doctor {
     open: BTreeMap<u64, Request>,
     rings: BTreeMap<RingId, Params>,
     blurred: HashSet<RingId>,
+    /// Rings with entries from before the trace.
+    older: HashSet<RingId>,
     /// The entry that the next one of a ring is linked behind.
     chains: HashMap<RingId, u64>,
     /// What was last in a place of a ring's queue.
@@ -427,6 +437,7 @@ impl Default for Doctor {
             open: BTreeMap::new(),
             rings: BTreeMap::new(),
             blurred: HashSet::new(),
+            older: HashSet::new(),
             chains: HashMap::new(),
             places: HashMap::new(),
             hidden: Vec::new(),
@@ -455,6 +466,7 @@ impl Doctor {
             rings: &self.rings,
             open: &self.open,
             blurred: &self.blurred,
+            older: &self.older,
             hidden: &self.hidden,
             leaves: self.leaving.get(&tid).copied().unwrap_or(false),
             fast: self.fast,
@@ -509,11 +521,15 @@ impl Doctor {
         self.see(us, tid, of, &fact);
     }
 
-    /// Something of a ring went by unseen, or was there before the trace: nothing is known of
-    /// what is under way in it.
+    /// Something of a ring went by unseen: nothing is known of what is under way in it.
     pub fn blurred(&mut self, ring: RingId) {
         self.blurred.insert(ring);
         self.open.retain(|_, request| request.ring != ring);
+    }
+
+    /// A ring has entries under way that went in before the trace.
+    pub fn older(&mut self, ring: RingId) {
+        self.older.insert(ring);
     }
 
     /// What was found since the last time.

@@ -71,7 +71,7 @@ impl Rules for Armed {
             }
             Fact::Still { .. } | Fact::Closing { .. } => {
                 let still = matches!(fact, Fact::Still { .. });
-                let deaf = still && scene.open_here().next().is_none();
+                let deaf = still && scene.nothing_open();
                 for ended in &self.ended {
                     let over = ended.waited && ended.request.ring == scene.ring;
                     if over && (ended.res >= 0 || ended.res == -libc::ETIME || deaf) {

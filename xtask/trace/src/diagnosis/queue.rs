@@ -102,7 +102,7 @@ impl Rules for Queue {
                 // One that is killed may have been about to submit; and with nothing in flight
                 // nobody misses a cancel.
                 let cancels = |entry: &Entry| entry.opcode == op::ASYNC_CANCEL;
-                let needless = scene.open_here().next().is_none() && published.iter().all(cancels);
+                let needless = scene.nothing_open() && published.iter().all(cancels);
                 let late = scene.leaves || scene.us - ring.entered_us > LONG_US;
                 if late && !needless {
                     ring.unsubmitted(queues.waiting(), published, scene, found);

@@ -288,7 +288,9 @@ fn nothing_ends(
             let there = u64::from(now.unreaped) + coming;
             let untaken = now.polled && now.pushed > 0;
             // What answers only when it fails, and cannot wait, is done.
-            let unknown = !now.may_wait.is_empty() || untaken || scene.blurred.contains(&now.ring);
+            let unknown = !now.may_wait.is_empty()
+                || untaken
+                || [scene.blurred, scene.older].iter().any(|rings| rings.contains(&now.ring));
             enter.at_most_us.is_none() && !unknown && u64::from(enter.min_complete) > there
         })
     };

@@ -46,6 +46,10 @@ impl Watch {
                 let entries = ring.taken_before();
                 self.summary.before += u64::from(in_flight).saturating_sub(entries.len() as u64);
                 let id = self.follow(owner, ring);
+                // As many completions as entries, and no poll: nothing is under way.
+                if told.in_flight != Some(0) || !info.armed.is_empty() {
+                    self.doctor.older(id);
+                }
                 told.ring = Some(id);
                 for entry in entries {
                     self.last_seq += 1;
