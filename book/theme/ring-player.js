@@ -10,6 +10,8 @@
     const SVG = 'http://www.w3.org/2000/svg';
     /** Below this width of the figure, in pixels, the drawing stands upright. */
     const NARROW = 560;
+    /** Places of a ring that are drawn, if it has more. */
+    const PLACES = 64;
     const still = window.matchMedia('(prefers-reduced-motion: reduce)');
 
     // ------------------------------------------------------------------ the state
@@ -198,7 +200,7 @@
     /** One of the two rings, with its places, its ends and its name. */
     class Ring {
         constructor(parent, kind, name, entries, centre, g) {
-            this.entries = entries;
+            entries = this.entries = Math.min(entries, PLACES);
             this.centre = centre;
             this.middle = (g.radius + g.hole) / 2;
             this.group = svg('g', { class: 'ring-queue ring-' + kind }, parent);
@@ -334,7 +336,8 @@
             const g = this.g;
             const row = 26;
             const wanted = new Map();
-            state.hands.forEach((hand, at) => {
+            const most = Math.floor((g.border - g.hands.y - 30) / row);
+            state.hands.slice(0, most).forEach((hand, at) => {
                 const one = hand.entry || hand.completion;
                 const text = hand.entry ? label(one) : one.op + ' → ' + short(one.result);
                 wanted.set((hand.entry ? 'write' : 'read') + one.seq + '.' + at, {
@@ -344,7 +347,9 @@
             });
             const column = g.flight.width / g.flight.columns;
             const few = state.flight.length <= 5 && !this.narrow;
-            state.flight.forEach((one, at) => {
+            // The last ones, where there is no room for all.
+            const room = Math.floor((g.height - g.flight.y) / row) * g.flight.columns;
+            state.flight.slice(-room).forEach((one, at) => {
                 const [across, down] = few ? [0, at] : [at % g.flight.columns, Math.floor(at / g.flight.columns)];
                 wanted.set('flight' + one.entry.seq, {
                     number: one.entry.seq, text: label(one.entry), answers: answers(one.answers, few),
@@ -493,6 +498,7 @@
     class Player {
         constructor(figure) {
             this.figure = figure;
+            figure.player = this;
             this.recording = JSON.parse(figure.querySelector('.ring-data').textContent);
             this.states = fold(this.recording);
             this.last = this.states.length - 1;
@@ -587,6 +593,7 @@
             this.scrub.style.setProperty('--done', this.last ? this.at / this.last : 1);
             this.place.textContent = `${this.at + 1} / ${this.last + 1}`;
             this.figure.dataset.step = this.at + 1;
+            this.figure.dispatchEvent(new CustomEvent('ring-step', { bubbles: true, detail: step }));
         }
 
         go(to, moving) {

@@ -9,7 +9,7 @@ use common::environment;
 use common::text::{WIDTH, plural, wrap};
 
 use super::compare::{self, Difference};
-use super::recording::Recording;
+use super::file;
 use super::scenarios::{ALL, Scenario};
 use super::{Recorded, record};
 use toolbox::output::say;
@@ -103,7 +103,7 @@ pub fn build(scenarios: &[&Scenario]) -> Result<Programs> {
 fn write(scenario: &Scenario, programs: &Programs, patience: Duration) -> Result<String> {
     match fresh(scenario, programs, patience)? {
         Recorded::Told(recording) => {
-            let path = recording.write(&programs::workspace())?;
+            let path = file::write(&recording, &programs::workspace())?;
             let count = |what: &str, one: &str| {
                 plural(recording.counts.get(what).copied().unwrap_or_default(), one)
             };
@@ -132,7 +132,7 @@ fn fresh(scenario: &Scenario, programs: &Programs, patience: Duration) -> Result
 /// # Errors
 /// If there is no recording, or the scenario cannot be played to its end.
 pub fn check(scenario: &Scenario, programs: &Programs, patience: Duration) -> Result<Checked> {
-    let recorded = Recording::read(&programs::workspace(), scenario.name)?;
+    let recorded = file::read(&programs::workspace(), scenario.name)?;
     if let Some(difference) = compare::contradiction(&recorded) {
         return Ok(Checked::Differs(difference));
     }

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use super::captions;
-use super::recording::{self, Completion, Kind, Recording, Shape, Step};
+use ringtrace::player::captions;
+use ringtrace::player::recording::{self, Completion, Kind, Recording, Shape, Step};
 
 /// The first step in which two stories differ.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,15 +2,13 @@
 //!
 //! - [`scenarios`]: which programs, with which clients;
 //! - [`tape`]: the tracer's events with what the clients do between them;
-//! - [`steps`]: the tape as steps, [`captions`] what each says;
-//! - [`recording`]: the file; [`compare`]: whether two tell the same.
+//! - [`ringtrace::player`]: the tape as steps, with what each says;
+//! - [`file`]: where they are kept; [`compare`]: whether two tell the same.
 
-mod captions;
 pub mod cli;
 pub mod compare;
-pub mod recording;
+pub mod file;
 pub mod scenarios;
-pub mod steps;
 pub mod tape;
 
 use std::fs::File;
@@ -29,10 +27,10 @@ use nix::unistd::pipe2;
 use ringtrace::launch::Program;
 use ringtrace::{Outcome, Trace};
 
-use recording::Recording;
+use ringtrace::player::recording::{self, Recording};
+use ringtrace::player::steps::{self, Item, Story};
 use scenarios::{Scenario, Stage};
-use steps::Story;
-use tape::{Item, Tape};
+use tape::Tape;
 
 /// What came of recording a scenario.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::steps::Part;
 use super::tape::Tape;
+use ringtrace::player::steps::Part;
 
 /// Plays the clients, and gives back those who are still connected.
 pub type Clients = fn(&Stage) -> Result<Vec<TcpStream>>;

@@ -4,17 +4,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringtrace::event::{Enter, Event, What};
+use ringtrace::player::steps::{Item, is_short};
 use ringtrace::watch::Sink;
-
-/// One thing on the tape.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::large_enum_variant)] // nearly all of them are events
-pub enum Item {
-    /// What the tracer told.
-    Event(What),
-    /// What a client is about to do.
-    Note(String),
-}
 
 /// Events and notes in the order in which they came.
 #[derive(Debug, Default)]
@@ -30,9 +21,6 @@ struct State {
     hold: bool,
     held: bool,
 }
-
-/// A wait that ends by its own time within this is no sleep for want of clients.
-const SHORT: u64 = 1_000_000;
 
 /// How long nothing may happen until the program counts as asleep.
 const STILL: Duration = Duration::from_millis(40);
@@ -117,12 +105,7 @@ fn asleep(items: &[Item]) -> bool {
 }
 
 fn waits_for_clients(enter: &Enter) -> bool {
-    enter.min_complete > 0 && enter.at_most_us.is_none_or(|limit| limit >= SHORT)
-}
-
-/// Whether the wait ends by its own time, and soon.
-pub fn is_short(enter: &Enter) -> bool {
-    enter.at_most_us.is_some_and(|limit| limit < SHORT)
+    enter.min_complete > 0 && !is_short(enter)
 }
 
 /// The end of a tape that the tracer writes on.

@@ -4,13 +4,14 @@ use std::process::Command;
 
 use recorder::cli::{self, Checked};
 use recorder::compare;
-use recorder::recording::{Kind, Recording, counts};
+use recorder::file;
 use recorder::scenarios::{ALL, Scenario};
+use ringtrace::player::recording::{Kind, Recording, counts};
 use testkit::{self, PATIENCE};
 use toolbox::programs;
 
 fn recorded(name: &str) -> Recording {
-    Recording::read(&programs::workspace(), name).expect("a recording")
+    file::read(&programs::workspace(), name).expect("a recording")
 }
 
 #[test]
@@ -82,8 +83,8 @@ fn the_recordings_are_sound() {
         assert_eq!(recording.counts, counts(&recording.steps), "{}", scenario.name);
         assert_eq!(recording.command, scenario.command());
         assert_eq!(recording.title, scenario.title);
-        let text = recording.to_text().expect("text");
-        let path = Recording::path(&programs::workspace(), scenario.name);
+        let text = file::to_text(&recording).expect("text");
+        let path = file::path(&programs::workspace(), scenario.name);
         assert_eq!(text, std::fs::read_to_string(path).expect("the file"), "{}", scenario.name);
     }
 }

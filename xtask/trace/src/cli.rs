@@ -1,11 +1,14 @@
 //! The command: where the output goes, and signals.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::environment::Refusal;
@@ -16,9 +19,12 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use super::event::{Event, What};
+use super::html;
 use super::json::Lines;
 use super::launch::Program;
 pub use super::options::Options;
+use super::perfetto;
+use super::summary::Summary;
 use super::summary_text;
 use super::sys;
 use super::text::{Style, Text};
@@ -53,6 +59,10 @@ fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
     };
     if let Some(lines) = &json {
         sinks.push(filter(Box::new(lines.clone()), false));
+    }
+    let pages = Pages::open(&options)?;
+    if let Some(pages) = &pages {
+        sinks.push(filter(Box::new(pages.kept.clone()), false));
     }
 
     let began = Instant::now();
@@ -90,7 +100,87 @@ fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
         let us = began.elapsed().as_micros() as u64;
         lines.finish(us, &summary).map_err(|error| (cannot_write(path, &error), 1))?;
     }
+    if let Some(pages) = pages {
+        pages.write(&summary)?;
+    }
     Ok(u8::try_from(status).unwrap_or(1))
+}
+
+/// The files that are made of all events at the end.
+struct Pages {
+    kept: Kept,
+    command: String,
+    files: Vec<(PathBuf, fs::File, Page)>,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy)]
+enum Page {
+    Html,
+    Perfetto,
+}
+
+impl Pages {
+    /// Opens the files, before anything runs, so that no run is for nothing.
+    fn open(options: &Options) -> Result<Option<Pages>, (Refusal, i32)> {
+        let asked = [(&options.html, Page::Html), (&options.perfetto, Page::Perfetto)];
+        let mut files = Vec::new();
+        for (path, page) in
+            asked.into_iter().filter_map(|(path, page)| Some((path.as_ref()?, page)))
+        {
+            if is_program(path) {
+                return Err((is_no_place_for_events(path), 2));
+            }
+            let file = fs::File::create(path).map_err(|error| (cannot_write(path, &error), 1))?;
+            files.push((path.clone(), file, page));
+        }
+        let words = options.command.iter().map(|word| word.to_string_lossy());
+        let command = match options.attach {
+            Some(process) => format!("process {process}"),
+            None => words.collect::<Vec<_>>().join(" "),
+        };
+        Ok((!files.is_empty()).then(|| Pages { kept: Kept::default(), command, files }))
+    }
+
+    fn write(self, summary: &Summary) -> Result<(), (Refusal, i32)> {
+        let Kept { events, left_out } = self.kept;
+        let events = events.lock().unwrap_or_else(PoisonError::into_inner);
+        let kernel = common::environment::kernel_release();
+        for (path, mut file, page) in self.files {
+            let text = match page {
+                Page::Html => html::page(&self.command, &kernel, &events, summary),
+                Page::Perfetto => perfetto::trace(&self.command, &events).to_string(),
+            };
+            let written = file.write_all(text.as_bytes());
+            written.map_err(|error| (cannot_write(&path, &error), 1))?;
+            let _ = writeln!(io::stderr(), "wrote {}", path.display());
+        }
+        match left_out.load(Ordering::Relaxed) {
+            0 => {}
+            count => {
+                _ = writeln!(io::stderr(), "without the last {count} events: there were too many")
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The events of a run, up to as many as a viewer can take.
+#[derive(Clone, Default)]
+struct Kept {
+    events: Arc<Mutex<Vec<Event>>>,
+    left_out: Arc<AtomicUsize>,
+}
+
+impl Sink for Kept {
+    fn take(&mut self, events: &[Event]) {
+        /// Some hundred megabytes of memory.
+        const MOST: usize = 300_000;
+        let mut kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MOST.saturating_sub(kept.len()).min(events.len());
+        kept.extend_from_slice(&events[..room]);
+        self.left_out.fetch_add(events.len() - room, Ordering::Relaxed);
+    }
 }
 
 /// Whether a file is there that can be run.

@@ -16,6 +16,7 @@
 //! - [`ran`] concludes where an operation ran, with [`workers`] for the kernel's threads;
 //!   [`tracepoints`] is the kernel's own record of the same, for root; [`times`] counts how
 //!   long operations took;
+//! - [`player`]: a trace as steps, which [`html`] makes a page of; [`perfetto`] is for that viewer;
 //! - [`diagnosis`]: what is wrong with the program, from the same story;
 //! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
 //!   other two system calls, [`refused`] why there is no ring, [`syscalls`] and [`sys`] the machine.
@@ -34,6 +35,7 @@ pub mod diagnosis;
 pub mod event;
 pub mod filter;
 pub mod flags;
+pub mod html;
 pub mod json;
 pub mod launch;
 pub mod memory;
@@ -41,6 +43,8 @@ pub mod names;
 pub mod options;
 pub mod pairing;
 pub mod params;
+pub mod perfetto;
+pub mod player;
 pub mod ran;
 pub mod refused;
 pub mod register;

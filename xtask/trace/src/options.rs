@@ -20,6 +20,15 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
+    /// Write a page to FILE that plays the rings, with the events beside them and what is wrong;
+    /// it is one file, for any browser
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Write FILE for Perfetto or Chrome's trace viewer: a track a ring, a slice an operation
+    #[arg(long, value_name = "FILE")]
+    pub perfetto: Option<PathBuf>,
+
     /// Only the summary, no events
     #[arg(long)]
     pub summary: bool,

@@ -337,3 +337,35 @@ fn a_stopped_program_stays_stopped() {
     kill(program, Signal::SIGCONT).expect("a signal");
     assert_eq!(child.wait().expect("its end").code(), Some(4));
 }
+
+#[test]
+fn a_run_is_written_as_a_page_and_for_perfetto() {
+    needs_io_uring!("a_run_is_written_as_a_page_and_for_perfetto");
+    let folder = tempfile::tempdir().expect("a folder");
+    let [page, perfetto] = ["run.html", "run.json"].map(|name| folder.path().join(name));
+    let options = ["--html", page.to_str().expect("UTF-8"), "--perfetto"];
+    let options = [&options[..], &[perfetto.to_str().expect("UTF-8")]].concat();
+    let told = told(ringtrace_on(&options, "nops"));
+    assert_eq!(told.status, Some(0), "{}", told.text);
+
+    let page = fs::read_to_string(page).expect("the page");
+    let data = page.split("class=\"ring-data\">").nth(1).expect("a player");
+    let data = data.split("</script>").next().expect("its data");
+    let recording: Value = serde_json::from_str(data).expect("JSON");
+    let steps = recording["steps"].as_array().expect("steps");
+    let written: usize =
+        steps.iter().filter_map(|step| step["entries"].as_array()).map(Vec::len).sum();
+    assert!(written > 0 && steps.iter().any(|step| step["do"] == "complete"), "{data}");
+    assert!(steps.iter().skip(1).all(|step| step["event"].is_u64()), "{data}");
+
+    let text = fs::read_to_string(perfetto).expect("the file");
+    let trace: Value = serde_json::from_str(&text).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let ids = |phase: &str| -> BTreeSet<String> {
+        let of = events.iter().filter(|event| event["ph"] == phase);
+        of.map(|event| event["id"].as_str().expect("an id").to_string()).collect()
+    };
+    assert_eq!(ids("b").len(), written, "{text}");
+    assert_eq!(ids("b"), ids("e"), "every slice that begins ends");
+    assert!(events.iter().any(|event| event["name"] == "io_uring_enter"), "{text}");
+}

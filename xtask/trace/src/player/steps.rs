@@ -1,4 +1,4 @@
-//! From the tape to the steps.
+//! From a trace to the steps that a reader can play.
 //!
 //! What the program does in its own memory, writing entries and reading completions, makes no
 //! system call at which it could be seen. It is read from the ring's heads and tails as the
@@ -10,8 +10,25 @@ use common::text::plural;
 
 use super::captions;
 use super::recording::{Completion, Entry, Kind, Shape, Step};
-use super::tape::{Item, is_short};
-use ringtrace::event::{Enter, Poller, Return, Setup, Submit, What};
+use crate::event::{Enter, Found, Granted, Poller, Return, Setup, Submit, What};
+
+/// One thing that happened: what the tracer saw, or what was said in between.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // nearly all of them are events
+pub enum Item {
+    /// What the tracer told.
+    Event(What),
+    /// What a client is about to do.
+    Note(String),
+}
+
+/// A wait that ends by its own time within this is no sleep for want of clients.
+const SHORT: u64 = 1_000_000;
+
+/// Whether the wait ends by its own time, and soon.
+pub fn is_short(enter: &Enter) -> bool {
+    enter.at_most_us.is_some_and(|limit| limit < SHORT)
+}
 
 /// Which part of a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +39,8 @@ pub enum Part {
     Polled,
     /// Until the program sleeps after the last note.
     UntilAsleep,
+    /// All of it.
+    Whole,
 }
 
 /// The shown part of a run.
@@ -41,14 +60,10 @@ pub fn tell(items: &[Item], part: Part, program: &str, ending: &str) -> Result<S
     let polled = part == Part::Polled;
     let (ring, setup) = ring_of(items, polled).context("the program got no such ring")?;
     let granted = setup.granted.as_ref().context("a ring without parameters")?;
-    let shape = Shape {
-        sq_entries: granted.sq_entries,
-        cq_entries: granted.cq_entries,
-        flags: granted.flags.clone(),
-    };
+    let shape = shape(granted);
     let mut items: Vec<&Item> = items.iter().filter(|item| concerns(item, ring)).collect();
     match part {
-        Part::FirstExchange => {}
+        Part::FirstExchange | Part::Whole => {}
         Part::Polled => cut_the_beginning(&mut items)?,
         Part::UntilAsleep => check_the_end(&items)?,
     }
@@ -63,6 +78,41 @@ pub fn tell(items: &[Item], part: Part, program: &str, ending: &str) -> Result<S
         teller.steps.push(Step::new(Kind::End, ending));
     }
     Ok(Story { shape, steps: teller.steps })
+}
+
+/// Tells all that is known of one ring of any program, in `most` steps at most: what the trace
+/// does not hold, such as entries from before it began, is left out.
+pub fn whole(items: &[Item], ring: u32, program: &str, most: usize) -> Option<Story> {
+    let (shape, first) = items.iter().find_map(|item| match item {
+        Item::Event(What::Setup(setup)) if setup.ring == Some(ring) => {
+            Some((shape(setup.granted.as_ref()?), captions::setup(program, setup)))
+        }
+        Item::Event(What::Found(found)) if found.ring == Some(ring) => {
+            let Found { sq_entries, cq_entries, flags, .. } = found.clone();
+            let shape = Shape { sq_entries, cq_entries, flags };
+            Some((shape, format!("{program} has this ring from before the trace.")))
+        }
+        _ => None,
+    })?;
+    let (numbers, items): (Vec<usize>, Vec<&Item>) =
+        items.iter().enumerate().filter(|(_, item)| concerns(item, ring)).unzip();
+    let polled = shape.flags.iter().any(|flag| flag == "SQPOLL");
+    let whole = Some(numbers.as_slice());
+    let mut teller = Teller { items: &items, polled, whole, most, ..Teller::default() };
+    teller.steps.push(Step::new(Kind::Setup, first).calling("io_uring_setup"));
+    teller.tell(Part::Whole).ok()?;
+    if teller.steps.len() >= most {
+        teller.steps.push(Step::new(Kind::End, "The program goes on; this page ends here."));
+    }
+    Some(Story { shape, steps: teller.steps })
+}
+
+fn shape(granted: &Granted) -> Shape {
+    Shape {
+        sq_entries: granted.sq_entries,
+        cq_entries: granted.cq_entries,
+        flags: granted.flags.clone(),
+    }
 }
 
 /// The first ring, or the first one that is polled.
@@ -131,6 +181,10 @@ fn check_the_end(items: &[&Item]) -> Result<()> {
 struct Teller<'a> {
     items: &'a [&'a Item],
     polled: bool,
+    /// Of a whole trace: the number of each item in it.
+    whole: Option<&'a [usize]>,
+    /// Where it stops, of a whole trace.
+    most: usize,
     steps: Vec<Step>,
     /// The numbers that the tracer gave the entries that were written, in order.
     written: Vec<u64>,
@@ -148,6 +202,10 @@ impl<'a> Teller<'a> {
         let mut at = 0;
         while let Some(item) = self.items.get(at) {
             let mut next = at + 1;
+            let before = self.steps.len();
+            if self.whole.is_some() && before >= self.most {
+                return Ok(());
+            }
             match item {
                 Item::Note(words) => self.note(words),
                 Item::Event(What::Register(register)) => {
@@ -165,7 +223,7 @@ impl<'a> Teller<'a> {
                 Item::Event(What::Poller(poller)) => self.poller(at, *poller),
                 Item::Event(What::Close(_)) => {
                     self.reap_until(at);
-                    let words = match self.posted - self.reaped {
+                    let words = match self.posted.saturating_sub(self.reaped) {
                         0 => "The program closes the ring.".to_string(),
                         left => format!(
                             "The program closes the ring, {} unread.",
@@ -175,6 +233,10 @@ impl<'a> Teller<'a> {
                     self.steps.push(Step::new(Kind::Close, words));
                 }
                 Item::Event(_) => {}
+            }
+            if let Some(numbers) = self.whole {
+                let number = numbers.get(at).copied();
+                self.steps[before..].iter_mut().for_each(|step| step.event = number);
             }
             at = next;
         }
@@ -232,7 +294,11 @@ impl<'a> Teller<'a> {
         let mut entries: Vec<Entry> = Vec::new();
         for submit in submits {
             self.written.push(submit.seq);
-            entries.push(captions::entry(self.written.len() as u64, submit));
+            let number = self.written.len() as u64;
+            entries.push(match self.whole {
+                Some(_) => captions::entry_as_it_is(number, submit),
+                None => captions::entry(number, submit),
+            });
         }
         let say = captions::push(&entries);
         self.steps.push(Step { entries, ..Step::new(Kind::Push, say) });
@@ -259,7 +325,10 @@ impl<'a> Teller<'a> {
         let mut next = at;
         while let Some(Item::Event(What::Complete(complete))) = self.items.get(next) {
             let number = complete.seq.and_then(|seq| self.number(seq));
-            let number = number.context("a completion without an entry")?;
+            let number = match (number, self.whole) {
+                (None, Some(_)) => 0,
+                (number, _) => number.context("a completion without an entry")?,
+            };
             completions.push(captions::completion(number, complete));
             next += 1;
         }

@@ -1,9 +1,7 @@
 //! What a recording holds: the steps that a reader can play, and the counts of them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 /// One recorded run, or the part of it that is shown. It lies in `book/traces/NAME.json`.
@@ -82,6 +80,9 @@ pub struct Step {
     /// The system call that begins here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
+    /// Which event of the trace it is or comes before, counted from 0; only in a page of a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<usize>,
     /// The call wakes the polling thread (`IORING_ENTER_SQ_WAKEUP`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wakes: bool,
@@ -145,6 +146,7 @@ impl Step {
             kind,
             say: say.into(),
             call: None,
+            event: None,
             wakes: false,
             entries: Vec::new(),
             takes: Vec::new(),
@@ -178,62 +180,4 @@ pub fn counts(steps: &[Step]) -> BTreeMap<String, u64> {
         }
     }
     counts
-}
-
-impl Recording {
-    /// Where a recording lies in the workspace.
-    pub fn path(workspace: &Path, name: &str) -> PathBuf {
-        workspace.join("book/traces").join(format!("{name}.json"))
-    }
-
-    /// Reads a recording.
-    ///
-    /// # Errors
-    /// If the file is not there or is no recording; the error says what to type.
-    pub fn read(workspace: &Path, name: &str) -> Result<Recording> {
-        let path = Recording::path(workspace, name);
-        let remedy = || {
-            format!(
-                "no recording in {}\n  try: `git checkout book/traces`, or `cargo xtask record \
-                 {name}` for a new one",
-                path.display()
-            )
-        };
-        let text = std::fs::read_to_string(&path).with_context(remedy)?;
-        serde_json::from_str(&text).with_context(remedy)
-    }
-
-    /// Writes it, one step a line, so that a change of one step is a change of one line.
-    ///
-    /// # Errors
-    /// If the folder does not let us.
-    pub fn write(&self, workspace: &Path) -> Result<PathBuf> {
-        let path = Recording::path(workspace, &self.name);
-        let text = self.to_text()?;
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
-    }
-
-    /// The file's text.
-    ///
-    /// # Errors
-    /// Never: all of it can be said in JSON.
-    pub fn to_text(&self) -> Result<String> {
-        let line = |value: &str| serde_json::to_string(value);
-        let mut text = String::from("{\n");
-        for (name, value) in [
-            ("name", &self.name),
-            ("title", &self.title),
-            ("program", &self.program),
-            ("command", &self.command),
-            ("kernel", &self.kernel),
-        ] {
-            text += &format!("  \"{name}\": {},\n", line(value)?);
-        }
-        text += &format!("  \"rings\": {},\n  \"steps\": [\n", serde_json::to_string(&self.rings)?);
-        let steps: Result<Vec<String>, _> = self.steps.iter().map(serde_json::to_string).collect();
-        text += &format!("    {}\n  ],\n", steps?.join(",\n    "));
-        text += &format!("  \"counts\": {}\n}}\n", serde_json::to_string(&self.counts)?);
-        Ok(text)
-    }
 }

@@ -3,10 +3,11 @@
 use common::text::plural;
 use common::token::Token;
 
-use ringtrace::event::{Complete, Enter, Register, Return, Setup, Submit};
+use crate::event::{Complete, Enter, Register, Return, Setup, Submit};
 
 use super::recording::{Completion, Entry};
 
+/// A ring is made.
 pub fn setup(program: &str, setup: &Setup) -> String {
     let Some(granted) = &setup.granted else { return String::new() };
     let poller = if granted.flags.iter().any(|flag| flag == "SQPOLL") {
@@ -25,6 +26,7 @@ pub fn setup(program: &str, setup: &Setup) -> String {
     )
 }
 
+/// Something is registered.
 pub fn register(register: &Register) -> String {
     let detail = if register.detail.is_empty() {
         String::new()
@@ -34,17 +36,24 @@ pub fn register(register: &Register) -> String {
     format!("The program registers what its operations will use, {}{detail}.", register.op)
 }
 
-/// An entry as it is shown.
-pub fn entry(seq: u64, submit: &Submit) -> Entry {
-    let token = token(&submit.user_data, &submit.meaning);
+/// An entry as it is shown, of any program.
+pub fn entry_as_it_is(seq: u64, submit: &Submit) -> Entry {
     let slot = submit.details.get("slot").and_then(serde_json::Value::as_u64);
     Entry {
         seq,
         op: submit.op.clone(),
-        what: without_descriptors(&submit.words, &submit.meaning),
-        token: token.map_or_else(|| submit.meaning.clone(), |token| masked(&token)),
+        what: submit.words.clone(),
+        token: submit.meaning.clone(),
         slot: slot.and_then(|slot| u32::try_from(slot).ok()),
     }
+}
+
+/// An entry of a day as it is shown, without what differs from run to run.
+pub fn entry(seq: u64, submit: &Submit) -> Entry {
+    let token = token(&submit.user_data, &submit.meaning);
+    let what = without_descriptors(&submit.words, &submit.meaning);
+    let token = token.map_or_else(|| submit.meaning.clone(), |token| masked(&token));
+    Entry { what, token, ..entry_as_it_is(seq, submit) }
 }
 
 /// A completion as it is shown.
@@ -82,6 +91,7 @@ fn without_descriptors(words: &str, meaning: &str) -> String {
     if rest.len() == after.len() { words.to_string() } else { format!("{before}{name}{rest}") }
 }
 
+/// Entries are written.
 pub fn push(entries: &[Entry]) -> String {
     // Many are named by what tells them apart: what each is about stands with the entry.
     let brief = entries.len() > 3;
@@ -109,12 +119,13 @@ fn named(entry: &Entry) -> String {
     }
 }
 
+/// The program calls the kernel, which takes so many entries.
 pub fn enter(enter: &Enter, takes: usize, wakes: bool) -> String {
     let wait = match enter.min_complete {
         0 => "and does not wait".to_string(),
         count => format!("and waits for {}", plural(count, "completion")),
     };
-    let limit = if super::tape::is_short(enter) { ", for a moment at most" } else { "" };
+    let limit = if super::steps::is_short(enter) { ", for a moment at most" } else { "" };
     match (wakes, takes) {
         (true, _) => format!("io_uring_enter wakes the polling thread {wait}{limit}."),
         (false, 0) => format!("io_uring_enter hands over nothing {wait}{limit}."),
@@ -125,6 +136,7 @@ pub fn enter(enter: &Enter, takes: usize, wakes: bool) -> String {
     }
 }
 
+/// Completions are posted.
 pub fn complete(completions: &[Completion]) -> String {
     let all = completions.len() > 1 && completions.iter().all(|completion| completion.more);
     let list: Vec<String> = completions
@@ -142,6 +154,7 @@ pub fn complete(completions: &[Completion]) -> String {
     )
 }
 
+/// The call returns.
 pub fn returned(back: &Return) -> String {
     match &back.error {
         Some(error) => format!("The call returns {error}."),
@@ -150,6 +163,7 @@ pub fn returned(back: &Return) -> String {
     }
 }
 
+/// Completions are read.
 pub fn reap(count: u32) -> String {
     format!("The program reads {} and moves the head. No system call.", plural(count, "completion"))
 }

@@ -1,0 +1,6 @@
+//! A trace as steps that a reader can play: [`steps`] finds them, [`captions`] says what each
+//! does, [`recording`] is what the ring player reads.
+
+pub mod captions;
+pub mod recording;
+pub mod steps;
