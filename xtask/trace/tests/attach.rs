@@ -34,6 +34,8 @@ struct Running {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    /// The process to join: its own, or a child that it names.
+    pid: u32,
 }
 
 fn again(program: &str) -> Command {
@@ -58,18 +60,20 @@ impl Running {
         let mut child = command.spawn().expect("the program");
         let output = BufReader::new(child.stdout.take().expect("its words"));
         let input = child.stdin.take();
-        let mut running = Running { child, input, output };
+        let pid = child.id();
+        let mut running = Running { child, input, output, pid };
         // The test harness has a word first.
         let first = loop {
             let line = running.line();
-            if line == "ready" || line.starts_with("SKIPPED") {
+            if line.starts_with("ready") || line.starts_with("SKIPPED") {
                 break line;
             }
         };
-        if first != "ready" {
+        let Some(named) = first.strip_prefix("ready") else {
             testkit::skipped("attach", first);
             return None;
-        }
+        };
+        running.pid = named.trim().parse().unwrap_or(running.pid);
         Some(running)
     }
 
@@ -78,7 +82,7 @@ impl Running {
     }
 
     fn pid(&self) -> String {
-        self.child.id().to_string()
+        self.pid.to_string()
     }
 
     fn line(&mut self) -> String {
@@ -348,6 +352,23 @@ fn what_a_joined_program_starts_is_followed() {
     let threads = of(&events, "task").len() - processes;
     assert!(processes >= 2 && threads >= 2, "{events:#?}");
     assert!(of(&events, "setup").len() >= 4 && of(&events, "submit").len() >= 8, "{events:#?}");
+}
+
+/// What hangs is what one joins. What is in flight from before is not always known.
+#[test]
+fn a_hanging_program_is_explained() {
+    needs_io_uring!("a_hanging_program_is_explained");
+    for (program, hangs) in [("stuck", true), ("waits", false)] {
+        let running = Running::of(program);
+        running.falls_asleep();
+        let mut command = ringtrace(&running.pid());
+        command.args(["--for", "3"]);
+        let (rest, events) = Joined::start(command).ends();
+        assert_eq!(of(&events, "diagnosis").len(), usize::from(hangs), "{program}: {rest}");
+        assert_eq!(rest.contains("may be under way as well"), !hangs, "{program}: {rest}");
+        kill(Pid::from_raw(running.pid as i32), Signal::SIGKILL).expect("it");
+        running.end();
+    }
 }
 
 #[test]

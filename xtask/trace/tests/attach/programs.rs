@@ -24,6 +24,8 @@ pub fn run_if_asked() {
         "busy_own_memory" => busy_own_memory(false),
         "busy_hidden" => busy_own_memory(true),
         "worker" => worker(),
+        "stuck" => waits(false),
+        "waits" => waits(true),
         "echo" => echo(),
         "hides" => {
             // SAFETY: plain numbers.
@@ -134,6 +136,38 @@ fn worker() {
         let _ = ring.submit_and_wait(1);
     }
     say(&ring.completion().next().expect("a completion").result().to_string());
+}
+
+/// In a child, which has one thread, waits for a completion: that of a receive whose entry is long
+/// overwritten, or for nothing.
+fn waits(for_something: bool) {
+    // SAFETY: the child uses nothing that another thread may have locked but its output, which is
+    // idle; the test ends it.
+    let child = unsafe { libc::fork() };
+    if child > 0 {
+        say(&format!("ready {child}"));
+        // SAFETY: the status is not wanted.
+        unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+        return;
+    }
+    // SAFETY: plain numbers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    let (reader, _writer) = UnixStream::pair().expect("two sockets");
+    let mut byte = [0_u8; 1];
+    let mut ring = IoUring::new(2).expect("a ring");
+    let receive = opcode::Recv::new(types::Fd(reader.as_raw_fd()), byte.as_mut_ptr(), 1);
+    if for_something {
+        // SAFETY: the byte lives until the process ends.
+        unsafe { ring.submission().push(&receive.build()) }.expect("room");
+    }
+    for user_data in 1..=20 {
+        // SAFETY: a NOP points at nothing.
+        unsafe { ring.submission().push(&opcode::Nop::new().build().user_data(user_data)) }
+            .expect("room");
+        ring.submit_and_wait(1).expect("an enter");
+        assert_eq!(ring.completion().count(), 1);
+    }
+    let _ = ring.submit_and_wait(1);
 }
 
 /// Reads bytes by submitting and waiting in one call, and says each; `early` where the wait ends
