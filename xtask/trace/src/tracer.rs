@@ -133,6 +133,8 @@ pub struct Tracer {
     joined: bool,
     /// Its threads that have not stopped yet.
     joining: HashMap<pid_t, Joining>,
+    /// The first thread that entered a ring; 0 if there was another.
+    enterers: HashMap<RingId, pid_t>,
     /// Its descriptors of rings that cannot be followed.
     not_followed: Vec<i32>,
     /// Its memory was searched for rings without a descriptor.
@@ -158,6 +160,7 @@ impl Tracer {
             denied: launched.denied,
             joined: false,
             joining: HashMap::new(),
+            enterers: HashMap::new(),
             not_followed: Vec::new(),
             searched: false,
         }

@@ -64,6 +64,10 @@ impl Tracer {
                     if !self.joined {
                         begun.blocked = signals::block_ignored(pid, &call);
                     }
+                    if let Some(ring) = begun.ring {
+                        let first = *self.enterers.entry(ring).or_insert(pid);
+                        self.enterers.insert(ring, if first == pid { pid } else { 0 });
+                    }
                     let stack = syscalls::stack_pointer(pid);
                     self.shared.lock().entering(pid, begun.ring, &call.args, stack);
                     self.shared.bell.notify_all();
@@ -113,14 +117,11 @@ impl Tracer {
         let Some(begun) = task.call.take() else { return };
         let (call, table, process) = (begun.call, task.table, task.process);
         self.shared.lock().call_ended(pid, process);
-        if begun.kind == Kind::Enter && self.joined {
-            return self.enter_of_joined(pid, begun, result);
-        }
         if let Some(blocked) = begun.blocked {
             signals::restore(pid, blocked);
         }
         match begun.kind {
-            Kind::Enter => self.shared.lock().returned(pid, result),
+            Kind::Enter => self.enter_ends(pid, begun, result),
             Kind::Setup => self.set_up(pid, &begun, result),
             Kind::Register => self.registered(pid, begun, result),
             Kind::Dup | Kind::DupTo if result >= 0 => self.copied(table, call.args[0], result),

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use common::environment::Refusal;
 use libc::pid_t;
 
-use super::{Begun, Descriptors, Shared, Task, Tracer, signals};
+use super::signals::{self, Awaited};
+use super::{Begun, Descriptors, Shared, Task, Tracer};
 use crate::attach;
 use crate::descriptors::{RingId, TableId};
 use crate::event::{self, What};
@@ -62,6 +63,7 @@ impl Tracer {
             denied: None,
             joined: true,
             joining: HashMap::new(),
+            enterers: HashMap::new(),
             not_followed: Vec::new(),
             searched: false,
         };
@@ -185,7 +187,7 @@ impl Tracer {
         if let Some((call, result)) = syscalls::returning(tid) {
             // A signal of the program's may have ended a wait at the same time.
             match self.cut_short(tid, &call, 0, result) {
-                Some(submitted) if submitted > 0 && signals::awaited(tid) => {}
+                Some(submitted) if submitted > 0 && signals::for_task(tid) == Awaited::Handled => {}
                 Some(submitted) => self.begin_again(tid, Again { call, begun: None, submitted }),
                 None => {}
             }
@@ -198,12 +200,24 @@ impl Tracer {
         }
     }
 
-    /// An enter of a joined program returns. A signal that the program ignores has ended no
-    /// wait without a tracer.
-    pub(super) fn enter_of_joined(&mut self, tid: pid_t, begun: Begun, result: i64) {
+    /// An enter returns. Without a tracer, neither a signal that the program ignores ends its
+    /// wait, nor one that another thread takes: the kernel wakes every thread that a tracer
+    /// stopped while a signal was sent.
+    pub(super) fn enter_ends(&mut self, tid: pid_t, begun: Begun, result: i64) {
+        const EXT_ARG: u64 = 1 << 3;
         let (call, submitted) = (begun.call, begun.submitted);
+        let timed = call.args[3] & EXT_ARG != 0;
         if let Some(submitted) = self.cut_short(tid, &call, submitted, result) {
-            if signals::only_ignored_ones(tid) {
+            let again = match signals::for_task(tid) {
+                Awaited::Ignored if begun.blocked.is_none() => true,
+                // With a time of its own, it may have waited to the end. And others may have
+                // taken what it waited for.
+                Awaited::Ignored | Awaited::Nothing => {
+                    !timed && (submitted == 0 || self.alone(tid, begun.ring))
+                }
+                Awaited::Handled => false,
+            };
+            if again {
                 return self.begin_again(tid, Again { call, begun: Some(begun), submitted });
             }
         }
@@ -212,6 +226,12 @@ impl Tracer {
             result = submitted as i64;
         }
         self.shared.lock().returned(tid, result);
+    }
+
+    /// Whether no other thread has entered a ring.
+    fn alone(&mut self, tid: pid_t, ring: Option<RingId>) -> bool {
+        let Some(ring) = ring else { return false };
+        *self.enterers.entry(ring).or_insert(tid) == tid
     }
 
     /// Whether a call that returns was cut short by a stop or a signal; if so, the entries that
@@ -228,8 +248,7 @@ impl Tracer {
         }
         let table = self.tasks.get(&tid)?.table;
         let ring = self.ring_of_enter(tid, table, call)?;
-        let unreaped = u64::from(self.shared.lock().unreaped(ring)?);
-        (unreaped < min_complete).then_some(to_submit)
+        self.shared.lock().lacks(ring, min_complete).then_some(to_submit)
     }
 
     /// Lets the kernel begin a call again that was cut short.

@@ -32,15 +32,24 @@ pub(super) fn restore(pid: pid_t, before: u64) {
     let _ = sys::block_signals(pid, before);
 }
 
-/// Whether signals wait for a task that it does not ignore.
-pub(super) fn awaited(pid: pid_t) -> bool {
-    pending(pid) & !ignored(pid).unwrap_or(0) != 0
+/// What a task is about to get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// No signal.
+    Nothing,
+    /// Signals that it ignores.
+    Ignored,
+    /// One that does something.
+    Handled,
 }
 
-/// Whether signals wait for a task, and it ignores each of them.
-pub(super) fn only_ignored_ones(pid: pid_t) -> bool {
-    let pending = pending(pid);
-    pending != 0 && pending & !ignored(pid).unwrap_or(0) == 0
+/// The signals that wait for a task.
+pub(super) fn for_task(pid: pid_t) -> Awaited {
+    match pending(pid) {
+        0 => Awaited::Nothing,
+        pending if pending & !ignored(pid).unwrap_or(0) == 0 => Awaited::Ignored,
+        _ => Awaited::Handled,
+    }
 }
 
 /// The signals that wait for a task and that it does not block.

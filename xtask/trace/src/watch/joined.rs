@@ -98,9 +98,13 @@ impl Watch {
         theirs.map(|followed| followed.ring.params.cq().user_addr).filter(|at| *at != 0).collect()
     }
 
-    /// Completions of a ring that were posted and not reaped.
-    pub fn unreaped(&self, ring: RingId) -> Option<u32> {
-        self.rings.get(&ring).map(|followed| followed.ring.unreaped())
+    /// Whether a ring has fewer completions than an enter waits for; no more than the queue
+    /// holds.
+    pub fn lacks(&self, ring: RingId, min_complete: u64) -> bool {
+        self.rings.get(&ring).is_some_and(|followed| {
+            let most = followed.ring.params.cq_entries.into();
+            u64::from(followed.ring.unreaped()) < min_complete.min(most)
+        })
     }
 
     /// The tracer lets go of all that it follows, and the program goes on with it.
