@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::process;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use common::catalog::{self, ENTRY_FLAGS, Kernel, OPERATIONS};
 use common::environment::kernel_release;
 use io_uring::{IoUring, squeue};
@@ -41,23 +41,20 @@ impl<S> Ask<S> {
     /// An entry that must succeed.
     pub fn new(asked: &str, entry: impl Into<S>) -> Ask<S> {
         let (asked, entry) = (asked.to_string(), entry.into());
-        Ask { asked, entry, second_half: None, end: End::Success }
+        Ask { asked, entry, second_half: None, end: End::success() }
     }
 
     /// The kernel must refuse it, or break it off, with this error. `why` is the reason, for
-    /// those who get the same error.
-    pub fn refused(self, errno: Errno, why: &str) -> Ask<S> {
-        self.refused_by_one_of(&[errno], why)
-    }
-
-    /// As [`Ask::refused`], where kernels differ in the error.
-    pub fn refused_by_one_of(self, errnos: &[Errno], why: &str) -> Ask<S> {
-        Ask { end: End::OneOf(errnos.to_vec(), why.to_string()), ..self }
+    /// those who get the same error. Said twice, it must be one of the two.
+    pub fn refused(mut self, errno: Errno, why: &str) -> Ask<S> {
+        self.end.may_succeed = false;
+        self.or_refused(errno, why)
     }
 
     /// As [`Ask::refused`], where some kernels let it succeed.
-    pub fn or_refused(self, errno: Errno, why: &str) -> Ask<S> {
-        Ask { end: End::Either(errno, why.to_string()), ..self }
+    pub fn or_refused(mut self, errno: Errno, why: &str) -> Ask<S> {
+        self.end.errors.push((errno, why.to_string()));
+        self
     }
 }
 
@@ -73,10 +70,35 @@ impl Ask<squeue::Entry> {
 
 /// How an entry must end.
 #[derive(Clone, Debug)]
-enum End {
-    Success,
-    OneOf(Vec<Errno>, String),
-    Either(Errno, String),
+struct End {
+    may_succeed: bool,
+    errors: Vec<(Errno, String)>,
+}
+
+impl End {
+    fn success() -> End {
+        End { may_succeed: true, errors: Vec::new() }
+    }
+
+    fn one_of(errnos: &[Errno], why: &str) -> End {
+        let errors = errnos.iter().map(|errno| (*errno, why.to_string())).collect();
+        End { may_succeed: false, errors }
+    }
+
+    /// The reason why it may end so, if that is an error; otherwise what was expected.
+    fn judge(&self, answer: &Answer) -> Result<Option<&str>, String> {
+        let Some(errno) = answer.errno() else {
+            return if self.may_succeed { Ok(None) } else { Err(self.expected()) };
+        };
+        let known = self.errors.iter().find(|(it, _)| *it == errno);
+        known.map(|(_, why)| Some(why.as_str())).ok_or_else(|| self.expected())
+    }
+
+    fn expected(&self) -> String {
+        let success = self.may_succeed.then(|| "success".to_string());
+        let errors = self.errors.iter().map(|(errno, why)| format!("{errno:?} ({why})"));
+        success.into_iter().chain(errors).collect::<Vec<_>>().join(" or ")
+    }
 }
 
 /// An entry that was submitted and whose completions are still to come.
@@ -151,7 +173,8 @@ impl Page {
         errnos: &[Errno],
         why: &str,
     ) -> Result<()> {
-        let ask = Ask::new(asked, entry).refused_by_one_of(errnos, why);
+        let ask = Ask::new(asked, entry);
+        let ask = errnos.iter().fold(ask, |ask, errno| ask.refused(*errno, why));
         // SAFETY: the caller's promise.
         unsafe { self.ask_all(ring, [ask]) }.map(drop)
     }
@@ -180,7 +203,7 @@ impl Page {
             self.lacks(name)?;
             return Ok(None);
         }
-        self.note_answer(&started, &answer, &End::Success)?;
+        self.note_answer(&started, &answer, &End::success())?;
         Ok(Some(answer))
     }
 
@@ -208,7 +231,7 @@ impl Page {
             self.lacks(name)?;
             return Ok(false);
         }
-        self.note_answer(&started, &answer, &End::OneOf(vec![errno], why.to_string()))?;
+        self.note_answer(&started, &answer, &End::one_of(&[errno], why))?;
         Ok(true)
     }
 
@@ -234,7 +257,7 @@ impl Page {
             self.leave_out(left_out);
             return Ok(None);
         }
-        self.note_answer(&started, &answer, &End::Success)?;
+        self.note_answer(&started, &answer, &End::success())?;
         Ok(Some(answer))
     }
 
@@ -262,7 +285,7 @@ impl Page {
         let mut answers = Vec::new();
         let mut silent = Vec::new();
         open.retain(|(started, end, skips)| {
-            let silently = *skips && matches!(end, End::Success);
+            let silently = *skips && end.may_succeed;
             if silently {
                 silent.push(started.clone());
             }
@@ -292,7 +315,7 @@ impl Page {
                     later.user_data() == started.user_data() && !answer.is_notification()
                 });
             // A timer that goes on has its error each time.
-            let end = if decides || answer.errno().is_some() { end } else { &End::Success };
+            let end = if decides || answer.errno().is_some() { end } else { &End::success() };
             self.note_answer(started, answer, end)?;
         }
         Ok(answers.into_iter().map(|(_, answer, _)| answer).collect())
@@ -370,7 +393,7 @@ impl Page {
         ring: &mut IoUring<S, C>,
     ) -> Result<Answer> {
         let answer = self.wait_for(ring, |answer| answer.user_data == started.user_data());
-        self.note_answer(started, &answer, &End::Success)?;
+        self.note_answer(started, &answer, &End::success())?;
         Ok(answer)
     }
 
@@ -390,7 +413,7 @@ impl Page {
             self.lacks(name)?;
             return Ok(None);
         }
-        self.note_answer(started, &answer, &End::Success)?;
+        self.note_answer(started, &answer, &End::success())?;
         Ok(Some(answer))
     }
 
@@ -420,7 +443,7 @@ impl Page {
         why: &str,
     ) -> Result<Answer> {
         let answer = self.wait_for(ring, |answer| answer.user_data == started.user_data());
-        self.note_answer(started, &answer, &End::OneOf(errnos.to_vec(), why.to_string()))?;
+        self.note_answer(started, &answer, &End::one_of(errnos, why))?;
         Ok(answer)
     }
 
@@ -488,7 +511,7 @@ impl Page {
         why: &str,
     ) -> Result<()> {
         let Err(error) = result.map_err(Into::into) else {
-            bail!("{asked}: the call succeeded; {errno:?} was expected: {why}")
+            bail!("{asked}: the call succeeded; expected was {errno:?} ({why})")
         };
         let got = errno_of(&error);
         self.call_row(asked, got, (got == errno).then_some(why));
@@ -653,22 +676,16 @@ impl Page {
     /// Notes a completion, and compares it with what it must be.
     fn note_answer(&mut self, started: &Started, answer: &Answer, end: &End) -> Result<()> {
         let mut row = Row::of_answer(&started.asked, started.entry.clone(), answer);
-        if let (End::OneOf(_, why) | End::Either(_, why), Some(_)) = (end, answer.errno()) {
-            row.why = Some(why.clone());
+        let judged = end.judge(answer);
+        if let Ok(why) = judged {
+            row.why = why.map(str::to_string);
         }
         self.report.rows.push(row);
-        let (asked, answered) = (&started.asked, answer.in_words());
-        match (end, answer.errno()) {
-            (End::Success | End::Either(..), None) => Ok(()),
-            (End::Either(allowed, _), Some(errno)) if errno == *allowed => Ok(()),
-            (End::Success | End::Either(..), Some(errno)) => {
-                bail!("{asked}: the kernel answered {answered} ({})", errno.desc())
-            }
-            (End::OneOf(errnos, _), Some(errno)) if errnos.contains(&errno) => Ok(()),
-            (End::OneOf(errnos, why), _) => {
-                bail!("{asked}: the kernel answered {answered}; {errnos:?} was expected: {why}")
-            }
-        }
+        let wrong = |expected| {
+            let (asked, answered) = (&started.asked, answer.in_words());
+            anyhow!("{asked}: the kernel answered {answered}; expected was {expected}")
+        };
+        judged.map(drop).map_err(wrong)
     }
 
     fn call_row(&mut self, asked: &str, errno: Errno, why: Option<&str>) {

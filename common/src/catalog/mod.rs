@@ -17,11 +17,11 @@
 //!
 //! # Where the facts come from
 //! Names and values are those of `<linux/io_uring.h>`, and of the headers in `<linux/io_uring/>`,
-//! up to Linux 7.3, which a test compares with the headers of the machine it runs on. `since` is the first mainline release with the
-//! name. It was found by comparing the headers of 5.17, 6.1 to 6.5, 6.8, 6.11 to 6.13, 6.15
-//! to 6.17, 7.2 and 7.3, with what Linux 6.18 answers to `IORING_REGISTER_QUERY`, and, between
-//! those, from the man pages `io_uring_setup(2)`, `io_uring_enter(2)`, `io_uring_register(2)`
-//! and `io_uring_prep_*(3)`. Where a man page names a release whose header lacks the name
+//! up to Linux 7.3, which a test compares with the headers of the machine it runs on. `since` is
+//! the first mainline release with the name. It was found by comparing the headers of 5.17, 6.1
+//! to 6.5, 6.8, 6.11 to 6.13, 6.15 to 6.17, 7.2 and 7.3, with what Linux 6.18 answers to
+//! `IORING_REGISTER_QUERY`, and, between those, from the man pages `io_uring_setup(2)`,
+//! `io_uring_enter(2)`, `io_uring_register(2)` and `io_uring_prep_*(3)`. Where a man page names a release whose header lacks the name
 //! (`IORING_OP_WAITID`, `IORING_REGISTER_QUERY`), the header is right. What Linux 5.10, 6.1,
 //! 6.12, 6.16 to 6.19 and 7.0 to 7.3 answered when they were booted (`cargo xtask kernels`)
 //! agrees with all of it that a kernel can be asked for.

@@ -140,9 +140,9 @@ fn in_a_worker(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let cancel = || {
         let entry = opcode::AsyncCancel::new(splice.user_data()).build();
         let why = "a worker is in the middle of it, and gets interrupted";
-        // ENOENT: a worker takes it at this very moment, or it was interrupted without this.
-        let errnos = [Errno::EALREADY, Errno::ENOENT];
-        [Ask::new("ASYNC_CANCEL of it", entry).refused_by_one_of(&errnos, why)]
+        let early = "a worker takes it at this very moment, or it was interrupted before";
+        let ask = Ask::new("ASYNC_CANCEL of it", entry);
+        [ask.refused(Errno::EALREADY, why).refused(Errno::ENOENT, early)]
     };
     // SAFETY: the entry points at nothing.
     while unsafe { page.ask_all(ring, cancel()) }?[0].errno() == Some(Errno::ENOENT) {

@@ -28,6 +28,9 @@ fn show(page: &mut Page) -> Result<()> {
     let socket = socket()?;
     let code = const { SOCKET_COMMANDS.code("TX_TIMESTAMP") };
     let command = || opcode::UringCmd16::new(Fd(socket.as_raw_fd()), code).build();
+    let built = IoUring::<squeue::Entry, cqueue::Entry32>::builder().build(4);
+    let built = page.call_since("IORING_SETUP_CQE32", "a ring with CQE32", built)?;
+    let Some(mut ring) = built else { return page.lacks("SOCKET_URING_OP_TX_TIMESTAMP") };
     let (name, asked) = ("SOCKET_URING_OP_TX_TIMESTAMP", "TX_TIMESTAMP in a ring without CQE32");
     let why = "a completion of 16 bytes has no room for a time";
     // SAFETY: here and below, the command names no memory.
@@ -37,7 +40,6 @@ fn show(page: &mut Page) -> Result<()> {
     if !known {
         return Ok(());
     }
-    let mut ring: IoUring<squeue::Entry, cqueue::Entry32> = IoUring::builder().build(4)?;
     // SAFETY: as above.
     let times = unsafe { page.start("TX_TIMESTAMP", &mut ring, command()) };
     for send in [0, 1] {

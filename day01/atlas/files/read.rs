@@ -65,13 +65,11 @@ fn without_waiting(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let mut bytes = [0; 4];
     let read = opcode::Read::new(Fd(empty.as_raw_fd()), bytes.as_mut_ptr(), 4);
     let entry = read.rw_flags(libc::RWF_NOWAIT).build();
-    // Pipes know RWF_NOWAIT since 6.4.
-    let errnos = [Errno::EAGAIN, Errno::EOPNOTSUPP];
-    let why = "nothing is in it; without RWF_NOWAIT the entry waits, and the program does not";
+    let ask = Ask::new("READ of an empty pipe, with RWF_NOWAIT", entry)
+        .refused(Errno::EAGAIN, "nothing is in it; without the flag, the entry waits")
+        .refused(Errno::EOPNOTSUPP, "pipes know the flag since Linux 6.4");
     // SAFETY: `bytes` outlives the call.
-    unsafe {
-        page.refused_by_one_of("READ of an empty pipe, with RWF_NOWAIT", ring, entry, &errnos, why)
-    }
+    unsafe { page.ask_all(ring, [ask]) }.map(drop)
 }
 
 fn mistakes(page: &mut Page, ring: &mut IoUring, fd: Fd) -> Result<()> {

@@ -15,7 +15,7 @@ use atlas::{Entry, Page, Result, pipe};
 use io_uring::types::Fd;
 use io_uring::{IoUring, opcode};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 pub const ENTRY: Entry = Entry { shows: &["IORING_OP_WRITEV"], show };
 
@@ -46,6 +46,8 @@ fn show(page: &mut Page) -> Result<()> {
 fn short_write(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let (mut reader, writer) = pipe()?;
     let room = fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096))? as usize;
+    // Before 6.4 a worker writes to the pipe, and waits until all is written, but for this.
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let bytes = vec![b'x'; room * 3 / 4];
     let mut message = [IoSlice::new(&bytes), IoSlice::new(&bytes)];
     let mut left = &mut message[..];

@@ -32,12 +32,12 @@ fn show(page: &mut Page) -> Result<()> {
     let answer = unsafe { page.ask("NOP", &mut ring, nop("").user_data(0x696f)) }?;
     page.saw("user_data came back as it was sent", answer.user_data == 0x696f)?;
 
-    let entry = nop("INJECT_RESULT").len(42);
+    let (name, entry) = ("IORING_NOP_INJECT_RESULT", nop("INJECT_RESULT").len(42));
     // SAFETY: as above.
-    let answer = unsafe { page.ask("NOP with 42 as its result", &mut ring, entry) }?;
-    if answer.result == 0 {
-        // Before 6.10 the kernel did not look at the flags of a NOP.
-        return ENTRY.shows[1..].iter().try_for_each(|name| page.lacks(name));
+    let answer = unsafe { page.ask_since(name, "NOP with 42 as its result", &mut ring, entry) }?;
+    if answer.is_none_or(|answer| answer.result != 42) {
+        // Kernels before 6.10 refuse all flags of a NOP, or do not look at them.
+        return ENTRY.shows[2..].iter().try_for_each(|name| page.lacks(name));
     }
 
     let buffer = [0; 64];
