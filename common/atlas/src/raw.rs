@@ -3,7 +3,7 @@
 //! Everything that goes around the crate stands here. What makes it sound:
 //! - `squeue::Entry` and `squeue::Entry128` are `#[repr(C)]` and begin with the kernel's
 //!   `struct io_uring_sqe`, 64 bytes of integers, so that any bytes are a valid entry. To write
-//!   into one is safe; to push it is not, and whoever pushes answers for what it points at.
+//!   into one is safe; to push it is not: the code that pushes answers for what it points at.
 //! - `Parameters` is `#[repr(transparent)]` over `struct io_uring_params`, 120 bytes of integers.
 
 use std::io;

@@ -5,7 +5,7 @@
 //! Takes what WRITE takes, and the number of a registered buffer that the memory lies in: the whole
 //! of it or a part. Returns how many bytes were written.
 //! The kernel goes by pages that it pinned when the buffer was registered. Memory that is mapped
-//! anew at the same address is not registered: the old pages are written.
+//! at the same address later is not registered: the old pages are written.
 
 use std::fs::{self, File};
 use std::num::NonZeroUsize;
@@ -52,12 +52,12 @@ fn show(page: &mut Page) -> Result<()> {
     unsafe {
         page.refused("WRITE_FIXED from other memory", &mut ring, elsewhere, Errno::EFAULT, why)
     }?;
-    mapped_anew(page, &file)
+    mapped_since(page, &file)
 }
 // ANCHOR_END: show
 
 /// The kernel goes by the pages that it pinned, not by what is at their address now.
-fn mapped_anew(page: &mut Page, file: &File) -> Result<()> {
+fn mapped_since(page: &mut Page, file: &File) -> Result<()> {
     /// Whole pages on every machine.
     const LENGTH: NonZeroUsize = NonZeroUsize::new(64 << 10).expect("not 0");
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
