@@ -7,8 +7,8 @@
 //! Pipes and sockets have no offset, and ignore it.
 //! Returns how many bytes came: fewer than asked for at any time, 0 at the end of the file. A
 //! short read counts as failed in a link.
-//! With nothing there yet, the kernel waits: for a pipe without a thread, for a disk often with a
-//! worker. `RWF_NOWAIT` asks for EAGAIN instead.
+//! With nothing there yet, the entry waits: for a pipe without a thread, and so for a disk where
+//! the file system can; else a worker waits. `RWF_NOWAIT` asks for EAGAIN instead.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;

@@ -7,6 +7,8 @@
 //! writes over again and again.
 //! Returns how many bytes were written: fewer than asked for when a disk or pipe is nearly full.
 //! They are in the page cache then; on the disk after FSYNC, or with `RWF_DSYNC`.
+//! Even to the page cache a worker writes, unless the file system can do so without a wait
+//! (`FOP_BUFFER_WASYNC` in the kernel's source: XFS and Btrfs can, ext4 cannot).
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
