@@ -82,7 +82,7 @@ table! {
 
 table! {
     /// What `IORING_REGISTER_QUERY` can be asked (`linux/io_uring/query.h`).
-    QUERIES: Codes, "query", "IO_URING_QUERY_";
+    QUERIES: Codes, "query operation", "IO_URING_QUERY_";
     IO_URING_QUERY_OPCODES    = 0, "6.18", QUERY, "how many operations, and which flags and features";
     IO_URING_QUERY_ZCRX       = 1, "6.19", QUERY, "what zero-copy receive can do";
     IO_URING_QUERY_SCQ        = 2, "6.19", QUERY, "how large and aligned the rings' header is";
