@@ -8,7 +8,9 @@
 mod joined;
 
 use std::collections::{HashMap, HashSet};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use common::catalog::COMPLETION_FLAGS;
@@ -150,6 +152,8 @@ pub struct Ring {
     memory: Memory,
     /// Held for a resize, which needs the ring mapped again.
     fd: Option<OwnedFd>,
+    /// Its `fdinfo`, which is read often.
+    info: Option<File>,
     sq_seen: u32,
     cq_seen: u32,
     /// When the queues were last read.
@@ -178,8 +182,11 @@ impl Ring {
     }
 
     fn new(params: Params, memory: Memory, fd: Option<OwnedFd>) -> Ring {
+        let info = fd.as_ref().map(|fd| format!("/proc/self/fdinfo/{}", fd.as_raw_fd()));
+        let info = info.and_then(|path| File::open(path).ok());
         let (offered, seen) = (HashMap::new(), Instant::now());
-        Ring { params, memory, fd, sq_seen: 0, cq_seen: 0, seen, offered, joined: false, doubts: 0 }
+        let (joined, doubts) = (false, 0);
+        Ring { params, memory, fd, info, sq_seen: 0, cq_seen: 0, seen, offered, joined, doubts }
     }
 
     /// Follows a resize (`IORING_REGISTER_RESIZE_RINGS`); heads and tails go on as they were.
@@ -196,9 +203,18 @@ impl Ring {
         Ok(())
     }
 
-    /// Our own descriptor of the ring.
-    pub fn descriptor(&self) -> Option<RawFd> {
-        self.fd.as_ref().map(AsRawFd::as_raw_fd)
+    /// What the kernel tells of the ring (`/proc/self/fdinfo`); `None` without a descriptor of
+    /// our own.
+    pub fn info(&self) -> Option<String> {
+        let mut text = Vec::new();
+        let mut bytes = [0; 1 << 13];
+        loop {
+            let count = self.info.as_ref()?.read_at(&mut bytes, text.len() as u64).ok()?;
+            text.extend_from_slice(&bytes[..count]);
+            if count < bytes.len() {
+                return String::from_utf8(text).ok();
+            }
+        }
     }
 
     /// Whether a kernel thread takes the entries, without an enter to be stopped at.

@@ -9,7 +9,7 @@
 //!    ring's `fdinfo`), or else for what its operation and its file let expect.
 
 use std::collections::{BTreeSet, hash_map};
-use std::fs::{self, File};
+use std::fs::File;
 
 use libc::pid_t;
 
@@ -20,7 +20,7 @@ use crate::descriptors::RingId;
 use crate::event::{self, What};
 use crate::pairing::{Answer, Flight};
 use crate::ran::{self, Known, Place, Ran, always_in_a_worker, in_order, waits_for};
-use crate::ring::{Posted, Ring};
+use crate::ring::Posted;
 use crate::workers::{Change, Workers, is_the_kernels, runs};
 
 /// What a look at a ring saw for the first time.
@@ -141,7 +141,7 @@ impl Watch {
         let polled = self
             .rings
             .values()
-            .filter(|followed| followed.ring.polled() && followed.ring.descriptor().is_some());
+            .filter(|followed| followed.ring.polled() && followed.ring.info().is_some());
         let workers = self.workers.entry(process).or_default();
         let change = workers.look(process, || polled.map(polling_thread).collect())?;
         self.summary.workers = self.summary.workers.max(change.count as u64);
@@ -347,19 +347,14 @@ impl Followed {
     /// The codes of the operations that are armed in the ring; none if the ring is busy, or has
     /// no descriptor.
     fn armed(&self) -> Vec<u32> {
-        info(&self.ring).as_deref().and_then(testkit::poll_list).unwrap_or_default()
+        self.ring.info().as_deref().and_then(testkit::poll_list).unwrap_or_default()
     }
-}
-
-/// What the kernel tells of a ring, by our own descriptor of it.
-fn info(ring: &Ring) -> Option<String> {
-    fs::read_to_string(format!("/proc/self/fdinfo/{}", ring.descriptor()?)).ok()
 }
 
 /// The kernel's thread that polls a ring, once it has begun to: until then, that which made it
 /// stands in its place.
 fn polling_thread(followed: &Followed) -> Option<pid_t> {
-    let info = info(&followed.ring)?;
+    let info = followed.ring.info()?;
     let line = info.lines().find_map(|line| line.strip_prefix("SqThread:"))?;
     line.trim().parse().ok().filter(|tid| is_the_kernels(followed.owner, *tid))
 }
