@@ -8,6 +8,7 @@ use libc::pid_t;
 use serde_json::Value;
 
 use super::flags;
+use super::ran::File;
 use super::registered::Registered;
 use super::sys::read_memory;
 
@@ -152,6 +153,11 @@ impl Reader {
     pub fn descriptor(self, fd: i32) -> Option<String> {
         let link = std::fs::read_link(format!("/proc/{}/fd/{fd}", self.0?)).ok()?;
         Some(link.to_string_lossy().into_owned())
+    }
+
+    /// What kind of file a descriptor is of.
+    pub fn kind(self, fd: i32) -> Option<File> {
+        File::of(self.0?, fd)
     }
 }
 

@@ -160,10 +160,14 @@ impl File {
         Some(if flags & libc::O_DIRECT != 0 { File::Direct } else { File::Disk })
     }
 
-    /// The same by the name under which a slot was filled.
-    pub fn named(name: &str) -> File {
-        let disk = name.starts_with('/') && !name.starts_with("/dev/");
-        if disk { File::Disk } else { File::Stream }
+    /// The file that an entry puts into a slot; `None` if it closes one.
+    pub fn made_by(entry: &Entry) -> Option<File> {
+        match entry.opcode {
+            op::OPENAT if entry.op_flags & libc::O_DIRECT as u32 != 0 => Some(File::Direct),
+            op::OPENAT | op::OPENAT2 => Some(File::Disk),
+            op::ACCEPT | op::SOCKET | op::PIPE => Some(File::Stream),
+            _ => None,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::codes::{call, op, sqe};
 use super::context::{Reader, half, long, word};
 use super::decode::{Direct, Entry};
+use super::ran::File;
 
 /// What is registered with one ring.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub struct Registered {
     groups: HashMap<u16, Group>,
     /// By slot, of those that were filled with a descriptor.
     files: HashMap<u32, String>,
+    /// The kind of the file in a slot, by whatever it was filled.
+    kinds: HashMap<u32, File>,
 }
 
 /// A group of provided buffers.
@@ -43,6 +46,14 @@ pub struct Filled {
 /// `IORING_FILE_INDEX_ALLOC`: any free slot.
 const FILE_INDEX_ALLOC: u32 = u32::MAX;
 
+/// What is in a slot, or that it is not known.
+fn set<T>(slots: &mut HashMap<u32, T>, slot: u32, what: Option<T>) {
+    match what {
+        Some(what) => _ = slots.insert(slot, what),
+        None => _ = slots.remove(&slot),
+    }
+}
+
 impl Registered {
     /// Where the arguments of waits are kept (`IORING_ENTER_EXT_ARG_REG`).
     pub fn waits(&self) -> Option<u64> {
@@ -56,11 +67,11 @@ impl Registered {
         /// Only the first ones are followed.
         const MOST: u64 = 1024;
         for (slot, fd) in (first..=u32::MAX).zip(program.numbers(list, count, MOST)?) {
-            match program.descriptor(fd) {
-                _ if fd == SKIP => {}
-                Some(file) => _ = self.files.insert(slot, file),
-                None => _ = self.files.remove(&slot),
+            if fd == SKIP {
+                continue;
             }
+            set(&mut self.files, slot, program.descriptor(fd));
+            set(&mut self.kinds, slot, program.kind(fd));
         }
         Some(())
     }
@@ -90,7 +101,10 @@ impl Registered {
                 let count = word(&update, 24).into();
                 self.fill(program, word(&update, 0), long(&update, 8), count)?;
             }
-            call::UNREGISTER_FILES => self.files.clear(),
+            call::UNREGISTER_FILES => {
+                self.files.clear();
+                self.kinds.clear();
+            }
             call::REGISTER_PBUF_RING => {
                 /// `IOU_PBUF_RING_MMAP`: the ring is nowhere yet.
                 const NOWHERE: u16 = 1 << 0;
@@ -137,17 +151,21 @@ impl Registered {
             (op::FILES_UPDATE, _) => {
                 let _ = self.fill(program, entry.off as u32, entry.addr, entry.len.into());
             }
-            (op::CLOSE, _) if entry.file_index > 0 => {
-                _ = self.files.remove(&(entry.file_index - 1))
-            }
-            (_, Direct::Slot(slot)) => _ = self.files.remove(&slot),
+            (op::CLOSE, _) if entry.file_index > 0 => self.filled_by(entry, entry.file_index - 1),
+            (_, Direct::Slot(slot)) => self.filled_by(entry, slot),
             _ => {}
         }
     }
 
-    /// An entry has put something into a slot that the kernel picked.
-    pub fn picked(&mut self, slot: u32) {
+    /// An entry has put something into this slot, which the kernel may have picked, or nothing.
+    pub fn filled_by(&mut self, entry: &Entry, slot: u32) {
         self.files.remove(&slot);
+        set(&mut self.kinds, slot, File::made_by(entry));
+    }
+
+    /// The kind of the file that an entry is about, if it is in a slot and known.
+    pub fn kind_of(&self, entry: &Entry) -> Option<File> {
+        self.kinds.get(&entry.has(sqe::FIXED_FILE).then_some(entry.fd as u32)?).copied()
     }
 
     /// The file that an entry is about, if it is in a slot and known.

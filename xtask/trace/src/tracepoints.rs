@@ -75,7 +75,7 @@ impl Tracepoints {
     pub fn begin() -> Result<Tracepoints, Refusal> {
         let instances = TRACEFS.map(|root| Path::new(root).join("instances"));
         let [first, second] = instances;
-        let instances = if first.is_dir() { first } else { second };
+        let instances = if second.is_dir() && !first.is_dir() { second } else { first };
         remove_old_ones(&instances);
         static NTH: AtomicU32 = AtomicU32::new(0);
         let nth = NTH.fetch_add(1, Ordering::Relaxed);

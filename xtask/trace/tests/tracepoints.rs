@@ -255,7 +255,8 @@ fn day04_agrees() {
 
 /// Traces a day with the tracepoints, and compares what would be told without, completion by
 /// completion. One in twenty may be elsewhere: two that come in one enter, for example, of which
-/// the first was armed.
+/// the first was armed. A task that loses its CPU in an enter looks like one that slept, so a busy
+/// machine gets three tries.
 fn compare_places(day: &str, arguments: &[&str], visit: Option<fn(&Server)>) {
     let test = format!("where the operations of {day} ran is what the kernel recorded");
     if !testkit::io_uring_or_skip(&test) {
@@ -264,7 +265,16 @@ fn compare_places(day: &str, arguments: &[&str], visit: Option<fn(&Server)>) {
     if let Err(refusal) = ringtrace::tracepoints::Tracepoints::begin() {
         return testkit::skipped(&test, refusal);
     }
-    let events = trace(day, &["--tracepoints"], arguments, visit);
+    let differences: Vec<String> = (0..3)
+        .map_while(|_| {
+            let events = trace(day, &["--tracepoints"], arguments, visit);
+            differences(&events).err()
+        })
+        .collect();
+    assert!(differences.len() < 3, "{day}: {differences:#?}");
+}
+
+fn differences(events: &[Value]) -> Result<(), String> {
     let summary = events.last().expect("a summary");
     let completions = summary["completions"].as_object().expect("counts by operation").values();
     let of = |place: &str| -> u64 {
@@ -276,9 +286,10 @@ fn compare_places(day: &str, arguments: &[&str], visit: Option<fn(&Server)>) {
         .filter(|event| event["mistaken"].is_string())
         .map(|event| format!("{} ran {}, not {}", event["op"], event["ran"], event["mistaken"]))
         .collect();
-    println!("{day}: {mistaken} of {exact}: {elsewhere:?}");
-    assert!(exact > 0, "{day}: {summary}");
-    assert!(mistaken * 20 <= exact, "{day}: {mistaken} of {exact}: {elsewhere:?}");
+    if exact > 0 && mistaken * 20 <= exact {
+        return Ok(());
+    }
+    Err(format!("{mistaken} of {exact}: {elsewhere:?}"))
 }
 
 #[test]

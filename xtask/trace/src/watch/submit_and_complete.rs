@@ -190,15 +190,17 @@ impl Watch {
         if let Some(answer) = &answer {
             self.count_time(now, ring, posted, &answer.flight, ran);
         }
+        let asked = answer.as_ref().map(|answer| answer.flight.entry);
+        if let Some(entry) = asked.filter(|entry| entry.direct() == Direct::Any) {
+            if let (Some(followed), 0..) = (self.rings.get_mut(&ring), completion.res) {
+                followed.registered.filled_by(&entry, completion.res as u32);
+            }
+        }
         if self.nobody_listens() {
             return;
         }
-        let asked = answer.as_ref().map(|answer| answer.flight.entry);
         let program = Reader::of(whose(tid, owner));
         let Some(followed) = self.rings.get_mut(&ring) else { return };
-        if asked.is_some_and(|entry| entry.direct() == Direct::Any) && completion.res >= 0 {
-            followed.registered.picked(completion.res as u32);
-        }
         let filled = match (asked, completion.buffer()) {
             (Some(entry), Some(id)) => {
                 let (bytes, more) = (completion.res.max(0) as u32, completion.has(cqe::BUF_MORE));

@@ -339,7 +339,7 @@ impl Followed {
     /// The kind of an entry's file, by what the task `by` has open.
     fn file_of(&self, entry: &Entry, by: Option<pid_t>) -> Option<ran::File> {
         match entry.has(sqe::FIXED_FILE) {
-            true => Some(ran::File::named(&self.registered.file_of(entry)?)),
+            true => self.registered.kind_of(entry),
             false => ran::File::of(by.unwrap_or(self.owner), entry.fd),
         }
     }
