@@ -530,6 +530,7 @@ fn talk() {
     let talks = std::thread::spawn(move || {
         let mut byte = [0];
         for turn in 0..200 {
+            std::thread::sleep(Duration::from_micros(100));
             client.write_all(&[turn]).expect("a byte");
             client.read_exact(&mut byte).expect("an answer");
         }
