@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use common::environment::Refusal;
 use libc::pid_t;
@@ -80,43 +81,42 @@ impl Tracepoints {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let nth = NTH.fetch_add(1, Ordering::Relaxed);
         let name = format!("{OURS}{}-{nth}", std::process::id());
-        let folder = instances.join(name);
-        let begun = fs::create_dir(&folder).and_then(|()| Tracepoints::record(folder.clone()));
-        begun.map_err(|error| {
-            let _ = fs::remove_dir(&folder);
-            Refusal {
-                what: format!("the kernel's tracepoints cannot be read: {error}"),
-                why: format!("only root may, and where tracefs is mounted ({})", TRACEFS[0]),
-                remedy: "as root, or without --tracepoints: then it is concluded where \
-                         operations ran"
-                    .to_string(),
-            }
-        })
-    }
-
-    fn record(folder: PathBuf) -> io::Result<Tracepoints> {
-        fs::write(folder.join("buffer_size_kb"), "8192")?;
-        // The default clock differs from one CPU to the other.
-        fs::write(folder.join("trace_clock"), "mono")?;
-        // Addresses as they are: filters need them.
-        fs::write(folder.join("options/hash-ptr"), "0")?;
-        let pipe = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(folder.join("trace_pipe"))?;
-        let record = Tracepoints {
-            folder,
-            pipe: Some(pipe),
+        let mut record = Tracepoints {
+            folder: instances.join(name),
+            pipe: None,
             begun: Vec::new(),
             made: HashMap::new(),
             rings: HashMap::new(),
             lost: false,
         };
-        record.filter()?;
-        for event in EVENTS {
-            fs::write(record.event(event).join("enable"), "1")?;
+        match fs::create_dir(&record.folder).and_then(|()| record.start()) {
+            Ok(()) => Ok(record),
+            Err(error) => Err(Refusal {
+                what: format!("the kernel's tracepoints cannot be read: {error}"),
+                why: format!("only root may, and where tracefs is mounted ({})", TRACEFS[0]),
+                remedy: "as root, or without --tracepoints: then it is concluded where \
+                         operations ran"
+                    .to_string(),
+            }),
         }
-        Ok(record)
+    }
+
+    fn start(&mut self) -> io::Result<()> {
+        fs::write(self.folder.join("buffer_size_kb"), "8192")?;
+        // The default clock differs from one CPU to the other.
+        fs::write(self.folder.join("trace_clock"), "mono")?;
+        // Addresses as they are: filters need them.
+        fs::write(self.folder.join("options/hash-ptr"), "0")?;
+        let pipe = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(self.folder.join("trace_pipe"))?;
+        self.pipe = Some(pipe);
+        self.filter()?;
+        for event in EVENTS {
+            fs::write(self.event(event).join("enable"), "1")?;
+        }
+        Ok(())
     }
 
     /// A ring was just made, and has not been used: its requests are recorded from here on.
@@ -243,7 +243,10 @@ impl Requests {
 impl Drop for Tracepoints {
     fn drop(&mut self) {
         self.pipe = None;
-        let _ = fs::remove_dir(&self.folder);
+        // A child that another thread of ours forks has the pipe until it becomes its program.
+        testkit::holds_within(Duration::from_millis(200), || {
+            fs::remove_dir(&self.folder).is_ok() || !self.folder.exists()
+        });
     }
 }
 
