@@ -321,8 +321,9 @@ pub struct Complete {
     pub buffer: Option<u16>,
     /// The entry stays armed: another completion will come.
     pub more: bool,
-    /// Microseconds since the enter began that offered the entry. In a ring that a kernel
-    /// thread polls, since the entry was noticed; unknown if both were noticed in one look.
+    /// Microseconds since the program went on into the enter that offered the entry, without the
+    /// time that the tracer took to look at it. In a ring that a kernel thread polls, since the
+    /// entry was noticed; unknown if both were noticed in one look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_us: Option<u64>,
     /// Where the operation ran.

@@ -80,7 +80,7 @@ Reading it:
   enter      the program calls the kernel: takes its entries, waits for completions
   → 7 RECV   entry 7 goes in; the words say what for, [..] is its user_data
   ← 7 RECV   a completion for entry 7 comes out, with its result or error
-  after      the time since the enter began that took entry 7, to when this was seen
+  after      the time since the program entered with entry 7, to when this was seen
   polled     where entry 7 ran, if not at once: it was armed until its file was ready;
              worker: in a thread of the kernel's pool (io-wq); poller: in the thread
              that polls the ring; device: a disk did it; with a ? that is a conclusion

@@ -18,7 +18,7 @@ pub struct Flight {
     pub seq: u64,
     /// Its number among the entries of its ring, from 1; one that went by unseen has one, too.
     pub nth: u64,
-    /// When the enter began that offered it, or else when it was noticed, in microseconds
+    /// When the enter that offered it went on, or else when it was noticed, in microseconds
     /// since the trace began.
     pub us: u64,
     /// As it went in.

@@ -30,7 +30,7 @@ pub const LARGE: u32 = COMPLETION_FLAGS.code("32");
 pub struct Offer {
     /// The task that called `io_uring_enter`.
     pub tid: pid_t,
-    /// When it did, in microseconds since the trace began.
+    /// When it went on into the kernel, in microseconds since the trace began.
     pub us: u64,
 }
 
@@ -233,6 +233,15 @@ impl Ring {
             self.offer_to_poller(follow);
         } else if let Some((head, waiting)) = self.waiting() {
             self.offer_range(head, waiting, to_submit, Some(by), follow);
+        }
+    }
+
+    /// A task goes on into its enter: what it offers is under way from this moment on.
+    pub fn goes_on(&mut self, offer: Offer) {
+        for by in self.offered.values_mut().filter_map(|offered| offered.by.as_mut()) {
+            if by.tid == offer.tid {
+                *by = offer;
+            }
         }
     }
 

@@ -14,8 +14,8 @@ const BITS: u32 = 5;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Took {
-    /// From the enter that submitted the entry until its completion was seen; those of
-    /// multishots are left out.
+    /// From the moment when the entry's enter went on into the kernel, until its completion was
+    /// seen; those of multishots are left out.
     pub completing: Times,
     /// From there until it was seen that the program had taken the completion.
     pub reaping: Times,

@@ -344,6 +344,11 @@ impl Watch {
             }
         }
         let runs = if args[1] as u32 > 0 && args[2] > 0 { self.runs_of(tid) } else { None };
+        // Looking has taken time, which is not the operations'.
+        let us = self.now();
+        if let Some(followed) = ring.and_then(|id| self.rings.get_mut(&id)) {
+            followed.ring.goes_on(Offer { tid, us });
+        }
         let event = event::Enter {
             ring,
             enter: self.summary.enters,
