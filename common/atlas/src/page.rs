@@ -510,14 +510,29 @@ impl Page {
         errno: Errno,
         why: &str,
     ) -> Result<()> {
+        self.call_refused_by_one_of(asked, result, &[errno], why)
+    }
+
+    /// As [`Page::call_refused`], where kernels differ in the error: it must be one of these.
+    ///
+    /// # Errors
+    /// If the call did not fail with one of them.
+    pub fn call_refused_by_one_of<T>(
+        &mut self,
+        asked: &str,
+        result: Result<T, impl Into<io::Error>>,
+        errnos: &[Errno],
+        why: &str,
+    ) -> Result<()> {
         let Err(error) = result.map_err(Into::into) else {
-            bail!("{asked}: the call succeeded; expected was {errno:?} ({why})")
+            bail!("{asked}: the call succeeded; expected was one of {errnos:?} ({why})")
         };
         let got = errno_of(&error);
-        self.call_row(asked, got, (got == errno).then_some(why));
+        let is_expected = errnos.contains(&got);
+        self.call_row(asked, got, is_expected.then_some(why));
         ensure!(
-            got == errno,
-            "{asked}: the kernel answered {got:?}; {errno:?} was expected: {why}"
+            is_expected,
+            "{asked}: the kernel answered {got:?}; expected was one of {errnos:?} ({why})"
         );
         Ok(())
     }
