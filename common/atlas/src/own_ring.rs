@@ -8,7 +8,9 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::catalog::{ENTER_FLAGS, REGISTER_FLAGS, REGISTER_OPERATIONS, SETUP_FLAGS};
+use common::catalog::{
+    ENTER_FLAGS, MMAP_OFFSETS, REGISTER_FLAGS, REGISTER_OPERATIONS, SETUP_FLAGS,
+};
 use io_uring::squeue;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
@@ -20,8 +22,9 @@ const NO_SQARRAY: u32 = SETUP_FLAGS.code("NO_SQARRAY");
 const REGISTERED_FD_ONLY: u32 = SETUP_FLAGS.code("REGISTERED_FD_ONLY");
 const SQ_REWIND: u32 = SETUP_FLAGS.code("SQ_REWIND");
 
-/// `IORING_OFF_SQES`: where a ring's entries are mapped from.
-const ENTRIES_OFFSET: i64 = 0x1000_0000;
+/// Where a ring's two parts are mapped from.
+const QUEUES: u32 = MMAP_OFFSETS.code("SQ_RING");
+const ENTRIES: u32 = MMAP_OFFSETS.code("SQES");
 
 /// The most entries of a ring: with these, each of its two parts fits into one page.
 const MOST_ENTRIES: u32 = 32;
@@ -97,7 +100,7 @@ impl OwnRing {
         let (queues, entries) = match (pages, &fd) {
             (Some(pages), _) => pages,
             (None, Some(fd)) => {
-                (Memory::of_ring(fd.as_fd(), 0)?, Memory::of_ring(fd.as_fd(), ENTRIES_OFFSET)?)
+                (Memory::of_ring(fd.as_fd(), QUEUES)?, Memory::of_ring(fd.as_fd(), ENTRIES)?)
             }
             (None, None) => unreachable!("the kernel gives no index without NO_MMAP"),
         };
@@ -154,8 +157,8 @@ impl OwnRing {
         // SAFETY: the call reads and writes this structure.
         unsafe { raw::register(self.number, call, ptr::from_mut(&mut params), 1) }?;
         // The kernel keeps the old memory as long as it is mapped.
-        self.queues = Memory::of_ring(fd.as_fd(), 0)?;
-        self.entries = Memory::of_ring(fd.as_fd(), ENTRIES_OFFSET)?;
+        self.queues = Memory::of_ring(fd.as_fd(), QUEUES)?;
+        self.entries = Memory::of_ring(fd.as_fd(), ENTRIES)?;
         self.params = Params { flags: self.params.flags, ..params };
         Ok(())
     }
@@ -251,10 +254,12 @@ impl Memory {
     const LENGTH: NonZeroUsize = NonZeroUsize::new(PAGE).expect("more than nothing");
     const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
-    fn of_ring(ring: BorrowedFd, offset: i64) -> io::Result<Memory> {
+    fn of_ring(ring: BorrowedFd, offset: u32) -> io::Result<Memory> {
         let shared = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
         // SAFETY: the kernel finds a place that is free.
-        Ok(Memory(unsafe { mmap(None, Self::LENGTH, Self::READ_WRITE, shared, ring, offset) }?))
+        Ok(Memory(unsafe {
+            mmap(None, Self::LENGTH, Self::READ_WRITE, shared, ring, offset.into())
+        }?))
     }
 
     fn of_our_own() -> io::Result<Memory> {

@@ -6,12 +6,11 @@
 use std::io::Write;
 use std::os::fd::AsRawFd;
 
-use atlas::{Entry, Page, Result};
+use atlas::{BufferRing, Entry, Page, Result};
 use io_uring::{opcode, types};
 use nix::errno::Errno;
 
 use super::{ring_with, sockets};
-use crate::register::Group;
 
 pub const ENTRY: Entry = Entry { shows: &["IORING_FEAT_RECVSEND_BUNDLE"], show };
 
@@ -20,11 +19,9 @@ fn show(page: &mut Page) -> Result<()> {
     let name = "IORING_FEAT_RECVSEND_BUNDLE";
     let has = |params: &io_uring::Parameters| params.is_feature_recvsend_bundle();
     let Some(mut ring) = ring_with(page, name, has)? else { return Ok(()) };
-    let mut group = Group::new();
-    page.call("a ring of 4 buffers, group 1", group.register(&ring, 1, 4, 0))?;
-    for number in 0..4 {
-        group.provide_part(number, usize::from(number) * 4, 4);
-    }
+    let registered = BufferRing::register(&ring, 1, 4, 4, 0);
+    let mut buffers = page.call("a ring of 4 buffers of 4 bytes, group 1", registered)?;
+    (0..4).for_each(|buffer| buffers.provide(buffer));
     let (ours, mut theirs) = sockets()?;
     page.call("10 bytes arrive; a buffer has 4", theirs.write_all(b"0123456789"))?;
     let receive = opcode::RecvBundle::new(types::Fd(ours.as_raw_fd()), 1).build();
@@ -39,7 +36,8 @@ fn show(page: &mut Page) -> Result<()> {
         // SAFETY: as above.
         unsafe { page.ask("the same, for the rest", &mut ring, receive.clone()) }?;
     }
-    page.saw("the bytes lie in buffers 0, 1 and 2", group.bytes(10) == b"0123456789")?;
+    let bytes = [buffers.bytes(0, 4), buffers.bytes(1, 4), buffers.bytes(2, 2)].concat();
+    page.saw("the bytes lie in buffers 0, 1 and 2", bytes == b"0123456789")?;
 
     theirs.write_all(b"abcdefgh")?;
     // SAFETY: as above.

@@ -7,6 +7,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use atlas::{Entry, Page, Result};
+use common::catalog::MMAP_OFFSETS;
 use io_uring::{IoUring, opcode};
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -14,12 +15,18 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use super::ring_with;
 use crate::look;
 
-pub const ENTRY: Entry = Entry { shows: &["IORING_FEAT_SINGLE_MMAP"], show };
+pub const ENTRY: Entry = Entry {
+    shows: &[
+        "IORING_FEAT_SINGLE_MMAP",
+        "IORING_OFF_SQ_RING",
+        "IORING_OFF_CQ_RING",
+        "IORING_OFF_SQES",
+    ],
+    show,
+};
 
-/// `IORING_OFF_SQ_RING`, `IORING_OFF_CQ_RING`, and no offset of a ring's.
-const SUBMISSIONS: i64 = 0;
-const COMPLETIONS: i64 = 0x800_0000;
-const NONE: i64 = 0x3000_0000;
+/// No offset of a ring's.
+const NOWHERE: u32 = 0x3000_0000;
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
@@ -33,24 +40,26 @@ fn show(page: &mut Page) -> Result<()> {
     let nop = opcode::Nop::new().build().user_data(0xa71a5);
     // SAFETY: a NOP points at no memory.
     unsafe { page.ask("NOP with user_data 0xa71a5", &mut ring, nop) }?;
-    for (what, offset) in [("IORING_OFF_SQ_RING", SUBMISSIONS), ("IORING_OFF_CQ_RING", COMPLETIONS)]
-    {
-        let words = page.call(&format!("another mmap(2), {what}"), words(&ring, offset))?;
-        page.saw("the completion is in it", words.contains(&0xa71a5))?;
+    for what in ["SQ_RING", "CQ_RING", "SQES"] {
+        let words = words(&ring, MMAP_OFFSETS.code(what));
+        let words = page.call(&format!("another mmap(2), IORING_OFF_{what}"), words)?;
+        let part = if what == "SQES" { "the entry" } else { "the completion" };
+        page.saw(&format!("{part} is in it"), words.contains(&0xa71a5))?;
     }
     let why = "a ring has nothing there";
-    page.call_refused("mmap(2), offset 0x30000000", words(&ring, NONE), Errno::ENOMEM, why)
+    let (asked, errnos) = ("mmap(2), offset 0x30000000", &[Errno::ENOMEM, Errno::EINVAL]);
+    page.call_refused_by_one_of(asked, words(&ring, NOWHERE), errnos, why)
 }
 // ANCHOR_END: show
 
 /// What a ring has mapped at an offset.
-fn words(ring: &IoUring, offset: i64) -> Result<[u32; 1024], Errno> {
+fn words(ring: &IoUring, offset: u32) -> Result<[u32; 1024], Errno> {
     let (length, shared) = (4096.try_into().expect("a page"), MapFlags::MAP_SHARED);
     // SAFETY: the descriptor is the ring's; the memory is new, read at once, and unmapped. The
     // kernel writes to it only in an enter, and there is none here.
     unsafe {
         let fd = BorrowedFd::borrow_raw(ring.as_raw_fd());
-        let memory = mmap(None, length, ProtFlags::PROT_READ, shared, fd, offset)?;
+        let memory = mmap(None, length, ProtFlags::PROT_READ, shared, fd, offset.into())?;
         let words = memory.cast::<[u32; 1024]>().read();
         munmap(memory, 4096)?;
         Ok(words)

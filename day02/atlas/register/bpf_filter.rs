@@ -13,12 +13,21 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::thread;
 
 use atlas::{Entry, Page, Result, raw};
+use common::catalog::{BPF_COMMANDS, BPF_FILTER_FLAGS};
 use io_uring::{IoUring, opcode, squeue};
 use nix::errno::Errno;
 
 use super::call;
 
-pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_BPF_FILTER"], show };
+pub const ENTRY: Entry = Entry {
+    shows: &[
+        "IORING_REGISTER_BPF_FILTER",
+        "IO_URING_BPF_CMD_FILTER",
+        "IO_URING_BPF_FILTER_DENY_REST",
+        "IO_URING_BPF_FILTER_SZ_STRICT",
+    ],
+    show,
+};
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
@@ -32,7 +41,7 @@ fn filter_sockets(page: &mut Page) -> Result<()> {
     Errno::result(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
     let mut ring = IoUring::new(4)?;
     let only_inet = [load(FAMILY), jump_if_equal(libc::AF_INET as u32, 0, 1), ret(1), ret(0)];
-    let registered = register(ring.as_raw_fd(), &only_inet, SOCKET_PAYLOAD);
+    let registered = register(ring.as_raw_fd(), &only_inet, SOCKET_PAYLOAD, 0);
     let name = "IORING_REGISTER_BPF_FILTER";
     let asked = "a filter for SOCKET: AF_INET only";
     if page.call_since(name, asked, registered)?.is_none() {
@@ -49,7 +58,7 @@ fn filter_sockets(page: &mut Page) -> Result<()> {
     // SAFETY: as above.
     unsafe { page.refused("SOCKET of AF_UNIX", &mut ring, unix, Errno::EACCES, why) }?;
 
-    let denied = register(ring.as_raw_fd(), &[ret(0)], SOCKET_PAYLOAD);
+    let denied = register(ring.as_raw_fd(), &[ret(0)], SOCKET_PAYLOAD, 0);
     page.call("another filter for SOCKET: deny", denied)?;
     let why = "all filters must allow it: they only tighten";
     let inet = socket(libc::AF_INET);
@@ -57,22 +66,38 @@ fn filter_sockets(page: &mut Page) -> Result<()> {
     unsafe { page.refused("SOCKET of AF_INET", &mut ring, inet, Errno::EACCES, why) }?;
 
     mistakes(page, &ring)?;
+    deny_the_rest(page)?;
     filter_this_thread(page, socket(libc::AF_INET))
 }
 // ANCHOR_END: show
 
 fn mistakes(page: &mut Page, ring: &IoUring) -> Result<()> {
     let why = "the filter would look at more than the kernel shows of a SOCKET";
-    let large = register(ring.as_raw_fd(), &[ret(1)], 64);
+    let large = register(ring.as_raw_fd(), &[ret(1)], 64, 0);
     page.call_refused("pdu_size 64", large, Errno::EMSGSIZE, why)?;
+    let strict = BPF_FILTER_FLAGS.code("SZ_STRICT");
+    let why = "with SZ_STRICT it must be exactly what this kernel shows: 12";
+    let small = register(ring.as_raw_fd(), &[ret(1)], 4, strict);
+    page.call_refused("pdu_size 4, SZ_STRICT", small, Errno::EMSGSIZE, why)?;
     let why = "a program must end with a return";
-    let endless = register(ring.as_raw_fd(), &[load(FAMILY)], SOCKET_PAYLOAD);
+    let endless = register(ring.as_raw_fd(), &[load(FAMILY)], SOCKET_PAYLOAD, 0);
     page.call_refused("a filter without a return", endless, Errno::EINVAL, why)
+}
+
+/// Without a filter, an operation is denied as well.
+fn deny_the_rest(page: &mut Page) -> Result<()> {
+    let mut ring = IoUring::new(4)?;
+    let rest = BPF_FILTER_FLAGS.code("DENY_REST");
+    let registered = register(ring.as_raw_fd(), &[ret(1)], SOCKET_PAYLOAD, rest);
+    page.call("another ring: a filter for SOCKET, allow, DENY_REST", registered)?;
+    let why = "NOP has no filter";
+    // SAFETY: a NOP points at no memory.
+    unsafe { page.refused("NOP", &mut ring, opcode::Nop::new().build(), Errno::EACCES, why) }
 }
 
 /// All rings that the thread sets up afterwards are bound.
 fn filter_this_thread(page: &mut Page, socket: squeue::Entry) -> Result<()> {
-    page.call("a filter for this thread: deny SOCKET", register(-1, &[ret(0)], SOCKET_PAYLOAD))?;
+    page.call("a filter for this thread: deny SOCKET", register(-1, &[ret(0)], SOCKET_PAYLOAD, 0))?;
     let mut later = IoUring::new(4)?;
     let why = "the ring was set up after the filter";
     // SAFETY: the entry points at no memory.
@@ -114,17 +139,19 @@ struct Filter {
     resv2: [u64; 5],
 }
 
-/// `IO_URING_BPF_CMD_FILTER`.
-const FILTER: u16 = 1;
-
 /// `io_uring_register_bpf_filter` for SOCKET, which the crate does not have.
-fn register(ring: RawFd, program: &[libc::sock_filter], payload: u8) -> io::Result<u32> {
+fn register(
+    ring: RawFd,
+    program: &[libc::sock_filter],
+    payload: u8,
+    flags: u32,
+) -> io::Result<u32> {
     let mut filter = Filter {
-        command: FILTER,
+        command: BPF_COMMANDS.code("FILTER") as u16,
         command_flags: 0,
         resv: 0,
         operation: opcode::Socket::CODE.into(),
-        flags: 0,
+        flags,
         length: program.len() as u32,
         payload,
         resv1: [0; 3],

@@ -1,7 +1,7 @@
 //! REGISTER_IOWQ_MAX_WORKERS: limit how many workers there are.
 //!
-//! Since 5.15. Takes two limits, for bounded work (files, paths) and for unbounded work (sockets,
-//! pipes), 0 to leave one as it is, and gives back those of before. Liburing:
+//! Since 5.15. Takes two limits, for bounded work (`IO_WQ_BOUND`: files, paths) and for unbounded
+//! work (`IO_WQ_UNBOUND`: sockets, pipes), 0 to leave one as it is, and gives back those of before. Liburing:
 //! `io_uring_register_iowq_max_workers`; crate: `Submitter::register_iowq_max_workers`.
 //! Holds for the calling thread and each NUMA node. The limits of a start are 4 a CPU and
 //! RLIMIT_NPROC. What would need a worker more waits for one.
@@ -12,13 +12,15 @@ use std::path::PathBuf;
 use std::thread;
 
 use atlas::{Entry, Page, Result};
+use common::catalog::WORKER_KINDS;
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::errno::Errno;
 use nix::sys::stat::Mode;
 
 use crate::look;
 
-pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_IOWQ_MAX_WORKERS"], show };
+pub const ENTRY: Entry =
+    Entry { shows: &["IORING_REGISTER_IOWQ_MAX_WORKERS", "IO_WQ_BOUND", "IO_WQ_UNBOUND"], show };
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
@@ -35,7 +37,9 @@ fn limit_workers(page: &mut Page) -> Result<()> {
     if page.call_since(name, "register_iowq_max_workers: 0, 0", read)?.is_none() {
         return Ok(());
     }
-    page.note("the limits, bounded and unbounded", format!("{limits:?}"));
+    let [bound, unbound] = ["BOUND", "UNBOUND"].map(|kind| WORKER_KINDS.code(kind) as usize);
+    page.note("limit of bounded workers", limits[bound]);
+    page.note("limit of unbounded workers", limits[unbound]);
     let before = limits;
     for limit in [1, 3] {
         limits = [limit, 0];
@@ -44,7 +48,7 @@ fn limit_workers(page: &mut Page) -> Result<()> {
         let workers = workers_for_three_opens(page, &mut ring, limit as usize)?;
         page.note("workers for 3 opens that block", workers);
     }
-    page.saw("the call gave back the limits of before", limits == [1, before[1]])?;
+    page.saw("the call gave back the limits of before", limits == [1, before[unbound]])?;
 
     let why = "a limit is at most 2147483647";
     let large = ring.submitter().register_iowq_max_workers(&mut [u32::MAX, 0]);

@@ -10,22 +10,30 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use atlas::{Entry, Page, Result, raw};
-use common::catalog::ENTER_FLAGS;
+use common::catalog::{ENTER_FLAGS, REGION_TYPES, REGION_USES, WAIT_ARGUMENT_FLAGS};
 use common::memory::forever;
 use io_uring::IoUring;
 use nix::errno::Errno;
 
 use super::call;
 
-pub const ENTRY: Entry =
-    Entry { shows: &["IORING_REGISTER_MEM_REGION", "IORING_ENTER_EXT_ARG_REG"], show };
+pub const ENTRY: Entry = Entry {
+    shows: &[
+        "IORING_REGISTER_MEM_REGION",
+        "IORING_MEM_REGION_TYPE_USER",
+        "IORING_MEM_REGION_REG_WAIT_ARG",
+        "IORING_REG_WAIT_TS",
+        "IORING_ENTER_EXT_ARG_REG",
+    ],
+    show,
+};
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
     let ring: IoUring = IoUring::builder().setup_r_disabled().build(4)?;
     let region = forever(Waits([NEVER; 64]));
     region.0[1] = Wait { seconds: 0, nanoseconds: 1000, ..NEVER };
-    let registered = register(&ring, region, REG_WAIT_ARG);
+    let registered = register(&ring, region, FOR_WAITS);
     let name = "IORING_REGISTER_MEM_REGION";
     if page.call_since(name, "a page of 64 arguments of waits", registered)?.is_none() {
         return Ok(());
@@ -42,7 +50,7 @@ fn show(page: &mut Page) -> Result<()> {
     page.call_refused("another region", again, Errno::EBUSY, "one a ring, and for good")?;
     let plain = IoUring::new(4)?;
     let why = "a ring that is enabled might have waits already: it needs R_DISABLED";
-    let late = register(&plain, region, REG_WAIT_ARG);
+    let late = register(&plain, region, FOR_WAITS);
     page.call_refused("a region for waits, ring enabled", late, Errno::EINVAL, why)?;
     let why = "this ring has no region";
     page.call_refused(
@@ -54,12 +62,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// `IORING_MEM_REGION_REG_WAIT_ARG`.
-const REG_WAIT_ARG: u64 = 1;
-/// `IORING_MEM_REGION_TYPE_USER`.
-const TYPE_USER: u32 = 1;
-/// `IORING_REG_WAIT_TS`: the timeout is to be looked at.
-const TIMEOUT: u32 = 1;
+const FOR_WAITS: u64 = REGION_USES.code("REG_WAIT_ARG") as u64;
 
 /// `struct io_uring_reg_wait`.
 #[repr(C)]
@@ -80,7 +83,7 @@ const NEVER: Wait = Wait {
     seconds: 3600,
     nanoseconds: 0,
     min_wait_usec: 0,
-    flags: TIMEOUT,
+    flags: WAIT_ARGUMENT_FLAGS.code("TS"),
     sigmask: 0,
     sigmask_size: 0,
     pad: [0; 3],
@@ -106,7 +109,8 @@ struct Region {
 /// `io_uring_register_region`, which the crate does not have.
 fn register(ring: &IoUring, waits: &mut Waits, flags: u64) -> io::Result<u32> {
     let (user_addr, size) = (std::ptr::from_mut(waits) as u64, size_of::<Waits>() as u64);
-    let mut region = Region { user_addr, size, flags: TYPE_USER, ..Region::default() };
+    let mut region =
+        Region { user_addr, size, flags: REGION_TYPES.code("USER"), ..Region::default() };
     // `struct io_uring_mem_region_reg`: the region's address, flags, and two reserved numbers.
     let argument = [(&raw mut region) as u64, flags, 0, 0];
     // SAFETY: the call reads both structures and writes to the region. The pages are never freed.

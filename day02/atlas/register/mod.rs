@@ -22,7 +22,6 @@ mod files;
 mod files2;
 mod files_update;
 mod files_update2;
-mod group;
 mod iowq_aff;
 mod iowq_max_workers;
 mod mem_region;
@@ -41,7 +40,6 @@ mod use_registered_ring;
 mod zcrx_ctrl;
 mod zcrx_ifq;
 
-pub use group::Group;
 pub use ring_fds::Place;
 
 /// The entries of this family, in the order of the calls.

@@ -14,7 +14,19 @@ use nix::errno::Errno;
 
 use crate::look;
 
-pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_NAPI", "IORING_UNREGISTER_NAPI"], show };
+pub const ENTRY: Entry = Entry {
+    shows: &[
+        "IORING_REGISTER_NAPI",
+        "IORING_UNREGISTER_NAPI",
+        "IO_URING_NAPI_REGISTER_OP",
+        "IO_URING_NAPI_STATIC_ADD_ID",
+        "IO_URING_NAPI_STATIC_DEL_ID",
+        "IO_URING_NAPI_TRACKING_DYNAMIC",
+        "IO_URING_NAPI_TRACKING_STATIC",
+        "IO_URING_NAPI_TRACKING_INACTIVE",
+    ],
+    show,
+};
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
@@ -36,26 +48,47 @@ fn show(page: &mut Page) -> Result<()> {
     let why = "no card with NAPI carries this page's sockets";
     page.cannot("the effect of NAPI on a wait", why, Where::OtherMachine)?;
 
-    let why = "this ring does not track ids that the program chose: tracking is not static";
-    let id = ring.submitter().register_napi_add_id(1);
-    page.call_refused("register_napi_add_id", id, Errno::EINVAL, why)?;
-    settings = Napi::new().set_busy_poll_timeout(50).set_tracking(NapiTracking::Static);
-    let tracked = ring.submitter().register_napi(&mut settings);
-    if page.call_since("IORING_REGISTER_CLONE_BUFFERS", "static tracking", tracked)?.is_some() {
-        let id = ring.submitter().register_napi_add_id(1);
-        page.call_refused(
-            "register_napi_add_id: 1",
-            id,
-            Errno::EINVAL,
-            "no id: they begin above the number of CPUs",
-        )?;
-    }
+    chosen_by_the_program(page, &ring)?;
     let polled = raw::ring(4, SETUP_FLAGS.code("IOPOLL"))?;
     let why = "such a ring polls disks, and has no sockets";
     let refused = polled.submitter().register_napi(&mut settings);
     page.call_refused("register_napi of a ring with IOPOLL", refused, Errno::EINVAL, why)
 }
 // ANCHOR_END: show
+
+/// Static tracking: the program says which of a card's queues are to be polled, by their ids.
+fn chosen_by_the_program(page: &mut Page, ring: &IoUring) -> Result<()> {
+    let submitter = ring.submitter();
+    let why = "the ring does not track ids that the program chose";
+    page.call_refused(
+        "an id, polling off",
+        submitter.register_napi_add_id(ID),
+        Errno::EINVAL,
+        why,
+    )?;
+    let mut settings = Napi::new().set_busy_poll_timeout(50).set_tracking(NapiTracking::Static);
+    let name = "IO_URING_NAPI_TRACKING_STATIC";
+    let tracked = submitter.register_napi(&mut settings);
+    if page.call_since(name, "register_napi, static tracking", tracked)?.is_none() {
+        return Ok(());
+    }
+    page.call("the id 100000 of a card's queue", submitter.register_napi_add_id(ID))?;
+    let again = submitter.register_napi_add_id(ID);
+    page.call_refused("that id again", again, Errno::EEXIST, "it is polled already")?;
+    page.call("not that id", submitter.register_napi_del_id(ID))?;
+    let again = submitter.register_napi_del_id(ID);
+    page.call_refused("not that id, again", again, Errno::ENOENT, "it is not polled")?;
+    let why = "no id: they begin above the number of CPUs";
+    page.call_refused("the id 1", submitter.register_napi_add_id(1), Errno::EINVAL, why)?;
+    settings = Napi::new().set_tracking(NapiTracking::Inactive);
+    let inactive = submitter.register_napi(&mut settings);
+    let why = "inactive is what a ring is without the call: unregister_napi makes it so";
+    page.call_refused("register_napi, inactive", inactive, Errno::EINVAL, why)?;
+    page.call("unregister_napi", submitter.unregister_napi(&mut settings)).map(drop)
+}
+
+/// An id that no card here has: the kernel only keeps it.
+const ID: u32 = 100_000;
 
 /// What `/proc/self/fdinfo` says, if it has such a line.
 fn is_polled(ring: &IoUring) -> Result<Option<bool>> {

@@ -9,17 +9,17 @@
 //! buffer is used up bit by bit.
 
 use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use atlas::{Entry, Page, Result};
-use common::catalog::BUFFER_RING_FLAGS;
-use io_uring::{IoUring, opcode, squeue, types};
+use atlas::{BufferRing, Entry, Page, Result};
+use common::catalog::{BUFFER_RING_FLAGS, COMPLETION_FLAGS, MMAP_OFFSETS};
+use io_uring::types::{BufRingEntry, Fd};
+use io_uring::{IoUring, opcode, squeue};
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-
-use super::group::Group;
 
 pub const ENTRY: Entry = Entry {
     shows: &[
@@ -27,6 +27,7 @@ pub const ENTRY: Entry = Entry {
         "IORING_UNREGISTER_PBUF_RING",
         "IOU_PBUF_RING_MMAP",
         "IOU_PBUF_RING_INC",
+        "IORING_OFF_PBUF_RING",
         "IOSQE_BUFFER_SELECT",
         "IORING_CQE_F_BUFFER",
         "IORING_CQE_F_BUF_MORE",
@@ -36,101 +37,109 @@ pub const ENTRY: Entry = Entry {
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    let (mut ring, mut group) = (IoUring::new(4)?, Group::new());
-    let (ours, mut theirs) = UnixStream::pair()?;
-    let name = "IORING_REGISTER_PBUF_RING";
-    if page
-        .call_since(name, "a ring of 4 buffers, group 1", group.register(&ring, 1, 4, 0))?
-        .is_none()
-    {
-        return Ok(());
-    }
-    let receive = |number| -> squeue::Entry {
-        let receive = opcode::Recv::new(types::Fd(ours.as_raw_fd()), ptr::null_mut(), 0);
-        receive.buf_group(number).build().flags(squeue::Flags::BUFFER_SELECT)
-    };
+    let (mut ring, (ours, mut theirs)) = (IoUring::new(4)?, UnixStream::pair()?);
+    let (name, asked) = ("IORING_REGISTER_PBUF_RING", "a ring of 4 buffers, group 1");
+    let registered = BufferRing::register(&ring, 1, 4, 64, 0);
+    let Some(mut buffers) = page.call_since(name, asked, registered)? else { return Ok(()) };
     theirs.write_all(b"bytes")?;
     let why = "the group has no buffer: none was put into its ring";
-    // SAFETY: here and below, the buffers outlive the ring and are read only after a completion.
-    unsafe { page.refused("RECV, group 1", &mut ring, receive(1), Errno::ENOBUFS, why) }?;
-    group.provide(0x62);
+    let receive = receive(&ours, 1);
+    // SAFETY: here and below, a receive of a group's buffer names no memory; the group's is never
+    // freed.
+    unsafe { page.refused("RECV, group 1", &mut ring, receive.clone(), Errno::ENOBUFS, why) }?;
+    buffers.provide(2);
     // SAFETY: as above.
-    let answer = unsafe { page.ask("RECV, with buffer 0x62 in it", &mut ring, receive(1)) }?;
-    page.saw("the completion names buffer 0x62", answer.buffer() == Some(0x62))?;
-    page.saw("the bytes are in it", group.bytes(5) == b"bytes")?;
+    let answer = unsafe { page.ask("RECV, buffer 2 provided", &mut ring, receive) }?;
+    page.saw("the completion names buffer 2", answer.buffer() == Some(2))?;
+    page.saw("the bytes are in it", buffers.received(&answer) == b"bytes")?;
 
-    let taken = group.register(&ring, 1, 4, 0);
+    let taken = BufferRing::register(&ring, 1, 4, 64, 0);
     page.call_refused("group 1 again", taken, Errno::EEXIST, "the group has a ring")?;
-    let odd = group.register(&ring, 2, 3, 0);
+    // SAFETY: the call is refused: a ring of three entries cannot be.
+    let odd = unsafe { ring.submitter().register_buf_ring_with_flags(4096, 3, 2, 0) };
     page.call_refused("a ring of 3", odd, Errno::EINVAL, "the size must be a power of two")?;
-    let why = "no such group";
     let without = ring.submitter().unregister_buf_ring(9);
-    page.call_refused("unregister_buf_ring of group 9", without, Errno::ENOENT, why)?;
+    page.call_refused("unregister_buf_ring of group 9", without, Errno::ENOENT, "no such group")?;
     page.call("unregister_buf_ring", ring.submitter().unregister_buf_ring(1))?;
-    bit_by_bit(page, &mut ring, &mut group, &mut theirs, receive(3))?;
-    kernels_memory(page, &ring)
+    bit_by_bit(page, &mut ring, &ours, &mut theirs)?;
+    memory_of_the_kernel(page, &mut ring, &ours, &mut theirs)
 }
 // ANCHOR_END: show
+
+/// A receive into a buffer of this group.
+fn receive(socket: &UnixStream, group: u16) -> squeue::Entry {
+    let receive = opcode::Recv::new(Fd(socket.as_raw_fd()), ptr::null_mut(), 0).buf_group(group);
+    receive.build().flags(squeue::Flags::BUFFER_SELECT)
+}
 
 /// INC: one buffer takes several receives, one behind the other.
 fn bit_by_bit(
     page: &mut Page,
     ring: &mut IoUring,
-    group: &mut Group,
+    ours: &UnixStream,
     theirs: &mut UnixStream,
-    receive: squeue::Entry,
 ) -> Result<()> {
-    let incremental = BUFFER_RING_FLAGS.code("INC") as u16;
-    let registered = group.register(ring, 3, 4, incremental);
-    if page.call_since("IOU_PBUF_RING_INC", "group 3, PBUF_RING_INC", registered)?.is_none() {
-        return Ok(());
-    }
-    group.restart();
-    group.provide(7);
+    let registered = BufferRing::register(ring, 3, 4, 64, BUFFER_RING_FLAGS.code("INC") as u16);
+    let (name, asked) = ("IOU_PBUF_RING_INC", "group 3, PBUF_RING_INC");
+    let Some(mut buffers) = page.call_since(name, asked, registered)? else { return Ok(()) };
+    buffers.provide(0);
     for bytes in ["first", "second"] {
         theirs.write_all(bytes.as_bytes())?;
         // SAFETY: as in `show`.
-        let answer = unsafe { page.ask(&format!("RECV of {bytes:?}"), ring, receive.clone()) }?;
-        page.saw(
-            "it is buffer 7, and has room",
-            answer.buffer() == Some(7) && buf_more(answer.flags),
-        )?;
+        let answer = unsafe { page.ask(&format!("RECV of {bytes:?}"), ring, receive(ours, 3)) }?;
+        let more = answer.flags & COMPLETION_FLAGS.code("BUF_MORE") != 0;
+        page.saw("it is buffer 0, and that has room", answer.buffer() == Some(0) && more)?;
     }
-    page.saw("the bytes lie one behind the other", group.bytes(11) == b"firstsecond")?;
-    ring.submitter().unregister_buf_ring(3)?;
-    Ok(())
-}
-
-fn buf_more(flags: u32) -> bool {
-    flags & common::catalog::COMPLETION_FLAGS.code("BUF_MORE") != 0
+    page.saw("the bytes lie one behind the other", buffers.bytes(0, 11) == b"firstsecond")
 }
 
 /// MMAP: the ring of buffers is mapped from the ring, at an offset that names the group.
-fn kernels_memory(page: &mut Page, ring: &IoUring) -> Result<()> {
+fn memory_of_the_kernel(
+    page: &mut Page,
+    ring: &mut IoUring,
+    ours: &UnixStream,
+    theirs: &mut UnixStream,
+) -> Result<()> {
     let by_mmap = BUFFER_RING_FLAGS.code("MMAP") as u16;
     // SAFETY: no memory is given.
     let registered = unsafe { ring.submitter().register_buf_ring_with_flags(0, 4, 5, by_mmap) };
     if page.call_since("IOU_PBUF_RING_MMAP", "group 5, PBUF_RING_MMAP", registered)?.is_none() {
         return Ok(());
     }
-    // `IORING_OFF_PBUF_RING`, and the group from bit 16 on (`IORING_OFF_PBUF_SHIFT`).
-    let map = |group: i64| {
-        let (length, prot) = (4096.try_into()?, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
-        // SAFETY: new memory, wherever there is room.
-        let mapped: Result<NonNull<_>, Errno> = unsafe {
-            mmap(None, length, prot, MapFlags::MAP_SHARED, ring_fd(ring), 0x8000_0000 | group << 16)
-        };
-        Ok::<_, anyhow::Error>(mapped)
-    };
-    let memory = page.call("mmap(2) of group 5", map(5)?)?;
-    // SAFETY: as above.
-    page.saw("it begins as zeros", unsafe { memory.cast::<[u8; 64]>().read() } == [0; 64])?;
-    // SAFETY: ours, and nobody uses it.
-    unsafe { munmap(memory, 4096) }?;
-    page.call_refused("mmap(2) of group 6", map(6)?, Errno::ENOMEM, "no such group")
+    let entries = page.call("mmap(2) of group 5", map(ring, 5))?.cast::<BufRingEntry>();
+    let mut buffer = [0_u8; 8];
+    // SAFETY: the first entry is this program's until the tail is behind it. `buffer` is looked at
+    // when the receive has completed.
+    let answer = unsafe {
+        let first = &mut *entries.as_ptr();
+        first.set_addr(buffer.as_mut_ptr() as u64);
+        first.set_len(8);
+        first.set_bid(9);
+        let tail = BufRingEntry::tail(entries.as_ptr()).cast_mut();
+        AtomicU16::from_ptr(tail).store(1, Ordering::Release);
+        theirs.write_all(b"bytes")?;
+        page.ask("RECV, buffer 9 provided there", ring, receive(ours, 5))
+    }?;
+    page.saw(
+        "the bytes came into buffer 9",
+        answer.buffer() == Some(9) && buffer.starts_with(b"bytes"),
+    )?;
+    ring.submitter().unregister_buf_ring(5)?;
+    // SAFETY: ours, and no group uses it any more.
+    unsafe { munmap(entries.cast(), 4096) }?;
+    let errnos = &[Errno::ENOMEM, Errno::EINVAL];
+    page.call_refused_by_one_of("mmap(2) of group 6", map(ring, 6), errnos, "no such group")
 }
 
-fn ring_fd(ring: &IoUring) -> std::os::fd::BorrowedFd<'_> {
-    // SAFETY: the descriptor is open as long as the ring.
-    unsafe { std::os::fd::BorrowedFd::borrow_raw(ring.as_raw_fd()) }
+/// Maps the ring of buffers of a group: its number stands from bit 16 of the offset on
+/// (`IORING_OFF_PBUF_SHIFT`).
+fn map(ring: &IoUring, group: u16) -> Result<NonNull<std::ffi::c_void>, Errno> {
+    let (length, prot) =
+        (4096.try_into().expect("a page"), ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
+    let offset = i64::from(MMAP_OFFSETS.code("PBUF_RING")) | i64::from(group) << 16;
+    // SAFETY: the descriptor is the ring's; new memory, wherever there is room.
+    unsafe {
+        let fd = BorrowedFd::borrow_raw(ring.as_raw_fd());
+        mmap(None, length, prot, MapFlags::MAP_SHARED, fd, offset)
+    }
 }

@@ -10,23 +10,20 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::ptr;
 
-use atlas::{Entry, Page, Result, raw};
+use atlas::{BufferRing, Entry, Page, Result, raw};
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::errno::Errno;
 
 use super::call;
-use super::group::Group;
 
 pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_PBUF_STATUS"], show };
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    let (mut ring, mut group) = (IoUring::new(4)?, Group::new());
-    let registered = group.register(&ring, 1, 4, 0);
-    let name = "IORING_REGISTER_PBUF_RING";
-    if page.call_since(name, "a ring of 4 buffers, group 1", registered)?.is_none() {
-        return Ok(());
-    }
+    let mut ring = IoUring::new(4)?;
+    let (name, asked) = ("IORING_REGISTER_PBUF_RING", "a ring of 4 buffers, group 1");
+    let registered = BufferRing::register(&ring, 1, 4, 64, 0);
+    let Some(mut buffers) = page.call_since(name, asked, registered)? else { return Ok(()) };
     let name = "IORING_REGISTER_PBUF_STATUS";
     let Some(head) = page.call_since(name, "pbuf_status of group 1", head(&ring, 1))? else {
         return Ok(());
@@ -34,7 +31,7 @@ fn show(page: &mut Page) -> Result<()> {
     page.saw("the head is 0", head == 0)?;
     let (ours, mut theirs) = UnixStream::pair()?;
     for taken in 1..=2 {
-        group.provide(taken);
+        buffers.provide(taken);
         theirs.write_all(b"bytes")?;
         let receive = opcode::Recv::new(types::Fd(ours.as_raw_fd()), ptr::null_mut(), 0);
         let receive = receive.buf_group(1).build().flags(squeue::Flags::BUFFER_SELECT);

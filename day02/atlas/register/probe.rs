@@ -1,6 +1,6 @@
 //! REGISTER_PROBE: which operations the kernel has.
 //!
-//! Since 5.6. Fills in a table with a flag an operation; liburing: `io_uring_get_probe`; crate:
+//! Since 5.6. Fills in a table with a flag an operation (`IO_URING_OP_SUPPORTED`); liburing: `io_uring_get_probe`; crate:
 //! `Submitter::register_probe`.
 //! It knows operations only. Setup flags are found out by trying, features by their bits, flags of
 //! operations by using them once; REGISTER_QUERY (6.18) says more.
@@ -15,7 +15,7 @@ use nix::errno::Errno;
 
 use super::call;
 
-pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_PROBE"], show };
+pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_PROBE", "IO_URING_OP_SUPPORTED"], show };
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {

@@ -9,41 +9,56 @@
 use std::io;
 
 use atlas::{Entry, Page, Result, raw};
-use common::catalog::{FEATURES, OPERATIONS, SETUP_FLAGS};
+use common::catalog::{FEATURES, QUERIES, SETUP_FLAGS, ZCRX_FEATURES};
 use io_uring::IoUring;
 use nix::errno::Errno;
 
 use super::call;
 
-pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_QUERY"], show };
+pub const ENTRY: Entry = Entry {
+    shows: &[
+        "IORING_REGISTER_QUERY",
+        "IO_URING_QUERY_OPCODES",
+        "IO_URING_QUERY_ZCRX",
+        "IO_URING_QUERY_SCQ",
+        "IO_URING_QUERY_ZCRX_EVENT",
+        "ZCRX_FEATURE_RX_PAGE_SIZE",
+        "ZCRX_FEATURE_EVENT",
+    ],
+    show,
+};
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    let (mut opcodes, mut question) = (Opcodes::default(), Question::default());
-    let asked = query(&mut question, &mut opcodes);
-    let name = "IORING_REGISTER_QUERY";
-    if page.call_since(name, "IO_URING_QUERY_OPCODES, ring -1", asked)?.is_none() {
+    let (mut question, mut answer) = (Question::new("OPCODES"), [0; 16]);
+    let (name, asked) = ("IORING_REGISTER_QUERY", "QUERY_OPCODES, ring -1");
+    let asked = page.call_since(name, asked, question.ask(&mut answer))?;
+    if asked.is_none() {
         return Ok(());
     }
-    page.note("operations", opcodes.request_opcodes);
-    page.note("register calls", opcodes.register_opcodes);
-    page.note("setup flags", SETUP_FLAGS.flags(opcodes.setup_flags as u32));
-    page.note("features", FEATURES.flags(opcodes.features as u32));
-    let counts =
-        |last: u32| OPERATIONS.get(last - 1).is_some() || last as usize > OPERATIONS.entries.len();
-    page.saw(
-        "the number of operations is one beyond a known one",
-        counts(opcodes.request_opcodes),
-    )?;
+    // `struct io_uring_query_opcode`: two numbers in the first word, then the flags.
+    let [numbers, features, setup_flags, ..] = answer;
+    page.note("operations", numbers as u32);
+    page.note("register calls", numbers >> 32);
+    page.note("setup flags", SETUP_FLAGS.flags(setup_flags as u32));
+    page.note("features", FEATURES.flags(features as u32));
     let ring = IoUring::new(4)?;
-    let nodrop = u64::from(FEATURES.code("NODROP"));
-    let agrees = ring.params().is_feature_nodrop() == (opcodes.features & nodrop != 0);
-    page.saw("a ring has the features that it names", agrees)?;
+    let same = u64::from(raw::features(ring.params())) == features;
+    page.saw("a ring has the features that it names", same)?;
 
-    question = Question { query_op: 999, ..Question::default() };
-    page.call("question 999", query(&mut question, &mut opcodes))?;
-    let unknown = question.result == -libc::EOPNOTSUPP;
-    page.saw("the call succeeds; the question's result is EOPNOTSUPP", unknown)?;
+    if let Some([_, _, numbers, ..]) = others(page, "ZCRX")? {
+        page.note("of zero-copy receive", ZCRX_FEATURES.flags((numbers >> 32) as u32));
+    }
+    if let Some([size, alignment, ..]) = others(page, "SCQ")? {
+        page.note("the queues' header", format!("{size} bytes, aligned to {alignment}"));
+    }
+    if let Some([events, ..]) = others(page, "ZCRX_EVENT")? {
+        page.note("events of zero-copy receive", format!("{:#b}", events as u32));
+    }
+
+    question.query_op = 999;
+    page.call("question 999", question.ask(&mut answer))?;
+    page.saw("its result is EOPNOTSUPP", question.result == -libc::EOPNOTSUPP)?;
     let (call, nowhere) = (call("REGISTER_QUERY"), std::ptr::without_provenance::<Question>(16));
     // SAFETY: the kernel cannot read there, and says so.
     let refused = unsafe { raw::register(-1, call, nowhere, 0) };
@@ -54,6 +69,18 @@ fn show(page: &mut Page) -> Result<()> {
     page.call_refused("the count 1", refused, Errno::EINVAL, why)
 }
 // ANCHOR_END: show
+
+/// Asks a question that came later. `None`, and said, where the kernel does not know it.
+fn others(page: &mut Page, short: &str) -> Result<Option<[u64; 16]>> {
+    let (mut question, mut answer) = (Question::new(short), [0; 16]);
+    page.call(&format!("QUERY_{short}"), question.ask(&mut answer))?;
+    if question.result == -libc::EOPNOTSUPP {
+        page.lacks(&format!("IO_URING_QUERY_{short}"))?;
+        return Ok(None);
+    }
+    page.saw("the kernel answered it", question.result == 0)?;
+    Ok(Some(answer))
+}
 
 /// `struct io_uring_query_hdr`.
 #[repr(C)]
@@ -67,23 +94,16 @@ struct Question {
     resv: [u32; 3],
 }
 
-/// `struct io_uring_query_opcode`.
-#[repr(C)]
-#[derive(Default)]
-struct Opcodes {
-    request_opcodes: u32,
-    register_opcodes: u32,
-    features: u64,
-    setup_flags: u64,
-    enter_flags: u64,
-    sqe_flags: u64,
-    query_opcodes: u32,
-    pad: u32,
-}
+impl Question {
+    fn new(short: &str) -> Question {
+        Question { query_op: QUERIES.code(short), ..Question::default() }
+    }
 
-fn query(question: &mut Question, answer: &mut Opcodes) -> io::Result<u32> {
-    question.query_data = std::ptr::from_mut(answer) as u64;
-    question.size = size_of::<Opcodes>() as u32;
-    // SAFETY: the kernel reads and writes the question, and at most `size` bytes of the answer.
-    unsafe { raw::register(-1, call("REGISTER_QUERY"), std::ptr::from_mut(question), 0) }
+    /// Asks it. The kernel fills in as much of the answer as it has, and zeros.
+    fn ask(&mut self, answer: &mut [u64; 16]) -> io::Result<u32> {
+        self.query_data = answer.as_mut_ptr() as u64;
+        self.size = size_of_val(answer) as u32;
+        // SAFETY: the kernel reads and writes the question, and at most `size` bytes of the answer.
+        unsafe { raw::register(-1, call("REGISTER_QUERY"), std::ptr::from_mut(self), 0) }
+    }
 }

@@ -11,13 +11,23 @@ use std::io;
 use std::thread;
 
 use atlas::{Entry, Page, Result, Where, raw};
+use common::catalog::RESTRICTIONS;
 use io_uring::register::Restriction;
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::errno::Errno;
 
 use super::call;
 
-pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_RESTRICTIONS"], show };
+pub const ENTRY: Entry = Entry {
+    shows: &[
+        "IORING_REGISTER_RESTRICTIONS",
+        "IORING_RESTRICTION_REGISTER_OP",
+        "IORING_RESTRICTION_SQE_OP",
+        "IORING_RESTRICTION_SQE_FLAGS_ALLOWED",
+        "IORING_RESTRICTION_SQE_FLAGS_REQUIRED",
+    ],
+    show,
+};
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
@@ -52,11 +62,30 @@ fn show(page: &mut Page) -> Result<()> {
     let late = IoUring::new(4)?.submitter().register_restrictions(&mut list);
     let why = "the ring is enabled: it needs R_DISABLED";
     page.call_refused("register_restrictions, too late", late, Errno::EBADFD, why)?;
+    demanded(page)?;
     // A thread of its own: what is taken from it, it never gets back.
     let alone = thread::scope(|scope| scope.spawn(|| restrict_this_thread(page)).join());
     alone.expect("the thread does not panic")
 }
 // ANCHOR_END: show
+
+/// Flags that every entry must have.
+fn demanded(page: &mut Page) -> Result<()> {
+    let mut ring: IoUring = IoUring::builder().setup_r_disabled().build(4)?;
+    let mut list = [
+        Restriction::sqe_op(opcode::Nop::CODE),
+        Restriction::sqe_flags_required(squeue::Flags::ASYNC.bits()),
+    ];
+    let registered = ring.submitter().register_restrictions(&mut list);
+    page.call("another ring: allow NOP, demand IOSQE_ASYNC", registered)?;
+    ring.submitter().register_enable_rings()?;
+    let nop = opcode::Nop::new().build();
+    let why = "the flag is demanded";
+    // SAFETY: here and below, a NOP points at no memory.
+    unsafe { page.refused("NOP without it", &mut ring, nop.clone(), Errno::EACCES, why) }?;
+    // SAFETY: as above.
+    unsafe { page.ask("NOP with it", &mut ring, nop.flags(squeue::Flags::ASYNC)) }.map(drop)
+}
 
 /// `struct io_uring_task_restriction` with one `struct io_uring_restriction`.
 #[repr(C)]
@@ -68,12 +97,9 @@ struct OfTask {
     restriction: [u32; 4],
 }
 
-/// `IORING_RESTRICTION_SQE_OP`.
-const SQE_OP: u16 = 1;
-
 /// Allows this thread's rings an operation, and no other.
 fn allow_only(operation: u8) -> io::Result<u32> {
-    let [low, high] = SQE_OP.to_ne_bytes();
+    let [low, high] = (RESTRICTIONS.code("SQE_OP") as u16).to_ne_bytes();
     let first = u32::from_ne_bytes([low, high, operation, 0]);
     let of_task = OfTask { flags: 0, number: 1, resv: [0; 3], restriction: [first, 0, 0, 0] };
     // SAFETY: the call reads the structure and the one restriction in it.

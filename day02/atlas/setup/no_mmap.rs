@@ -42,7 +42,9 @@ fn show(page: &mut Page) -> Result<()> {
         let fd = BorrowedFd::borrow_raw(ring.number());
         mmap(None, length, read, MapFlags::MAP_SHARED, fd, 0)
     };
-    page.call_refused("mmap(2) of the ring", mapped, Errno::ENOMEM, "there is nothing to map")?;
+    let errnos = &[Errno::ENOMEM, Errno::EINVAL];
+    let why = "there is nothing to map";
+    page.call_refused_by_one_of("mmap(2) of the ring", mapped, errnos, why)?;
     let why = "no address was given: cq_off.user_addr is 0";
     page.call_refused("NO_MMAP, no memory", raw::ring(4, flag("NO_MMAP")), Errno::EFAULT, why)
 }
