@@ -28,8 +28,11 @@ fn show(page: &mut Page) -> Result<()> {
         unsafe { ring.submitter().register_buffers_update(0, &buffers[1..], Some(&[0x7a62])) };
     page.call("another in its place, tag 0x7a62", replaced)?;
     page.arrives("the kernel let go of the first", &mut ring, 0x7a61);
-    page.call("unregister_buffers", ring.submitter().unregister_buffers())?;
+    // SAFETY: as above.
+    let replaced = unsafe { ring.submitter().register_buffers_update(0, &buffers[..1], None) };
+    page.call("the first again, without a tag", replaced)?;
     page.arrives("the kernel let go of the second", &mut ring, 0x7a62);
+    page.call("unregister_buffers", ring.submitter().unregister_buffers())?;
 
     // SAFETY: as above.
     let late = unsafe { ring.submitter().register_buffers_update(0, &buffers[..1], None) };

@@ -2,11 +2,12 @@
 //! entries.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::FromRawFd;
 
 use atlas::Result;
 use common::catalog::REGISTER_OPERATIONS;
+use nix::errno::Errno;
 
 mod bpf_filter;
 mod buffers;
@@ -94,7 +95,7 @@ fn iovec(memory: &mut [u8]) -> libc::iovec {
 /// An eventfd, whose number is 0.
 fn new_eventfd() -> Result<File> {
     // SAFETY: the call takes no memory.
-    let descriptor = nix::errno::Errno::result(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK) })?;
+    let descriptor = Errno::result(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK) })?;
     // SAFETY: the descriptor is new and nobody else's.
     Ok(unsafe { File::from_raw_fd(descriptor) })
 }
@@ -106,4 +107,13 @@ fn count(eventfd: &mut File) -> Result<u64> {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
         read => Ok(read.map(|()| u64::from_ne_bytes(number))?),
     }
+}
+
+/// The answer to a register call that needs no ring, made with the descriptor -1. Before Linux 6.13
+/// there was none: that is EBADF there, and means that the kernel does not know the call.
+fn without_a_ring(answer: io::Result<u32>) -> io::Result<u32> {
+    answer.map_err(|error| match error.raw_os_error() {
+        Some(libc::EBADF) => Errno::EINVAL.into(),
+        _ => error,
+    })
 }

@@ -13,7 +13,7 @@ use common::catalog::{FEATURES, QUERIES, SETUP_FLAGS, ZCRX_FEATURES};
 use io_uring::IoUring;
 use nix::errno::Errno;
 
-use super::call;
+use super::{call, without_a_ring};
 
 pub const ENTRY: Entry = Entry {
     shows: &[
@@ -104,6 +104,8 @@ impl Question {
         self.query_data = answer.as_mut_ptr() as u64;
         self.size = size_of_val(answer) as u32;
         // SAFETY: the kernel reads and writes the question, and at most `size` bytes of the answer.
-        unsafe { raw::register(-1, call("REGISTER_QUERY"), std::ptr::from_mut(self), 0) }
+        without_a_ring(unsafe {
+            raw::register(-1, call("REGISTER_QUERY"), std::ptr::from_mut(self), 0)
+        })
     }
 }

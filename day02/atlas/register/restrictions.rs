@@ -16,7 +16,7 @@ use io_uring::register::Restriction;
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::errno::Errno;
 
-use super::call;
+use super::{call, without_a_ring};
 
 pub const ENTRY: Entry = Entry {
     shows: &[
@@ -103,7 +103,7 @@ fn allow_only(operation: u8) -> io::Result<u32> {
     let first = u32::from_ne_bytes([low, high, operation, 0]);
     let of_task = OfTask { flags: 0, number: 1, resv: [0; 3], restriction: [first, 0, 0, 0] };
     // SAFETY: the call reads the structure and the one restriction in it.
-    unsafe { raw::register(-1, call("REGISTER_RESTRICTIONS"), &of_task, 1) }
+    without_a_ring(unsafe { raw::register(-1, call("REGISTER_RESTRICTIONS"), &of_task, 1) })
 }
 
 fn restrict_this_thread(page: &mut Page) -> Result<()> {

@@ -13,7 +13,7 @@ use atlas::{Entry, Page, Result, raw};
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::errno::Errno;
 
-use super::call;
+use super::{call, without_a_ring};
 
 pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_SEND_MSG_RING"], show };
 
@@ -25,7 +25,7 @@ fn show(page: &mut Page) -> Result<()> {
     };
     let message = to(ring.as_raw_fd());
     let sent = thread::scope(|scope| scope.spawn(|| send(-1, &message)).join());
-    let sent = sent.expect("the thread does not panic");
+    let sent = without_a_ring(sent.expect("the thread does not panic"));
     let name = "IORING_REGISTER_SEND_MSG_RING";
     if page.call_since(name, "42 to a ring, by a thread without one", sent)?.is_none() {
         return Ok(());
