@@ -2,12 +2,25 @@
 
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::thread;
 
 use anyhow::Result;
 
 /// A line of a ring's `/proc/self/fdinfo`, such as `CqMask`. `None` if the kernel has no such line.
 pub fn fdinfo(ring: &impl AsRawFd, name: &str) -> Result<Option<String>> {
     line(&format!("/proc/self/fdinfo/{}", ring.as_raw_fd()), name)
+}
+
+/// The poller of a ring, or `None` if this kernel does not name it.
+///
+/// Up to Linux 6.1 the poller of a ring is named while it sleeps only: this waits for that.
+pub fn poller(ring: &impl AsRawFd) -> Result<Option<i32>> {
+    loop {
+        match fdinfo(ring, "SqThread")?.map(|thread| thread.parse()).transpose()? {
+            Some(..=0) => thread::yield_now(),
+            thread => return Ok(thread),
+        }
+    }
 }
 
 /// The threads of this process whose name begins with `prefix`: the kernel's own are called

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 
-use atlas::{Entry, Page, Result};
+use atlas::{Entry, Page, Result, is_older_than};
 use io_uring::types::{CloneBuffersFlags, Fd};
 use io_uring::{IoUring, opcode};
 use nix::errno::Errno;
@@ -45,22 +45,24 @@ fn show(page: &mut Page) -> Result<()> {
     let two = Some("2".to_string());
     page.saw("/proc/self/fdinfo of B: UserBufs 2", look::fdinfo(&ring, "UserBufs")? == two)?;
 
-    let none = CloneBuffersFlags::empty();
     let why = "B has buffers: DST_REPLACE replaces them";
-    let again = part(&ring, source.as_raw_fd(), 0, none);
-    page.call_refused("buffer 0 of A as B's buffer 1", again, Errno::EBUSY, why)?;
-    let replaced = part(&ring, source.as_raw_fd(), 0, CloneBuffersFlags::DST_REPLACE);
-    page.call("the same with DST_REPLACE", replaced)?;
-    let why = "A has no buffer 9";
-    let past = part(&ring, source.as_raw_fd(), 9, CloneBuffersFlags::DST_REPLACE);
-    page.call_refused("buffer 9 of A", past, Errno::EOVERFLOW, why)?;
-    by_index(page, &source)?;
+    let again = ring.submitter().register_buffers_clone(source.as_raw_fd());
+    page.call_refused("register_buffers_clone again", again, Errno::EBUSY, why)?;
+    let index = if is_older_than("6.13") {
+        page.lacks("IORING_REGISTER_DST_REPLACE")?;
+        0
+    } else {
+        replace(page, &ring, &source)?;
+        1
+    };
 
     drop(source);
     let file = page.scratch()?.file("data")?;
-    let write = opcode::WriteFixed::new(Fd(file.as_raw_fd()), start, 5, 1).build();
+    let write = opcode::WriteFixed::new(Fd(file.as_raw_fd()), start, 5, index).build();
     // SAFETY: as above.
-    unsafe { page.ask("WRITE_FIXED by B, index 1; A is closed", &mut ring, write) }?;
+    unsafe {
+        page.ask(&format!("WRITE_FIXED by B, index {index}; A is closed"), &mut ring, write)
+    }?;
     page.saw("the file has the bytes of buffer 0", first_five(&file)? == *b"clone")?;
     let why = "that ring has no buffers";
     let empty = IoUring::new(4)?.submitter().register_buffers_clone(IoUring::new(4)?.as_raw_fd());
@@ -73,13 +75,18 @@ fn part(ring: &IoUring, source: RawFd, from: u32, flags: CloneBuffersFlags) -> i
     ring.submitter().register_buffers_clone_offset(source, from, 1, 1, flags)
 }
 
-/// SRC_REGISTERED: the source is named by its place in the thread's table of rings.
-fn by_index(page: &mut Page, source: &IoUring) -> Result<()> {
-    let (ring, mut place) = (IoUring::new(4)?, Place::of(source.as_raw_fd()));
+/// A part of a table, in place of what is there (6.13).
+fn replace(page: &mut Page, ring: &IoUring, source: &IoUring) -> Result<()> {
+    let replaced = part(ring, source.as_raw_fd(), 0, CloneBuffersFlags::DST_REPLACE);
+    page.call("buffer 0 of A as B's buffer 1, DST_REPLACE", replaced)?;
+    let past = part(ring, source.as_raw_fd(), 9, CloneBuffersFlags::DST_REPLACE);
+    page.call_refused("buffer 9 of A", past, Errno::EOVERFLOW, "A has no buffer 9")?;
+    // The source may be named by its place in the thread's table of rings, too.
+    let (other, mut place) = (IoUring::new(4)?, Place::of(source.as_raw_fd()));
     place.register(source)?;
-    let cloned = part(&ring, place.index as RawFd, 0, CloneBuffersFlags::SRC_REGISTERED);
+    let cloned = part(&other, place.index as RawFd, 0, CloneBuffersFlags::SRC_REGISTERED);
     place.unregister(source.as_raw_fd())?;
-    page.call("buffer 0 of A, by A's index, SRC_REGISTERED", cloned)
+    page.call("buffer 0 of A to C, by A's index, SRC_REGISTERED", cloned)
 }
 
 fn padded(text: &[u8; 5]) -> [u8; 4096] {

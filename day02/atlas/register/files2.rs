@@ -12,7 +12,7 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-use atlas::{Entry, Page, Result, raw};
+use atlas::{Entry, Page, Result, is_older_than, raw};
 use io_uring::{IoUring, opcode, types};
 use nix::errno::Errno;
 
@@ -50,6 +50,9 @@ fn show(page: &mut Page) -> Result<()> {
     page.call_refused("a tag for -1", with_tags(&other, &[-1], &[TAG]), Errno::EINVAL, why)?;
     let again = with_tags(&ring, &[-1], &[0]);
     page.call_refused("another table", again, Errno::EBUSY, "there is a table already")?;
+    if is_older_than("5.19") {
+        return page.lacks("IORING_RSRC_REGISTER_SPARSE");
+    }
     let all = other.submitter().register_files_sparse((1 << 20) + 1);
     let why = "a table is bound by RLIMIT_NOFILE, and by 1048576";
     page.call_refused("1048577 empty slots", all, Errno::EMFILE, why)

@@ -8,7 +8,7 @@
 
 use std::os::fd::AsRawFd;
 
-use atlas::{Entry, Page, Result};
+use atlas::{Entry, Page, Result, is_older_than};
 use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{IoUring, opcode};
 use nix::errno::Errno;
@@ -18,13 +18,19 @@ pub const ENTRY: Entry = Entry { shows: &["IORING_REGISTER_SYNC_CANCEL"], show }
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
     let mut ring = IoUring::new(4)?;
+    let cancel = |ring: &IoUring, what| ring.submitter().register_sync_cancel(None, what);
+    let (name, asked) = ("IORING_REGISTER_SYNC_CANCEL", "register_sync_cancel, nothing under way");
+    if is_older_than("6.0") {
+        return page.lacks(name);
+    }
+    let nothing = cancel(&ring, CancelBuilder::user_data(77));
+    page.call_refused(asked, nothing, Errno::ENOENT, "nothing matches")?;
     let (pipe, _other_end) = nix::unistd::pipe()?;
     let mut byte = [0];
     let pipe = Fd(pipe.as_raw_fd());
     let read = opcode::Read::new(pipe, byte.as_mut_ptr(), 1).build();
     // SAFETY: `byte` lives until the read has completed, below.
     let read = unsafe { page.start("READ of an empty pipe", &mut ring, read) };
-    let cancel = |ring: &IoUring, what| ring.submitter().register_sync_cancel(None, what);
     let cancelled = cancel(&ring, CancelBuilder::user_data(read.user_data()));
     page.call("register_sync_cancel by its user_data", cancelled)?;
     page.saw("its completion is posted already", !ring.completion().is_empty())?;
@@ -39,9 +45,6 @@ fn show(page: &mut Page) -> Result<()> {
     for poll in polls {
         page.ended(&poll, &mut ring, Errno::ECANCELED, "it was cancelled")?;
     }
-    let why = "nothing matches: it completed before, or was never submitted";
-    let nothing = cancel(&ring, CancelBuilder::user_data(read.user_data()));
-    page.call_refused("by the read's user_data, again", nothing, Errno::ENOENT, why)?;
     // SAFETY: a poll points at no memory.
     let unsubmitted = opcode::PollAdd::new(pipe, libc::POLLIN as u32).build().user_data(77);
     // SAFETY: as above.

@@ -24,10 +24,9 @@ fn show(page: &mut Page) -> Result<()> {
     let second: IoUring = page.call("SQPOLL, ATTACH_WQ to that", attached(first.as_raw_fd()))?;
     let Some(third) = polled(page, "SQPOLL", alone())? else { return Ok(()) };
 
-    let poller = |ring| look::fdinfo(ring, "SqThread");
-    let (first_poller, second_poller) = (poller(&first)?, poller(&second)?);
+    let (first_poller, second_poller) = (look::poller(&first)?, look::poller(&second)?);
     page.saw("/proc/self/fdinfo: both have the same poller", first_poller == second_poller)?;
-    let apart = first_poller.is_none() || first_poller != poller(&third)?;
+    let apart = first_poller.is_none() || first_poller != look::poller(&third)?;
     page.saw("a third ring, not attached, has its own", apart)?;
 
     let plain = IoUring::new(4)?;

@@ -23,8 +23,7 @@ fn show(page: &mut Page) -> Result<()> {
     let built = IoUring::builder().setup_sqpoll(100).setup_sqpoll_cpu(cpu).build(4);
     let asked = format!("SQPOLL, SQ_AFF, CPU {cpu}");
     let Some(ring) = polled(page, &asked, built)? else { return Ok(()) };
-    let poller = look::fdinfo(&ring, "SqThread")?.and_then(|number| number.parse().ok());
-    if let Some(poller) = poller {
+    if let Some(poller) = look::poller(&ring)? {
         let allowed = look::status(poller, "Cpus_allowed_list")?;
         page.saw("the poller may run on that CPU only", allowed == Some(cpu.to_string()))?;
     }

@@ -31,7 +31,7 @@ fn show(page: &mut Page) -> Result<()> {
     let Some(mut ring) = polled(page, "SQPOLL, idle 20 ms", built)? else { return Ok(()) };
     let pollers = look::threads("iou-sqp-")?;
     page.saw("the process has a thread named iou-sqp-…", !pollers.is_empty())?;
-    let poller = look::fdinfo(&ring, "SqThread")?.and_then(|number| number.parse().ok());
+    let poller = look::poller(&ring)?;
     page.saw("/proc/self/fdinfo names it", poller.is_none_or(|number| pollers.contains(&number)))?;
 
     while wakes_for_a_nop(&mut ring)? > 0 {} // It slept: try again while it is awake.

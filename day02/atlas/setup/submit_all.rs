@@ -37,15 +37,20 @@ fn show(page: &mut Page) -> Result<()> {
 
 /// A NOP, a NOP that is to pick a buffer, which NOP cannot, and a NOP.
 fn push_three(ring: &mut IoUring) -> Result<()> {
-    for flags in [squeue::Flags::empty(), squeue::Flags::BUFFER_SELECT, squeue::Flags::empty()] {
+    let (good, bad) = (squeue::Flags::empty(), squeue::Flags::BUFFER_SELECT);
+    for (number, flags) in (1..).zip([good, bad, good]) {
+        let nop = opcode::Nop::new().build().flags(flags).user_data(number);
         // SAFETY: a NOP points at no memory.
-        unsafe { ring.submission().push(&opcode::Nop::new().build().flags(flags)) }?;
+        unsafe { ring.submission().push(&nop) }?;
     }
     Ok(())
 }
 
+/// The results in the order of the entries: kernels differ in that of the completions.
 fn results(ring: &mut IoUring) -> String {
-    let results: Vec<String> =
-        ring.completion().map(|completion| completion.result().to_string()).collect();
+    let mut results: Vec<(u64, i32)> =
+        ring.completion().map(|entry| (entry.user_data(), entry.result())).collect();
+    results.sort_unstable();
+    let results: Vec<String> = results.iter().map(|(_, result)| result.to_string()).collect();
     results.join(", ")
 }
