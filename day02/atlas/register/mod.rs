@@ -87,7 +87,7 @@ const fn call(short: &str) -> u32 {
 #[repr(C, align(4096))]
 struct Pages<const N: usize>([[u8; 4096]; N]);
 
-/// A buffer as the kernel is told of it.
+/// A buffer as the kernel wants it described.
 fn iovec(memory: &mut [u8]) -> libc::iovec {
     libc::iovec { iov_base: memory.as_mut_ptr().cast(), iov_len: memory.len() }
 }

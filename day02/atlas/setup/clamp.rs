@@ -27,7 +27,7 @@ fn show(page: &mut Page) -> Result<()> {
         page.saw("cut to 65536", ring.params().cq_entries() == 65536)?;
     }
     let built: std::io::Result<IoUring> = IoUring::builder().setup_clamp().build(0);
-    let why = "CLAMP cuts at the top only: a ring without entries is none";
+    let why = "CLAMP lowers a size that is too large; 0 entries are too few";
     page.call_refused("0 entries, CLAMP", built, Errno::EINVAL, why)
 }
 // ANCHOR_END: show

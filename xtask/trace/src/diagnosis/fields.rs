@@ -143,7 +143,7 @@ fn asked_for_nothing(
 const RWF: u32 = 0x1ff;
 
 /// A field that the operation does not use, with the same value that the entry before it in the
-/// same place had there; or flags of reads and writes that are none.
+/// same place had there; or flags of reads and writes that do not exist.
 fn left_in_place(request: &Request, error: i32) -> Option<String> {
     let entry = &request.entry;
     let before = request.before.as_ref();

@@ -309,7 +309,7 @@ impl Files {
                     scene,
                     ORPHAN,
                     format!(
-                        "{} gave {handle} {}, though it was to be cancelled ({cancel}); nothing \
+                        "{} gave {handle} {}, although a cancel was sent for it ({cancel}); nothing \
                          used or closed it after that",
                         given.by,
                         at(given.us)

@@ -1,4 +1,4 @@
-//! What the doctor is told, beside entries and completions.
+//! What the diagnosis learns beside entries and completions.
 
 use std::ops::Range;
 
