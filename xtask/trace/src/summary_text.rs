@@ -257,11 +257,14 @@ fn calls(page: &mut String, summary: &Summary, requests: Option<u64>) {
 }
 
 fn diagnoses(page: &mut String, summary: &Summary) {
-    if summary.diagnoses.is_empty() {
+    // That there is no ring, and why, is told above.
+    let told = |it: &&Diagnosis| summary.rings == 0 && it.kind == "setup-refused";
+    let rest: Vec<&Diagnosis> = summary.diagnoses.iter().filter(|it| !told(it)).collect();
+    if rest.is_empty() {
         return;
     }
     let _ = writeln!(page, "\nDiagnosis");
-    for diagnosis in &summary.diagnoses {
+    for diagnosis in rest {
         let ring = match diagnosis.ring {
             Some(ring) if summary.rings > 1 => format!("ring {ring}: "),
             _ => String::new(),

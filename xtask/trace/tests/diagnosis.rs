@@ -85,6 +85,20 @@ fn nothing_is_wrong_with_a_twin_that_was_mended() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Each kind that a rule can find is found by a test.
+#[test]
+fn every_kind_has_a_fault() {
+    let rules = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/diagnosis"));
+    for file in rules.expect("the rules") {
+        let text = std::fs::read_to_string(file.expect("a file").path()).expect("Rust");
+        let kinds = text.split("Kind::new(").skip(1).chain(text.split("Kind::concluded(").skip(1));
+        for kind in kinds.filter_map(|text| text.split('"').nth(1)) {
+            let has_one = faults::ALL.iter().any(|(_, known, _)| *known == kind);
+            assert!(has_one, "no program has the fault {kind}");
+        }
+    }
+}
+
 /// Said while it hangs, and once.
 #[test]
 fn a_hang_is_told_while_it_lasts() {

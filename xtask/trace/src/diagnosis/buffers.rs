@@ -1,6 +1,6 @@
 //! The books of provided buffers: who has them when there are none.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{call, cqe, op, sqe};
@@ -33,8 +33,8 @@ struct Group {
     unknown: bool,
     /// Of its ring, the tail up to which was looked.
     tail: u16,
-    /// The buffers that are in it.
-    inside: HashSet<u16>,
+    /// The buffers that are in it, and how often: once, if all is well.
+    inside: HashMap<u16, u32>,
     out: BTreeMap<u16, Out>,
     /// Receives in a row that found it empty, and the last of them.
     empty: Option<(u32, String, u64)>,
@@ -57,10 +57,13 @@ impl Rules for Buffers {
             {
                 self.answered(request, completion, scene, found);
             }
-            Fact::Entering { .. } => {
+            Fact::Entering { enter, .. } => {
                 let here = self.groups.iter_mut().filter(|((ring, _), _)| *ring == scene.ring);
-                for (_, group) in here.filter(|(_, group)| group.empty.is_some()) {
+                for ((_, id), group) in here {
                     group.published(scene.program());
+                    if let Some(double) = group.double() {
+                        twice(double, *id, &format!("enter {}", enter.enter), scene, found);
+                    }
                 }
             }
             Fact::Still { .. } | Fact::Closing { .. } => {
@@ -105,7 +108,8 @@ impl Buffers {
         for nth in 0..entry.fd.clamp(0, 1 << 16) as u64 {
             let id = (entry.off + nth) as u16;
             group.out.remove(&id);
-            if !group.inside.insert(id) {
+            *group.inside.entry(id).or_default() += 1;
+            if group.double() == Some(id) {
                 twice(id, entry.buf_index, &request.name(), scene, found);
             }
         }
@@ -145,10 +149,13 @@ impl Buffers {
             group.unknown |= request.entry.bundles() || completion.has(BUF_MORE);
             group.empty = None;
             let Some(buffer) = completion.buffer().filter(|_| !group.unknown) else { return };
-            if let Some(double) = group.published(scene.program()) {
-                twice(double, id, &request.name(), scene, found);
+            // It may have been given back before its completion was seen.
+            if group.inside.get(&buffer).is_none_or(|times| *times == 0) {
+                group.published(scene.program());
             }
-            group.inside.remove(&buffer);
+            if let Some(times) = group.inside.get_mut(&buffer) {
+                *times = times.saturating_sub(1);
+            }
             group.out.insert(buffer, Out { by: request.seq, us: scene.us });
         }
     }
@@ -172,10 +179,14 @@ impl Group {
         Some(half(&program.bytes::<2>(address.checked_add(TAIL)?)?, 0))
     }
 
-    /// Takes notice of what was put into the ring; a buffer that was in it already.
-    fn published(&mut self, program: Reader) -> Option<u16> {
+    /// A buffer that is in it twice.
+    fn double(&self) -> Option<u16> {
+        self.inside.iter().find(|(_, times)| **times > 1).map(|(id, _)| *id)
+    }
+
+    /// Takes notice of what was put into the ring.
+    fn published(&mut self, program: Reader) -> Option<()> {
         let (tail, (address, places)) = self.tail(program).zip(self.ring)?;
-        let mut double = None;
         let new = tail.wrapping_sub(self.tail);
         // More than there are places went by.
         self.unknown |= u32::from(new) > places;
@@ -183,14 +194,12 @@ impl Group {
             let index = u32::from(self.tail.wrapping_add(step)) & places.saturating_sub(1);
             let buffer = program.bytes::<16>(address.checked_add(u64::from(index) * 16)?)?;
             let id = half(&buffer, 12);
-            if !self.inside.insert(id) {
-                double = Some(id);
-            }
+            *self.inside.entry(id).or_default() += 1;
             self.out.remove(&id);
             self.empty = None;
         }
         self.tail = tail;
-        double
+        Some(())
     }
 
     /// The group is empty, and its buffers are nowhere.

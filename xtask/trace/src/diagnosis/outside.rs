@@ -311,7 +311,10 @@ impl Outside {
                     "io_uring_setup for {} was refused: {error}",
                     several(refused.entries as usize, "entry")
                 ),
-                format!("{why}. Try {remedy}. What the program says afterwards comes from that."),
+                format!(
+                    "{why}. To try: {remedy}. There is no ring: what the program says afterwards \
+                     comes from that."
+                ),
             );
         }
     }

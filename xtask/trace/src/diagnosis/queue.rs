@@ -32,6 +32,8 @@ struct Ring {
     stopped: Option<String>,
     /// An enter that failed, in words, and how many entries it left.
     failed: Option<(String, u32)>,
+    /// Since when its program stands or goes round with entries in the queue.
+    left_us: Option<u64>,
     /// When an enter of it last began or ended.
     entered_us: u64,
     /// The last entry of an enter, which asked for a link to the next.
@@ -48,6 +50,7 @@ impl Rules for Queue {
         let ring = self.rings.entry(scene.ring).or_default();
         if matches!(fact, Fact::Entering { .. } | Fact::Returned { .. }) {
             ring.entered_us = scene.us;
+            ring.left_us = None;
         }
         match *fact {
             Fact::Submitted(request) => ring.submitted(request, scene, found),
@@ -109,10 +112,15 @@ impl Rules for Queue {
                 }
                 self.rings.remove(&scene.ring);
             }
-            Fact::Still { rings, threads, published }
-                if threads.iter().all(|thread| thread.asleep) =>
-            {
-                let here = rings.iter().find(|now| now.ring == scene.ring);
+            Fact::Still { rings, threads, published } => {
+                let here = rings.iter().find(|now| now.ring == scene.ring && now.pushed > 0);
+                // One that runs may be about to submit, but not for that long.
+                let since = *ring.left_us.get_or_insert(scene.us);
+                let asleep = threads.iter().all(|thread| thread.asleep);
+                if here.is_none() {
+                    ring.left_us = None;
+                }
+                let here = here.filter(|_| asleep || scene.us - since > LONG_US);
                 ring.unsubmitted(here.map_or(0, |now| now.pushed), published, scene, found);
             }
             _ => {}

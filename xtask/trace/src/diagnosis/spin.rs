@@ -144,8 +144,8 @@ impl Spin {
             scene,
             AGAIN,
             format!(
-                "{ANSWERS} times in a row, in {}, a {} on the same file was answered with {what}, \
-                 and submitted again",
+                "{ANSWERS} times in a row, in {}, {} on the same file was answered with {what} and \
+                 submitted again",
                 span(scene.us - row.since),
                 operation(entry.opcode)
             ),

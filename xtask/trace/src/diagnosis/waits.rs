@@ -14,6 +14,7 @@ use crate::watch::RingNow;
 
 const DEAD_WAIT: Kind = Kind::new("dead-wait", "day1.html#there-and-back");
 const NEVER_FIRES: Kind = Kind::new("timeout-never-fires", "day1.html#what-an-entry-points-at");
+const HELD: Kind = Kind::new("notification-missing", "day4-echo.html#slow-clients");
 const IN_THE_PAST: Kind = Kind::new("timeout-in-the-past", "day1.html#what-an-entry-points-at");
 const BEHIND_MULTISHOT: Kind = Kind::new("behind-a-multishot", "day1.html#one-after-the-other");
 const DRAIN_HOLDS: Kind = Kind::new("drain-holds", "day1.html#one-after-the-other");
@@ -115,6 +116,7 @@ impl Rules for Waits {
             Fact::CallEnded { unreaped } => self.awake(scene, unreaped, found),
             Fact::Closing { .. } => {
                 blocked(scene, found);
+                held(scene, found);
                 not_asked_for(ring, scene, found);
                 self.rings.remove(&scene.ring);
             }
@@ -122,6 +124,10 @@ impl Rules for Waits {
                 let Some(now) = rings.iter().find(|now| now.ring == scene.ring) else { return };
                 blocked(scene, found);
                 workers_busy(scene, found);
+                // Where other things are in flight a slow reader is nothing special.
+                if scene.open_here().all(awaits_notification) {
+                    held(scene, found);
+                }
                 if nothing_ends(rings, threads, scene, &self.rings) {
                     self.dead(now, scene, found);
                 }
@@ -200,8 +206,8 @@ impl Waits {
                 scene,
                 NEVER_FIRES,
                 format!("{waits}, and {} ends after {time}", request.name()),
-                "Nobody will live to see that. Was the timespec still there when the entry was \
-                 submitted? The kernel reads it then, not when the entry is filled in.",
+                "Was the timespec still there when the entry was submitted? The kernel reads it \
+                 then, not when the entry is filled in.",
             );
             return;
         }
@@ -361,6 +367,30 @@ fn blocked(scene: &Scene<'_>, found: &mut Found) {
          starts earlier: one that waits long holds the whole ring. Link the entries that need an \
          order.",
     );
+}
+
+/// Whether it is a zero-copy send that was answered, and whose memory is not free yet.
+fn awaits_notification(request: &Request) -> bool {
+    request.entry.zero_copy() && request.answers > 0
+}
+
+/// A zero-copy send whose notification does not come.
+fn held(scene: &Scene<'_>, found: &mut Found) {
+    let late = |it: &&Request| scene.us.saturating_sub(it.us) > 2 * LONG_US;
+    if let Some(request) = scene.open_here().filter(late).find(|it| awaits_notification(it)) {
+        found.say_once(
+            scene,
+            HELD,
+            format!(
+                "{} was answered, and its notification has not come for {}",
+                request.name(),
+                scene.since(request.us)
+            ),
+            "The pages lie in the socket's queue until the other side has taken them: it reads \
+             slowly, or not at all. Nothing of that memory may be written to or freed; close the \
+             connection if it takes too long.",
+        );
+    }
 }
 
 /// More entries ask for a worker than there are workers, and none is done.

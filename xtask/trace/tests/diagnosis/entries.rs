@@ -253,6 +253,36 @@ pub fn zero_copy(mended: bool) {
     message.fill(b'3');
 }
 
+/// More than the sockets take, for a client who does not read.
+pub fn reader_who_sleeps(mended: bool) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let mut client = TcpStream::connect(listener.local_addr().expect("a port")).expect("a client");
+    let (server, _) = listener.accept().expect("the client");
+    server.set_nonblocking(true).expect("a socket");
+    let mut ring = ring();
+    let message = vec![b'1'; 16 << 20];
+    let send = opcode::SendZc::new(fd(&server), message.as_ptr(), message.len() as u32).build();
+    push(&mut ring, send, 1);
+    ring.submit_and_wait(1).expect("an enter");
+    let first = ring.completion().next().expect("a completion");
+    if first.result() < 0 {
+        not_here("no zero-copy sends");
+    }
+    if mended {
+        client.read_exact(&mut vec![0; first.result() as usize]).expect("what was sent");
+    }
+    take(&mut ring, 1);
+    if mended {
+        // The rest, by an ordinary call.
+        server.set_nonblocking(false).expect("a socket");
+        let rest = message[first.result() as usize..].to_vec();
+        let reader = std::thread::spawn(move || client.read_to_end(&mut Vec::new()));
+        (&server).write_all(&rest).expect("the rest");
+        drop(server);
+        reader.join().expect("the client").expect("the rest");
+    }
+}
+
 pub fn one_buffer_for_two(mended: bool) {
     let mut ring = ring();
     let (one, two) = pair();

@@ -17,6 +17,15 @@ pub fn pushes_after_submit(mended: bool) {
     }
 }
 
+pub fn spins_over_what_it_pushed(mended: bool) {
+    let mut ring = ring();
+    push(&mut ring, nop(), 1);
+    if mended {
+        ring.submit().expect("an enter");
+    }
+    while ring.completion().next().is_none() {}
+}
+
 pub fn bad_entry_in_a_batch(mended: bool) {
     let mut ring = ring();
     // The second is no operation at all: it is refused while it is prepared.
