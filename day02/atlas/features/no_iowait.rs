@@ -4,9 +4,8 @@
 //! `Submitter::submit_with_args_and_flags`.
 //! A thread that waits for completions with operations under way counts as waiting for a disk: the
 //! CPU's idle time is reported as iowait, and the CPU may be clocked up. A server that waits for the
-//! network wants neither.
+//! network wants neither. The effect is in `/proc/stat`, in numbers that all programs share.
 
-use std::fs;
 use std::os::fd::AsRawFd;
 
 use atlas::{Entry, Page, Result, raw};
@@ -31,11 +30,6 @@ fn show(page: &mut Page) -> Result<()> {
     let why = "1 ms is over, and nothing completed";
     page.call_refused("a wait of 1 ms", wait(EnterFlags::empty()), Errno::ETIME, why)?;
     page.call_refused("the same, NO_IOWAIT", wait(EnterFlags::NO_IOWAIT), Errno::ETIME, why)?;
-    let busy = fs::read_to_string("/proc/stat")?
-        .lines()
-        .find_map(|line| line.strip_prefix("procs_blocked ").map(str::to_string));
-    page.note("/proc/stat: threads in I/O wait now", busy.unwrap_or_default());
-
     let flags = ENTER_FLAGS.entries.iter().fold(0, |flags, entry| flags | entry.code);
     // SAFETY: the call is refused for its flags.
     let unknown = unsafe { raw::enter(ring.as_raw_fd(), 0, 0, flags + 1, 0, 0) };

@@ -44,7 +44,7 @@ fn show(page: &mut Page) -> Result<()> {
     page.call_refused(asked, flushed, Errno::ENXIO, "this ring has no queue 0")?;
     let Some(ring) = zcrx_ifq::ring(page)? else { return Ok(()) };
     let mut queue = Queue::without_a_card();
-    if !queue.is_registered(page, &ring)? {
+    if !queue.register_or_say_why(page, &ring)? {
         return Ok(());
     }
     let id = queue.registration.zcrx_id;

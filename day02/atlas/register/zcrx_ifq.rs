@@ -46,7 +46,7 @@ fn show(page: &mut Page) -> Result<()> {
     page.call_refused("a queue on a plain ring", plain, Errno::EINVAL, why)?;
 
     let mut queue = Queue::without_a_card();
-    if !queue.is_registered(page, &ring)? {
+    if !queue.register_or_say_why(page, &ring)? {
         return Ok(());
     }
     let registration = &queue.registration;
@@ -116,11 +116,13 @@ impl Queue {
         import(&mut self.registration, ring)
     }
 
-    /// Registers it, or says why that cannot be.
-    pub fn is_registered(&mut self, page: &mut Page, ring: &IoUring) -> Result<bool> {
+    /// Registers it: `false`, and said on the page, where that is not possible.
+    pub fn register_or_say_why(&mut self, page: &mut Page, ring: &IoUring) -> Result<bool> {
         let registered = self.register(ring);
         let (why, seen) = match &registered {
-            Err(_) if is_error(&registered, Errno::EPERM) => ("is for CAP_NET_ADMIN", Where::Root),
+            Err(_) if is_error(&registered, Errno::EPERM) => {
+                ("for CAP_NET_ADMIN only", Where::Root)
+            }
             Err(_) if is_error(&registered, Errno::EINVAL) => {
                 ("needs Linux 7.1, or a kernel that is built with it", Where::EmulatedMachine)
             }

@@ -3,8 +3,8 @@
 //! Since 6.5. The addresses stand in `params.cq_off.user_addr` (both queues) and
 //! `params.sq_off.user_addr` (the entries). Liburing: `io_uring_queue_init_mem`; crate: none
 //! (`atlas::own_ring`).
-//! For memory that lies together, in huge pages, or where a sandbox allows no mmap(2). A part that
-//! is larger than a page needed a huge page before 6.14 [man page: `io_uring_setup(2)`].
+//! For rings in huge pages, or in memory that the program has anyway. Each of the two parts must be
+//! contiguous memory (`io_uring_setup(2)`): one page is, and so is a huge page.
 
 use std::os::fd::BorrowedFd;
 
