@@ -162,8 +162,8 @@ pub unsafe fn register<T>(
     Ok(Errno::result(answer)? as u32)
 }
 
-/// `io_uring_enter(2)` with flags that the crate does not combine. `argument` is an address or, with
-/// `IORING_ENTER_EXT_ARG_REG`, an offset.
+/// `io_uring_enter(2)` with flags that the crate does not combine. `argument` is an address or,
+/// with `IORING_ENTER_EXT_ARG_REG`, an offset.
 ///
 /// # Errors
 /// The kernel's. EINTR is not among them: a wait begins again.

@@ -1,8 +1,8 @@
 //! FEAT_EXT_ARG: a wait can carry a timeout of its own.
 //!
-//! Since 5.11. `IORING_ENTER_EXT_ARG` makes the last argument of enter a structure with a signal mask
-//! and a timeout (`struct io_uring_getevents_arg`); liburing: `io_uring_submit_and_wait_timeout`;
-//! crate: `Submitter::submit_with_args`.
+//! Since 5.11. `IORING_ENTER_EXT_ARG` makes the last argument of enter a structure with a signal
+//! mask and a timeout (`struct io_uring_getevents_arg`); liburing:
+//! `io_uring_submit_and_wait_timeout`; crate: `Submitter::submit_with_args`.
 //! The deadline of a loop, without a TIMEOUT entry that would take a place in both queues.
 
 use std::os::fd::AsRawFd;

@@ -1,7 +1,7 @@
 //! FEAT_FAST_POLL: waiting for readiness costs no worker thread.
 //!
-//! Since 5.7. A read or receive that finds nothing is not handed to a worker that blocks: the kernel
-//! polls the file by itself, and tries again when there is something. For sockets, pipes and
+//! Since 5.7. A read or receive that finds nothing is not handed to a worker that blocks: the
+//! kernel polls the file by itself, and tries again when there is something. For sockets, pipes and
 //! whatever can be polled. `IOSQE_ASYNC` has it done by a worker all the same, at first.
 
 use std::io::Write;

@@ -2,9 +2,9 @@
 //!
 //! Since 6.12. `min_wait_usec` in the argument of the wait; liburing:
 //! `io_uring_submit_and_wait_min_timeout`; crate: `SubmitArgs::min_wait_usec`.
-//! A wait for 8 completions returns with all 8 at once; or after the minimum with what there is; or,
-//! if there is nothing, with the first one after that, up to the timeout. Batches when it is busy,
-//! no delay when it is not.
+//! A wait for 8 completions returns with all 8 at once; or after the minimum with what there is;
+//! or, if there is nothing, with the first one after that, up to the timeout. Batches when it is
+//! busy, no delay when it is not.
 
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
 //! FEAT_NATIVE_WORKERS: workers are threads of the program.
 //!
 //! Since 5.12. What cannot be done without blocking is handed to a worker. Such a thread has the
-//! program's memory, descriptors and rights, counts for its limits, and is called `iou-wrk-` with the
-//! number of the thread it serves. Before, workers were the kernel's and had all of that lent.
+//! program's memory, descriptors and rights, counts for its limits, and is called `iou-wrk-` with
+//! the number of the thread it serves. Before, workers were the kernel's and had all of that lent.
 
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::thread;

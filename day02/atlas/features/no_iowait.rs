@@ -3,8 +3,8 @@
 //! Since 6.15, by `IORING_ENTER_NO_IOWAIT`; liburing: `io_uring_set_iowait`; crate:
 //! `Submitter::submit_with_args_and_flags`.
 //! A thread that waits for completions with operations under way counts as waiting for a disk: the
-//! CPU's idle time is reported as iowait, and the CPU may be clocked up. A server that waits for the
-//! network wants neither. The effect is in `/proc/stat`, in numbers that all programs share.
+//! CPU's idle time is reported as iowait, and the CPU may be clocked up. A server that waits for
+//! the network wants neither. The effect is in `/proc/stat`, in numbers that all programs share.
 
 use std::os::fd::AsRawFd;
 

@@ -1,7 +1,7 @@
 //! FEAT_NODROP: completions that do not fit are kept.
 //!
-//! Since 5.5. When the completion queue is full, the kernel keeps what does not fit outside, and sets
-//! `IORING_SQ_CQ_OVERFLOW` (5.8). They come into the queue in an enter with
+//! Since 5.5. When the completion queue is full, the kernel keeps what does not fit outside, and
+//! sets `IORING_SQ_CQ_OVERFLOW` (5.8). They come into the queue in an enter with
 //! `IORING_ENTER_GETEVENTS`, and at no other time. Only without memory are completions lost.
 
 use atlas::{Entry, Page, Result};

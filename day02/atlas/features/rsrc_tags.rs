@@ -1,8 +1,8 @@
 //! FEAT_RSRC_TAGS: registered files and buffers can be tagged and updated.
 //!
-//! Since 5.13. The kernel says by a completion when it has let go of a registered file or buffer: see
-//! FILES2, FILES_UPDATE2, BUFFERS2 and BUFFERS_UPDATE. Without it, to replace a buffer the whole table
-//! had to be unregistered, which waited for all that was under way.
+//! Since 5.13. The kernel says by a completion when it has let go of a registered file or buffer:
+//! see FILES2, FILES_UPDATE2, BUFFERS2 and BUFFERS_UPDATE. Without it, to replace a buffer the
+//! whole table had to be unregistered, which waited for all that was under way.
 
 use atlas::{Entry, Page, Result};
 use nix::errno::Errno;

@@ -1,7 +1,7 @@
 //! FEAT_SINGLE_MMAP: both rings come with one mmap.
 //!
-//! Since 5.4. The queues' heads, tails and completions lie in one piece of memory, mapped at offset 0
-//! (`IORING_OFF_SQ_RING`); the entries in another (`IORING_OFF_SQES`). Older kernels wanted a
+//! Since 5.4. The queues' heads, tails and completions lie in one piece of memory, mapped at offset
+//! 0 (`IORING_OFF_SQ_RING`); the entries in another (`IORING_OFF_SQES`). Older kernels wanted a
 //! second mapping for the completion queue (`IORING_OFF_CQ_RING`): that offset still works.
 
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -1,8 +1,8 @@
 //! FEAT_SQPOLL_NONFIXED: SQPOLL works on descriptors that are not registered.
 //!
-//! Since 5.11. Before, the poller was a thread of the kernel, which had no descriptors: all files had
-//! to be in slots. Now it is a thread of the program. When its queue is full, `IORING_ENTER_SQ_WAIT`
-//! (5.10) waits until it has made room.
+//! Since 5.11. Before, the poller was a thread of the kernel, which had no descriptors: all files
+//! had to be in slots. Now it is a thread of the program. When its queue is full,
+//! `IORING_ENTER_SQ_WAIT` (5.10) waits until it has made room.
 
 use std::os::fd::AsRawFd;
 

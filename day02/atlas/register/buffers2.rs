@@ -3,8 +3,8 @@
 //! Since 5.13; empty tables (`IORING_RSRC_REGISTER_SPARSE`) since 5.19. Liburing:
 //! `io_uring_register_buffers_tags`, `io_uring_register_buffers_sparse`; crate:
 //! `Submitter::register_buffers2`, `register_buffers_sparse`.
-//! A tag is a number of the program's own. When the kernel has really let go of the buffer (after it
-//! was replaced, and after the last operation on it), it posts a completion with the tag as
+//! A tag is a number of the program's own. When the kernel has really let go of the buffer (after
+//! it was replaced, and after the last operation on it), it posts a completion with the tag as
 //! `user_data`. Only then the memory is free. Tag 0 posts nothing. Up to 6.12 the end of the whole
 //! table posts no tags.
 

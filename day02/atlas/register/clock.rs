@@ -1,9 +1,9 @@
 //! REGISTER_CLOCK: which clock the timeouts of waits run by.
 //!
 //! Since 6.12. Takes `CLOCK_MONOTONIC`, which it is without the call, or `CLOCK_BOOTTIME`, which
-//! goes on while the machine is suspended; liburing: `io_uring_register_clock`; crate: none, by hand.
-//! Only for the timeout of a wait, and there mostly with `IORING_ENTER_ABS_TIMER`: the moment of that
-//! clock, and not a length. TIMEOUT entries have flags of their own for it.
+//! goes on while the machine is suspended; liburing: `io_uring_register_clock`; crate: none, by
+//! hand. Only for the timeout of a wait, and there mostly with `IORING_ENTER_ABS_TIMER`: the moment
+//! of that clock, and not a length. TIMEOUT entries have flags of their own for it.
 
 use std::io;
 use std::os::fd::AsRawFd;

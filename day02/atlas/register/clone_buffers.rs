@@ -1,7 +1,7 @@
 //! REGISTER_CLONE_BUFFERS: share the pinned buffers of another ring.
 //!
-//! Since 6.12; a part of a table, and `DST_REPLACE`, since 6.13. Takes the other ring, by descriptor
-//! or (`SRC_REGISTERED`) by index; liburing: `io_uring_clone_buffers`; crate:
+//! Since 6.12; a part of a table, and `DST_REPLACE`, since 6.13. Takes the other ring, by
+//! descriptor or (`SRC_REGISTERED`) by index; liburing: `io_uring_clone_buffers`; crate:
 //! `Submitter::register_buffers_clone`, `register_buffers_clone_offset`.
 //! For a program with a ring a thread: the pages are pinned and counted once. Either ring may be
 //! closed first.

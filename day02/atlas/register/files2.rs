@@ -4,8 +4,8 @@
 //! `io_uring_register_files_tags`, `io_uring_register_files_sparse`; crate: only
 //! `Submitter::register_files_sparse`, tags by hand.
 //! A tag is a number of the program's own. It arrives as the `user_data` of a completion when the
-//! slot's file is really gone: after the slot was emptied, and after the last operation on it. So it
-//! shows what a close of a slot does not: that completes at once, whatever is under way.
+//! slot's file is really gone: after the slot was emptied, and after the last operation on it. So
+//! it shows what a close of a slot does not: that completes at once, whatever is under way.
 
 use std::io;
 use std::io::Write;

@@ -1,8 +1,9 @@
 //! REGISTER_FILES_UPDATE: fill or empty slots.
 //!
-//! Since 5.5. Takes the first slot and descriptors: -1 empties a slot, -2 (`IORING_REGISTER_FILES_SKIP`,
-//! 5.12) leaves it. Returns how many it did: on an error in the middle, fewer than asked. Liburing:
-//! `io_uring_register_files_update`; crate: `Submitter::register_files_update`.
+//! Since 5.5. Takes the first slot and descriptors: -1 empties a slot, -2
+//! (`IORING_REGISTER_FILES_SKIP`, 5.12) leaves it. Returns how many it did: on an error in the
+//! middle, fewer than asked. Liburing: `io_uring_register_files_update`; crate:
+//! `Submitter::register_files_update`.
 //! FILES_UPDATE (day 1) does the same as an entry.
 
 use std::os::fd::AsRawFd;

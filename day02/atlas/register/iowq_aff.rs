@@ -3,8 +3,8 @@
 //! Since 5.14. Takes a set of CPUs, as sched_setaffinity(2) does; liburing:
 //! `io_uring_register_iowq_aff`; crate: `Submitter::register_iowq_aff`.
 //! Holds for the workers of the calling thread, whichever of its rings is named (with SQPOLL: of
-//! that ring's poller). A worker is bound when it starts: those that run already stay where they are,
-//! so call it before the first work. CPUs that the machine does not have are ignored.
+//! that ring's poller). A worker is bound when it starts: those that run already stay where they
+//! are, so call it before the first work. CPUs that the machine does not have are ignored.
 
 use std::os::fd::AsRawFd;
 use std::{ptr, thread};

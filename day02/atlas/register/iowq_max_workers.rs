@@ -1,10 +1,10 @@
 //! REGISTER_IOWQ_MAX_WORKERS: limit how many workers there are.
 //!
 //! Since 5.15. Takes two limits, for bounded work (`IO_WQ_BOUND`: files, paths) and for unbounded
-//! work (`IO_WQ_UNBOUND`: sockets, pipes), 0 to leave one as it is, and gives back those of before. Liburing:
-//! `io_uring_register_iowq_max_workers`; crate: `Submitter::register_iowq_max_workers`.
-//! Holds for the calling thread and each NUMA node. At first the limits are the ring's entries or 4 a
-//! CPU, whichever is less, and RLIMIT_NPROC. What would need a worker more waits for one.
+//! work (`IO_WQ_UNBOUND`: sockets, pipes), 0 to leave one as it is, and gives back those of before.
+//! Liburing: `io_uring_register_iowq_max_workers`; crate: `Submitter::register_iowq_max_workers`.
+//! Holds for the calling thread and each NUMA node. At first the limits are the ring's entries or 4
+//! a CPU, whichever is less, and RLIMIT_NPROC. What would need a worker more waits for one.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;

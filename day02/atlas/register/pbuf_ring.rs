@@ -5,8 +5,8 @@
 //! `Submitter::register_buf_ring_with_flags`.
 //! A receive with `IOSQE_BUFFER_SELECT` takes a buffer of its group only when bytes are there; the
 //! completion says which. The program gives it back by the ring's tail, without a call. With
-//! `IOU_PBUF_RING_MMAP` (6.4) the kernel brings the ring's memory; with `IOU_PBUF_RING_INC` (6.12) a
-//! buffer is used up bit by bit.
+//! `IOU_PBUF_RING_MMAP` (6.4) the kernel brings the ring's memory; with `IOU_PBUF_RING_INC` (6.12)
+//! a buffer is used up bit by bit.
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -1,7 +1,7 @@
 //! REGISTER_PBUF_STATUS: how far the kernel is in a ring of buffers.
 //!
-//! Since 6.8. Takes a group (`struct io_uring_buf_status`) and gives back the head: how many buffers
-//! the kernel has taken since the group was registered. Liburing: `io_uring_buf_ring_head`,
+//! Since 6.8. Takes a group (`struct io_uring_buf_status`) and gives back the head: how many
+//! buffers the kernel has taken since the group was registered. Liburing: `io_uring_buf_ring_head`,
 //! `io_uring_buf_ring_available`; crate: none, by hand.
 //! Tail minus head are the buffers that are left.
 

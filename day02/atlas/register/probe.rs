@@ -1,7 +1,7 @@
 //! REGISTER_PROBE: which operations the kernel has.
 //!
-//! Since 5.6. Fills in a table with a flag an operation (`IO_URING_OP_SUPPORTED`); liburing: `io_uring_get_probe`; crate:
-//! `Submitter::register_probe`.
+//! Since 5.6. Fills in a table with a flag an operation (`IO_URING_OP_SUPPORTED`); liburing:
+//! `io_uring_get_probe`; crate: `Submitter::register_probe`.
 //! It knows operations only. Setup flags are found out by trying, features by their bits, flags of
 //! operations by using them once; REGISTER_QUERY (6.18) says more.
 

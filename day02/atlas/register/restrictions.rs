@@ -4,8 +4,9 @@
 //! operations, entry flags that may and that must be set. What is not on it gets EACCES from the
 //! moment the ring is enabled. Liburing: `io_uring_register_restrictions`; crate:
 //! `Submitter::register_restrictions`.
-//! For a ring that is handed to code that one does not trust. Since 7.0 a thread can restrict itself
-//! (the descriptor is -1): all rings that it sets up afterwards are bound, and those of its children.
+//! For a ring that is handed to code that one does not trust. Since 7.0 a thread can restrict
+//! itself (the descriptor is -1): all rings that it sets up afterwards are bound, and those of its
+//! children.
 
 use std::io;
 use std::thread;

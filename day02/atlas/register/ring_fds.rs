@@ -3,8 +3,9 @@
 //! Since 5.18. Puts the ring into a table of 16 places that the thread has; enter names it by index
 //! with `IORING_ENTER_REGISTERED_RING`. Liburing: `io_uring_register_ring_fd`; crate:
 //! `Submitter::register_ring_fd`, for that `Submitter` only.
-//! Spares the look-up of the descriptor at each enter, which counts in a program of many threads. The
-//! table keeps the ring open: who closes the descriptor and forgets the place keeps it for ever.
+//! Spares the look-up of the descriptor at each enter, which counts in a program of many threads.
+//! The table keeps the ring open: who closes the descriptor and forgets the place keeps it for
+//! ever.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};

@@ -1,10 +1,10 @@
 //! REGISTER_ZCRX_CTRL: flush or export a zero-copy receive queue.
 //!
-//! Since 6.19. Takes the queue's number and what to do (`struct zcrx_ctrl`): have the kernel take back
-//! what lies in the refill queue; get a descriptor by which another ring imports the queue; or (7.2)
-//! have it report an event once more. Liburing: `io_uring_register_zcrx_ctrl`; crate: none, by hand.
-//! Events are asked for at the registration: each type comes once, as a completion, until it is armed
-//! again. `ZCRX_EVENT_COPY` says that bytes were copied after all.
+//! Since 6.19. Takes the queue's number and what to do (`struct zcrx_ctrl`): have the kernel take
+//! back what lies in the refill queue; get a descriptor by which another ring imports the queue; or
+//! (7.2) have it report an event once more. Liburing: `io_uring_register_zcrx_ctrl`; crate: none,
+//! by hand. Events are asked for at the registration: each type comes once, as a completion, until
+//! it is armed again. `ZCRX_EVENT_COPY` says that bytes were copied after all.
 
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,10 +1,11 @@
 //! REGISTER_ZCRX_IFQ: take a card's receive queue for zero-copy receives.
 //!
-//! Since 6.15, for CAP_NET_ADMIN, on a ring with DEFER_TASKRUN and CQE32 (or CQE_MIXED, 6.18). Takes
-//! an area that bytes arrive in, and a refill queue by which the program gives its parts back;
-//! liburing: `io_uring_register_ifq`; crate: `Submitter::register_ifq`.
-//! The card writes straight into the program's memory; RECV_ZC (day 1) tells where. Needs a card that
-//! splits headers from data. Since 7.1 there is `ZCRX_REG_NODEV`, without a card: the kernel copies.
+//! Since 6.15, for CAP_NET_ADMIN, on a ring with DEFER_TASKRUN and CQE32 (or CQE_MIXED, 6.18).
+//! Takes an area that bytes arrive in, and a refill queue by which the program gives its parts
+//! back; liburing: `io_uring_register_ifq`; crate: `Submitter::register_ifq`.
+//! The card writes straight into the program's memory; RECV_ZC (day 1) tells where. Needs a card
+//! that splits headers from data. Since 7.1 there is `ZCRX_REG_NODEV`, without a card: the kernel
+//! copies.
 
 use std::io;
 use std::os::fd::AsRawFd;

@@ -1,8 +1,8 @@
 //! CQE_MIXED: completions of 16 and of 32 bytes in one queue.
 //!
 //! Since 6.18. Liburing: `io_uring_queue_init`; crate: none (`atlas::raw::ring`).
-//! A large completion has `IORING_CQE_F_32` and takes two places. It never goes round the end of the
-//! queue: a filler with `IORING_CQE_F_SKIP` takes the last place instead. A program that steps
+//! A large completion has `IORING_CQE_F_32` and takes two places. It never goes round the end of
+//! the queue: a filler with `IORING_CQE_F_SKIP` takes the last place instead. A program that steps
 //! by one place reads garbage.
 
 use atlas::raw::Fields;

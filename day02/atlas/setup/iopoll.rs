@@ -2,8 +2,8 @@
 //!
 //! Since 5.1. Liburing: `io_uring_queue_init`; crate: `Builder::setup_iopoll`.
 //! For reads and writes with O_DIRECT of a fast disk that has poll queues (`nvme.poll_queues=2`),
-//! and for commands to it. The program that waits looks at the device itself: the shortest
-//! answer there is, for a CPU of its own. Whatever completes by interrupt has no place on such a ring.
+//! and for commands to it. The program that waits looks at the device itself: the shortest answer
+//! there is, for a CPU of its own. Whatever completes by interrupt has no place on such a ring.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;

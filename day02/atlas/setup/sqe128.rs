@@ -44,8 +44,8 @@ fn show(page: &mut Page) -> Result<()> {
 
 /// The classic mistake: entries every 64 bytes, as in any other ring.
 fn strides_of_64(page: &mut Page) -> Result<()> {
-    // `raw::ring` maps it as a ring with 64 bytes an entry, which is the mistake. Nothing is written
-    // outside: that is less than the kernel made.
+    // `raw::ring` maps it as a ring with 64 bytes an entry, which is the mistake. Nothing is
+    // written outside: that is less than the kernel made.
     let mut ring =
         page.call("a ring with SQE128, taken for one without", raw::ring(4, flag("SQE128")))?;
     for number in [1, 2] {
