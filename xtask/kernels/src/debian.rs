@@ -165,14 +165,15 @@ mod tests {
 
     #[test]
     fn the_image_is_found_in_old_and_new_packages() {
-        let root = std::env::temp_dir().join(format!("kernels-debian-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
         for place in ["boot/vmlinuz-6.1.0-50", "usr/lib/modules/7.3.4/vmlinuz"] {
             let path = root.join(place);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "image").unwrap();
-            assert_eq!(find_image(&root), Some(path));
-            fs::remove_dir_all(&root).unwrap();
+            assert_eq!(find_image(root), Some(path.clone()));
+            fs::remove_file(path).unwrap();
         }
-        assert_eq!(find_image(&root), None);
+        assert_eq!(find_image(root), None);
     }
 }

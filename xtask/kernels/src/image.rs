@@ -83,12 +83,12 @@ mod tests {
 
     #[test]
     fn only_a_file_is_read() {
-        let fifo = std::env::temp_dir().join(format!("image-fifo-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for path in [&fifo, Path::new("/dev/zero"), Path::new("/")] {
             let error = release_of(path).unwrap_err().to_string();
             assert!(error.ends_with("is not a file"), "{error}");
         }
-        std::fs::remove_file(&fifo).unwrap();
     }
 }

@@ -108,21 +108,19 @@ mod tests {
 
     #[test]
     fn cpio_unpacks_what_was_packed() {
-        let directory = std::env::temp_dir().join(format!("kernels-cpio-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path();
         let cpio = Command::new("cpio")
             .args(["--extract", "--quiet", "--make-directories"])
-            .current_dir(&directory)
+            .current_dir(directory)
             .stdin(Stdio::piped())
             .spawn();
         let Ok(mut cpio) = cpio else {
-            std::fs::remove_dir(&directory).unwrap();
             return skipped("cpio_unpacks_what_was_packed", "no cpio here");
         };
         cpio.stdin.take().unwrap().write_all(&archive()).unwrap();
         assert!(cpio.wait().unwrap().success());
         assert_eq!(std::fs::read(directory.join("days/day01")).unwrap(), b"seven b");
         assert_eq!(std::fs::read(directory.join("init")).unwrap(), b"#!");
-        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -164,7 +164,7 @@ fn build(places: &Places, atlas: bool) -> Result<PathBuf> {
 }
 
 fn cargo() -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = toolbox::cargo::command();
     testkit::die_with_parent(&mut cargo);
     cargo
 }

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn a_kernel_is_recorded_under_its_release() {
-        let workspace = std::env::temp_dir().join(format!("kernels-record-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = folder.path();
         let facts = Facts {
             release: "6.1.0-50-cloud-amd64".into(),
             operations: vec![0, 1],
@@ -84,7 +85,7 @@ mod tests {
             json: json!({"supported": [0], "operations": []}),
         }];
         let answers = Answers { facts: facts.clone(), printed, ..Answers::default() };
-        let written = record(&workspace, &answers).unwrap();
+        let written = record(workspace, &answers).unwrap();
         let names: Vec<_> = written.iter().map(|path| path.to_str().unwrap()).collect();
         assert_eq!(
             names,
@@ -94,7 +95,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<Facts>(&text).unwrap(), facts);
         let text = fs::read_to_string(workspace.join(&written[1])).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json!({"supported": [0]}));
-        fs::remove_dir_all(&workspace).unwrap();
     }
 
     #[test]

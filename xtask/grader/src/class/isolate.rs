@@ -27,7 +27,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,6 +44,7 @@ use super::libraries::Libraries;
 use super::limits;
 use ringtrace::filter;
 use ringtrace::launch;
+use tempfile::TempDir;
 
 /// What programs are shut off from here.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ pub struct Inside {
     /// The libraries, where the judge sees them.
     pub libraries: Libraries,
     /// Where it works, if that is a folder outside of memory.
-    _folder: Option<Folder>,
+    _folder: Option<TempDir>,
 }
 
 /// The judge's one capability. What it allows does not matter.
@@ -201,7 +202,7 @@ fn capabilities(names: &[&str]) -> Vec<String> {
 
 /// The judge without walls, with what there is.
 fn unshut(own: &Path, libraries: &Libraries, user: Option<u32>) -> Result<Inside> {
-    let folder = Folder::new(user).context("a folder for programs")?;
+    let folder = folder(user).context("a folder for programs")?;
     let mut command = match user {
         Some(user) => {
             let mut command = Command::new("setpriv");
@@ -210,7 +211,7 @@ fn unshut(own: &Path, libraries: &Libraries, user: Option<u32>) -> Result<Inside
         }
         None => Command::new(own),
     };
-    command.env_clear().current_dir(&folder.0).env("TMPDIR", &folder.0);
+    command.env_clear().current_dir(folder.path()).env("TMPDIR", folder.path());
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     Ok(Inside { command, libraries: libraries.clone(), _folder: Some(folder) })
 }
@@ -261,28 +262,11 @@ pub fn is_own_user() -> bool {
     Uid::current().as_raw() >= FREE
 }
 
-/// A folder that is removed when it is dropped.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    /// A new one, that only its user may enter.
-    fn new(user: Option<u32>) -> io::Result<Folder> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("class.{}.{number}", std::process::id()));
-        // Not one that is there already: it could be somebody else's.
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        let folder = Folder(path);
-        chown(&folder.0, user, user)?;
-        Ok(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A folder of its own, that only this user may enter, and that is removed when it is dropped.
+fn folder(user: Option<u32>) -> io::Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("class").tempdir()?;
+    chown(folder.path(), user, user)?;
+    Ok(folder)
 }
 
 /// What the judge does first, behind walls or without: no terminal, no open file but its three,

@@ -1,7 +1,6 @@
 //! One check from its program to its verdict.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::environment;
 
@@ -20,20 +19,23 @@ pub fn program(exercise: &Exercise, program: &Path) -> Verdict {
 
 /// Checks a compiled program; with what was seen of its last run.
 pub fn with_record(exercise: &Exercise, program: &Path) -> (Verdict, Option<Record>) {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
     if let Some(failure) = too_old(exercise) {
         return (Verdict::Failed(failure), None);
     }
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let folder =
-        std::env::temp_dir().join(format!("{}.{}.{number}", exercise.name, std::process::id()));
-    let attempt = Attempt::new(&exercise.name, program, &folder);
+    let folder = tempfile::Builder::new().prefix(&exercise.name).tempdir();
+    let folder = match folder {
+        Ok(folder) => folder,
+        Err(error) => {
+            let why = format!("cannot make a folder for its files: {error}");
+            return (Verdict::Failed(Failure::not_observed(why)), None);
+        }
+    };
+    let attempt = Attempt::new(&exercise.name, program, folder.path());
     let answer = exercise.check.run(&attempt);
     let record = attempt.last_run();
     let answer = answer.map_err(|failure| rather_the_panic(failure, record.as_ref()));
     let answer = answer.and_then(|passed| attempt.need_the_same_unwatched().map(|()| passed));
     let answer = answer.map(|passed| measured(passed, exercise, record.as_ref()));
-    let _ = std::fs::remove_dir_all(&folder);
     (Verdict::of(answer), record)
 }
 
