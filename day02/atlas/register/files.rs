@@ -44,14 +44,11 @@ fn show(page: &mut Page) -> Result<()> {
     let why = "the number was the descriptor's, and that is closed";
     // SAFETY: as above.
     unsafe { page.refused("READ of the descriptor", &mut ring, plain, Errno::EBADF, why) }?;
-    // SAFETY: as above.
-    unsafe {
-        page.refused("READ of slot 1", &mut ring, slot(1), Errno::EBADF, "the slot is empty")
-    }?;
-    // SAFETY: as above.
-    unsafe {
-        page.refused("READ of slot 2", &mut ring, slot(2), Errno::EBADF, "there is no slot 2")
-    }?;
+    for (number, why) in [(1, "the slot is empty"), (2, "there is no slot 2")] {
+        let asked = format!("READ of slot {number}");
+        // SAFETY: as above.
+        unsafe { page.refused(&asked, &mut ring, slot(number), Errno::EBADF, why) }?;
+    }
     let again = ring.submitter().register_files(&[0]);
     let why = "there is a table already: update it, or unregister it first";
     page.call_refused("register_files again", again, Errno::EBUSY, why)?;
