@@ -17,13 +17,13 @@ use crate::memory::forever;
 ///
 /// Atomics, because the kernel writes here as another thread would: a program that looks too
 /// early reads an older number, and nothing worse happens.
-type Record = [AtomicU32; size_of::<libc::signalfd_siginfo>() / size_of::<u32>()];
+type Raw = [AtomicU32; size_of::<libc::signalfd_siginfo>() / size_of::<u32>()];
 
 /// The signals that ask a server to stop, readable through a ring.
 #[derive(Debug)]
 pub struct StopSignals {
     signalfd: SignalFd,
-    record: &'static Record,
+    record: &'static Raw,
 }
 
 impl StopSignals {
@@ -37,7 +37,7 @@ impl StopSignals {
         set.thread_block().context("blocking SIGINT and SIGTERM")?;
         let signalfd =
             SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).context("opening a signalfd")?;
-        Ok(StopSignals { signalfd, record: forever(Record::default()) })
+        Ok(StopSignals { signalfd, record: forever(Raw::default()) })
     }
     // ANCHOR_END: block
 
@@ -49,7 +49,7 @@ impl StopSignals {
     /// Where a read puts its record, and its length in bytes. The memory is the kernel's from
     /// the moment the read is queued until its completion, and is never freed.
     pub fn record(&mut self) -> (*mut u8, u32) {
-        (self.record.as_ptr().cast_mut().cast(), size_of::<Record>() as u32)
+        (self.record.as_ptr().cast_mut().cast(), size_of::<Raw>() as u32)
     }
 
     /// The signal that a completed read brought.

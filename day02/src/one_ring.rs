@@ -4,7 +4,7 @@ use anyhow::Result;
 use common::ring::{self, Granted, RingOptions, SetupFlags};
 use io_uring::{Builder, IoUring};
 
-use crate::report::{Parameters, Report, Step};
+use crate::report::{Parameters, Report, Section};
 use crate::steps;
 use crate::{ENTRIES, Options};
 
@@ -21,7 +21,7 @@ pub fn ring(options: &Options) -> Result<Report> {
         .map_err(|error| ring::refusal(asked, entries, flags, &error))?;
     let granted = Granted::of(&ring);
 
-    let mut step = Step::new("This ring");
+    let mut step = Section::new("This ring");
     step.row(format!("{entries} entries"), granted.sq_entries.to_string());
     let completions = asked.cq_entries.map_or("twice as many".to_string(), |size| size.to_string());
     step.row(format!("{completions} completions"), granted.cq_entries.to_string());
@@ -85,7 +85,7 @@ fn builder(options: &RingOptions, flags: SetupFlags) -> Builder {
 
 /// What is asked of the poller. The builder sets an idle time with SQPOLL alone; without, the
 /// kernel would take it, and do nothing with it.
-fn poller(step: &mut Step, asked: &RingOptions) {
+fn poller(step: &mut Section, asked: &RingOptions) {
     match (asked.sqpoll, asked.sq_idle) {
         (true, None | Some(0)) => step.row("sq_thread_idle 0", "1000 ms, the kernel's own"),
         (true, Some(idle)) => step.row(format!("sq_thread_idle {idle}"), format!("{idle} ms")),

@@ -14,7 +14,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<Parameters>,
     /// What was done, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Section>,
     /// What this kernel can do beyond operations and flags.
     pub features: Vec<Feature>,
     /// Calls of `io_uring_enter` in all.
@@ -34,7 +34,7 @@ pub struct Parameters {
 
 /// Things that belong together.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Step {
+pub struct Section {
     /// What it is about.
     pub title: String,
     /// What was asked, one by one.
@@ -85,10 +85,10 @@ impl Feature {
     }
 }
 
-impl Step {
+impl Section {
     /// A step without rows yet.
-    pub fn new(title: &str) -> Step {
-        Step { title: title.to_string(), rows: Vec::new() }
+    pub fn new(title: &str) -> Section {
+        Section { title: title.to_string(), rows: Vec::new() }
     }
 
     /// Adds a row about something that takes no `io_uring_enter`, such as setting a ring up.
@@ -110,7 +110,7 @@ impl Step {
 
 impl Report {
     /// What this kernel answered.
-    pub fn new(granted: Option<Parameters>, steps: Vec<Step>, features: u32) -> Report {
+    pub fn new(granted: Option<Parameters>, steps: Vec<Section>, features: u32) -> Report {
         let rows = steps.iter().flat_map(|step| &step.rows);
         Report {
             kernel: environment::kernel_release(),

@@ -8,7 +8,7 @@ use common::environment::{self, Refusal, errno_name};
 use common::ring;
 use io_uring::{EnterFlags, IoUring, Submitter, opcode};
 
-use crate::report::Step;
+use crate::report::Section;
 
 mod poller;
 mod registered;
@@ -29,7 +29,7 @@ type Ask = (&'static str, fn() -> io::Result<IoUring>);
 // ANCHOR: sizes
 /// The kernel rounds sizes up to powers of two, and writes what it made of them into the
 /// parameters. The completion queue is twice the submission queue, unless CQSIZE says more.
-pub fn sizes() -> Step {
+pub fn sizes() -> Section {
     let asks: [Ask; 6] = [
         ("5 entries", || IoUring::builder().build(5)),
         ("5 entries, CQSIZE 100", || IoUring::builder().setup_cqsize(100).build(5)),
@@ -38,7 +38,7 @@ pub fn sizes() -> Step {
         ("40000 entries", || IoUring::builder().build(40_000)),
         ("40000 entries, CLAMP", || IoUring::builder().setup_clamp().build(40_000)),
     ];
-    let mut step = Step::new("Sizes: rounded up to powers of two, and bounded");
+    let mut step = Section::new("Sizes: rounded up to powers of two, and bounded");
     for (asked, build) in asks {
         let answer = match ring_or_why(asked, build) {
             Ok(ring) => {
@@ -112,7 +112,7 @@ fn interruptible(entered: io::Result<usize>) -> Result<u32, Refusal> {
 // ANCHOR_END: nop
 
 /// What this kernel lacks is a row like any other, and the walk goes on.
-fn or_say_why(step: &mut Step, asked: &str, shown: Result<()>) -> Result<()> {
+fn or_say_why(step: &mut Section, asked: &str, shown: Result<()>) -> Result<()> {
     match shown.map_err(|error| error.downcast::<Refusal>()) {
         Ok(()) => Ok(()),
         Err(Ok(refusal)) => {

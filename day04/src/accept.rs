@@ -47,7 +47,7 @@ pub enum Accept {
 
 /// What to do about the accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Act {
     Arm,
     Cancel,
 }
@@ -69,16 +69,16 @@ pub fn spare_slots(cq_entries: u32) -> u32 {
 impl Accept {
     // ANCHOR: next
     /// What to do now, if there is room for one more client, or none.
-    pub fn next(&mut self, room: bool, now: Instant) -> Option<Step> {
+    pub fn next(&mut self, room: bool, now: Instant) -> Option<Act> {
         match *self {
             Accept::Resting { until } if now < until => None,
             Accept::Idle | Accept::Resting { .. } if room => {
                 *self = Accept::Armed;
-                Some(Step::Arm)
+                Some(Act::Arm)
             }
             Accept::Armed if !room => {
                 *self = Accept::Cancelled;
-                Some(Step::Cancel)
+                Some(Act::Cancel)
             }
             _ => None,
         }
@@ -98,15 +98,15 @@ impl Server<'_> {
         let room = self.stopping.ending == Ending::No && self.slots.held() < *capacity;
         let listener = Fd(listener.fd());
         let entry = match accept.next(room, self.now) {
-            Some(Step::Arm) if *multishot => {
+            Some(Act::Arm) if *multishot => {
                 opcode::AcceptMulti::new(listener).allocate_file_index(true).build()
             }
             // Without spare slots one client at a time is let in.
-            Some(Step::Arm) => {
+            Some(Act::Arm) => {
                 let (null, slot) = (std::ptr::null_mut(), DestinationSlot::auto_target());
                 opcode::Accept::new(listener, null, null.cast()).file_index(Some(slot)).build()
             }
-            Some(Step::Cancel) => return self.add_cancel(Token::of(Op::Accept)),
+            Some(Act::Cancel) => return self.add_cancel(Token::of(Op::Accept)),
             None => return Ok(()),
         };
         self.push(Token::of(Op::Accept), entry)

@@ -121,7 +121,7 @@ struct Stage<'a> {
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
-struct Record<'a> {
+struct Printed<'a> {
     /// The kernel's release.
     kernel: String,
     days: &'a [Report],
@@ -155,7 +155,7 @@ fn run(options: &Options) -> Result<bool> {
     let mut narrator = if options.json { Narrator::silent() } else { Narrator::stdout() };
     let reports = run_days(&days, &programs, options, &mut narrator);
     if options.json {
-        let result = Record { kernel: environment::kernel_release(), days: &reports };
+        let result = Printed { kernel: environment::kernel_release(), days: &reports };
         say(&serde_json::to_string(&result)?)?;
     } else {
         narrator.summary(&reports);

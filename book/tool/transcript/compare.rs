@@ -57,7 +57,7 @@ struct Costs<'t> {
 
 /// One step through both.
 #[derive(Debug, PartialEq, Eq)]
-enum Step<'t> {
+enum Line<'t> {
     /// The line is as expected.
     Same(&'t str),
     /// The line falls under a `…`.
@@ -106,30 +106,30 @@ impl<'t> Costs<'t> {
     }
 
     /// The way through both with the fewest differences.
-    fn walk(&self) -> Vec<Step<'t>> {
+    fn walk(&self) -> Vec<Line<'t>> {
         let (mut row, mut column) = (0, 0);
         let mut steps = Vec::new();
         while row < self.expected.len() || column < self.printed.len() {
             let here = self.at(row, column);
             let more = column < self.printed.len();
             if row == self.expected.len() {
-                steps.push(Step::Extra(&self.printed[column]));
+                steps.push(Line::Extra(&self.printed[column]));
                 column += 1;
             } else if self.any_lines(row) {
                 if self.at(row + 1, column) == here {
                     row += 1;
                 } else {
-                    steps.push(Step::Skipped);
+                    steps.push(Line::Skipped);
                     column += 1;
                 }
             } else if more && means(&self.expected[row], &self.printed[column]) {
-                steps.push(Step::Same(&self.printed[column]));
+                steps.push(Line::Same(&self.printed[column]));
                 (row, column) = (row + 1, column + 1);
             } else if here == 1 + self.at(row + 1, column) {
-                steps.push(Step::Missing(&self.expected[row]));
+                steps.push(Line::Missing(&self.expected[row]));
                 row += 1;
             } else {
-                steps.push(Step::Extra(&self.printed[column]));
+                steps.push(Line::Extra(&self.printed[column]));
                 column += 1;
             }
         }
@@ -138,8 +138,8 @@ impl<'t> Costs<'t> {
 }
 
 /// The differences as text: `-` expected and not printed, `+` printed and not expected.
-fn text(steps: &[Step<'_>], printed: &[String]) -> String {
-    let differs = |step: &Step<'_>| matches!(step, Step::Missing(_) | Step::Extra(_));
+fn text(steps: &[Line<'_>], printed: &[String]) -> String {
+    let differs = |step: &Line<'_>| matches!(step, Line::Missing(_) | Line::Extra(_));
     let near = |at: usize| {
         let from = at.saturating_sub(CONTEXT);
         steps[from..steps.len().min(at + CONTEXT + 1)].iter().any(differs)
@@ -148,15 +148,15 @@ fn text(steps: &[Step<'_>], printed: &[String]) -> String {
     let mut left_out = false;
     for (at, step) in steps.iter().enumerate() {
         let line = match step {
-            Step::Same(line) if near(at) => format!("  {line}"),
-            Step::Extra(line) => format!("+ {line}"),
-            Step::Missing(line) => match most_like(line, printed) {
-                Some(other) if !steps.contains(&Step::Extra(other)) => {
+            Line::Same(line) if near(at) => format!("  {line}"),
+            Line::Extra(line) => format!("+ {line}"),
+            Line::Missing(line) => match most_like(line, printed) {
+                Some(other) if !steps.contains(&Line::Extra(other)) => {
                     format!("- {line}\n  the printed line most like it:\n+ {other}")
                 }
                 _ => format!("- {line}"),
             },
-            Step::Same(_) | Step::Skipped => {
+            Line::Same(_) | Line::Skipped => {
                 if !left_out {
                     out.push_str("  …\n");
                 }

@@ -8,7 +8,7 @@ use common::environment;
 use io_uring::{IoUring, opcode};
 
 use super::{ENTRIES, nop, ring_or_why, wake};
-use crate::report::Step;
+use crate::report::Section;
 
 /// Milliseconds until the poller sleeps: long enough to be met awake.
 const IDLE: u32 = 100;
@@ -17,8 +17,8 @@ const IDLE: u32 = 100;
 /// With SQPOLL a thread of the kernel looks at the submission queue. While it is awake, a
 /// submission takes no system call. After an idle time without work it sleeps, and says so in
 /// the queue's flags: then it takes one call to wake it.
-pub fn poller() -> Result<Step> {
-    let mut step = Step::new("SQPOLL: a thread of the kernel submits");
+pub fn poller() -> Result<Section> {
+    let mut step = Section::new("SQPOLL: a thread of the kernel submits");
     match polled_ring() {
         Ok((asked, mut ring)) => {
             step.row(asked, "granted");
@@ -46,7 +46,7 @@ fn polled_ring() -> Result<(String, IoUring), String> {
 }
 // ANCHOR_END: setup
 
-fn awake(step: &mut Step, ring: &mut IoUring) -> Result<()> {
+fn awake(step: &mut Section, ring: &mut IoUring) -> Result<()> {
     // A new thread that finds nothing to do may sleep at once. On a busy machine it may also
     // be asleep again before we are here.
     let mut late = 0;
@@ -64,7 +64,7 @@ fn awake(step: &mut Step, ring: &mut IoUring) -> Result<()> {
 }
 
 // ANCHOR: asleep
-fn asleep(step: &mut Step, ring: &mut IoUring) -> Result<()> {
+fn asleep(step: &mut Section, ring: &mut IoUring) -> Result<()> {
     let (submitter, mut sq, mut cq) = ring.split();
     loop {
         while !sq.need_wakeup() {

@@ -7,14 +7,14 @@ use common::ring::ring_fd_refusal;
 use io_uring::{IoUring, opcode};
 
 use super::{interruptible, or_say_why, plain_ring};
-use crate::report::Step;
+use crate::report::Section;
 
 // ANCHOR: registered_ring
 /// An enter names its ring by descriptor, and the kernel looks that up in the table of the
 /// process, at every call. A registered ring is named by an index into a small table of the
 /// thread's own.
-pub fn registered_ring() -> Result<Step> {
-    let mut step = Step::new("The ring's own descriptor, registered");
+pub fn registered_ring() -> Result<Section> {
+    let mut step = Section::new("The ring's own descriptor, registered");
     let shown = show_registered_ring(&mut step, &mut plain_ring()?);
     or_say_why(&mut step, "register_ring_fd (5.18)", shown)?;
     Ok(step)
@@ -25,7 +25,7 @@ pub fn registered_ring() -> Result<Step> {
 ///
 /// Only the `Submitter` that registered knows the index: `ring.submit()` and its like make a
 /// new one at each call, and go on with the descriptor.
-pub fn show_registered_ring(step: &mut Step, ring: &mut IoUring) -> Result<()> {
+pub fn show_registered_ring(step: &mut Section, ring: &mut IoUring) -> Result<()> {
     // SAFETY: a NOP points at no memory.
     unsafe { ring.submission().push(&opcode::Nop::new().build()) }?;
     // ANCHOR: two_submitters

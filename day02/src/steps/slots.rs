@@ -11,7 +11,7 @@ use common::ring;
 use io_uring::{IoUring, opcode, squeue, types};
 
 use super::{ENTRIES, interruptible, or_say_why, plain_ring};
-use crate::report::Step;
+use crate::report::Section;
 
 /// Slots of the table: as many as the queue has entries.
 const SLOTS: u32 = ENTRIES;
@@ -19,15 +19,15 @@ const SLOTS: u32 = ENTRIES;
 // ANCHOR: slots
 /// A slot of a registered table is named by its index, and is no descriptor: what an
 /// operation puts there, the process's own table never sees.
-pub fn slots() -> Result<Step> {
-    let mut step = Step::new("A sparse table: files in slots, and no descriptor");
+pub fn slots() -> Result<Section> {
+    let mut step = Section::new("A sparse table: files in slots, and no descriptor");
     let mut ring = plain_ring()?;
     let shown = fill_and_empty(&mut step, &mut ring);
     or_say_why(&mut step, "empty slots (5.19)", shown)?;
     Ok(step)
 }
 
-fn fill_and_empty(step: &mut Step, ring: &mut IoUring) -> Result<()> {
+fn fill_and_empty(step: &mut Section, ring: &mut IoUring) -> Result<()> {
     // ANCHOR: register
     let registered = ring.submitter().register_files_sparse(SLOTS);
     // ANCHOR_END: register
@@ -69,7 +69,7 @@ fn fill_and_empty(step: &mut Step, ring: &mut IoUring) -> Result<()> {
 }
 
 /// Reads from a slot, and from the descriptor of the same number.
-fn read(step: &mut Step, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> {
+fn read(step: &mut Section, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> {
     // A number that is no descriptor here, so that this reads nobody's input.
     let Some(slot) = (0..SLOTS).rev().find(|slot| !descriptors.contains(slot)) else {
         return Ok(());

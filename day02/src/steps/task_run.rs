@@ -14,7 +14,7 @@ use common::ring::Granted;
 use io_uring::{IoUring, opcode, types};
 
 use super::{Ask, ENTRIES, interruptible, ring_or_why};
-use crate::report::Step;
+use crate::report::Section;
 
 /// How long the program looks for a completion after the byte has arrived. An interrupt comes
 /// much sooner: the scheduler's clock alone ticks a hundred times a second or more.
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// An operation that had to wait is finished by the program's own thread, inside the kernel.
 /// The flags say when: as soon as possible, at the next interrupt or system call, or not before
 /// the program waits for completions.
-pub fn task_run() -> Result<Step> {
+pub fn task_run() -> Result<Section> {
     // ANCHOR: asks
     let asks: [Ask; 5] = [
         ("no flag", || IoUring::builder().build(ENTRIES)),
@@ -36,7 +36,8 @@ pub fn task_run() -> Result<Step> {
         ("DEFER_TASKRUN alone", || IoUring::builder().setup_defer_taskrun().build(ENTRIES)),
     ];
     // ANCHOR_END: asks
-    let mut step = Step::new("When completions come: a poll waits on a socket, and a byte arrives");
+    let mut step =
+        Section::new("When completions come: a poll waits on a socket, and a byte arrives");
     for (asked, build) in asks {
         match ring_or_why(asked, build) {
             Ok(mut ring) => {
@@ -112,7 +113,7 @@ fn is_seen_by_spinning(ring: &mut IoUring, mut theirs: &UnixStream) -> Result<bo
 // ANCHOR: two_threads
 /// A ring with SINGLE_ISSUER belongs to one thread: to the one that makes it; with R_DISABLED, to
 /// the one that enables it.
-fn two_threads(step: &mut Step) {
+fn two_threads(step: &mut Section) {
     if let Ok(mut ring) = IoUring::builder().setup_single_issuer().build(ENTRIES) {
         let other = on_another_thread(|| submit_nop(&mut ring));
         step.row_with_enters("SINGLE_ISSUER, two threads", 1, format!("the other: {other}"));

@@ -58,11 +58,11 @@ proptest! {
             came += coming;
             kernel.backlog += coming;
             match accept.next(kernel.accepted - left < capacity, now) {
-                Some(Step::Arm) => {
+                Some(Act::Arm) => {
                     prop_assert!(!kernel.armed, "armed twice");
                     kernel.armed = true;
                 }
-                Some(Step::Cancel) => {
+                Some(Act::Cancel) => {
                     kernel.run();
                     kernel.armed = false;
                 }
@@ -86,9 +86,9 @@ proptest! {
 #[test]
 fn without_room_it_only_cancels() {
     let (mut accept, now) = (Accept::Idle, Instant::now());
-    assert_eq!(accept.next(true, now), Some(Step::Arm));
+    assert_eq!(accept.next(true, now), Some(Act::Arm));
     assert_eq!(accept.next(true, now), None);
-    assert_eq!(accept.next(false, now), Some(Step::Cancel));
+    assert_eq!(accept.next(false, now), Some(Act::Cancel));
     assert_eq!(accept.next(false, now), None);
     assert_eq!(accept.next(true, now), None, "its end has not come");
     assert!(accept.is_in_flight());
@@ -103,5 +103,5 @@ fn accepting_rests_after_the_system_ran_out() {
     let mut accept = Accept::Resting { until: now + REST };
     assert_eq!(accept.next(true, now), None);
     assert!(!accept.is_in_flight());
-    assert_eq!(accept.next(true, now + REST), Some(Step::Arm));
+    assert_eq!(accept.next(true, now + REST), Some(Act::Arm));
 }

@@ -5,7 +5,7 @@
 //! what they and the kernel said with what was expected. From the outside in:
 //!
 //! - [`table`]: kernel by day, which is what is printed;
-//! - [`predict`]: what a kernel should say, and where it differs; [`record`] keeps what it said;
+//! - [`predict`]: what a kernel should say, and where it differs; [`keep`] keeps what it said;
 //! - [`debian`] fetches kernels, [`image`] reads which release one is, [`programs`] builds the days
 //!   and [`initramfs`] packs them, [`boot`] starts qemu, [`console`] reads what comes out;
 //! - [`inside`]: the first process of the booted kernel; [`facts`] and [`query`] ask the kernel,
@@ -19,11 +19,11 @@ mod facts;
 mod image;
 mod initramfs;
 mod inside;
+mod keep;
 mod outcome;
 mod predict;
 mod programs;
 mod query;
-mod record;
 mod table;
 
 use std::fs;
@@ -117,7 +117,7 @@ fn run(options: &Options) -> Result<bool> {
     for kernel in kernels {
         let row = boot_one(kernel, &places, options)?;
         if let (Ok(answers), true) = (&row.result, options.record) {
-            for path in record::record(&places.workspace, answers)? {
+            for path in keep::keep(&places.workspace, answers)? {
                 progress(&format!("  recorded {}", path.display()))?;
             }
         }

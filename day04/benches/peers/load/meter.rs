@@ -8,7 +8,7 @@ use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use super::calls::Calls;
-use super::{Options, Outcome};
+use super::{Measured, Options};
 
 /// Counts answers between the end of the warm-up and the end.
 pub struct Meter {
@@ -89,7 +89,7 @@ impl Meter {
         })
     }
 
-    pub fn outcome(mut self, memory_start: u64, memory_idle: u64) -> Result<Outcome> {
+    pub fn outcome(mut self, memory_start: u64, memory_idle: u64) -> Result<Measured> {
         let (Some(from), Some(to)) = (self.window, self.closed) else {
             anyhow::bail!("it ended before it was measured");
         };
@@ -98,7 +98,7 @@ impl Meter {
         let server_cpu = between(from.server, to.server);
         let client_cpu = between(from.client, to.client);
         let busy = between(from.busy, to.busy);
-        Ok(Outcome {
+        Ok(Measured {
             requests: self.latencies.len() as u64,
             seconds: (to.at - from.at).as_secs_f64(),
             server_cpu,

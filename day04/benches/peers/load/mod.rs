@@ -74,7 +74,7 @@ pub struct Options {
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
+pub struct Measured {
     /// Answers within the time that counts.
     pub requests: u64,
     /// That time, in seconds.
@@ -102,7 +102,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// If an answer is wrong, late or missing, or a limit of this machine is too low.
-pub fn run(options: &Options) -> Result<Outcome> {
+pub fn run(options: &Options) -> Result<Measured> {
     let open_files = raise_open_files()?;
     let needed = u64::from(options.connections) + u64::from(options.idle) + 32;
     ensure!(

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use testkit::{PATIENCE, reset};
 
-use super::plan::{Client, End, Reply, Step};
+use super::plan::{Client, Deed, End, Reply};
 use crate::dice::content;
 
 /// How long a client that does not read goes on trying to send.
@@ -89,14 +89,14 @@ struct Player {
 }
 
 impl Player {
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: Deed) {
         let sent = self.seen.sent;
         match step {
-            Step::Send(length) => self.go(sent + length, 0, "room to send"),
-            Step::Trickle(length) => {
+            Deed::Send(length) => self.go(sent + length, 0, "room to send"),
+            Deed::Trickle(length) => {
                 (1..=length).for_each(|more| self.go(sent + more, 0, "room to send"));
             }
-            Step::Read(length) if self.reads => {
+            Deed::Read(length) if self.reads => {
                 let due = match self.reply {
                     Reply::Ack if sent > 0 => 4,
                     Reply::Ack => 0,
@@ -104,10 +104,10 @@ impl Player {
                 };
                 self.go(sent, due.min(self.seen.received + length), "bytes");
             }
-            Step::Read(_) => {}
-            Step::Pause(time) => std::thread::sleep(Duration::from_millis(time)),
-            Step::StopReading => self.reads = false,
-            Step::HalfClose => self.half_close(),
+            Deed::Read(_) => {}
+            Deed::Pause(time) => std::thread::sleep(Duration::from_millis(time)),
+            Deed::StopReading => self.reads = false,
+            Deed::HalfClose => self.half_close(),
         }
     }
 

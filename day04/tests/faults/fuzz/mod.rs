@@ -16,7 +16,7 @@ use testkit::{Server, holds_within, open_fds, ring_operations, ring_slots};
 
 use self::client::Seen;
 use self::model::Story;
-use self::plan::{Client, End, Interruption, Plan, Step};
+use self::plan::{Client, Deed, End, Interruption, Plan};
 use super::{day04, number_from, serve};
 
 /// Plans that are played when the environment names none, in four tests that run side by
@@ -115,7 +115,7 @@ fn play(plan: &Plan) -> Result<(), String> {
 /// Who comes after all the others is served as if they had never been.
 fn last_client(plan: &Plan) -> Client {
     let number = plan.clients.iter().map(|client| client.number + 1).max().unwrap_or(0);
-    Client { number, comes_at: 0, steps: vec![Step::Send(1000)], end: End::Politely }
+    Client { number, comes_at: 0, steps: vec![Deed::Send(1000)], end: End::Politely }
 }
 
 /// What a client's bytes are made from.

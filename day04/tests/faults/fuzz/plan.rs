@@ -32,12 +32,12 @@ pub struct Client {
     pub number: usize,
     /// Milliseconds after the start.
     pub comes_at: u64,
-    pub steps: Vec<Step>,
+    pub steps: Vec<Deed>,
     pub end: End,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Step {
+pub enum Deed {
     /// So many bytes, as fast as they go.
     Send(usize),
     /// So many bytes, each in a segment of its own.
@@ -119,29 +119,29 @@ impl Client {
     fn new(number: usize, most: usize, dice: &mut Dice) -> Client {
         let comes_at = if dice.once_in(2) { 0 } else { dice.below(40) as u64 };
         let count = dice.below(7);
-        let steps = (0..count).map(|_| Step::new(most, dice)).collect();
+        let steps = (0..count).map(|_| Deed::new(most, dice)).collect();
         let polite = [End::Politely; 3];
         let end = dice.pick(&[&polite[..], &[End::Close, End::Reset]].concat());
         Client { number, comes_at, steps, end }
     }
 }
 
-impl Step {
-    fn new(most: usize, dice: &mut Dice) -> Step {
+impl Deed {
+    fn new(most: usize, dice: &mut Dice) -> Deed {
         let length = 1 + match dice.below(6) {
             0..=2 => dice.below(40),
             3 | 4 => dice.below(6_000.min(most)),
             _ => dice.below(most),
         };
         match dice.below(16) {
-            0..=5 => Step::Send(length),
-            6 => Step::Trickle(1 + dice.below(30)),
-            7..=10 => Step::Read(length),
-            11..=13 => Step::Pause(1 + dice.below(40) as u64),
-            14 => Step::StopReading,
+            0..=5 => Deed::Send(length),
+            6 => Deed::Trickle(1 + dice.below(30)),
+            7..=10 => Deed::Read(length),
+            11..=13 => Deed::Pause(1 + dice.below(40) as u64),
+            14 => Deed::StopReading,
             // Longer than a client may block the buffers that others wait for, now and then.
-            _ if dice.once_in(8) => Step::Pause(1_500),
-            _ => Step::HalfClose,
+            _ if dice.once_in(8) => Deed::Pause(1_500),
+            _ => Deed::HalfClose,
         }
     }
 }

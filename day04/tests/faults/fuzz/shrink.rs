@@ -67,13 +67,13 @@ fn shorter(plan: &Plan) -> Vec<Plan> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::plan::Step;
+    use crate::fuzz::plan::Deed;
 
     #[test]
     fn what_does_not_matter_is_left_out() {
         let long = |plan: &Plan| {
             let steps = plan.clients.iter().flat_map(|client| &client.steps);
-            steps.filter(|step| matches!(step, Step::Send(_))).count() > 1
+            steps.filter(|step| matches!(step, Deed::Send(_))).count() > 1
         };
         let play = |plan: &Plan| if long(plan) { Err("two sends".to_string()) } else { Ok(()) };
         let plan = (0..).map(Plan::new).find(|plan| plan.clients.len() > 8 && long(plan));

@@ -25,7 +25,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// `E-NOT-THROUGH-RING`, `E-OUTPUT` or `E-EXIT` if it ends in another way than when it was watched.
 /// A program that is not the same when it is watched twice is not judged by this.
 pub(super) fn same(launch: &Launch, watched: &Ended) -> Result<(), Failure> {
-    let alike = |now: &Outcome| now.status == watched.status && now.printed == watched.printed;
+    let alike = |now: &Unwatched| now.status == watched.status && now.printed == watched.printed;
     let refuse = !watched.wrote;
     let first = run(launch, refuse)?;
     if alike(&first) || run(launch, refuse)? != first || !settled(launch, watched) {
@@ -64,14 +64,14 @@ fn settled(launch: &Launch, before: &Ended) -> bool {
 
 /// How a run without a tracer ended.
 #[derive(Debug, PartialEq, Eq)]
-struct Outcome {
+struct Unwatched {
     /// `None` if it did not end.
     status: Option<i32>,
     /// The lines that it printed, sorted.
     printed: Vec<String>,
 }
 
-fn run(launch: &Launch, no_writes: bool) -> Result<Outcome, Failure> {
+fn run(launch: &Launch, no_writes: bool) -> Result<Unwatched, Failure> {
     let broken = |error: std::io::Error| Failure::not_observed(format!("running it: {error}"));
     let mut command = Command::new(&launch.program);
     for name in unset() {
@@ -122,5 +122,5 @@ fn run(launch: &Launch, no_writes: bool) -> Result<Outcome, Failure> {
         String::from_utf8_lossy(&printed).lines().map(str::to_string).collect();
     printed.sort();
     let status = ended.map(|end| end.code().unwrap_or_else(|| 128 + end.signal().unwrap_or(0)));
-    Ok(Outcome { status, printed })
+    Ok(Unwatched { status, printed })
 }

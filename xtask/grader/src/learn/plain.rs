@@ -11,7 +11,7 @@ use super::edit;
 use super::saves::Saves;
 use super::screen::folded;
 use super::session::{Act, Session};
-use super::worker::{Step, Worker};
+use super::worker::{News, Worker};
 use crate::exercise::workbook::Workbook;
 
 /// Milliseconds between two looks at everything that is not a line.
@@ -63,9 +63,9 @@ pub fn run(mut session: Session, workbook: Workbook) -> Result<()> {
         }
         while let Some(step) = worker.news() {
             match step {
-                Step::Ready => say("The libraries are compiled."),
-                Step::Compiled => say("running it under the tracer"),
-                Step::Done(done) => {
+                News::Ready => say("The libraries are compiled."),
+                News::Compiled => say("running it under the tracer"),
+                News::Done(done) => {
                     checking = false;
                     let (verdict, record) = *done;
                     if let Err(error) = session.judged(verdict, record) {
@@ -73,7 +73,7 @@ pub fn run(mut session: Session, workbook: Workbook) -> Result<()> {
                     }
                     said.news(&session);
                 }
-                Step::Broken(words) => {
+                News::Broken(words) => {
                     checking = false;
                     say(&words);
                 }

@@ -7,7 +7,7 @@ use super::edit;
 use super::saves::Saves;
 use super::session::{Act, Session};
 use super::terminal::{Key, Terminal, pieces};
-use super::worker::{Step, Worker};
+use super::worker::{News, Worker};
 use crate::exercise::workbook::Workbook;
 
 /// Milliseconds between two looks at everything that is not a key.
@@ -120,22 +120,22 @@ impl Screen {
     fn news(&mut self) {
         while let Some(step) = self.worker.news() {
             match step {
-                Step::Ready if self.checking.is_some() => {
+                News::Ready if self.checking.is_some() => {
                     self.checking = Some(format!("compiling {} …", self.session.exercise().name));
                 }
-                Step::Ready => self.session.notice = "The libraries are compiled.".to_string(),
-                Step::Compiled => {
+                News::Ready => self.session.notice = "The libraries are compiled.".to_string(),
+                News::Compiled => {
                     let name = &self.session.exercise().name;
                     self.checking = Some(format!("running {name} under the tracer …"));
                 }
-                Step::Done(done) => {
+                News::Done(done) => {
                     self.checking = None;
                     let (verdict, record) = *done;
                     if let Err(error) = self.session.judged(verdict, record) {
                         self.session.notice = format!("{error:#}");
                     }
                 }
-                Step::Broken(words) => {
+                News::Broken(words) => {
                     self.checking = None;
                     self.session.notice = words;
                 }

@@ -11,7 +11,7 @@ use crate::exercise::workbook::Workbook;
 
 /// How far a check has come.
 #[derive(Debug)]
-pub enum Step {
+pub enum News {
     /// The libraries that every program uses are compiled.
     Ready,
     /// It compiles; the program is being run.
@@ -25,7 +25,7 @@ pub enum Step {
 /// The thread.
 pub struct Worker {
     jobs: Sender<(u64, Exercise)>,
-    steps: Receiver<(u64, Step)>,
+    news: Receiver<(u64, News)>,
     number: u64,
     ready: bool,
 }
@@ -35,24 +35,24 @@ impl Worker {
     /// while the learner reads the task; a check waits for them.
     pub fn new(workbook: Workbook, name: &str) -> Worker {
         let (jobs, asked) = mpsc::channel::<(u64, Exercise)>();
-        let (tell, steps) = mpsc::channel();
+        let (tell, news) = mpsc::channel();
         let (ready, name) = (workbook.is_compiled(), name.to_string());
         thread::spawn(move || {
             // A mistake of the program is said when it is checked.
             let _ = workbook.compile(&name);
-            let _ = tell.send((0, Step::Ready));
+            let _ = tell.send((0, News::Ready));
             while let Ok(job) = asked.recv() {
                 // Only the newest save counts.
                 let (number, exercise) = asked.try_iter().last().unwrap_or(job);
                 let step = one(&workbook, &exercise, || {
-                    let _ = tell.send((number, Step::Compiled));
+                    let _ = tell.send((number, News::Compiled));
                 });
                 if tell.send((number, step)).is_err() {
                     break;
                 }
             }
         });
-        Worker { jobs, steps, number: 0, ready }
+        Worker { jobs, news, number: 0, ready }
     }
 
     /// Starts a check, and forgets the one before. Returns what to say about it.
@@ -78,27 +78,27 @@ impl Worker {
     }
 
     /// News of the last check; and of the libraries, if the learner waits for them.
-    pub fn news(&mut self) -> Option<Step> {
+    pub fn news(&mut self) -> Option<News> {
         let (number, ready) = (self.number, self.ready);
-        let step = self.steps.try_iter().find_map(|(of, step)| match step {
-            Step::Ready => (!ready).then_some(Step::Ready),
+        let step = self.news.try_iter().find_map(|(of, step)| match step {
+            News::Ready => (!ready).then_some(News::Ready),
             step => (of == number).then_some(step),
         })?;
-        self.ready |= matches!(step, Step::Ready);
+        self.ready |= matches!(step, News::Ready);
         Some(step)
     }
 }
 
-fn one(workbook: &Workbook, exercise: &Exercise, compiled: impl Fn()) -> Step {
+fn one(workbook: &Workbook, exercise: &Exercise, compiled: impl Fn()) -> News {
     let built = match workbook.compile(&exercise.name) {
         Ok(built) => built,
-        Err(error) => return Step::Broken(format!("{error:#}")),
+        Err(error) => return News::Broken(format!("{error:#}")),
     };
     match built.program(&exercise.name) {
         Ok(program) => {
             compiled();
-            Step::Done(Box::new(check::with_record(exercise, &program)))
+            News::Done(Box::new(check::with_record(exercise, &program)))
         }
-        Err(words) => Step::Done(Box::new((Verdict::NotCompiled(words), None))),
+        Err(words) => News::Done(Box::new((Verdict::NotCompiled(words), None))),
     }
 }

@@ -17,7 +17,7 @@ use super::outcome::Answers;
 ///
 /// # Errors
 /// If they cannot be written, or the kernel's release cannot be read.
-pub fn record(workspace: &Path, answers: &Answers) -> Result<Vec<PathBuf>> {
+pub fn keep(workspace: &Path, answers: &Answers) -> Result<Vec<PathBuf>> {
     let release = &answers.facts.release;
     let kernel = Kernel::parse(release).with_context(|| format!("{release:?} is no release"))?;
     let facts = serde_json::to_value(&answers.facts).context("the facts are plain data")?;
@@ -85,7 +85,7 @@ mod tests {
             json: json!({"supported": [0], "operations": []}),
         }];
         let answers = Answers { facts: facts.clone(), printed, ..Answers::default() };
-        let written = record(workspace, &answers).unwrap();
+        let written = keep(workspace, &answers).unwrap();
         let names: Vec<_> = written.iter().map(|path| path.to_str().unwrap()).collect();
         assert_eq!(
             names,
