@@ -7,6 +7,7 @@
 //! [`main`] is the command line of both examples.
 
 mod answer;
+mod ask;
 mod buffers;
 pub mod own_ring;
 mod page;
@@ -18,8 +19,9 @@ mod scratch;
 pub use anyhow::Result;
 
 pub use self::answer::{Answer, Completion};
+pub use self::ask::{Ask, Started};
 pub use self::buffers::BufferRing;
-pub use self::page::{Ask, Page, Started};
+pub use self::page::Page;
 pub use self::report::{LeftOut, Report, Row, Where};
 pub use self::run::main;
 pub use self::scratch::Scratch;

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, Parser};
-use common::{catalog, environment};
+use common::environment;
 use io_uring::{IoUring, Probe};
 
-use crate::{Entry, Family, LeftOut, Page, Report, Where};
+use crate::{Entry, Family, Page, Report};
 
 /// See what io_uring can be asked for, live on this kernel
 ///
@@ -122,27 +122,4 @@ fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     written.context("writing to the standard output")
-}
-
-impl Page {
-    /// Leaves `name` out because this kernel lacks it, with the release that brought it.
-    /// Ends the entry if its result is returned.
-    ///
-    /// # Errors
-    /// If the catalogue does not have the name.
-    pub fn lacks(&mut self, name: &str) -> Result<()> {
-        let fact = catalog::find(name).with_context(|| format!("the catalogue has no {name}"))?;
-        let why = format!("needs Linux {}, or this kernel is built without it", fact.since);
-        self.cannot(name, why, Where::NewerKernel)
-    }
-
-    /// Leaves something out: a name of the catalogue, or `what` in words. Goes on after `?`;
-    /// ends the entry if its result is returned.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn cannot(&mut self, what: &str, why: impl Into<String>, seen: Where) -> Result<()> {
-        self.leave_out(LeftOut::new(what, why, seen));
-        Ok(())
-    }
 }
