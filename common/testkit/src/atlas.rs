@@ -122,22 +122,25 @@ fn judge(name: &str, output: &Output) -> Option<String> {
 }
 
 /// Compares what entries show with the tables that they are to show all of: complains of each
-/// name that no entry shows and `missing` lacks, of each name in `missing` that is shown, of
-/// each name that no table of the catalogue has, and of two entries with one name.
+/// name that no entry shows, unless it is one of those that are shown `elsewhere`, of each of
+/// those that is shown here, of each name that no table of the catalogue has, and of two entries
+/// with one name.
 pub fn complaints(
     entries: &[(String, Vec<String>)],
     tables: &[&'static Table],
-    missing: &[&str],
+    elsewhere: &[&str],
 ) -> Vec<String> {
     let shown: BTreeSet<&str> =
         entries.iter().flat_map(|(_, shows)| shows).map(String::as_str).collect();
     let wanted = tables.iter().flat_map(|table| table.entries).map(|entry| entry.name);
     let unshown = wanted
-        .filter(|name| !shown.contains(name) && !missing.contains(name))
+        .filter(|name| !shown.contains(name) && !elsewhere.contains(name))
         .map(|name| format!("no entry shows {name}"));
-    let found = missing.iter().filter(|name| shown.contains(*name));
-    let found = found.map(|name| format!("{name} is shown: take it off the list of the missing"));
-    let unknown = shown.iter().chain(missing).filter(|name| catalog::find(name).is_none());
+    let found = elsewhere.iter().filter(|name| shown.contains(*name));
+    let found = found.map(|name| {
+        format!("{name} is shown here: take it off the list of what is shown elsewhere")
+    });
+    let unknown = shown.iter().chain(elsewhere).filter(|name| catalog::find(name).is_none());
     let unknown = unknown.map(|name| format!("the catalogue has no {name}"));
     let mut names = BTreeSet::new();
     let twice = entries.iter().filter(|(name, _)| !names.insert(name));
