@@ -196,20 +196,23 @@ impl Trace {
         let (started, start) = mpsc::channel();
         let ours = Arc::clone(&shared);
         // A tracee belongs to the thread that seized it, so that thread does everything.
-        let tracer = thread::spawn(move || match subject.trace(&ours) {
-            Ok((pid, tracer, launched)) => {
-                let _ = started.send(Ok(pid));
-                let (status, began) = tracer.run();
-                ours.end();
-                match launched.filter(|_| !began).and_then(Launched::failure) {
-                    Some((refusal, status)) => (status, Some(refusal)),
-                    None => (status, None),
+        let tracer = thread::spawn(move || {
+            let over = Over(&ours);
+            match subject.trace(&ours) {
+                Ok((pid, tracer, launched)) => {
+                    let _ = started.send(Ok(pid));
+                    let (status, began) = tracer.run();
+                    drop(over);
+                    match launched.filter(|_| !began).and_then(Launched::failure) {
+                        Some((refusal, status)) => (status, Some(refusal)),
+                        None => (status, None),
+                    }
                 }
-            }
-            Err(refusal) => {
-                ours.end();
-                let _ = started.send(Err(refusal));
-                (launch::NOT_STARTED, None)
+                Err(refusal) => {
+                    drop(over);
+                    let _ = started.send(Err(refusal));
+                    (launch::NOT_STARTED, None)
+                }
             }
         });
         let pid = match start.recv() {
@@ -348,6 +351,16 @@ impl Subject {
                 Err(refusal) => Err((refusal, 1)),
             },
         }
+    }
+}
+
+/// Ends the story when it is dropped, so that nobody waits for more: also where the tracer's thread
+/// ends by a panic.
+struct Over<'shared>(&'shared Shared);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
