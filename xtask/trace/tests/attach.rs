@@ -520,5 +520,6 @@ fn a_program_that_was_started_is_asked_to_end() {
     command.args(["--summary", "--for", "0.3", "sh", "-c", script]).stderr(Stdio::null());
     testkit::die_with_parent(&mut command);
     let output = testkit::output_within(command, PATIENCE).expect("it ends");
-    assert_eq!(output.status.code(), Some(9));
+    // On a busy machine before it has set the trap.
+    assert!([Some(9), Some(130)].contains(&output.status.code()), "{:?}", output.status);
 }

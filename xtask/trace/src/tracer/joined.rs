@@ -207,6 +207,8 @@ impl Tracer {
         const EXT_ARG: u64 = 1 << 3;
         let (call, submitted) = (begun.call, begun.submitted);
         let timed = call.args[3] & EXT_ARG != 0;
+        // Then the wait is cut short on purpose.
+        let leaving = self.shared.leave.load(Ordering::Relaxed);
         if let Some(submitted) = self.cut_short(tid, &call, submitted, result) {
             let again = match signals::for_task(tid) {
                 Awaited::Ignored if begun.blocked.is_none() => true,
@@ -217,7 +219,7 @@ impl Tracer {
                 }
                 Awaited::Handled => false,
             };
-            if again {
+            if again && !leaving {
                 return self.begin_again(tid, Again { call, begun: Some(begun), submitted });
             }
         }
