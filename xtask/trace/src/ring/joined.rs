@@ -1,6 +1,6 @@
 //! A ring that was in use before the tracer came.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::Ring;
@@ -80,22 +80,26 @@ impl Ring {
                 false => answers.entry(completion.user_data).or_default().push(at),
             }
         }
+        let published = self.sq_ends().map_or(head, |(_, tail)| tail);
+        let places = 1..=head.min(self.params.sq_entries);
+        let entries: Vec<(u32, Entry)> = places
+            .map(|back| head.wrapping_sub(back))
+            .take_while(|at| published.wrapping_sub(*at) <= self.params.sq_entries)
+            .filter_map(|at| Some((at, self.entry_at(at, 1)?.entry?)))
+            .collect();
         // As many as there are too few completions; multishots bring too many.
         let in_flight = head.wrapping_sub(tail);
         let known = !multishot && in_flight <= self.params.sq_entries + self.params.cq_entries;
-        // What was answered before an entry went in, with the same `user_data`, was another.
-        let earlier =
-            |at: u32, answer: u32| known && at.wrapping_sub(answer) as i32 > in_flight as i32;
-        let published = self.sq_ends().map_or(head, |(_, tail)| tail);
+        // A program that gives each `user_data` again and again: its completions may answer
+        // earlier entries, namely those of before the entry went in.
+        let given: HashSet<u64> = entries.iter().map(|(_, entry)| entry.user_data).collect();
+        let again = known && answers.keys().all(|user_data| given.contains(user_data));
+        let earlier = |at: u32, answer: u32| again && at.wrapping_sub(answer) >= in_flight;
         let mut under_way = Vec::new();
-        for back in 1..=head.min(self.params.sq_entries) {
-            let at = head.wrapping_sub(back);
-            let gone = published.wrapping_sub(at) > self.params.sq_entries;
-            if gone || known && under_way.len() as u32 == in_flight {
+        for (at, entry) in entries {
+            if known && under_way.len() as u32 == in_flight {
                 break;
             }
-            let entry = self.entry_at(at, 1).and_then(|offered| offered.entry);
-            let Some(entry) = entry else { continue };
             let answers = answers.entry(entry.user_data).or_default();
             // The last one first.
             match answers.first() {
