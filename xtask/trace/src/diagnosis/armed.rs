@@ -56,8 +56,11 @@ impl Rules for Armed {
                     self.missed(request, scene, found);
                 }
             }
-            Fact::Returned { queues, .. } if queues.overflow => {
-                self.full_us.insert(scene.ring, scene.us);
+            Fact::Returned { enter, queues, .. } => {
+                if queues.overflow {
+                    self.full_us.insert(scene.ring, scene.us);
+                }
+                one_name_in(enter.enter, scene, found);
             }
             Fact::Called { name: "close" | "shutdown", call, .. } => {
                 let fd = Some(call.args[0] as i32);
@@ -131,6 +134,70 @@ fn ended_early(request: &Request, completion: &Completion) -> bool {
     }
 }
 
+/// Two receives of one enter, both under way, that carry the same value. Of reads nothing is said:
+/// a program that reads many blocks at once may only count.
+fn one_name_in(enter: u64, scene: &Scene<'_>, found: &mut Found) {
+    let receives = [op::RECV, op::RECVMSG, op::ACCEPT, op::POLL_ADD, op::CONNECT];
+    let its = |it: &&Request| {
+        let alone = it.behind.is_none() && !it.entry.linked();
+        it.enter == enter && alone && receives.contains(&it.entry.opcode)
+    };
+    let mut seen: HashMap<u64, &Request> = HashMap::new();
+    for request in scene.open_here().filter(its).filter(|it| it.entry.user_data != 0) {
+        match seen.insert(request.entry.user_data, request) {
+            Some(other) if !request.same_file(other) => {
+                return one_name(other, request, scene, found);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A cancel by descriptor looks for a descriptor, or for a slot, and the other one is meant.
+fn by_descriptor(request: &Request, scene: &Scene<'_>, found: &mut Found) {
+    /// `IORING_ASYNC_CANCEL_FD` and `IORING_ASYNC_CANCEL_FD_FIXED`.
+    const FD: u32 = 1 << 1;
+    const FIXED: u32 = 1 << 3;
+    let entry = &request.entry;
+    if entry.opcode != op::ASYNC_CANCEL || entry.op_flags & FD == 0 {
+        return;
+    }
+    let (fixed, number) = (entry.op_flags & FIXED != 0, entry.fd);
+    let meant = scene.open_here().find(|it| match fixed {
+        true => it.fd() == Some(number),
+        false => it.slot() == Some(number as u32),
+    });
+    if let Some(meant) = meant {
+        let kind = if fixed { "slot" } else { "descriptor" };
+        found.say(
+            scene,
+            CANCEL_MISSES,
+            format!(
+                "{} looks for {kind} {number} and found nothing; {} is under way",
+                request.name(),
+                meant.name()
+            ),
+            "A slot is looked for with IORING_ASYNC_CANCEL_FD_FIXED beside IORING_ASYNC_CANCEL_FD, a \
+             descriptor without.",
+        );
+    }
+}
+
+fn one_name(one: &Request, other: &Request, scene: &Scene<'_>, found: &mut Found) {
+    found.say_once(
+        scene,
+        ONE_NAME,
+        format!(
+            "{} and {} are in flight at once, both with user_data {}",
+            one.name(),
+            other.name(),
+            user_data(one.entry.user_data)
+        ),
+        "Their completions cannot be told apart, and a cancel by that value may end the wrong one. \
+         One value for each entry in flight.",
+    );
+}
+
 /// Whether it ends other entries.
 fn cancels(opcode: u8) -> bool {
     [op::ASYNC_CANCEL, op::POLL_REMOVE, op::TIMEOUT_REMOVE].contains(&opcode)
@@ -167,23 +234,13 @@ impl Armed {
         let Some(other) = other.filter(|_| value != 0) else { return };
         let differ = !request.same_file(other) || request.entry.opcode != other.entry.opcode;
         if differ && other.enter != request.enter && waits(other) && waits(request) {
-            found.say_once(
-                scene,
-                ONE_NAME,
-                format!(
-                    "{} and {} are in flight at once, both with user_data {}",
-                    other.name(),
-                    request.name(),
-                    user_data(value)
-                ),
-                "Their completions cannot be told apart, and a cancel by that value may end the \
-                 wrong one. One value for each entry in flight.",
-            );
+            one_name(other, request, scene, found);
         }
     }
 
     fn missed(&self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
         const BY_OTHER_MEANS: u32 = !1;
+        by_descriptor(request, scene, found);
         let opcode = request.entry.opcode;
         let by_name = opcode != op::ASYNC_CANCEL || request.entry.op_flags & BY_OTHER_MEANS == 0;
         if !cancels(opcode) || !by_name {

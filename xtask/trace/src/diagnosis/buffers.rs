@@ -1,6 +1,7 @@
 //! The books of provided buffers: who has them when there are none.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{call, cqe, op, sqe};
@@ -12,6 +13,7 @@ const LEAKED: Kind =
     Kind::new("buffers-not-returned", "day4-echo.html#receiving-without-owning-a-buffer");
 const NO_GROUP: Kind =
     Kind::new("no-buffer-group", "day4-echo.html#receiving-without-owning-a-buffer");
+const OVERLAP: Kind = Kind::new("buffers-overlap", "when-it-goes-wrong.html#receiving");
 const TWICE: Kind = Kind::new("buffer-twice", "when-it-goes-wrong.html#receiving");
 
 /// Answers in a row that say "no buffers", while nobody gives one back.
@@ -36,6 +38,8 @@ struct Group {
     /// The buffers that are in it, and how often: once, if all is well.
     inside: HashMap<u16, u32>,
     out: BTreeMap<u16, Out>,
+    /// Where the buffers lie that were ever in it.
+    memory: BTreeMap<u16, Range<u64>>,
     /// Receives in a row that found it empty, and the last of them.
     empty: Option<(u32, String, u64)>,
 }
@@ -60,7 +64,9 @@ impl Rules for Buffers {
             Fact::Entering { enter, .. } => {
                 let here = self.groups.iter_mut().filter(|((ring, _), _)| *ring == scene.ring);
                 for ((_, id), group) in here {
-                    group.published(scene.program());
+                    if let Some((one, other)) = group.published(scene.program()) {
+                        overlap(one, other, *id, scene, found);
+                    }
                     if let Some(double) = group.double() {
                         twice(double, *id, &format!("enter {}", enter.enter), scene, found);
                     }
@@ -107,6 +113,10 @@ impl Buffers {
         group.empty = None;
         for nth in 0..entry.fd.clamp(0, 1 << 16) as u64 {
             let id = (entry.off + nth) as u16;
+            let address = entry.addr.saturating_add(nth * u64::from(entry.len));
+            if let Some(other) = group.lies_at(id, address, entry.len) {
+                overlap(id, other, entry.buf_index, scene, found);
+            }
             group.out.remove(&id);
             *group.inside.entry(id).or_default() += 1;
             if group.double() == Some(id) {
@@ -161,6 +171,16 @@ impl Buffers {
     }
 }
 
+fn overlap(one: u16, other: u16, group: u16, scene: &Scene<'_>, found: &mut Found) {
+    found.say_once(
+        scene,
+        OVERLAP,
+        format!("buffers {one} and {other} of group {group} lie in the same memory"),
+        "Two receives will write over one another. The buffers' distance has to be their length: the \
+         length that is given is that of one buffer, not of all.",
+    );
+}
+
 fn twice(buffer: u16, group: u16, by: &str, scene: &Scene<'_>, found: &mut Found) {
     found.say_once(
         scene,
@@ -179,15 +199,30 @@ impl Group {
         Some(half(&program.bytes::<2>(address.checked_add(TAIL)?)?, 0))
     }
 
+    /// Remembers where a buffer lies; another one that lies there, too.
+    fn lies_at(&mut self, id: u16, address: u64, length: u32) -> Option<u16> {
+        let range = address..address.saturating_add(length.into());
+        if self.memory.get(&id) == Some(&range) {
+            return None;
+        }
+        let touches = |(other, known): &(&u16, &Range<u64>)| {
+            **other != id && known.start < range.end && range.start < known.end
+        };
+        let other = self.memory.iter().find(touches).map(|(other, _)| *other);
+        self.memory.insert(id, range);
+        other
+    }
+
     /// A buffer that is in it twice.
     fn double(&self) -> Option<u16> {
         self.inside.iter().find(|(_, times)| **times > 1).map(|(id, _)| *id)
     }
 
-    /// Takes notice of what was put into the ring.
-    fn published(&mut self, program: Reader) -> Option<()> {
+    /// Takes notice of what was put into the ring; two of them that lie in the same memory.
+    fn published(&mut self, program: Reader) -> Option<(u16, u16)> {
         let (tail, (address, places)) = self.tail(program).zip(self.ring)?;
         let new = tail.wrapping_sub(self.tail);
+        let mut overlap = None;
         // More than there are places went by.
         self.unknown |= u32::from(new) > places;
         for step in 0..if self.unknown { 0 } else { new } {
@@ -195,11 +230,13 @@ impl Group {
             let buffer = program.bytes::<16>(address.checked_add(u64::from(index) * 16)?)?;
             let id = half(&buffer, 12);
             *self.inside.entry(id).or_default() += 1;
+            let other = self.lies_at(id, long(&buffer, 0), word(&buffer, 8));
+            overlap = overlap.or(other.map(|other| (id, other)));
             self.out.remove(&id);
             self.empty = None;
         }
         self.tail = tail;
-        Some(())
+        overlap
     }
 
     /// The group is empty, and its buffers are nowhere.

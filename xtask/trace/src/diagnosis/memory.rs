@@ -83,7 +83,14 @@ impl Rules for Memory {
                         let fd = slot.is_none().then_some(request.entry.fd);
                         self.shut.remove(&(request.ring, fd, slot));
                     }
-                    _ => shares(request, &self.shut, scene, found),
+                    // Entries of one enter may be done one after the other.
+                    _ => shares(
+                        request,
+                        |other| other.enter != request.enter,
+                        &self.shut,
+                        scene,
+                        found,
+                    ),
                 }
                 // What is behind another entry may be sent as that one leaves it.
                 let alone = request.behind.is_none();
@@ -100,6 +107,12 @@ impl Rules for Memory {
                 if completion.error() == Some(libc::EFAULT) {
                     self.not_there(request, scene, found);
                     self.not_registered(request, scene, found);
+                }
+            }
+            Fact::Returned { enter, .. } if !scene.polled() => {
+                let its = |request: &&Request| request.enter == enter.enter;
+                for request in scene.open_here().filter(its).take(WATCHED) {
+                    shares(request, |_| true, &self.shut, scene, found);
                 }
             }
             Fact::Called { name, call, .. } => {
@@ -325,7 +338,13 @@ fn in_flight_on(dead: &Range<u64>, scene: &Scene<'_>, found: &mut Found) {
 }
 
 /// Another entry under way works with the same memory, and one of them writes there.
-fn shares(request: &Request, shut: &HashSet<File>, scene: &Scene<'_>, found: &mut Found) {
+fn shares(
+    request: &Request,
+    counts: impl Fn(&Request) -> bool,
+    shut: &HashSet<File>,
+    scene: &Scene<'_>,
+    found: &mut Found,
+) {
     let Some(mine) = request.buffer() else { return };
     if scene.open.len() > WATCHED {
         return;
@@ -333,7 +352,8 @@ fn shares(request: &Request, shut: &HashSet<File>, scene: &Scene<'_>, found: &mu
     let writes = |request: &Request| request.entry.takes();
     let other = scene.open.values().find(|other| {
         other.owner == request.owner
-            && other.enter != request.enter
+            && counts(other)
+            && other.seq != request.seq
             && other.answers == 0
             && other.behind.is_none()
             && !other.entry.linked()

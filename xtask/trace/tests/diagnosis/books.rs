@@ -78,6 +78,13 @@ pub fn no_group(mended: bool) {
     run(&mut ring, receive(&here, if mended { 0 } else { 7 }), 1);
 }
 
+pub fn buffers_too_close(mended: bool) {
+    let mut ring = ring();
+    let mut memory = [0; 128];
+    provide(&mut ring, &mut memory, 1, 0);
+    provide(&mut ring, &mut memory[if mended { 64 } else { 32 }..], 1, 1);
+}
+
 pub fn gives_back_twice(mended: bool) {
     let mut ring = ring();
     let mut memory = [0; 128];

@@ -283,6 +283,21 @@ pub fn reader_who_sleeps(mended: bool) {
     }
 }
 
+pub fn one_buffer_in_one_enter(mended: bool) {
+    let mut ring = ring();
+    let (one, two) = pair();
+    let mut buffers = [[0; 8]; 2];
+    push(&mut ring, read(&one, &mut buffers[0]), 1);
+    push(&mut ring, read(&two, &mut buffers[usize::from(mended)]), 2);
+    ring.submit().expect("an enter");
+    (&one).write_all(b"one").expect("three bytes");
+    (&two).write_all(b"two").expect("three bytes");
+    let mut taken = 0;
+    while taken < 2 {
+        taken += take(&mut ring, 1).len();
+    }
+}
+
 pub fn one_buffer_for_two(mended: bool) {
     let mut ring = ring();
     let (one, two) = pair();

@@ -1,6 +1,8 @@
 //! Faults with the two queues, and with what stays armed.
 
 use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
@@ -179,6 +181,44 @@ pub fn cancels_what_has_not_started(mended: bool) {
     push(&mut ring, nop(), 2);
     ring.submit().expect("an enter");
     run_first(&mut ring, cancel(if mended { 1 } else { 2 }), 3);
+}
+
+pub fn one_name_in_one_enter(mended: bool) {
+    let mut ring = ring();
+    let (one, two) = pair();
+    let mut buffers = [[0; 8]; 2];
+    let [first, second] = &mut buffers;
+    let receive = |file: &UnixStream, buffer: &mut [u8]| {
+        opcode::Recv::new(fd(file), buffer.as_mut_ptr(), 8).build()
+    };
+    push(&mut ring, receive(&one, first), 1);
+    push(&mut ring, receive(&two, second), if mended { 2 } else { 1 });
+    ring.submit().expect("an enter");
+    (&one).write_all(b"one").expect("three bytes");
+    (&two).write_all(b"two").expect("three bytes");
+    let mut taken = 0;
+    while taken < 2 {
+        taken += take(&mut ring, 1).len();
+    }
+}
+
+pub fn cancels_a_slot_by_number(mended: bool) {
+    let mut ring = ring();
+    let (here, _there) = pair();
+    ring.submitter().register_files(&[here.as_raw_fd()]).expect("a table");
+    let mut buffer = [0; 8];
+    push(&mut ring, opcode::Recv::new(types::Fixed(0), buffer.as_mut_ptr(), 8).build(), 1);
+    ring.submit().expect("an enter");
+    let by_slot = types::CancelBuilder::fd(types::Fixed(0));
+    let by_descriptor = types::CancelBuilder::fd(types::Fd(0));
+    let builder = if mended { by_slot } else { by_descriptor };
+    let (result, _) = run_first(&mut ring, opcode::AsyncCancel2::new(builder).build(), 2);
+    if result == -libc::EINVAL {
+        not_here("no cancel by descriptor");
+    }
+    if !mended {
+        run_first(&mut ring, cancel(1), 3);
+    }
 }
 
 pub fn one_name_for_all(mended: bool) {
