@@ -12,6 +12,7 @@ mod buffers;
 pub mod own_ring;
 mod page;
 pub mod raw;
+mod recording;
 mod report;
 mod run;
 mod scratch;
@@ -22,7 +23,8 @@ pub use self::answer::{Answer, Completion};
 pub use self::ask::{Ask, Started};
 pub use self::buffers::BufferRing;
 pub use self::page::Page;
-pub use self::report::{LeftOut, Report, Row, Where};
+pub use self::recording::{Made, Recorded, Recording};
+pub use self::report::{Kind, LeftOut, Report, Row, Where};
 pub use self::run::main;
 pub use self::scratch::Scratch;
 

@@ -3,10 +3,12 @@
 //!
 //! - [`programs`]: the two examples, `day01/atlas` and `day02/atlas`, and their lists;
 //! - [`shown`]: one entry, run under the tracer: what it says, and what the record confirms;
-//! - [`table`] and [`errors`]: that for all entries.
+//! - [`table`] and [`errors`]: that for all entries;
+//! - [`record`]: that without what differs from run to run, for the book.
 
 mod errors;
 mod programs;
+mod record;
 mod shown;
 mod table;
 
@@ -48,6 +50,10 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["missing", "errors"])]
     json: bool,
 
+    /// What the book shows, as JSON: each entry runs twice, and what differs is left out
+    #[arg(long, conflicts_with_all = ["missing", "errors", "json"])]
+    record: bool,
+
     /// Take the two programs, `atlas` and `ring_atlas`, from this folder instead of building them
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
@@ -70,9 +76,16 @@ pub fn main(options: &Options) -> ExitCode {
 fn run(options: &Options) -> Result<bool> {
     let listed = programs::list(options.programs.as_deref())?;
     let chosen = programs::choose(&listed, &options.names)?;
+    if options.record {
+        say(&serde_json::to_string(&record::made())?)?;
+    }
     let mut all = Vec::new();
     for (nth, listed) in chosen.iter().enumerate() {
         progress(&format!("{} of {}: {}", nth + 1, chosen.len(), listed.report.name));
+        if options.record {
+            say(&serde_json::to_string(&record::record(listed)?)?)?;
+            continue;
+        }
         let shown = shown::show(listed)?;
         if options.json {
             say(&serde_json::to_string(&shown)?)?;
@@ -81,7 +94,7 @@ fn run(options: &Options) -> Result<bool> {
     }
     progress("");
     let text = match &options.errors {
-        _ if options.json => None,
+        _ if options.json || options.record => None,
         Some(name) => Some(errors::text(&all, name)),
         None if options.missing => Some(table::missing(&all)),
         None if options.names.is_empty() => Some(table::overview(&all)),

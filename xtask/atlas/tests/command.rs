@@ -3,6 +3,7 @@
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use atlas::Recording;
 use serde_json::Value;
 
 /// The examples may have to be compiled first.
@@ -63,6 +64,26 @@ fn the_ways_to_an_error_are_listed_with_their_reasons() {
     assert!(text(&output).contains("the link broke"), "{}", text(&output));
     let output = atlas(&["nop", "--errors", "ENOTTY"]);
     assert_eq!(text(&output).trim(), "No entry of the atlas gets ENOTTY on this kernel.");
+}
+
+#[test]
+fn a_recording_holds_nothing_that_differs_from_run_to_run() {
+    if !testkit::io_uring_or_skip("a_recording_holds_nothing_that_differs_from_run_to_run") {
+        return;
+    }
+    let output = atlas(&["socket", "--record"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let recording = Recording::parse(&text(&output)).expect("a recording");
+    assert!(!recording.made.linux.is_empty());
+    let socket = recording.entry("sockets", "socket").expect("the entry");
+    if socket.report.left_out.is_empty() {
+        let descriptors = socket.report.rows.iter().filter(|row| row.answered == "⟨descriptor⟩");
+        assert!(descriptors.count() > 0, "{socket:?}");
+        assert_eq!(socket.places, ["inline"], "{socket:?}");
+    }
+    let again = Recording::parse(&text(&atlas(&["socket", "--record"]))).expect("a recording");
+    let again = again.entry("sockets", "socket").expect("the entry");
+    assert_eq!(socket.difference(again), None);
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! `--record`: the run that the book shows.
+
+use std::fs::File;
+
+use anyhow::{Result, ensure};
+use atlas::{Made, Recorded};
+use common::environment::Environment;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use crate::programs::Listed;
+use crate::shown::{self, Shown};
+
+/// Where the recording is made.
+pub fn made() -> Made {
+    let here = Environment::read();
+    let linux = here.kernel.split('.').take(2).collect::<Vec<_>>().join(".");
+    Made { linux, root: here.euid == Some(0) }
+}
+
+/// Runs an entry twice, so that what differs shows: the second time with more descriptors open,
+/// so that new ones get other numbers.
+///
+/// # Errors
+/// If something is wrong with the entry, or it asks other things the second time.
+pub fn record(listed: &Listed) -> Result<Recorded> {
+    let first = sound(shown::show(listed)?)?;
+    let inherited = || Ok(File::from(memfd_create(c"more", MFdFlags::empty())?));
+    let _more: Vec<File> = (0..7).map(|_| inherited()).collect::<Result<_>>()?;
+    let second = sound(shown::show(listed)?)?;
+    // The kernel may refuse an entry before it goes to a worker, or there.
+    let rows = first.report.rows.iter().zip(&first.ran);
+    let ran = rows.map(|(row, place)| place.filter(|_| row.errno.is_none())).zip(&second.ran);
+    let ran = ran.map(|(place, again)| place.filter(|_| place == *again));
+    let places = first.places();
+    Ok(Recorded {
+        ran: ran.map(|place| place.map(|it| it.name().to_string())).collect(),
+        places: places.into_iter().map(String::from).collect(),
+        in_the_record: first.in_the_record.clone(),
+        ..Recorded::of_two(&first.report, &second.report)?
+    })
+}
+
+/// An entry with which nothing is wrong.
+fn sound(shown: Shown) -> Result<Shown> {
+    let problems = shown.problems();
+    ensure!(problems.is_empty(), "{}: {}", shown.report.name, problems.join("; "));
+    Ok(shown)
+}
