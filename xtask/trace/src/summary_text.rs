@@ -257,7 +257,7 @@ fn calls(page: &mut String, summary: &Summary, requests: Option<u64>) {
 }
 
 fn diagnoses(page: &mut String, summary: &Summary) {
-    // That there is no ring, and why, is told above.
+    // That there is no ring, and why, stands above.
     let told = |it: &&Diagnosis| summary.rings == 0 && it.kind == "setup-refused";
     let rest: Vec<&Diagnosis> = summary.diagnoses.iter().filter(|it| !told(it)).collect();
     if rest.is_empty() {
