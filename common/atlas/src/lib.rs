@@ -9,6 +9,7 @@
 mod answer;
 mod ask;
 mod buffers;
+pub mod nvme;
 pub mod own_ring;
 mod page;
 pub mod raw;

@@ -30,7 +30,6 @@ pub const ENTRY: Entry = Entry {
         "SOCKET_URING_OP_GETSOCKOPT",
         "SOCKET_URING_OP_SETSOCKOPT",
         "SOCKET_URING_OP_GETSOCKNAME",
-        "IORING_URING_CMD_FIXED",
         "IORING_URING_CMD_MULTISHOT",
     ],
     show,
@@ -68,10 +67,8 @@ fn show(page: &mut Page) -> Result<()> {
     page.saw("it is SOCK_STREAM", kind == libc::SOCK_STREAM)?;
     addresses(page, &mut ring, &socket)?;
     mistakes(page, &mut ring, fd)?;
-    let why = "no command of a socket uses a registered buffer; those of NVMe do";
-    page.cannot("IORING_URING_CMD_FIXED", why, Where::EmulatedMachine)?;
-    let why = "no command of a socket takes provided buffers";
-    page.cannot("IORING_URING_CMD_MULTISHOT", why, Where::EmulatedMachine)
+    let why = "of all files only ublk's has a command that takes provided buffers";
+    page.cannot("IORING_URING_CMD_MULTISHOT", why, Where::OtherMachine)
 }
 // ANCHOR_END: show
 

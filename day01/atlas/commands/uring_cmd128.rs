@@ -8,7 +8,9 @@
 
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 
+use atlas::nvme::{Aligned, Disk, READ};
 use atlas::raw;
 use atlas::{Ask, Entry, Page, Result, Where};
 use common::catalog::{SETUP_FLAGS, SOCKET_COMMANDS};
@@ -21,7 +23,7 @@ pub const ENTRY: Entry = Entry { shows: &["IORING_OP_URING_CMD128"], show };
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
     let asked = "a ring for entries of both sizes";
-    let built = raw::ring(4, SETUP_FLAGS.code("SQE_MIXED"));
+    let built = raw::ring(4, SETUP_FLAGS.code("SQE_MIXED") | SETUP_FLAGS.code("CQE_MIXED"));
     let Some(mut ring) = page.call_since("IORING_SETUP_SQE_MIXED", asked, built)? else {
         return Ok(());
     };
@@ -36,6 +38,16 @@ fn show(page: &mut Page) -> Result<()> {
         page.ask_all(&mut ring, [ask("URING_CMD128 with SIOCINQ of a socket")])?;
         page.ask_all(&mut IoUring::new(4)?, [narrow])?;
     }
-    page.cannot("an NVMe command", "only root may send one, to a disk", Where::EmulatedMachine)
+    let Some(disk) = Disk::find() else {
+        let why = "only the emulated machine's disk is asked, as root";
+        return page.cannot("an NVMe command", why, Where::EmulatedMachine);
+    };
+    let (ours, mut back) = (Aligned::full_of(0x5a), Aligned::full_of(0));
+    disk.blocks.write_all_at(&ours.0, 4096)?;
+    let read = disk.transfer(READ, 1, back.0.as_mut_ptr());
+    let read = raw::uring_cmd128(read.build("NVME_URING_CMD_IO", &disk.namespace).build());
+    // SAFETY: the page outlives the calls.
+    unsafe { page.ask_all(&mut ring, [Ask::new_128("URING_CMD128: an NVMe read", read)]) }?;
+    page.saw("the bytes that pwrite(2) wrote", back == ours)
 }
 // ANCHOR_END: show

@@ -1,44 +1,49 @@
-//! A disk whose completions can be polled for, and the memory to read from it directly.
+//! A disk whose completions can be polled for.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
+use atlas::nvme::{self, Aligned};
 use atlas::{Page, Result, Where};
 use io_uring::{IoUring, opcode, types};
 use nix::errno::Errno;
 
-/// A page of memory, aligned as direct I/O wants it.
-#[repr(C, align(4096))]
-pub struct Aligned(pub [u8; 4096]);
-
-/// The first disk with poll queues that this user may read.
-fn find() -> Option<File> {
+/// The first disk with poll queues that this user may read, and its name.
+fn find() -> Option<(String, File)> {
     let disks = fs::read_dir("/sys/block").ok()?.flatten();
     let polled = disks.filter(|disk| {
         let says = fs::read_to_string(disk.path().join("queue/io_poll"));
         says.is_ok_and(|says| says.trim() == "1")
     });
-    let mut names: Vec<_> = polled.map(|disk| disk.file_name()).collect();
+    let mut names: Vec<_> = polled.filter_map(|disk| disk.file_name().into_string().ok()).collect();
     names.sort();
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_DIRECT);
-    names.iter().find_map(|name| options.open(std::path::Path::new("/dev").join(name)).ok())
+    names.into_iter().find_map(|name| {
+        let disk = options.open(format!("/dev/{name}")).ok()?;
+        Some((name, disk))
+    })
 }
 
 /// Reads the disk's first 4096 bytes through a ring with IOPOLL, and compares them with what
 /// pread(2) gets. Says so where there is no such disk.
 pub fn read(page: &mut Page, ring: &mut IoUring) -> Result<()> {
-    let Some(disk) = find() else {
+    let Some((name, disk)) = find() else {
         let why =
             "no disk with poll queues that this user may read (queue/io_poll is 0 in /sys/block)";
         return page.cannot("a read that is polled for", why, Where::EmulatedMachine);
     };
-    let mut bytes = Box::new(Aligned([0; 4096]));
+    let mut bytes = Aligned::full_of(0xff);
     let read = opcode::Read::new(types::Fd(disk.as_raw_fd()), bytes.0.as_mut_ptr(), 4096).build();
+    // Nobody else uses this one.
+    let before = nvme::is_emulated(&name).then(nvme::interrupts_at_rest).transpose()?;
     // SAFETY: the memory lives, and is nobody else's, until `ask` has the completion.
     let answer = unsafe { page.ask("READ of 4096 bytes, O_DIRECT", ring, read) }?;
-    let mut plain = Box::new(Aligned([0; 4096]));
+    if let Some(before) = before {
+        page.saw("the disk interrupted no CPU", nvme::interrupts()? == before)?;
+    }
+    let mut plain = Aligned::full_of(0);
     disk.read_exact_at(&mut plain.0, 0)?;
     page.saw("4096 bytes, those that pread(2) gets", answer.result == 4096 && bytes.0 == plain.0)
 }

@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use atlas::nvme::SERIAL;
 use common::environment::Refusal;
 
 use super::console::Console;
@@ -43,8 +44,9 @@ pub fn look_for_qemu() -> Result<()> {
     .into())
 }
 
-/// Boots `image` with `initramfs`, and with an NVMe disk in the file `disk`, and gives it `deadline` to come to its end. What it says
-/// goes to `log`, where it can be read afterwards.
+/// Boots `image` with `initramfs`, and with an NVMe disk in files whose names begin with `disk`, and
+/// gives it `deadline` to come to its end. What it says goes to `log`, where it can be read
+/// afterwards.
 ///
 /// # Errors
 /// If the log cannot be written. A kernel that fails is no error but [`Boot::trouble`].
@@ -58,8 +60,10 @@ pub fn boot(
     let output = File::create(log).with_context(|| format!("writing {}", log.display()))?;
     let mut emulator = Command::new(QEMU);
     emulator
-        // Emulation needs no rights and no hardware, and is the same everywhere.
-        .args(["-accel", "tcg", "-cpu", CPU, "-smp", "2", "-m", "1024"])
+        // Emulation needs no rights and no hardware, and is the same everywhere. With a thread a
+        // CPU, one of them may still run code that the other has just replaced, and the kernel
+        // panics (int3); taking turns is no slower.
+        .args(["-accel", "tcg,thread=single", "-cpu", CPU, "-smp", "2", "-m", "1024"])
         .args(["-nodefaults", "-display", "none", "-monitor", "none", "-serial", "stdio"])
         // The end of the kernel is the end of the emulator.
         .arg("-no-reboot")
@@ -81,25 +85,41 @@ pub fn boot(
     Ok(Boot { console, trouble })
 }
 
-/// Gives the machine an NVMe disk, empty and in a file of its own.
+/// An NVMe disk in two parts (namespaces): one of blocks that the atlas reads and writes by its own
+/// commands, and one that holds the scratch files, if this machine can format it.
 fn attach(emulator: &mut Command, disk: &Path) -> Result<()> {
-    const SIZE: u64 = 64 << 20;
-    let file = File::create(disk).with_context(|| format!("writing {}", disk.display()))?;
-    file.set_len(SIZE).with_context(|| format!("making {} larger", disk.display()))?;
-    let drive = format!(
-        "file={},format=raw,if=none,id=disk",
-        disk.display().to_string().replace(',', ",,")
-    );
-    emulator.args(["-drive", &drive, "-device", "nvme,drive=disk,serial=atlas"]);
+    emulator.args(["-device", &format!("nvme,serial={SERIAL}")]);
+    for (part, is_formatted) in [("blocks", false), ("files", true)] {
+        let path = disk.with_extension(part);
+        let made = File::create(&path).and_then(|file| file.set_len(PART));
+        made.with_context(|| format!("writing {}", path.display()))?;
+        if is_formatted && !format(&path) {
+            continue;
+        }
+        let file = path.display().to_string().replace(',', ",,");
+        let drive = format!("file={file},format=raw,if=none,discard=unmap,id={part}");
+        emulator.args(["-drive", &drive, "-device", &format!("nvme-ns,drive={part}")]);
+    }
     Ok(())
 }
 
-/// `rdinit` is the program that the kernel starts as its first process, `--` ends what is
-/// for the kernel; `panic=-1` is: restart at once; `nvme.poll_queues` are
-/// queues of a disk that io_uring can poll (`IORING_SETUP_IOPOLL`). Source: the kernel's
+/// How large each part of the disk is.
+const PART: u64 = 32 << 20;
+
+/// Makes an ext4 in a file. Without mkfs.ext4 the scratch files stay in memory, and the atlas leaves
+/// out what a file system there cannot do.
+fn format(file: &Path) -> bool {
+    let mut mkfs = Command::new("/usr/sbin/mkfs.ext4");
+    mkfs.args(["-q", "-F"]).arg(file).stdin(Stdio::null());
+    mkfs.status().is_ok_and(|status| status.success())
+}
+
+/// `rdinit` is the program that the kernel starts as its first process, `--` ends what is for the
+/// kernel; `panic=-1` is: restart at once; `nvme.poll_queues` are queues of a disk that io_uring can
+/// poll (`IORING_SETUP_IOPOLL`). Source: the kernel's
 /// `Documentation/admin-guide/kernel-parameters.rst`.
-const COMMAND_LINE: &str =
-    "console=ttyS0 quiet panic=-1 nvme.poll_queues=2 rdinit=/kernels -- --inside";
+const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 nvme.poll_queues=2 \
+                            rdinit=/kernels -- --inside";
 
 /// Says what went wrong: a panic before all else, for it explains the rest.
 fn trouble(console: &Console, ended: &Result<ExitStatus>, log: &Path) -> Option<String> {

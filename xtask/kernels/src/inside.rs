@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use atlas::nvme;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 
@@ -29,10 +30,14 @@ pub const PROGRAMS: [&[&str]; 3] = [
     &["/xtask", "run", "--programs", DAYS, "--patience", "60", "--json"],
 ];
 
-/// Where the exercises' programs are, if they are wanted.
 /// The atlas, if it was brought along.
 const ATLAS: [&str; 4] = ["/atlas-runner", "--json", "--programs", DAYS];
 
+/// The part of the disk that the atlas has its scratch files on, if it was formatted and this kernel
+/// has ext4.
+const FILES: u32 = 2;
+
+/// Where the exercises' programs are, if they are wanted.
 pub const EXERCISES: &str = "/exercises";
 
 /// How long a program may take. Emulation is slow, and the machine below it may be busy.
@@ -84,6 +89,9 @@ fn report() -> Result<()> {
         say(&Message::Ran(run_program(command)))?;
     }
     if Path::new(ATLAS[0]).exists() {
+        // Over what is there; without it the files stay in memory.
+        let files = nvme::part(FILES).map(|name| format!("/dev/{name}"));
+        let _ = mount(files.as_deref(), "/tmp", Some("ext4"), MsFlags::empty(), None::<&str>);
         say(&Message::Ran(run_program(&ATLAS)))?;
     }
     if Path::new(EXERCISES).exists() {

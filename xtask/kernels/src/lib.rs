@@ -173,7 +173,7 @@ fn boot_one(kernel: Kernel, places: &Places, options: &Options) -> Result<Row> {
     let initramfs = programs::initramfs_path(&places.cache);
     let times = if options.exercises { 10 } else { 1 } + u64::from(options.atlas);
     let deadline = Duration::from_secs(options.deadline * times);
-    let disk = options.atlas.then(|| places.cache.join("disk.raw"));
+    let disk = options.atlas.then(|| places.cache.join("disk"));
     let boot = boot::boot(&image, &initramfs, disk.as_deref(), &log, deadline)?;
     progress(&format!("  {:.0} s", started.elapsed().as_secs_f64()))?;
     let result: Result<Answers, String> = match boot.trouble {
