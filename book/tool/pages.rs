@@ -18,7 +18,7 @@ pub struct Page {
     pub part: String,
     /// How many pages it is nested in.
     pub depth: usize,
-    /// What its first line says.
+    /// What its first line says; 0 for a page to look things up.
     pub minutes: u32,
 }
 
@@ -49,8 +49,11 @@ pub fn pages(root: &Path, book: &Book) -> (Vec<Page>, Vec<Problem>) {
     (pages, problems)
 }
 
+/// What a page says that nobody reads from its beginning to its end.
+const LOOKED_UP: &str = "to look things up";
+
 /// The minutes that a page's first line states: a number, or `exercises day01` for those of a
-/// day's exercises together.
+/// day's exercises together. A page `to look things up` takes none.
 pub fn minutes(root: &Path, text: &str) -> Result<u32, Complaint> {
     let first = text.lines().next().unwrap_or_default().trim();
     let stated = first
@@ -61,6 +64,9 @@ pub fn minutes(root: &Path, text: &str) -> Result<u32, Complaint> {
         .unwrap_or_default();
     if let Some(day) = stated.strip_prefix("exercises ") {
         return Ok(exercises::minutes(&exercises::of_day(root, day.trim())?.0));
+    }
+    if stated == LOOKED_UP {
+        return Ok(0);
     }
     stated.parse().ok().filter(|minutes| *minutes > 0).ok_or_else(|| {
         Complaint::new(
@@ -78,6 +84,7 @@ mod tests {
     fn the_first_line_states_minutes() {
         let root = Path::new("/nowhere");
         assert_eq!(minutes(root, "<!-- minutes: 20 -->\n# A\n").unwrap(), 20);
+        assert_eq!(minutes(root, "<!-- minutes: to look things up -->\n").unwrap(), 0);
         for wrong in
             ["# A\n<!-- minutes: 20 -->\n", "<!-- minutes: some -->", "<!-- minutes: 0 -->", ""]
         {

@@ -1,5 +1,6 @@
 //! `check`: everything about the book that a program can judge.
 
+mod atlas;
 mod files;
 mod html;
 mod site;
@@ -58,6 +59,7 @@ pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
     if depth == Depth::Everything {
         problems.extend(ran("transcripts", transcripts::problems(root)));
         problems.extend(ran("recordings", traces::problems(root)));
+        problems.extend(ran("the atlas", atlas::problems(root)));
     }
     problems
 }

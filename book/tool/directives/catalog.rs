@@ -9,16 +9,21 @@ use crate::problem::Complaint;
 
 /// The table that `name` means, as Markdown.
 pub fn table(name: &str) -> Result<String, Complaint> {
+    let table = find(name)?;
+    Ok(if std::ptr::eq(table, &catalog::OPERATIONS) { by_group(table) } else { whole(table) })
+}
+
+/// The table that `name` means.
+pub fn find(name: &str) -> Result<&'static Table, Complaint> {
     let found = catalog::TABLES.iter().find(|table| names(table).iter().any(|it| it == name));
-    let table = found.ok_or_else(|| {
+    found.copied().ok_or_else(|| {
         let known: Vec<String> =
             catalog::TABLES.iter().map(|table| names(table).swap_remove(0)).collect();
         Complaint::new(
             format!("the catalogue has no table `{name}`"),
             format!("it has: {}", known.join(", ")),
         )
-    })?;
-    Ok(if std::ptr::eq(*table, &catalog::OPERATIONS) { by_group(table) } else { whole(table) })
+    })
 }
 
 /// What a table may be called: `setup-flags`, and for the feature bits `features` too.

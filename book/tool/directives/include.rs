@@ -206,7 +206,7 @@ pub fn directive(
 }
 
 /// mdBook hides a Rust line that begins with `# `. A second `#` keeps it.
-fn visible(passage: &str) -> String {
+pub fn visible(passage: &str) -> String {
     let hidden = |line: &str| {
         let line = line.trim_start();
         line == "#" || line.starts_with("# ") || line.starts_with("##")

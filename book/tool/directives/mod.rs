@@ -1,15 +1,19 @@
 //! Puts into a chapter what its directives ask for: one file for each directive.
 //!
 //! [`mod@include`], [`transcript`] (with `quote`), [`count`], [`ring`], [`figure`], [`catalog`],
-//! [`brief`], [`exercises`], [`plan`] (with `total`).
+//! [`brief`], [`exercises`], [`plan`] (with `total`), [`atlas`], [`atlas_table`],
+//! [`atlas_errors`].
 
 pub mod exercises;
+pub mod include;
 
+mod atlas;
+mod atlas_errors;
+mod atlas_table;
 mod brief;
 mod catalog;
 mod count;
 mod figure;
-mod include;
 mod plan;
 mod ring;
 mod transcript;
@@ -32,8 +36,8 @@ pub struct Sources<'a> {
 }
 
 /// The directives that there are, for messages.
-const DIRECTIVES: &str =
-    "include, transcript, quote, count, ring, figure, catalog, brief, exercises, plan, total";
+const DIRECTIVES: &str = "include, transcript, quote, count, ring, figure, catalog, brief, exercises, plan, total, \
+     atlas, atlas-table, atlas-errors";
 
 /// The chapter's text with its directives resolved, and what is wrong with it. A directive that
 /// cannot be resolved leaves nothing, so that the rest of the page can be judged. `file` is its path from the workspace's root;
@@ -165,6 +169,9 @@ fn resolve(
         "catalog" => catalog::table(arguments)?,
         "plan" => plan::plan(sources.pages),
         "brief" => brief::directive(sources, arguments)?,
+        "atlas" => atlas::directive(sources, arguments)?,
+        "atlas-table" => atlas_table::directive(sources, arguments)?,
+        "atlas-errors" => atlas_errors::directive(sources, arguments)?,
         "exercises" => exercises::directive(sources, arguments)?,
         other => {
             return Err(Complaint::new(

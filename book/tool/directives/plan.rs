@@ -29,14 +29,15 @@ fn part(pages: &[Page], at: usize) -> &[Page] {
     &pages[at..=at + nested]
 }
 
-/// The plan: every page with its minutes, added up for each part and for all.
+/// The plan: every page that is read as a whole, with its minutes, added up for each part and for
+/// all.
 pub fn plan(pages: &[Page]) -> String {
     let mut out = String::from("| page | minutes |\n|---|--:|\n");
     let mut rest = pages;
     while let Some(first) = rest.first() {
         let count = rest.iter().take_while(|page| page.part == first.part).count();
         let (here, after) = rest.split_at(count);
-        for page in here {
+        for page in here.iter().filter(|page| page.minutes > 0) {
             let indent = "&nbsp;&nbsp;".repeat(page.depth);
             let title = markup::plain(&page.title);
             let _ = writeln!(out, "| {indent}[{title}]({}) | {} |", page.file, page.minutes);
