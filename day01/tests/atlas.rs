@@ -43,6 +43,7 @@ const TABLES: &[&Table] = &[
     &catalog::borrowed::FUTEX_FLAGS,
     &catalog::borrowed::EPOLL_CTL_COMMANDS,
     &catalog::borrowed::DEVICE_COMMANDS,
+    &catalog::borrowed::FUSE_COMMANDS,
 ];
 
 /// What day 2's atlas shows, on rings of its own.

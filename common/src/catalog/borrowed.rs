@@ -26,7 +26,7 @@ const OFF: &str = "sqe->off";
 const CMD_OP: &str = "sqe->cmd_op";
 
 /// Every table of this module.
-pub static BORROWED: [&Table; 18] = [
+pub static BORROWED: [&Table; 19] = [
     &RW_FLAGS,
     &SYNC_RANGE_FLAGS,
     &FALLOCATE_MODES,
@@ -45,6 +45,7 @@ pub static BORROWED: [&Table; 18] = [
     &SOCKET_TYPES,
     &SOCKET_FLAGS,
     &DEVICE_COMMANDS,
+    &FUSE_COMMANDS,
 ];
 
 table! {
@@ -236,7 +237,8 @@ table! {
 
 table! {
     /// The commands of drivers that `IORING_OP_URING_CMD` carries. Those of a socket are io_uring's
-    /// own; those of FUSE are small numbers, which mean something else to other files.
+    /// own, and those of FUSE are small numbers, which mean something else to other files
+    /// ([`FUSE_COMMANDS`]).
     DEVICE_COMMANDS: Codes, "device command", "";
     BLOCK_URING_CMD_DISCARD      = ioctl_number(0, 0x12, 0, 0),   "6.12", CMD_OP, "discard a range of a block device";
     UBLK_U_IO_FETCH_REQ          = ioctl_number(3, b'u', 0x20, 16), "6.4", CMD_OP, "wait for a ublk device's first request";
@@ -246,6 +248,13 @@ table! {
     NVME_URING_CMD_IO_VEC        = ioctl_number(3, b'N', 0x81, 72), "5.19", CMD_OP, "the same, with several buffers";
     NVME_URING_CMD_ADMIN         = ioctl_number(3, b'N', 0x82, 72), "5.19", CMD_OP, "an NVMe command to the controller";
     NVME_URING_CMD_ADMIN_VEC     = ioctl_number(3, b'N', 0x83, 72), "5.19", CMD_OP, "the same, with several buffers";
+}
+
+table! {
+    /// The commands of `/dev/fuse` that `IORING_OP_URING_CMD` carries.
+    FUSE_COMMANDS: Codes, "FUSE command", "";
+    FUSE_IO_URING_CMD_REGISTER         = 1, "6.14", CMD_OP, "wait for a file system's first request";
+    FUSE_IO_URING_CMD_COMMIT_AND_FETCH = 2, "6.14", CMD_OP, "answer a file system's request and wait for the next";
 }
 
 /// A command's number as `ioctl(2)` composes it: which way the argument goes (0 none, 3 both),

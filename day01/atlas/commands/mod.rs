@@ -1,6 +1,7 @@
 //! Commands of a file's own driver, or of a socket.
 
 mod block_uring_cmd_discard;
+mod fuse_io_uring_cmd_register;
 mod nvme_uring_cmd_admin;
 mod nvme_uring_cmd_io;
 mod tx_timestamp;
@@ -15,4 +16,5 @@ pub const ENTRIES: &[atlas::Entry] = &[
     nvme_uring_cmd_io::ENTRY,
     nvme_uring_cmd_admin::ENTRY,
     block_uring_cmd_discard::ENTRY,
+    fuse_io_uring_cmd_register::ENTRY,
 ];

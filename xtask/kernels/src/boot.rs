@@ -116,9 +116,9 @@ fn format(file: &Path) -> bool {
 
 /// `rdinit` is the program that the kernel starts as its first process, `--` ends what is for the
 /// kernel; `panic=-1` is: restart at once; `nvme.poll_queues` are queues of a disk that io_uring can
-/// poll (`IORING_SETUP_IOPOLL`). Source: the kernel's
+/// poll (`IORING_SETUP_IOPOLL`); `fuse.enable_uring` lets file systems use rings. Source: the kernel's
 /// `Documentation/admin-guide/kernel-parameters.rst`.
-const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 nvme.poll_queues=2 \
+const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 nvme.poll_queues=2 fuse.enable_uring=1 \
                             rdinit=/kernels -- --inside";
 
 /// Says what went wrong: a panic before all else, for it explains the rest.
