@@ -77,15 +77,11 @@ fn run(options: &Options) -> Result<bool> {
     let listed = programs::list(options.programs.as_deref())?;
     let chosen = programs::choose(&listed, &options.names)?;
     if options.record {
-        say(&serde_json::to_string(&record::made())?)?;
+        return record::all(&chosen);
     }
     let mut all = Vec::new();
     for (nth, listed) in chosen.iter().enumerate() {
         progress(&format!("{} of {}: {}", nth + 1, chosen.len(), listed.report.name));
-        if options.record {
-            say(&serde_json::to_string(&record::record(listed)?)?)?;
-            continue;
-        }
         let shown = shown::show(listed)?;
         if options.json {
             say(&serde_json::to_string(&shown)?)?;
@@ -94,7 +90,7 @@ fn run(options: &Options) -> Result<bool> {
     }
     progress("");
     let text = match &options.errors {
-        _ if options.json || options.record => None,
+        _ if options.json => None,
         Some(name) => Some(errors::text(&all, name)),
         None if options.missing => Some(table::missing(&all)),
         None if options.names.is_empty() => Some(table::overview(&all)),

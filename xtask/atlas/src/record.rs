@@ -4,14 +4,38 @@ use std::fs::File;
 
 use anyhow::{Result, ensure};
 use atlas::{Made, Recorded};
-use common::environment::Environment;
+use common::environment::{self, Environment};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use toolbox::output::say;
 
 use crate::programs::Listed;
+use crate::progress;
 use crate::shown::{self, Shown};
 
+/// Prints a recording of these entries. Whether all of them are in it: one with which something is
+/// wrong is not, and the standard error says why.
+///
+/// # Errors
+/// If nobody reads it.
+pub fn all(chosen: &[&Listed]) -> Result<bool> {
+    say(&serde_json::to_string(&made())?)?;
+    let mut complete = true;
+    for (nth, listed) in chosen.iter().enumerate() {
+        progress(&format!("{} of {}: {}", nth + 1, chosen.len(), listed.report.name));
+        match record(listed) {
+            Ok(recorded) => say(&serde_json::to_string(&recorded)?)?,
+            Err(wrong) => {
+                environment::report("xtask atlas", Err(wrong));
+                complete = false;
+            }
+        }
+    }
+    progress("");
+    Ok(complete)
+}
+
 /// Where the recording is made.
-pub fn made() -> Made {
+fn made() -> Made {
     let here = Environment::read();
     let linux = here.kernel.split('.').take(2).collect::<Vec<_>>().join(".");
     Made { linux, root: here.euid == Some(0) }
@@ -22,7 +46,7 @@ pub fn made() -> Made {
 ///
 /// # Errors
 /// If something is wrong with the entry, or it asks other things the second time.
-pub fn record(listed: &Listed) -> Result<Recorded> {
+fn record(listed: &Listed) -> Result<Recorded> {
     let first = sound(shown::show(listed)?)?;
     let inherited = || Ok(File::from(memfd_create(c"more", MFdFlags::empty())?));
     let _more: Vec<File> = (0..7).map(|_| inherited()).collect::<Result<_>>()?;
