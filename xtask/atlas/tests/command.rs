@@ -10,7 +10,7 @@ use serde_json::Value;
 const LONG: Duration = Duration::from_secs(600);
 
 fn atlas(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_atlas-runner"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_atlas_runner"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     testkit::output_within(command, LONG).expect("an end")
 }

@@ -72,7 +72,7 @@ pub fn initramfs(places: &Places, options: &Options) -> Result<Vec<u8>> {
         archive.program(name, &read(name)?);
     }
     if options.atlas {
-        archive.program(ATLAS, &read(ATLAS)?);
+        archive.program(ATLAS, &read("atlas_runner")?);
         for (_, example) in EXAMPLES {
             let bytes = read(&format!("examples/{example}"))?;
             archive.program(&format!("{days}/{example}"), &bytes);
