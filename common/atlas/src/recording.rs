@@ -52,7 +52,7 @@ impl Recording {
     /// Reads a recording.
     ///
     /// # Errors
-    /// If it is none.
+    /// If the text is something else.
     pub fn parse(text: &str) -> Result<Recording> {
         let mut lines = text.lines();
         let first = lines.next().context("it is empty")?;
