@@ -71,7 +71,8 @@ fn compare(file: &str, recorded: &Recording, fresh: &Recording) -> Option<Vec<Pr
         if before.report.left_out != now.report.left_out {
             let reasons = now.report.left_out.iter().map(|it| format!("\n  {it}"));
             output::aside(&format!(
-                "SKIPPED {name} of the atlas: this machine leaves out something else:{}",
+                "SKIPPED {name} of the atlas: it leaves out something else on this machine, or since \
+                 it was recorded:{}",
                 reasons.collect::<String>()
             ));
             continue;
