@@ -51,6 +51,10 @@ fn table(atlas: &Atlas, table: &catalog::Table) -> String {
     out
 }
 
+/// What the kernel's record always has a word for, unlike a flag in a ring's own memory.
+const NAMED: [&str; 5] =
+    ["IORING_OP_", "IORING_SETUP_", "IORING_FEAT_", "IORING_REGISTER_", "IORING_UNREGISTER_"];
+
 /// What the atlas has of a name.
 #[derive(Default)]
 struct Shown {
@@ -66,8 +70,8 @@ impl Shown {
         let is_left_out = |it: &atlas::LeftOut| it.what == name;
         let mut with = runs.iter().filter(|(_, it)| !it.report.left_out.iter().any(is_left_out));
         let held = runs.iter().find(|(_, it)| it.in_the_record.iter().any(|it| it == name));
-        // The record names no flag that lies in a ring's own memory.
-        let shown = held.or_else(|| with.next().filter(|_| !name.starts_with("IORING_OP_")));
+        let is_named = NAMED.iter().any(|prefix| name.starts_with(prefix));
+        let shown = held.or_else(|| with.next().filter(|_| !is_named));
         Shown {
             link: Some(format!("{}#{}", family.page(), entry.name)),
             places: shown.map_or(String::new(), |(_, it)| it.places.join(", ")),
