@@ -34,9 +34,8 @@ fn one(atlas: &Atlas, family: &Family, entry: &Entry) -> String {
     if runs.is_empty() {
         let _ = writeln!(out, "\nNo run of it is recorded so far: {command} shows it.");
     }
-    for (at, (run, recorded)) in runs.iter().enumerate() {
-        let typed = if at == 0 { command.as_str() } else { "The same" };
-        out += &ran(typed, run, recorded);
+    for (run, recorded) in &runs {
+        out += &ran(&command, run, recorded);
     }
     if let Some((_, last)) = runs.last() {
         out += &left_out(last);
@@ -45,11 +44,11 @@ fn one(atlas: &Atlas, family: &Family, entry: &Entry) -> String {
 }
 
 /// What was asked and answered in a run.
-fn ran(typed: &str, run: &Run, recorded: &Recorded) -> String {
+fn ran(command: &str, run: &Run, recorded: &Recorded) -> String {
     if recorded.report.rows.is_empty() {
         return String::new();
     }
-    let mut out = format!("\n{typed} on Linux {}:\n\n<div class=\"asked\">\n\n", run.called());
+    let mut out = format!("\n{command} on Linux {}:\n\n<div class=\"asked\">\n\n", run.called());
     for (row, place) in recorded.report.rows.iter().zip(&recorded.ran) {
         let _ = writeln!(out, "- {}", line(row, place.as_deref()));
     }
@@ -102,7 +101,7 @@ mod tests {
             "<div class=\"listing-source\">day01/atlas/files/fsync.rs</div>\n\n```rust\nfn show() {}\n```",
             "`cargo xtask atlas fsync` on Linux 6.18:",
             "- FSYNC of a&#124;b → [<code>EINVAL</code>](errors.md#einval): no disk\n",
-            "The same on Linux 7.3, in the emulated machine:",
+            "`cargo xtask atlas fsync` on Linux 7.3, in the emulated machine:",
             "- DATASYNC → <code>0</code> <small>worker</small>\n",
         ] {
             assert!(page.contains(part), "{part}\n\n{page}");
