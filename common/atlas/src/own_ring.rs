@@ -22,6 +22,13 @@ const NO_SQARRAY: u32 = SETUP_FLAGS.code("NO_SQARRAY");
 const REGISTERED_FD_ONLY: u32 = SETUP_FLAGS.code("REGISTERED_FD_ONLY");
 const SQ_REWIND: u32 = SETUP_FLAGS.code("SQ_REWIND");
 
+/// Flags for queues that this type would misread.
+const UNLIKE_OURS: u32 = SETUP_FLAGS.code("SQE128")
+    | SETUP_FLAGS.code("CQE32")
+    | SETUP_FLAGS.code("SQE_MIXED")
+    | SETUP_FLAGS.code("CQE_MIXED")
+    | SETUP_FLAGS.code("SQPOLL");
+
 /// Where a ring's two parts are mapped from.
 const QUEUES: u32 = MMAP_OFFSETS.code("SQ_RING");
 const ENTRIES: u32 = MMAP_OFFSETS.code("SQES");
@@ -79,9 +86,11 @@ impl OwnRing {
     /// The kernel's.
     ///
     /// # Panics
-    /// If there are more than 32 entries: a part of the ring would need a second page.
+    /// If there are more than 32 entries: a part of the ring would need a second page. If places
+    /// of another size are wanted, or a kernel thread that reads entries at any time.
     pub fn setup(entries: u32, flags: u32) -> io::Result<OwnRing> {
         assert!(entries <= MOST_ENTRIES, "each part fits into one page");
+        assert_eq!(flags & UNLIKE_OURS, 0, "entries of 64 bytes, completions of 16, no poller");
         let mut params = Params { flags, ..Params::default() };
         let mut pages = None;
         if flags & NO_MMAP != 0 {
@@ -188,7 +197,10 @@ impl OwnRing {
     /// Puts an entry into the queue.
     ///
     /// # Safety
-    /// What the entry points at must live, and be nobody else's, until its last completion.
+    /// What the entry points at must live, and be nobody else's, until its last completion. That
+    /// is the completion of the last time that the kernel is made to read this place before another
+    /// entry is pushed into it: the order of [`OwnRing::set_order`] may name it again, and with
+    /// SQ_REWIND so may an enter that asks for more than was pushed.
     pub unsafe fn push(&mut self, entry: &squeue::Entry) {
         let place = (self.tail & (self.params.sq_entries - 1)) as usize;
         // SAFETY: the place is one of the page's 64. The kernel reads it in an enter only.
@@ -213,7 +225,8 @@ impl OwnRing {
         if self.params.flags & SQ_REWIND != 0 {
             self.tail = 0;
         }
-        // SAFETY: there is no argument, and the entries were pushed under the promise of `push`.
+        // SAFETY: there is no argument. The kernel reads places that were pushed under the promise of
+        // `push`, or zeros, which are NOPs.
         unsafe { raw::enter(self.number, submit, wait, flags, 0, 0) }
     }
 

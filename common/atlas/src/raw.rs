@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
 
-use common::catalog::OPERATIONS;
+use common::catalog::{OPERATIONS, SETUP_FLAGS};
 use io_uring::{IoUring, Parameters, opcode, squeue};
 use nix::errno::Errno;
 
@@ -84,7 +84,8 @@ impl Fields for squeue::Entry128 {
 }
 
 fn write<S: squeue::EntryMarker, const N: usize>(entry: &mut S, offset: usize, bytes: [u8; N]) {
-    assert!(offset + N <= size_of::<S>(), "a field lies inside its entry");
+    let last = size_of::<S>().checked_sub(N);
+    assert!(last.is_some_and(|last| offset <= last), "a field lies inside its entry");
     // SAFETY: the bytes lie inside the entry, as was just asserted, and any bytes are an entry.
     unsafe { ptr::from_mut(entry).cast::<u8>().add(offset).cast::<[u8; N]>().write(bytes) };
 }
@@ -118,12 +119,36 @@ pub fn uring_cmd128(entry: squeue::Entry128) -> squeue::Entry128 {
 
 /// Sets up a ring with flags that the crate's builder does not have (`io_uring_setup(2)`).
 ///
-/// Not for flags that change how the queues are mapped or which size their places have
-/// (`NO_MMAP`, `SQE128`, `CQE32`): the crate would map them as ever.
+/// The crate maps and reads the queues of this ring as if they were plain ones.
 ///
 /// # Errors
 /// The kernel's; EINVAL for a flag that it does not know.
+///
+/// # Panics
+/// If the kernel grants a flag that makes the queues otherwise (`NO_MMAP`, `SQE128`, `CQE32`,
+/// `SQ_REWIND`): it would read other entries than those that were pushed.
 pub fn ring(entries: u32, flags: u32) -> io::Result<IoUring> {
+    // SAFETY: with the assertion below, the kernel reads what is pushed.
+    let ring = unsafe { ring_taken_for_plain(entries, flags) }?;
+    assert_eq!(flags & UNLIKE_PLAIN, 0, "a ring whose queues the crate can read");
+    Ok(ring)
+}
+
+/// Flags for queues that lie elsewhere, or have places of another size or in another order.
+const UNLIKE_PLAIN: u32 = SETUP_FLAGS.code("NO_MMAP")
+    | SETUP_FLAGS.code("SQE128")
+    | SETUP_FLAGS.code("CQE32")
+    | SETUP_FLAGS.code("SQ_REWIND");
+
+/// As [`ring`], for a page that makes the mistake of reading any ring as a plain one.
+///
+/// # Errors
+/// The kernel's.
+///
+/// # Safety
+/// With `SQE128` and `SQ_REWIND` the kernel reads other places of the queue than those that were
+/// pushed last. What was ever pushed must point at no memory.
+pub unsafe fn ring_taken_for_plain(entries: u32, flags: u32) -> io::Result<IoUring> {
     /// `struct io_uring_params`: the flags are its third number.
     const NUMBERS: usize = size_of::<Parameters>() / size_of::<u32>();
     let mut params = [0_u32; NUMBERS];
@@ -194,6 +219,22 @@ pub unsafe fn enter(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[should_panic(expected = "inside its entry")]
+    fn a_field_behind_the_entry_is_refused() {
+        let _ = opcode::Nop::new().build().bytes(usize::MAX, [0]);
+    }
+
+    #[test]
+    fn a_ring_that_the_crate_would_misread_is_refused() {
+        if !testkit::io_uring_or_skip("a_ring_that_the_crate_would_misread_is_refused") {
+            return;
+        }
+        let made = std::panic::catch_unwind(|| ring(4, SETUP_FLAGS.code("SQE128")).map(drop));
+        // A kernel before 5.19 refuses it by itself.
+        assert!(made.is_err() || made.is_ok_and(|made| made.is_err()));
+    }
 
     #[test]
     fn fields_lie_where_the_builders_write_them() {

@@ -44,10 +44,11 @@ fn show(page: &mut Page) -> Result<()> {
 
 /// The classic mistake: entries every 64 bytes, as in any other ring.
 fn strides_of_64(page: &mut Page) -> Result<()> {
-    // `raw::ring` maps it as a ring with 64 bytes an entry, which is the mistake. Nothing is
-    // written outside: that is less than the kernel made.
-    let mut ring =
-        page.call("a ring with SQE128, taken for one without", raw::ring(4, flag("SQE128")))?;
+    // It is mapped as a ring with 64 bytes an entry, which is the mistake. Nothing is written
+    // outside: that is less than the kernel made.
+    // SAFETY: only NOPs are pushed, which point at no memory.
+    let built = unsafe { raw::ring_taken_for_plain(4, flag("SQE128")) };
+    let mut ring = page.call("a ring with SQE128, taken for one without", built)?;
     for number in [1, 2] {
         // SAFETY: a NOP points at no memory; nor do the zeros behind it.
         unsafe { ring.submission().push(&opcode::Nop::new().build().user_data(number)) }?;
