@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 
 use atlas::{Entry, Page, Result};
+use common::memory::forever;
 use io_uring::{opcode, squeue, types};
 
 use super::{ring_with, sockets};
@@ -28,11 +29,11 @@ fn receive_without_worker(page: &mut Page) -> Result<()> {
     let has = |params: &io_uring::Parameters| params.is_feature_fast_poll();
     let Some(mut ring) = ring_with(page, name, has)? else { return Ok(()) };
     let (ours, mut theirs) = sockets()?;
-    let mut bytes = [0; 5];
+    let bytes = forever([0; 5]);
     let address = bytes.as_mut_ptr();
     let receive =
         || -> squeue::Entry { opcode::Recv::new(types::Fd(ours.as_raw_fd()), address, 5).build() };
-    // SAFETY: here and below, `bytes` is looked at when the receive has completed.
+    // SAFETY: here and below, `bytes` is never freed, and looked at when the receive has completed.
     let started = unsafe { page.start("RECV of an empty socket", &mut ring, receive()) };
     page.saw(
         "it waits, and this thread has no worker",
@@ -48,6 +49,6 @@ fn receive_without_worker(page: &mut Page) -> Result<()> {
     unsafe { page.ask("RECV with IOSQE_ASYNC, bytes there", &mut ring, by_a_worker) }?;
     let workers = look::workers_of_this_thread()?.len();
     page.note("workers of this thread: what IOSQE_ASYNC costs", workers);
-    page.saw("the bytes were received", bytes == *b"bytes")
+    page.saw("the bytes were received", *bytes == *b"bytes")
 }
 // ANCHOR_END: show

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 
 use atlas::{Entry, Page, Result};
+use common::memory::forever;
 use io_uring::{opcode, types};
 use nix::errno::Errno;
 
@@ -21,18 +22,18 @@ fn show(page: &mut Page) -> Result<()> {
     let has = |params: &io_uring::Parameters| params.is_feature_submit_stable();
     let Some(mut ring) = ring_with(page, name, has)? else { return Ok(()) };
     let (ours, mut theirs) = sockets()?;
-    let mut data = [0_u8; 5];
+    let data = forever([0_u8; 5]);
     let mut iovec = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
     let socket = types::Fd(ours.as_raw_fd());
     let read = opcode::Readv::new(socket, (&raw const iovec).cast(), 1).build();
-    // SAFETY: `data` lives until the read has completed, below.
+    // SAFETY: `data` is never freed, and looked at when the read has completed.
     let read = unsafe { page.start("READV of an empty socket", &mut ring, read) };
     iovec.iov_base = std::ptr::null_mut();
     iovec.iov_len = 0;
     page.note("the iovec, after the submit", format!("overwritten: {} bytes", iovec.iov_len));
     page.call("5 bytes arrive", theirs.write_all(b"bytes"))?;
     let answer = page.answer(&read, &mut ring)?;
-    page.saw("they went where the iovec had said", answer.result == 5 && data == *b"bytes")?;
+    page.saw("they went where the iovec had said", answer.result == 5 && *data == *b"bytes")?;
 
     iovec = libc::iovec { iov_base: std::ptr::without_provenance_mut(16), iov_len: 5 };
     let read = opcode::Readv::new(socket, (&raw const iovec).cast(), 1).build();

@@ -13,6 +13,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use atlas::{Entry, Page, Result, is_older_than, raw};
+use common::memory::forever;
 use io_uring::{IoUring, opcode, types};
 use nix::errno::Errno;
 
@@ -32,9 +33,9 @@ fn show(page: &mut Page) -> Result<()> {
     if page.call_since(name, asked, registered)?.is_none() {
         return Ok(());
     }
-    let mut bytes = [0; 5];
+    let bytes = forever([0; 5]);
     let receive = opcode::Recv::new(types::Fixed(0), bytes.as_mut_ptr(), 5).build();
-    // SAFETY: `bytes` is looked at when the receive has completed; `answer` below waits for it.
+    // SAFETY: `bytes` is never freed, and looked at when the receive has completed.
     let receive = unsafe { page.start("RECV of slot 0", &mut ring, receive) };
     let close = opcode::Close::new(types::Fixed(0)).build();
     // SAFETY: a close points at no memory.
@@ -42,7 +43,7 @@ fn show(page: &mut Page) -> Result<()> {
     page.saw("no tag: the receive has the socket still", ring.completion().is_empty())?;
     page.call("5 bytes arrive", theirs.write_all(b"bytes"))?;
     page.answer(&receive, &mut ring)?;
-    page.saw("they were received after the close", bytes == *b"bytes")?;
+    page.saw("they were received after the close", *bytes == *b"bytes")?;
     page.arrives("now the slot's file is gone: its tag", &mut ring, TAG);
 
     let why = "an empty slot has no file that could go: no tag for it";

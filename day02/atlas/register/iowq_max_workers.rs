@@ -3,8 +3,9 @@
 //! Since 5.15. Takes two limits, for bounded work (`IO_WQ_BOUND`: files, paths) and for unbounded
 //! work (`IO_WQ_UNBOUND`: sockets, pipes), 0 to leave one as it is, and gives back those of before.
 //! Liburing: `io_uring_register_iowq_max_workers`; crate: `Submitter::register_iowq_max_workers`.
-//! Holds for the calling thread and each NUMA node. At first the limits are the ring's entries or 4
-//! a CPU, whichever is less, and RLIMIT_NPROC. What would need a worker more waits for one.
+//! Holds for the calling thread (the man page: on each NUMA node). At first the limits are the ring's
+//! entries or 4 a CPU, whichever is less, and RLIMIT_NPROC. What would need a worker more waits for
+//! one.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -69,7 +70,7 @@ fn workers_for_three_opens(page: &mut Page, ring: &mut IoUring, expected: usize)
         nix::unistd::mkfifo(path.as_c_str(), Mode::S_IRWXU)?;
         let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).build();
         let open = open.flags(squeue::Flags::ASYNC);
-        // SAFETY: `paths` lives until all three have completed: this function fails nowhere before.
+        // SAFETY: the kernel copies the path at the submit, which is in the call.
         opens.push(unsafe { page.start("OPENAT of a FIFO with IOSQE_ASYNC", ring, open) });
     }
     let look = || look::workers_of_this_thread().map_or(0, |them| them.len());

@@ -9,6 +9,7 @@
 use std::os::fd::AsRawFd;
 
 use atlas::{Entry, Page, Result, is_older_than};
+use common::memory::forever;
 use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{IoUring, opcode};
 use nix::errno::Errno;
@@ -26,10 +27,10 @@ fn show(page: &mut Page) -> Result<()> {
     let nothing = cancel(&ring, CancelBuilder::user_data(77));
     page.call_refused(asked, nothing, Errno::ENOENT, "nothing matches")?;
     let (pipe, _other_end) = nix::unistd::pipe()?;
-    let mut byte = [0];
+    let byte = forever([0]);
     let pipe = Fd(pipe.as_raw_fd());
     let read = opcode::Read::new(pipe, byte.as_mut_ptr(), 1).build();
-    // SAFETY: `byte` lives until the read has completed, below.
+    // SAFETY: `byte` is never freed.
     let read = unsafe { page.start("READ of an empty pipe", &mut ring, read) };
     let cancelled = cancel(&ring, CancelBuilder::user_data(read.user_data()));
     page.call("register_sync_cancel by its user_data", cancelled)?;
