@@ -68,7 +68,7 @@ fn polled_ring(page: &mut Page, entries: u32) -> Result<Option<IoUring>> {
     let asked = format!("a ring with SQPOLL, for {entries}");
     match IoUring::builder().setup_sqpoll(1).build(entries) {
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-            let why = "before Linux 5.11, SQPOLL takes CAP_SYS_ADMIN or CAP_SYS_NICE";
+            let why = "before Linux 5.13, SQPOLL takes CAP_SYS_NICE (before 5.11, CAP_SYS_ADMIN)";
             page.cannot("IORING_SETUP_SQPOLL", why, Where::Root)?;
             Ok(None)
         }

@@ -17,7 +17,7 @@ pub const ENTRY: Entry =
 fn show(page: &mut Page) -> Result<()> {
     let built = IoUring::builder().setup_sqpoll(50).build(4);
     if matches!(&built, Err(error) if error.raw_os_error() == Some(libc::EPERM)) {
-        let why = "before Linux 5.11 only root may have a poller";
+        let why = "before Linux 5.13, SQPOLL takes CAP_SYS_NICE (before 5.11, CAP_SYS_ADMIN)";
         return page.cannot("IORING_FEAT_SQPOLL_NONFIXED", why, Where::Root);
     }
     let mut ring: IoUring = page.call("a ring with SQPOLL", built)?;

@@ -1,6 +1,6 @@
 //! NO_SQARRAY: no index array between the submission queue and its entries.
 //!
-//! Since 6.6. Liburing: `io_uring_queue_init` (and by itself since 2.5); crate:
+//! Since 6.6. Liburing: `io_uring_queue_init` (and by itself since 2.6); crate:
 //! `Builder::setup_no_sqarray`.
 //! Without it the queue is an array of indices: place 3 of the queue may name entry 0. Hardly a
 //! program wants that, and each submit pays for the look-up. With it the n-th place is the n-th

@@ -1,8 +1,8 @@
 //! SQPOLL: a thread of the kernel looks at the submission queue.
 //!
-//! Since 5.1; for every user since 5.11. `params.sq_thread_idle` says after how many milliseconds
-//! without work it sleeps (0: a second). Liburing: `io_uring_queue_init_params`; crate:
-//! `Builder::setup_sqpoll`.
+//! Since 5.1; for users with CAP_SYS_NICE since 5.11, for every user since 5.13.
+//! `params.sq_thread_idle` says after how many milliseconds without work it sleeps (0: a second).
+//! Liburing: `io_uring_queue_init_params`; crate: `Builder::setup_sqpoll`.
 //! While the thread is awake, to submit takes no system call. Asleep, it sets
 //! `IORING_SQ_NEED_WAKEUP` and waits for an enter with `IORING_ENTER_SQ_WAKEUP`. It burns a CPU
 //! while it is awake.
@@ -59,7 +59,7 @@ pub(super) fn polled(
     built: io::Result<IoUring>,
 ) -> Result<Option<IoUring>> {
     if matches!(&built, Err(error) if error.raw_os_error() == Some(libc::EPERM)) {
-        let why = "before Linux 5.11 only root may have a poller";
+        let why = "before Linux 5.13, SQPOLL takes CAP_SYS_NICE (before 5.11, CAP_SYS_ADMIN)";
         page.cannot("IORING_SETUP_SQPOLL", why, Where::Root)?;
         return Ok(None);
     }
