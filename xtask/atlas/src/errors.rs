@@ -32,7 +32,7 @@ pub fn text(all: &[Shown], name: &str) -> String {
 fn one(errno: &str, from: &[From<'_>]) -> String {
     let lines = from.iter().map(|(entry, row)| {
         let why = row.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
-        wrap(&format!("  {entry:<18} {}{why}", row.asked), WIDTH, 21) + "\n"
+        wrap(&format!("  {entry:<20} {}{why}", row.asked), WIDTH, 23) + "\n"
     });
     format!("{errno}\n{}", lines.collect::<String>())
 }

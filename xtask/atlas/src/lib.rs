@@ -82,7 +82,11 @@ fn run(options: &Options) -> Result<bool> {
     let mut all = Vec::new();
     for (nth, listed) in chosen.iter().enumerate() {
         progress(&format!("{} of {}: {}", nth + 1, chosen.len(), listed.report.name));
-        let shown = shown::show(listed)?;
+        let shown = match shown::show(listed) {
+            Err(error) if !all.is_empty() => Shown::failed(listed, &error),
+            // Where the first cannot be shown, such as where io_uring is blocked, none can.
+            first => first?,
+        };
         if options.json {
             say(&serde_json::to_string(&shown)?)?;
         }

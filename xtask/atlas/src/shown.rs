@@ -96,6 +96,12 @@ impl Shown {
         Shown { report, ran, in_the_record, not_in_the_record }
     }
 
+    /// An entry that could not be run or traced, or that printed no report.
+    pub fn failed(listed: &Listed, error: &anyhow::Error) -> Shown {
+        let failed = Some(format!("{error:#}"));
+        Shown::new(Report { failed, ..listed.report.clone() }, &[], true)
+    }
+
     /// What is wrong: the kernel answered what the entry does not say, or the record lacks a row.
     pub fn problems(&self) -> Vec<String> {
         let failed = self.report.failed.iter().cloned();
@@ -108,11 +114,21 @@ impl Shown {
         self.report.shows.first().is_some_and(|name| self.in_the_record.contains(name))
     }
 
-    /// Flags that the entry shows and that no event names, such as those in a ring's own memory.
-    pub fn nameless(&self) -> impl Iterator<Item = &str> {
+    /// Whether the thing that gives the entry its name could not be shown here.
+    pub fn is_left_out(&self) -> bool {
+        !self.is_shown() && !self.report.left_out.is_empty()
+    }
+
+    /// What the entry showed and no event names, such as bits in a ring's own memory: the entry's
+    /// own look is all that confirms it.
+    pub fn nameless(&self) -> Vec<&str> {
+        if self.is_left_out() || self.report.failed.is_some() {
+            return Vec::new();
+        }
         let left_out = |name: &str| self.report.left_out.iter().any(|it| it.what == name);
-        let shows = self.report.shows.iter().map(String::as_str).skip(1);
-        shows.filter(move |name| !left_out(name) && !self.in_the_record.iter().any(|it| it == name))
+        let in_the_record = |name: &str| self.in_the_record.iter().any(|it| it == name);
+        let shows = self.report.shows.iter().map(String::as_str);
+        shows.filter(|name| !left_out(name) && !in_the_record(name)).collect()
     }
 
     /// Where the operation that gives the entry its name ran, where it succeeded: each place once.
