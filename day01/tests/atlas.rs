@@ -97,3 +97,30 @@ fn an_unknown_name_is_wrong_usage() {
     assert!(error.contains(list), "{error}");
     assert!(output.stdout.is_empty(), "nothing is shown before all names are understood");
 }
+
+#[test]
+fn a_folder_that_cannot_be_used_is_explained() {
+    if !testkit::io_uring_or_skip("a_folder_that_cannot_be_used_is_explained") {
+        return;
+    }
+    let mut command = atlas().command(&["fsync"]);
+    let output = command.env("TMPDIR", "/dev/null").output().expect("the atlas starts");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout).replace("\n     ", "");
+    assert!(text.contains("`TMPDIR=FOLDER` before the command"), "{text}");
+}
+
+#[test]
+fn too_few_descriptors_are_explained() {
+    if !testkit::io_uring_or_skip("too_few_descriptors_are_explained") {
+        return;
+    }
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 6; exec \"$@\"", "sh"]);
+    let command = atlas().command(&["splice"]);
+    let output = shell.arg(command.get_program()).args(command.get_args()).output();
+    let output = output.expect("the shell starts");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("ulimit -n"), "{text}");
+}

@@ -17,6 +17,7 @@ mod recording;
 mod report;
 mod run;
 mod scratch;
+mod shortage;
 
 pub use anyhow::Result;
 

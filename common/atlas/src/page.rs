@@ -17,7 +17,7 @@ use common::environment::kernel_release;
 use nix::errno::Errno;
 
 use crate::report::Kind;
-use crate::{Answer, Entry, Family, LeftOut, Report, Row, Scratch, Where};
+use crate::{Answer, Entry, Family, LeftOut, Report, Row, Scratch, Where, shortage};
 
 /// What an entry has asked so far, and what the kernel answered.
 ///
@@ -83,7 +83,13 @@ impl Page {
         match shown.map_err(|error| error.downcast::<LeftOut>()) {
             Ok(()) => {}
             Err(Ok(left_out)) => self.leave_out(left_out),
-            Err(Err(error)) => self.report.failed = Some(format!("{error:#}")),
+            Err(Err(error)) => {
+                let errno = shortage::errno_of(&error);
+                let why = errno.and_then(|errno| shortage::explain(errno, self.scratch.is_some()));
+                let why = why.map_or(String::new(), |why| format!("; {why}"));
+                self.report.failed = Some(format!("{error:#}{why}"));
+                self.report.lacked_memory = shortage::is_of_memory(&error);
+            }
         }
         std::mem::take(&mut self.report)
     }

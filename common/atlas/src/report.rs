@@ -23,6 +23,9 @@ pub struct Report {
     /// Why the entry failed: the kernel did not answer what the entry says it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// Whether it failed for want of memory, which a ring that was closed may still have.
+    #[serde(skip)]
+    pub lacked_memory: bool,
 }
 
 /// One thing that was asked or looked at.

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, Parser};
@@ -53,7 +55,10 @@ pub fn main(package: &str, example: &str, families: &[Family]) -> ExitCode {
 }
 
 fn unknown(program: &str, name: &str) -> ! {
-    let message = format!("there is no entry {name:?}; `{program}` lists them");
+    let message = format!(
+        "there is no entry {name:?}; `{program}` lists them, and `cargo xtask atlas` those \
+         of both days"
+    );
     Options::command().error(clap::error::ErrorKind::InvalidValue, message).exit()
 }
 
@@ -77,10 +82,15 @@ fn list(program: &str, families: &[Family], json: bool) -> Result<()> {
 }
 
 fn show(entries: &[(&Family, &Entry)], json: bool) -> Result<()> {
-    let ring = IoUring::new(2).map_err(|error| environment::explain("io_uring_setup", &error))?;
+    let explain = |error| environment::explain_memory("io_uring_setup", &error, 8 << 10);
+    let lacks = |made: &io::Result<IoUring>| {
+        made.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENOMEM))
+    };
+    let ring = while_closed_rings_go(|| IoUring::new(2), lacks).map_err(explain)?;
     let mut failed = Vec::new();
     for (family, entry) in entries {
-        let report = run(family, entry, &ring);
+        let lacked_memory = |report: &Report| report.lacked_memory;
+        let report = while_closed_rings_go(|| run(family, entry, &ring), lacked_memory);
         print(&match json {
             true => serde_json::to_string(&report)? + "\n",
             false => report.text(entry),
@@ -92,7 +102,23 @@ fn show(entries: &[(&Family, &Entry)], json: bool) -> Result<()> {
     if failed.is_empty() {
         return Ok(());
     }
-    bail!("the kernel did not answer as the entry says: {}", failed.join(", "))
+    bail!("not everything went as the entry says: {}", failed.join(", "))
+}
+
+/// How long the memory of rings that were closed may still count as locked.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// Asks again while it lacks memory: the kernel counts that of a closed ring until it has taken
+/// the ring down, which is some time after the close.
+fn while_closed_rings_go<T>(mut ask: impl FnMut() -> T, lacks_memory: impl Fn(&T) -> bool) -> T {
+    let until = Instant::now() + RELEASE;
+    loop {
+        let answer = ask();
+        if !lacks_memory(&answer) || Instant::now() > until {
+            return answer;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Shows one entry. `ring` is there to be probed for its operation.

@@ -15,7 +15,13 @@ impl Scratch {
     pub(crate) fn make(entry: &str) -> Result<Scratch> {
         let folder = format!("atlas-{entry}-{}", std::process::id());
         let path = std::env::temp_dir().join(folder);
-        fs::create_dir(&path).with_context(|| format!("making the folder {}", path.display()))?;
+        fs::create_dir(&path).with_context(|| {
+            let name = path.display();
+            format!(
+                "making the folder {name} (`TMPDIR=FOLDER` before the command chooses where: a \
+                 folder that this user may write to)"
+            )
+        })?;
         Ok(Scratch(path))
     }
 

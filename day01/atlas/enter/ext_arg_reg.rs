@@ -24,7 +24,7 @@ fn show(page: &mut Page) -> Result<()> {
     let ring: IoUring = IoUring::builder().setup_r_disabled().build(4)?;
     let millisecond = Limit { nanoseconds: 1_000_000, flags: HAS_TIME, ..Limit::default() };
     let limits: &Limits = forever(Limits([millisecond; 1_024]));
-    let asked = "register 1024 limits for waits";
+    let asked = "register a page of limits for waits";
     let name = "IORING_ENTER_EXT_ARG_REG";
     if page.call_since(name, asked, register(&ring, limits))?.is_none() {
         return Ok(());
@@ -37,8 +37,9 @@ fn show(page: &mut Page) -> Result<()> {
     let result = wait(SIZE, SIZE);
     page.call_refused("wait by limit 1, of 1 ms", result, Errno::ETIME, "the time is over")?;
 
-    let why = "the argument is an offset into the region, which has 64 KiB";
-    page.call_refused("wait by limit 1024", wait(1_024 * SIZE, SIZE), Errno::EFAULT, why)?;
+    let why = "the argument is an offset into the region, which has one page";
+    let behind = wait(page_size(), SIZE);
+    page.call_refused("wait by the limit behind that page", behind, Errno::EFAULT, why)?;
     let address = ptr::from_ref(&limits.0[1]).expose_provenance();
     page.call_refused("wait by the limit's address", wait(address, SIZE), Errno::EFAULT, why)?;
     let why = "the size must be that of a limit, 64";
@@ -66,14 +67,15 @@ struct Limit {
 
 const SIZE: usize = size_of::<Limit>();
 
-/// Whole pages of them, on any machine.
+/// At least a page of them, on any machine.
 #[repr(C, align(65536))]
 struct Limits([Limit; 1_024]);
 
 /// `IORING_REG_WAIT_TS`: the limit has a time.
 const HAS_TIME: u32 = 1;
 
-/// `IORING_REGISTER_MEM_REGION` for the limits of waits. The kernel pins the pages and reads them.
+/// `IORING_REGISTER_MEM_REGION` for the limits of waits, the first page of them. The kernel pins it
+/// and reads it.
 fn register(ring: &IoUring, limits: &'static Limits) -> io::Result<()> {
     /// `struct io_uring_region_desc`.
     #[repr(C)]
@@ -93,7 +95,7 @@ fn register(ring: &IoUring, limits: &'static Limits) -> io::Result<()> {
         rest: [u64; 2],
     }
     let at = ptr::from_ref(limits).expose_provenance();
-    let region = Region { at, size: size_of::<Limits>() as u64, flags: 1, rest: [0; 11] };
+    let region = Region { at, size: page_size() as u64, flags: 1, rest: [0; 11] };
     let registration = Registration { region: &region, flags: 1, rest: [0; 2] };
     let call = REGISTER_OPERATIONS.code("REGISTER_MEM_REGION");
     // SAFETY: the kernel reads both structures in the call, and the limits live for ever.
@@ -101,4 +103,10 @@ fn register(ring: &IoUring, limits: &'static Limits) -> io::Result<()> {
         libc::syscall(libc::SYS_io_uring_register, ring.as_raw_fd(), call, &registration, 1)
     };
     Ok(Errno::result(done).map(drop)?)
+}
+
+/// Bytes of a page.
+fn page_size() -> usize {
+    // SAFETY: it only asks.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }

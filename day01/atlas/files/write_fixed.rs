@@ -67,7 +67,7 @@ fn mapped_since(page: &mut Page, file: &File) -> Result<()> {
     unsafe {
         let memory = mmap_anonymous(None, LENGTH, access, MapFlags::MAP_PRIVATE)?;
         memory.cast::<[u8; 4]>().write(*b"old!");
-        let buffer = libc::iovec { iov_base: memory.as_ptr(), iov_len: LENGTH.get() };
+        let buffer = libc::iovec { iov_base: memory.as_ptr(), iov_len: 4 };
         ring.submitter().register_buffers(&[buffer])?;
 
         let there = NonZeroUsize::new(memory.addr().get());

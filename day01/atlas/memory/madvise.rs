@@ -7,6 +7,7 @@
 //! so a program asks whether a kernel knows an advice. It always runs in a worker thread.
 
 use std::fs;
+use std::io::Write;
 use std::os::fd::AsRawFd;
 
 use atlas::{Entry, Page, Result, Where};
@@ -55,8 +56,9 @@ pub const ENTRY: Entry = Entry {
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
     let mut ring = IoUring::new(4)?;
-    let file = page.scratch()?.file("data")?;
-    file.set_len(4 * page_size() as u64)?;
+    let mut file = page.scratch()?.file("data")?;
+    // Not by set_len: on a full disk, a write to the mapping would be the end (SIGBUS).
+    file.write_all(&vec![0; 4 * page_size()])?;
     let writable = libc::PROT_READ | libc::PROT_WRITE;
     let private = Mapping::new(4, writable, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)?;
     let shared = Mapping::new(4, writable, libc::MAP_SHARED, file.as_raw_fd())?;

@@ -2,12 +2,13 @@
 
 use std::io;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use nix::errno::Errno;
 
 use super::{Page, errno_of, means_unknown};
 use crate::Row;
 use crate::report::Kind;
+use crate::shortage::Unexpected;
 
 impl Page {
     /// Notes a plain system call or register call that must succeed.
@@ -23,7 +24,8 @@ impl Page {
             Err(error) => {
                 let errno = errno_of(&error);
                 self.call_row(asked, errno, None);
-                bail!("{asked}: the kernel answered {errno:?} ({})", errno.desc())
+                let what = format!("{asked}: the kernel answered {errno:?} ({})", errno.desc());
+                Err(Unexpected { errno: Some(errno), what }.into())
             }
         }
     }
@@ -81,11 +83,11 @@ impl Page {
         let got = errno_of(&error);
         let is_expected = errnos.contains(&got);
         self.call_row(asked, got, is_expected.then_some(why));
-        ensure!(
-            is_expected,
-            "{asked}: the kernel answered {got:?}; expected was {expected} ({why})"
-        );
-        Ok(())
+        if is_expected {
+            return Ok(());
+        }
+        let what = format!("{asked}: the kernel answered {got:?}; expected was {expected} ({why})");
+        Err(Unexpected { errno: Some(got), what }.into())
     }
 
     fn call_row(&mut self, asked: &str, errno: Errno, why: Option<&str>) {

@@ -1,6 +1,6 @@
 //! Entries that are asked, waited for, and compared with what they must be.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use io_uring::{IoUring, squeue};
 use nix::errno::Errno;
 
@@ -8,6 +8,7 @@ use super::queues::UnderWay;
 use super::{Page, means_unknown};
 use crate::ask::{End, Started};
 use crate::report::Kind;
+use crate::shortage::Unexpected;
 use crate::{Answer, Ask, Completion, LeftOut, Row};
 
 impl Page {
@@ -17,7 +18,9 @@ impl Page {
     /// If the kernel refuses it.
     ///
     /// # Safety
-    /// What the entry points at must live, and be nobody else's, until this returns.
+    /// What the entry points at must live, and be nobody else's, until this returns. If the entry
+    /// brings a `user_data`, no other entry that is under way in this ring may have it: the call
+    /// would return with the other's completion.
     pub unsafe fn ask<S: squeue::EntryMarker, C: Completion>(
         &mut self,
         asked: &str,
@@ -223,7 +226,8 @@ impl Page {
         self.report.rows.push(row);
         let wrong = |expected| {
             let (asked, answered) = (&started.asked, answer.in_words());
-            anyhow!("{asked}: the kernel answered {answered}; expected was {expected}")
+            let what = format!("{asked}: the kernel answered {answered}; expected was {expected}");
+            Unexpected { errno: answer.errno(), what }.into()
         };
         judged.map(drop).map_err(wrong)
     }
