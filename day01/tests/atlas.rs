@@ -49,15 +49,6 @@ const TABLES: &[&Table] = &[
 /// What day 2's atlas shows, on rings of its own.
 const OF_DAY_2: [&str; 2] = ["IORING_CQE_F_SKIP", "IORING_CQE_F_32"];
 
-/// What has no entry: the vector form of NVMe's commands for the controller, and the commands of
-/// ublk, a module that the emulated machine does not have.
-const WITHOUT_ENTRY: [&str; 4] = [
-    "NVME_URING_CMD_ADMIN_VEC",
-    "UBLK_U_IO_FETCH_REQ",
-    "UBLK_U_IO_COMMIT_AND_FETCH_REQ",
-    "UBLK_U_IO_NEED_GET_DATA",
-];
-
 fn atlas() -> Atlas {
     Atlas::new("atlas", &Path::new(env!("CARGO_MANIFEST_DIR")).join("atlas"))
 }

@@ -33,33 +33,32 @@ impl Aligned {
     }
 }
 
-/// The disk, three times.
+/// The disk's first part, three times.
 #[derive(Debug)]
 pub struct Disk {
-    /// As a block device, with O_DIRECT.
+    /// The block device, with O_DIRECT.
     pub blocks: File,
-    /// As a namespace that takes commands (5.13).
+    /// The character device that takes commands for this part (`/dev/ng0n1`). Before 5.13 there was
+    /// none: the block device.
     pub namespace: File,
-    /// As the controller.
+    /// The controller (`/dev/nvme0`).
     pub controller: File,
     block: u64,
 }
 
 impl Disk {
-    /// The emulated disk's first part, if this is the emulated machine and this user may use it.
+    /// The emulated disk, if this is the emulated machine and this user may use it.
     pub fn find() -> Option<Disk> {
         let name = part(1)?;
         let size =
             fs::read_to_string(format!("/sys/block/{name}/queue/logical_block_size")).ok()?;
         let mut options = File::options();
         options.read(true).write(true);
-        Some(Disk {
-            // nvme0n1 as a device that takes commands is ng0n1, and its controller nvme0.
-            namespace: options.open(format!("/dev/{}", name.replace("nvme", "ng"))).ok()?,
-            controller: options.open(format!("/dev/{}", name.rsplit_once('n')?.0)).ok()?,
-            blocks: options.custom_flags(libc::O_DIRECT).open(format!("/dev/{name}")).ok()?,
-            block: size.trim().parse().ok()?,
-        })
+        let open = |name: &str| options.open(format!("/dev/{name}"));
+        let namespace = open(&name.replace("nvme", "ng")).or_else(|_| open(&name)).ok()?;
+        let controller = open(name.rsplit_once('n')?.0).ok()?;
+        let blocks = options.custom_flags(libc::O_DIRECT).open(format!("/dev/{name}")).ok()?;
+        Some(Disk { blocks, namespace, controller, block: size.trim().parse().ok()? })
     }
 
     /// Reads a page of the disk by pread(2).

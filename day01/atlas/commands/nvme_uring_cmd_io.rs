@@ -29,14 +29,14 @@ type Ring = IoUring<squeue::Entry128, cqueue::Entry32>;
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    let Some(disk) = Disk::find() else {
-        let why = "only the emulated machine's disk is written to, as root";
-        return page.cannot("NVME_URING_CMD_IO", why, Where::EmulatedMachine);
-    };
     let asked = "a ring with SQE128 and CQE32";
     let Some(mut ring) = page.call_since("IORING_SETUP_SQE128", asked, Ring::builder().build(4))?
     else {
         return Ok(());
+    };
+    let Some(disk) = Disk::find() else {
+        let why = "only the emulated machine's disk is written to, as root";
+        return page.cannot("NVME_URING_CMD_IO", why, Where::EmulatedMachine);
     };
     let (mut ours, mut back) = (Aligned::full_of(0x5a), Aligned::full_of(0));
     let write = command(&disk, WRITE, 2, &mut ours).build();

@@ -31,6 +31,9 @@ pub const ENTRY: Entry = Entry {
         "SOCKET_URING_OP_SETSOCKOPT",
         "SOCKET_URING_OP_GETSOCKNAME",
         "IORING_URING_CMD_MULTISHOT",
+        "UBLK_U_IO_FETCH_REQ",
+        "UBLK_U_IO_COMMIT_AND_FETCH_REQ",
+        "UBLK_U_IO_NEED_GET_DATA",
     ],
     show,
 };
@@ -68,9 +71,18 @@ fn show(page: &mut Page) -> Result<()> {
     addresses(page, &mut ring, &socket)?;
     mistakes(page, &mut ring, fd)?;
     let why = "of all files only ublk's has a command that takes provided buffers";
-    page.cannot("IORING_URING_CMD_MULTISHOT", why, Where::OtherMachine)
+    page.cannot("IORING_URING_CMD_MULTISHOT", why, Where::OtherMachine)?;
+    for name in UBLK {
+        let why = "needs the module ublk_drv, which is not part of a kernel's image";
+        page.cannot(name, why, Where::OtherMachine)?;
+    }
+    Ok(())
 }
 // ANCHOR_END: show
+
+/// Commands by which a program is a block device.
+const UBLK: [&str; 3] =
+    ["UBLK_U_IO_FETCH_REQ", "UBLK_U_IO_COMMIT_AND_FETCH_REQ", "UBLK_U_IO_NEED_GET_DATA"];
 
 fn command(fd: Fd, name: &str) -> squeue::Entry {
     opcode::UringCmd16::new(fd, SOCKET_COMMANDS.code(name)).build()
