@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::text::{WIDTH, wrap};
 
-use super::atlas;
+use super::atlas::{self, Shown};
 use super::outcome::{Answers, DayReport, Outcome};
 use super::predict;
 
@@ -31,7 +31,8 @@ impl Row {
                 }));
                 all.extend(predict::broken_promises(&answers.printed, &answers.days));
                 all.extend(answers.exercises.iter().filter_map(predict::unproved));
-                all.extend(answers.atlas.iter().filter_map(atlas::problem));
+                let problem = |shown| atlas::problem(shown, &answers.facts.release);
+                all.extend(answers.atlas.iter().filter_map(problem));
                 all
             }
         }
@@ -54,8 +55,7 @@ pub fn render(rows: &[Row]) -> String {
     }
     let news: String = rows.iter().map(news).collect();
     let exercises: String = rows.iter().map(exercises).collect();
-    let atlas: String = rows.iter().map(atlas).collect();
-    columns(&lines) + &notes.render() + &news + &exercises + &atlas + &verdict(rows)
+    columns(&lines) + &notes.render() + &news + &exercises + &atlas(rows) + &verdict(rows)
 }
 
 /// How many of the exercises' programs were as stated, and what could not be observed and why.
@@ -82,13 +82,13 @@ fn exercises(row: &Row) -> String {
 }
 
 /// What was shown of the atlas, and what was left out.
-fn atlas(row: &Row) -> String {
-    match &row.result {
-        Ok(answers) if !answers.atlas.is_empty() => {
-            format!("\n{}", atlas::text(&row.kernel, &answers.atlas))
-        }
-        _ => String::new(),
-    }
+fn atlas(rows: &[Row]) -> String {
+    let shown = rows.iter().filter_map(|row| Some((row, row.result.as_ref().ok()?)));
+    let all: Vec<(&str, &[Shown])> = shown
+        .filter(|(_, answers)| !answers.atlas.is_empty())
+        .map(|(row, answers)| (row.kernel.as_str(), answers.atlas.as_slice()))
+        .collect();
+    if all.is_empty() { String::new() } else { format!("\n{}", atlas::text(&all)) }
 }
 
 /// Each column as wide as its widest cell.
