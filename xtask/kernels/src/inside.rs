@@ -33,6 +33,9 @@ pub const PROGRAMS: [&[&str]; 3] = [
 /// The atlas, if it was brought along.
 const ATLAS: [&str; 4] = ["/atlas-runner", "--json", "--programs", DAYS];
 
+/// The names of the entries to be recorded for the book, if they are.
+pub const RECORDED: &str = "/recorded";
+
 /// The part of the disk that the atlas has its scratch files on, if it was formatted and this kernel
 /// has ext4.
 const FILES: u32 = 2;
@@ -93,6 +96,11 @@ fn report() -> Result<()> {
         let files = nvme::part(FILES).map(|name| format!("/dev/{name}"));
         let _ = mount(files.as_deref(), "/tmp", Some("ext4"), MsFlags::empty(), None::<&str>);
         say(&Message::Ran(run_program(&ATLAS)))?;
+        if let Ok(names) = fs::read_to_string(RECORDED) {
+            let names: Vec<&str> = names.split_whitespace().collect();
+            let record = [ATLAS[0], "--record", "--programs", DAYS];
+            say(&Message::Ran(run_program(&[&record[..], &names].concat())))?;
+        }
     }
     if Path::new(EXERCISES).exists() {
         for exercise in exercises::load(Path::new("/"))? {

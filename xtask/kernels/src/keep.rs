@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use atlas::Recording;
 use common::catalog::Kernel;
 use serde_json::Value;
 
@@ -32,6 +33,36 @@ pub fn keep(workspace: &Path, answers: &Answers) -> Result<Vec<PathBuf>> {
         written.push(write(workspace, &folder, kernel, &json)?);
     }
     Ok(written)
+}
+
+/// What the atlas showed on an ordinary machine, and what it shows in the emulated one.
+const HERE: &str = "book/atlas/host.jsonl";
+const EMULATED: &str = "book/atlas/emulated.jsonl";
+
+/// The entries of the atlas that leave something out on an ordinary machine, by the book's recording.
+///
+/// # Errors
+/// If there is no such recording.
+pub fn left_out_here(workspace: &Path) -> Result<Vec<String>> {
+    let text =
+        fs::read_to_string(workspace.join(HERE)).with_context(|| format!("reading {HERE}"))?;
+    let here = Recording::parse(&text).with_context(|| format!("reading {HERE}"))?;
+    let left_out = here.entries.into_iter().filter(|entry| !entry.report.left_out.is_empty());
+    Ok(left_out.map(|entry| entry.report.name).collect())
+}
+
+/// Keeps what the newest of these kernels showed of the atlas, and tells the path in the workspace.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn keep_atlas(workspace: &Path, all: &[&Answers]) -> Result<Option<PathBuf>> {
+    let newest = all.iter().max_by_key(|answers| Kernel::parse(&answers.facts.release));
+    let Some(recording) = newest.and_then(|answers| answers.recording.as_ref()) else {
+        return Ok(None);
+    };
+    fs::write(workspace.join(EMULATED), recording)
+        .with_context(|| format!("writing {EMULATED}"))?;
+    Ok(Some(EMULATED.into()))
 }
 
 fn write(workspace: &Path, folder: &str, kernel: Kernel, json: &Value) -> Result<PathBuf> {

@@ -123,6 +123,12 @@ fn run(options: &Options) -> Result<bool> {
         }
         rows.push(row);
     }
+    if options.record {
+        let all: Vec<&Answers> = rows.iter().filter_map(|row| row.result.as_ref().ok()).collect();
+        if let Some(path) = keep::keep_atlas(&places.workspace, &all)? {
+            progress(&format!("recorded {}", path.display()))?;
+        }
+    }
     progress(&format!("\n{}", table::render(&rows).trim_end()))?;
     Ok(rows.iter().all(|row| row.differences().is_empty()))
 }

@@ -1,6 +1,7 @@
 //! What became of the days inside, as `cargo xtask run --json` tells it.
 
-use anyhow::{Context, Result};
+use ::atlas::Recording;
+use anyhow::{Context, Result, ensure};
 use grader::exercise::verify::{Proof, Proofs};
 use serde::Deserialize;
 
@@ -21,6 +22,8 @@ pub struct Answers {
     pub exercises: Vec<Proof>,
     /// The entries of the atlas, if it was shown.
     pub atlas: Vec<Shown>,
+    /// A recording of the atlas for the book, if one was wanted.
+    pub recording: Option<String>,
 }
 
 /// One object that a day printed.
@@ -119,6 +122,10 @@ pub fn answers(console: &Console) -> Result<Answers> {
             answers.exercises.extend(proofs(arguments, ran));
             continue;
         }
+        if ran.command.starts_with("atlas-runner --record ") {
+            answers.recording = Some(recording(ran)?);
+            continue;
+        }
         if ran.command.starts_with("atlas-runner ") {
             answers.atlas = atlas::read(ran);
             continue;
@@ -136,6 +143,13 @@ pub fn answers(console: &Console) -> Result<Answers> {
         }
     }
     Ok(answers)
+}
+
+/// A recording as the atlas printed it.
+fn recording(ran: &Ran) -> Result<String> {
+    ensure!(ran.code == Some(0), no_report(ran));
+    Recording::parse(&ran.stdout).with_context(|| no_report(ran))?;
+    Ok(ran.stdout.clone())
 }
 
 /// What became of an exercise's programs. If nothing was reported, that is said of the exercise, and

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::Options;
 use super::initramfs::Archive;
-use super::inside::{DAYS, EXERCISES};
+use super::inside::{DAYS, EXERCISES, RECORDED};
+use super::keep;
 
 /// The kernels are fetched for it, so the programs are built for it.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -76,6 +77,10 @@ pub fn initramfs(places: &Places, options: &Options) -> Result<Vec<u8>> {
         for (_, example) in EXAMPLES {
             let bytes = read(&format!("examples/{example}"))?;
             archive.program(&format!("{days}/{example}"), &bytes);
+        }
+        if options.record {
+            let names = keep::left_out_here(&places.workspace)?.join("\n");
+            archive.file(RECORDED.trim_start_matches('/'), names.as_bytes());
         }
     }
     if options.exercises {
