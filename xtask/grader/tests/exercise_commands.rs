@@ -187,7 +187,7 @@ fn crates_and_features_of_the_learners_stay_and_versions_follow_the_workspace() 
     let made = fs::read_to_string(&path).expect("a manifest");
     let anyhow = made.lines().find(|line| line.starts_with("anyhow")).expect("a dependency");
     let mine = made
-        .replace("\"socket\"]", "\"socket\", \"term\"]")
+        .replace("\"socket\"", "\"term\", \"socket\"")
         .replace(anyhow, "anyhow = \"0.1\" # mine")
         .lines()
         .filter(|line| !line.starts_with("libc"))
@@ -197,7 +197,7 @@ fn crates_and_features_of_the_learners_stay_and_versions_follow_the_workspace() 
     fs::write(&path, &mine).expect("a change");
     workbook.prepare().expect("a workbook");
     let text = fs::read_to_string(&path).expect("a manifest");
-    for line in ["rand = \"0.9\"", "libc = ", "\"socket\", \"term\"]", anyhow] {
+    for line in ["rand = \"0.9\"", "libc = ", "\"term\", \"socket\"", anyhow] {
         assert!(text.contains(line), "{line}: {text}");
     }
     workbook.prepare().expect("a workbook");
