@@ -60,7 +60,7 @@ pub fn report(program: &str, result: anyhow::Result<()>) -> ExitCode {
     if stderr.is_terminal() {
         text = text::wrap(&text, text::WIDTH, 7);
     }
-    // If stderr is gone too, nobody is left to tell.
+    // If stderr is gone too, there is nowhere to report it.
     let _ = writeln!(stderr, "{text}");
     ExitCode::FAILURE
 }
@@ -88,8 +88,8 @@ pub fn kernel_release() -> String {
 
 /// The CPUs that are online, by number. Numbers can be missing: a CPU may be switched off.
 ///
-/// It is these that a poller can be bound to (`sq_thread_cpu`), whichever the program itself
-/// is bound to. Source: `/sys/devices/system/cpu/online`.
+/// A poller can be bound to any of these (`sq_thread_cpu`), not only to those of the program.
+/// Source: `/sys/devices/system/cpu/online`.
 pub fn online_cpus() -> Vec<u32> {
     let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
     let cpus = cpu_list(&online);
@@ -120,7 +120,7 @@ pub fn explain(call: &str, error: &io::Error) -> Refusal {
         Some(code) => Environment::read().explain(call, code),
         None => Refusal {
             what: format!("{call} failed: {error}"),
-            why: "it is no error of the kernel".to_string(),
+            why: "the error does not come from the kernel".to_string(),
             remedy: "look at the program that made the call".to_string(),
         },
     }
@@ -192,8 +192,8 @@ impl Limit {
 }
 
 impl Environment {
-    /// Looks at the machine. What cannot be read is left out: this is for explanations, and
-    /// it never fails itself.
+    /// Looks at the machine. Fields that cannot be read are `None`: this only serves
+    /// explanations, so it never fails itself.
     pub fn read() -> Environment {
         let kernel = kernel_release();
         Environment {

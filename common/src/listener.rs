@@ -14,7 +14,7 @@ use nix::sys::socket::{
 
 use crate::environment::Refusal;
 
-/// Where the days listen unless told otherwise: the journal's port, on loopback only.
+/// Where the days listen without `--listen`: the journal's port, on loopback only.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:4242";
 
 /// Connections that the kernel completes before the program accepts them. The kernel cuts
@@ -29,7 +29,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds and listens. Port 0 takes a free one, which [`Listener::address`] tells.
+    /// Binds and listens. Port 0 takes a free one, which [`Listener::address`] returns.
     ///
     /// Accepted sockets inherit TCP_NODELAY from here: without it a reply sent in two pieces
     /// waits for the peer's delayed acknowledgement, 40 ms and more.
@@ -40,9 +40,9 @@ impl Listener {
         Listener::open(address, false)
     }
 
-    /// Like [`Listener::bind`], but the address can be bound several times, if every time in
-    /// this way (`SO_REUSEPORT`, `socket(7)`): the kernel spreads the clients over all the
-    /// listeners. Bind the first, and the others to its [`Listener::address`].
+    /// Like [`Listener::bind`], but several listeners can share the address if all use this
+    /// function (`SO_REUSEPORT`, `socket(7)`): the kernel spreads the clients over them. Bind
+    /// the first, and the others to its [`Listener::address`].
     ///
     /// Another program of the same user can join in as well, so a taken port may go unnoticed.
     ///

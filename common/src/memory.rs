@@ -6,7 +6,7 @@
 //! goes on writing after the call has returned.
 //!
 //! A program that ends with an error or a panic has not seen all completions. So memory that
-//! the kernel may use is never freed here, and no way out of a function can be a mistake.
+//! the kernel may use is never freed here, and an early return cannot be a mistake.
 
 /// Puts `value` where the kernel may use it as long as the process lives.
 ///

@@ -129,8 +129,8 @@ impl<'ring> Queues<'ring> {
         self.submit_and_gather(want, Duration::ZERO, timeout)
     }
 
-    /// Like [`Queues::submit_and_wait`], but patient for `min_wait` only: after that a single
-    /// completion ends the wait, as one would if it was there already.
+    /// Like [`Queues::submit_and_wait`], but waits at most `min_wait` for `want` completions, and
+    /// after that for one. If one is there already, the wait ends then.
     ///
     /// Ask the ring first whether its kernel can do it
     /// (`ring.params().is_feature_min_timeout()`, Linux 6.12): an older one ignores
@@ -205,8 +205,8 @@ impl<'ring> Queues<'ring> {
     }
 }
 
-/// A registered descriptor keeps the ring open until the thread ends: its accepts go on, its
-/// clients see no end, and a thread has room for 16 of them.
+/// A registered descriptor keeps the ring open until the thread ends: its accepts go on, and its
+/// clients see no end. A thread has room for 16 of them.
 impl Drop for Queues<'_> {
     fn drop(&mut self) {
         // It fails if none is registered.

@@ -73,7 +73,7 @@ pub struct SetupFlags {
 }
 
 impl SetupFlags {
-    /// What suits one thread that submits, waits and reaps, before the kernel has its say.
+    /// The flags that suit one thread that submits, waits and reaps; the kernel may refuse some.
     /// A ring with a poller cannot have the two task-run flags: the poller runs the work.
     pub fn best(options: &RingOptions) -> SetupFlags {
         SetupFlags {
@@ -98,7 +98,7 @@ impl SetupFlags {
         ]
     }
 
-    /// Clears the newest flag that is still set and tells its name; `None` when there is
+    /// Clears the newest flag that is still set and returns its name; `None` when there is
     /// nothing left to drop. DEFER_TASKRUN needs SINGLE_ISSUER, so it goes first.
     fn drop_newest(&mut self) -> Option<&'static str> {
         let mut newest_first = self.each().into_iter().rev();
@@ -207,10 +207,10 @@ pub fn patiently(
 /// A [`Refusal`] with the cause and the remedy, if no ring is available.
 pub fn build_best(options: &RingOptions, entries: u32) -> Result<(IoUring, Vec<&'static str>)> {
     if options.sq_idle.is_some() && !options.sqpoll {
-        // The kernel takes it and does nothing; who asks for it has something in mind.
+        // The kernel would accept it and do nothing, which is not what the user expects.
         return Err(Refusal {
             what: "--sq-idle does nothing without --sqpoll".to_string(),
-            why: "it is the time until the poller sleeps, and there is none".to_string(),
+            why: "it is the time until the poller sleeps, and this ring has no poller".to_string(),
             remedy: "--sqpoll with --sq-idle, or neither".to_string(),
         }
         .into());
@@ -258,7 +258,7 @@ pub fn table_refusal(slots: u32, error: &io::Error) -> Refusal {
         Some(libc::EMFILE) => Refusal {
             what: format!("the kernel refused a table of {slots} slots: EMFILE"),
             why: format!(
-                "a table is no larger than RLIMIT_NOFILE, nor than {MAX_FIXED_FILES}: at most {} here",
+                "a table holds at most RLIMIT_NOFILE slots, and at most {MAX_FIXED_FILES}: at most {} here",
                 largest_table()
             ),
             remedy: match largest_table() {

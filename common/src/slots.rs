@@ -1,4 +1,4 @@
-//! The direct slots of a ring: who sits in which.
+//! The direct slots of a ring, and which client has which.
 //!
 //! The kernel hands out slots of the registered file table (`IORING_FILE_INDEX_ALLOC`) and
 //! takes them back on `IORING_OP_CLOSE`. It keeps no record of which client had a slot

@@ -1,9 +1,8 @@
 //! What a server prints: text for people, or JSON lines for programs.
 //!
-//! A full pipe (a reader that is slow, or stopped) or a held terminal (Ctrl-S) makes `write(2)`
-//! wait. A loop that waited with it would serve no client and see no stop signal. So what the
-//! output does not take at once is kept, up to a limit, and lines beyond it are dropped and
-//! counted.
+//! A full pipe (its reader is slow or stopped) or a held terminal (Ctrl-S) makes `write(2)` wait.
+//! A server that waits for it serves no client and sees no stop signal. So lines that the output
+//! does not take at once are kept, up to a limit. Lines beyond the limit are dropped and counted.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -41,8 +40,8 @@ pub struct TalkOptions {
     pub json: bool,
 }
 
-/// Prints events. A reader that went away (`| head`) silences it; it is no reason for a
-/// server to end.
+/// Prints events. If the reader goes away (`| head`) it prints nothing more, and the server
+/// goes on.
 #[derive(Debug)]
 pub struct Talk {
     options: TalkOptions,
@@ -51,7 +50,7 @@ pub struct Talk {
     rest: VecDeque<u8>,
     /// Lines that were dropped.
     dropped: usize,
-    /// Those of them that no notice has told of.
+    /// Those of them that no printed notice has counted.
     untold: usize,
     gone: bool,
 }
@@ -81,8 +80,8 @@ impl Talk {
         }
     }
 
-    /// The first or the last words, which `--quiet` leaves standing: `text` for people,
-    /// `event` for programs. Waits for an output that is full, though not for ever.
+    /// The first or the last words, which `--quiet` prints too: `text` for people, `event` for
+    /// programs. Waits a limited time for an output that is full.
     pub fn always(&mut self, text: fmt::Arguments<'_>, event: impl Serialize) {
         self.say(text, event, PATIENCE);
     }
@@ -94,7 +93,7 @@ impl Talk {
         }
     }
 
-    /// Words for people alone, wrapped to fit a terminal: neither `--quiet` nor `--json`
+    /// Words for people only, wrapped to fit a terminal: neither `--quiet` nor `--json`
     /// prints them. Waits for nothing.
     pub fn explain(&mut self, text: fmt::Arguments<'_>) {
         if !self.options.json {
@@ -180,12 +179,12 @@ impl Output {
     fn standard() -> Output {
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let again = OpenOptions::new().write(true).custom_flags(flags).open("/proc/self/fd/1");
-        // A regular file makes nobody wait, and opened again it would start at its beginning.
+        // A write to a regular file does not wait, and opened again it would start at its beginning.
         let waits = |file: &File| {
             let kind = file.metadata().map(|metadata| metadata.file_type());
             kind.is_ok_and(|kind| kind.is_fifo() || kind.is_char_device())
         };
-        // What cannot be opened again (a socket, or another user's) is asked before each write.
+        // An output that cannot be opened again (a socket, or another user's) is polled before each write.
         Output { shared: io::stdout(), own: again.ok().filter(waits) }
     }
 

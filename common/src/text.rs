@@ -8,8 +8,8 @@ pub const WIDTH: usize = 80;
 
 /// Breaks long lines at spaces to fit `width` columns, and indents what follows a break.
 ///
-/// What is quoted in backquotes is to be typed, and stays in one piece. A word longer than
-/// the line gets a line of its own.
+/// Text in backquotes is meant to be typed, so it stays in one piece. A word longer than the
+/// line gets its own line.
 pub fn wrap(text: &str, width: usize, indent: usize) -> String {
     text.lines().map(|line| wrap_line(line, width, indent)).collect::<Vec<_>>().join("\n")
 }

@@ -111,7 +111,7 @@ impl Token {
         u64::from(self.op as u8) << 56 | u64::from(self.generation) << 24 | u64::from(self.slot)
     }
 
-    /// Reads a completion's `user_data`; `None` if it is no token: no [`Op`] has its code, or
+    /// Reads a completion's `user_data`; `None` if it is not a token: no [`Op`] has its code, or
     /// the unused bits are not zero.
     pub fn unpack(user_data: u64) -> Option<Token> {
         if (user_data >> 40) as u16 != 0 {

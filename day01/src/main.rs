@@ -21,7 +21,7 @@ mod tests;
 
 /// Send a greeting through an io_uring, and ask this kernel what it can do
 ///
-/// Tells about this machine, sets up a small ring, sends a NOP through it whose user_data
+/// Describes this machine, sets up a small ring, sends a NOP through it whose user_data
 /// carries a greeting, lists the operations that the kernel has, and says which of the four
 /// days can run here.
 #[derive(Parser)]

@@ -9,8 +9,8 @@ use common::ring::{RingOptions, SetupFlags, locked_memory, register_slots};
 use io_uring::{IoUring, Probe, opcode};
 use serde::{Deserialize, Serialize};
 
-/// Everything that the day found out. It can be read back from `--json`: so tests print
-/// what other kernels answered.
+/// Everything that the day found out. Tests read it back from `--json` and print what other
+/// kernels answered.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Survey {
     /// What the machine allows.
@@ -126,7 +126,7 @@ fn greet(ring: &mut IoUring) -> Result<Greeting, Refusal> {
 
 // ANCHOR: wait
 /// Submits what is queued and waits for one completion, in one system call. A signal can
-/// interrupt the wait (EINTR): that is no failure, and we wait again.
+/// interrupt the wait (EINTR): that is not a failure, and we wait again.
 fn submit_and_wait(ring: &IoUring) -> io::Result<u32> {
     let mut enters = 0;
     loop {
@@ -158,7 +158,7 @@ fn probe(ring: &IoUring) -> Result<Option<Vec<u8>>, Refusal> {
 const NAMES: [&str; 4] = ["day01", "day02", "day03", "day04"];
 
 // ANCHOR: days
-/// Which days can run here. The version is no proof, for distributions carry features back,
+/// Which days can run here. The version proves nothing, because distributions backport features,
 /// and the probe knows operations but not their flags. So each thing is tried once.
 fn days(ring: &IoUring) -> Vec<Day> {
     // Both came with multishot accept, in Linux 5.19.
@@ -170,7 +170,7 @@ fn days(ring: &IoUring) -> Vec<Day> {
 
 fn try_buffers(ring: &IoUring) -> Result<()> {
     let buffers = Buffers::register(&ring.submitter(), 0, 1, 1024)?;
-    // It was only a try: the ring has no use for them.
+    // It was only a try: the ring does not need them.
     Ok(ring.submitter().unregister_buf_ring(buffers.group())?)
 }
 // ANCHOR_END: days

@@ -1,7 +1,7 @@
 //! Day 02: what you ask of the kernel when you set a ring up, and what it grants.
 //!
-//! Without ring options it is a walk, step by step, on this machine's kernel. With any it
-//! sets up exactly that ring, or says which rule the kernel refused it by.
+//! Without ring options it tries them all on this kernel, step by step. With any it sets up
+//! exactly that ring, or says which rule the request breaks.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -22,8 +22,8 @@ mod tests;
 
 /// Ask the kernel for rings, and see what it grants
 ///
-/// Without ring options: a walk through them. With any: exactly that ring, or the rule that
-/// the kernel refused it by.
+/// Without ring options: a walk through all of them. With any: exactly that ring, or the rule
+/// that the request breaks.
 #[derive(Parser)]
 #[command(version)]
 struct Options {

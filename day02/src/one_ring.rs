@@ -12,7 +12,7 @@ use crate::{ENTRIES, Options};
 /// Sets the ring up, sends a NOP through it, and registers what was asked for.
 ///
 /// # Errors
-/// A refusal, with the rule that the kernel refused it by.
+/// A refusal, with the rule that the request breaks.
 pub fn ring(options: &Options) -> Result<Report> {
     let (asked, flags) = (&options.ring, options.flags);
     let entries = asked.entries.unwrap_or(ENTRIES);
@@ -83,8 +83,8 @@ fn builder(options: &RingOptions, flags: SetupFlags) -> Builder {
 }
 // ANCHOR_END: builder
 
-/// What is asked of the poller. The builder sets an idle time with SQPOLL alone; without, the
-/// kernel would take it, and do nothing with it.
+/// What is asked of the poller. The builder sets an idle time only with SQPOLL; without SQPOLL
+/// the kernel would accept the time and ignore it.
 fn poller(step: &mut Section, asked: &RingOptions) {
     match (asked.sqpoll, asked.sq_idle) {
         (true, None | Some(0)) => step.row("sq_thread_idle 0", "1000 ms, the kernel's own"),

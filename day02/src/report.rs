@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Report {
     /// The kernel's release.
     pub kernel: String,
-    /// What the ring that was asked for got; none in a walk, which has many.
+    /// What the kernel granted to the one ring; `None` in a walk, which makes many rings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<Parameters>,
     /// What was done, in order.
@@ -96,7 +96,7 @@ impl Section {
         self.rows.push(Row { asked: asked.into(), granted: granted.into(), enters: None });
     }
 
-    /// Adds a row about something that was submitted, and how many `io_uring_enter` that took.
+    /// Adds a row about something that was submitted, and the `io_uring_enter` calls that it took.
     pub fn row_with_enters(
         &mut self,
         asked: impl Into<String>,

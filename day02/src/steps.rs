@@ -23,12 +23,12 @@ pub use self::task_run::task_run;
 /// Submission queue entries, where a step is about something else.
 const ENTRIES: u32 = 8;
 
-/// What a row says that was asked, and the call that asks the kernel for it.
+/// The words of a row, and the call that asks the kernel for it.
 type Ask = (&'static str, fn() -> io::Result<IoUring>);
 
 // ANCHOR: sizes
-/// The kernel rounds sizes up to powers of two, and writes what it made of them into the
-/// parameters. The completion queue is twice the submission queue, unless CQSIZE says more.
+/// The kernel rounds sizes up to powers of two, and writes the results into the parameters.
+/// The completion queue is twice the submission queue, unless CQSIZE asks for more.
 pub fn sizes() -> Section {
     let asks: [Ask; 6] = [
         ("5 entries", || IoUring::builder().build(5)),

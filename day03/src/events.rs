@@ -25,7 +25,7 @@ pub enum Event {
     /// A client is greeted.
     #[serde(rename = "accepted")]
     Accepted { client: u64, slot: u32 },
-    /// Nobody else is accepted until a client has left.
+    /// No client is accepted until another has left.
     #[serde(rename = "full")]
     Full { served: u32, waiting: u32 },
     /// Clients are accepted again.

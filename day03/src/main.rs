@@ -2,7 +2,7 @@
 //!
 //! The accept is armed once and completes for every client. A client never gets a file
 //! descriptor: the kernel puts it into a slot of the ring's own table, and the completion
-//! tells which. Needs Linux 5.19.
+//! says which. Needs Linux 5.19.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -42,7 +42,7 @@ struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
 
-    /// Lose clients, to see how: no spare slots, and an accept that goes on when all are taken
+    /// Lose clients, as a demonstration: no spare slots, and the accept goes on when all are taken
     #[arg(long)]
     naive: bool,
 
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 
 // ANCHOR: run
 fn run(options: &Options) -> Result<()> {
-    // Blocked before anything else exists that a signal could interrupt.
+    // First of all, so that a signal cannot interrupt what follows.
     let mut signals = StopSignals::block()?;
     let listener = Listener::bind(options.listen)?;
     let (mut ring, dropped) = ring::build_best(&options.ring, ENTRIES)?;

@@ -23,7 +23,7 @@ pub mod capacity;
 
 /// Bytes that one receive discards at most.
 const DISCARD: u32 = 1 << 20;
-/// How long accepting rests after it failed for want of memory or of files.
+/// The pause before the next accept, after one failed because memory or files ran out.
 const REST: Duration = Duration::from_millis(100);
 
 /// What we know of the client in a slot.
@@ -46,7 +46,7 @@ enum Accept {
     Armed,
     /// The kernel has it, and a cancel for it.
     Cancelled,
-    /// It failed. Armed again at once it would fail again, and again.
+    /// It failed, and would fail again if it were armed at once.
     Resting { until: Instant },
 }
 
@@ -70,7 +70,7 @@ pub struct Server<'ring> {
     clients: &'static mut Vec<Client>,
     accept: Accept,
     limits: Limits,
-    /// Nobody is accepted, because all slots are taken.
+    /// No client is accepted, because all slots are taken.
     full: bool,
     /// Spare slots with a client, in the order they came.
     waiting: VecDeque<u32>,
@@ -106,7 +106,7 @@ impl<'ring> Server<'ring> {
     }
 
     // ANCHOR: turn
-    /// Serves until a stop signal, or until so many clients as `--max` says have come and left.
+    /// Serves until a stop signal, or until `--max` clients have come and left.
     pub fn run(mut self, signals: &mut StopSignals) -> Result<()> {
         self.add_signal_read(signals)?;
         while !self.is_done() {
@@ -171,7 +171,7 @@ impl<'ring> Server<'ring> {
     /// A client, or the news that the accept has ended. Both may come in one completion.
     fn handle_accept(&mut self, result: i32, flags: u32) -> Result<()> {
         if !cqueue::more(flags) {
-            // Without this the next client would wait for ever. A multishot can end on a
+            // Without this the next client would wait forever. A multishot can end on a
             // success too, when the completion queue is full.
             self.accept = Accept::Idle;
         }
@@ -245,9 +245,9 @@ impl<'ring> Server<'ring> {
 
     /// Ends the connection; then its slot is emptied.
     ///
-    /// The close alone would do on new kernels. Up to Linux 6.12 it takes effect only when
-    /// every operation on *any* slot has ended that is older than it, and with clients who
-    /// stay, that is never: this client would not see its end.
+    /// On new kernels the close alone is enough. Up to Linux 6.12 it takes effect only when all
+    /// older operations, on *any* slot, have ended. While other clients stay, that never
+    /// happens, and this client would not see the end.
     fn add_shutdown(&mut self, slot: u32) -> Result<()> {
         let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
         self.push_on(slot, Op::Shutdown, shutdown)
@@ -293,7 +293,7 @@ impl<'ring> Server<'ring> {
         match -result {
             libc::EINTR | libc::EAGAIN => return self.add_signal_read(signals),
             libc::ECANCELED => return Ok(()), // by us, after the last client
-            // Whatever else it fails with, it would never bring a signal: so we stop, too.
+            // After any other error it would never bring a signal, so we stop as well.
             _ => self.tell(&Event::Stopping { signal: signals.name() }),
         }
         self.stage = Stage::Stopping;
@@ -303,7 +303,7 @@ impl<'ring> Server<'ring> {
         self.add_cancel(CancelBuilder::any().all())
     }
 
-    /// Nobody is left, and the kernel has nothing that points at our memory.
+    /// No client is left, and the kernel has nothing that points at our memory.
     fn is_done(&self) -> bool {
         self.stage != Stage::Serving
             && self.slots.held() == 0
@@ -330,12 +330,12 @@ impl<'ring> Server<'ring> {
         // SAFETY: the only memory our entries point at is a client's greeting and the signal
         // record. Both are never freed, so they outlive what an error leaves in flight. The
         // kernel reads a greeting until its send completes; we change it only while nothing
-        // is in flight on its slot. `StopSignals` lets nobody look at the record itself.
+        // is in flight on its slot. `StopSignals` gives no reference to the record itself.
         unsafe { self.queues.push(&entry) }.context("submitting a full queue")
     }
     // ANCHOR_END: push
 
-    /// How long to wait at most: something other than a completion may be next.
+    /// How long to wait at most: until the pause after a failed accept ends, or lines must be printed.
     fn timeout(&self) -> Option<Duration> {
         let rest = match self.accept {
             Accept::Resting { until } => Some(until.saturating_duration_since(Instant::now())),
@@ -344,7 +344,7 @@ impl<'ring> Server<'ring> {
         [rest, self.talk.goes_on_in()].into_iter().flatten().min()
     }
 
-    /// What a turn ends with: a rest that is over, news, and lines that are still to be printed.
+    /// Ends a turn: accepts again after a pause, reports, and prints lines that are still waiting.
     fn go_on(&mut self) {
         if matches!(self.accept, Accept::Resting { until } if until <= Instant::now()) {
             self.accept = Accept::Idle;

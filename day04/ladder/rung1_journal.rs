@@ -9,7 +9,7 @@
 //! one client three a request (echo), six a connection (ack).
 //!
 //! The journal's defects are mended: a slot is closed as a slot and comes free again, a reset
-//! ends one connection and not the server, end-of-file is no request, a longer request is
+//! ends one connection and not the server, end-of-file is not a request, a longer request is
 //! read to its end, and only loopback can connect. What day 04 has and this has not: see
 //! `scaffold.rs`; besides, a client ties up a buffer even while it is silent.
 

@@ -1,4 +1,4 @@
-//! Rung 8: SQPOLL. A kernel thread takes the entries, and submitting is no call any more.
+//! Rung 8: SQPOLL. A kernel thread takes the entries, and submitting is not a call any more.
 //!
 //! ```text
 //! cargo run -p day04 --example rung8_sqpoll -- --reply echo --sq-idle 1000
@@ -62,7 +62,7 @@ fn run(cli: &Cli) -> Result<()> {
         ..RingOptions::default()
     })?;
     // ANCHOR_END: ring
-    // RUNG 8: the wait is rung 7's, but to submit is no call unless the thread must be woken.
+    // RUNG 8: the wait is rung 7's, but to submit is not a call unless the thread must be woken.
     let title = "rung 8 · a kernel thread takes the entries";
     scaffold::serve(title, &cli.options, ring, Spin::new(cli.spin, &cli.options))
 }

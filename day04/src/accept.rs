@@ -15,10 +15,10 @@ use crate::events::Event;
 use crate::server::Server;
 use crate::stop::Ending;
 
-/// How long accepting rests after it failed for want of memory or of files.
+/// The pause before the next accept, after one failed because memory or files ran out.
 const REST: Duration = Duration::from_millis(100);
 
-/// Who is let in, and when.
+/// Which clients are accepted, and when.
 pub struct Accepting {
     pub listener: Listener,
     pub accept: Accept,
@@ -41,7 +41,7 @@ pub enum Accept {
     Armed,
     /// The kernel has it, and a cancel for it.
     Cancelled,
-    /// It failed. Armed again at once it would fail again, and again.
+    /// It failed, and would fail again if it were armed at once.
     Resting { until: Instant },
 }
 
@@ -56,8 +56,8 @@ pub enum Act {
 /// Slots that the table must have beyond the clients that are served.
 ///
 /// A direct accept on a full table fails with ENFILE *after* it took the client off the backlog:
-/// that client is lost. So the accept is armed only while a slot is free, and cancelled when
-/// none is. But a multishot goes on accepting until the program has seen its completions and
+/// that client is lost. So the accept is armed only while a slot is free, and otherwise
+/// cancelled. But a multishot goes on accepting until the program has seen its completions and
 /// cancelled it. It posts one for each client, and ends when the completion queue is full. So it
 /// can be ahead by a full queue when the program decides to cancel, and by one more when the
 /// cancel takes effect. The 1 in each is the completion that ends it.

@@ -24,7 +24,7 @@ const DISCARD: u32 = 1 << 20;
 pub struct Closing {
     /// The client sees its end only when older operations on other slots have ended.
     pub late: bool,
-    /// System calls that it took to find out.
+    /// System calls that the test took.
     pub enters: u64,
 }
 
@@ -102,8 +102,8 @@ impl Server<'_> {
     // ANCHOR_END: discard
 
     // ANCHOR: abort
-    /// Ends a connection whatever it is doing. A close would not end what is in flight on the
-    /// slot, so that is cancelled first, and the close follows its last completion.
+    /// Ends a connection in any stage. A close would not end operations in flight on the slot, so
+    /// they are cancelled first, and the close follows the last completion.
     ///
     /// A cancel does not find what is linked and has not started. If anything is left, the
     /// next deadline comes back here.

@@ -31,7 +31,7 @@ pub enum Event {
         counts: Counts,
         enters: u64,
         enters_per_request: Option<f64>,
-        /// Lines that the output did not take.
+        /// Lines that could not be printed.
         lines_dropped: usize,
     },
 }

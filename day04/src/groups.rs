@@ -5,7 +5,7 @@
 //!
 //! A multishot saves an entry for each message, but it takes a buffer for whatever arrives,
 //! dozens before the program sees the first. So it has a group of its own. If clients empty
-//! that one, everybody goes on with single receives.
+//! that one, all go on with single receives.
 
 use anyhow::Result;
 use common::buffers::Buffers;

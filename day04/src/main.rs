@@ -74,7 +74,7 @@ struct Options {
     #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     buffer_size: u32,
 
-    /// Close a client that sends nothing and takes no byte of a reply for this long; 0 never does
+    /// Seconds after which to close a client that sends nothing and reads nothing; 0: never
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds, allow_negative_numbers = true)]
     idle_timeout: Duration,
 
@@ -170,7 +170,7 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
 }
 
 impl Options {
-    /// The user's wishes, and several completion queue entries for each submission queue entry:
+    /// The user's options, with several completion queue entries for each submission queue entry:
     /// a multishot completes more often than it is submitted.
     fn ring(&self) -> RingOptions {
         let mut ring = self.ring.clone();

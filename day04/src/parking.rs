@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::receive::Receive;
 use crate::server::Server;
 
-/// Who waits, in the order they came.
+/// The connections that wait, oldest first.
 pub struct Parking {
     pub queue: VecDeque<u32>,
 }
@@ -39,7 +39,7 @@ impl Server<'_> {
         !self.parking.queue.is_empty() && self.receiving.groups.single.with_kernel() > 0
     }
 
-    /// It waits no longer, because it is aborted.
+    /// Removes a connection that is aborted.
     pub fn leave_queue(&mut self, slot: u32) {
         let receive = &mut self.connections[slot as usize].input.receive;
         if *receive == Receive::Parked {

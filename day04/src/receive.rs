@@ -44,7 +44,7 @@ pub enum Receive {
 
 impl Input {
     /// A receive is armed for what comes next. A multishot that has left bytes in the socket
-    /// may have ended already, for want of a buffer: its last completion is on its way.
+    /// may have ended already, because no buffer was left: its last completion is on its way.
     pub fn is_armed(&self) -> bool {
         match self.receive {
             Receive::Single => true,
@@ -54,7 +54,7 @@ impl Input {
     }
 }
 
-/// The buffers that the clients share, and who waits for one.
+/// The buffers that the clients share, and the connections that wait for one.
 pub struct Receiving {
     pub groups: Groups,
     pub conversation: Conversation,
@@ -68,7 +68,7 @@ impl Server<'_> {
     /// read first. A multishot whose client leaves more than its share unread is cancelled.
     ///
     /// With no buffer left the receive would fail, so the connection is parked until one comes
-    /// back: behind those that are parked already, or it could overtake them for ever.
+    /// back: behind those that are parked already, or it could overtake them forever.
     pub fn receive_next(&mut self, slot: u32) -> Result<()> {
         let Connection { stage, input, output, .. } = &self.connections[slot as usize];
         let groups = &self.receiving.groups;
@@ -194,7 +194,7 @@ impl Server<'_> {
     }
 
     // ANCHOR: renew
-    /// Where a close is late, cancels all armed receives now and then; each is armed again.
+    /// Cancels all armed receives now and then, on kernels where a close is late; each is armed again.
     ///
     /// A receive that waits for hours keeps every socket that was closed since in memory, some
     /// 4 KiB each. The more receives there are to renew, the more closes share the cost.

@@ -16,7 +16,7 @@ const ACK: &[u8; 4] = b"ack\0";
 /// What goes to a client.
 #[derive(Debug)]
 pub struct Output {
-    /// What is not sent, or not all of it. The oldest comes first, and is being sent.
+    /// Replies that are not sent completely, oldest first. The first one is being sent.
     pub replies: VecDeque<Reply>,
     /// Bytes of the oldest that are sent.
     sent: u32,
@@ -92,7 +92,7 @@ impl Server<'_> {
         let (bytes, flags) = match reply {
             // With WAITALL a short send is a failure, and breaks the chain that it is in.
             Reply::Ack => (ACK.as_ptr(), libc::MSG_WAITALL),
-            // Without it a short send completes, which is news of a client that reads slowly.
+            // Without it a short send completes, and so shows that a slow client reads.
             Reply::Echo(filled) => (self.receiving.groups.address(filled), 0),
         };
         let rest = bytes.wrapping_add(output.sent as usize);
@@ -151,7 +151,7 @@ impl Server<'_> {
         }
     }
 
-    /// Gives back the buffers of replies that nobody will read. Nothing may be in flight.
+    /// Gives back the buffers of replies that the client will not read. Nothing may be in flight.
     pub fn drop_replies(&mut self, slot: u32) {
         let output = &mut self.connections[slot as usize].output;
         output.sent = 0;

@@ -22,17 +22,17 @@ use crate::timeouts::Timeouts;
 /// An operation on a client's slot, and its entry: a link of a chain, or alone.
 pub type Link = (Op, squeue::Entry);
 
-/// How long the wait tries for one completion more than those that come by themselves.
+/// How long a turn waits for one completion more than those that come by themselves.
 const PATIENCE: Duration = Duration::from_millis(5);
 /// Completions that a wait asks for at most. With more of them a turn saves no more calls, and
 /// what it touches no longer fits the caches, the processor's and those of the kernel.
 const TURN: u32 = 64;
 
 /// Everything that the loop remembers between two turns. Nothing in it grows once the server
-/// runs. The fields below the line are written by the files of their types alone.
+/// runs. Only the file of its type writes to a field below the line.
 pub struct Server<'ring> {
     pub queues: Queues<'ring>,
-    /// Who has which slot, and what is in flight there.
+    /// Which client has which slot, and what is in flight there.
     pub slots: Slots,
     pub connections: Vec<Connection>,
     /// When the last wait ended.
@@ -52,7 +52,7 @@ pub struct Server<'ring> {
 
 impl Server<'_> {
     // ANCHOR: loop
-    /// Turn after turn, until everybody has left after a stop signal or `--max`.
+    /// Runs turn after turn, until all clients have left after a stop signal or `--max`.
     pub fn run(mut self) -> Result<()> {
         self.add_signal_read()?;
         while !self.is_done() {
@@ -94,7 +94,7 @@ impl Server<'_> {
     }
     // ANCHOR_END: wait
 
-    /// Takes one completion to its function.
+    /// Calls the function for one completion.
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let (result, flags) = (completion.result(), completion.flags());
         let Some(Token { op, slot, generation }) = Token::unpack(completion.user_data()) else {

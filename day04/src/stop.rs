@@ -19,7 +19,7 @@ pub struct Stopping {
 }
 
 // ANCHOR: ending
-/// How near the server is to its end. Only at first are clients let in.
+/// How near the server is to its end. Clients are accepted only in the first stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     No,
@@ -91,7 +91,7 @@ impl Server<'_> {
         Ok(())
     }
 
-    /// Everybody has left. The read of the signals may stay in flight: its record is never freed.
+    /// All clients have left. The read of the signals may stay in flight: its record is never freed.
     pub fn is_done(&self) -> bool {
         self.stopping.ending != Ending::No
             && self.slots.held() == 0

@@ -47,7 +47,7 @@ fn each_peer_acknowledges_and_closes() {
         }
         let silent = connect(address);
         silent.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(to_the_end(silent), b"", "{kind:?}: an end is no request");
+        assert_eq!(to_the_end(silent), b"", "{kind:?}: an end is not a request");
     }
 }
 

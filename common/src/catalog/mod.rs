@@ -76,7 +76,7 @@ pub use zcrx::{
     ZCRX_REGISTER_FLAGS,
 };
 
-/// Every table, for those who want to print or search them all.
+/// Every table, for a program that prints or searches them all.
 pub static TABLES: [&Table; 53] = [
     &OPERATIONS,
     &SETUP_FLAGS,

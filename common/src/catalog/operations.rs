@@ -74,7 +74,7 @@ table! {
     IORING_OP_READ_MULTISHOT  = 49, "6.7",  FILES,   "read into provided buffers as long as data comes";
     IORING_OP_WAITID          = 50, "6.7",  TASKS,   "wait until a child process changes state";
     IORING_OP_FUTEX_WAIT      = 51, "6.7",  TASKS,   "wait until a futex is woken";
-    IORING_OP_FUTEX_WAKE      = 52, "6.7",  TASKS,   "wake those who wait on a futex";
+    IORING_OP_FUTEX_WAKE      = 52, "6.7",  TASKS,   "wake what waits on a futex";
     IORING_OP_FUTEX_WAITV     = 53, "6.7",  TASKS,   "wait on several futexes";
     IORING_OP_FIXED_FD_INSTALL = 54, "6.8", SLOTS,   "make an ordinary descriptor of a slot";
     IORING_OP_FTRUNCATE       = 55, "6.9",  FILES,   "cut or extend a file";

@@ -9,8 +9,8 @@ use super::Kernel;
 pub struct Entry {
     /// The name, as the kernel's header spells it.
     pub name: &'static str,
-    /// The name without what all of its table have in common: `ACCEPT` for
-    /// `IORING_OP_ACCEPT`. Unique in its table.
+    /// The name without its table's prefix: `ACCEPT` for `IORING_OP_ACCEPT`. Unique in its
+    /// table.
     pub short: &'static str,
     /// The operation's code, or the flag's single bit.
     pub code: u32,

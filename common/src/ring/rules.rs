@@ -15,11 +15,11 @@ pub const MAX_ENTRIES: u32 = 32768;
 /// Largest completion queue (`IORING_MAX_CQ_ENTRIES`).
 pub const MAX_CQ_ENTRIES: u32 = 2 * MAX_ENTRIES;
 
-/// A refused setup in words: the rule that was broken, or what keeps this machine from
-/// having such a ring, or any.
+/// A refused setup in words: the rule that the request breaks, or why this machine refuses
+/// such a ring, or every ring.
 ///
-/// The kernel says EINVAL for a rule, for a flag that it does not know and for a CPU that it
-/// may not use. So it is asked again, with less.
+/// The kernel says EINVAL for a broken rule, for an unknown flag and for a CPU that it may not
+/// use. So we ask again, for less.
 pub fn refusal(
     options: &RingOptions,
     entries: u32,
@@ -156,8 +156,8 @@ fn numbers(sorted: &[u32]) -> String {
 }
 
 /// Linux 6.12, and later releases of some older kernels, keep a poller inside the control
-/// group's cpuset. No file tells that for all kinds of control groups; the same ring without
-/// the CPU does.
+/// group's cpuset. No file shows that for all kinds of control groups. If the same ring without
+/// the CPU is granted, that was the reason.
 fn outside_cpuset(
     options: &RingOptions,
     entries: u32,
@@ -173,8 +173,8 @@ fn outside_cpuset(
     ))
 }
 
-/// A poller was for privileged programs before Linux 5.13. If a ring without one is possible,
-/// that was it.
+/// A poller was for privileged programs before Linux 5.13. If a ring without one is granted,
+/// that was the reason.
 fn poller_for_root(options: &RingOptions) -> Option<(String, String)> {
     if !options.sqpoll {
         return None;

@@ -53,7 +53,7 @@ const POLL: Duration = Duration::from_millis(2);
 /// Says aloud that this `test` is skipped: past the test harness, which hides what `eprintln!`
 /// prints in a test that passes.
 pub fn skipped(test: &str, why: impl Display) {
-    // A closed stderr is no reason to fail a test.
+    // A closed stderr is not a reason to fail a test.
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Log {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lines {
     pub(super) events: Vec<Value>,
-    /// The first line that is no JSON object.
+    /// The first line that is not a JSON object.
     pub(super) strange: Option<String>,
     pub(super) stderr: String,
     /// Pipes that are still open: stdout, stderr.

@@ -126,7 +126,7 @@ fn instruction(code: u32, jt: u8, jf: u8, k: u32) -> sock_filter {
 /// Docker's default profile does (EPERM; profiles of others say ENOSYS).
 ///
 /// # Panics
-/// If `errno` is no error number: outside 1 to 4095.
+/// If `errno` is not an error number: outside 1 to 4095.
 pub fn block_io_uring(command: &mut Command, errno: i32) {
     use libc::{SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup};
     block(command, &[SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register], errno);
@@ -141,7 +141,7 @@ pub fn block_io_uring_enter(command: &mut Command, errno: i32) {
 }
 
 fn block(command: &mut Command, calls: &[i64], errno: i32) {
-    assert!((1..=4095).contains(&errno), "{errno} is no error number");
+    assert!((1..=4095).contains(&errno), "{errno} is not an error number");
     let filter = Filter::on_calls(calls, SECCOMP_RET_ERRNO | errno as u32, SECCOMP_RET_ALLOW);
     // SAFETY: the closure runs in the child after fork, where only what is async-signal-safe
     // is allowed: installing makes system calls and allocates nothing.

@@ -105,7 +105,7 @@ impl Server {
                 server.address = listening(&event)?;
                 Ok(server)
             }
-            First::Strange(line) => bail!("it printed a line that is no JSON object: {line:?}"),
+            First::Strange(line) => bail!("it printed a line that is not a JSON object: {line:?}"),
             First::End => {
                 let status = server.exit_status()?;
                 let stderr = server.log.end(LAST_WORDS).stderr.trim_end().to_string();
@@ -219,7 +219,7 @@ impl Server {
         let status = self.exit_status().map_err(|_| anyhow!("{late}; it was killed"))?;
         let Lines { events, strange, stderr, .. } = self.log.end(LAST_WORDS);
         if let Some(line) = strange {
-            bail!("it printed a line that is no JSON object: {line:?}");
+            bail!("it printed a line that is not a JSON object: {line:?}");
         }
         let summary = match events.last() {
             Some(last) if last["event"] == "summary" => last.clone(),
@@ -247,7 +247,7 @@ pub(super) fn listening(event: &Value) -> Result<SocketAddr> {
     let address = address.with_context(|| {
         format!("expected the event \"listening\" with an address first, got {event}")
     })?;
-    address.parse().with_context(|| format!("it listens on {address:?}, which is no address"))
+    address.parse().with_context(|| format!("it listens on {address:?}, which is not an address"))
 }
 
 #[cfg(test)]

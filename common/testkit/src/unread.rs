@@ -65,7 +65,7 @@ impl Unread {
     /// Sends it a signal and reads to the end: every event since it listened.
     ///
     /// # Errors
-    /// If a line is no JSON, or it has not ended within [`PATIENCE`].
+    /// If a line is not JSON, or it has not ended within [`PATIENCE`].
     pub fn stop_and_read(mut self, signal: Signal) -> Result<Vec<Value>> {
         kill(Pid::from_raw(self.child.id() as i32), signal)?;
         let mut said = String::new();

@@ -1,4 +1,4 @@
-//! FUTEX_WAKE: wake those who wait on a futex.
+//! FUTEX_WAKE: wake what waits on a futex.
 //!
 //! Since 6.7. Stands for FUTEX_WAKE_BITSET of futex(2), and for futex_wake(2), which came with it;
 //! liburing: `io_uring_prep_futex_wake`; crate: `opcode::FutexWake`.

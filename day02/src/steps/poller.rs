@@ -10,7 +10,7 @@ use io_uring::{IoUring, opcode};
 use super::{ENTRIES, nop, ring_or_why, wake};
 use crate::report::Section;
 
-/// Milliseconds until the poller sleeps: long enough to be met awake.
+/// Milliseconds until the poller sleeps: long enough to submit while it is awake.
 const IDLE: u32 = 100;
 
 // ANCHOR: poller
@@ -31,8 +31,8 @@ pub fn poller() -> Result<Section> {
 }
 
 // ANCHOR: setup
-/// A ring whose poller is bound to a CPU: to the last one that the kernel lets us have, since
-/// interrupts and other work tend to be on the first.
+/// A ring whose poller is bound to a CPU: the last one that we may use, because interrupts and
+/// other work tend to run on the first.
 fn polled_ring() -> Result<(String, IoUring), String> {
     let mut builder = IoUring::builder();
     builder.setup_sqpoll(IDLE);

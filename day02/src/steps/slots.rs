@@ -17,8 +17,8 @@ use crate::report::Section;
 const SLOTS: u32 = ENTRIES;
 
 // ANCHOR: slots
-/// A slot of a registered table is named by its index, and is no descriptor: what an
-/// operation puts there, the process's own table never sees.
+/// A slot of a registered table is named by its index and is not a descriptor. A file that an
+/// operation puts there never appears in the process's own table.
 pub fn slots() -> Result<Section> {
     let mut step = Section::new("A sparse table: files in slots, and no descriptor");
     let mut ring = plain_ring()?;
@@ -70,7 +70,7 @@ fn fill_and_empty(step: &mut Section, ring: &mut IoUring) -> Result<()> {
 
 /// Reads from a slot, and from the descriptor of the same number.
 fn read(step: &mut Section, ring: &mut IoUring, descriptors: &[u32]) -> Result<()> {
-    // A number that is no descriptor here, so that this reads nobody's input.
+    // A number that is not an open descriptor, so that the plain read cannot take real input.
     let Some(slot) = (0..SLOTS).rev().find(|slot| !descriptors.contains(slot)) else {
         return Ok(());
     };

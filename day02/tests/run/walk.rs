@@ -65,7 +65,7 @@ fn pitfall_11_a_slot_is_no_descriptor() {
     );
     assert_eq!(row(&report, "one more"), Some(("ENFILE: the table is full", Some(1))));
     assert_eq!(row(&report, "8 × Close of a slot"), Some(("closed", Some(1))));
-    // The slot that is read is one that is no descriptor: which, depends on who runs the test.
+    // The slot that is read is one that is not a descriptor: which, depends on who runs the test.
     let slot = numbers.split(' ').rev().find(|n| !before.0.split(' ').any(|fd| fd == *n));
     let Some(slot) = slot else { return };
     let fixed = row(&report, &format!("Read, types::Fixed({slot})"));

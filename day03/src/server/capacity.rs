@@ -1,4 +1,4 @@
-//! Capacity: who is let in, and when, so that nobody is lost.
+//! Capacity: when a client is accepted, so that none is lost.
 //!
 //! A direct accept on a full table fails with ENFILE *after* it took the client off the backlog:
 //! that client is lost. So the table has spare slots, in which clients wait, and the accept is
@@ -66,13 +66,13 @@ impl Server<'_> {
         self.stage == Stage::Serving && self.slots.held() < self.limits.capacity
     }
 
-    /// The accept would go on, and so it must end. Only a cancel that fails completes.
+    /// Cancels the accept, which would go on. The cancel completes only if it fails.
     pub(super) fn add_accept_cancel(&mut self) -> Result<()> {
         self.accept = Accept::Cancelled;
         self.add_cancel(CancelBuilder::user_data(Token::of(Op::Accept).pack()))
     }
 
-    /// The accept was just ending, or at work. If it has not ended, it is cancelled once more.
+    /// The cancel failed: the accept was ending or running. If it has not ended, cancel it again.
     pub(super) fn handle_cancel_error(&mut self) -> Result<()> {
         if self.accept == Accept::Cancelled {
             self.accept = Accept::Armed;
@@ -94,7 +94,7 @@ impl Server<'_> {
         self.slots.held() - self.waiting.len() as u32
     }
 
-    /// Says it when the last slot is taken, and when one is free again.
+    /// Reports when the last slot is taken, and when one is free again.
     pub(super) fn tell_capacity(&mut self) {
         if self.stage == Stage::Serving && self.full == self.has_room() {
             self.full = !self.full;

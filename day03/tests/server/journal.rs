@@ -29,7 +29,7 @@ fn journal_02_closing_a_slot_touches_no_descriptor() {
 }
 
 // ANCHOR: no_descriptor
-/// And a client is no descriptor either, as long as it stays.
+/// And a client is not a descriptor either, as long as it stays.
 #[test]
 fn a_client_is_a_slot_and_no_descriptor() {
     let Some(server) = serve(&[]) else { return };

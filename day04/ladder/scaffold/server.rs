@@ -146,7 +146,7 @@ impl<'a> Server<'a> {
                         self.slots.finish(token.slot, token.generation)
                     };
                     ensure!(current, "a completion for a client who has left slot {}", token.slot);
-                    // After the signal, what still arrives is no request any more.
+                    // After the signal, what still arrives is not a request any more.
                     let ignored = self.cut_off && token.op == Op::Recv;
                     let result = if ignored { result.min(0) } else { result };
                     return Ok(Some(Done { result, ..done }));

@@ -125,5 +125,5 @@ fn to_the_end(mut client: &TcpStream) -> Vec<u8> {
 /// A number from the environment.
 fn number_from(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
 }

@@ -25,7 +25,7 @@ fn journal_02_closing_a_slot_touches_no_descriptor() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// And a client is no descriptor either, as long as it stays.
+/// And a client is not a descriptor either, as long as it stays.
 #[test]
 fn a_client_is_a_slot_and_no_descriptor() {
     let Some(server) = serve_echo(&[]) else { return };
