@@ -44,7 +44,7 @@ fn write_line(ring: &mut IoUring, line: &str) -> Result<()> {
     ensure!(
         written as usize == line.len(),
         // ^^^^^^^^^^^^^^^^^^^^^^^^^^^ as with write(2), fewer bytes than asked
-        //                             for is no error, and not all of them
+        //                             for is not an error, and not all of them
         "only {written} bytes of {} written",
         line.len()
     );

@@ -202,7 +202,7 @@ fn has(entry: &Submit, flag: &str) -> bool {
     entry.flags.iter().any(|name| name == flag)
 }
 
-/// Three writes to the file, and none beside the ring.
+/// Three writes to the file, all through the ring.
 fn need_three<'a>(
     record: &'a Record,
     path: &Path,
@@ -272,8 +272,8 @@ fn need_chain(record: &Record, writes: &[&Submit]) -> Result<(), Failure> {
     } else if chain.clone().any(|entry| has(entry, "IO_HARDLINK")) {
         (
             ids::FLAGS,
-            "IO_HARDLINK keeps the order and goes on after a failure. Here nothing is to be written after a \
-         piece that was not: that is IO_LINK.",
+            "IO_HARDLINK keeps the order and goes on after a failure. Here a piece must not be written if \
+         the one before failed: use IO_LINK.",
         )
     } else {
         return Ok(());

@@ -165,8 +165,8 @@ fn need_fallback(
         return fail(
             ids::PROBE_IGNORED,
             format!(
-                "{why} The program submitted an entry of operation {code} all the same. Let the \
-             answer of `is_supported({code})` decide between it and the fallback."
+                "{why} The program submitted an entry of operation {code} anyway. Let the answer of \
+             `is_supported({code})` decide between it and the fallback."
             ),
         );
     }

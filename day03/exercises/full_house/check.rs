@@ -10,7 +10,7 @@ use crate::exercise::prelude::*;
 
 const GREETING: &[u8] = b"come in\n";
 const SLOTS: usize = 4;
-/// How long those who are in stay in, once.
+/// How long the clients in slots stay, in one test.
 const A_WHILE: Duration = Duration::from_millis(800);
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -44,8 +44,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     nobody_dropped(&record)?;
     need_served(&record, clients, (clients * GREETING.len()) as u64)?;
     Ok(Passed::new(format!(
-        "{clients} clients came, four at a time were in, and no accept ever failed for want of a \
-         slot."
+        "{clients} clients came, four at a time were in, and no accept ever failed because no slot \
+         was free."
     ))
     .measured(measured))
 }
@@ -102,7 +102,7 @@ fn as_given(record: &Record) -> Result<(), Failure> {
     need_table(record, SLOTS as u64)
 }
 
-/// Those who wait for their turn have heard nothing.
+/// The clients that wait have received nothing.
 fn none_of_these(
     run: &mut Run,
     waiting: &VecDeque<TcpStream>,
@@ -120,7 +120,7 @@ fn none_of_these(
     ))
 }
 
-/// Those who are in have not been thrown out.
+/// The clients in slots are still connected.
 fn still_in(
     run: &mut Run,
     inside: &[TcpStream],
@@ -133,7 +133,7 @@ fn still_in(
         return Err(failure);
     }
     Err(Failure { id: ids::WRONG_ANSWER, ..failure }.rule(
-        "A client is greeted once, whatever it says, and gets nothing else.",
+        "A client is greeted once, whatever it sends, and gets nothing else.",
     ))
 }
 

@@ -101,7 +101,7 @@ fn none_asked(record: &Record) -> Result<(), Failure> {
     let mut kernel = record.last_lines(of_ops(&["ACCEPT"]));
     kernel.push(format!("system call getpeername, with {}", call.args[0]));
     Err(record.fail(ids::SLOT_AS_FD).kernel(kernel).rule(
-        "A slot's number is no descriptor: getpeername(2) asks about whatever file the process has \
+        "A slot's number is not a descriptor: getpeername(2) asks about whatever file the process has \
          open under that number. An accept fills in the address of its client, if it gets a place \
          for it.",
     ))

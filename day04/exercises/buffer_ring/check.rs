@@ -72,7 +72,7 @@ fn lacked(record: &Record) -> usize {
     record.completes().filter(|it| out_of_buffers(it)).count()
 }
 
-/// How many completions have told of an error.
+/// How many completions carried an error.
 fn in_vain(run: &Run) -> u64 {
     let summary = run.summary();
     summary.completions.values().map(|them| them.errors).sum()
@@ -279,7 +279,7 @@ fn gone(run: &mut Run) -> Result<(), Failure> {
     answered(run, &client, b"a buffer, please", &did)
 }
 
-/// When nobody has a buffer, each of as many clients as there are buffers finds one.
+/// When no client has a buffer, as many clients as there are buffers get one each.
 fn all_are_back(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     need_free_slots(run, "All have left.")?;
     let clients =
@@ -297,10 +297,10 @@ fn all_are_back(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
         |what| matches!(what, What::Complete(it) if out_of_buffers(it)),
     );
     Err(record.fail(ids::LOST).kernel(lines).rule(format!(
-        "Nobody has a buffer, {BUFFERS} clients send, and a receive finds none: a buffer was never \
-         given back. Whatever became of its client, each buffer that a completion has brought comes \
-         back once, when the send out of it has completed. Which buffer that was is known for each \
-         client by itself."
+        "No client has a buffer, {BUFFERS} clients send, and a receive finds no buffer: one was never \
+         given back. Give back every buffer that a completion brings exactly once, when the send \
+         from it has completed, even if its client is gone. So remember for each client which \
+         buffer it has."
     )))
 }
 

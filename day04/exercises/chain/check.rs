@@ -85,11 +85,11 @@ fn too_many(run: &mut Run, calls: u64, clients: u64, did: &str) -> Failure {
     record.fail(ids::ENTERS).kernel(lines).rule(format!(
         "{calls} calls for {clients} clients. {}",
         if record.submits().any(skips) {
-            "Some entry of the chain still completes, or some call does not wait. If all three \
-             skip their success, the next thing to hear of is the next client."
+            "An entry of the chain still completes, or a call does not wait. If all three entries \
+             skip their success, the next completion is that of the next client."
         } else {
-            "Every completion ends a wait. Entries of which nobody wants to hear success carry \
-             IOSQE_CQE_SKIP_SUCCESS."
+            "Every completion ends a wait. Set IOSQE_CQE_SKIP_SUCCESS on entries whose success the \
+             program need not see."
         }
     ))
 }
@@ -202,8 +202,8 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     for (client, word) in clients.iter().zip(&words[8..]) {
         expect(run, client, word.as_bytes(), &did).map_err(|failure| {
             ruled(failure, ids::WRONG_ANSWER,
-                "Those are another client's bytes, or old ones. Each slot needs a place of its \
-                 own for its request, which nobody else touches until the send has ended."
+                "Those are another client's bytes, or old ones. Each slot needs its own memory for \
+                 its request, which the program does not change until the send has ended."
             )
         })?;
         expect_end(run, client, &did)?;

@@ -66,8 +66,8 @@ fn come_and_go(
             "the last three quarters of them cost {grown} KiB of memory"
         )];
         return Err(record.fail(ids::MEMORY).kernel(lines).rule(
-            "What a client needs is to be free again when it has left: the memory of a server \
-             depends on how many are there, not on how many have been.",
+            "When a client has left, free its memory: a server's memory depends on how many clients \
+             it has now, not on how many it has had.",
         ));
     }
     Ok(())
@@ -170,8 +170,8 @@ fn blame(record: &Record, failure: Failure) -> Failure {
     }
     let kernel = record.last_lines(of_ops(&["SEND", "SHUTDOWN", "CLOSE"]));
     failure.kernel(kernel).rule(
-        "The client's connection was reset: it was closed while there was input that nobody had \
-         read, or that was still to come, and the answer may be lost with it. Shut down writing, \
-         throw away what comes up to the client's end, and close then.",
+        "The client's connection was reset: it was closed before all input was read, and the \
+         answer may be lost with it. Shut down writing, discard what the client still sends until \
+         its end, and then close.",
     )
 }

@@ -104,7 +104,7 @@ impl Server<'_> {
         self.push_on(slot, Op::Recv, recv)
     }
 
-    // TODO: a slot is no descriptor. And there may be input that nobody has
+    // TODO: a slot is not a descriptor. And there may be input that nobody has
     // read: closed with it, the connection is reset, and the client may lose
     // the answer. So end our side first, throw away what still comes, up to the
     // client's end, and close then.

@@ -299,7 +299,7 @@ fn nobody_home(attempt: &Attempt) -> Result<(), Failure> {
         let (got, ending) = read_to_end(&mut client, 64);
         if !got.is_empty() {
             let failure = run.record().fail(ids::WRONG_ANSWER);
-            return Err(failure.rule("There was nobody to send anything."));
+            return Err(failure.rule("No peer sent anything."));
         }
         match ending {
             Ending::Broken(error)

@@ -206,8 +206,8 @@ fn as_given(record: &Record) -> Result<(), Failure> {
     let larger = options.iter().find(|it| it.name.starts_with("SO_SNDBUF"));
     let Some(option) = larger else { return Ok(()) };
     Err(record.fail(ids::AS_GIVEN).kernel([option.line.clone()]).rule(
-        "A larger socket takes more before a send is short, and a larger reply finds its end \
-         all the same. Leave the sockets as they are, and send the rest.",
+        "A larger socket buffer only delays a short send: a larger reply fills it as well. Leave \
+         the sockets as they are, and send the rest.",
     ))
 }
 

@@ -33,8 +33,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     }
     sleeps_but_for(&mut run, 60).map_err(|failure| {
         failure.client(did).rule(
-            "Nothing can be sent and nothing is to be received, and still the program calls and \
-             calls. Wait for the send's completion: it says when there is room again.",
+            "Nothing can be sent and nothing should be received, but the program keeps calling the \
+             kernel. Wait for the send's completion: it comes when there is room again.",
         )
     })?;
     until_its_time_is_up(&run);

@@ -323,7 +323,11 @@ fn everything_begins_again_and_comes_back() {
     learner.passes(&["first_nop", "hello_write"]);
 
     let moved = learner.workbook.reset_all(&learner.all).expect("a reset").expect("something");
-    assert_eq!((moved.programs, moved.passed), (1, 2), "a starter is no program of the learner's");
+    assert_eq!(
+        (moved.programs, moved.passed),
+        (1, 2),
+        "a starter is not a program of the learner's"
+    );
     let kept = fs::read_to_string(moved.folder.join("first_nop.rs")).expect("a backup");
     assert_eq!((kept.as_str(), moved.folder.file_name()), ("mine", Some("all.1".as_ref())));
     for name in ["first_nop", "one_enter", "proxy"] {

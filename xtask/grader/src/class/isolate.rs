@@ -119,9 +119,9 @@ impl Walls {
                            other processes, no terminal, no environment.\n"
                 .to_string(),
             (Err(why), true) => format!(
-                "NOT SHUT OFF: there are no walls here ({why}). Each program runs as a user of its \
-                 own, without a terminal or environment. It can use the network, see other \
-                 processes, and open every file and socket that is open to everybody.\n"
+                "NOT SHUT OFF: there are no walls here ({why}). Each program runs as its own user, \
+                 without a terminal or environment. It can use the network, see other processes, \
+                 and open every file and socket that all users may open.\n"
             ),
             (Err(why), false) => format!(
                 "NOT SHUT OFF: there are no walls here ({why}). Each program runs as you, without a \
@@ -229,10 +229,10 @@ fn become_user(user: u32) -> [String; 7] {
     ]
 }
 
-/// The first of the user numbers that belong to nobody (systemd's `docs/UIDS-GIDS.md`).
+/// The first of the user numbers that are not assigned (systemd's `docs/UIDS-GIDS.md`).
 const FREE: u32 = 0x7000_0000;
 
-/// A user that nobody else is: limits count all that a user has. Process numbers have 22 bits.
+/// A user of its own: limits count all that a user has. Process numbers have 22 bits.
 fn own_user() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     FREE + std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed) % 64
@@ -257,7 +257,7 @@ fn has_free_users(map: &str) -> bool {
     })
 }
 
-/// Whether this process runs as a user that nobody else is.
+/// Whether this process runs as a user of its own.
 pub fn is_own_user() -> bool {
     Uid::current().as_raw() >= FREE
 }

@@ -49,7 +49,7 @@ struct Task {
     name: String,
     day: u32,
     about: About,
-    /// Its check, if that is no procedure of this tool.
+    /// Its check, if that is not a procedure of this tool.
     plan: Option<Plan>,
     /// The program.
     text: String,

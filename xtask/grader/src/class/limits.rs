@@ -1,5 +1,5 @@
-//! What one program may take, with all that it starts. `setrlimit(2)` limits each process, so these
-//! are sums over processes. CPU time is the same on a busy machine and on a quiet one.
+//! The limits for one student's program and all processes that it starts. `setrlimit(2)` limits
+//! each process alone, so these are sums. CPU time is the same on a busy machine and on a quiet one.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub const CPU: u64 = 60;
 /// GiB of memory. Only the compiler needs more than a few MiB.
 pub const MEMORY: u64 = 2;
 
-/// How often they are looked at.
+/// How often the sums are taken.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// What has been taken so far.

@@ -129,7 +129,7 @@ impl Row {
         self.cells.insert(exercise.to_string(), cell.printable());
     }
 
-    /// What came of the program for an exercise; `None` if nobody looked.
+    /// The verdict on the program for an exercise; `None` if it was not checked.
     pub fn cell(&self, exercise: &str) -> Option<&Cell> {
         self.cells.get(exercise)
     }

@@ -92,5 +92,5 @@ fn read(path: &Path) -> Result<String, &'static str> {
     if bytes.len() as u64 > LONGEST {
         return Err("it is too long");
     }
-    String::from_utf8(bytes).map_err(|_| "it is no text")
+    String::from_utf8(bytes).map_err(|_| "it is not text")
 }

@@ -140,7 +140,7 @@ impl Attempt {
         Ok(&self.folder)
     }
 
-    /// A number that nobody can know beforehand.
+    /// A random number, so that no program can know it beforehand.
     pub fn number(&self, range: RangeInclusive<u64>) -> u64 {
         fastrand::u64(range)
     }
@@ -273,7 +273,7 @@ impl Launch {
     /// As [`Launch::start`]; a hang, explained, if it does not end.
     pub fn to_end(mut self) -> Result<Record, Failure> {
         self.events = FEW_EVENTS;
-        // Without a tracer nobody denies an operation.
+        // Without a tracer no operation is denied.
         let again = self.again().filter(|launch| launch.denied.is_none());
         let seen = Arc::clone(&self.seen);
         let record = self.start()?.end()?;

@@ -141,7 +141,7 @@ impl Workbook {
         Progress::load(self.folder())?.change(|now| now.add(&before))?;
         moved.passed = before.passed.len();
         let _ = fs::remove_file(folder.join("progress.json"));
-        // What else somebody put there stays.
+        // Other files in that folder stay.
         let _ = fs::remove_dir(&folder);
         Ok(moved)
     }

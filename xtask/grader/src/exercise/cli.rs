@@ -213,7 +213,7 @@ fn progress(workbook: &Workbook) -> Result<Progress> {
 
 /// Compiles and checks the learner's program.
 fn checked(exercise: &Exercise, workbook: &Workbook) -> Result<Verdict> {
-    // Only for somebody who waits: a script reads what else is there.
+    // Only on a terminal: a script needs no progress line.
     if io::stderr().is_terminal() {
         let once = if workbook.is_compiled() {
             ""

@@ -31,7 +31,7 @@ pub struct Built {
     copies: Option<Arc<Copies>>,
 }
 
-/// A folder that is removed when nobody needs it any more.
+/// A folder that is removed with its last owner.
 #[derive(Debug)]
 struct Copies(PathBuf);
 
@@ -41,7 +41,7 @@ impl Drop for Copies {
     }
 }
 
-/// A build that is to be made.
+/// What to build.
 #[derive(Clone, Debug)]
 pub struct Build<'a> {
     /// The package.
@@ -95,7 +95,7 @@ impl Built {
     /// Puts copies in place of the programs, below `folder`, that nobody else overwrites.
     ///
     /// # Errors
-    /// If there is no room for them.
+    /// If the disk has no room for them.
     pub fn copy_programs(&mut self, folder: &Path) -> Result<()> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -17,9 +17,9 @@ use super::record::{Record, WAITS};
 use super::run::Run;
 use ringtrace::event::What;
 
-/// As many of anything may have a purpose that nobody outside can see.
+/// So many more calls or entries than needed may have a purpose that the check cannot see.
 const FEW: u64 = 3;
-/// CPU time that is no error of the clock, which counts in steps of 10 ms.
+/// CPU time that is not an error of the clock, which counts in steps of 10 ms.
 const BURNT: Duration = Duration::from_millis(20);
 /// A server sleeps again within this time after it has served a client.
 const SLEEPS: Duration = Duration::from_secs(2);

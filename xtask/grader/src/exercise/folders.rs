@@ -52,7 +52,7 @@ impl Folders {
     pub fn load(&self, workspace: &Path) -> Result<Vec<Exercise>> {
         let (exercises, unfinished) = self.look(workspace)?;
         for why in &unfinished {
-            // Without a standard error nobody waits for this.
+            // If stderr is closed, the line is not needed.
             let _ = writeln!(io::stderr(), "left out: {why}");
         }
         match (exercises.is_empty(), self.folders.first()) {
@@ -234,7 +234,7 @@ pub fn free_name(workspace: &Path, name: &str) -> Result<()> {
 /// As many letters as the list has room for.
 const LONGEST_NAME: usize = 17;
 
-/// Words that are no name of a module or of a program.
+/// Words that are not a name of a module or of a program.
 const RESERVED: &[&str] = &[
     "abstract",
     "as",

@@ -69,8 +69,8 @@ ids! {
     NOT_USED "E-NOT-USED" "an operation was not used although the kernel has it"
     NO_FALLBACK "E-NO-FALLBACK" "without the operation the program does not do its task"
     // Queues, threads, tables.
-    NO_OVERFLOW "E-NO-OVERFLOW" "the completion queue never overflowed, which it was to do"
-    NEVER_ASLEEP "E-NEVER-ASLEEP" "the polling thread never slept, so nobody had to wake it"
+    NO_OVERFLOW "E-NO-OVERFLOW" "the completion queue never overflowed, but in this exercise it must"
+    NEVER_ASLEEP "E-NEVER-ASLEEP" "the polling thread never slept, so the program never had to wake it"
     RING_FD "E-RING-FD" "an enter names the ring by its descriptor, not by its registered index"
     DESCRIPTOR "E-DESCRIPTOR" "a descriptor where a slot of the ring's table was asked for"
     // Hangs.

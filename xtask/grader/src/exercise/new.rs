@@ -1,5 +1,5 @@
-//! `cargo xtask exercise new`: the folder of an exercise that is to be written. It compiles, its
-//! starter fails with the id that it states, and every place that is to be filled in says TODO.
+//! `cargo xtask exercise new`: makes the folder of a new exercise. It compiles, its starter fails
+//! with the id that it states, and every place to fill in says TODO.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -171,8 +171,9 @@ pub fn lacks(exercise: &Exercise, workspace: &Path) -> Result<Vec<String>> {
     }
     let starter = &exercise.about.starter;
     if ids::by_name(starter).is_none() {
-        lacks
-            .push(format!("exercise.toml: {starter} is no id of xtask/grader/src/exercise/ids.rs"));
+        lacks.push(format!(
+            "exercise.toml: {starter} is not an id of xtask/grader/src/exercise/ids.rs"
+        ));
     }
     if exercise.about.par.is_none() {
         lacks.push("exercise.toml: there is no par, what the solution takes".to_string());

@@ -184,7 +184,7 @@ impl Plan {
     /// Reads a `check.toml`.
     ///
     /// # Errors
-    /// If the text is no plan; the error names the line and what may stand there.
+    /// If the text is not a plan; the error names the line and what may stand there.
     pub fn parse(text: &str) -> Result<Plan> {
         let plan: Plan = toml::from_str(text).map_err(|error| {
             let hint = "the page Writing an exercise of the book lists every field";

@@ -1,6 +1,6 @@
 //! What a `check.rs` begins with: `use crate::exercise::prelude::*;`.
 
-// Nobody has to keep this list when an exercise comes or goes.
+// This list does not change when an exercise is added or removed.
 #![allow(unused_imports)]
 
 pub use super::attempt::{Attempt, Launch};

@@ -153,7 +153,7 @@ impl Record {
     }
 
     /// What `/proc` said of the program's rings when it closed the last of them: taken slots, and
-    /// operations that waited. `None` if the kernel did not tell.
+    /// operations that waited. `None` if the kernel did not say.
     pub fn left(&self) -> Option<Left> {
         self.events.iter().rev().find_map(|event| match &event.what {
             What::Close(close) => Some(close.left.clone()),

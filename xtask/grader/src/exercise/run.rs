@@ -375,7 +375,7 @@ impl Run {
     /// Connects a client, with the run's patience for every read and write.
     ///
     /// # Errors
-    /// `E-NO-LISTENER` if nobody listens there; else as [`Run::listening`].
+    /// `E-NO-LISTENER` if no socket listens there; else as [`Run::listening`].
     pub fn connect(&mut self) -> Result<TcpStream, Failure> {
         let address = self.listening()?;
         self.need_an_end()?;
@@ -394,7 +394,7 @@ impl Run {
             }
             Failure::new(ids::NO_LISTENER, format!("A client connects to {address}: {error}"))
                 .kernel(self.record().last_lines(|_| true))
-                .rule("Nobody listens where the program says that it listens.")
+                .rule("No socket listens at the address that the program prints.")
         })
     }
 

@@ -33,8 +33,8 @@ pub(super) fn same(launch: &Launch, watched: &Ended) -> Result<(), Failure> {
     }
     let by_hand = refuse && alike(&run(launch, false)?);
     let (id, rule) = if by_hand {
-        let rule = "Without a tracer a plain system call writes to the standard output. The ring is \
-                    to do that, whether somebody watches or not.";
+        let rule = "Without a tracer a plain system call writes to the standard output. The ring must \
+                    do that, with and without a tracer.";
         (ids::NOT_THROUGH_RING, rule.to_string())
     } else if first.status != watched.status {
         let status = |status: Option<i32>| match status {

@@ -246,7 +246,7 @@ pub fn manifest_of(workspace: &Path, name: &str, common: &str) -> Result<String>
 }
 
 /// A manifest in which the dependencies of another are named, in their versions; `None` if it
-/// is no TOML.
+/// is not TOML.
 fn with_versions_of(there: &str, ours: &str) -> Option<String> {
     let (mut there, ours) = (there.parse::<DocumentMut>().ok()?, ours.parse::<DocumentMut>().ok()?);
     let dependencies = there["dependencies"].or_insert(toml_edit::table()).as_table_like_mut()?;
@@ -300,7 +300,7 @@ pub(super) fn written_now(path: &Path) {
     let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
 }
 
-/// Waits until nobody else holds this lock file; held until it is dropped.
+/// Waits for this lock file, and holds it until it is dropped.
 ///
 /// # Errors
 /// If the file cannot be made or locked.

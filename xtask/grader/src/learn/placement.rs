@@ -142,7 +142,7 @@ impl Session {
     pub(super) fn skipped(&self) -> Option<String> {
         match self.marked('-') {
             0 => None,
-            1 => Some("1 exercise is skipped: l opens it all the same.".to_string()),
+            1 => Some("1 exercise is skipped: l still opens it.".to_string()),
             count => Some(format!("{count} exercises are skipped: l opens any of them.")),
         }
     }

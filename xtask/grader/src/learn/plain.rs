@@ -132,7 +132,7 @@ impl Said {
     }
 }
 
-/// Prints a line. That nobody reads it any more is no failure.
+/// Prints a line. A closed output is not a failure.
 fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use notify::{Config, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
 
-/// How often the file is looked at without a notice: some file systems send none (those of a
-/// network, for example).
+/// How often the file is checked without a notice: some file systems send none (network mounts,
+/// for example).
 const SELDOM: Duration = Duration::from_secs(1);
 
 /// A file, and what it was when it was last looked at.
@@ -42,7 +42,7 @@ impl Saves {
         Saves { _watcher, told, path, seen: None, fresh: None, looked }
     }
 
-    /// Follows this file from now on; what it holds now is no save.
+    /// Follows this file from now on; its present content does not count as a save.
     pub fn follow(&mut self, path: &Path) {
         self.path = path.to_path_buf();
         self.seen = stamp(path);

@@ -49,7 +49,7 @@ pub struct Session {
     pub(super) question: Option<Question>,
     last: Option<Record>,
     pub(super) paint: Paint,
-    /// Whether keys are letters in a line: there are no arrows.
+    /// Whether keys are read as letters in a line; then there are no arrow keys.
     pub(super) plain: bool,
     pub(super) page: Page,
     /// How often another page was shown.
@@ -112,7 +112,7 @@ impl Session {
         self.workbook.program(&self.exercise().name)
     }
 
-    /// The program as it is to be named to the learner.
+    /// The name of the program that the learner sees.
     pub fn shown_program(&self) -> String {
         let path = self.program();
         path.strip_prefix(&self.workspace).unwrap_or(&path).display().to_string()

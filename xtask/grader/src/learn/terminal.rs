@@ -42,7 +42,7 @@ impl Terminal {
     /// Takes it over.
     ///
     /// # Errors
-    /// If standard input is no terminal.
+    /// If standard input is not a terminal.
     pub fn open() -> io::Result<Terminal> {
         let before = tcgetattr(io::stdin().as_fd())?;
         // What ends us elsewhere must give the terminal back here.

@@ -57,7 +57,7 @@ pub fn trouble(run: &mut Run, did: &str, error: &io::Error) -> Failure {
     }
     let mut failure = run.trouble(did, error);
     if failure.id == ids::EXIT {
-        failure.rule.push_str(" It was to go on serving.");
+        failure.rule.push_str(" It must go on serving.");
     }
     match astray(&run.record()) {
         Some((kernel, rule)) if waits(&failure) => failure.kernel(kernel).rule(rule),

@@ -8,7 +8,7 @@ use nix::unistd::mkfifo;
 
 use crate::exercise::failure::Failure;
 
-/// Makes one, open at both ends so that nobody waits for anybody to open it.
+/// Makes one, open at both ends, so that no open has to wait.
 ///
 /// # Errors
 /// Not observed, if it cannot be made.

@@ -85,7 +85,7 @@ pub fn own_time(record: &Record) -> Duration {
 /// it kept the check from what it wanted to do.
 ///
 /// # Errors
-/// What `act` fails with; not observed, if the machine is too busy to tell.
+/// The failure of `act`; not observed, if the machine is too busy to be sure.
 pub fn in_time<T>(
     latest: Duration,
     mut act: impl FnMut() -> Result<Option<(T, Duration)>, Failure>,

@@ -22,7 +22,7 @@ pub fn or_not_observed(failure: Failure, record: &Record) -> Failure {
     if excused { hidden() } else { failure }
 }
 
-/// Whether a close succeeded, or was to succeed silently.
+/// Whether a close succeeded, or skips the completion of its success.
 fn has_closed(record: &Record) -> bool {
     let silent = |flags: &[String]| flags.iter().any(|flag| flag == "CQE_SKIP_SUCCESS");
     record.completed("CLOSE").iter().any(|close| close.res == 0)

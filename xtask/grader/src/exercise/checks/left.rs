@@ -26,7 +26,7 @@ pub fn sleeps_but_for(run: &mut Run, most: u64) -> Result<(), Failure> {
     let others = |record: &Record| record.summary.other_calls.values().sum::<u64>();
     run.settles();
     let (before, burnt) = (run.record(), hang::cpu(run.pid()));
-    // On a busy machine one that spins gets little CPU time; it is awake all the same.
+    // On a busy machine a program that spins gets little CPU time, but it is awake.
     let mut awake = 0;
     for _ in 0..LOOKS {
         std::thread::sleep(TIME / LOOKS);

@@ -86,7 +86,7 @@ pub fn need_no_slot_as_fd(record: &Record) -> Result<(), Failure> {
         record.lines_at_most(1, |what| matches!(what, What::Complete(it) if brought(&it)));
     kernel.push(what);
     Err(record.fail(ids::SLOT_AS_FD).kernel(kernel).rule(
-        "A slot's number is no descriptor: this closes whatever file the process has open under \
+        "A slot's number is not a descriptor: this closes whatever file the process has open under \
          that number (0 is its standard input), and the client in the slot notices nothing. A slot \
          is closed by the ring: `opcode::Close` on `types::Fixed`.",
     ))
@@ -132,8 +132,8 @@ pub fn need_served(record: &Record, clients: usize, bytes: u64) -> Result<(), Fa
         format!("bytes that they got: {bytes}; sent by entries: {sent}"),
     ];
     Err(record.fail(ids::NOT_THROUGH_RING).kernel(told).rule(
-        "The ring was to let every client in, and to send all that a client gets. Here the \
-         completions do not account for it.",
+        "The ring must accept every client, and send every byte that a client gets. The \
+         completions show fewer than that.",
     ))
 }
 
@@ -152,8 +152,8 @@ pub fn need_table(record: &Record, slots: u64) -> Result<(), Failure> {
             .fail(ids::AS_GIVEN)
             .kernel(record.lines(|what| matches!(what, What::Register(_))))
             .rule(format!(
-                "The table has {slots} slots in this task, and was to stay so; with another size \
-                 what it is about does not happen."
+                "Keep the table's size: {slots} slots. With another size the situation that this task is \
+                 about does not happen."
             ))),
         _ => Ok(()),
     }

@@ -71,7 +71,7 @@ fn need_failure(exit: &Exit, record: &Record, values: &Values) -> Result<(), Fai
             );
             Err(record.fail(ids::RESULT).kernel(kernel).rule(rule))
         }
-        // A signal is no exit status.
+        // A signal is not an exit status.
         Some(status) if status <= 128 => Ok(()),
         _ => record.need_exit(),
     }
@@ -165,7 +165,7 @@ fn has_words(text: &str, words: &str) -> bool {
 fn need_after(record: &Record, op: &Operations, bytes: usize) -> Result<(), Failure> {
     const STDOUT: u64 = 1;
     let first = record.events.iter().find(|event| op.is_entry(&event.what));
-    // With a polling thread nobody knows when.
+    // With a polling thread the moment is not known.
     let Some(first) = first.filter(|_| !record.summary.polled) else { return Ok(()) };
     let early = record
         .calls

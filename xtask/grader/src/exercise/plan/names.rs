@@ -73,7 +73,7 @@ fn known(table: &Table, name: &str) -> Result<String, String> {
     let entry = table.by_name(name).or_else(|| table.by_name(&name.to_uppercase()));
     entry.map(|entry| entry.short.to_string()).ok_or_else(|| {
         let all: Vec<&str> = table.entries.iter().map(|entry| entry.short).collect();
-        format!("`{name}` is no {}; {}", table.what, likely(name, &all))
+        format!("`{name}` is not a known {}; {}", table.what, likely(name, &all))
     })
 }
 
@@ -88,7 +88,7 @@ pub fn known_error(name: &str) -> Result<(), String> {
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
     match all.contains(&name) {
         true => Ok(()),
-        false => Err(format!("`{name}` is no number and no error; {}", likely(name, &all))),
+        false => Err(format!("`{name}` is neither a number nor an error; {}", likely(name, &all))),
     }
 }
 

@@ -28,10 +28,16 @@ fn a_mistake_is_named_with_its_line_and_what_may_stand_there() {
     assert!(words.contains("line 5") && words.contains("`args`"), "{words}");
     assert!(words.contains("the page Writing an exercise"), "{words}");
     let words = fails("[[run.entries]]\nop = 'RAED'\n");
-    assert!(words.contains("line 6") && words.contains("`RAED` is no operation"), "{words}");
+    assert!(
+        words.contains("line 6") && words.contains("`RAED` is not a known operation"),
+        "{words}"
+    );
     assert!(words.contains("did you mean READ?"), "{words}");
     let words = fails("[[run.entries]]\nop = 'NOP'\nresult = \"ECANCELLED\"\n");
-    assert!(words.contains("line 7: `result`: `ECANCELLED` is no number and no error"), "{words}");
+    assert!(
+        words.contains("line 7: `result`: `ECANCELLED` is neither a number nor an error"),
+        "{words}"
+    );
     assert!(words.contains("did you mean ECANCELED?"), "{words}");
     let words = fails("[[run.entries]]\nop = 'NOP'\nflags = ['IO_LNK']\n");
     assert!(words.contains("did you mean IO_LINK"), "{words}");

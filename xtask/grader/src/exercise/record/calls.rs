@@ -121,7 +121,7 @@ impl Record {
         options.find(|option| option.name == "SO_LINGER").map(|option| option.line)
     }
 
-    /// Why a client's connection was reset, as far as the record tells.
+    /// Why a client's connection was reset, as far as the record shows.
     pub fn why_reset(&self) -> &'static str {
         match self.lingers() {
             Some(_) => {
@@ -130,7 +130,7 @@ impl Record {
             }
             None => {
                 "The client's connection was reset. A socket that is closed with unread input does \
-                 that, and so does one that nobody holds any more."
+                 that, and so does one that no process has open any more."
             }
         }
     }

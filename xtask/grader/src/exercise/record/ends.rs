@@ -154,7 +154,7 @@ mod tests {
         ended(101, "thread 'main' panicked at here").need_error_status().expect("a code, too");
         let failure = ended(0, "").need_error_status().expect_err("no error");
         assert_eq!(failure.id, ids::RESULT);
-        let failure = ended(139, "").need_error_status().expect_err("a signal is no exit code");
+        let failure = ended(139, "").need_error_status().expect_err("a signal is not an exit code");
         assert_eq!(failure.id, ids::SIGNAL);
     }
 

@@ -1,4 +1,4 @@
-//! The bytes that entries moved, as their completions tell.
+//! The bytes that entries moved, according to their completions.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub struct Moved<'a> {
     pub submit: &'a Submit,
     /// Its completion; `None` if the entry answers only when it fails, and has not.
     pub complete: Option<&'a Complete>,
-    /// How many. An entry that has not answered counts with what it was to move.
+    /// How many. An entry without a completion counts with its full length.
     pub bytes: u64,
 }
 

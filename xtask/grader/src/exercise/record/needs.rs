@@ -121,8 +121,8 @@ impl Record {
             tags.len()
         ));
         Err(self.fail(ids::NOT_REAPED).kernel(kernel).rule(format!(
-            "The program ended before the completion of the {op} with the tag {} was posted: \
-             nobody waited for it.",
+            "The program ended before the completion of the {op} with the tag {} was posted: it \
+             did not wait for it.",
             missing[0]
         )))
     }

@@ -63,7 +63,7 @@ impl Record {
     pub fn served(&self) -> Vec<Served> {
         let entries = self.by_seq();
         let mut all: Vec<Served> = Vec::new();
-        // Who sits where, and for whom an entry went in.
+        // Which client has which slot, and which client an entry is for.
         let mut seats: HashMap<(u32, Target<'static>), usize> = HashMap::new();
         let mut sends: HashMap<u64, usize> = HashMap::new();
         let mut receives: HashMap<u64, usize> = HashMap::new();

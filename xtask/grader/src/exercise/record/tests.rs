@@ -18,7 +18,7 @@ impl Story {
     /// An entry; its number counts from 1.
     fn submit(&mut self, op: &str, opcode: u8, details: Value) -> u64 {
         let seq = self.0.submits().count() as u64 + 1;
-        let Value::Object(details) = details else { panic!("{details} is no object") };
+        let Value::Object(details) = details else { panic!("{details} is not an object") };
         self.tell(What::Submit(Submit {
             ring: 1,
             seq,
