@@ -134,21 +134,28 @@ pub(super) fn socket(asked: &Asked<'_>, details: &mut Details) {
     details.add("protocol", entry.len, words);
 }
 
-/// What `IORING_OP_URING_CMD` asks of a driver; those of sockets have names.
+/// What `IORING_OP_URING_CMD` asks of a driver, by its name where the catalogue has it.
 pub(super) fn command(asked: &Asked<'_>, details: &mut Details) {
     /// `IORING_URING_CMD_MULTISHOT`: shown as a word of its own.
     const MULTISHOT: u32 = 1 << 1;
     let entry = asked.entry;
     let command = entry.off as u32;
-    let known = catalog::SOCKET_COMMANDS.get(command);
-    // Other drivers count from 0, too. What is in a slot cannot be looked up.
-    let other = !entry.has(sqe::FIXED_FILE)
-        && asked.program.descriptor(entry.fd).is_some_and(|file| !file.starts_with("socket:"));
-    match known.filter(|_| !other) {
+    // Some drivers count from 0, as sockets do. What is in a slot cannot be looked up.
+    let in_slot = entry.has(sqe::FIXED_FILE);
+    let file = if in_slot { None } else { asked.program.descriptor(entry.fd) };
+    let of_socket = file.as_ref().is_none_or(|file| file.starts_with("socket:"));
+    let table = match &file {
+        _ if of_socket => &catalog::SOCKET_COMMANDS,
+        Some(file) if file.starts_with("/dev/fuse") => &borrowed::FUSE_COMMANDS,
+        _ => &borrowed::DEVICE_COMMANDS,
+    };
+    match table.get(command).or_else(|| borrowed::DEVICE_COMMANDS.get(command)) {
         Some(known) => {
             details.add("command", command, "");
             details.add("command_name", known.short, known.short);
-            socket_option(asked, command, details);
+            if of_socket {
+                socket_option(asked, command, details);
+            }
         }
         None => details.add("command", command, format!("command {command:#x}")),
     }

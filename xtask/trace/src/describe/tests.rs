@@ -18,6 +18,8 @@ fn me() -> Reader {
     Reader::of(std::process::id() as i32)
 }
 
+const NVME_READ: u32 = common::catalog::borrowed::DEVICE_COMMANDS.code("NVME_URING_CMD_IO");
+
 /// A descriptor that this process has not: what it is of would count.
 const NOT_OPEN: i32 = 900_003;
 
@@ -228,6 +230,7 @@ fn every_operation_shows_its_arguments() {
         entry(op::NOP128, -1),
         Entry { off: 2, flags: sqe::FIXED_FILE, file_index: 4, ..entry(op::URING_CMD128, 1) },
         // The same operations asked for something else.
+        Entry { off: NVME_READ.into(), flags: sqe::FIXED_FILE, ..entry(op::URING_CMD, 1) },
         Entry { addr: at(&*socket), off: socket.len() as u64, ..entry(op::CONNECT, 3) },
         Entry { addr: 1, addr3: 2, file_index: 6, off: 0x55, ..entry(op::MSG_RING, 3) },
         Entry { addr: at(&*second), off: 3, op_flags: 1 << 6, ..entry(op::TIMEOUT, -1) },
