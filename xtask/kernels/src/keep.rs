@@ -129,6 +129,21 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_kernel_s_atlas_is_kept() {
+        let workspace = tempfile::tempdir().unwrap();
+        fs::create_dir_all(workspace.path().join("book/atlas")).unwrap();
+        let of = |release: &str, recording: Option<&str>| Answers {
+            facts: Facts { release: release.into(), ..Facts::default() },
+            recording: recording.map(String::from),
+            ..Answers::default()
+        };
+        let (old, new) = (of("6.12.1", Some("old")), of("7.3.4", Some("new")));
+        let path = keep_atlas(workspace.path(), &[&new, &old]).unwrap().unwrap();
+        assert_eq!(fs::read_to_string(workspace.path().join(path)).unwrap(), "new");
+        assert_eq!(keep_atlas(workspace.path(), &[&old, &of("7.4.0", None)]).unwrap(), None);
+    }
+
+    #[test]
     fn lists_of_numbers_take_one_line_and_stay_the_same() {
         let value =
             json!({"list": [0, 1, -2], "words": ["a", "1"], "empty": [], "deep": {"one": [7]}});
