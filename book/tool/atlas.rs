@@ -196,7 +196,7 @@ impl Entry {
 pub fn recording(root: &Path, file: &str) -> Result<Recording, Complaint> {
     Recording::parse(&load(root, file)?).map_err(|wrong| {
         Complaint::new(
-            format!("{file} is no recording: {wrong:#}"),
+            format!("{file} is not a recording: {wrong:#}"),
             "cargo xtask atlas --record prints one",
         )
     })
@@ -329,7 +329,7 @@ pub mod tests {
         fs::write(&host, "{}\n").unwrap();
         let Err(wrong) = Atlas::read(root.path()) else { panic!("no recording") };
         assert!(
-            wrong.what.starts_with("book/atlas/host.jsonl is no recording: line 1"),
+            wrong.what.starts_with("book/atlas/host.jsonl is not a recording: line 1"),
             "{wrong:?}"
         );
     }

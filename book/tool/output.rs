@@ -1,4 +1,4 @@
-//! Prints lines. A reader that has seen enough (`| head -1`) is no reason to fail.
+//! Prints lines. A reader that has seen enough (`| head -1`) is not a reason to fail.
 
 use std::io::{self, Write as _};
 

@@ -21,7 +21,7 @@ pub const NAME: &str = "days";
 pub struct Days {
     /// What was wrong in the last run.
     pub problems: Rc<RefCell<Vec<Problem>>>,
-    /// Whether the rest of the book is wanted all the same.
+    /// Whether to go on with the rest of the book.
     pub go_on: bool,
 }
 

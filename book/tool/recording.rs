@@ -17,7 +17,7 @@ impl Recording {
     /// Reads a recording.
     pub fn parse(name: &str, json: &str) -> Result<Self, Complaint> {
         serde_json::from_str(json)
-            .map_err(|wrong| Complaint::new(format!("it is no recording: {wrong}"), again(name)))
+            .map_err(|wrong| Complaint::new(format!("it is not a recording: {wrong}"), again(name)))
     }
 
     /// One of the counts. An operation that the catalogue knows and the trace has not is zero.

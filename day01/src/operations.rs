@@ -64,7 +64,7 @@ impl Operations<'_> {
             text += &row(LABEL, "unknown codes", &codes);
         }
         if long {
-            text += "  The probe tells operations, not their flags: a kernel with ACCEPT (5.5) may\n  \
+            text += "  The probe lists operations, not their flags: a kernel with ACCEPT (5.5) may\n  \
                      lack its multishot (5.19).\n";
         }
         text

@@ -192,7 +192,7 @@ impl Server {
         }
         match result {
             _ if cqueue::more(flags) => Ok(()), // The receive stays armed.
-            // No buffer was left. Armed again now it would fail again, at once, for ever.
+            // No buffer was left. Armed again now it would fail again, at once, forever.
             _ if result == -libc::ENOBUFS => {
                 self.starved.push(slot);
                 Ok(())
@@ -288,7 +288,7 @@ fn pages(bytes: usize) -> Result<*mut u8> {
 // - A last word. This server never ends a connection first. One that answers and closes may
 //   reset a client that is still sending, and lose the answer. And up to Linux 6.12 the client
 //   may see its end late. `src/close.rs` finishes, aborts and closes.
-// - Silent clients. One that says nothing keeps its slot for ever. `src/timeouts.rs` ends it.
+// - Silent clients. One that says nothing keeps its slot forever. `src/timeouts.rs` ends it.
 // - Signals. Ctrl-C ends the program at once. `src/stop.rs` answers what has arrived first.
 // - Reports. `src/events.rs` says what happens, as text or JSON, and never waits for the output.
 // - Refusals. An old kernel, a blocked ring or a low limit gives a bare error.

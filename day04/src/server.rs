@@ -109,7 +109,7 @@ impl Server<'_> {
         // ANCHOR: generation
         let filled = self.receiving.groups.take(op, result, flags);
         // The slot may have a new client by now, which an old completion must not touch. Its
-        // buffer goes back all the same.
+        // buffer still goes back.
         let current = match cqueue::more(flags) {
             true => self.slots.is_current(slot, generation),
             false => self.slots.finish(slot, generation),

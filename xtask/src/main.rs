@@ -1,5 +1,5 @@
-//! The workspace's tool: `cargo xtask --help` lists what it does. What is more than running the
-//! days is a program of its own, in a folder beside this one.
+//! The workspace's tool: `cargo xtask --help` lists what it does. It runs the days itself; every
+//! other task is a separate program, in a folder beside this one.
 
 use std::process::ExitCode;
 
@@ -25,11 +25,11 @@ enum Task {
     Learn(Words),
     /// The exercises of the four days, checked by what the kernel saw
     Exercise(Words),
-    /// Check the workbooks of a class: who passed what, who does what next
+    /// Check the workbooks of a class: who passed what, and each student's next step
     Class(Words),
     /// Record the runs that the book plays
     Record(Words),
-    /// Check format, lints, words, dependencies and the book's pages: before a commit
+    /// Check format, lints, words, dependencies and the book's pages, before a commit
     Check(Words),
     /// Measure day 04 and its ladder against servers without a ring
     Bench(Words),

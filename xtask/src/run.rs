@@ -48,7 +48,7 @@ pub struct Options {
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
 
-    /// Run nothing, but tell the days from recorded runs: for machines that refuse a ring
+    /// Run nothing, but show recorded runs of the days: for machines that refuse a ring
     #[arg(long, conflicts_with_all = ["json", "programs", "release"])]
     recorded: bool,
 
@@ -127,7 +127,7 @@ struct Printed<'a> {
     days: &'a [Report],
 }
 
-/// Runs the days and tells how it went.
+/// Runs the days and reports the results.
 pub fn main(options: &Options) -> ExitCode {
     match run(options) {
         Ok(true) => ExitCode::SUCCESS,

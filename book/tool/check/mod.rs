@@ -42,7 +42,7 @@ pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
     };
     if let Some(mut book) = book {
         if place.dest.is_none() {
-            // What is wrong is not put where somebody may be reading.
+            // A wrong book does not replace one that may be open in a browser.
             book.config.build.build_dir.as_mut_os_string().push("-checked");
         }
         problems.extend(files::not_in_summary(root, &build::files(&book)));

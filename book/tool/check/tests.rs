@@ -111,7 +111,7 @@ fn each_mistake_is_named() {
         // Listings.
         (two, ":go}}", ":went}}", "two.md:7: day01/src/main.rs has no anchor `went`"),
         (two, "main.rs:go", "lib.rs:go", "two.md:7: there is no file day01/src/lib.rs"),
-        (two, ":go}}", ":1:2}}", "two.md:7: `../../day01/src/main.rs:1:2` is no anchor"),
+        (two, ":go}}", ":1:2}}", "two.md:7: `../../day01/src/main.rs:1:2` is not an anchor"),
         (
             two,
             "{{#include ../../day01/src/main.rs:go}}",
@@ -146,7 +146,7 @@ fn each_mistake_is_named() {
             "book/traces/nop.json",
             "\"counts\"",
             "\"count\"",
-            "book/traces/nop.json: it is no recording",
+            "book/traces/nop.json: it is not a recording",
         ),
         (two, "figure box", "figure bax", "two.md:12: there is no file book/figures/bax.svg"),
         (
@@ -253,7 +253,7 @@ fn several_mistakes_are_named_at_once() {
         "one.md:4: the link to `two.html#xthe-listing` leads to no heading",
         "one.md:6: there is no file book/transcripts/hallo.txt",
         "two.md:7: day01/src/main.rs has no anchor `go`",
-        "two.md:10: book/traces/nop.json: it is no recording",
+        "two.md:10: book/traces/nop.json: it is not a recording",
     ] {
         assert!(said.contains(told), "not told `{told}` but\n{said}");
     }
@@ -322,5 +322,5 @@ fn a_recording_that_tells_another_story_is_named() {
     assert!(problems[0].remedy.starts_with("nop has one enter more\n"), "{problems:?}");
     put(folder.path(), "book/traces/nop.json", "{");
     let problems = traces::against(folder.path(), &shell("true")).expect("they are compared");
-    assert!(problems[0].what.starts_with("it is no recording"), "{problems:?}");
+    assert!(problems[0].what.starts_with("it is not a recording"), "{problems:?}");
 }

@@ -44,7 +44,7 @@ pub fn wanted(arguments: &str) -> Result<Wanted<'_>, Complaint> {
 /// Lines have no names, and they move.
 fn by_lines(path: &str, lines: &str) -> Complaint {
     Complaint::new(
-        format!("`{path}:{lines}` is no anchor: a listing is not cut by line numbers"),
+        format!("`{path}:{lines}` is not an anchor: a listing is not cut by line numbers"),
         "put `// ANCHOR: name` and `// ANCHOR_END: name` round the passage, and write the name \
          after the colon",
     )
@@ -190,7 +190,7 @@ pub fn directive(
     let rust = file.extension().is_some_and(|extension| extension == "rs");
     if block.language.as_deref() == Some("rust") && !rust {
         return Err(Complaint::new(
-            format!("{shown} is no Rust file"),
+            format!("{shown} is not a Rust file"),
             "give the block the language of the file",
         ));
     }

@@ -116,7 +116,7 @@ fn check_block(index: usize, block: &Block, directives: &[Directive]) -> Result<
         return Err(Complaint::new(
             "Rust that no compiler has seen",
             "in ```rust put nothing but {{#include path:anchor}}, so that the listing is cut from \
-             the code that runs; what is no program goes into ```text",
+             the code that runs; what is not a program goes into ```text",
         ));
     }
     Ok(())
@@ -220,7 +220,7 @@ fn read(
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || !name.chars().all(plain) {
         return Err(Complaint::new(
-            format!("`{name}` is no name"),
+            format!("`{name}` is not a name"),
             format!("write the name of a file in book/{folder}/, without `.{extension}`"),
         ));
     }

@@ -63,7 +63,7 @@ fn parse(name: &str, json: &str) -> Result<Playable, Complaint> {
 
 fn broken(name: &str, wrong: &serde_json::Error) -> Complaint {
     Complaint::new(
-        format!("it is no recording: {wrong}"),
+        format!("it is not a recording: {wrong}"),
         format!("cargo xtask record {name}, or git checkout book/traces/{name}.json"),
     )
 }

@@ -131,7 +131,7 @@ fn command(line: usize, text: &str) -> Command {
 fn release(text: &str) -> Result<Kernel, Complaint> {
     Kernel::parse(text.trim()).ok_or_else(|| {
         Complaint::new(
-            format!("`{}` is no kernel release", text.trim()),
+            format!("`{}` is not a kernel release", text.trim()),
             "write two numbers, as in `# needs: 6.1`",
         )
     })
@@ -193,6 +193,6 @@ ack
         assert_eq!(Transcript::parse("# note\nhello\n").unwrap_err().0, 2);
         assert_eq!(Transcript::parse("").unwrap_err().1.what, "a transcript without a command");
         let wrong = Transcript::parse("# needs: six\n$ a\n").unwrap_err();
-        assert_eq!(wrong.1.what, "`six` is no kernel release");
+        assert_eq!(wrong.1.what, "`six` is not a kernel release");
     }
 }

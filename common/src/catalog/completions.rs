@@ -36,7 +36,7 @@ table! {
     /// What the notification of a zero-copy send has in `cqe->res`, with
     /// `IORING_SEND_ZC_REPORT_USAGE`.
     NOTIFICATION_FLAGS: Flags, "notification flag", "IORING_NOTIF_USAGE_";
-    IORING_NOTIF_USAGE_ZC_COPIED = 1 << 31, "6.2", RES, "the data was copied all the same";
+    IORING_NOTIF_USAGE_ZC_COPIED = 1 << 31, "6.2", RES, "the data was copied anyway";
 }
 
 table! {

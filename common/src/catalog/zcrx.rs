@@ -42,7 +42,7 @@ table! {
     /// What can happen, by the number of its bit.
     ZCRX_EVENTS: Codes, "zcrx event", "ZCRX_EVENT_";
     ZCRX_EVENT_ALLOC_FAIL = 0, "7.2", EVENTS, "no buffer was left for the card";
-    ZCRX_EVENT_COPY       = 1, "7.2", EVENTS, "data was copied all the same";
+    ZCRX_EVENT_COPY       = 1, "7.2", EVENTS, "data was copied anyway";
 }
 
 table! {

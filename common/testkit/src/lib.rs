@@ -61,7 +61,7 @@ pub fn skipped(test: &str, why: impl Display) {
 ///
 /// # Panics
 /// Instead of skipping, if `REQUIRE_IO_URING=1` is set, as in continuous integration: a test
-/// that nobody runs proves nothing.
+/// that is never run proves nothing.
 pub fn io_uring_or_skip(test: &str) -> bool {
     let Some(why) = no_rings_for_tests() else { return true };
     let required = std::env::var_os("REQUIRE_IO_URING").is_some_and(|value| value == "1");

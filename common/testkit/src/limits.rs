@@ -48,7 +48,7 @@ pub fn limit_descriptors_of(pid: u32, soft: u64, hard: u64) -> io::Result<()> {
     Ok(Errno::result(result).map(drop)?)
 }
 
-/// A user who owns nothing here, for children of a root whom RLIMIT_NPROC does not bind.
+/// A user that owns nothing here, for children of root, which RLIMIT_NPROC does not limit.
 const STRANGER: u32 = 61_001;
 
 /// Makes the child an ordinary user, if this process is root. `false` if that user may not run

@@ -29,7 +29,7 @@ pub fn listener_of(pid: u32) -> io::Result<TcpListener> {
 }
 
 /// # Safety
-/// What is not negative must be a descriptor that nobody else owns.
+/// If `returned` is 0 or more, it must be an open descriptor with no other owner.
 unsafe fn owned(returned: libc::c_long) -> io::Result<OwnedFd> {
     let fd = Errno::result(returned)?;
     // SAFETY: the caller's promise.

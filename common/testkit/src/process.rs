@@ -1,4 +1,4 @@
-//! What `/proc` tells about a running day (proc(5)).
+//! What `/proc` says about a running day (proc(5)).
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -51,8 +51,8 @@ pub fn heed_stop_signals(command: &mut Command) {
     unsafe { command.pre_exec(heed) };
 }
 
-/// Has the kernel kill the child when its parent dies, even if nobody asks the parent first
-/// (SIGKILL, a closed terminal): a server would listen for ever.
+/// Has the kernel kill the child when its parent dies, even without a chance to clean up
+/// (SIGKILL, a closed terminal): a server would listen forever.
 ///
 /// The parent is the *thread* that starts the child (`PR_SET_PDEATHSIG(2const)`), so this is
 /// for children that a main thread starts.
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_program_is_heard_to_its_end() {
-        // More than a pipe holds, so that somebody must read while it runs.
+        // More than a pipe holds, so that the test must read while it runs.
         let script = "head -c 200000 /dev/zero; echo oops >&2; exit 3";
         let output = output_within(shell(script), PATIENCE).unwrap();
         assert_eq!(in_words(output.status), "exit status 3");

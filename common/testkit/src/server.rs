@@ -77,7 +77,7 @@ impl fmt::Display for EndedEarly {
 impl std::error::Error for EndedEarly {}
 
 impl Server {
-    /// Starts `command`, which must be told `--json`, and waits until it listens. Both its
+    /// Starts `command`, which must have `--json`, and waits until it listens. Both its
     /// outputs are read by threads, so a full pipe never stops it.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ impl Strace {
     /// All that `strace` has written, once the program has ended.
     ///
     /// # Errors
-    /// If the record never tells the program's end.
+    /// If the record does not show the program's end.
     pub fn record(self) -> Result<String> {
         let mut record = String::new();
         // The tracer is a process of its own and may write its last line after the program
@@ -66,7 +66,7 @@ impl Strace {
             record = fs::read_to_string(&self.log).unwrap_or_default();
             record.lines().next_back().is_some_and(|line| line.contains(" +++ "))
         });
-        ensure!(complete, "strace did not tell the program's end:\n{record}");
+        ensure!(complete, "strace did not record the program's end:\n{record}");
         Ok(record)
     }
 }

@@ -80,7 +80,7 @@ impl Talking {
     }
 
     fn line(&mut self) -> Result<Option<String>> {
-        let stdout = self.stdout.as_mut().context("nobody listens to it any more")?;
+        let stdout = self.stdout.as_mut().context("its output is closed")?;
         if stdout.buffer().is_empty() {
             let mut fds = [PollFd::new(stdout.get_ref().as_fd(), PollFlags::POLLIN)];
             let ready = poll(&mut fds, PollTimeout::try_from(PATIENCE)?)?;

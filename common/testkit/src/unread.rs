@@ -1,4 +1,4 @@
-//! A server whose output nobody reads for a while.
+//! A server whose output is not read for a while.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};

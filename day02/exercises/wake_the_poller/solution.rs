@@ -49,7 +49,7 @@ fn nop(ring: &mut IoUring, tag: u64) -> Result<()> {
     ring.submit()?;
     // ^^^^^^^^^^ on a polled ring it looks at the flag IORING_SQ_NEED_WAKEUP,
     //            and enters only if the thread sleeps. A push alone would wait
-    //            for a sleeper for ever
+    //            for a sleeper forever
     let completion = loop {
         if let Some(completion) = ring.completion().next() {
             //                    ^^^^^^^^^^^^^^^^^^^^^^^^

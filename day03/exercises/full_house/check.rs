@@ -1,4 +1,4 @@
-//! `full_house`: four slots, more clients than that in the backlog, and everybody gets in.
+//! `full_house`: four slots, more clients than that in the backlog, and all are accepted.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{Shutdown, TcpStream};
@@ -74,7 +74,7 @@ fn visit(
         let did = format!("{did} Client {nth} waits for its turn.");
         expect(run, &client, GREETING, &did)
             .map_err(|failure| not_greeted(run, failure))?;
-        // A client that says something stays all the same.
+        // A client that sends something stays.
         send(run, &client, attempt.word(9).as_bytes(), &did)?;
         inside.push(client);
     }

@@ -1,7 +1,7 @@
 //! Re-arm: the accept has ended, and nobody noticed.
 //!
 //! This server greets every client with one line and closes. It arms one
-//! multishot accept and believes that it lasts for ever. The completion queue
+//! multishot accept and believes that it lasts forever. The completion queue
 //! holds four entries, so when many clients come at once the accept ends, and
 //! those who come later wait in vain. Keep the server serving, whatever ends
 //! the accept.

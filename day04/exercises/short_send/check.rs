@@ -109,7 +109,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     .measured(measured))
 }
 
-/// Asks in two pieces, the second a little later: the four bytes are one request all the same.
+/// Asks in two pieces, the second a little later: the four bytes are still one request.
 fn ask(
     run: &mut Run,
     client: &TcpStream,

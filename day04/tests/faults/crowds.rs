@@ -111,7 +111,7 @@ fn leave(client: TcpStream, way: usize) {
     }
 }
 
-/// The others wait for a buffer, but not for ever, and lose nothing.
+/// The others wait for a buffer, but not forever, and lose nothing.
 #[test]
 fn clients_that_never_read_keep_nobody_from_being_served() {
     for buffers in ["1", "256"] {

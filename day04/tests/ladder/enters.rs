@@ -154,7 +154,7 @@ fn a_rung_without_work_makes_no_calls() {
 }
 
 /// Rung 6: two clients who send one after the other are served in one turn, and one who is
-/// alone is not kept waiting for ever.
+/// alone is not kept waiting forever.
 #[test]
 fn min_wait_gathers_the_clients_of_a_moment() {
     // Five seconds: longer than the two of them take, and not as long as their patience.

@@ -34,14 +34,14 @@ fn pitfall_09_a_long_request_gets_its_answer_and_no_reset() {
     assert_eq!((stopped.count("requests"), stopped.count("resets")), (3, 0));
 }
 
-/// Only up to a deadline: a client that never ends is cut off, and holds no slot for ever.
+/// Only up to a deadline: a client that never ends is cut off, and holds no slot forever.
 #[test]
 fn pitfall_09_a_client_that_stays_after_its_answer_is_let_go() {
     let Some(server) = serve(&["--slots", "1"]) else { return };
     let mut client = server.connect().unwrap();
     client.write_all(b"hello").unwrap();
     assert_eq!(to_the_end(&client), b"ack\0");
-    // It does not close. The only slot comes free all the same.
+    // It does not close. The only slot still comes free.
     assert_eq!(ask(&server, b"next"), b"ack\0");
     server.stop(Signal::SIGINT).unwrap().well();
 }

@@ -124,7 +124,7 @@ fn pitfall_24_silent_clients_see_their_end() {
     }
 }
 
-/// The first signal waits for a client that does not take its replies, though not for ever;
+/// The first signal waits for a client that does not take its replies, though not forever;
 /// the second does not wait.
 #[test]
 fn pitfall_24_a_second_signal_waits_for_nobody() {

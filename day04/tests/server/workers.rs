@@ -1,5 +1,5 @@
 //! No worker thread of the kernel is to be had (RLIMIT_NPROC, a cgroup's `pids.max`): a
-//! shutdown, which needs one, fails. Everybody sees the end all the same.
+//! shutdown, which needs one, fails. Every client still sees the end.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn serve_alone(arguments: &[&str]) -> Option<Server> {
     start_without_workers_or_skip(&test_name(), command)
 }
 
-/// Stops it. Workers that it had all the same are said aloud: the test has shown nothing then.
+/// Stops it. If it had workers anyway, says so: the test has shown nothing then.
 fn stop_alone(server: Server) {
     if has_worker(server.pid()).unwrap() {
         skipped(&test_name(), "the limit does not bind here");

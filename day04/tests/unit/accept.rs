@@ -96,7 +96,7 @@ fn without_room_it_only_cancels() {
     assert_eq!(accept.next(false, now), None);
 }
 
-/// PITFALLS row 5: an accept that fails for want of files must not become a busy loop.
+/// PITFALLS row 5: an accept that fails because files ran out must not become a busy loop.
 #[test]
 fn accepting_rests_after_the_system_ran_out() {
     let now = Instant::now();

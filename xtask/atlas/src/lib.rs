@@ -59,7 +59,7 @@ pub struct Options {
     programs: Option<PathBuf>,
 }
 
-/// Runs the entries and tells what became of them.
+/// Runs the entries and reports their results.
 pub fn main(options: &Options) -> ExitCode {
     match run(options) {
         Ok(true) => ExitCode::SUCCESS,

@@ -279,7 +279,7 @@ impl Comparison<'_> {
     }
 }
 
-/// A line on a terminal that tells how far it is.
+/// A line on a terminal that shows the progress.
 struct Progress {
     shown: bool,
     began: Instant,
@@ -297,7 +297,7 @@ impl Progress {
     fn tell_of(&self, stage: &str, what: &str) {
         if self.shown {
             let line = format!("{:4} s  {stage}: {what}", self.began.elapsed().as_secs());
-            // Without a terminal to write to there is nobody to tell.
+            // Without a terminal no progress is shown.
             let _ = write!(io::stderr(), "\r\x1b[K{line:.79}");
         }
     }

@@ -17,7 +17,7 @@ pub const REFERENCE: &str = "epoll";
 const PEERS: [&str; 3] = ["threads", "epoll", "tokio"];
 /// Day 04 with a thread of the kernel that polls its ring.
 const SQPOLL: &str = "day04-sqpoll";
-/// Clients that a server with slots is ready for unless told more.
+/// Slots of a server, unless the load needs more.
 const SLOTS: u32 = 1024;
 
 /// What a client gets.
@@ -143,7 +143,7 @@ impl Server {
             command.args(["--reply", workload.reply.name()]);
         }
         let clients = workload.connections + workload.idle;
-        // Some more than there are clients, so that nobody waits for a slot that is being closed.
+        // Some more than there are clients, so that no client waits for a slot that is being closed.
         let slots = clients + clients / 8 + 64;
         if self.ring && slots > SLOTS {
             command.arg("--slots").arg(slots.to_string());
@@ -293,7 +293,7 @@ mod tests {
         assert!(examples.iter().any(|name| name == "rung3_multishot"), "{examples:?}");
         let only = ["day04-sqpoll", "epoll", "rung3_multishot"].map(str::to_string);
         assert!(known(&only, &examples).is_ok());
-        // An example of another kind, such as the loop in one file, is no server of ours.
+        // An example of another kind, such as the loop in one file, is not a server of ours.
         let echo = ["echo".to_string()];
         assert!(known(&echo, &echo).is_err());
         let error = known(&["nginx".to_string()], &examples).unwrap_err().to_string();

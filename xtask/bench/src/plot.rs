@@ -1,4 +1,4 @@
-//! The ratios as a picture: plain SVG, which also tells its numbers in words.
+//! The ratios as a picture: plain SVG, with its numbers in words as well.
 
 use std::fmt::Write;
 
@@ -102,7 +102,7 @@ fn bar(svg: &mut String, row: &Row, ratio: Spread, y: f64, scale: f64) {
     );
 }
 
-/// What the picture shows, for those who do not see it.
+/// What the picture shows, for readers who cannot see it.
 fn in_words(tables: &[&Table]) -> String {
     let row = |row: &Row| {
         let Spread { median, min, max } = row.rate_ratio?;

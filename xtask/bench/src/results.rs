@@ -34,7 +34,7 @@ pub struct Table {
     pub workload: Workload,
     /// The share of a CPU that other processes took, the median of all measurements.
     pub others: f64,
-    /// Why nobody can tell who is ahead, if so.
+    /// Why the results do not show which server is faster, if so.
     pub noise: Option<String>,
     pub rows: Vec<Row>,
 }

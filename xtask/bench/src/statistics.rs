@@ -46,7 +46,7 @@ pub enum Standing {
     Noisy,
 }
 
-/// The share of a CPU that others may take before nothing can be told.
+/// The share of a CPU that other processes may take before the results are too noisy.
 const QUIET: f64 = 0.10;
 
 /// With fewer rounds, all of them can agree by chance.

@@ -61,7 +61,7 @@ fn failures<'a>(
     })
 }
 
-/// Who is ahead, unless nobody can tell.
+/// Which server is faster, unless the results are too noisy.
 fn conclusion(table: &Table) -> Vec<String> {
     let mut lines = Vec::new();
     let reference = table.rows.iter().find(|row| row.server == super::plan::REFERENCE);

@@ -137,7 +137,7 @@ pub fn refresh(workspace: &Path, database: &Path) -> Result<bool> {
     let names: BTreeSet<String> =
         packages(workspace)?.into_iter().map(|package| package.name).collect();
     let crates = database.join("crates");
-    ensure!(crates.is_dir(), "{} is no clone of rustsec/advisory-db", database.display());
+    ensure!(crates.is_dir(), "{} is not a clone of rustsec/advisory-db", database.display());
     let mut list = List::default();
     for name in &names {
         let Ok(files) = fs::read_dir(crates.join(name)) else { continue };

@@ -30,7 +30,7 @@ pub struct Options {
     advisories: Option<PathBuf>,
 }
 
-/// Runs the checks and tells how they went.
+/// Runs the checks and reports the results.
 pub fn main(options: &Options) -> ExitCode {
     let workspace = workspace();
     let result = match &options.advisories {

@@ -18,7 +18,7 @@ const QEMU: &str = "qemu-system-x86_64";
 /// each time elsewhere. A kernel that finds no such instruction does without.
 const CPU: &str = "max,cx16=off";
 
-/// How a boot went, as far as the console tells.
+/// The result of a boot, as far as the console shows it.
 pub struct Boot {
     /// What came over the console.
     pub console: Console,
@@ -49,7 +49,7 @@ pub fn look_for_qemu() -> Result<()> {
 /// afterwards.
 ///
 /// # Errors
-/// If the log cannot be written. A kernel that fails is no error but [`Boot::trouble`].
+/// If the log cannot be written. A kernel that fails is not an error but [`Boot::trouble`].
 pub fn boot(
     image: &Path,
     initramfs: &Path,

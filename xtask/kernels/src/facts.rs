@@ -21,7 +21,7 @@ pub struct Facts {
     pub setup_flags: u32,
     /// The codes of its operations (`IORING_OP_*`).
     pub operations: Vec<u32>,
-    /// What else it tells, from Linux 6.18 on.
+    /// What else it reports, from Linux 6.18 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<Query>,
 }

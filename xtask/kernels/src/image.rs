@@ -16,7 +16,7 @@ const HEAD: u64 = 0x200 + u16::MAX as u64 + LONGEST as u64;
 /// Reads the release (`6.1.0-50-cloud-amd64`) from the header of a bzImage.
 ///
 /// # Errors
-/// If the file cannot be read, or is no bzImage.
+/// If the file cannot be read, or is not a bzImage.
 pub fn release_of(path: &Path) -> Result<String> {
     let shown = path.display();
     // A pipe is not waited for.
@@ -27,7 +27,7 @@ pub fn release_of(path: &Path) -> Result<String> {
     file.take(HEAD).read_to_end(&mut bytes).with_context(|| format!("reading {shown}"))?;
     let Some(release) = release(&bytes) else {
         bail!(
-            "{shown} is no bzImage of x86-64 (a compressed kernel as in /boot/vmlinuz-…; a bare \
+            "{shown} is not a bzImage of x86-64 (a compressed kernel as in /boot/vmlinuz-…; a bare \
              vmlinux is not one)"
         );
     };

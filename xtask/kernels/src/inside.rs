@@ -56,7 +56,7 @@ pub fn run() -> Result<()> {
         "--inside is for the kernels that `cargo xtask kernels` boots: leave it out"
     );
     if let Err(error) = prepare().and_then(|()| report()) {
-        // Nobody but the console is there to be told.
+        // Only the console can show it.
         let _ = writeln!(io::stdout(), "xtask: {error:#}");
     }
     match reboot(RebootMode::RB_AUTOBOOT).context("restarting")? {}

@@ -14,13 +14,13 @@ use serde_json::Value;
 
 use super::outcome::Answers;
 
-/// Writes the recordings of one kernel, and tells their paths in the workspace.
+/// Writes the recordings of one kernel, and returns their paths in the workspace.
 ///
 /// # Errors
 /// If they cannot be written, or the kernel's release cannot be read.
 pub fn keep(workspace: &Path, answers: &Answers) -> Result<Vec<PathBuf>> {
     let release = &answers.facts.release;
-    let kernel = Kernel::parse(release).with_context(|| format!("{release:?} is no release"))?;
+    let kernel = Kernel::parse(release).with_context(|| format!("{release:?} is not a release"))?;
     let facts = serde_json::to_value(&answers.facts).context("the facts are plain data")?;
     let mut written = vec![write(workspace, "common/recorded", kernel, &facts)?];
     for printed in &answers.printed {

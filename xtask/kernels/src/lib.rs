@@ -80,7 +80,7 @@ pub struct Options {
     inside: bool,
 }
 
-/// Boots the kernels and tells how it went.
+/// Boots the kernels and reports the results.
 pub fn main(options: &Options) -> ExitCode {
     let result = if options.inside { inside::run().map(|()| true) } else { run(options) };
     match result {
@@ -92,7 +92,7 @@ pub fn main(options: &Options) -> ExitCode {
 
 /// A kernel to boot.
 struct Kernel {
-    /// What its row is called until it tells its release.
+    /// The name of its row until its release is known.
     name: String,
     /// Its image, or why there is none.
     image: Result<PathBuf>,
@@ -161,7 +161,7 @@ fn kernels(options: &Options, places: &Places) -> Result<Vec<Kernel>> {
         kernels.push(Kernel { name: wanted.name.to_string(), image });
     }
     if kernels.iter().all(|kernel| kernel.image.is_err()) {
-        // Nothing to boot: the first failure tells why.
+        // Nothing to boot: the first failure says why.
         kernels.swap_remove(0).image?;
     }
     Ok(kernels)

@@ -1,4 +1,4 @@
-//! What became of the days inside, as `cargo xtask run --json` tells it.
+//! The results of the days inside, from `cargo xtask run --json`.
 
 use ::atlas::Recording;
 use anyhow::{Context, Result, ensure};

@@ -42,7 +42,7 @@ const fn kernel(release: &str) -> Kernel {
 /// Compares what a kernel is with what the catalogue says of it. Empty: they agree.
 pub fn differences(facts: &Facts) -> Vec<String> {
     let Some(kernel) = Kernel::parse(&facts.release) else {
-        return vec![format!("{:?} is no release that can be compared", facts.release)];
+        return vec![format!("{:?} is not a release that can be compared", facts.release)];
     };
     let backport = BACKPORTS.iter().find(|backport| backport.kernel == kernel);
     let operations = backport.map_or(kernel, |backport| backport.operations_of);

@@ -47,8 +47,8 @@ pub fn places() -> Result<Places> {
     let metadata: Value =
         serde_json::from_slice(&output.stdout).context("reading Cargo's answer")?;
     let folder = |key: &str| metadata[key].as_str().map(PathBuf::from);
-    let workspace = folder("workspace_root").context("Cargo did not tell the workspace")?;
-    let target = folder("target_directory").context("Cargo did not tell its target directory")?;
+    let workspace = folder("workspace_root").context("Cargo did not name the workspace")?;
+    let target = folder("target_directory").context("Cargo did not name its target directory")?;
     Ok(Places { workspace, cache: target.join("kernels") })
 }
 

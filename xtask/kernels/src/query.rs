@@ -1,4 +1,4 @@
-//! What a kernel tells of itself when asked for all at once (`IORING_REGISTER_QUERY`, Linux
+//! What a kernel says of itself when asked for all at once (`IORING_REGISTER_QUERY`, Linux
 //! 6.18): the only way to learn which register operations, enter flags and entry flags it has.
 
 use std::io;

@@ -10,7 +10,7 @@ use super::predict;
 
 /// One kernel's row.
 pub struct Row {
-    /// What it is called: its release, or where a kernel never told it, its file.
+    /// Its name: its release, or its file if the kernel never printed the release.
     pub kernel: String,
     /// What became of it.
     pub result: Result<Answers, String>,

@@ -55,7 +55,7 @@ pub enum Checked {
     Differs(Difference),
 }
 
-/// How often a scenario is run until it tells the recorded story: a busy machine may wake the
+/// How often a scenario is run until it matches the recording: a busy machine may wake the
 /// polling thread late, or cut a batch in two. A program that does something else does so every
 /// time.
 const TRIES: usize = 5;

@@ -1,4 +1,4 @@
-//! Whether two recordings tell the same story.
+//! Whether two recordings show the same events.
 //!
 //! Within one enter the order of entries and of completions is the kernel's affair, and so is
 //! which buffer it picks. Sizes of tables depend on the machine's limits.
@@ -60,7 +60,7 @@ fn head(recording: &Recording) -> String {
     format!("{name}, \"{title}\", {program}, `{command}`, entries {sizes:?}")
 }
 
-/// Compares two recordings; `None` if they tell the same.
+/// Compares two recordings; `None` if they match.
 pub fn difference(recorded: &Recording, fresh: &Recording) -> Option<Difference> {
     if head(recorded) != head(fresh) {
         return Some(Difference { step: 0, recorded: head(recorded), fresh: head(fresh) });

@@ -13,7 +13,7 @@ pub fn path(workspace: &Path, name: &str) -> PathBuf {
 /// Reads a recording.
 ///
 /// # Errors
-/// If the file is not there or is no recording; the error says what to type.
+/// If the file is not there or is not a recording; the error says what to type.
 pub fn read(workspace: &Path, name: &str) -> Result<Recording> {
     let path = path(workspace, name);
     let remedy = || {

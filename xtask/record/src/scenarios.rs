@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use super::tape::Tape;
 use ringtrace::player::steps::Part;
 
-/// Plays the clients, and gives back those who are still connected.
+/// Plays the clients, and returns those that are still connected.
 pub type Clients = fn(&Stage) -> Result<Vec<TcpStream>>;
 
 /// A run that is recorded.

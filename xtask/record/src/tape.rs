@@ -17,7 +17,7 @@ pub struct Tape {
 #[derive(Debug, Default)]
 struct State {
     items: Vec<Item>,
-    /// The program is to be held when it has its ring.
+    /// Hold the program when it has its ring.
     hold: bool,
     held: bool,
 }
@@ -38,7 +38,7 @@ impl Tape {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells what a client is about to do.
+    /// Records what a client is about to do.
     pub fn note(&self, words: impl Into<String>) {
         self.lock().items.push(Item::Note(words.into()));
     }

@@ -34,7 +34,7 @@ fn a_fresh_run_tells_the_recorded_story() {
     }
 }
 
-/// Where no ring is available, a check says so and is no failure; a recording is one.
+/// Where no ring is available, a check says so and is not a failure; a recording is one.
 #[test]
 fn a_blocked_machine_is_told_apart() {
     for (arguments, code, words) in [

@@ -38,14 +38,14 @@ pub fn converse<T>(
     }
 }
 
-/// A running day and what has been told of it.
+/// A running day, and which of its events were printed.
 pub struct Conversation<'a> {
     day: &'static str,
     server: Server,
     narrator: &'a mut Narrator,
     /// How a batch of events reads.
     words: fn(&[Value]) -> String,
-    /// Events that were told already.
+    /// Events that were printed already.
     told: usize,
 }
 

@@ -58,7 +58,7 @@ fn come_and_go(talk: &mut Conversation<'_>, patience: Duration) -> Result<Crowd,
     Ok(crowd)
 }
 
-/// The clients: those who wait and those who were greeted, in the order of either.
+/// The clients: those that wait and those that were greeted, each in order.
 struct Crowd {
     waiting: Vec<Client>,
     served: Vec<Client>,
@@ -123,7 +123,7 @@ impl Crowd {
         Ok(client.name().to_string())
     }
 
-    /// The first of those who wait whose socket has something to read.
+    /// The first waiting client whose socket has something to read.
     fn readable(&self, patience: Duration) -> Option<usize> {
         let deadline = Instant::now() + patience;
         loop {

@@ -39,7 +39,7 @@ fn acknowledge(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Five clients, of whom one asks nothing, and many in a row: how many bytes they sent.
+/// Five clients, one of them without a request, and many in a row: how many bytes they sent.
 fn ask_for_acks(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     let every_byte: Vec<u8> = (0..=255).collect();
     let long = vec![b'x'; LONG];
@@ -97,7 +97,7 @@ fn half_close(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     Ok(GOODBYE.len())
 }
 
-/// An end without a request is no request.
+/// An end without a request is not a request.
 fn say_nothing(talk: &mut Conversation<'_>) -> Result<(), Failure> {
     let deed = "half-closes without a word";
     let client = talk.client(format!("the client that {deed}"))?;
@@ -136,14 +136,14 @@ fn ask_for_echoes(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     Ok(sent + GOODBYE.len())
 }
 
-/// The bytes of the requests that the server tells of.
+/// The bytes of the requests that the server reports.
 fn received(events: &[Value]) -> usize {
     let sizes = events.iter().filter(|event| event["event"] == "received");
     sizes.filter_map(|event| event["bytes"].as_u64()).sum::<u64>() as usize
 }
 
 /// What the server said, in words for its column. Pieces of one message stand together. Of a
-/// large one the server may drop lines, when nobody reads them in time.
+/// large one the server may drop lines that are not read in time.
 fn words(events: &[Value]) -> String {
     let (pieces, rest): (Vec<_>, Vec<_>) =
         events.iter().partition(|event| event["event"] == "received");

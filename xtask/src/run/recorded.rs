@@ -1,4 +1,4 @@
-//! `cargo xtask run --recorded`: the days told from the recordings that the book plays, for a
+//! `cargo xtask run --recorded`: the days, shown from the recordings that the book plays, for a
 //! lesson on machines that refuse a ring.
 
 use std::collections::BTreeMap;
@@ -46,12 +46,13 @@ fn read(folder: &Path) -> Result<Vec<Recording>> {
     let read = |path: &std::path::PathBuf| -> Result<Recording> {
         let text =
             fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is no recording", path.display()))
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} is not a recording", path.display()))
     };
     paths.iter().map(read).collect()
 }
 
-/// Tells the recordings of some days, in their order.
+/// Prints the recordings of some days, in their order.
 ///
 /// # Errors
 /// If a recording is missing or broken.

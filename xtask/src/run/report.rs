@@ -50,7 +50,7 @@ impl From<Failure> for Trouble {
 }
 
 impl Trouble {
-    /// Tells the two apart for a server that did not start: exit code 1 with an explanation
+    /// Distinguishes the two for a server that did not start: exit code 1 with an explanation
     /// is what a day does on a machine that cannot run it.
     pub fn at_start(day: &str, error: &anyhow::Error) -> Trouble {
         match error.downcast_ref::<EndedEarly>() {
@@ -59,7 +59,7 @@ impl Trouble {
             }
             _ => Failure::new(
                 format!("starting {day}"),
-                "the line that tells its address",
+                "the line with its address",
                 format!("{error:#}").trim_end(),
             )
             .into(),

@@ -12,7 +12,7 @@ use clap::Parser;
 use common::environment;
 
 /// Runs a tool on its command line, if that can be understood. Else says why, or prints the help:
-/// a reader that has gone away (`--help | head`) is no failure.
+/// a reader that has gone away (`--help | head`) is not a failure.
 pub fn parsed<Options: Parser>(tool: impl FnOnce(Options) -> ExitCode) -> ExitCode {
     let words = match Options::try_parse() {
         Ok(options) => return tool(options),

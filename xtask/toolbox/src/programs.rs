@@ -26,7 +26,7 @@ pub enum Source<'a> {
 }
 
 /// Finds the program of each day. One that does not build, or is not there, is missing from
-/// the answer; the others can run all the same.
+/// the answer; the others can still run.
 ///
 /// # Errors
 /// If Cargo cannot be started.

@@ -84,7 +84,7 @@ pub struct Measured {
     pub server_cpu: f64,
     /// CPU time of this client.
     pub client_cpu: f64,
-    /// CPU time of everybody else on the CPUs to be left alone.
+    /// CPU time of other processes on the CPUs that should be idle.
     pub others_cpu: f64,
     /// From the request to the whole answer, in microseconds: half took no longer.
     pub p50: f64,

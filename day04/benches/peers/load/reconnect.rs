@@ -98,7 +98,7 @@ impl Reconnect<'_> {
     }
 
     /// A receive that meets the server's end has come short, which breaks a link; the close
-    /// must follow all the same, hence the hard one.
+    /// must still follow, hence the hard one.
     fn start(&mut self, slot: u32) -> Result<()> {
         self.asked[slot as usize] = self.now;
         let into = DestinationSlot::try_from_slot_target(slot).map_err(anyhow::Error::msg)?;

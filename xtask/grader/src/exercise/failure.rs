@@ -55,7 +55,7 @@ impl Failure {
         Failure { rule: why.into(), ..Failure::new(ids::NOT_OBSERVED, "") }
     }
 
-    /// Whether it is not a verdict on the program.
+    /// Whether it says nothing about the program: the check itself could not run.
     pub fn is_not_observed(&self) -> bool {
         self.id == ids::NOT_OBSERVED
     }

@@ -386,7 +386,7 @@ impl Session {
     /// A check has come to its end.
     ///
     /// # Errors
-    /// If the progress cannot be written; the verdict is shown all the same.
+    /// If the progress cannot be written; the verdict is still shown.
     pub fn judged(&mut self, verdict: Verdict, record: Option<Record>) -> Result<()> {
         if record.is_some() {
             self.last = record;
