@@ -237,7 +237,7 @@ fn no_request_leaves_the_machine() {
             asked += 1;
             assert!(url.starts_with(&base) || url.starts_with("data:"), "a page asks for {url}");
         }
-        assert!(asked > 20, "the log tells of requests: {asked}");
+        assert!(asked > 20, "the log shows requests: {asked}");
         Ok(())
     });
 }

@@ -5,7 +5,7 @@
 //! resolved is an error.
 //!
 //! - [`preprocessor`] is what mdBook calls; [`scan`] finds the [`directives`] of a chapter;
-//! - [`transcript`]: what was typed and what came of it, run and compared;
+//! - [`transcript`]: commands and their output, run and compared;
 //! - [`atlas`]: the entries of the atlas, and what they did in recorded runs;
 //! - [`build`] makes the pages, [`serve`] shows them, [`check`] judges them and all behind them.
 

@@ -56,7 +56,7 @@ struct Client {
     sent: u32,
     /// It has asked for something.
     asked: bool,
-    /// It is to be closed as soon as nothing is in flight.
+    /// Close it as soon as nothing is in flight.
     leaving: bool,
 }
 

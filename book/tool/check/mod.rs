@@ -91,7 +91,7 @@ fn pages(root: &Path, folder: &Path) -> Vec<Problem> {
     problems
 }
 
-/// Says what came of what had to be run; `None` if it was not.
+/// Prints the result of what had to be run; `None` if it was not run.
 fn ran(what: &str, wrong: Option<Vec<Problem>>) -> Vec<Problem> {
     match wrong {
         Some(wrong) => {

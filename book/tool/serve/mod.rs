@@ -72,7 +72,7 @@ fn first_version() -> u64 {
     since.as_secs() * 1000
 }
 
-/// Builds the pages, and tells what became of it. If they cannot be built, the old ones stay.
+/// Builds the pages, and prints the result. If they cannot be built, the old ones stay.
 fn rebuild(place: &Place, shown: &Mutex<Shown>) {
     let mut shown = lock(shown);
     match build::build(place) {
@@ -105,7 +105,7 @@ fn changed(changes: &Receiver<()>) -> bool {
     }
 }
 
-/// Tells of every change of a file that the book is made of, as long as the watcher lives.
+/// Sends a message for every change of a file that the book is made of, as long as the watcher lives.
 fn watch(root: &Path, told: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };

@@ -1,4 +1,4 @@
-//! Transcripts: what was typed, and what came of it.
+//! Transcripts: commands and their output.
 //!
 //! `book/transcripts/NAME.txt` holds commands, each a line that begins with `$ `, with the output
 //! expected below it. A line `…` stands for any number of lines, `⟨words⟩` for anything within its

@@ -1,10 +1,10 @@
 //! What io_uring borrows from other system calls: the flags and codes that its entries carry and
 //! that headers of their own define.
 //!
-//! Values are those of the `libc` crate, which differ between architectures here and there, and
-//! of the kernel's headers where the crate lacks a name. `since` is the release that the name
-//! came with, be it for the system call: the man page of each call tells. A test compares the
-//! tables with the installed headers.
+//! Values are those of the `libc` crate, some of which differ between architectures, and those of
+//! the kernel's headers where the crate lacks a name. `since` is the release that brought the name,
+//! for the system call if that had it first, as the man page of each call says. A test compares
+//! the tables with the installed headers.
 
 use super::Table;
 use super::table::table;

@@ -46,7 +46,7 @@ table! {
 }
 
 table! {
-    /// What is to be told with an event.
+    /// What the kernel reports with an event.
     ZCRX_EVENT_FLAGS: Flags, "zcrx event flag", "ZCRX_EVENT_DESC_FLAG_";
     ZCRX_EVENT_DESC_FLAG_STATS = 1 << 0, "7.2", EVENT_FLAGS, "keep counts at stats_offset of the region";
 }

@@ -5,7 +5,7 @@
 //! Takes a descriptor or a slot, and the events of `poll(2)`. Returns the events that are there:
 //! not 0, and not only those that were asked for (`POLLHUP` and `POLLERR` come unasked).
 //! With `MULTI` it completes at each change, not as long as something is there: read until
-//! EAGAIN. `IORING_POLL_ADD_LEVEL` (6.0) was to change that. It stands in the header, and no
+//! EAGAIN. `IORING_POLL_ADD_LEVEL` (6.0) was meant to change that. It stands in the header, and no
 //! released kernel takes it: its support was withdrawn before 6.0. POLL_ADD without `MULTI`, once
 //! after each read, is what reports as long as something is there.
 

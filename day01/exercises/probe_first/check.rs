@@ -73,7 +73,7 @@ enum Kernel {
     WithoutProbe,
 }
 
-/// A run, and the line that it was to print.
+/// A run, and the line that it must print.
 fn run(
     attempt: &Attempt,
     code: u8,

@@ -10,7 +10,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::exercise::prelude::*;
 
-/// How much of a file is to be read.
+/// How much of a file the program reads.
 const MOST: usize = 4096;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -247,7 +247,7 @@ fn need_slot(record: &Record, op: &str, slot: u32) -> Result<(), Failure> {
 struct Opens(Option<Inotify>);
 
 impl Opens {
-    /// From now on. Where inotify is not to be had, nothing is seen.
+    /// From now on. Without inotify, nothing is seen.
     fn watch(path: &Path) -> Opens {
         // Reads and closes as well: of two openings with nothing in between only one is reported.
         let all = AddWatchFlags::IN_OPEN

@@ -1,4 +1,4 @@
-//! Full house: four slots, ten clients, nobody lost.
+//! Full house: four slots, ten clients, none lost.
 //!
 //! This house has four slots. A client that gets one is greeted and stays until
 //! it leaves. There is one single accept for every free slot and no more, so

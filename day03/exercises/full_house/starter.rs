@@ -1,4 +1,4 @@
-//! Full house: four slots, ten clients, nobody lost.
+//! Full house: four slots, ten clients, none lost.
 //!
 //! This house has four slots. A client that gets one is greeted and stays until
 //! it leaves. The server keeps one multishot accept armed, and that accepts a

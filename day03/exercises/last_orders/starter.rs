@@ -51,7 +51,7 @@ fn run() -> Result<()> {
                 continue;
             };
             if token.op == Op::Signal {
-                // TODO: no more clients; those who are in must go, and every
+                // TODO: no more clients; those that are in must go, and every
                 // operation must have completed before this function returns.
                 return Ok(());
             }

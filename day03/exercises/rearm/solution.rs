@@ -1,4 +1,4 @@
-//! Re-arm: the accept has ended, and nobody noticed.
+//! Re-arm: the accept has ended, and the program did not notice.
 //!
 //! This server greets every client with one line and closes. Its completion
 //! queue holds four entries, so when many clients come at once the accept ends.

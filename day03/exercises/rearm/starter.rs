@@ -1,9 +1,9 @@
-//! Re-arm: the accept has ended, and nobody noticed.
+//! Re-arm: the accept has ended, and the program did not notice.
 //!
 //! This server greets every client with one line and closes. It arms one
 //! multishot accept and believes that it lasts forever. The completion queue
 //! holds four entries, so when many clients come at once the accept ends, and
-//! those who come later wait in vain. Keep the server serving, whatever ends
+//! later clients wait forever. Keep the server serving, whatever ends
 //! the accept.
 
 use std::io;

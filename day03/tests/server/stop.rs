@@ -70,8 +70,8 @@ fn a_second_signal_does_no_harm() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// No worker thread of the kernel is to be had (RLIMIT_NPROC): every shutdown fails, and every
-/// client sees its end all the same.
+/// The kernel can start no worker thread (RLIMIT_NPROC): every shutdown fails, and every client
+/// still sees its end.
 #[test]
 fn without_workers_clients_see_their_end_and_a_signal_ends_it() {
     let mut command = with_json(day03(&["--slots", "2"]));

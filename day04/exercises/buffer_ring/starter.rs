@@ -1,5 +1,5 @@
-//! Buffer ring: four buffers for everybody, and nobody is closed for want of
-//! one.
+//! Buffer ring: four buffers for all clients, and no client is closed because
+//! none is left.
 //!
 //! An echo server. A silent client has no buffer: the kernel takes one out of a
 //! ring of four when bytes arrive. When all four are in use the receive fails

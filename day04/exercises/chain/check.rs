@@ -146,8 +146,8 @@ fn broken(failure: Failure) -> Failure {
         failure,
         ids::NOT_CLOSED,
         "When an entry of a chain fails, those behind it are dropped, the close among them. The \
-         one that failed completes, be it the receive or the send, although success is \
-         skipped: that is the moment to close the slot.",
+         entry that failed (the receive or the send) completes, although success is skipped: \
+         close the slot then.",
     )
 }
 

@@ -19,7 +19,7 @@ const LONG: u64 = 200_000;
 /// Those before the server is looked at for the first time: it has touched all its memory
 /// then.
 const WARM_UP: u64 = 300;
-/// Clients at a time, besides those who stay.
+/// Clients at a time, besides those that stay.
 const THREADS: u64 = 4;
 /// Clients who stay from the beginning to the end.
 const RESIDENTS: usize = 3;

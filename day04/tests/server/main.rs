@@ -43,7 +43,7 @@ fn serve_echo(arguments: &[&str]) -> Option<Server> {
     serve(&[&["--reply", "echo"], arguments].concat())
 }
 
-/// One that tells of every request.
+/// One that prints every request.
 fn serve_aloud(arguments: &[&str]) -> Option<Server> {
     start_or_skip(&test_name(), with_json(day04(arguments)))
 }

@@ -1,5 +1,5 @@
-//! No worker thread of the kernel is to be had (RLIMIT_NPROC, a cgroup's `pids.max`): a
-//! shutdown, which needs one, fails. Every client still sees the end.
+//! The kernel can start no worker thread (RLIMIT_NPROC, a cgroup's `pids.max`): a shutdown,
+//! which needs one, fails. Every client still sees the end.
 
 use std::time::{Duration, Instant};
 

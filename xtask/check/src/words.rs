@@ -16,8 +16,12 @@ const PHRASES: &[(&str, &str)] = &[
     ("is told", "say who tells what: `the page says …`"),
     ("are told", "say who tells what: `the clients get …`"),
     ("was told", "say who told what"),
-    ("was to be", "say what the program must do, in the imperative"),
-    ("were to be", "say what the program must do, in the imperative"),
+    ("was to", "say what the program must do, in the imperative"),
+    ("were to", "say what the program must do, in the imperative"),
+    ("be it", "write `if it is … or …`"),
+    ("sees to", "say what it does"),
+    ("what came of", "write `the result of`"),
+    ("has its say", "say what it decides"),
     ("anew", "write `again`"),
     ("whoever", "name the program, the client or the caller"),
     ("can be had", "write `is available`, or `is possible`"),
@@ -44,7 +48,7 @@ pub fn check(workspace: &Path) -> Result<bool> {
     Ok(right)
 }
 
-/// The phrases in a text, with the number of the line, from 1.
+/// The phrases in a text, with the number of their lines, from 1.
 fn found(text: &str) -> Vec<(usize, &'static str, &'static str)> {
     let mut found = Vec::new();
     for (index, line) in text.lines().enumerate() {

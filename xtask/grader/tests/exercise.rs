@@ -221,7 +221,7 @@ fn submits_by_aio() {
     unsafe { libc::syscall(libc::SYS_io_submit, 0, 0, std::ptr::null::<u8>()) };
 }
 
-/// What has failed for want of room fails again.
+/// What failed because there was no room fails again.
 fn retries_for_ever() {
     let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
     let mut ring = IoUring::new(8).expect("a ring");

@@ -150,7 +150,7 @@ fn what_a_folder_cannot_be_is_said_with_what_to_do() {
         assert!(text.contains(from), "{text}");
         fs::write(&path, text.replacen(from, to, 1)).expect("a file");
     };
-    // What is to be typed names the folder too.
+    // The commands to type name the folder too.
     let (code, text) = exercise(&workspace, &folder, &["hint", "first_nop"]);
     assert!(code == Some(2) && text.contains("there are read_at."), "{text}");
     let (code, text) = exercise(&workspace, &folder, &["hint", "raed_at"]);

@@ -1,8 +1,8 @@
 //! What a booted kernel says over its serial console: its own messages, and our reports
 //! among them.
 //!
-//! A report is one line, `<report>{JSON}</report>`. Whatever else is on the console, and be it
-//! no text at all, is the kernel's, and is looked at only to explain a failure.
+//! A report is one line, `<report>{JSON}</report>`. Everything else on the console is the kernel's,
+//! even if it is not text, and only serves to explain a failure.
 
 use serde::{Deserialize, Serialize};
 

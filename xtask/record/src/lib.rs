@@ -32,7 +32,7 @@ use ringtrace::player::steps::{self, Item, Story};
 use scenarios::{Scenario, Stage};
 use tape::Tape;
 
-/// What came of recording a scenario.
+/// The result of recording a scenario.
 #[derive(Debug)]
 pub enum Recorded {
     /// It ran.

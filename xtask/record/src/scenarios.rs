@@ -28,7 +28,7 @@ pub struct Scenario {
     pub part: Part,
     /// What is said when the recording ends before the program does.
     pub ending: &'static str,
-    /// The clients, for a server. Those who are still there are given back: if they went before
+    /// The clients, for a server. Those that are still connected are returned: if they left before
     /// the tape is read, their end could be on it.
     pub clients: Option<Clients>,
     /// The program is held once it has its ring, for the clients to be first.

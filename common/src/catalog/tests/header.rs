@@ -1,5 +1,5 @@
 //! The tables against a kernel header: by default the one of the machine, or the one that
-//! `IO_URING_HEADER` names, when a newer one is to be taken over.
+//! `IO_URING_HEADER` names, to update the tables from a newer one.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -78,12 +78,12 @@ fn came(story: &Story<'_>) -> usize {
     story.iter().filter(|(_, seen)| seen.connected).count()
 }
 
-/// Whether as many clients came as the server was to serve: it ends when they leave.
+/// Whether `--max` clients came: the server ends when they leave.
 pub fn is_full(plan: &Plan, story: &Story<'_>) -> bool {
     plan.max.is_some_and(|max| came(story) >= max)
 }
 
-/// How many clients came beyond those that the server was to serve. Nobody knows which.
+/// How many clients came beyond `--max`. It is not known which.
 fn left_out(plan: &Plan, story: &Story<'_>) -> usize {
     plan.max.map_or(0, |max| came(story).saturating_sub(max))
 }

@@ -1,4 +1,4 @@
-//! A text for each student: what came of every program, to be handed back.
+//! A text for each student: the verdict on every program, for the teacher to hand out.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -6,23 +6,23 @@
 //! `random`, `urandom`), a network that has loopback only, and no process, terminal, message
 //! queue, variable of the environment or open file of ours.
 //!
-//! The judge is behind them too, because it has to trace the program and to be its client. It is
-//! out of the program's reach all the same:
+//! The judge is behind them too, because it has to trace the program and to be its client. The
+//! program still cannot reach it:
 //! - It is the first process of its process namespace: the kernel drops the signals that the
 //!   others send it, and kills all others when it ends.
 //! - It keeps one capability, and the programs that it starts have none. Of two processes of one
 //!   user, `ptrace(2)` and `/proc/PID` open only the one that has no more capabilities than the
 //!   other: the judge may trace the program, and the program may not even read the judge.
 //!
-//! For root, each program has a user of its own besides. For anybody else it is your own user, in a
-//! user namespace that can have none below it.
+//! If root runs it, each program also has its own user. Otherwise programs run as your user, in a
+//! user namespace in which they can make no other.
 //!
-//! With walls or without, a program starts nothing that the tracer does not see. So when the judge
-//! ends, in whatever way, the kernel kills all that the program started.
+//! With or without walls, the tracer sees everything that a program starts. So when the judge ends,
+//! in whatever way, the kernel kills all of it.
 //!
-//! Left open are vsock, where it reaches something; memory that no process has mapped, such as that
-//! of pipes; and who opens which file below `/usr`, for inotify tells. Where there are no walls, much
-//! more is open. Whatever depends on the machine is said by [`Walls::words`].
+//! The walls do not cover vsock, if it reaches something; memory that no process has mapped, such as
+//! that of pipes; and which files below `/usr` are opened, which inotify shows. Without walls, much
+//! more is open. [`Walls::words`] says what depends on the machine.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -99,7 +99,7 @@ impl Walls {
     /// A judge for one program.
     ///
     /// # Errors
-    /// If there is no folder to be had for it.
+    /// If no folder can be made for it.
     pub fn judge(&self, libraries: &Libraries) -> Result<Inside> {
         let own = std::env::current_exe().context("this program")?;
         let user = can_be_others().then(own_user);

@@ -67,7 +67,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
-    /// Write a text for each student: what came of every program, and why
+    /// Write a text for each student: the verdict on every program, and why
     #[arg(long, value_name = "DIR")]
     details: Option<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! One student: what came of each program, and what to do next.
+//! One student: the verdict on each program, and what to do next.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::exercise::cost::Cost;
 use crate::exercise::exercises::Exercise;
 use crate::exercise::ids;
 
-/// What came of one student's program, in a word.
+/// The verdict on one student's program, in a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// It passed.
@@ -71,7 +71,7 @@ impl Mark {
     }
 }
 
-/// What came of one student's program.
+/// The verdict on one student's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
     /// In a word.
@@ -124,7 +124,7 @@ impl Row {
         Row { student: student.to_string(), cells: BTreeMap::new() }
     }
 
-    /// What came of the program for an exercise.
+    /// The verdict on the program for an exercise.
     pub fn set(&mut self, exercise: &str, cell: Cell) {
         self.cells.insert(exercise.to_string(), cell.printable());
     }

@@ -21,7 +21,7 @@ const EVENTS: usize = 400_000;
 /// More events than a program needs that runs to its end by itself.
 const FEW_EVENTS: usize = 10_000;
 
-/// A program that is to be checked.
+/// A program to check.
 #[derive(Debug)]
 pub struct Attempt {
     name: String,
@@ -183,7 +183,7 @@ pub(super) fn unset() -> Vec<OsString> {
     names.filter(|name| says(&name.to_string_lossy())).collect()
 }
 
-/// A run that is to be started.
+/// How to start a run.
 #[derive(Debug)]
 pub struct Launch {
     pub(super) program: PathBuf,

@@ -32,8 +32,12 @@ pub struct Options {
 const FILES: [(&str, &str, &str); 9] = [
     ("brief.md", include_str!("template/brief.md"), "what to do, and when it is passed"),
     ("solution.rs", include_str!("template/solution.rs"), "your answer"),
-    ("starter.rs", include_str!("template/starter.rs"), "the same without what is to be learnt"),
-    ("check.toml", include_str!("template/check.toml"), "how it is run, and what must come of it"),
+    ("starter.rs", include_str!("template/starter.rs"), "the same without what the learner writes"),
+    (
+        "check.toml",
+        include_str!("template/check.toml"),
+        "how it is run, and what the result must be",
+    ),
     ("hints.md", include_str!("template/hints.md"), "a question, a pointer, nearly the code"),
     (
         "variants.toml",

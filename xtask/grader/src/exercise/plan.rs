@@ -52,7 +52,7 @@ pub struct Plan {
 pub struct PlannedRun {
     /// How often, each time with new values: an answer made for one does not fit another.
     pub times: u32,
-    /// Values that nobody knows beforehand, by name.
+    /// Random values, by name.
     pub draw: BTreeMap<String, Draw>,
     /// Files that are there for the program, by name.
     pub files: BTreeMap<String, PlannedFile>,

@@ -1,4 +1,4 @@
-//! What came of a check, for people and for scripts.
+//! The verdict of a check, for people and for scripts.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -11,7 +11,7 @@ use super::exercises::Exercise;
 use super::failure::{Failure, Passed};
 use super::ids;
 
-/// What came of a check.
+/// The verdict of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// As asked.

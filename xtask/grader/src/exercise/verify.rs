@@ -60,7 +60,7 @@ pub struct Options {
     json: bool,
 }
 
-/// What came of one program.
+/// The result of one program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// `first_nop--solution`.

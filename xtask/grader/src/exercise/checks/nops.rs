@@ -6,7 +6,7 @@ use crate::exercise::ids;
 use crate::exercise::record::{Record, user_data};
 use ringtrace::event::What;
 
-/// A tag that nobody knows beforehand, and that the trace shows as the number it is.
+/// A random tag that the trace shows as a number, not as text.
 pub fn tag(attempt: &Attempt) -> u64 {
     attempt.number(100_000..=989_999)
 }

@@ -86,7 +86,7 @@ fn need_enters(record: &Record, at_most: u64) -> Result<(), Failure> {
     kernel.push(format!("calls of io_uring_enter: {calls}"));
     Err(record.fail(ids::ENTERS).kernel(kernel).rule(format!(
         "The program called io_uring_enter {calls} times; at most {at_most} are allowed. One call \
-         hands over everything that is in the submission queue, and can wait as well."
+         submits everything that is in the submission queue, and can wait as well."
     )))
 }
 

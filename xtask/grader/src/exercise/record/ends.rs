@@ -90,7 +90,7 @@ impl Record {
             Some(status) => {
                 let words =
                     format!("The program ended with status {status}; it must be {wanted}.{said}");
-                // Then the end is only what came of that.
+                // Then the end is only a consequence of that.
                 let entered = self.enters().next().is_some();
                 let never = !entered && self.summary.all_entries() == 0;
                 match self.need_all_submitted() {
