@@ -1,7 +1,7 @@
-//! Peer name: who called, though the slot has no descriptor.
+//! Peer name: the client's address, although the slot has no descriptor.
 //!
-//! The server is to tell every client its own address, in one line:
-//! `you are 127.0.0.1:51234`. `getpeername(2)` wants a descriptor, and a client
+//! The server must send every client its own address, in one line:
+//! `you are 127.0.0.1:51234`. `getpeername(2)` needs a descriptor, and a client
 //! in a slot has none. So one single accept is armed at a time; it fills in the
 //! address, which is read before the next one is armed.
 

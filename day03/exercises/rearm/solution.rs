@@ -68,7 +68,7 @@ fn accepted(
     }
     if completion.result() < 0 {
         return Ok(());
-        //     ^^^^^^ no client came with it; one failed accept is not a reason to
+        //     ^^^^^^ no client came with it; one failed accept is no reason to
         //            end the server
     }
     greet(queues, completion.result() as u32)

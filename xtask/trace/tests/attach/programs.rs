@@ -115,7 +115,7 @@ fn busy_own_memory(hidden: bool) {
     say(&format!("{nops} NOPs"));
 }
 
-/// Has a worker of the kernel wait for a byte, until the input ends; says what came of it.
+/// Has a worker of the kernel wait for a byte, until the input ends; prints the result.
 fn worker() {
     let [mut from, mut to] = [[0; 2]; 2];
     // SAFETY: two numbers fit into each.
