@@ -158,7 +158,7 @@ fn a_blocked_io_uring_is_explained() {
         assert!(lines[0].starts_with(&format!("day01: io_uring_setup was refused: {name} (")));
         assert!(lines[1].starts_with("  why: a seccomp filter is active"), "{error}");
         assert!(lines[2].starts_with("  try: "), "{error}");
-        // The facts about the machine are printed all the same.
+        // The facts about the machine are still printed.
         let text = stdout(&output);
         assert!(text.starts_with("This machine\n  kernel "), "{text}");
         assert!(text.contains("sandbox      a seccomp filter"), "{text}");

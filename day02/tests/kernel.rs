@@ -48,7 +48,7 @@ fn a_send_never_raises_sigpipe_and_a_write_does() {
     let Some(mut ring) = ring("a_send_never_raises_sigpipe_and_a_write_does") else {
         return;
     };
-    // Rust ignores it, but what is blocked stays pending all the same, and can be looked at.
+    // Rust ignores it, but a blocked signal stays pending, and the test can look at it.
     let sigpipe = SigSet::from(Signal::SIGPIPE);
     sigpipe.thread_block().expect("a signal can be blocked");
     let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
@@ -108,7 +108,7 @@ fn pitfall_08_a_receive_that_polls_first_needs_no_buffer_until_bytes_come() {
     const NAME: &str = "pitfall_08_a_receive_that_polls_first_needs_no_buffer_until_bytes_come";
     let Some(mut ring) = ring(NAME) else { return };
     let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
-    // Nobody has put a buffer into this group.
+    // This group has no buffer.
     let receive = |ioprio| {
         opcode::Recv::new(Fd(ours.as_raw_fd()), std::ptr::null_mut(), 64)
             .buf_group(7)

@@ -280,15 +280,15 @@ fn pages(bytes: usize) -> Result<*mut u8> {
 // ANCHOR: not_done
 // What this program does not do, and the part of day 4 that does:
 //
-// - Reuse of slots. This program remembers nothing of a client, so a late completion confuses
-//   nobody. A program that keeps something for each slot must know whose completion it has:
-//   `src/server.rs` puts a generation into `user_data`.
+// - Reuse of slots. This program remembers nothing of a client, so a late completion does no
+//   harm. A program that keeps something for each slot must know which client a completion is
+//   for: `src/server.rs` puts a generation into `user_data`.
 // - Capacity. When the table is full, the kernel accepts the next client and drops it.
 //   `src/accept.rs` lets clients wait.
-// - A last word. This server never ends a connection first. One that answers and closes may
-//   reset a client that is still sending, and lose the answer. And up to Linux 6.12 the client
-//   may see its end late. `src/close.rs` finishes, aborts and closes.
-// - Silent clients. One that says nothing keeps its slot forever. `src/timeouts.rs` ends it.
+// - Closing. This server never ends a connection first. One that answers and closes may reset
+//   a client that is still sending, and lose the answer. And up to Linux 6.12 the client may
+//   see its end late. `src/close.rs` finishes, aborts and closes.
+// - Silent clients. One that sends nothing keeps its slot forever. `src/timeouts.rs` ends it.
 // - Signals. Ctrl-C ends the program at once. `src/stop.rs` answers what has arrived first.
 // - Reports. `src/events.rs` says what happens, as text or JSON, and never waits for the output.
 // - Refusals. An old kernel, a blocked ring or a low limit gives a bare error.
@@ -297,6 +297,6 @@ fn pages(bytes: usize) -> Result<*mut u8> {
 //   `src/reply.rs` sends the rest.
 // - Order. Several sends to a client are in flight at a time, and one may overtake another.
 //   `src/reply.rs` has one in flight for each client.
-// - Slow clients. One that sends and never reads gets all the buffers, and nobody else is
+// - Slow clients. One that sends and never reads gets all the buffers, and no other client is
 //   served. `src/receive.rs` stops receiving from it; `src/timeouts.rs` ends it if others wait.
 // ANCHOR_END: not_done

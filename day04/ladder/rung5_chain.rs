@@ -14,8 +14,8 @@
 //! - End-of-file is acked like a request: to the kernel a receive of 0 bytes has succeeded.
 //! - A request that is still coming when the answer goes out is met by the close, which
 //!   resets the connection, and the client may lose the answer.
-//! - Nobody says that a slot is free again. As long as the server runs it need not know: the
-//!   kernel puts the next client there. At the end it has to look (`look`).
+//! - No completion says that a slot is free again. As long as the server runs it need not know:
+//!   the kernel puts the next client there. At the end it has to look (`look`).
 //! - Up to Linux 6.12 a close waits for older operations on other slots: one silent client
 //!   keeps all others from seeing their end. (Day 04 shuts down first; here that would be a
 //!   fourth entry, and it runs on a thread of its own.)
@@ -40,7 +40,7 @@ mod scaffold;
 
 /// Bytes that the receive throws away at most.
 const DISCARD: u32 = 1 << 20;
-/// RUNG 5: how often to look which slots are free, where nobody tells.
+/// RUNG 5: how often to look which slots are free, since no completion says so.
 const LOOK: Duration = Duration::from_millis(10);
 
 fn main() -> ExitCode {

@@ -13,8 +13,8 @@
 //! - The ring does without COOP_TASKRUN and DEFER_TASKRUN. With the second a program that spins
 //!   sees no completion at all, with the first none before the next interrupt.
 //!
-//! What it costs: the processor while it spins, and nobody else has it then. Where clients
-//! are far away or slow, every spin is in vain.
+//! What it costs: the processor, which no other program gets while it spins. If clients are far
+//! away or slow, every spin is in vain.
 //!
 //! What day 04 has and this has not: see `scaffold.rs`.
 

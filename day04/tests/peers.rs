@@ -85,7 +85,7 @@ fn each_peer_echoes_every_byte_until_the_client_ends() {
         let address = serve(*kind, Reply::Echo);
         let mut other = connect(address);
         other.write_all(b"another").unwrap();
-        // More than the sockets' buffers take while nobody reads.
+        // More than the sockets' buffers hold.
         let message: Vec<u8> = (0..=250).cycle().take(12_000_000).collect();
         let mut stream = connect(address);
         let mut writer = stream.try_clone().unwrap();

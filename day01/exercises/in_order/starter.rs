@@ -3,7 +3,7 @@
 //! `in_order PATH ONE TWO THREE` appends three pieces to a file. All three go
 //! to the kernel in one submit; but nothing says that they belong together. The
 //! kernel may run them in any order, and if the first fails it tries the other
-//! two all the same. Link them: each piece is written after the one before it,
+//! two anyway. Link them: each piece is written after the one before it,
 //! and only if that was written.
 //!
 //! Run it: `cargo run --bin in_order -- /tmp/pieces one two three`

@@ -24,11 +24,11 @@ fn send(ring: &mut IoUring, tags: &[u64]) -> Result<()> {
         // SAFETY: a NOP points at no memory.
         unsafe { ring.submission().push(&entry) }?;
         //       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ writes to memory that the kernel
-        //                                      shares; it is not told yet, and
-        //                                      nothing has happened
+        //                                      shares; the kernel does not know of
+        //                                      it yet
     }
     ring.submit_and_wait(tags.len())?;
-    // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ one call hands all of them over and waits
+    // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ one call submits all of them and waits
     //                               for all of them
     for completion in ring.completion() {
         //                 ^^^^^^^^^^ taking a completion is reading memory: no

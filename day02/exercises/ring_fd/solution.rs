@@ -37,8 +37,8 @@ fn send(ring: &mut IoUring, count: usize, first: u64) -> Result<()> {
         //      the tail, so that the kernel sees what was pushed
         submitter.submit_and_wait(1)?;
         cq.sync();
-        // ^^^^ and here the kernel's tail is read, and our head told: what was
-        //      taken is free
+        // ^^^^ and here the kernel's tail is read, and our head published:
+        //      what was taken is free
         let completion = cq.next().context("a wait without a completion")?;
         ensure!(completion.user_data() == tag, "a completion of another NOP");
     }

@@ -4,7 +4,7 @@
 //! `wake_the_poller BURST FIRST` sends BURST NOPs one after the other, waits
 //! until a thread that had nothing to do is asleep, and sends another BURST;
 //! their `user_data` counts up from FIRST. A kernel thread takes them (SQPOLL):
-//! nobody has to enter, but for waking it.
+//! no enter is needed except to wake it.
 //!
 //! Run it: `cargo run --bin wake_the_poller -- 40 1000`
 

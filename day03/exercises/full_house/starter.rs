@@ -72,7 +72,7 @@ impl House<'_> {
                 }
                 if result < 0 { Ok(()) } else { self.welcome(result as u32) }
             }
-            // It said something, which nobody reads; or it has left, and its
+            // It sent something, which is not read; or it has left, and its
             // slot is closed.
             Op::Discard if result > 0 => self.discard(token.slot),
             Op::Discard => self.push(

@@ -63,7 +63,7 @@ fn accepted(
 ) -> Result<()> {
     if !cqueue::more(completion.flags()) {
         // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ asked of every completion, success or
-        //                               not: the flag alone tells
+        //                               not: only the flag says so
         arm_accept(queues, listener)?;
     }
     if completion.result() < 0 {

@@ -47,7 +47,7 @@ fn pitfall_04_nobody_is_lost_when_the_backlog_is_full_before_arming() {
     nobody_is_lost(server, somaxconn.trim().parse().unwrap_or(128).min(300));
 }
 
-/// Nobody leaves meanwhile, so the accept must not go on by itself.
+/// No client leaves meanwhile, so the accept must not go on by itself.
 #[test]
 fn pitfall_04_nobody_is_lost_when_clients_come_one_after_the_other() {
     let Some(server) = serve(&["--slots", "4"]) else { return };

@@ -106,7 +106,7 @@ impl Server<'_> {
         }
     }
 
-    /// A client, which is to send something.
+    /// A client, which should send something.
     fn greet(&mut self, slot: u32) -> Result<()> {
         self.slots.occupy(slot);
         let request = self.requests[slot as usize].as_mut_ptr();

@@ -95,7 +95,7 @@ impl Server<'_> {
         }
     }
 
-    /// A client, which is to send something.
+    /// A client, which should send something.
     fn greet(&mut self, slot: u32) -> Result<()> {
         self.slots.occupy(slot);
         let request = self.requests[slot as usize].as_mut_ptr();
@@ -104,13 +104,13 @@ impl Server<'_> {
         self.push_on(slot, Op::Recv, recv)
     }
 
-    // TODO: a slot is not a descriptor. And there may be input that nobody has
-    // read: closed with it, the connection is reset, and the client may lose
-    // the answer. So end our side first, throw away what still comes, up to the
-    // client's end, and close then.
+    // TODO: a slot is not a descriptor. And if the connection is closed while
+    // there is unread input, it is reset, and the client may lose the answer.
+    // So end our side first, discard what still comes up to the client's end,
+    // and then close.
     fn leave(&mut self, slot: u32) -> Result<()> {
-        // SAFETY: it is not: the descriptor of that number belongs to somebody
-        // else.
+        // SAFETY: it is not safe: the descriptor of that number has another
+        // owner.
         unsafe { libc::close(slot as i32) };
         self.slots.release(slot);
         Ok(())

@@ -35,7 +35,7 @@ fn run() -> Result<()> {
         Echo { queues: Queues::new(&mut ring), chunks, door: listener.fd() };
     echo.accept()?;
     println!("listening on {}", listener.address());
-    eprintln!("clients that are silent for {PATIENCE:?} are to be let go");
+    eprintln!("clients that are silent for {PATIENCE:?} must be let go");
     loop {
         // TODO: how long may this wait last?
         echo.queues.submit_and_wait(1, None).context("waiting")?;

@@ -104,7 +104,7 @@ impl Echo<'_> {
                 let client = &mut self.clients[slot as usize];
                 client.busy = false;
                 if result < 0 {
-                    // The client has gone; its receive will tell as well.
+                    // The client has gone; its receive will fail as well.
                     client.sending.clear();
                     client.queued.clear();
                 } else {

@@ -1,4 +1,4 @@
-//! Whose completion? A late one must touch nobody.
+//! Whose completion? A late one must touch no other client.
 //!
 //! A client has a second and a half for a request, which is sent back before
 //! the client is let go. The timeout of a quick one stays in flight when it has

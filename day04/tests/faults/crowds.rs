@@ -53,7 +53,7 @@ fn a_low_limit_of_descriptors_costs_time_and_no_client() {
     }
 }
 
-/// A slot is not a descriptor: once the table is registered, the limit is nobody's concern.
+/// A slot is not a descriptor: once the table is registered, the limit does not matter.
 #[test]
 fn a_limit_that_falls_while_it_runs_costs_no_client() {
     on_each_ring(BOTH, &["--slots", "6"], |server, reply| {

@@ -66,7 +66,7 @@ const BOTH: &[&str] = &["ack", "echo"];
 const ECHO: &[&str] = &["echo"];
 
 /// Runs `test` against a server of every kind; it learns which reply that one gives.
-/// Afterwards each must come to rest, and end as it should when told to.
+/// Afterwards each must be idle, and end at a stop signal as it should.
 fn on_each_ring(replies: &[&str], arguments: &[&str], test: impl Fn(&Server, &str)) {
     for ring in RINGS {
         for reply in replies {
@@ -79,7 +79,7 @@ fn on_each_ring(replies: &[&str], arguments: &[&str], test: impl Fn(&Server, &st
     }
 }
 
-/// Nobody is left in a slot, and the server ends as it should.
+/// No slot has a client, and the server ends as it should.
 fn at_rest(server: Server) -> Stopped {
     server.wait_until_empty();
     server.stop(Signal::SIGINT).unwrap().well()

@@ -43,7 +43,7 @@ fn pitfall_08_without_buffers_it_does_not_spin() {
     let hogs: Vec<_> = (0..3).map(|_| Hog::feed(&server)).collect();
     let clients: Vec<_> = (0..10).map(|_| server.connect().unwrap()).collect();
     clients.iter().for_each(|mut client| client.write_all(b"hello").unwrap());
-    // Nobody gets a buffer until the first hogs have gone a second without reading.
+    // No client gets a buffer until the first hogs have not read for a second.
     for mut client in &clients {
         client.read_exact(&mut [0; 5]).unwrap();
     }

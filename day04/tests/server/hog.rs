@@ -24,7 +24,7 @@ struct Shared {
 }
 
 impl Hog {
-    /// Connects, and sends until nothing more fits anywhere, as far as one can tell.
+    /// Connects, and sends until, as far as it can see, nothing more fits anywhere.
     pub fn feed(server: &Server) -> Hog {
         let stream = server.connect().unwrap();
         stream.set_nonblocking(true).unwrap();

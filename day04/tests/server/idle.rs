@@ -61,7 +61,7 @@ fn a_slow_reader_is_not_taken_for_a_silent_one() {
     for buffer_size in ["4096", "1048576"] {
         let arguments = ["--idle-timeout", "2", "--buffer-size", buffer_size];
         let Some(server) = serve_echo(&arguments) else { return };
-        // With a small buffer, TCP on our side tells the server soon what we have read.
+        // With a small buffer, TCP on our side soon acknowledges what we have read.
         let (slow, enough) = (&connect_with_small_buffer(&server), &AtomicBool::new(false));
         std::thread::scope(|scope| {
             let _end = RaiseAtEnd(enough);
@@ -91,7 +91,7 @@ fn a_slow_reader_is_not_taken_for_a_silent_one() {
     }
 }
 
-/// Nobody is closed for being silent, and an idle server sleeps.
+/// No client is closed for being silent, and an idle server sleeps.
 #[test]
 fn an_idle_timeout_of_zero_closes_nobody() {
     let Some(server) = serve_echo(&["--idle-timeout", "0"]) else { return };

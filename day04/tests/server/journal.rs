@@ -62,7 +62,7 @@ fn journal_04_a_reset_at_any_stage_ends_that_client_alone() {
         client.write_all(b"hello").unwrap();
         reset(client);
         server.resume();
-        // Silent; with a request that nobody has read yet, or with a part of one.
+        // Silent; with an unread request, or with a part of one.
         reset(server.connect().unwrap());
         for length in [1, 5000, 300_000] {
             let mut client = server.connect().unwrap();
@@ -159,7 +159,7 @@ fn journal_07_answering_a_client_that_is_gone_raises_no_signal() {
         for _ in 0..20 {
             let mut client = server.connect().unwrap();
             client.write_all(b"hello").unwrap();
-            // Both ends, so that the request is there and the answer finds nobody.
+            // Both ends, so that the request is there and the answer has no reader.
             drop(client);
         }
         server.resume();

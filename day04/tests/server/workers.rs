@@ -9,7 +9,7 @@ use testkit::{end_of_file, has_worker, skipped, start_without_workers_or_skip};
 use super::hog::Hog;
 use super::*;
 
-/// A server without workers; `None` if that cannot be had here, which was said aloud.
+/// A server without workers; `None` if that is not possible here, which was said aloud.
 fn serve_alone(arguments: &[&str]) -> Option<Server> {
     let mut command = with_json(day04(arguments));
     command.arg("--quiet");

@@ -36,8 +36,8 @@ impl Kernel {
 }
 
 proptest! {
-    /// PITFALLS row 4. Whatever comes and goes, nobody is accepted without a slot; and
-    /// as long as clients leave, everybody gets in.
+    /// PITFALLS row 4. Whatever comes and goes, no client is accepted without a slot; and
+    /// as long as clients leave, every client is accepted.
     #[test]
     fn nobody_is_lost_and_everybody_gets_in(
         capacity in 1..40u32,

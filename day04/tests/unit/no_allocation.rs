@@ -24,7 +24,7 @@ thread_local! {
 }
 
 fn count() {
-    // During a thread's last moments its variables are gone; it serves nobody then.
+    // During a thread's last moments its variables are gone; it serves no client then.
     if WATCHED.try_with(Cell::get).unwrap_or(false) {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
     }

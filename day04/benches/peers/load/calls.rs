@@ -85,6 +85,6 @@ fn open(tracepoint: u64, thread: libc::pid_t) -> io::Result<File> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor is new, and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { File::from_raw_fd(fd as i32) })
 }

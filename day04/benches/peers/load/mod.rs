@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What an idle connection said once, before it fell silent.
 const HELLO: &[u8] = b"anybody there?";
 
-/// What to ask, of whom, for how long
+/// The load: requests, server and duration
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
     /// The server
@@ -90,7 +90,7 @@ pub struct Measured {
     pub p50: f64,
     /// 99 of 100 took no longer.
     pub p99: f64,
-    /// Resident memory of the server before anybody connected, in KiB.
+    /// Resident memory of the server before the first client, in KiB.
     pub memory_start: u64,
     /// With the idle connections open.
     pub memory_idle: u64,

@@ -101,7 +101,7 @@ impl Server {
             }
             Reply::Echo => connection.echo(&mut self.buffer, ended),
         };
-        // A client that went away loses its connection, and nobody else does.
+        // A client that went away loses its connection, and no other client does.
         if !matches!(next, Ok(Next::Wait)) {
             self.close(index);
         }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Bytes that one read takes: what `std` and tokio use where nobody says otherwise.
+/// Bytes that one read takes: the default of `std` and tokio.
 pub const BUFFER: usize = 8192;
 /// The journal's answer.
 pub const ACK: &[u8; 4] = b"ack\0";

@@ -17,7 +17,7 @@ const STUFFED: Duration = Duration::from_millis(100);
 /// What a client saw of the server.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// A server that has stopped takes nobody.
+    /// A server that has stopped accepts no client.
     pub connected: bool,
     pub sent: usize,
     pub received: usize,
@@ -113,7 +113,7 @@ impl Player {
 
     fn half_close(&mut self) {
         self.half_closed = true;
-        // It fails where the connection is reset, which the next read tells.
+        // It fails where the connection is reset, which the next read shows.
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 

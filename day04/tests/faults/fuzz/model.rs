@@ -143,7 +143,7 @@ fn summary_complaints(plan: &Plan, story: &Story<'_>, stopped: &Stopped) -> Vec<
     let is_lost = |(client, seen): &&(&Client, Seen)| {
         client.end == End::Politely && !may_be_cut_off(plan, client, seen) && !is_served(plan, seen)
     };
-    // Each of these is judged by itself, unless nobody knows whether it was let in.
+    // Each of these is judged by itself, unless it is unknown whether it was accepted.
     let lost = story.iter().filter(is_lost).count();
     let most_lost = if plan.is_interrupted() { lost } else { story.len() - let_in };
     // Bytes that came together with the client's end are a request when that is read, and a
