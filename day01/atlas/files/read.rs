@@ -9,9 +9,11 @@
 //! short read counts as failed in a link.
 //! With nothing there yet, the entry waits: for a pipe without a thread, and so for a disk where
 //! the file system can; else a worker waits. `RWF_NOWAIT` asks for EAGAIN instead.
+//! With O_DIRECT, memory, offset and length must be aligned as STATX_DIOALIGN says (see STATX).
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::ptr;
 
 use atlas::{Ask, Entry, Page, Result, Where, pipe};
@@ -54,6 +56,7 @@ fn show(page: &mut Page) -> Result<()> {
         page.ask_all(&mut ring, link)?;
     }
     without_waiting(page, &mut ring)?;
+    unaligned(page, &mut ring)?;
     mistakes(page, &mut ring, fd)?;
     let why = "it takes a disk that keeps integrity data (T10 PI) beside its blocks";
     page.cannot("IORING_RW_ATTR_FLAG_PI", why, Where::OtherMachine)
@@ -68,6 +71,23 @@ fn without_waiting(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let ask = Ask::new("READ of an empty pipe, with RWF_NOWAIT", entry)
         .refused(Errno::EAGAIN, "nothing is in it; without the flag, the entry waits")
         .refused(Errno::EOPNOTSUPP, "pipes know the flag since Linux 6.4");
+    // SAFETY: `bytes` outlives the call.
+    unsafe { page.ask_all(ring, [ask]) }.map(drop)
+}
+
+/// O_DIRECT goes from the disk to the program's memory without the page cache.
+fn unaligned(page: &mut Page, ring: &mut IoUring) -> Result<()> {
+    let mut options = File::options();
+    let path = page.scratch()?.path("digits");
+    let Ok(file) = options.read(true).custom_flags(libc::O_DIRECT).open(path) else {
+        let why = "the scratch folder's file system has no O_DIRECT";
+        return page.cannot("a READ with O_DIRECT", why, Where::OtherMachine);
+    };
+    let mut bytes = [0; 4];
+    let read = opcode::Read::new(Fd(file.as_raw_fd()), bytes.as_mut_ptr(), 4).offset(1).build();
+    // tmpfs has no disk, and takes it.
+    let why = "its disk reads whole blocks: memory, offset and length must be aligned";
+    let ask = Ask::new("READ of 4 bytes at 1 with O_DIRECT", read).or_refused(Errno::EINVAL, why);
     // SAFETY: `bytes` outlives the call.
     unsafe { page.ask_all(ring, [ask]) }.map(drop)
 }

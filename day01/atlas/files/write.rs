@@ -4,7 +4,7 @@
 //! `io_uring_prep_write`; crate: `opcode::Write`.
 //! Takes a descriptor or a slot, memory, an offset and `RWF_*` flags. Offset -1 is the file's own
 //! position; 0, the crate's default, is the beginning, which a program that forgets the offset
-//! writes over again and again.
+//! writes over again and again. A file with O_APPEND ignores the offset: see `RWF_NOAPPEND`.
 //! Returns how many bytes were written: fewer than asked for when a disk or pipe is nearly full.
 //! They are in the page cache then; on the disk after FSYNC, or with `RWF_DSYNC`.
 //! Even to the page cache a worker writes, unless the file system can do so without a wait
@@ -86,11 +86,15 @@ fn newer_flags(page: &mut Page, ring: &mut IoUring, fd: Fd) -> Result<()> {
     fs::write(&path, "1234")?;
     let file = File::options().append(true).open(&path)?;
     let write = |fd| opcode::Write::new(fd, b"0".as_ptr(), 1);
-    let at_0 = write(Fd(file.as_raw_fd())).rw_flags(libc::RWF_NOAPPEND).build();
-    let asked = "WRITE \"0\" with RWF_NOAPPEND to a file with O_APPEND";
+    let ignored = write(Fd(file.as_raw_fd())).build();
     // SAFETY: here and below, the kernel reads texts of the program, which live for ever.
+    unsafe { page.ask("WRITE \"0\" at 0 to a file with O_APPEND", ring, ignored) }?;
+    page.saw("the file is \"12340\"", fs::read(&path)? == b"12340")?;
+    let at_0 = write(Fd(file.as_raw_fd())).rw_flags(libc::RWF_NOAPPEND).build();
+    let asked = "WRITE \"0\" with RWF_NOAPPEND to that file";
+    // SAFETY: as above.
     if unsafe { page.ask_since("RWF_NOAPPEND", asked, ring, at_0) }?.is_some() {
-        page.saw("the file is \"0234\"", fs::read(&path)? == b"0234")?;
+        page.saw("the file is \"02340\"", fs::read(&path)? == b"02340")?;
     }
     let why = "since 6.14, and not every file system can";
     let lacks = LeftOut::new("RWF_DONTCACHE", why, Where::OtherMachine);

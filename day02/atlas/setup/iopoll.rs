@@ -3,12 +3,13 @@
 //! Since 5.1. Liburing: `io_uring_queue_init`; crate: `Builder::setup_iopoll`.
 //! For reads and writes with O_DIRECT of a fast disk that has poll queues (`nvme.poll_queues=2`),
 //! and for commands to it. The program that waits looks at the device itself: the shortest answer
-//! there is, for a CPU of its own. Whatever completes by interrupt has no place on such a ring.
+//! there is, for a CPU of its own. Whatever completes by interrupt has no place on such a ring: not
+//! sockets, and not the OPENAT of the file that it is to read.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
-use atlas::{Entry, Page, Result};
+use atlas::{Ask, Entry, Page, Result};
 use io_uring::{IoUring, opcode, types};
 use nix::errno::Errno;
 
@@ -29,6 +30,12 @@ fn show(page: &mut Page) -> Result<()> {
     let receive = opcode::Recv::new(socket, bytes.as_mut_ptr(), 16).build();
     let why = "a socket cannot be polled like a disk: it needs a ring of its own";
     // SAFETY: the memory lives, and is nobody else's, until `refused` has the completion.
-    unsafe { page.refused("RECV", &mut ring, receive, Errno::EINVAL, why) }
+    unsafe { page.refused("RECV", &mut ring, receive, Errno::EINVAL, why) }?;
+    let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), c"".as_ptr()).build();
+    let open = Ask::new("OPENAT", open)
+        .refused(Errno::EINVAL, "an open cannot be polled for: open it by another ring, or open(2)")
+        .refused(Errno::ENOENT, "this kernel lets it through, and nothing has an empty name");
+    // SAFETY: the path is a constant.
+    unsafe { page.ask_all(&mut ring, [open]) }.map(drop)
 }
 // ANCHOR_END: show
