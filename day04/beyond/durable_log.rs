@@ -49,6 +49,8 @@ const FULL: usize = 1 << 20;
 /// No batch is larger: one READ more adds at most a head for each byte, and a long record's start.
 const LARGEST: usize = FULL + LONGEST + INPUT * (HEAD + 1);
 
+const FAILED: &str = "WRITE failed: make room, and send again what is not acknowledged";
+
 // `user_data` says what completed.
 const READ: u64 = 1;
 const WRITE: u64 = 2;
@@ -259,9 +261,9 @@ impl Log {
     }
 
     fn handle_write(&mut self, result: i32) -> Result<()> {
-        let length = check(result).context("WRITE: what is not acknowledged may be lost")?;
+        let length = check(result).context(FAILED)?;
         if length == 0 {
-            bail!("WRITE wrote nothing: what is not acknowledged may be lost");
+            bail!("{FAILED}: it wrote nothing");
         }
         self.written += length;
         self.counts.writes += 1;
@@ -273,7 +275,9 @@ impl Log {
         if result == -libc::ECANCELED {
             return self.add_commit(); // The write was short: now the rest of it.
         }
-        check(result).context("FSYNC: what is not acknowledged may be lost")?;
+        check(result).context(
+            "FSYNC failed: what is not acknowledged may be lost; the disk may be broken",
+        )?;
         let (first, last) = (self.last + 1, self.last + self.writing.records);
         self.counts.records += self.writing.records;
         self.counts.commits += 1;
