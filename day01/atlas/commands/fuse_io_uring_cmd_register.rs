@@ -119,7 +119,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Whoever waits for an answer gets an error then. It is unmounted already, if all went well.
+        // A program that waits for an answer gets an error then. It is unmounted already, if all went well.
         let _ = self.unmount();
     }
 }

@@ -7,7 +7,7 @@
 //! the mixed sizes and URING_CMD128. Goes past the file system, the page cache and the block layer's
 //! queues. Returns 0, or the disk's status, which is above zero; the second half of the completion
 //! is what the command itself returns.
-//! Needs root, and whoever writes to a disk that way writes over its files: this one is emulated.
+//! Needs root. A write to a disk in this way writes over its files: this one is emulated.
 
 use std::os::fd::AsRawFd;
 

@@ -180,7 +180,12 @@ fn boot_one(kernel: Kernel, places: &Places, options: &Options) -> Result<Row> {
     let times = if options.exercises { 10 } else { 1 } + u64::from(options.atlas);
     let deadline = Duration::from_secs(options.deadline * times);
     let disk = options.atlas.then(|| places.cache.join("disk"));
-    let boot = boot::boot(&image, &initramfs, disk.as_deref(), &log, deadline)?;
+    let boot_it = || boot::boot(&image, &initramfs, disk.as_deref(), &log, deadline);
+    let mut boot = boot_it()?;
+    if boot.panicked {
+        progress("  the kernel panicked; once more")?;
+        boot = boot_it()?;
+    }
     progress(&format!("  {:.0} s", started.elapsed().as_secs_f64()))?;
     let result: Result<Answers, String> = match boot.trouble {
         Some(trouble) => Err(trouble),
