@@ -24,8 +24,8 @@ fn send(ring: &mut IoUring, tags: &[u64]) -> Result<()> {
         // SAFETY: a NOP points at no memory.
         unsafe { ring.submission().push(&entry) }?;
         //       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ writes to memory that the kernel
-        //                                      shares; the kernel does not know of
-        //                                      it yet
+        //                                      shares; the kernel does not
+        //                                      know of it yet
     }
     ring.submit_and_wait(tags.len())?;
     // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ one call submits all of them and waits

@@ -41,7 +41,7 @@ fn close(result: i32) -> Result<()> {
     if result < 0 {
         return Err(std::io::Error::from_raw_os_error(-result).into());
     }
-    // SAFETY: the accept made this descriptor for us, and it has no other owner.
+    // SAFETY: the accept made this descriptor, and it has no other owner.
     let client = unsafe { OwnedFd::from_raw_fd(result) };
     drop(client);
     Ok(())
