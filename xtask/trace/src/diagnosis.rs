@@ -41,12 +41,12 @@ use serde::Serialize;
 use super::codes::{op, setup, sqe};
 use super::context::{Reader, span};
 use super::decode::{Completion, Entry};
-use super::descriptors::RingId;
 use super::event;
 use super::names::operation;
 use super::params::Params;
 use super::refused::RefusedRing;
 use super::ring::Queues;
+use super::ring_descriptors::RingId;
 use super::syscalls::Call;
 use super::watch::RingNow;
 

@@ -18,7 +18,7 @@
 //!   long operations took;
 //! - [`player`]: a trace as steps, which [`html`] makes a page of; [`perfetto`] is for that viewer;
 //! - [`diagnosis`]: what is wrong with the program, from the same story;
-//! - [`descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
+//! - [`ring_descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
 //!   other two system calls, [`refused`] why there is no ring, [`syscalls`] and [`sys`] the machine.
 
 #[cfg(not(target_os = "linux"))]
@@ -30,7 +30,6 @@ pub mod codes;
 pub mod context;
 pub mod decode;
 pub mod describe;
-pub mod descriptors;
 pub mod diagnosis;
 pub mod event;
 pub mod filter;
@@ -50,6 +49,7 @@ pub mod refused;
 pub mod register;
 pub mod registered;
 pub mod ring;
+pub mod ring_descriptors;
 pub mod summary;
 pub mod summary_text;
 pub mod sys;

@@ -23,7 +23,6 @@ use libc::pid_t;
 
 use super::codes::setup;
 use super::context::{Reader, Wait};
-use super::descriptors::RingId;
 use super::diagnosis::{Doctor, Fact};
 use super::event::{self, Event, What};
 use super::names::{error_name, names, operation};
@@ -31,6 +30,7 @@ use super::pairing::InFlight;
 use super::params::Params;
 use super::registered::Registered;
 use super::ring::{Offer, Posted, Ring, Taken};
+use super::ring_descriptors::RingId;
 use super::summary::{Armed, Summary};
 use super::tracepoints::{self, Tracepoints};
 use super::workers::Workers;

@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use super::{Fact, Found, Kind, Request, Rules, Scene, at};
 use crate::codes::op;
 use crate::decode::Completion;
-use crate::descriptors::RingId;
 use crate::names::{error_name, user_data};
+use crate::ring_descriptors::RingId;
 
 const MULTISHOT_ENDED: Kind = Kind::new("multishot-ended", "day3.html#losing-nobody");
 const CANCEL_MISSES: Kind =

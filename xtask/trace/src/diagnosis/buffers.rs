@@ -7,7 +7,7 @@ use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{call, cqe, op, sqe};
 use crate::context::{Reader, half, long, word};
 use crate::decode::Completion;
-use crate::descriptors::RingId;
+use crate::ring_descriptors::RingId;
 
 const LEAKED: Kind =
     Kind::new("buffers-not-returned", "day4-echo.html#receiving-without-owning-a-buffer");

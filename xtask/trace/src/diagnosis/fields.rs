@@ -10,8 +10,8 @@ use super::{Fact, Found, Kind, Request, Rules, Scene};
 use crate::codes::{call, op, setup, sqe};
 use crate::context::{Reader, long};
 use crate::decode::{Completion, Direct, Entry};
-use crate::descriptors::RingId;
 use crate::names::{error_name, operation};
+use crate::ring_descriptors::RingId;
 
 const EXCLUDES: Kind = Kind::new("refused-arguments", "day1.html#what-an-entry-points-at");
 const NO_CLOEXEC: Kind = Kind::new("refused-arguments", "day2.html#files-that-are-no-descriptors");

@@ -7,8 +7,8 @@ use libc::pid_t;
 use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{call, op};
 use crate::decode::{Completion, Direct};
-use crate::descriptors::RingId;
 use crate::names::{error_name, operation};
+use crate::ring_descriptors::RingId;
 use crate::syscalls::Call;
 
 const ORPHAN: Kind =

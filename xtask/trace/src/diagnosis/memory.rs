@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{Fact, Found, Kind, Request, Rules, Scene, at};
 use crate::codes::{call, op};
 use crate::context::Reader;
-use crate::descriptors::RingId;
+use crate::ring_descriptors::RingId;
 
 const DEAD_STACK: Kind = Kind::new("dead-stack", "day1.html#what-an-entry-points-at");
 const UNMAPPED: Kind = Kind::new("unmapped-memory", "day1.html#what-an-entry-points-at");

@@ -10,9 +10,9 @@ use libc::pid_t;
 
 use super::{Fact, Found, Kind, Rules, Scene, at, hang};
 use crate::codes::{call, op, setup};
-use crate::descriptors::RingId;
 use crate::names::error_name;
 use crate::refused::RefusedRing;
+use crate::ring_descriptors::RingId;
 
 const SUBMITTER_ENDED: Kind = Kind::new("submitter-ended", "day2.html#one-thread-and-which-one");
 const WAIT_CUT: Kind =

@@ -7,8 +7,8 @@ use common::text::several;
 use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{op, setup};
 use crate::decode::Entry;
-use crate::descriptors::RingId;
 use crate::names::{error_name, operation};
+use crate::ring_descriptors::RingId;
 
 const NEVER_SUBMITTED: Kind = Kind::new("never-submitted", "when-it-goes-wrong.html#the-queues");
 const SUBMIT_STOPPED: Kind = Kind::new("submit-stopped", "day1.html#many-entries-one-call");

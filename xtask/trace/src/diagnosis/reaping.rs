@@ -6,7 +6,7 @@ use common::text::several;
 
 use super::{Fact, Found, Kind, Rules, Scene, at, listed};
 use crate::codes::cqe;
-use crate::descriptors::RingId;
+use crate::ring_descriptors::RingId;
 
 const NEVER_REAPED: Kind = Kind::new("never-reaped", "day1.html#there-and-back");
 const HEAD_STANDS: Kind = Kind::new("head-never-moved", "when-it-goes-wrong.html#the-queues");

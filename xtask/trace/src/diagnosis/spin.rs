@@ -6,8 +6,8 @@ use super::{Fact, Found, Kind, Request, Rules, Scene, at};
 use crate::codes::{op, setup};
 use crate::context::span;
 use crate::decode::Completion;
-use crate::descriptors::RingId;
 use crate::names::{error_name, operation};
+use crate::ring_descriptors::RingId;
 
 const SPIN: Kind = Kind::new("spin", "ladder.html#1-to-2-do-not-submit-wait");
 const AGAIN: Kind = Kind::new("again-and-again", "when-it-goes-wrong.html#receiving");

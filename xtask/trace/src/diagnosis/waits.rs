@@ -9,7 +9,7 @@ use super::hang::{self, Thread};
 use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{call, op, setup, sqe};
 use crate::context::{Time, span};
-use crate::descriptors::RingId;
+use crate::ring_descriptors::RingId;
 use crate::watch::RingNow;
 
 const DEAD_WAIT: Kind = Kind::new("dead-wait", "day1.html#there-and-back");

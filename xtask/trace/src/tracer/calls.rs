@@ -8,13 +8,13 @@ use libc::pid_t;
 use super::{Begun, Task, Tracer, signals};
 use crate::codes::{call, setup};
 use crate::describe::Details;
-use crate::descriptors::{RingId, TableId};
 use crate::event::{self, What};
 use crate::names::{error_name, names, why_not_followed};
 use crate::params::Params;
 use crate::refused::RefusedRing;
 use crate::register;
 use crate::ring::Ring;
+use crate::ring_descriptors::{RingId, TableId};
 use crate::sys;
 use crate::syscalls::{self, Call, Kind, Stop};
 

@@ -15,8 +15,8 @@ use libc::pid_t;
 use super::signals::{self, Awaited};
 use super::{Begun, Descriptors, Shared, Task, Tracer};
 use crate::attach;
-use crate::descriptors::{RingId, TableId};
 use crate::event::{self, What};
+use crate::ring_descriptors::{RingId, TableId};
 use crate::sys::{self, Status};
 use crate::syscalls::{self, Call, Kind};
 

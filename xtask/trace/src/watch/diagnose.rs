@@ -5,11 +5,11 @@ use std::ops::Range;
 use libc::pid_t;
 
 use super::Watch;
-use crate::descriptors::RingId;
 use crate::diagnosis::{Fact, hang};
 use crate::event::{Enter, What};
 use crate::refused::RefusedRing;
 use crate::ring::Ring;
+use crate::ring_descriptors::RingId;
 use crate::syscalls::Call;
 
 /// Below the stack pointer so many bytes are still a function's own (the red zone of x86-64).

@@ -6,10 +6,10 @@ use libc::pid_t;
 use super::Watch;
 use crate::attach::FdInfo;
 use crate::codes::setup;
-use crate::descriptors::RingId;
 use crate::event::{self, Before, What};
 use crate::names::{hex, names, operation, why_not_followed};
 use crate::ring::Ring;
+use crate::ring_descriptors::RingId;
 
 /// The setup flags that show from outside.
 const SHOWN: u32 =

@@ -1,8 +1,8 @@
 //! The rings as they are at this moment, to find out why a program does not go on.
 
 use super::Watch;
-use crate::descriptors::RingId;
 use crate::event;
+use crate::ring_descriptors::RingId;
 use crate::summary::Armed;
 
 /// A ring at this moment.

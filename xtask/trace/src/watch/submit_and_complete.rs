@@ -11,13 +11,13 @@ use crate::context::Reader;
 use crate::decode::{Completion, Direct, Entry};
 use crate::describe::results::result;
 use crate::describe::{Details, details};
-use crate::descriptors::RingId;
 use crate::diagnosis::{Fact, Request};
 use crate::event::{self, What};
 use crate::names::{error_name, hex, names, operation, user_data};
 use crate::pairing::{Answer, Flight};
 use crate::ran::{Known, Ran};
 use crate::ring::{Posted, Sight, Taken};
+use crate::ring_descriptors::RingId;
 use crate::summary::{Armed, UNPAIRED};
 use crate::times::{Slow, is_slow, keep};
 

@@ -16,11 +16,11 @@ use libc::pid_t;
 use super::{ASLEEP, Followed, Inside, Moment, Watch};
 use crate::codes::{cqe, setup, sqe};
 use crate::decode::{Completion, Entry};
-use crate::descriptors::RingId;
 use crate::event::{self, What};
 use crate::pairing::{Answer, Flight};
 use crate::ran::{self, Known, Place, Ran, always_in_a_worker, in_order, waits_for};
 use crate::ring::Posted;
+use crate::ring_descriptors::RingId;
 use crate::workers::{Change, Workers, is_the_kernels, runs};
 
 /// What a look at a ring saw for the first time.
