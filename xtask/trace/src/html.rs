@@ -75,6 +75,7 @@ fn diagnoses(page: &mut String, summary: &Summary) {
 fn rings(page: &mut String, program: &str, command: &str, kernel: &str, events: &[Event]) {
     let items: Vec<Item> = events.iter().map(|event| Item::Event(event.what.clone())).collect();
     let rings: Vec<u32> = events.iter().filter_map(|event| ring_begun(&event.what)).collect();
+    page.push_str("<div class=\"rings\">\n");
     if rings.is_empty() {
         page.push_str("<p>The program had no ring that could be followed.</p>\n");
     }
@@ -106,6 +107,7 @@ fn rings(page: &mut String, program: &str, command: &str, kernel: &str, events: 
             rings.len()
         );
     }
+    page.push_str("</div>\n");
 }
 
 /// The ring that begins with an event.

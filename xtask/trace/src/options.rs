@@ -87,6 +87,10 @@ Reading it:
   MORE       entry 7 stays armed: another completion will come
   returns    the end of an enter that slept, and how long it did
 
+What does not show:
+  Entries that a library keeps to itself until it submits, as liburing does after
+  io_uring_get_sqe. If the program never submits, the kernel has seen none of them.
+
 Joining a program that runs (--attach):
   It takes the right to trace it, as a debugger has; a refusal names the rule and what to
   type. The rings that it has are found. What is registered with them, most of their flags
