@@ -438,6 +438,19 @@ fn a_signal_that_the_program_ignores_ends_no_wait() {
     }
 }
 
+/// It is not begun again: no stop cut it short.
+#[test]
+fn a_wait_of_a_polled_device_may_end_early() {
+    needs_io_uring!("a_wait_of_a_polled_device_may_end_early");
+    for fast in [false, true] {
+        let program = Program { fast, ..program("iopoll") };
+        let trace = Trace::start(program, false, Vec::new()).expect("a trace");
+        testkit::wait_until("the scenario to end", || trace.ended());
+        let status = trace.finish().status;
+        assert!([0, scenarios::NOT_HERE].contains(&status), "fast: {fast}, status {status}");
+    }
+}
+
 #[test]
 fn a_broken_chain_is_told_as_such() {
     needs_io_uring!("a_broken_chain_is_told_as_such");

@@ -220,6 +220,9 @@ impl Tracer {
                 Awaited::Handled => false,
             };
             if again && !leaving {
+                // The kernel begins a call again only if something is to be handled before the
+                // program goes on: else it would see the result that asks for that.
+                let _ = sys::interrupt(tid);
                 return self.begin_again(tid, Again { call, begun: Some(begun), submitted });
             }
         }

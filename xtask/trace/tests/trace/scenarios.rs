@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -52,6 +53,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("overflow", overflow),
     ("interrupted", interrupted),
     ("not_interrupted", not_interrupted),
+    ("iopoll", iopoll),
     ("rebind", rebind),
     ("links", links),
     ("garbage", garbage),
@@ -343,6 +345,33 @@ fn not_interrupted() {
         submit(&mut ring, &[read], 1);
         assert_eq!(reap(&mut ring), 1, "signal {signal} ended the wait");
         writes.join().expect("the byte is written");
+    }
+}
+
+/// Waits on a ring of a device that is polled: such a wait may end early.
+fn iopoll() {
+    #[repr(align(4096))]
+    struct Page([u8; 4096]);
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let mut options = std::fs::File::options();
+    let options = options.write(true).create(true).custom_flags(libc::O_DIRECT);
+    let Ok(file) = options.open(folder.path().join("file")) else {
+        return not_here("the file system has no O_DIRECT");
+    };
+    let Ok(mut ring) = IoUring::builder().setup_iopoll().build(1) else {
+        return not_here("no polled rings");
+    };
+    let (page, fd) = (Box::new(Page([7; 4096])), types::Fd(file.as_raw_fd()));
+    for nth in 0..64 {
+        let write = opcode::Write::new(fd, page.0.as_ptr(), 4096).offset(nth * 4096).build();
+        push(&mut ring, &write);
+        assert_eq!(ring.submit_and_wait(1).expect("a wait"), 1);
+        while ring.completion().is_empty() {
+            ring.submit_and_wait(1).expect("a wait");
+        }
+        let result = ring.completion().next().expect("a completion").result();
+        // Not every file system can be polled.
+        assert!([4096, -libc::EOPNOTSUPP].contains(&result), "{result}");
     }
 }
 
