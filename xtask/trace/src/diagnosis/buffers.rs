@@ -155,6 +155,20 @@ impl Buffers {
             if row == ROW {
                 group.leaked(id, scene, found);
             }
+            if group.ring.is_some() && !group.unknown && group.tail == 0 && group.memory.is_empty()
+            {
+                found.say_once(
+                    scene,
+                    NO_GROUP,
+                    format!(
+                        "{} asks for a buffer of group {id}: ENOBUFS; the tail of its buffer ring is 0",
+                        request.name()
+                    ),
+                    "Nothing was published in that ring: writing a buffer into its place is half of \
+                     it. Advance the tail (io_uring_buf_ring_advance in C) after the buffers are \
+                     written, with a release store.",
+                );
+            }
         } else if completion.has(cqe::BUFFER) {
             group.unknown |= request.entry.bundles() || completion.has(BUF_MORE);
             group.empty = None;

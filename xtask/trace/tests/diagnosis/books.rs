@@ -69,6 +69,18 @@ pub fn keeps_buffers_of_a_ring(mended: bool) {
     }
 }
 
+pub fn never_advances_the_tail(mended: bool) {
+    let mut ring = ring();
+    let buffers = BufferRing::new(&ring);
+    if !mended {
+        // SAFETY: the tail, as in `give`; nothing was received yet.
+        unsafe { buffers.places.add(14).cast::<u16>().write_volatile(0) };
+    }
+    let (here, mut there) = pair();
+    there.write_all(b"message").expect("seven bytes");
+    run(&mut ring, receive(&here, 0), 1);
+}
+
 pub fn no_group(mended: bool) {
     let mut ring = ring();
     let mut memory = [0; 64];

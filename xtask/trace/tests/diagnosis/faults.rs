@@ -83,6 +83,7 @@ pub const ALL: &[Fault] = &[
     ("keeps_buffers", "buffers-not-returned", books::keeps_buffers),
     ("keeps_buffers_of_a_ring", "buffers-not-returned", books::keeps_buffers_of_a_ring),
     ("no_group", "no-buffer-group", books::no_group),
+    ("never_advances_the_tail", "no-buffer-group", books::never_advances_the_tail),
     ("buffers_too_close", "buffers-overlap", books::buffers_too_close),
     ("gives_back_twice", "buffer-twice", books::gives_back_twice),
     ("cancelled_too_late", "descriptor-lost", books::cancelled_too_late),
