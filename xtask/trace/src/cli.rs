@@ -191,17 +191,17 @@ fn is_program(path: &Path) -> bool {
 fn is_no_place_for_events(path: &Path) -> Refusal {
     let path = path.display();
     Refusal {
-        what: format!("the events are not written to {path}"),
+        what: format!("nothing is written to {path}"),
         why: "it is a program, and would be lost".to_string(),
-        remedy: format!("`--json trace.jsonl {path}`: first the file, then the program"),
+        remedy: format!("after the option first the file, then the program: `FILE {path}`"),
     }
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Refusal {
     Refusal {
-        what: format!("cannot write the events to {}", path.display()),
+        what: format!("cannot write to {}", path.display()),
         why: error.to_string(),
-        remedy: "--json with a file in a folder of yours".to_string(),
+        remedy: "a file in a folder that is yours".to_string(),
     }
 }
 
