@@ -34,9 +34,10 @@ impl Watch {
         for diagnosis in self.doctor.news() {
             self.tell(0, What::Diagnosis(diagnosis));
         }
-        if self.summary.diagnoses != self.doctor.all() {
-            self.summary.diagnoses = self.doctor.all().to_vec();
-        }
+        // A queue overflows because of something else, which comes first.
+        let (overflows, causes): (Vec<_>, Vec<_>) =
+            self.doctor.all().iter().cloned().partition(|found| found.kind == "overflow");
+        self.summary.diagnoses = [causes, overflows].concat();
     }
 
     pub(super) fn diagnose_entering(&mut self, tid: pid_t, enter: &Enter, stack: u64) {
