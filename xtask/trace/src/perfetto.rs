@@ -130,6 +130,7 @@ impl<'run> View<'run> {
         for ring in std::mem::take(&mut self.with_workers) {
             self.name(WORKERS + u64::from(ring), &format!("ring {ring}: in a worker"));
         }
+        self.said.sort_by_key(|said| said["ts"].as_u64());
         self.said
     }
 }
