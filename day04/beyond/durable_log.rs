@@ -176,8 +176,8 @@ impl Log {
             counts,
             json: options.json,
         };
-        let text = format_args!("{last} records are there; cut off a torn tail of {cut} bytes");
-        log.say(text, json!({"event": "opened", "records": last, "cut": cut}))?;
+        let text = format!("{last} records are there; cut off a torn tail of {cut} bytes");
+        log.say(format_args!("{text}"), json!({"event": "opened", "records": last, "cut": cut}))?;
         Ok(log)
     }
     // ANCHOR_END: open
