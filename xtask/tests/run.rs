@@ -288,7 +288,7 @@ fn a_server_that_ends_badly_is_a_failure() {
     for (at_sigint, expected, got) in [
         ("echo oops >&2; exit 1", "exit status 0", "exit status 1\noops"),
         ("exit 0", "\"summary\"", "\"event\":\"listening\""),
-        ("echo goodbye; exit 0", "its end", "no JSON object: \"goodbye\""),
+        ("echo goodbye; exit 0", "its end", "not a JSON object: \"goodbye\""),
     ] {
         let folder = Folder::new().server("day03", greet_four_at_a_time, at_sigint);
         assert_failed(&folder.outcome("day03", &[]), "stopping it with SIGINT", expected, got);

@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn one_that_says_something_else_is_quoted() {
         for (script, quoted) in [
-            ("echo hello; exec sleep 60", "no JSON object: \"hello\""),
+            ("echo hello; exec sleep 60", "not a JSON object: \"hello\""),
             (r#"echo '{"event":"accepted"}'; exec sleep 60"#, r#"got {"event":"accepted"}"#),
             (r#"echo '{"event":"listening","address":"there"}'; exec sleep 60"#, "\"there\""),
         ] {
