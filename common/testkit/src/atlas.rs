@@ -22,7 +22,7 @@ impl Atlas {
     /// The example `name`, whose source is the folder `source`.
     ///
     /// # Panics
-    /// As [`example`].
+    /// As [`example()`].
     pub fn new(name: &str, source: &Path) -> Atlas {
         Atlas { program: example(name, source) }
     }

@@ -3,7 +3,7 @@
 //! - [`scenarios`]: which programs, with which clients;
 //! - [`tape`]: the tracer's events with what the clients do between them;
 //! - [`ringtrace::player`]: the tape as steps, with what each says;
-//! - [`file`]: where they are kept; [`compare`]: whether two match.
+//! - [`mod@file`]: where they are kept; [`compare`]: whether two match.
 
 pub mod cli;
 pub mod compare;
