@@ -13,7 +13,7 @@ pub struct Answer {
     pub result: i32,
     /// The `IORING_CQE_F_*` flags.
     pub flags: u32,
-    /// The second half of a completion of 32 bytes; zeros where there is none.
+    /// The second half of a completion of 32 bytes; zeros if the completion has 16.
     pub extra: [u64; 2],
 }
 

@@ -45,7 +45,7 @@ fn slots_missing() -> LeftOut {
     }
 }
 
-/// The attribute as getxattr(2) sees it; empty if there is none.
+/// The attribute as getxattr(2) sees it; empty if the file has no such attribute.
 fn attribute(path: &CStr, name: &CStr) -> Vec<u8> {
     let mut value = vec![0_u8; 256];
     let (into, len) = (value.as_mut_ptr().cast(), value.len());

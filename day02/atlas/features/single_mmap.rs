@@ -56,7 +56,7 @@ fn show(page: &mut Page) -> Result<()> {
 fn words(ring: &IoUring, offset: u32) -> Result<[u32; 1024], Errno> {
     let (length, shared) = (4096.try_into().expect("a page"), MapFlags::MAP_SHARED);
     // SAFETY: the descriptor is the ring's; the memory is new, read at once, and unmapped. The
-    // kernel writes to it only in an enter, and there is none here.
+    // kernel writes to it only in an enter, and this program makes no enter here.
     unsafe {
         let fd = BorrowedFd::borrow_raw(ring.as_raw_fd());
         let memory = mmap(None, length, ProtFlags::PROT_READ, shared, fd, offset.into())?;

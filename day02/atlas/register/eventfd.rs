@@ -44,7 +44,12 @@ fn show(page: &mut Page) -> Result<()> {
     page.call_refused("register_eventfd again", again, Errno::EBUSY, why)?;
     page.call("unregister_eventfd", ring.submitter().unregister_eventfd())?;
     let again = ring.submitter().unregister_eventfd();
-    page.call_refused("unregister_eventfd again", again, Errno::ENXIO, "there is none")?;
+    page.call_refused(
+        "unregister_eventfd again",
+        again,
+        Errno::ENXIO,
+        "the ring has no eventfd now",
+    )?;
     let (pipe, _other_end) = nix::unistd::pipe()?;
     let not_one = ring.submitter().register_eventfd(pipe.as_raw_fd());
     page.call_refused("register_eventfd: a pipe", not_one, Errno::EINVAL, "no eventfd")?;

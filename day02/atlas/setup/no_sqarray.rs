@@ -27,7 +27,7 @@ fn show(page: &mut Page) -> Result<()> {
     let built = OwnRing::setup(4, flag("NO_SQARRAY"));
     let name = "IORING_SETUP_NO_SQARRAY";
     let Some(mut ring) = page.call_since(name, "NO_SQARRAY", built)? else { return Ok(()) };
-    page.saw("sq_off.array is 0: there is none", ring.params().sq_off[6] == 0)?;
+    page.saw("sq_off.array is 0: the ring has no index array", ring.params().sq_off[6] == 0)?;
     let order = order_of_two(&mut ring)?;
     page.saw("entries 1 and 2 ran in the order 1, 2", order == [1, 2])
 }

@@ -16,7 +16,7 @@ pub const ENTRY: Entry = Entry { shows: &["IORING_SETUP_SQ_AFF"], show };
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    let why = "it binds the poller, and without SQPOLL there is none";
+    let why = "it binds the poller, and a ring without SQPOLL has no poller";
     page.call_refused("SQ_AFF alone", raw::ring(4, flag("SQ_AFF")), Errno::EINVAL, why)?;
 
     let Some(cpu) = environment::online_cpus().into_iter().last() else { return Ok(()) };

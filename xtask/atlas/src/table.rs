@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn what_was_left_out_is_not_taken_for_what_only_the_entry_saw() {
         let names = ["IORING_OP_READ", "IORING_CQE_F_MORE"];
-        let lacks = r#"[{"what":"a disk","why":"there is none","where":"other_machine"}]"#;
+        let lacks =
+            r#"[{"what":"a disk","why":"this machine has no disk","where":"other_machine"}]"#;
         let confirmed = shown(&names, &names, "[]");
         let seen = shown(&names, &[], "[]");
         let left_out = shown(&names, &[], lacks);
@@ -136,7 +137,7 @@ mod tests {
         assert_eq!(seen.nameless(), names);
         assert!(left_out.nameless().is_empty());
         let text = missing(&[left_out]);
-        assert!(text.contains("it                   a disk: there is none"), "{text}");
+        assert!(text.contains("it                   a disk: this machine has no disk"), "{text}");
         assert!(!text.contains("seen by the entry alone"), "{text}");
     }
 }

@@ -81,7 +81,7 @@ fn completions_wait_for_the_call_that_asks_for_them() {
 fn what_cannot_be_shown_is_no_failure() {
     let mut page = Page::new(&FAMILY, &ENTRY);
     page.lacks("IORING_OP_NOP128").unwrap();
-    let deep = crate::LeftOut::new("a card", "there is none", Where::OtherMachine);
+    let deep = crate::LeftOut::new("a card", "this machine has no such card", Where::OtherMachine);
     let report = page.finish(Err(deep.into()));
     let what: Vec<_> = report.left_out.iter().map(|left_out| left_out.what.as_str()).collect();
     assert_eq!((what, report.failed), (vec!["IORING_OP_NOP128", "a card"], None));
