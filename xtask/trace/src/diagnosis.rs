@@ -29,26 +29,23 @@ mod memory;
 mod outside;
 mod queue;
 mod reaping;
+mod request;
+mod scene;
 mod spin;
 mod waits;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
 
 use libc::pid_t;
 use serde::Serialize;
 
-use super::codes::{op, setup, sqe};
-use super::context::{Reader, span};
+use super::codes::{setup, sqe};
 use super::decode::{Completion, Entry};
-use super::event;
-use super::names::operation;
 use super::params::Params;
-use super::refused::RefusedRing;
-use super::ring::Queues;
 use super::ring_descriptors::RingId;
-use super::syscalls::Call;
-use super::watch::RingNow;
+
+pub(crate) use request::Request;
+pub(crate) use scene::{Fact, Scene};
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,222 +96,6 @@ impl Kind {
 
     const fn concluded(id: &'static str, book: &'static str) -> Kind {
         Kind { id, book, concluded: true }
-    }
-}
-
-/// An entry that the kernel took.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    /// Its number.
-    pub seq: u64,
-    /// When it went in.
-    pub us: u64,
-    /// The thread that submitted it; 0 if a kernel thread took it.
-    pub tid: pid_t,
-    /// The process whose memory it names.
-    pub owner: pid_t,
-    /// Its ring.
-    pub ring: RingId,
-    /// As it went in.
-    pub entry: Entry,
-    /// The enter that took it; 0 if a kernel thread did.
-    pub enter: u64,
-    /// The entry that it is linked behind.
-    pub behind: Option<u64>,
-    /// Completions that answered it so far.
-    pub answers: u32,
-    /// The entry that was in the same place of the queue before it.
-    pub before: Option<(u64, Entry)>,
-}
-
-impl Request {
-    /// `entry 3 (READ, fd 5)`.
-    pub fn name(&self) -> String {
-        let entry = &self.entry;
-        let operation = operation(entry.opcode);
-        let about = match entry.opcode {
-            _ if entry.has(sqe::FIXED_FILE) => format!(", slot {}", entry.fd),
-            op::OPENAT | op::OPENAT2 | op::STATX | op::UNLINKAT | op::MKDIRAT => {
-                let path = Reader::of(self.owner).string(entry.addr).filter(|path| {
-                    path.len() < 60 && !path.is_empty() && !path.contains(char::is_control)
-                });
-                path.map_or_else(String::new, |path| format!(", \"{path}\""))
-            }
-            op::NOP
-            | op::TIMEOUT
-            | op::LINK_TIMEOUT
-            | op::ASYNC_CANCEL
-            | op::PROVIDE_BUFFERS
-            | op::REMOVE_BUFFERS
-            | op::POLL_REMOVE
-            | op::TIMEOUT_REMOVE
-            | op::FUTEX_WAIT
-            | op::FUTEX_WAKE
-            | op::FUTEX_WAITV
-            | op::SOCKET
-            | op::WAITID
-            | op::FILES_UPDATE => String::new(),
-            _ => format!(", fd {}", entry.fd),
-        };
-        format!("entry {} ({operation}{about})", self.seq)
-    }
-
-    /// `IORING_OP_RECV …` has a buffer of its own in the program's memory: where it is.
-    pub fn buffer(&self) -> Option<Range<u64>> {
-        let entry = &self.entry;
-        let plain = matches!(
-            entry.opcode,
-            op::READ
-                | op::WRITE
-                | op::READ_FIXED
-                | op::WRITE_FIXED
-                | op::SEND
-                | op::RECV
-                | op::SEND_ZC
-        );
-        let own = plain && !entry.has(sqe::BUFFER_SELECT) && !entry.vectorized();
-        (own && entry.len > 0 && entry.addr > 0)
-            .then(|| entry.addr..entry.addr.saturating_add(entry.len.into()))
-    }
-
-    /// The descriptor that it is about, if it names one.
-    pub fn fd(&self) -> Option<i32> {
-        let entry = &self.entry;
-        let other = [
-            op::NOP,
-            op::TIMEOUT,
-            op::LINK_TIMEOUT,
-            op::ASYNC_CANCEL,
-            op::PROVIDE_BUFFERS,
-            op::REMOVE_BUFFERS,
-            op::POLL_REMOVE,
-            op::TIMEOUT_REMOVE,
-            op::SOCKET,
-            op::WAITID,
-            op::FUTEX_WAIT,
-            op::FUTEX_WAKE,
-            op::FUTEX_WAITV,
-            op::MADVISE,
-            op::PIPE,
-        ];
-        (!entry.has(sqe::FIXED_FILE) && entry.fd >= 0 && !other.contains(&entry.opcode))
-            .then_some(entry.fd)
-    }
-
-    /// The slot that it is about, if it names one.
-    pub fn slot(&self) -> Option<u32> {
-        self.entry.has(sqe::FIXED_FILE).then_some(self.entry.fd as u32)
-    }
-
-    /// Whether both are about the same file.
-    pub fn same_file(&self, other: &Request) -> bool {
-        self.ring_or_table(other) && self.fd() == other.fd() && self.slot() == other.slot()
-    }
-
-    fn ring_or_table(&self, other: &Request) -> bool {
-        match self.slot() {
-            Some(_) => self.ring == other.ring,
-            None => self.owner == other.owner,
-        }
-    }
-}
-
-/// Something that was seen.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fact<'a> {
-    /// A ring was refused.
-    Refused(&'a RefusedRing),
-    /// A ring was granted, and is followed.
-    Granted(&'a Params),
-    /// A register call has returned.
-    Registered { operation: u32, argument: u64, count: u64, result: i64 },
-    /// An enter begins; `dead` is the part of the thread's stack that is below its stack
-    /// pointer.
-    Entering { enter: &'a event::Enter, queues: Queues, dead: Option<&'a Range<u64>> },
-    /// An entry went in.
-    Submitted(&'a Request),
-    /// A completion came out; the last one for its entry, unless there is more to come. Inside
-    /// of the enter of that number, if one was under way.
-    Completed { request: Option<&'a Request>, completion: &'a Completion, inside: Option<u64> },
-    /// The kernel dropped entries, for their index was out of range.
-    Dropped(u64),
-    /// An enter has returned.
-    Returned { enter: &'a event::Enter, result: i64, queues: Queues },
-    /// A call that has nothing to do with rings begins; so many completions lie in that ring of
-    /// the process which has the most.
-    Called { name: &'a str, call: &'a Call, unreaped: u32 },
-    /// It has ended, and took long.
-    CallEnded { unreaped: u32 },
-    /// A signal is delivered to a thread.
-    Signal(i32),
-    /// The program lets go of a ring, with these entries in its queue.
-    Closing { queues: Queues, published: &'a [Entry] },
-    /// Nothing has moved in the rings of a process for a while.
-    Still { rings: &'a [RingNow], threads: &'a [hang::Thread], published: &'a [Entry] },
-    /// The program has ended, with this status.
-    Ended(i32),
-}
-
-/// Where and when a fact was seen, and what is under way.
-#[derive(Debug)]
-pub(crate) struct Scene<'a> {
-    /// When.
-    pub us: u64,
-    /// In which thread; 0 if the tracer looked on its own.
-    pub tid: pid_t,
-    /// In which ring, if in one.
-    pub ring: RingId,
-    /// The process that made that ring.
-    pub owner: pid_t,
-    /// The process of the thread, as far as that is known.
-    pub process: pid_t,
-    /// The rings by their numbers, with what they were granted.
-    pub rings: &'a BTreeMap<RingId, Params>,
-    /// The entries that were not fully answered, by their numbers.
-    pub open: &'a BTreeMap<u64, Request>,
-    /// Rings of which something went by unseen.
-    pub blurred: &'a HashSet<RingId>,
-    /// Rings in which entries may be under way that went in before the trace.
-    pub older: &'a HashSet<RingId>,
-    /// Rings whose completions may be there and not be seen yet.
-    pub hidden: &'a [RingId],
-    /// The thread closes something or exits on its own account: nobody killed it.
-    pub leaves: bool,
-    /// Other system calls are not seen (`--fast`).
-    pub fast: bool,
-}
-
-impl Scene<'_> {
-    /// What is under way in the ring; empty if that is not known.
-    pub fn open_here(&self) -> impl Iterator<Item = &Request> {
-        let known = !self.blurred.contains(&self.ring);
-        self.open.values().filter(move |request| known && request.ring == self.ring)
-    }
-
-    /// Whether it is known that nothing is under way in the ring.
-    pub fn nothing_open(&self) -> bool {
-        let known = !self.blurred.contains(&self.ring) && !self.older.contains(&self.ring);
-        known && self.open_here().next().is_none()
-    }
-
-    /// Whether the ring has a flag of its setup.
-    pub fn has(&self, flag: u32) -> bool {
-        self.rings.get(&self.ring).is_some_and(|params| params.has(flag))
-    }
-
-    /// Whether a kernel thread takes the ring's entries.
-    pub fn polled(&self) -> bool {
-        self.has(setup::SQPOLL)
-    }
-
-    /// Reads the program's memory.
-    pub fn program(&self) -> Reader {
-        Reader::of(if self.tid == 0 { self.owner } else { self.tid })
-    }
-
-    /// How long ago something was, in words.
-    pub fn since(&self, us: u64) -> String {
-        span(self.us.saturating_sub(us))
     }
 }
 

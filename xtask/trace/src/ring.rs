@@ -6,143 +6,28 @@
 //! nothing is missed. Otherwise what could not be read is counted as unseen.
 
 mod joined;
+mod look;
+mod seen;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::catalog::COMPLETION_FLAGS;
 use libc::pid_t;
 
-use super::codes::{cqe, op, setup};
+use super::codes::{op, setup};
 use super::decode::{Completion, Entry};
-use super::describe::Details;
 use super::memory::{Memory, Part};
 use super::params::Params;
 
+use seen::Offered;
+pub use seen::{Follow, Offer, Posted, Queues, Sight, Taken};
+
 /// A completion of 32 bytes in a mixed ring (`IORING_CQE_F_32`).
 pub const LARGE: u32 = COMPLETION_FLAGS.code("32");
-
-/// Who offered an entry to the kernel, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// The task that called `io_uring_enter`.
-    pub tid: pid_t,
-    /// When it went on into the kernel, in microseconds since the trace began.
-    pub us: u64,
-}
-
-/// Says what an entry asks for, with what it points at in the program's memory; told whether
-/// the entry waits for another in its chain.
-pub type Follow<'a> = &'a dyn Fn(&Entry, bool) -> Option<Details>;
-
-/// An entry that the kernel took.
-#[derive(Debug)]
-pub struct Taken {
-    /// The entry.
-    pub entry: Entry,
-    /// The enter that offered it; `None` where a kernel thread took it by itself.
-    pub offer: Option<Offer>,
-    /// What it asked for, with what it pointed at when it was offered; `None` if that may have
-    /// been gone already.
-    pub pointed: Option<Details>,
-    /// The place of the queue's memory that it lay in.
-    pub place: u32,
-}
-
-/// Both ends of both queues, at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Queues {
-    /// The next entry that the kernel takes.
-    pub sq_head: u32,
-    /// One past the last entry that the program published.
-    pub sq_tail: u32,
-    /// The next completion that the program reaps.
-    pub cq_head: u32,
-    /// One past the last completion that the kernel posted.
-    pub cq_tail: u32,
-    /// Completions wait in the kernel for room (`IORING_SQ_CQ_OVERFLOW`).
-    pub overflow: bool,
-    /// Completions wait for an enter that asks for them (`IORING_SQ_TASKRUN`).
-    pub taskrun: bool,
-}
-
-impl Queues {
-    /// Entries that were published and not taken.
-    pub fn waiting(&self) -> u32 {
-        self.sq_tail.wrapping_sub(self.sq_head)
-    }
-
-    /// Completions that were posted and not reaped; below zero if the program says that it has
-    /// reaped more than were posted.
-    pub fn unreaped(&self) -> i32 {
-        self.cq_tail.wrapping_sub(self.cq_head) as i32
-    }
-}
-
-/// A completion that the kernel posted, and its place, for [`Ring::reaped`].
-#[derive(Clone, Copy, Debug)]
-pub struct Posted {
-    /// The completion.
-    pub completion: Completion,
-    at: u32,
-}
-
-impl Posted {
-    /// Whether its place is before this one.
-    pub fn before(&self, place: u32) -> bool {
-        place.wrapping_sub(self.at) as i32 > 0
-    }
-}
-
-/// What a look at a ring found.
-#[derive(Debug, Default)]
-pub struct Sight {
-    /// Entries that the kernel took, in order.
-    pub submitted: Vec<Taken>,
-    /// Completions that the kernel posted, in order.
-    pub completed: Vec<Posted>,
-    /// Entries that the kernel took, but that were overwritten before this look.
-    pub unseen_entries: u64,
-    /// Completions that were reaped and overwritten before this look.
-    pub unseen_completions: u64,
-    /// Entries that the kernel dropped: their index in the array was out of range.
-    pub dropped: u64,
-    /// Completions wait in the kernel because the queue is full (`IORING_SQ_CQ_OVERFLOW`).
-    pub overflow: bool,
-}
-
-impl Sight {
-    /// Whether there is anything to tell.
-    pub fn is_empty(&self) -> bool {
-        self.submitted.is_empty()
-            && self.completed.is_empty()
-            && self.unseen_entries + self.unseen_completions + self.dropped == 0
-    }
-}
-
-/// A place in the submission queue, as it was when the program offered it.
-#[derive(Debug)]
-struct Offered {
-    /// `None` if the array's index was out of range.
-    entry: Option<Entry>,
-    /// How many places it takes: two for a large entry in a mixed ring.
-    places: u32,
-    by: Option<Offer>,
-    pointed: Option<Details>,
-    /// Where in the memory of the entries it lies.
-    index: u32,
-}
-
-impl Offered {
-    /// As taken by the kernel; `None` if it drops the place.
-    fn taken(self) -> Option<Taken> {
-        let Offered { by, pointed, index, .. } = self;
-        Some(Taken { entry: self.entry?, offer: by, pointed, place: index })
-    }
-}
 
 /// A ring that is being traced. Dropping it lets go of the program's ring.
 #[derive(Debug)]
@@ -339,145 +224,6 @@ impl Ring {
     /// Where the first completion is that the program has not taken.
     pub fn reaped_up_to(&self) -> Option<u32> {
         self.memory.word(Part::Cq, self.params.cq().head)
-    }
-
-    /// Reads what the kernel took and posted since the last look.
-    ///
-    /// `inside` says that a task is in an enter of this ring. Then the kernel may be amid
-    /// submitting: it moves the head only at the end, and completions may come before that.
-    pub fn look(&mut self, inside: bool, follow: Follow<'_>) -> Sight {
-        self.settle();
-        let mut sight = Sight::default();
-        // First the completions' end, then the entries, then the completions up to there: so
-        // that no completion is read before the entry that it answers.
-        let began = Instant::now();
-        let posted = self.cq_tail();
-        if self.polled() {
-            self.offer_to_poller(follow);
-        }
-        self.take_entries(&mut sight);
-        let amid = inside && !self.polled() && !self.offered.is_empty();
-        if !amid {
-            self.seen = began;
-            if let Some(tail) = posted {
-                self.take_completions(tail, &mut sight);
-            }
-        }
-        if self.polled() {
-            self.take_answered(&mut sight);
-        }
-        sight.overflow = self.overflowing();
-        sight
-    }
-
-    /// Whether completions wait in the kernel for room (`IORING_SQ_CQ_OVERFLOW`).
-    fn overflowing(&self) -> bool {
-        const CQ_OVERFLOW: u32 = 1 << 1;
-        let flags = self.memory.word(Part::Sq, self.params.sq().flags);
-        flags.is_some_and(|flags| flags & CQ_OVERFLOW != 0)
-    }
-
-    fn take_entries(&mut self, sight: &mut Sight) {
-        if self.params.has(setup::SQ_REWIND) {
-            return;
-        }
-        let Some((head, tail)) = self.sq_ends() else { return };
-        let entries = self.params.sq_entries;
-        let behind = head.wrapping_sub(self.sq_seen);
-        if behind as i32 <= 0 {
-            return;
-        }
-        if behind > entries {
-            // No enter takes more than the queue holds, and no thread more than there is time
-            // for: the program garbled its ring. A thread that was joined asleep may run a while
-            // before it is stopped.
-            let unwatched = self.polled() || self.joined;
-            if !unwatched || behind - entries > self.most() {
-                return;
-            }
-            sight.unseen_entries += u64::from(behind - entries);
-            let seen = head.wrapping_sub(entries);
-            self.offered.retain(|at, _| at.wrapping_sub(seen) as i32 >= 0);
-            self.sq_seen = seen;
-        }
-        while self.sq_seen != head {
-            let at = self.sq_seen;
-            let left = head.wrapping_sub(at);
-            let offered = match self.offered.remove(&at) {
-                Some(offered) => Some(offered),
-                // Its place is still its own as long as the tail has not come round to it.
-                None if tail.wrapping_sub(at) <= entries => self.entry_at(at, left),
-                None => None,
-            };
-            self.sq_seen = at.wrapping_add(offered.as_ref().map_or(1, |it| it.places.min(left)));
-            match offered.map(Offered::taken) {
-                Some(Some(taken)) => sight.submitted.push(taken),
-                Some(None) => sight.dropped += 1,
-                None => sight.unseen_entries += 1,
-            }
-        }
-        // What the kernel took can be forgotten; so can what a garbled head skipped over.
-        if self.offered.len() > 2 * entries as usize {
-            self.offered.clear();
-        }
-    }
-
-    /// A polling thread moves the head after it has posted the first completions. What is
-    /// answered was taken, wherever the head is.
-    fn take_answered(&mut self, sight: &mut Sight) {
-        for Posted { completion, .. } in &sight.completed {
-            let answered = |offered: &Offered| {
-                offered.entry.is_some_and(|entry| entry.user_data == completion.user_data)
-            };
-            if !self.offered.values().any(answered) {
-                continue;
-            }
-            while let Some(offered) = self.offered.remove(&self.sq_seen) {
-                let found = answered(&offered);
-                self.sq_seen = self.sq_seen.wrapping_add(offered.places);
-                match offered.taken() {
-                    Some(taken) => sight.submitted.push(taken),
-                    None => sight.dropped += 1,
-                }
-                if found {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn take_completions(&mut self, tail: u32, sight: &mut Sight) {
-        let entries = self.params.cq_entries;
-        let behind = tail.wrapping_sub(self.cq_seen);
-        if behind > entries {
-            sight.unseen_completions += u64::from(behind - entries);
-            self.cq_seen = tail.wrapping_sub(entries);
-        }
-        let mut read = Vec::new();
-        while self.cq_seen != tail {
-            let at = self.cq_seen;
-            let Some((completion, places)) = self.completion_at(at) else { return };
-            self.cq_seen = at.wrapping_add(places.min(tail.wrapping_sub(at)));
-            read.push((at, completion));
-        }
-        // Whatever the kernel overwrote while it was being read does not count as read.
-        let now = self.memory.word(Part::Cq, self.params.cq().tail).unwrap_or(tail);
-        // Only a ring of mixed completions has gaps; elsewhere a message may carry the flag.
-        let may_have_gaps = self.params.has(setup::CQE_MIXED);
-        for (at, completion) in read {
-            if now.wrapping_sub(at) > entries {
-                sight.unseen_completions += 1;
-            } else if !(may_have_gaps && completion.has(cqe::SKIP)) {
-                sight.completed.push(Posted { completion, at });
-            }
-        }
-    }
-
-    /// The most entries or completions since the last look: no ring is faster than this.
-    fn most(&self) -> u32 {
-        const EACH: Duration = Duration::from_nanos(10);
-        let most = self.seen.elapsed().as_nanos() / EACH.as_nanos();
-        u32::try_from(most).unwrap_or(u32::MAX)
     }
 
     /// One past the last completion; `None` if the program garbled its ring: the kernel

@@ -1,0 +1,114 @@
+//! An entry that is under way, as the rules see it.
+
+use std::ops::Range;
+
+use libc::pid_t;
+
+use crate::codes::{op, sqe};
+use crate::context::Reader;
+use crate::decode::Entry;
+use crate::names::operation;
+use crate::ring_descriptors::RingId;
+
+/// An entry that the kernel took.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Its number.
+    pub seq: u64,
+    /// When it went in.
+    pub us: u64,
+    /// The thread that submitted it; 0 if a kernel thread took it.
+    pub tid: pid_t,
+    /// The process whose memory it names.
+    pub owner: pid_t,
+    /// Its ring.
+    pub ring: RingId,
+    /// As it went in.
+    pub entry: Entry,
+    /// The enter that took it; 0 if a kernel thread did.
+    pub enter: u64,
+    /// The entry that it is linked behind.
+    pub behind: Option<u64>,
+    /// Completions that answered it so far.
+    pub answers: u32,
+    /// The entry that was in the same place of the queue before it.
+    pub before: Option<(u64, Entry)>,
+}
+
+impl Request {
+    /// `entry 3 (READ, fd 5)`.
+    pub fn name(&self) -> String {
+        let entry = &self.entry;
+        let operation = operation(entry.opcode);
+        let about = match entry.opcode {
+            _ if entry.has(sqe::FIXED_FILE) => format!(", slot {}", entry.fd),
+            op::OPENAT | op::OPENAT2 | op::STATX | op::UNLINKAT | op::MKDIRAT => {
+                let path = Reader::of(self.owner).string(entry.addr).filter(|path| {
+                    path.len() < 60 && !path.is_empty() && !path.contains(char::is_control)
+                });
+                path.map_or_else(String::new, |path| format!(", \"{path}\""))
+            }
+            _ => self.fd().map_or_else(String::new, |fd| format!(", fd {fd}")),
+        };
+        format!("entry {} ({operation}{about})", self.seq)
+    }
+
+    /// `IORING_OP_RECV …` has a buffer of its own in the program's memory: where it is.
+    pub fn buffer(&self) -> Option<Range<u64>> {
+        let entry = &self.entry;
+        let plain = matches!(
+            entry.opcode,
+            op::READ
+                | op::WRITE
+                | op::READ_FIXED
+                | op::WRITE_FIXED
+                | op::SEND
+                | op::RECV
+                | op::SEND_ZC
+        );
+        let own = plain && !entry.has(sqe::BUFFER_SELECT) && !entry.vectorized();
+        (own && entry.len > 0 && entry.addr > 0)
+            .then(|| entry.addr..entry.addr.saturating_add(entry.len.into()))
+    }
+
+    /// The descriptor that it is about, if it names one.
+    pub fn fd(&self) -> Option<i32> {
+        let entry = &self.entry;
+        let other = [
+            op::NOP,
+            op::TIMEOUT,
+            op::LINK_TIMEOUT,
+            op::ASYNC_CANCEL,
+            op::PROVIDE_BUFFERS,
+            op::REMOVE_BUFFERS,
+            op::POLL_REMOVE,
+            op::TIMEOUT_REMOVE,
+            op::SOCKET,
+            op::WAITID,
+            op::FUTEX_WAIT,
+            op::FUTEX_WAKE,
+            op::FUTEX_WAITV,
+            op::MADVISE,
+            op::PIPE,
+        ];
+        (!entry.has(sqe::FIXED_FILE) && entry.fd >= 0 && !other.contains(&entry.opcode))
+            .then_some(entry.fd)
+    }
+
+    /// The slot that it is about, if it names one.
+    pub fn slot(&self) -> Option<u32> {
+        self.entry.has(sqe::FIXED_FILE).then_some(self.entry.fd as u32)
+    }
+
+    /// Whether both are about the same file.
+    pub fn same_file(&self, other: &Request) -> bool {
+        self.ring_or_table(other) && self.fd() == other.fd() && self.slot() == other.slot()
+    }
+
+    fn ring_or_table(&self, other: &Request) -> bool {
+        match self.slot() {
+            Some(_) => self.ring == other.ring,
+            None => self.owner == other.owner,
+        }
+    }
+}
