@@ -242,7 +242,9 @@ fn calls(page: &mut String, summary: &Summary, requests: Option<u64>) {
     }
     let others: u64 = summary.other_calls.values().sum();
     let _ = writeln!(page, "  other system calls: {others}");
-    let _ = writeln!(page, "    {}", counts(&summary.other_calls, CALLS));
+    if others > 0 {
+        let _ = writeln!(page, "    {}", counts(&summary.other_calls, CALLS));
+    }
     if let Some(requests) = requests.filter(|requests| *requests > 0) {
         let each = |count: u64| count as f64 / requests as f64;
         let _ = writeln!(
