@@ -23,7 +23,9 @@ use common::text::WIDTH;
 use nix::errno::Errno;
 use toolbox::output::say;
 
-use shown::Shown;
+pub use programs::EXAMPLES;
+pub use shown::Shown;
+pub use table::count;
 
 /// Show every operation, setup flag and register call live, counted by the kernel's record
 ///

@@ -10,7 +10,7 @@ use atlas::Report;
 use toolbox::programs::{self, Programs};
 
 /// Each day's example.
-const EXAMPLES: [(&str, &str); 2] = [("day01", "atlas"), ("day02", "ring_atlas")];
+pub const EXAMPLES: [(&str, &str); 2] = [("day01", "atlas"), ("day02", "ring_atlas")];
 
 /// For a program that only has to print a list.
 const PATIENCE: Duration = Duration::from_secs(60);

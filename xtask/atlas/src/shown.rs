@@ -13,15 +13,15 @@ use ringtrace::Trace;
 use ringtrace::event::{Complete, Event, What};
 use ringtrace::launch::Program;
 use ringtrace::ran::Place;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::programs::Listed;
 
 /// How long an entry may take; most take some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What became of an entry.
-#[derive(Serialize)]
+/// What became of an entry; `--json` prints one such object an entry.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Shown {
     /// What the entry says: what it asked, and what was answered.
     #[serde(flatten)]

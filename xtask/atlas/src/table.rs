@@ -56,7 +56,7 @@ pub fn overview(all: &[Shown]) -> String {
     }
     text.push('\n');
     for table in [&OPERATIONS, &SETUP_FLAGS, &REGISTER_OPERATIONS] {
-        text += &(count(all, table) + "\n");
+        text += &format!("{} shown\n", count(all, table));
     }
     text += "✓ shown, ~ seen by the entry alone, - left out with a reason (both: `--missing`),\n\
              ! wrong; then since when, and where it ran. `cargo xtask atlas NAME` prints what was\n\
@@ -69,12 +69,12 @@ pub fn overview(all: &[Shown]) -> String {
     text
 }
 
-/// How many names of a table were shown.
-fn count(all: &[Shown], table: &Table) -> String {
+/// How many names of a table were shown: `62 of 65 operations`.
+pub fn count(all: &[Shown], table: &Table) -> String {
     let shown: BTreeSet<&str> =
         all.iter().flat_map(|shown| &shown.in_the_record).map(String::as_str).collect();
     let known = table.entries.iter().filter(|entry| shown.contains(entry.name)).count();
-    format!("{known} of {} {}s shown", table.entries.len(), table.what)
+    format!("{known} of {} {}s", table.entries.len(), table.what)
 }
 
 /// What this machine cannot show: why, and where it can be seen; what only the entries have seen,

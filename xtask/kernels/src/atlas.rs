@@ -3,24 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ::atlas::{LeftOut, Report, Where};
+pub use atlas_runner::Shown;
 use common::catalog::{self, Kernel, OPERATIONS, REGISTER_OPERATIONS, SETUP_FLAGS};
 use common::text::{WIDTH, wrap};
-use serde::Deserialize;
 
 use super::console::Ran;
 use super::outcome::one_line;
-
-/// An entry, as `cargo xtask atlas --json` prints it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Shown {
-    /// What the entry says.
-    #[serde(flatten)]
-    pub report: Report,
-    /// What of it the kernel's record holds.
-    pub in_the_record: Vec<String>,
-    /// What the record does not hold.
-    pub not_in_the_record: Vec<String>,
-}
 
 /// Reads what the runner printed. If it broke off, that is an entry that failed.
 pub fn read(ran: &Ran) -> Vec<Shown> {
@@ -30,8 +18,7 @@ pub fn read(ran: &Ran) -> Vec<Shown> {
         let name = "the atlas".to_string();
         let failed = Some(one_line(&format!("{:?} {}", ran.code, ran.stderr)));
         let report = Report { name, failed, ..Report::default() };
-        let nothing = Vec::new;
-        all.push(Shown { report, in_the_record: nothing(), not_in_the_record: nothing() });
+        all.push(Shown { report, ..Shown::default() });
     }
     all
 }
@@ -75,13 +62,8 @@ pub fn text(all: &[(&str, &[Shown])]) -> String {
 
 /// `6.12 shows 58 of 65 operations, …; left to later kernels: 30`.
 fn counts(kernel: &str, all: &[Shown]) -> String {
-    let held: BTreeSet<&str> =
-        all.iter().flat_map(|shown| &shown.in_the_record).map(String::as_str).collect();
     let tables = [&OPERATIONS, &SETUP_FLAGS, &REGISTER_OPERATIONS];
-    let counts = tables.map(|table| {
-        let shown = table.entries.iter().filter(|entry| held.contains(entry.name)).count();
-        format!("{shown} of {} {}s", table.entries.len(), table.what)
-    });
+    let counts = tables.map(|table| atlas_runner::count(all, table));
     let newer = all.iter().flat_map(|shown| &shown.report.left_out);
     let newer: BTreeSet<&str> =
         newer.filter(|it| it.seen == Where::NewerKernel).map(|it| it.what.as_str()).collect();
@@ -100,7 +82,7 @@ mod tests {
         let left_out = vec![LeftOut::new(what, "no disk", seen)];
         let report = Report { name: name.into(), left_out, ..Report::default() };
         let in_the_record = vec!["IORING_OP_NOP".to_string()];
-        Shown { report, in_the_record, not_in_the_record: Vec::new() }
+        Shown { report, in_the_record, ..Shown::default() }
     }
 
     #[test]

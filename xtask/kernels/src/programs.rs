@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use grader::exercise::{exercises, verify};
 use serde_json::Value;
 
+use atlas_runner::EXAMPLES;
+
 use super::Options;
 use super::initramfs::Archive;
 use super::inside::{DAYS, EXERCISES, RECORDED};
@@ -21,9 +23,8 @@ const NAMES: [&str; 4] = ["day01", "day02", "day03", "day04"];
 /// The first process, what runs the days, and what judges the exercises.
 const TOOLS: [&str; 3] = ["kernels", "xtask", "grader"];
 
-/// What runs the atlas, and the examples that it is, by their packages.
+/// What runs the atlas.
 const ATLAS: &str = "atlas-runner";
-const EXAMPLES: [(&str, &str); 2] = [("day01", "atlas"), ("day02", "ring_atlas")];
 
 /// Where everything that this command fetches and builds is kept: a folder of Cargo's target
 /// directory, and the workspace that Cargo was called in.

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 
 use libc::pid_t;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::codes::{op, sqe};
 use super::decode::Entry;
@@ -24,7 +24,7 @@ pub struct Ran {
 }
 
 /// Where an operation ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
