@@ -5,7 +5,7 @@ use std::ops::Range;
 use libc::pid_t;
 
 use super::Watch;
-use crate::diagnosis::{Fact, hang};
+use crate::diagnosis::{Diagnosis, Fact, hang};
 use crate::event::{Enter, What};
 use crate::refused::RefusedRing;
 use crate::ring::Ring;
@@ -34,10 +34,7 @@ impl Watch {
         for diagnosis in self.doctor.news() {
             self.tell(0, What::Diagnosis(diagnosis));
         }
-        // A queue overflows because of something else, which comes first.
-        let (overflows, causes): (Vec<_>, Vec<_>) =
-            self.doctor.all().iter().cloned().partition(|found| found.kind == "overflow");
-        self.summary.diagnoses = [causes, overflows].concat();
+        self.summary.diagnoses = causes_first(self.doctor.all());
     }
 
     pub(super) fn diagnose_entering(&mut self, tid: pid_t, enter: &Enter, stack: u64) {
@@ -126,5 +123,34 @@ impl Watch {
             }
         }
         self.flush();
+    }
+}
+
+/// A queue overflows because of something else, which is named first.
+fn causes_first(all: &[Diagnosis]) -> Vec<Diagnosis> {
+    let mut all = all.to_vec();
+    all.sort_by_key(|found| found.kind == "overflow");
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overflow_is_named_after_its_cause() {
+        let found = |kind| Diagnosis {
+            kind,
+            ring: None,
+            times: 1,
+            seen: String::new(),
+            means: String::new(),
+            book: "",
+            concluded: false,
+            found_us: 0,
+        };
+        let all = ["overflow", "head-never-moved", "dead-wait"].map(found);
+        let kinds: Vec<_> = causes_first(&all).iter().map(|found| found.kind).collect();
+        assert_eq!(kinds, ["head-never-moved", "dead-wait", "overflow"]);
     }
 }
