@@ -107,7 +107,8 @@ pub struct Reference {
 
 /// The addresses of pages in the exercises and in their checks.
 pub fn references(root: &Path) -> Vec<Reference> {
-    let folders = ["day01", "day02", "day03", "day04"].map(|day| root.join(day).join("exercises"));
+    let folders = ["day01", "day02", "day03", "day04", "day04/beyond"];
+    let folders = folders.map(|day| root.join(day).join("exercises"));
     let mut files: Vec<PathBuf> = folders
         .iter()
         .flat_map(|folder| below(folder, &|path| path.ends_with("exercise.toml")))

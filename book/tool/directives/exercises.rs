@@ -36,12 +36,12 @@ pub struct Exercise {
 /// finished.
 pub fn of_day(root: &Path, day: &str) -> Result<(Vec<Exercise>, Vec<String>), Complaint> {
     let folder = root.join(day).join("exercises");
-    let plain = !day.is_empty() && day.chars().all(|c| c.is_ascii_alphanumeric());
+    let plain = !day.is_empty() && day.chars().all(|c| c.is_ascii_alphanumeric() || c == '/');
     let entries = if plain { fs::read_dir(&folder).ok() } else { None };
     let entries = entries.ok_or_else(|| {
         Complaint::new(
             format!("there is no folder {day}/exercises"),
-            "write the name of a day's folder: day01, day02, day03 or day04",
+            "write the folder around it: day01, day02, day03, day04 or day04/beyond",
         )
     })?;
     let (mut exercises, mut unfinished) = (Vec::new(), Vec::new());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use grader::exercise::folders::day_folder;
 use grader::exercise::{exercises, verify};
 use serde_json::Value;
 
@@ -97,8 +98,10 @@ fn add_exercises(archive: &mut Archive, places: &Places) -> Result<()> {
         archive.directory(day);
         archive.directory(&format!("{day}/exercises"));
     }
+    archive.directory("day04/beyond");
+    archive.directory("day04/beyond/exercises");
     for exercise in &all {
-        let folder = format!("day{:02}/exercises/{}", exercise.day, exercise.name);
+        let folder = format!("{}/{}", day_folder(exercise.day), exercise.name);
         add_folder(archive, &exercise.folder, &folder)?;
     }
     let env = [FLAGS, STRIP, ("CARGO_BUILD_TARGET", TARGET)]

@@ -9,7 +9,7 @@ use common::text::{WIDTH, wrap};
 
 use super::check;
 use super::exercises::{self, Exercise};
-use super::folders::Folders;
+use super::folders::{Folders, heading};
 use super::markdown;
 use super::new;
 use super::progress::Progress;
@@ -21,7 +21,7 @@ use crate::class::judge;
 use toolbox::output::say;
 use toolbox::programs::workspace;
 
-/// The exercises of the four days, checked by what the kernel saw
+/// The exercises, checked by what the kernel saw
 #[derive(Args, Debug)]
 pub struct Options {
     #[command(subcommand)]
@@ -166,7 +166,7 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
         }
         if exercise.day != day {
             day = exercise.day;
-            say(&format!("Day {day}"))?;
+            say(&heading(day))?;
         }
         let minutes = about.minutes;
         let passed = state == "passed";

@@ -21,6 +21,14 @@ const FILES: [&str; 6] =
 /// The days, each with a folder of the workspace.
 pub const DAYS: std::ops::RangeInclusive<u32> = 1..=4;
 
+/// Where a day would stand: the exercises of the chapters after the journal.
+pub const BEYOND: u32 = 5;
+
+/// A day, as a heading: `Day 4`.
+pub fn heading(day: u32) -> String {
+    if day == BEYOND { "Beyond".to_string() } else { format!("Day {day}") }
+}
+
 /// Which exercises are meant: the book's own, unless folders are named.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Folders {
@@ -75,7 +83,7 @@ impl Folders {
     /// If a folder cannot be read, or two exercises have one name.
     pub fn look(&self, workspace: &Path) -> Result<(Vec<Exercise>, Vec<String>)> {
         let mut places = Vec::new();
-        for day in DAYS {
+        for day in DAYS.chain([BEYOND]) {
             if self.folders.is_empty() {
                 places.extend(subfolders(&workspace.join(day_folder(day))).unwrap_or_default());
             }
@@ -108,7 +116,7 @@ impl Folders {
 
 /// The folder of a day's exercises, within the workspace.
 pub fn day_folder(day: u32) -> String {
-    format!("day{day:02}/exercises")
+    if day == BEYOND { "day04/beyond/exercises".into() } else { format!("day{day:02}/exercises") }
 }
 
 /// A shell that is given `--exercises=~/mine` leaves the `~` as it is.
@@ -157,7 +165,7 @@ fn day_of(workspace: &Path, folder: &Path) -> Option<u32> {
     let is_its = |day: &u32| {
         workspace.join(day_folder(*day)).canonicalize().is_ok_and(|folder| folder == parent)
     };
-    DAYS.into_iter().find(is_its)
+    DAYS.chain([BEYOND]).find(is_its)
 }
 
 fn one(workspace: &Path, folder: &Path) -> Result<Exercise> {
@@ -171,8 +179,8 @@ fn one(workspace: &Path, folder: &Path) -> Result<Exercise> {
         .with_context(|| format!("{shown}/exercise.toml"))?;
     let day = match (own_day, about.day) {
         (Some(day), None) => day,
-        (Some(day), Some(_)) => {
-            bail!("{shown}/exercise.toml: it lies in day {day}'s folder; take the line `day` out")
+        (Some(_), Some(_)) => {
+            bail!("{shown}/exercise.toml: its folder says its day; take the line `day` out")
         }
         (None, Some(day)) if DAYS.contains(&day) => day,
         (None, _) => bail!(
@@ -222,10 +230,10 @@ pub fn free_name(workspace: &Path, name: &str) -> Result<()> {
     );
     ensure!(name.len() <= LONGEST_NAME, "a name has at most {LONGEST_NAME} letters: {name:?}");
     ensure!(!RESERVED.contains(&name), "Rust or Cargo needs the word {name:?} for itself");
-    for day in DAYS {
+    for folder in DAYS.chain([BEYOND]).map(day_folder) {
         ensure!(
-            !workspace.join(day_folder(day)).join(name).exists(),
-            "day {day} of the book has an exercise {name} already; choose another name"
+            !workspace.join(&folder).join(name).exists(),
+            "{folder} has an exercise {name} already; choose another name"
         );
     }
     Ok(())

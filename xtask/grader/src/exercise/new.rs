@@ -23,8 +23,8 @@ pub struct Options {
     /// Its name, which is its program's too: small letters, digits and `_`
     name: String,
 
-    /// The day that it belongs to
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4))]
+    /// The day that it belongs to; 5 is after the four days
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5))]
     day: u32,
 }
 

@@ -41,7 +41,7 @@ pub struct Options {
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// Begin at this day (day1, day2, …) or exercise, and skip what lies before it
+    /// Begin at this day (day1 to day4, or beyond) or exercise, and skip what lies before it
     ///
     /// What you skip can be chosen from the list. `--from day1` skips nothing any more.
     #[arg(long, value_name = "DAY|NAME", conflicts_with_all = ["name", "test"])]

@@ -3,6 +3,7 @@
 use common::text::wrap;
 
 use super::session::{Question, Session};
+use crate::exercise::folders::heading;
 use crate::exercise::markdown;
 use crate::exercise::record::Record;
 use crate::exercise::verdict::Verdict;
@@ -114,9 +115,11 @@ impl Session {
             '-' => ", skipped",
             _ => "",
         };
-        let test = if self.testing { "Test of day" } else { "Day" };
-        let (name, minutes) = (&exercise.name, exercise.about.minutes);
-        format!("{test} {}: {name} ({minutes} minutes{mark})", exercise.day)
+        let day = match self.testing {
+            true => format!("Test of day {}", exercise.day),
+            false => heading(exercise.day),
+        };
+        format!("{day}: {} ({} minutes{mark})", exercise.name, exercise.about.minutes)
     }
 
     /// How many exercises have this mark.
@@ -245,7 +248,7 @@ fn list(session: &Session, chosen: usize, width: usize) -> String {
     for (nth, exercise) in session.all.iter().enumerate() {
         if exercise.day != day {
             day = exercise.day;
-            page.push_str(&format!("\nDay {day}\n"));
+            page.push_str(&format!("\n{}\n", heading(day)));
         }
         let here = if nth == chosen { '>' } else { ' ' };
         let mark = session.progress.mark(&exercise.name);

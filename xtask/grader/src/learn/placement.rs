@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::Options;
 use super::session::Session;
 use crate::exercise::exercises::{Exercise, WrongUsage, find};
+use crate::exercise::folders::BEYOND;
 use crate::exercise::progress::Progress;
 
 /// Where to begin; an exercise by its place in the list.
@@ -36,7 +37,7 @@ impl Start {
             return Ok(Start::At(place(all, name)?));
         }
         if let Some(from) = &options.from {
-            return match from.strip_prefix("day").and_then(|day| day.parse().ok()) {
+            return match day_of(from) {
                 Some(day) => Ok(Start::FromDay(first_of(all, day)?)),
                 None => Ok(Start::From(place(all, from)?)),
             };
@@ -51,6 +52,11 @@ impl Start {
     }
 }
 
+/// The day that `day3` names, or `beyond`.
+fn day_of(name: &str) -> Option<u32> {
+    if name == "beyond" { Some(BEYOND) } else { name.strip_prefix("day")?.parse().ok() }
+}
+
 fn place(all: &[Exercise], name: &str) -> Result<usize> {
     let name = &find(all, name)?.name;
     Ok(all.iter().take_while(|exercise| exercise.name != *name).count())
@@ -59,8 +65,9 @@ fn place(all: &[Exercise], name: &str) -> Result<usize> {
 fn first_of(all: &[Exercise], day: u32) -> Result<usize> {
     all.iter().position(|exercise| exercise.day == day).ok_or_else(|| {
         let days: BTreeSet<u32> = all.iter().map(|exercise| exercise.day).collect();
-        let days: Vec<String> = days.iter().map(|day| format!("day{day}")).collect();
-        WrongUsage::error(format!("there is no day{day}; there are {}", days.join(", ")))
+        let name = |day: &u32| if *day == BEYOND { "beyond".into() } else { format!("day{day}") };
+        let days: Vec<String> = days.iter().map(name).collect();
+        WrongUsage::error(format!("there is no {}; there are {}", name(&day), days.join(", ")))
     })
 }
 
