@@ -105,7 +105,7 @@ pub struct Reference {
     pub address: String,
 }
 
-/// The addresses of pages in the exercises and in their checks.
+/// The addresses of pages in the exercises, in their checks and in the tracer's faults.
 pub fn references(root: &Path) -> Vec<Reference> {
     let folders = ["day01", "day02", "day03", "day04", "day04/beyond"];
     let folders = folders.map(|day| root.join(day).join("exercises"));
@@ -114,7 +114,9 @@ pub fn references(root: &Path) -> Vec<Reference> {
         .flat_map(|folder| below(folder, &|path| path.ends_with("exercise.toml")))
         .collect();
     let rust = |path: &Path| path.extension().is_some_and(|it| it == "rs");
-    files.extend(below(&root.join("xtask/grader/src/exercise/checks"), &rust));
+    for folder in ["xtask/grader/src/exercise/checks", "xtask/trace/src/diagnosis"] {
+        files.extend(below(&root.join(folder), &rust));
+    }
     let mut references = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap_or_default();

@@ -10,8 +10,7 @@ use crate::names::{error_name, user_data};
 use crate::ring_descriptors::RingId;
 
 const MULTISHOT_ENDED: Kind = Kind::new("multishot-ended", "day3.html#losing-nobody");
-const CANCEL_MISSES: Kind =
-    Kind::new("cancel-misses", "when-it-goes-wrong.html#time-signals-and-the-end");
+const CANCEL_MISSES: Kind = Kind::new("cancel-misses", "when-it-goes-wrong.html#pitfall-24");
 const ONE_NAME: Kind = Kind::new("one-user-data-for-two", "day1.html#there-and-back");
 
 /// So many values are remembered.

@@ -13,8 +13,8 @@ const LEAKED: Kind =
     Kind::new("buffers-not-returned", "day4-echo.html#receiving-without-owning-a-buffer");
 const NO_GROUP: Kind =
     Kind::new("no-buffer-group", "day4-echo.html#receiving-without-owning-a-buffer");
-const OVERLAP: Kind = Kind::new("buffers-overlap", "when-it-goes-wrong.html#receiving");
-const TWICE: Kind = Kind::new("buffer-twice", "when-it-goes-wrong.html#receiving");
+const OVERLAP: Kind = Kind::new("buffers-overlap", "when-it-goes-wrong.html#pitfall-16");
+const TWICE: Kind = Kind::new("buffer-twice", "when-it-goes-wrong.html#pitfall-16");
 
 /// Answers in a row that say "no buffers", while nobody gives one back.
 const ROW: u32 = 16;

@@ -7,7 +7,7 @@ use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{op, sqe};
 use crate::context::Reader;
 
-const SHORT: Kind = Kind::new("short-send", "when-it-goes-wrong.html#sending");
+const SHORT: Kind = Kind::new("short-send", "when-it-goes-wrong.html#pitfall-12");
 const OVER: Kind = Kind::concluded("written-over", "day1.html#what-an-entry-points-at");
 
 /// How much of a remainder is compared.

@@ -21,7 +21,7 @@ const LEFT_IN_PLACE: Kind =
     Kind::new("left-over-fields", "journal-corrected.html#16-user_data-that-nobody-set");
 const NO_SLOT: Kind = Kind::new("bad-file", "day2.html#files-that-are-no-descriptors");
 const NOT_A_SLOT: Kind =
-    Kind::concluded("slot-taken-for-a-descriptor", "when-it-goes-wrong.html#letting-clients-in");
+    Kind::concluded("slot-taken-for-a-descriptor", "when-it-goes-wrong.html#pitfall-11");
 const NOTHING_ASKED: Kind = Kind::new("length-zero", "day1.html#what-an-entry-points-at");
 
 /// A table of registered files.

@@ -15,12 +15,10 @@ use crate::refused::RefusedRing;
 use crate::ring_descriptors::RingId;
 
 const SUBMITTER_ENDED: Kind = Kind::new("submitter-ended", "day2.html#one-thread-and-which-one");
-const WAIT_CUT: Kind =
-    Kind::new("wait-cut-short", "when-it-goes-wrong.html#time-signals-and-the-end");
-const CLOSED_IN_USE: Kind =
-    Kind::new("closed-in-use", "when-it-goes-wrong.html#ending-a-connection");
+const WAIT_CUT: Kind = Kind::new("wait-cut-short", "when-it-goes-wrong.html#pitfall-23");
+const CLOSED_IN_USE: Kind = Kind::new("closed-in-use", "when-it-goes-wrong.html#pitfall-9");
 const OLD_RIGHTS: Kind = Kind::new("poller-has-old-rights", "day2.html#a-thread-that-submits");
-const NO_RING: Kind = Kind::new("setup-refused", "when-it-goes-wrong.html#a-ring-is-refused");
+const NO_RING: Kind = Kind::new("setup-refused", "when-it-goes-wrong.html#pitfall-26");
 
 const POLLER_BURNS: Kind =
     Kind::concluded("poller-burns", "ladder.html#7-and-8-pay-with-a-processor");

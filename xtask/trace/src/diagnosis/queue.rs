@@ -10,7 +10,7 @@ use crate::decode::Entry;
 use crate::names::{error_name, operation};
 use crate::ring_descriptors::RingId;
 
-const NEVER_SUBMITTED: Kind = Kind::new("never-submitted", "when-it-goes-wrong.html#the-queues");
+const NEVER_SUBMITTED: Kind = Kind::new("never-submitted", "when-it-goes-wrong.html#pitfall-2");
 const SUBMIT_STOPPED: Kind = Kind::new("submit-stopped", "day1.html#many-entries-one-call");
 const ENTER_REFUSED: Kind = Kind::new("enter-refused", "when-it-goes-wrong.html#the-queues");
 const LEFT_OVER: Kind = Kind::new("left-over", "when-it-goes-wrong.html#the-queues");

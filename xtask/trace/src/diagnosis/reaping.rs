@@ -9,7 +9,7 @@ use crate::codes::cqe;
 use crate::ring_descriptors::RingId;
 
 const NEVER_REAPED: Kind = Kind::new("never-reaped", "day1.html#there-and-back");
-const HEAD_STANDS: Kind = Kind::new("head-never-moved", "when-it-goes-wrong.html#the-queues");
+const HEAD_STANDS: Kind = Kind::new("head-never-moved", "when-it-goes-wrong.html#pitfall-2");
 const HEAD_PAST_TAIL: Kind = Kind::new("head-past-tail", "day1.html#there-and-back");
 const OVERFLOW: Kind = Kind::new("overflow", "day2.html#more-completions-than-fit");
 

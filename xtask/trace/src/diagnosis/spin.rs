@@ -10,7 +10,7 @@ use crate::names::{error_name, operation};
 use crate::ring_descriptors::RingId;
 
 const SPIN: Kind = Kind::new("spin", "ladder.html#1-to-2-do-not-submit-wait");
-const AGAIN: Kind = Kind::new("again-and-again", "when-it-goes-wrong.html#receiving");
+const AGAIN: Kind = Kind::new("again-and-again", "when-it-goes-wrong.html#pitfall-8");
 
 /// Enters in a row that did nothing, within [`SOON_US`].
 const IDLE: u64 = 1000;
