@@ -11,6 +11,7 @@ use crate::config;
 use crate::mdbook_warnings::Warnings;
 use crate::preprocessor::Days;
 use crate::problem::Problem;
+use crate::search;
 
 /// Where everything is.
 #[derive(Clone, Debug)]
@@ -71,6 +72,13 @@ pub fn render(mut book: MDBook, go_on: bool) -> Result<Pages, Vec<Problem>> {
         Ok(()) => {
             problems.extend(hearing.take().iter().map(|warning| warned(warning)));
             let dest = book.root.join(&book.config.build.build_dir);
+            if let Err(wrong) = search::widen(&dest) {
+                problems.push(Problem::of(
+                    "searchindex.js",
+                    format!("the search index cannot be widened: {wrong}"),
+                    "compare book/tool/search.rs with what mdBook writes",
+                ));
+            }
             Ok(Pages { folder: crate::paths::normal(&dest), problems })
         }
         Err(wrong) if problems.is_empty() => Err(vec![unexpected(&wrong)]),

@@ -26,6 +26,7 @@ mod preprocessor;
 mod problem;
 mod recording;
 mod scan;
+mod search;
 mod serve;
 mod transcript;
 

@@ -16,6 +16,7 @@ mod count;
 mod figure;
 mod plan;
 mod ring;
+mod symptoms;
 mod transcript;
 
 use std::fs;
@@ -37,7 +38,7 @@ pub struct Sources<'a> {
 
 /// The directives that there are, for messages.
 const DIRECTIVES: &str = "include, transcript, quote, count, ring, figure, catalog, brief, exercises, plan, total, \
-     atlas, atlas-table, atlas-errors";
+     atlas, atlas-table, atlas-errors, symptoms";
 
 /// The chapter's text with its directives resolved, and what is wrong with it. A directive that
 /// cannot be resolved leaves nothing, so that the rest of the page can be judged. `file` is its path from the workspace's root;
@@ -173,6 +174,7 @@ fn resolve(
         "atlas-table" => atlas_table::directive(sources, arguments)?,
         "atlas-errors" => atlas_errors::directive(sources, arguments)?,
         "exercises" => exercises::directive(sources, arguments)?,
+        "symptoms" => symptoms::directive(sources, arguments)?,
         other => {
             return Err(Complaint::new(
                 format!("there is no directive `{other}`"),
