@@ -10,6 +10,7 @@
 //! does everything, and the ring has three operations at most: a READ of standard input, and a
 //! WRITE linked to an FSYNC. What is read while a batch is on its way to the disk becomes the
 //! next batch. That is *group commit*: the slower the disk, the more records share an FSYNC.
+//! How the file is opened, and what is in it, is in `log_file.rs`.
 //!
 //! What it does not do:
 //! - It trusts the disk: one that lies about its cache loses what it was asked to keep.
@@ -23,7 +24,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::mem::swap;
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -31,23 +32,16 @@ use clap::Parser;
 use common::environment;
 use common::memory::forever;
 use common::ring::{self, RingOptions};
-use io_uring::squeue::{self, Flags};
+use io_uring::squeue::Flags;
 use io_uring::types::{Fd, FsyncFlags};
 use io_uring::{IoUring, cqueue, opcode};
 use nix::fcntl::Flock;
 use serde::Serialize;
 use serde_json::json;
 
-use self::log_file::{Batch, HEAD, LONGEST, MAGIC, lock, whole_records};
+use self::log_file::{Batch, FULL, INPUT};
 
 mod log_file;
-
-/// The most that one READ brings.
-const INPUT: usize = 64 << 10;
-/// From here on a batch takes no further input.
-const FULL: usize = 1 << 20;
-/// No batch is larger: one READ more adds at most a head for each byte, and a long record's start.
-const LARGEST: usize = FULL + LONGEST + INPUT * (HEAD + 1);
 
 const FAILED: &str = "WRITE failed: make room, and send again what is not acknowledged";
 
@@ -76,27 +70,15 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let mut ring = ring::build_best(&RingOptions::default(), 8)?.0;
     if options.read {
-        let file = File::open(&options.file).with_context(|| options.file.display().to_string())?;
-        let bytes = read_back(&mut ring, &file)?;
-        let (end, records) = whole_records(&bytes, &options.file, LARGEST)?;
-        let mut output = io::stdout().lock();
-        for record in records {
-            output.write_all(&[record, b"\n"].concat())?;
-        }
-        if end < bytes.len() {
-            eprintln!("a torn tail of {} bytes follows", bytes.len() - end);
-        }
-        return Ok(());
+        return log_file::print(&options.file);
     }
-    let mut log = Log::open(ring, options)?;
+    let mut log = Log::open(options)?;
     log.serve()?;
-    let Counts { records, commits, writes, short_writes, fsyncs } = log.counts;
-    let text = format!(
-        "{records} records in {commits} commits: {writes} WRITE ({short_writes} short), {fsyncs} FSYNC"
-    );
-    log.say(format_args!("{text}"), json!({"event": "summary", "counts": log.counts}))
+    let Counts { records, commits, writes, short_writes } = log.counts;
+    let text =
+        format!("{records} records in {commits} commits, {writes} WRITE ({short_writes} short)");
+    log.say(text, json!({"event": "summary", "counts": log.counts}))
 }
 
 #[derive(Clone, Copy, Default, Serialize)]
@@ -105,11 +87,8 @@ struct Counts {
     commits: u64,
     writes: u64,
     short_writes: u64,
-    /// Those that ran; the two of the start among them.
-    fsyncs: u64,
 }
 
-// ANCHOR: log
 struct Log {
     ring: IoUring,
     file: Flock<File>,
@@ -133,54 +112,31 @@ struct Log {
     counts: Counts,
     json: bool,
 }
-// ANCHOR_END: log
 
 impl Log {
-    // ANCHOR: open
-    fn open(mut ring: IoUring, options: &Options) -> Result<Log> {
-        let path = &options.file;
-        let open = File::options().read(true).write(true).create(true).truncate(false).open(path);
-        let file = lock(open.with_context(|| path.display().to_string())?, path)?;
-        let bytes = read_back(&mut ring, &file)?;
-        let (end, records) = whole_records(&bytes, path, LARGEST)?;
-        let last = records.len() as u64;
-        let cut = bytes.len() - end;
-        if cut > 0 {
-            file.set_len(end as u64).context("cutting off the torn tail")?;
-        }
-        let filling = forever(Batch::default());
-        let mut counts = Counts { fsyncs: 1, ..Counts::default() };
-        if end == 0 {
-            filling.bytes.extend_from_slice(MAGIC);
-            // The name of a new file is in its folder, which is flushed by itself.
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = File::open(folder.unwrap_or(Path::new(".")))?;
-            complete(&mut ring, opcode::Fsync::new(Fd(folder.as_raw_fd())).build())
-                .context("FSYNC of the folder")?;
-            counts.fsyncs += 1;
-        }
-        // A program that was killed may have left records that no FSYNC has followed.
-        complete(&mut ring, opcode::Fsync::new(Fd(file.as_raw_fd())).build()).context("FSYNC")?;
+    fn open(options: &Options) -> Result<Log> {
+        let ring = ring::build_best(&RingOptions::default(), 8)?.0;
+        let found = log_file::open(&options.file)?;
         let log = Log {
             ring,
-            file,
-            end: end as u64,
-            last,
-            filling,
+            file: found.file,
+            end: found.end as u64,
+            last: found.records,
+            filling: forever(Batch::default()),
             writing: forever(Batch::default()),
             written: 0,
             input: forever([0; INPUT]),
             reading: false,
             ended: false,
             line: Vec::new(),
-            counts,
+            counts: Counts::default(),
             json: options.json,
         };
+        let (last, cut) = (found.records, found.cut);
         let text = format!("{last} records are there; cut off a torn tail of {cut} bytes");
-        log.say(format_args!("{text}"), json!({"event": "opened", "records": last, "cut": cut}))?;
+        log.say(text, json!({"event": "opened", "records": last, "cut": cut}))?;
         Ok(log)
     }
-    // ANCHOR_END: open
 
     // ANCHOR: serve
     fn serve(&mut self) -> Result<()> {
@@ -211,7 +167,6 @@ impl Log {
         self.ring.completion().next()
     }
 
-    // ANCHOR: read
     fn add_read(&mut self) -> Result<()> {
         let input = Fd(io::stdin().as_raw_fd());
         // At -1: where the input's own position is. A pipe has no other.
@@ -225,23 +180,12 @@ impl Log {
         self.reading = false;
         let length = check(result).context("READ of standard input")?;
         self.ended = length == 0;
-        for part in self.input[..length].split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(part);
-            if self.line.len() > LONGEST {
-                bail!("a line is longer than {LONGEST} bytes; nothing of it is in the log");
-            }
-            if part.ends_with(b"\n") {
-                self.line.pop();
-                self.filling.add(&self.line);
-                self.line.clear();
-            }
-        }
+        self.filling.add_lines(&mut self.line, &self.input[..length])?;
         if self.ended && !self.line.is_empty() {
             self.filling.add(&self.line);
         }
         Ok(())
     }
-    // ANCHOR_END: read
 
     // ANCHOR: commit
     /// What is not yet written of the batch, and behind it the FSYNC: one chain, one submit.
@@ -275,53 +219,25 @@ impl Log {
         if result == -libc::ECANCELED {
             return self.add_commit(); // The write was short: now the rest of it.
         }
-        check(result).context(
-            "FSYNC failed: what is not acknowledged may be lost; the disk may be broken",
-        )?;
+        check(result).context("FSYNC failed: what is not acknowledged may be lost")?;
         let (first, last) = (self.last + 1, self.last + self.writing.records);
         self.counts.records += self.writing.records;
         self.counts.commits += 1;
-        self.counts.fsyncs += 1;
         self.end += self.writing.bytes.len() as u64;
         self.last = last;
         self.written = 0;
         self.writing.bytes.clear();
         self.writing.records = 0;
         let event = json!({"event": "acknowledged", "first": first, "last": last});
-        self.say(format_args!("records {first} to {last} are on the disk"), event)
+        self.say(format!("records {first} to {last} are on the disk"), event)
     }
     // ANCHOR_END: commit
 
     /// An acknowledgement must not be dropped: this waits for a slow reader.
-    fn say(&self, text: std::fmt::Arguments<'_>, event: serde_json::Value) -> Result<()> {
-        let mut output = io::stdout().lock();
-        Ok(if self.json { writeln!(output, "{event}") } else { writeln!(output, "{text}") }?)
+    fn say(&self, text: String, event: serde_json::Value) -> Result<()> {
+        let line = if self.json { event.to_string() } else { text };
+        Ok(writeln!(io::stdout(), "{line}")?)
     }
-}
-
-// ANCHOR: read_back
-/// The whole file, read through the ring. A short read is no end; only 0 is.
-fn read_back(ring: &mut IoUring, file: &File) -> Result<Vec<u8>> {
-    let part = forever([0_u8; INPUT]);
-    let mut bytes = Vec::new();
-    loop {
-        let read = opcode::Read::new(Fd(file.as_raw_fd()), part.as_mut_ptr(), INPUT as u32)
-            .offset(bytes.len() as u64);
-        match complete(ring, read.build()).context("READ")? {
-            0 => return Ok(bytes),
-            length => bytes.extend_from_slice(&part[..length]),
-        }
-    }
-}
-// ANCHOR_END: read_back
-
-/// Submits an entry and waits for its completion, while there is no other.
-fn complete(ring: &mut IoUring, entry: squeue::Entry) -> Result<usize> {
-    // SAFETY: an FSYNC names no memory. A READ is into `read_back`'s part, which is never freed.
-    unsafe { ring.submission().push(&entry) }?;
-    wait(ring)?;
-    let completion = ring.completion().next().context("no completion")?;
-    check(completion.result())
 }
 
 /// Submits what is queued, and waits for a completion. A signal may interrupt that.

@@ -1,6 +1,9 @@
-//! What is in the file of `durable_log`, and what of it can be believed. No ring is needed here.
+//! What is in the file of `durable_log`, and what of it can be believed. While it is opened,
+//! nothing else goes on, so no ring is needed here: plain calls do.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -8,11 +11,17 @@ use common::environment::Refusal;
 use nix::fcntl::{Flock, FlockArg};
 
 /// What a log begins with, so that no other file is taken for one and cut.
-pub const MAGIC: &[u8; 8] = b"ringlog\n";
+const MAGIC: &[u8; 8] = b"ringlog\n";
 /// Before each record: its length and its checksum, both little-endian.
-pub const HEAD: usize = 8;
+const HEAD: usize = 8;
 /// The longest record.
-pub const LONGEST: usize = 1 << 20;
+const LONGEST: usize = 1 << 20;
+/// The most that is added to a batch at once.
+pub const INPUT: usize = 64 << 10;
+/// From here on nothing is added to a batch.
+pub const FULL: usize = 1 << 20;
+/// No batch is larger: the last input adds at most a head for each byte, and a long record's start.
+const LARGEST: usize = FULL + LONGEST + INPUT * (HEAD + 1);
 
 /// Records that go to the disk together.
 #[derive(Default)]
@@ -21,8 +30,23 @@ pub struct Batch {
     pub records: u64,
 }
 
-// ANCHOR: record
 impl Batch {
+    /// Adds each line of `input`. `rest` begins the first line, and gets what is no whole line.
+    pub fn add_lines(&mut self, rest: &mut Vec<u8>, input: &[u8]) -> Result<()> {
+        for part in input.split_inclusive(|byte| *byte == b'\n') {
+            rest.extend_from_slice(part);
+            if rest.len() > LONGEST {
+                bail!("a line is longer than {LONGEST} bytes; nothing of it is in the log");
+            }
+            if part.ends_with(b"\n") {
+                rest.pop();
+                self.add(rest);
+                rest.clear();
+            }
+        }
+        Ok(())
+    }
+
     pub fn add(&mut self, record: &[u8]) {
         let length = (record.len() as u32).to_le_bytes();
         self.bytes.extend_from_slice(&length);
@@ -39,7 +63,6 @@ fn first_record(bytes: &[u8]) -> Option<&[u8]> {
     let record = rest.get(..u32::from_le_bytes(*length) as usize)?;
     (checksum(&[length, record]) == u32::from_le_bytes(*sum)).then_some(record)
 }
-// ANCHOR_END: record
 
 /// CRC-32, as in zlib and Ethernet. The length is in it: a tail of zeros is no record.
 fn checksum(parts: &[&[u8]]) -> u32 {
@@ -53,14 +76,56 @@ fn checksum(parts: &[&[u8]]) -> u32 {
     !crc
 }
 
-// ANCHOR: whole
-/// Where the whole records end, and the records. An error if more than `tail` bytes follow, the
-/// most that a kill can leave there.
-pub fn whole_records<'a>(
-    bytes: &'a [u8],
-    path: &Path,
-    tail: usize,
-) -> Result<(usize, Vec<&'a [u8]>)> {
+/// A log that was opened: what it holds is on the disk.
+pub struct Opened {
+    pub file: Flock<File>,
+    /// Where the next record goes.
+    pub end: usize,
+    pub records: u64,
+    /// The length of the torn tail that was cut off.
+    pub cut: usize,
+}
+
+// ANCHOR: open
+pub fn open(path: &Path) -> Result<Opened> {
+    let open = File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let mut file = lock(open.with_context(|| path.display().to_string())?, path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let (mut end, records) = whole_records(&bytes, path)?;
+    let cut = bytes.len() - end;
+    if cut > 0 {
+        file.set_len(end as u64).context("cutting off the torn tail")?;
+    }
+    if end == 0 {
+        file.write_all_at(MAGIC, 0)?;
+        end = MAGIC.len();
+        // The name of a new file is in its folder, which is flushed by itself.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all().context("fsync of the folder")?;
+    }
+    // A program that was killed may have left records that no FSYNC has followed.
+    file.sync_all().context("fsync")?;
+    Ok(Opened { end, records: records.len() as u64, cut, file })
+}
+// ANCHOR_END: open
+
+/// Prints each record, and changes nothing.
+pub fn print(path: &Path) -> Result<()> {
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let (end, records) = whole_records(&bytes, path)?;
+    let mut output = io::stdout().lock();
+    for record in records {
+        output.write_all(&[record, b"\n"].concat())?;
+    }
+    if end < bytes.len() {
+        eprintln!("a torn tail of {} bytes follows", bytes.len() - end);
+    }
+    Ok(())
+}
+
+/// Where the whole records end, and the records. An error if more follows than a kill can leave.
+fn whole_records<'a>(bytes: &'a [u8], path: &Path) -> Result<(usize, Vec<&'a [u8]>)> {
     if MAGIC.starts_with(bytes) && bytes.len() < MAGIC.len() {
         return Ok((0, Vec::new())); // A new file, or one whose first write was cut short.
     }
@@ -76,7 +141,7 @@ pub fn whole_records<'a>(
         records.push(record);
         end += HEAD + record.len();
     }
-    if bytes.len() - end > tail {
+    if bytes.len() - end > LARGEST {
         bail!(Refusal {
             what: format!("{} is damaged at byte {end}", path.display()),
             why: "more follows than a batch can be, so this is no torn tail; it was not cut".into(),
@@ -85,11 +150,10 @@ pub fn whole_records<'a>(
     }
     Ok((end, records))
 }
-// ANCHOR_END: whole
 
 /// One program at a time. A program that was killed holds the lock as long as an operation of it
 /// runs in the kernel, so this waits.
-pub fn lock(file: File, path: &Path) -> Result<Flock<File>> {
+fn lock(file: File, path: &Path) -> Result<Flock<File>> {
     let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock).or_else(|(file, _)| {
         eprintln!("{} is in use: waiting for the end of the other program", path.display());
         Flock::lock(file, FlockArg::LockExclusive)
