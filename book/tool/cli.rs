@@ -10,6 +10,7 @@ use crate::build::{self, Place};
 use crate::check::{self, Depth};
 use crate::options::{Cli, Options, Task};
 use crate::output;
+use crate::pdf;
 use crate::pictures;
 use crate::preprocessor::Days;
 use crate::problem::Problem;
@@ -27,10 +28,11 @@ pub fn main() -> ExitCode {
         Some(Task::Serve { port, open }) => serve_task(&place, port, open),
         Some(Task::Check { pages, open }) => check_task(&place, pages, open),
         Some(Task::Record { names }) => record_task(&place, &names),
-        Some(Task::Pictures) => match pictures::draw(&place) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(problems) => told(&problems),
-        },
+        Some(Task::Pdf { file }) => {
+            let file = file.unwrap_or_else(|| place.root.join("target/book.pdf"));
+            done(pdf::print(&place, &file))
+        }
+        Some(Task::Pictures) => done(pictures::draw(&place)),
         Some(Task::Supports { .. }) => ExitCode::SUCCESS,
         None => preprocess(),
     }
@@ -104,6 +106,11 @@ fn record_task(place: &Place, names: &[String]) -> ExitCode {
 fn refused(problem: &Problem) -> ExitCode {
     output::aside(&problem.to_string());
     ExitCode::FAILURE
+}
+
+/// Prints what went wrong, if anything did.
+fn done(result: Result<(), Vec<Problem>>) -> ExitCode {
+    result.map_or_else(|problems| told(&problems), |()| ExitCode::SUCCESS)
 }
 
 /// Prints what is wrong with the book.

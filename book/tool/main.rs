@@ -21,6 +21,7 @@ mod options;
 mod output;
 mod pages;
 mod paths;
+mod pdf;
 mod pictures;
 mod preprocessor;
 mod problem;

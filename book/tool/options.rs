@@ -61,6 +61,11 @@ pub enum Task {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Write the book into one file for paper: this needs chromium and poppler-utils
+    Pdf {
+        /// The file (default: target/book.pdf)
+        file: Option<PathBuf>,
+    },
     /// Draw README's pictures again: this needs chromium and tmux
     Pictures,
     /// Answer mdBook, which asks whether the pages of a renderer are wanted

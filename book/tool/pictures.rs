@@ -146,7 +146,10 @@ fn photograph(pages: &Path, page: &str, size: (u32, u32), picture: &Path) -> Res
 }
 
 /// What a program printed.
-fn run(command: &mut Command) -> Result<String, Problem> {
+///
+/// # Errors
+/// If it is missing, or fails.
+pub fn run(command: &mut Command) -> Result<String, Problem> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|wrong| failed(&name, &wrong))?;
     if !output.status.success() {
