@@ -80,7 +80,7 @@ fn serve_task(place: &Place, port: u16, open: bool) -> ExitCode {
     let problem = serve::serve(place, port, |address| {
         output::line(&format!("the book is at {address} until Ctrl-C"));
         if open {
-            show(address);
+            show(&private_link(place, address).unwrap_or_else(|_| address.to_owned()));
         }
     });
     refused(&problem)
@@ -121,6 +121,19 @@ fn told(problems: &[Problem]) -> ExitCode {
     let things = if problems.len() == 1 { "thing is" } else { "things are" };
     output::aside(&format!("\n{} {things} wrong with the book", problems.len()));
     ExitCode::FAILURE
+}
+
+/// A page that leads to an address, and that only the reader can read. Other users of this machine
+/// see the words that a program such as the browser is started with.
+fn private_link(place: &Place, address: &str) -> std::io::Result<String> {
+    use std::io::Write as _;
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let path = place.root.join("target/book-address.html");
+    let mut file =
+        std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    write!(file, "<!DOCTYPE html><meta http-equiv=\"refresh\" content=\"0; url={address}\">")?;
+    Ok(path.display().to_string())
 }
 
 /// Opens a page in the reader's browser, if there is one.

@@ -38,6 +38,10 @@ pub enum Task {
         open: bool,
     },
     /// Show the book on this machine, and build it again when a file changes
+    ///
+    /// Only a browser on this machine that has the printed address gets an answer: the address
+    /// has a word in it that is new at each start. No other page and no other user can read the
+    /// book, or have it run anything.
     Serve {
         /// The port on 127.0.0.1; 0 for any that is free
         #[arg(long, default_value_t = 3000)]

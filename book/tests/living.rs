@@ -1,0 +1,10 @@
+//! The book as `cargo xtask book serve` shows it, in a headless Chromium.
+
+#[path = "browser/session.rs"]
+#[allow(dead_code)]
+mod session;
+
+#[path = "living/foreign.rs"]
+mod foreign;
+#[path = "living/serving.rs"]
+mod serving;

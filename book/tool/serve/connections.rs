@@ -1,0 +1,117 @@
+//! Connections: one request each, one answer, the end; a thread for each.
+//!
+//! A client that is slow, silent or greedy takes nothing from the others: a request has ten
+//! seconds, an answer a minute, and where too many are open, the one that has been silent for
+//! longest makes room.
+
+use std::collections::VecDeque;
+use std::io::{self, Read as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::answer::PATIENCE;
+use super::request::{Method, Request};
+use super::site::{Reply, Site};
+use crate::output;
+
+/// Connections at a time. A browser makes six.
+const MOST: usize = 64;
+
+/// The open connections.
+#[derive(Default)]
+struct Open {
+    all: usize,
+    /// Those whose request has not arrived, the oldest first.
+    asking: VecDeque<Arc<TcpStream>>,
+}
+
+/// Answers as long as this program runs.
+pub fn serve(listener: &TcpListener, site: &Arc<Site>) {
+    let open = Arc::new(Mutex::new(Open::default()));
+    loop {
+        let answering = listener.accept().and_then(|(client, _)| {
+            let client = Arc::new(client);
+            if !admit(&open, &client) {
+                return Ok(());
+            }
+            let guest = Guest { open: Arc::clone(&open), client };
+            let site = Arc::clone(site);
+            let talk = move || {
+                // A client that has gone in the meantime wants no answer.
+                let _ = converse(&guest, &site);
+            };
+            std::thread::Builder::new().spawn(talk).map(drop)
+        });
+        if let Err(wrong) = answering {
+            // A limit on descriptors or threads. Clients that are silent will have gone soon.
+            output::aside(&format!("a browser could not be answered: {wrong}"));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts a client in, if there is room for it, or room can be made.
+fn admit(open: &Mutex<Open>, client: &Arc<TcpStream>) -> bool {
+    let mut open = lock(open);
+    if open.all >= MOST {
+        let Some(silent) = open.asking.pop_front() else { return false };
+        let _ = silent.shutdown(Shutdown::Both);
+    }
+    open.all += 1;
+    open.asking.push_back(Arc::clone(client));
+    true
+}
+
+/// A client that was counted in, until this is dropped.
+struct Guest {
+    open: Arc<Mutex<Open>>,
+    client: Arc<TcpStream>,
+}
+
+impl Guest {
+    /// Its request has arrived: it does not make room for another any more.
+    fn has_asked(&self) {
+        lock(&self.open).asking.retain(|other| !Arc::ptr_eq(other, &self.client));
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.has_asked();
+        lock(&self.open).all -= 1;
+    }
+}
+
+/// Reads a request, answers it, and ends the connection.
+fn converse(guest: &Guest, site: &Arc<Site>) -> io::Result<()> {
+    let client = guest.client.as_ref();
+    let request = Request::read(client, PATIENCE)?;
+    guest.has_asked();
+    match site.reply(&request) {
+        Reply::Whole(answer) => answer.send(client, request.method == Method::Head)?,
+    }
+    end(client)
+}
+
+/// Ends the sending. What is left of a request (its body) is read, for a moment: closing would
+/// reset the connection, and the client could lose the answer.
+fn end(mut client: &TcpStream) -> io::Result<()> {
+    client.shutdown(Shutdown::Write)?;
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let mut piece = [0; 1024];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        client.set_read_timeout(Some(left))?;
+        if client.read(&mut piece)? == 0 {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/* What a page can do only while `cargo xtask book serve` shows it. */
+import './news.js';

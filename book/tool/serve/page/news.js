@@ -1,0 +1,47 @@
+/* Loads the page again when the book was built again, and shows what keeps it from being built. */
+const address = new URL('news', import.meta.url);
+let version = null;
+let notice = null;
+
+function show(problems) {
+    if (notice !== null) {
+        notice.remove();
+        notice = null;
+    }
+    if (problems.length === 0) {
+        return;
+    }
+    notice = document.createElement('pre');
+    notice.setAttribute('role', 'alert');
+    notice.style.cssText = 'position:fixed;z-index:999;inset:auto 0 0 0;max-height:50vh;' +
+        'margin:0;padding:1em;overflow:auto;white-space:pre-wrap;' +
+        'background:var(--bg,#fff);color:var(--fg,#000);border-top:4px solid #c00';
+    notice.textContent = problems.join('\n');
+    document.body.append(notice);
+}
+
+async function ask() {
+    try {
+        const answer = await fetch(address, { cache: 'no-store' });
+        if (answer.status === 403) {
+            // Another server listens here now.
+            show([await answer.text()]);
+            return;
+        }
+        const news = await answer.json();
+        if (version === null) {
+            show(news.problems);
+        } else if (version !== news.version) {
+            if (news.problems.length === 0) {
+                location.reload();
+            } else {
+                show(news.problems);
+            }
+        }
+        version = news.version;
+    } catch {
+        // The server was stopped. It may be started again.
+    }
+    setTimeout(ask, 700);
+}
+ask();
