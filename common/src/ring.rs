@@ -42,6 +42,11 @@ pub struct RingOptions {
     /// The CPU that thread is bound to (`IORING_SETUP_SQ_AFF`)
     #[arg(long, value_name = "CPU")]
     pub sq_cpu: Option<u32>,
+
+    /// No option of a command line: the ring takes no entry until it is enabled
+    /// (`IORING_SETUP_R_DISABLED`, 5.10). Until then it can be restricted.
+    #[arg(skip)]
+    pub disabled: bool,
 }
 
 /// The setup flags that tune a ring; each came with a later kernel than the one before.
@@ -149,6 +154,9 @@ pub fn build(options: &RingOptions, entries: u32, flags: SetupFlags) -> io::Resu
     }
     if let Some(cpu) = options.sq_cpu {
         builder.setup_sqpoll_cpu(cpu);
+    }
+    if options.disabled {
+        builder.setup_r_disabled();
     }
     if flags.clamp {
         builder.setup_clamp();

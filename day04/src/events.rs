@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use common::text::several;
 use serde::Serialize;
 
+use crate::sandbox::Sandbox;
+
 #[derive(Serialize)]
 #[serde(tag = "event")]
 pub enum Event {
@@ -46,6 +48,8 @@ pub struct Listening {
     pub sq_entries: u32,
     pub cq_entries: u32,
     pub dropped: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Sandbox>,
 }
 
 /// What the summary counts.

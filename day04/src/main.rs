@@ -27,6 +27,7 @@ use crate::events::{Counts, Event, Listening};
 use crate::groups::Groups;
 use crate::parking::Parking;
 use crate::receive::Receiving;
+use crate::sandbox::Sandbox;
 use crate::server::Server;
 use crate::stop::{Ending, Stopping};
 use crate::timeouts::Timeouts;
@@ -42,6 +43,7 @@ mod no_allocation;
 mod parking;
 mod receive;
 mod reply;
+mod sandbox;
 mod server;
 mod stop;
 mod timeouts;
@@ -81,6 +83,10 @@ struct Options {
     /// Shut each socket down before its slot is closed, as kernels up to 6.12 need
     #[arg(long)]
     shutdown_first: bool,
+
+    /// Give up whatever io_uring can do that this server does not use
+    #[arg(long)]
+    sandbox: bool,
 
     /// Stop after this many connections
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -129,6 +135,7 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let groups = Groups::register(&ring.submitter(), count, options.buffer_size)?;
     let mut closing = Closing::ask_the_kernel()?;
     closing.late |= options.shutdown_first;
+    let sandbox = options.sandbox.then(|| Sandbox::lock(&ring.submitter())).transpose()?;
 
     let mut talk = Talk::new(options.talk);
     let listening = Listening {
@@ -139,6 +146,7 @@ fn serve(options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         sq_entries: granted.sq_entries,
         cq_entries: granted.cq_entries,
         dropped,
+        sandbox,
     };
     announce(&mut talk, options, listening);
     ready(listener.address());
@@ -176,6 +184,7 @@ impl Options {
         let mut ring = self.ring.clone();
         let entries = ring.entries.unwrap_or(ENTRIES);
         ring.cq_entries.get_or_insert(entries.saturating_mul(4).min(ring::MAX_CQ_ENTRIES));
+        ring.disabled = self.sandbox;
         ring
     }
 }
@@ -214,6 +223,9 @@ fn announce(talk: &mut Talk, options: &Options, listening: Listening) {
     if !listening.dropped.is_empty() {
         let dropped = listening.dropped.join(", ");
         talk.explain(format_args!("this kernel refused, so we do without: {dropped}"));
+    }
+    if let Some(sandbox) = &listening.sandbox {
+        talk.explain(format_args!("{sandbox}"));
     }
     if let Some(trouble) = ring::known_trouble(&environment::kernel_release()) {
         talk.explain(format_args!("careful: {trouble}"));

@@ -12,6 +12,7 @@ mod memory;
 mod output;
 mod pitfalls;
 mod requests;
+mod sandbox;
 mod stop;
 mod workers;
 

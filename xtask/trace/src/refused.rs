@@ -122,6 +122,7 @@ impl RefusedRing {
             sq_idle: (self.has(setup::SQPOLL) && asked.sq_thread_idle != 0)
                 .then_some(asked.sq_thread_idle),
             sq_cpu: self.has(setup::SQ_AFF).then_some(asked.sq_thread_cpu),
+            disabled: self.has(setup::R_DISABLED),
         };
         let flags = SetupFlags {
             clamp: self.has(setup::CLAMP),

@@ -1,0 +1,129 @@
+//! `--sandbox`: the kernel refuses what this server never asks for, whatever happens to the server.
+//!
+//! The system calls of io_uring can do most of what other system calls can: open files, connect,
+//! send. A server that was taken over could use its ring for that.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use io_uring::register::Restriction;
+use io_uring::squeue::Flags;
+use io_uring::{Submitter, opcode};
+use nix::errno::Errno;
+use serde::Serialize;
+
+// ANCHOR: list
+/// The operations of this server.
+const OPERATIONS: [u8; 7] = [
+    opcode::Accept::CODE,
+    opcode::Read::CODE, // the signals
+    opcode::Recv::CODE,
+    opcode::Send::CODE,
+    opcode::Shutdown::CODE,
+    opcode::Close::CODE,
+    opcode::AsyncCancel::CODE,
+];
+
+/// The flags that its entries may have.
+const FLAGS: Flags =
+    Flags::FIXED_FILE.union(Flags::BUFFER_SELECT).union(Flags::IO_LINK).union(Flags::SKIP_SUCCESS);
+
+/// Its register calls after the start, `IORING_REGISTER_RING_FDS` and `…_UNREGISTER_…`
+/// (`linux/io_uring.h`): `Queues` makes them. Slots and buffers are registered before.
+const REGISTER_CALLS: [u8; 2] = [20, 21];
+// ANCHOR_END: list
+
+/// What is locked.
+#[derive(Serialize)]
+pub struct Sandbox {
+    /// The server's ring takes what is on the list.
+    ring: bool,
+    /// Rings that this thread sets up later, or a program that it starts, take nothing: Linux 7.0.
+    later_rings: bool,
+}
+
+impl Sandbox {
+    // ANCHOR: lock
+    /// Restricts the ring, which was set up with R_DISABLED, and enables it.
+    ///
+    /// The server needs no other ring. So where the kernel can, later ones are restricted to NOP.
+    pub fn lock(submitter: &Submitter<'_>) -> Result<Sandbox> {
+        let operations = OPERATIONS.map(Restriction::sqe_op);
+        let calls = REGISTER_CALLS.map(Restriction::register_op);
+        let flags = [Restriction::sqe_flags_allowed(FLAGS.bits())];
+        let mut list: Vec<_> = operations.into_iter().chain(calls).chain(flags).collect();
+        let ring = match submitter.register_restrictions(&mut list) {
+            Ok(()) => true,
+            // What started this program has restricted all its rings, and that counts.
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => false,
+            Err(error) => return Err(error).context("restricting the ring (--sandbox)"),
+        };
+        submitter.register_enable_rings().context("enabling the ring (--sandbox)")?;
+        let later_rings = match restrict_later_rings() {
+            Ok(()) => true,
+            // Up to 6.19 only a ring can be restricted. And only once.
+            Err(Errno::EINVAL | Errno::EBADF | Errno::EPERM) => false,
+            Err(error) => return Err(error).context("restricting later rings (--sandbox)"),
+        };
+        Ok(Sandbox { ring, later_rings })
+    }
+    // ANCHOR_END: lock
+}
+
+/// `struct io_uring_restriction`
+#[repr(C)]
+struct Allowed {
+    what: u16,
+    code: u8,
+    resv: u8,
+    resv2: [u32; 3],
+}
+
+/// `struct io_uring_task_restriction`, with its list.
+#[repr(C)]
+struct OfTask {
+    flags: u16,
+    number: u16,
+    resv: [u32; 3],
+    list: [Allowed; 2],
+}
+
+// ANCHOR: later
+/// Restricts all rings that this thread sets up from now on, and those of all that it starts.
+///
+/// The list names an operation and a register call: what a list does not speak of at all, Linux
+/// 7.0 and later allow.
+fn restrict_later_rings() -> Result<(), Errno> {
+    // The numbers are those of `linux/io_uring.h`.
+    let (register_restrictions, register_op, sqe_op, register_probe) = (11, 0, 1, 8);
+    let allowed = |what, code| Allowed { what, code, resv: 0, resv2: [0; 3] };
+    let list = [allowed(sqe_op, opcode::Nop::CODE), allowed(register_op, register_probe)];
+    let of_task = OfTask { flags: 0, number: 2, resv: [0; 3], list };
+    let (call, no_ring) = (libc::SYS_io_uring_register, -1);
+    // SAFETY: the kernel copies the structure, and takes no other memory.
+    unsafe {
+        // Or only root may: what is locked must not mislead a program with more rights.
+        Errno::result(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+        Errno::result(libc::syscall(call, no_ring, register_restrictions, &raw const of_task, 1))?;
+    }
+    Ok(())
+}
+// ANCHOR_END: later
+
+impl fmt::Display for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.ring {
+            return f.write_str("sandbox: what started this program has set its limits already");
+        }
+        let (operations, calls) = (OPERATIONS.len(), REGISTER_CALLS.len());
+        write!(f, "sandbox: the ring takes {operations} operations and {calls} register calls; ")?;
+        f.write_str(match self.later_rings {
+            true => "later rings take NOP only",
+            false => "this kernel cannot limit later rings (Linux 7.0 can)",
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/unit/sandbox.rs"]
+mod tests;
