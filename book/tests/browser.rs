@@ -61,6 +61,11 @@ fn the_player_steps_and_goes_back() {
 
 async fn buttons(page: &Page, figure: &fantoccini::elements::Element, nth: usize) -> Tried {
     let button = |name: &'static str| figure.find(Locator::Css(name));
+    // A long recording begins where the program pushes its first entry.
+    let (start, steps) = position(page, nth).await?;
+    assert_eq!(start > 1, steps > 30, "step {start} of {steps}");
+    let stage = figure.find(Locator::Css(".ring-stage")).await?;
+    stage.send_keys(&char::from(Key::Home).to_string()).await?;
     assert_eq!(position(page, nth).await?.0, 1);
     let first = caption(page, nth).await?;
     button(".ring-next").await?.click().await?;

@@ -41,6 +41,7 @@ fn the_contents_have_the_page_numbers() {
         "theme/ring-player.css",
         "theme/ring-player.js",
         "theme/search.js",
+        "theme/wide.js",
     ] {
         put(root, &format!("book/{file}"), &fs::read_to_string(book.join(file)).expect(file));
     }

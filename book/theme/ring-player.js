@@ -10,6 +10,8 @@
     const SVG = 'http://www.w3.org/2000/svg';
     /** Below this width of the figure, in pixels, the drawing stands upright. */
     const NARROW = 560;
+    /** A recording with more steps than this begins where the program gives the ring its first work. */
+    const LONG = 30;
     /** Places of a ring that are drawn, if it has more. */
     const PLACES = 64;
     const still = window.matchMedia('(prefers-reduced-motion: reduce)');
@@ -474,7 +476,7 @@
     // ------------------------------------------------------------------ the controls
 
     const ICONS = {
-        back: 'M15 4v16L5 12z', next: 'M9 4v16l10-8z', play: 'M7 4v16l13-8z',
+        back: 'M5 4h3v16H5zM19 4v16L9 12z', next: 'M16 4h3v16h-3zM5 4v16l10-8z', play: 'M7 4v16l13-8z',
         pause: 'M6 4h4v16H6zM14 4h4v16h-4z', full: 'M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5',
         table: 'M4 5h16v14H4zM4 10h16M4 14.5h16M10 5v14',
     };
@@ -502,7 +504,8 @@
             this.recording = JSON.parse(figure.querySelector('.ring-data').textContent);
             this.states = fold(this.recording);
             this.last = this.states.length - 1;
-            this.at = 0;
+            const work = this.recording.steps.findIndex(step => step.do === 'push');
+            this.at = this.last >= LONG ? Math.max(0, work) : 0;
             this.timer = null;
             this.build();
             this.show(false);
@@ -554,14 +557,23 @@
                 button(bar, 'full', 'Full screen', () => this.fullScreen());
             }
             figure.classList.add('is-live');
+            html('p', 'ring-keys', live, 'Space plays and pauses, ← and → step.').ariaHidden = 'true';
             figure.addEventListener('keydown', event => this.key(event));
+            // After a click anywhere, the keys are the player's.
+            figure.addEventListener('click', event => {
+                if (event.detail > 0 && !event.target.closest('select, input, a, table')) {
+                    stage.focus({ preventScroll: true });
+                }
+            });
             new ResizeObserver(() => this.fit()).observe(stage);
             this.fit();
         }
 
         /** Draws anew where the figure became narrow or wide. */
         fit() {
-            const narrow = this.stage.clientWidth < NARROW;
+            // With larger text the labels have to be larger, too.
+            const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) / 10;
+            const narrow = this.stage.clientWidth < NARROW * rem;
             if (!this.drawing || this.drawing.narrow !== narrow) {
                 this.drawing = new Drawing(this.stage, this.recording, narrow);
                 this.show(false);
