@@ -17,6 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 
 use super::event::{Event, What};
 use super::html;
@@ -24,6 +25,7 @@ use super::json::Lines;
 use super::launch::Program;
 pub use super::options::Options;
 use super::perfetto;
+use super::player::rings;
 use super::summary::Summary;
 use super::summary_text;
 use super::sys;
@@ -118,12 +120,17 @@ struct Pages {
 enum Page {
     Html,
     Perfetto,
+    Recording,
 }
 
 impl Pages {
     /// Opens the files, before anything runs, so that no run is for nothing.
     fn open(options: &Options) -> Result<Option<Pages>, (Refusal, i32)> {
-        let asked = [(&options.html, Page::Html), (&options.perfetto, Page::Perfetto)];
+        let asked = [
+            (&options.html, Page::Html),
+            (&options.perfetto, Page::Perfetto),
+            (&options.recording, Page::Recording),
+        ];
         let mut files = Vec::new();
         for (path, page) in
             asked.into_iter().filter_map(|(path, page)| Some((path.as_ref()?, page)))
@@ -150,6 +157,7 @@ impl Pages {
             let text = match page {
                 Page::Html => html::page(&self.command, &kernel, &events, summary),
                 Page::Perfetto => perfetto::trace(&self.command, &events).to_string(),
+                Page::Recording => recording(&self.command, &kernel, &events, summary).to_string(),
             };
             let written = file.write_all(text.as_bytes());
             written.map_err(|error| (cannot_write(&path, &error), 1))?;
@@ -163,6 +171,21 @@ impl Pages {
         }
         Ok(())
     }
+}
+
+/// The rings of a run, the totals, and what is wrong, for the book's pages.
+fn recording(command: &str, kernel: &str, events: &[Event], summary: &Summary) -> Value {
+    /// A page offers them one at a time.
+    const MOST_RINGS: usize = 64;
+    let diagnoses: Vec<Value> = summary
+        .diagnoses
+        .iter()
+        .map(|it| json!({ "seen": it.seen, "advice": it.advice(), "book": it.book }))
+        .collect();
+    json!({
+        "rings": rings::of_run(command, kernel, events, MOST_RINGS),
+        "diagnoses": diagnoses,
+    })
 }
 
 /// The events of a run, up to as many as a viewer can take.

@@ -6,9 +6,8 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::event::{Event, What};
-use super::player::recording::{Recording, counts};
-use super::player::steps::{self, Item};
+use super::event::Event;
+use super::player::rings;
 use super::summary::Summary;
 use super::{summary_text, text};
 
@@ -19,8 +18,7 @@ const PLAYER: [&str; 2] = [
 ];
 const PAGE: [&str; 2] = [include_str!("html/page.css"), include_str!("html/page.js")];
 
-/// Steps of a ring that are played, and events that are listed: a browser has to draw them.
-const MOST_STEPS: usize = 4_000;
+/// Events that are listed: a browser has to draw them.
 const MOST_EVENTS: usize = 20_000;
 
 /// Rings that are played, the first ones.
@@ -42,7 +40,7 @@ pub fn page(command: &str, kernel: &str, events: &[Event], summary: &Summary) ->
         title = escaped(name),
     );
     diagnoses(&mut page, summary);
-    rings(&mut page, name, command, kernel, events);
+    players(&mut page, command, kernel, events);
     list(&mut page, events);
     let totals = escaped(&summary_text::page(summary, None));
     let _ =
@@ -72,51 +70,30 @@ fn diagnoses(page: &mut String, summary: &Summary) {
 }
 
 /// A player for each ring.
-fn rings(page: &mut String, program: &str, command: &str, kernel: &str, events: &[Event]) {
-    let items: Vec<Item> = events.iter().map(|event| Item::Event(event.what.clone())).collect();
-    let rings: Vec<u32> = events.iter().filter_map(|event| ring_begun(&event.what)).collect();
+fn players(page: &mut String, command: &str, kernel: &str, events: &[Event]) {
     page.push_str("<div class=\"rings\">\n");
-    if rings.is_empty() {
+    let number = rings::number(events);
+    if number == 0 {
         page.push_str("<p>The program had no ring that could be followed.</p>\n");
     }
-    for ring in rings.iter().take(MOST_RINGS) {
-        let Some(story) = steps::whole(&items, *ring, program, MOST_STEPS) else { continue };
-        let title = format!("Ring {ring}");
-        let recording = Recording {
-            name: format!("ring-{ring}"),
-            title: title.clone(),
-            program: program.to_string(),
-            command: command.to_string(),
-            kernel: kernel.to_string(),
-            rings: vec![story.shape],
-            counts: counts(&story.steps),
-            steps: story.steps,
-        };
+    for recording in rings::of_run(command, kernel, events, MOST_RINGS) {
         let _ = writeln!(
             page,
-            "<figure class=\"ring-player\" data-ring=\"{ring}\"><figcaption><span class=\"ring-title\">\
-             {title}</span></figcaption><div class=\"ring-steps\"></div><script \
+            "<figure class=\"ring-player\" data-ring=\"{}\"><figcaption><span class=\"ring-title\">\
+             {}</span></figcaption><div class=\"ring-steps\"></div><script \
              type=\"application/json\" class=\"ring-data\">{}</script></figure>",
+            recording.name,
+            recording.title,
             in_script(&json!(recording).to_string()),
         );
     }
-    if rings.len() > MOST_RINGS {
+    if number > MOST_RINGS {
         let _ = writeln!(
             page,
-            "<p>The first {MOST_RINGS} of {} rings are played; the events are those of all.</p>",
-            rings.len()
+            "<p>The first {MOST_RINGS} of {number} rings are played; the events are those of all.</p>"
         );
     }
     page.push_str("</div>\n");
-}
-
-/// The ring that begins with an event.
-fn ring_begun(what: &What) -> Option<u32> {
-    match what {
-        What::Setup(setup) => setup.granted.as_ref().and(setup.ring),
-        What::Found(found) => found.ring,
-        _ => None,
-    }
 }
 
 /// The events, which the page's script lists and searches.

@@ -29,6 +29,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub perfetto: Option<PathBuf>,
 
+    /// Write the steps of each ring and what is wrong to FILE, as JSON for the book's player
+    #[arg(long, value_name = "FILE")]
+    pub recording: Option<PathBuf>,
+
     /// Only the summary, no events
     #[arg(long)]
     pub summary: bool,

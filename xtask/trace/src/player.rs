@@ -1,6 +1,7 @@
 //! A trace as steps that a reader can play: [`steps`] finds them, [`captions`] says what each
-//! does, [`recording`] is what the ring player reads.
+//! does, [`recording`] is what the ring player reads, [`rings`] makes one of each ring of a run.
 
 pub mod captions;
 pub mod recording;
+pub mod rings;
 pub mod steps;

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{self, PATIENCE};
 
 /// Not a test of its own: the program that the others trace.
@@ -339,12 +339,16 @@ fn a_stopped_program_stays_stopped() {
 }
 
 #[test]
-fn a_run_is_written_as_a_page_and_for_perfetto() {
-    needs_io_uring!("a_run_is_written_as_a_page_and_for_perfetto");
+fn a_run_is_written_as_a_page_for_perfetto_and_for_the_book() {
+    needs_io_uring!("a_run_is_written_as_a_page_for_perfetto_and_for_the_book");
     let folder = tempfile::tempdir().expect("a folder");
-    let [page, perfetto] = ["run.html", "run.json"].map(|name| folder.path().join(name));
-    let options = ["--html", page.to_str().expect("UTF-8"), "--perfetto"];
-    let options = [&options[..], &[perfetto.to_str().expect("UTF-8")]].concat();
+    let [page, perfetto, rings] =
+        ["run.html", "run.json", "rings.json"].map(|name| folder.path().join(name));
+    let options = [("--html", &page), ("--perfetto", &perfetto), ("--recording", &rings)];
+    let options: Vec<&str> = options
+        .into_iter()
+        .flat_map(|(option, file)| [option, file.to_str().expect("UTF-8")])
+        .collect();
     let told = told(ringtrace_on(&options, "nops"));
     assert_eq!(told.status, Some(0), "{}", told.text);
 
@@ -357,6 +361,12 @@ fn a_run_is_written_as_a_page_and_for_perfetto() {
         steps.iter().filter_map(|step| step["entries"].as_array()).map(Vec::len).sum();
     assert!(written > 0 && steps.iter().any(|step| step["do"] == "complete"), "{data}");
     assert!(steps.iter().skip(1).all(|step| step["event"].is_u64()), "{data}");
+
+    let text = fs::read_to_string(rings).expect("the rings");
+    let rings: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(rings["rings"], json!([recording]), "the same as in the page");
+    assert_eq!(recording["counts"]["entries"], written, "{data}");
+    assert!(rings["diagnoses"].is_array(), "{text}");
 
     let text = fs::read_to_string(perfetto).expect("the file");
     let trace: Value = serde_json::from_str(&text).expect("JSON");
