@@ -12,6 +12,7 @@ use super::compare::{self, Difference};
 use super::file;
 use super::scenarios::{ALL, Scenario};
 use super::{Recorded, record};
+use ringtrace::player::recording::Recording;
 use toolbox::output::say;
 use toolbox::programs::{self, Programs, Source};
 
@@ -30,6 +31,10 @@ pub struct Options {
     /// Compare a fresh run with the recording, and write nothing
     #[arg(long)]
     check: bool,
+
+    /// Print a fresh run as JSON, a line each, and write nothing
+    #[arg(long, conflicts_with = "check")]
+    print: bool,
 
     /// How long anything may take before it counts as hung
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -81,6 +86,8 @@ fn run(options: &Options) -> Result<bool> {
     for scenario in scenarios {
         let (line, well) = if options.check {
             told(scenario, &check(scenario, &programs, patience)?)
+        } else if options.print {
+            (serde_json::to_string(&told_or_refused(scenario, &programs, patience)?)?, true)
         } else {
             (write(scenario, &programs, patience)?, true)
         };
@@ -101,21 +108,29 @@ pub fn build(scenarios: &[&Scenario]) -> Result<Programs> {
 }
 
 fn write(scenario: &Scenario, programs: &Programs, patience: Duration) -> Result<String> {
+    let recording = told_or_refused(scenario, programs, patience)?;
+    let path = file::write(&recording, &programs::workspace())?;
+    let count = |what: &str, one: &str| {
+        plural(recording.counts.get(what).copied().unwrap_or_default(), one)
+    };
+    Ok(format!(
+        "{:<8}  {} steps: {}, {} → {}",
+        scenario.name,
+        recording.steps.len(),
+        count("enters", "enter"),
+        count("completions", "completion"),
+        path.file_name().unwrap_or_default().to_string_lossy(),
+    ))
+}
+
+/// A fresh run, which the program did not refuse.
+fn told_or_refused(
+    scenario: &Scenario,
+    programs: &Programs,
+    patience: Duration,
+) -> Result<Recording> {
     match fresh(scenario, programs, patience)? {
-        Recorded::Told(recording) => {
-            let path = file::write(&recording, &programs::workspace())?;
-            let count = |what: &str, one: &str| {
-                plural(recording.counts.get(what).copied().unwrap_or_default(), one)
-            };
-            Ok(format!(
-                "{:<8}  {} steps: {}, {} → {}",
-                scenario.name,
-                recording.steps.len(),
-                count("enters", "enter"),
-                count("completions", "completion"),
-                path.file_name().unwrap_or_default().to_string_lossy(),
-            ))
-        }
+        Recorded::Told(recording) => Ok(recording),
         Recorded::Refused(words) => bail!("{} cannot be recorded here\n{words}", scenario.name),
     }
 }
