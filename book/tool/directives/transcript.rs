@@ -11,9 +11,11 @@ fn named(sources: &Sources<'_>, name: &str) -> Result<Transcript, Complaint> {
     Transcript::parse(&text).map_err(|(line, wrong)| in_file(wrong, &format!("{file}:{line}")))
 }
 
-/// `{{#transcript NAME}}`.
+/// `{{#transcript NAME}}`. The name is for `book serve`, where the page can run it.
 pub fn directive(sources: &Sources<'_>, name: &str) -> Result<String, Complaint> {
-    Ok(markup::fenced("console", &named(sources, name)?.shown))
+    let block = markup::fenced("console", &named(sources, name)?.shown);
+    let name = markup::html(name);
+    Ok(format!("<div class=\"transcript\" data-transcript=\"{name}\">\n\n{block}\n\n</div>"))
 }
 
 /// `{{#quote NAME "text"}}`.

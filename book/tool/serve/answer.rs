@@ -63,3 +63,10 @@ impl Answer {
         Ok(())
     }
 }
+
+/// Begins an answer whose end is the connection's: a line of JSON for each thing that happens.
+pub fn begin_stream(mut client: &TcpStream) -> io::Result<()> {
+    client.set_write_timeout(Some(PATIENCE))?;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n{HEADERS}");
+    client.write_all(head.as_bytes())
+}

@@ -10,7 +10,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::answer::PATIENCE;
+use super::answer::{self, PATIENCE};
 use super::request::{Method, Request};
 use super::site::{Reply, Site};
 use crate::output;
@@ -94,6 +94,10 @@ fn converse(guest: &Guest, site: &Arc<Site>) -> io::Result<()> {
     guest.has_asked();
     match site.reply(&request) {
         Reply::Whole(answer) => answer.send(client, request.method == Method::Head)?,
+        Reply::Live(run) => {
+            answer::begin_stream(client)?;
+            run.play(client);
+        }
     }
     end(client)
 }

@@ -6,18 +6,21 @@
 //!
 //! - [`connections`] keeps slow and greedy clients harmless, [`request`] reads what one asks;
 //! - [`door`] decides who gets an answer, [`site`] what stands at which address;
-//! - [`files`] are the book's, [`shown`] is the state of it, [`answer`] is how a reply is sent.
+//! - [`files`] are the book's, [`shown`] is the state of it, [`answer`] is how a reply is sent;
+//! - [`runs`] runs what stands in the book, [`traced`] has the tracer see it.
 
 mod answer;
 mod connections;
 mod door;
 mod files;
 mod request;
+mod runs;
 mod shown;
 mod site;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -54,7 +57,7 @@ pub fn serve(place: &Place, port: u16, ready: impl FnOnce(&str)) -> Problem {
     };
     let path = door.path();
     let address = listener.local_addr().map_or(String::new(), |it| format!("http://{it}{path}"));
-    let site = Arc::new(Site::new(door));
+    let site = Arc::new(Site::new(door, place.root.clone()));
     lock(&site.shown).news.version = first_version();
     let answering = Arc::clone(&site);
     let started =

@@ -1,10 +1,11 @@
 //! Runs the commands of a transcript, as a reader would type them.
 
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, PipeWriter};
 use std::net::TcpListener;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -27,29 +28,85 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a running command is looked at.
 const POLL: Duration = Duration::from_millis(10);
 
+/// Time for a command that was stopped to end by itself.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What happens while a transcript runs: commands by their place in it.
+#[derive(Debug)]
+pub enum Heard<'t> {
+    /// A command was started.
+    Starts(usize),
+    /// A command printed a line.
+    Printed(&'t str),
+}
+
+/// A run of a transcript, to be listened to and stopped.
+pub struct Play<'a> {
+    /// What the shell gets for a command, of which this is the place and the text.
+    pub command: &'a dyn Fn(usize, &str) -> String,
+    /// Hears what happens.
+    pub hear: Arc<dyn Fn(Heard<'_>) + Send + Sync>,
+    /// Set by anybody, it ends the run.
+    pub stop: &'a AtomicBool,
+}
+
 /// What a transcript's commands printed, line by line, or the line of the command that failed
 /// and how.
 pub fn run(root: &Path, transcript: &Transcript) -> Result<Vec<Vec<String>>, (usize, Complaint)> {
-    let port = free_port(transcript).map_err(|wrong| (1, wrong))?;
-    let mut servers = Vec::new();
-    let mut outputs = vec![Vec::new(); transcript.commands.len()];
-    for (index, command) in transcript.commands.iter().enumerate() {
-        let text = command.text.replace(PORT, &port);
-        let in_line = |wrong| (command.line, wrong);
-        let mut running = Running::start(root, &text).map_err(in_line)?;
-        if command.background {
-            running.until_ready().map_err(in_line)?;
-            servers.push((index, command, running));
-        } else {
-            running.until_end().map_err(in_line)?;
+    let stop = AtomicBool::new(false);
+    let play = Play { command: &|_, text| text.to_owned(), hear: Arc::new(|_| {}), stop: &stop };
+    play.run(root, transcript)
+}
+
+impl Play<'_> {
+    /// As [`run`]. A run that was stopped has printed what it has printed.
+    pub fn run(
+        &self,
+        root: &Path,
+        transcript: &Transcript,
+    ) -> Result<Vec<Vec<String>>, (usize, Complaint)> {
+        let port = free_port(transcript).map_err(|wrong| (1, wrong))?;
+        let mut servers = Vec::new();
+        let mut outputs = vec![Vec::new(); transcript.commands.len()];
+        for (index, command) in transcript.commands.iter().enumerate() {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let text = (self.command)(index, &command.text).replace(PORT, &port);
+            let in_line = |wrong| (command.line, wrong);
+            (self.hear)(Heard::Starts(index));
+            let hear = {
+                let (hear, port) = (Arc::clone(&self.hear), port.clone());
+                move |line: &str| hear(Heard::Printed(&line.replace(&port, PORT)))
+            };
+            let mut running = Running::start(root, &text, hear).map_err(in_line)?;
+            if command.background {
+                running.until_ready(self.stop).map_err(in_line)?;
+                servers.push((index, command, running));
+            } else {
+                running.until_end(self.stop, PATIENCE).map_err(in_line)?;
+                outputs[index] = running.lines(&port);
+            }
+        }
+        for (index, command, mut running) in servers {
+            running.stop(command, self.stop).map_err(|wrong| (command.line, wrong))?;
             outputs[index] = running.lines(&port);
         }
+        Ok(outputs)
     }
-    for (index, command, mut running) in servers {
-        running.stop(command).map_err(|wrong| (command.line, wrong))?;
-        outputs[index] = running.lines(&port);
+}
+
+/// Runs a command that prepares others, within a time that a compiler may need.
+pub fn prepare_by(root: &Path, text: &str, play: &Play<'_>) -> Result<(), Complaint> {
+    const COMPILER: Duration = Duration::from_secs(900);
+    let hear = Arc::clone(&play.hear);
+    let hear = move |line: &str| hear(Heard::Printed(line));
+    let mut running = Running::start(root, text, hear)?;
+    let status = running.until_end(play.stop, COMPILER)?;
+    if status.success() || play.stop.load(Ordering::Relaxed) {
+        return Ok(());
     }
-    Ok(outputs)
+    Err(running.complaint("failed"))
 }
 
 /// A port that nobody listens on, of as many digits as the one in the book, so that lines break
@@ -70,17 +127,24 @@ fn free_port(transcript: &Transcript) -> Result<String, Complaint> {
 /// A command that was started, in a process group of its own.
 struct Running {
     child: Child,
+    guard: Child,
+    /// While this is open, the guard waits.
+    _life: PipeWriter,
     printed: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
     started: Instant,
-    /// Whether it was asked to end.
-    interrupted: bool,
+    /// When it was asked to end.
+    interrupted: Option<Instant>,
 }
 
 impl Running {
-    fn start(root: &Path, text: &str) -> Result<Self, Complaint> {
+    fn start(
+        root: &Path,
+        text: &str,
+        hear: impl Fn(&str) + Send + 'static,
+    ) -> Result<Self, Complaint> {
         let no = |wrong: io::Error| Complaint::new(format!("cannot be run: {wrong}"), "sh -c …");
-        let (mut from, to) = io::pipe().map_err(no)?;
+        let (from, to) = io::pipe().map_err(no)?;
         let mut command = Command::new("sh");
         command
             .args(["-c", text])
@@ -91,24 +155,32 @@ impl Running {
             .process_group(0);
         environment(&mut command);
         testkit::heed_stop_signals(&mut command);
-        testkit::die_with_parent(&mut command);
-        let child = command.spawn().map_err(no)?;
+        let mut child = command.spawn().map_err(no)?;
         // The ends of the pipe that the command was given are open in it, too.
         drop(command);
+        let (guard, life) = guard(&child).map_err(|wrong| {
+            let _ = child.kill().and_then(|()| child.wait());
+            no(wrong)
+        })?;
         let printed = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&printed);
         let reader = std::thread::spawn(move || {
-            let mut piece = [0; 4096];
-            while let Ok(length @ 1..) = from.read(&mut piece) {
-                kept.lock().unwrap_or_else(PoisonError::into_inner).extend(&piece[..length]);
+            let mut from = BufReader::new(from);
+            let mut line = Vec::new();
+            while let Ok(1..) = from.read_until(b'\n', &mut line) {
+                kept.lock().unwrap_or_else(PoisonError::into_inner).extend(&line);
+                hear(&String::from_utf8_lossy(&line));
+                line.clear();
             }
         });
         Ok(Self {
             child,
+            guard,
+            _life: life,
             printed,
             reader: Some(reader),
             started: Instant::now(),
-            interrupted: false,
+            interrupted: None,
         })
     }
 
@@ -134,9 +206,9 @@ impl Running {
         ended.map_err(|wrong| Complaint::new(format!("cannot be waited for: {wrong}"), "try again"))
     }
 
-    /// Waits until a server is ready.
-    fn until_ready(&mut self) -> Result<(), Complaint> {
-        while !self.text().contains(READY) {
+    /// Waits until a server is ready, or the run is stopped.
+    fn until_ready(&mut self, stop: &AtomicBool) -> Result<(), Complaint> {
+        while !self.text().contains(READY) && !stop.load(Ordering::Relaxed) {
             if self.ended()?.is_some() {
                 self.finish();
                 return Err(self.complaint("ended before it listened"));
@@ -149,41 +221,67 @@ impl Running {
         Ok(())
     }
 
-    /// Waits until it ends.
-    fn until_end(&mut self) -> Result<(), Complaint> {
+    /// Waits until it ends, which it does within this time, or soon after the run is stopped.
+    fn until_end(
+        &mut self,
+        stop: &AtomicBool,
+        patience: Duration,
+    ) -> Result<ExitStatus, Complaint> {
         let status = loop {
             if let Some(status) = self.ended()? {
                 break status;
             }
-            if self.started.elapsed() > PATIENCE {
+            if self.started.elapsed() > patience {
                 return Err(self.complaint("does not end"));
+            }
+            if stop.load(Ordering::Relaxed) {
+                self.interrupt();
+                if self.interrupted.is_some_and(|since| since.elapsed() > GRACE) {
+                    let _ = killpg(self.group(), Signal::SIGKILL);
+                }
             }
             std::thread::sleep(POLL);
         };
         self.finish();
-        if status.code() == Some(127) {
+        let stopped = stop.load(Ordering::Relaxed);
+        if status.code() == Some(127) && !stopped {
             return Err(self.complaint("is not installed here"));
         }
         match status.signal() {
             // The server ends as it should; Cargo and the shell around it die of the signal.
-            Some(signal) if self.interrupted && signal == Signal::SIGINT as i32 => Ok(()),
-            Some(signal) => Err(self.complaint(&format!("was killed by signal {signal}"))),
-            None => Ok(()),
+            Some(signal) if self.interrupted.is_some() && signal == Signal::SIGINT as i32 => {}
+            Some(signal) if !stopped => {
+                return Err(self.complaint(&format!("was killed by signal {signal}")));
+            }
+            _ => {}
+        }
+        Ok(status)
+    }
+
+    /// Asks it to end, once.
+    fn interrupt(&mut self) {
+        if self.interrupted.is_none() && killpg(self.group(), Signal::SIGINT).is_ok() {
+            self.interrupted = Some(Instant::now());
         }
     }
 
     /// Ends a server, unless `--max` lets it end by itself, and waits for it.
-    fn stop(&mut self, command: &transcript::Command) -> Result<(), Complaint> {
+    fn stop(
+        &mut self,
+        command: &transcript::Command,
+        stop: &AtomicBool,
+    ) -> Result<ExitStatus, Complaint> {
         if !command.text.contains("--max") {
-            self.interrupted = killpg(self.group(), Signal::SIGINT).is_ok();
+            self.interrupt();
         }
         self.started = Instant::now();
-        self.until_end()
+        self.until_end(stop, PATIENCE)
     }
 
     /// What is left of its group is ended, and the rest of its output read.
     fn finish(&mut self) {
         let _ = killpg(self.group(), Signal::SIGKILL);
+        let _ = self.guard.wait();
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
@@ -206,8 +304,20 @@ impl Drop for Running {
         if self.reader.is_some() {
             let _ = killpg(self.group(), Signal::SIGKILL);
             let _ = self.child.wait();
+            let _ = self.guard.wait();
         }
     }
+}
+
+/// A process that ends the command's group, with itself, when this program ends, however it ends:
+/// then the other end of its standard input is closed.
+fn guard(child: &Child) -> io::Result<(Child, PipeWriter)> {
+    let (waits, life) = io::pipe()?;
+    let mut guard = Command::new("sh");
+    guard.args(["-c", "trap '' INT TERM HUP; read -r _; kill -KILL 0"]);
+    guard.stdin(waits).stdout(Stdio::null()).stderr(Stdio::null());
+    guard.process_group(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    Ok((guard.spawn()?, life))
 }
 
 /// What a command finds around it: a terminal's width and no colours, and nothing of the Cargo

@@ -1,0 +1,148 @@
+//! A command of the book under the tracer, and what is built before.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use crate::transcript::Transcript;
+
+/// What a command that runs the tracer by itself begins with.
+const TRACE: &str = "cargo xtask trace ";
+
+/// The folder of a run, for what the tracer writes. Dropping it removes it.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A new one, for nobody else.
+    pub fn new() -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("book-run.{}.{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    /// What the shell runs for a command. What makes no ring runs as it is.
+    pub fn traced(&self, index: usize, text: &str) -> String {
+        let rings = quoted(&format!("{}/{index}.json", self.path()));
+        if text.contains(TRACE) {
+            return text.replacen(TRACE, &format!("{TRACE}--recording {rings} "), 1);
+        }
+        if !["cargo run ", "cargo xtask run ", "target/debug/"].iter().any(|it| text.contains(it)) {
+            return text.to_owned();
+        }
+        // The tracer follows the shell to the program. Its own words are kept apart from the
+        // program's, whose standard error is the pipe's, too.
+        let (command, words) = (quoted(&format!("exec 2>&1; {text}")), format!("{index}.txt"));
+        let words = quoted(&format!("{}/{words}", self.path()));
+        format!("{TRACE}--fast --summary --recording {rings} -- sh -c {command} 2>{words}")
+    }
+
+    /// What the tracer wrote of so many commands, and its words where it wrote nothing.
+    pub fn read(&self, commands: usize) -> (Vec<Value>, Vec<String>) {
+        let (mut traces, mut words) = (Vec::new(), Vec::new());
+        for index in 0..commands {
+            let file = |extension| self.0.join(format!("{index}.{extension}"));
+            let trace = fs::read_to_string(file("json")).unwrap_or_default();
+            match serde_json::from_str(&trace) {
+                Ok(trace) => traces.push(trace),
+                Err(_) => words.extend(fs::read_to_string(file("txt")).ok()),
+            }
+        }
+        words.retain(|words| !words.trim().is_empty());
+        (traces, words)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A word for the shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The commands that build what a transcript runs, so that the deadline of a command is its own.
+pub fn builds(transcript: &Transcript) -> String {
+    let mut builds: Vec<String> = ["xtask", "ringtrace", "recorder"]
+        .map(|package| format!("cargo build --quiet --locked -p {package}"))
+        .into();
+    for command in &transcript.commands {
+        for (_, rest) in
+            command.text.match_indices("cargo run ").map(|it| command.text.split_at(it.0))
+        {
+            let words = rest.split_whitespace().skip(2);
+            let words =
+                words.take_while(|word| *word != "--" && !word.contains(['|', '&', ';', ')']));
+            let words: Vec<&str> = words.collect();
+            builds.push(format!("cargo build --quiet --locked {}", words.join(" ")));
+        }
+        for day in ["day01", "day02", "day03", "day04"] {
+            let number = day.trim_start_matches("day0");
+            let text = &command.text;
+            let traced = text.contains(TRACE) && text.contains(day);
+            if traced || text.contains(&format!("cargo xtask run --day {number}")) {
+                builds.push(format!("cargo build --quiet --locked -p {day}"));
+            }
+        }
+    }
+    builds.join(" && ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_make_rings_are_traced() {
+        let folder = Folder::new().unwrap();
+        let at = folder.path();
+        assert_eq!(
+            folder.traced(0, "echo hello | nc 127.0.0.1 4242"),
+            "echo hello | nc 127.0.0.1 4242"
+        );
+        assert_eq!(
+            folder.traced(1, "cargo xtask trace day01 --quiet"),
+            format!("cargo xtask trace --recording '{at}/1.json' day01 --quiet")
+        );
+        let traced = folder.traced(2, "cargo run -p day02 | grep 'x y'");
+        assert!(
+            traced.ends_with(&format!(
+                r" -- sh -c 'exec 2>&1; cargo run -p day02 | grep '\''x y'\''' 2>'{at}/2.txt'"
+            )),
+            "{traced}"
+        );
+        fs::write(format!("{at}/2.json"), "{\"rings\":[]}").unwrap();
+        fs::write(format!("{at}/3.txt"), "no ptrace here").unwrap();
+        let (traces, words) = folder.read(4);
+        assert_eq!((traces.len(), words), (1, vec!["no ptrace here".to_owned()]));
+        drop(folder);
+        assert!(!std::path::Path::new(&at).exists());
+    }
+
+    #[test]
+    fn what_a_transcript_runs_is_built_first() {
+        let text = "$ (ulimit -n 64; cargo run -p day04 --example durable_log -- /tmp/x </y) &\n\
+                    $ cargo xtask trace --json - -- day02 --quiet\n$ cargo xtask run --day 3\n\
+                    $ cargo run -p day01 | wc -l\n";
+        let builds = builds(&Transcript::parse(text).unwrap());
+        for build in ["-p day04 --example durable_log &&", "-p day02 &&", "-p day03 &&"] {
+            assert!(builds.contains(build), "{builds}");
+        }
+        assert!(builds.ends_with("-p day01"), "{builds}");
+    }
+}
