@@ -4,7 +4,9 @@
 //! cargo run -p day04 --example file_answers -- /var/tmp
 //! ```
 //!
-//! It works on files of its own in that folder (without one, the current one) and removes them.
+//! It works on files of its own in that folder (without one, the current one) and removes them. Each
+//! line is a question and its answer; an answer that the next run or another disk may change begins
+//! with `~`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -64,11 +66,11 @@ fn order(ring: &mut IoUring, path: &Path) -> Result<()> {
     let bytes = forever(vec![7_u8; 64 * MIB]);
     let (none, link, drain) = (Flags::empty(), Flags::IO_LINK, Flags::IO_DRAIN);
     // With ASYNC each goes to a worker thread of its own at once.
-    for (how, write_flags, fsync_flags) in [
-        ("no flag", none, none),
-        ("ASYNC on both", Flags::ASYNC, Flags::ASYNC),
-        ("ASYNC on both, IO_LINK on the WRITE", Flags::ASYNC | link, Flags::ASYNC),
-        ("ASYNC on both, IO_DRAIN on the FSYNC", Flags::ASYNC, Flags::ASYNC | drain),
+    for (how, varies, write_flags, fsync_flags) in [
+        ("no flag", "~", none, none),
+        ("ASYNC on both", "~", Flags::ASYNC, Flags::ASYNC),
+        ("ASYNC on both, IO_LINK on the WRITE", "", Flags::ASYNC | link, Flags::ASYNC),
+        ("ASYNC on both, IO_DRAIN on the FSYNC", "", Flags::ASYNC, Flags::ASYNC | drain),
     ] {
         let file = File::create(path)?;
         let fd = Fd(file.as_raw_fd());
@@ -77,7 +79,8 @@ fn order(ring: &mut IoUring, path: &Path) -> Result<()> {
         let entries = [write.flags(write_flags), fsync.flags(fsync_flags)];
         let order = complete(ring, &entries)?.into_iter();
         let order = order.map(|(nth, result)| format!("{} {result}", ["WRITE", "FSYNC"][nth]));
-        writeln!(io::stdout(), "{how}: {}", order.collect::<Vec<_>>().join(", then "))?;
+        let order = order.collect::<Vec<_>>().join(", then ");
+        writeln!(io::stdout(), "WRITE of 64 MiB and FSYNC, {how}: {varies}{order}")?;
     }
     Ok(())
 }
@@ -117,22 +120,23 @@ fn direct(ring: &mut IoUring, path: &Path) -> Result<()> {
     complete(ring, &[ask.build()])?;
     let (memory, offset) = (statx.stx_dio_mem_align, statx.stx_dio_offset_align);
     if statx.stx_mask & libc::STATX_DIOALIGN == 0 || offset == 0 {
-        writeln!(io::stdout(), "O_DIRECT: statx promises nothing for this file system")?;
+        writeln!(io::stdout(), "O_DIRECT, the alignment by statx: ~no answer")?;
         return Ok(());
     }
-    writeln!(io::stdout(), "O_DIRECT: memory aligned to {memory}, offset and length to {offset}")?;
+    let alignment = format!("{memory} for memory, {offset} for offset and length");
+    writeln!(io::stdout(), "O_DIRECT, the alignment by statx: ~{alignment}")?;
     let file = OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(path)?;
     let pages = forever(vec![0_u8; 3 * PAGE]).as_mut_ptr();
     let aligned = pages.wrapping_add(pages.align_offset(PAGE));
     let block = offset as usize;
     for (how, address, length, offset) in [
         ("a read that keeps to it", aligned, block, 0),
-        ("to an address 1 further", aligned.wrapping_add(1), PAGE, 0),
-        ("of one byte less", aligned, block - 1, 0),
-        ("at an offset 1 further", aligned, block, 1),
+        ("a read to an address 1 further", aligned.wrapping_add(1), PAGE, 0),
+        ("a read of one byte less", aligned, block - 1, 0),
+        ("a read at an offset 1 further", aligned, block, 1),
     ] {
         let read = opcode::Read::new(Fd(file.as_raw_fd()), address, length as u32).offset(offset);
-        writeln!(io::stdout(), "  {how}: {}", complete(ring, &[read.build()])?[0].1)?;
+        writeln!(io::stdout(), "O_DIRECT, {how}: ~{}", complete(ring, &[read.build()])?[0].1)?;
     }
     Ok(())
 }
@@ -164,10 +168,14 @@ fn registered(ring: &mut IoUring, path: &Path) -> Result<()> {
     writeln!(io::stdout(), "READ_FIXED to an unmapped buffer: {}", complete(ring, &[read])?[0].1)?;
     // SAFETY: it is mapped, and the kernel writes to other pages.
     let first = unsafe { other.cast::<u8>().as_ptr().read() };
-    let same = if other == memory { "there" } else { "elsewhere" };
-    writeln!(io::stdout(), "  a new page {same} begins with {first}")?;
-    writeln!(io::stdout(), "WRITE_FIXED from it: {}", complete(ring, &[write])?[0].1)?;
-    writeln!(io::stdout(), "  the file: \"{}\"", fs::read_to_string(path)?)?;
+    let same = if other == memory { "" } else { ", but it is elsewhere" };
+    writeln!(io::stdout(), "a new page at the same address begins with: {first}{same}")?;
+    writeln!(
+        io::stdout(),
+        "WRITE_FIXED from the unmapped buffer: {}",
+        complete(ring, &[write])?[0].1
+    )?;
+    writeln!(io::stdout(), "the file then: \"{}\"", fs::read_to_string(path)?)?;
     // SAFETY: the mapping is ours, and no reference to it is left.
     unsafe { munmap(other, PAGE) }?;
     Ok(ring.submitter().unregister_buffers()?)

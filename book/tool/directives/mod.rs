@@ -2,11 +2,12 @@
 //!
 //! [`mod@include`], [`transcript`] (with `quote`), [`count`], [`ring`], [`figure`], [`catalog`],
 //! [`brief`], [`exercises`], [`plan`] (with `total`), [`atlas`], [`atlas_table`],
-//! [`atlas_errors`].
+//! [`atlas_errors`], [`answers`].
 
 pub mod exercises;
 pub mod include;
 
+mod answers;
 mod atlas;
 mod atlas_errors;
 mod atlas_table;
@@ -38,7 +39,7 @@ pub struct Sources<'a> {
 
 /// The directives that there are, for messages.
 const DIRECTIVES: &str = "include, transcript, quote, count, ring, figure, catalog, brief, exercises, plan, total, \
-     atlas, atlas-table, atlas-errors, symptoms";
+     atlas, atlas-table, atlas-errors, symptoms, answers";
 
 /// The chapter's text with its directives resolved, and what is wrong with it. A directive that
 /// cannot be resolved leaves nothing, so that the rest of the page can be judged. `file` is its path from the workspace's root;
@@ -173,6 +174,7 @@ fn resolve(
         "atlas" => atlas::directive(sources, arguments)?,
         "atlas-table" => atlas_table::directive(sources, arguments)?,
         "atlas-errors" => atlas_errors::directive(sources, arguments)?,
+        "answers" => answers::directive(sources, arguments)?,
         "exercises" => exercises::directive(sources, arguments)?,
         "symptoms" => symptoms::directive(sources, arguments)?,
         other => {

@@ -91,9 +91,9 @@ pub fn boot(
 /// commands, and one that holds the scratch files, if this machine can format it.
 fn attach(emulator: &mut Command, disk: &Path) -> Result<()> {
     emulator.args(["-device", &format!("nvme,serial={SERIAL}")]);
-    for (part, is_formatted) in [("blocks", false), ("files", true)] {
+    for (part, is_formatted, size) in [("blocks", false, BLOCKS), ("files", true, FILES)] {
         let path = disk.with_extension(part);
-        let made = File::create(&path).and_then(|file| file.set_len(PART));
+        let made = File::create(&path).and_then(|file| file.set_len(size));
         made.with_context(|| format!("writing {}", path.display()))?;
         if is_formatted && !format(&path) {
             continue;
@@ -105,13 +105,32 @@ fn attach(emulator: &mut Command, disk: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How large each part of the disk is.
-const PART: u64 = 32 << 20;
+/// How large the parts of the disk are. They take no more room than what is written to them.
+const BLOCKS: u64 = 32 << 20;
+const FILES: u64 = 1 << 30;
+
+const MKFS: &str = "/usr/sbin/mkfs.ext4";
+
+/// Says what to install if the disk cannot be formatted: answers about files are those of an ext4.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn look_for_mkfs() -> Result<()> {
+    if Path::new(MKFS).exists() {
+        return Ok(());
+    }
+    Err(Refusal {
+        what: format!("there is no {MKFS}"),
+        why: "the answers about files are recorded on an ext4".to_string(),
+        remedy: "sudo apt-get install e2fsprogs, or leave --answers out".to_string(),
+    }
+    .into())
+}
 
 /// Makes an ext4 in a file. Without mkfs.ext4 the scratch files stay in memory, and the atlas leaves
 /// out what a file system there cannot do.
 fn format(file: &Path) -> bool {
-    let mut mkfs = Command::new("/usr/sbin/mkfs.ext4");
+    let mut mkfs = Command::new(MKFS);
     mkfs.args(["-q", "-F"]).arg(file).stdin(Stdio::null());
     mkfs.status().is_ok_and(|status| status.success())
 }

@@ -15,6 +15,7 @@ use atlas::nvme;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 
+use super::answers;
 use super::console::{self, Message, Ran};
 use super::facts;
 use grader::exercise::exercises;
@@ -30,18 +31,25 @@ pub const PROGRAMS: [&[&str]; 3] = [
     &["/xtask", "run", "--programs", DAYS, "--patience", "60", "--json"],
 ];
 
+/// Where the programs are that ask for a chapter's answers, if they are wanted.
+pub const ANSWERS: &str = "/answers";
+
 /// The atlas, if it was brought along.
 const ATLAS: [&str; 4] = ["/atlas-runner", "--json", "--programs", DAYS];
 
 /// The names of the entries to be recorded for the book, if they are.
 pub const RECORDED: &str = "/recorded";
 
-/// The part of the disk that the atlas has its scratch files on, if it was formatted and this kernel
-/// has ext4.
+/// The part of the disk that the scratch files of the atlas and of the answers are on, if it was
+/// formatted and this kernel has ext4.
 const FILES: u32 = 2;
 
 /// Where the exercises' programs are, if they are wanted.
 pub const EXERCISES: &str = "/exercises";
+
+/// Where the programs run, and where those that write files do.
+const HOME: &str = "/";
+const SCRATCH: &str = "/tmp";
 
 /// How long a program may take. Emulation is slow, and the machine below it may be busy.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -89,37 +97,51 @@ fn raise_loopback() -> Result<()> {
 fn report() -> Result<()> {
     say(&Message::Facts(facts::ask().context("asking the kernel what it is")?))?;
     for command in PROGRAMS {
-        say(&Message::Ran(run_program(command)))?;
+        say(&Message::Ran(run_program(command, HOME, PATIENCE)))?;
+    }
+    // Over what is there; without it the files stay in memory.
+    if let Some(files) = nvme::part(FILES).map(|name| format!("/dev/{name}")) {
+        let _ = mount(Some(&*files), SCRATCH, Some("ext4"), MsFlags::empty(), None::<&str>);
+    }
+    if let Ok(programs) = fs::read_dir(ANSWERS) {
+        for program in programs {
+            let path = program?.path().display().to_string();
+            say(&Message::Ran(run_program(&[&path], SCRATCH, answers::PATIENCE)))?;
+        }
     }
     if Path::new(ATLAS[0]).exists() {
-        // Over what is there; without it the files stay in memory.
-        let files = nvme::part(FILES).map(|name| format!("/dev/{name}"));
-        let _ = mount(files.as_deref(), "/tmp", Some("ext4"), MsFlags::empty(), None::<&str>);
-        say(&Message::Ran(run_program(&ATLAS)))?;
+        say(&Message::Ran(run_program(&ATLAS, HOME, PATIENCE)))?;
         if let Ok(names) = fs::read_to_string(RECORDED) {
             let names: Vec<&str> = names.split_whitespace().collect();
             let record = [ATLAS[0], "--record", "--programs", DAYS];
-            say(&Message::Ran(run_program(&[&record[..], &names].concat())))?;
+            say(&Message::Ran(run_program(&[&record[..], &names].concat(), HOME, PATIENCE)))?;
         }
     }
     if Path::new(EXERCISES).exists() {
         for exercise in exercises::load(Path::new("/"))? {
             let verify = ["/grader", "exercise", "verify", &exercise.name, "--json"];
             let options = ["--again", "2", "--programs", EXERCISES];
-            say(&Message::Ran(run_program(&[&verify[..], &options].concat())))?;
+            let verify = [&verify[..], &options].concat();
+            say(&Message::Ran(run_program(&verify, HOME, PATIENCE)))?;
         }
     }
     say(&Message::Done)
 }
 
-fn run_program(command: &[&str]) -> Ran {
+/// Runs a program in `folder`, and reports how it ended, at the latest after `patience`.
+pub fn run_program(command: &[&str], folder: impl AsRef<Path>, patience: Duration) -> Ran {
     let mut program = Command::new(command[0]);
     // The workspace, as far as it is here: the folder above the one that this names.
     program.env("CARGO_MANIFEST_DIR", "/days");
-    program.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    program
+        .args(&command[1..])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let name = Path::new(command[0]).file_name().unwrap_or_default().to_string_lossy();
     let ran = Ran { command: format!("{name} {}", command[1..].join(" ")), ..Ran::default() };
-    match testkit::output_within(program, PATIENCE) {
+    match testkit::output_within(program, patience) {
         Ok(output) => Ran {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

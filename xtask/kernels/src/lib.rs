@@ -9,8 +9,10 @@
 //! - [`debian`] fetches kernels, [`image`] reads which release one is, [`programs`] builds the days
 //!   and [`initramfs`] packs them, [`boot`] starts qemu, [`console`] reads what comes out;
 //! - [`inside`]: the first process of the booted kernel; [`facts`] and [`query`] ask the kernel,
-//!   [`outcome`] is what became of the days, [`atlas`] what was shown of the atlas.
+//!   [`outcome`] is what became of the days, [`atlas`] what was shown of the atlas, [`answers`] what
+//!   the kernels answered to the programs of the chapters.
 
+mod answers;
 mod atlas;
 mod boot;
 mod console;
@@ -35,7 +37,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use common::environment;
+use common::text::{WIDTH, wrap};
 
+use self::answers::OfKernel;
 use self::debian::Wanted;
 use self::outcome::Answers;
 use self::programs::Places;
@@ -66,12 +70,18 @@ pub struct Options {
     #[arg(long)]
     atlas: bool,
 
+    /// Ask the questions of the book's chapters there too, as root (the examples of day04 that are
+    /// named …_answers), and this machine's kernel if it is recorded; differences from the
+    /// recordings in book/answers fail
+    #[arg(long)]
+    answers: bool,
+
     /// Keep what the kernels said in the repository, for tests and the book
     #[arg(long)]
     record: bool,
 
     /// How long one boot may take, all days included; ten times that with the exercises, and
-    /// once more with the atlas
+    /// once more with the atlas, and with the answers
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     deadline: u64,
 
@@ -103,6 +113,9 @@ fn run(options: &Options) -> Result<bool> {
         bail!("this boots kernels of x86-64 with programs built here, so it runs on x86-64 only");
     }
     boot::look_for_qemu()?;
+    if options.answers {
+        boot::look_for_mkfs()?;
+    }
     let places = programs::places()?;
     fs::create_dir_all(&places.cache)
         .with_context(|| format!("making {}", places.cache.display()))?;
@@ -113,6 +126,12 @@ fn run(options: &Options) -> Result<bool> {
     fs::write(&initramfs, programs::initramfs(&places, options)?)
         .with_context(|| format!("writing {}", initramfs.display()))?;
 
+    let mut asked = Vec::new();
+    if options.answers {
+        progress("asking the kernel of this machine")?;
+        let programs = programs::answers_programs(&places);
+        asked.extend(answers::of_this_machine(&places, &programs, options.record)?);
+    }
     let mut rows = Vec::new();
     for kernel in kernels {
         let row = boot_one(kernel, &places, options)?;
@@ -130,7 +149,33 @@ fn run(options: &Options) -> Result<bool> {
         }
     }
     progress(&format!("\n{}", table::render(&rows).trim_end()))?;
-    Ok(rows.iter().all(|row| row.differences().is_empty()))
+    if options.answers {
+        let booted = rows.iter().filter_map(|row| row.result.as_ref().ok());
+        asked.extend(booted.filter_map(answers::of));
+    }
+    let as_recorded = asked.is_empty() || report_answers(&places, options, &asked)?;
+    Ok(as_recorded && rows.iter().all(|row| row.differences().is_empty()))
+}
+
+/// Prints what the kernels answered otherwise than the newest one, and what is wrong with it. Whether
+/// nothing is.
+fn report_answers(places: &Places, options: &Options, all: &[OfKernel]) -> Result<bool> {
+    let mut problems = Vec::new();
+    for of_kernel in all {
+        if options.record {
+            for path in answers::keep(&places.workspace, of_kernel)? {
+                progress(&format!("recorded {}", path.display()))?;
+            }
+        }
+        problems.extend(answers::problems(&places.workspace, of_kernel, !options.record)?);
+    }
+    progress(answers::text(all).trim_end())?;
+    if !problems.is_empty() {
+        let problems: Vec<_> =
+            problems.iter().map(|it| wrap(&format!("  {it}"), WIDTH, 4)).collect();
+        progress(&format!("\nNot as recorded in book/answers:\n{}", problems.join("\n")))?;
+    }
+    Ok(problems.is_empty())
 }
 
 fn kernels(options: &Options, places: &Places) -> Result<Vec<Kernel>> {
@@ -177,9 +222,11 @@ fn boot_one(kernel: Kernel, places: &Places, options: &Options) -> Result<Row> {
     let started = Instant::now();
     let log = boot::log_of(&places.cache, &release);
     let initramfs = programs::initramfs_path(&places.cache);
-    let times = if options.exercises { 10 } else { 1 } + u64::from(options.atlas);
+    let times = if options.exercises { 10 } else { 1 }
+        + u64::from(options.atlas)
+        + u64::from(options.answers);
     let deadline = Duration::from_secs(options.deadline * times);
-    let disk = options.atlas.then(|| places.cache.join("disk"));
+    let disk = (options.atlas || options.answers).then(|| places.cache.join("disk"));
     let boot_it = || boot::boot(&image, &initramfs, disk.as_deref(), &log, deadline);
     let mut boot = boot_it()?;
     if boot.panicked {

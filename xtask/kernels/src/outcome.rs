@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use grader::exercise::verify::{Proof, Proofs};
 use serde::Deserialize;
 
+use super::answers::{self, Asked};
 use super::atlas::{self, Shown};
 use super::console::{Console, Message, Ran};
 use super::facts::Facts;
@@ -22,6 +23,8 @@ pub struct Answers {
     pub exercises: Vec<Proof>,
     /// The entries of the atlas, if it was shown.
     pub atlas: Vec<Shown>,
+    /// What it answered to the programs of the chapters, if they were run.
+    pub asked: Vec<Asked>,
     /// A recording of the atlas for the book, if one was wanted.
     pub recording: Option<String>,
 }
@@ -128,6 +131,10 @@ pub fn answers(console: &Console) -> Result<Answers> {
         }
         if ran.command.starts_with("atlas-runner ") {
             answers.atlas = atlas::read(ran);
+            continue;
+        }
+        if let Some(asked) = answers::read(ran) {
+            answers.asked.push(asked);
             continue;
         }
         let json: serde_json::Value =

@@ -12,8 +12,9 @@ use serde_json::Value;
 use atlas_runner::EXAMPLES;
 
 use super::Options;
+use super::answers;
 use super::initramfs::Archive;
-use super::inside::{DAYS, EXERCISES, RECORDED};
+use super::inside::{ANSWERS, DAYS, EXERCISES, RECORDED};
 use super::keep;
 
 /// The kernels are fetched for it, so the programs are built for it.
@@ -23,6 +24,9 @@ const NAMES: [&str; 4] = ["day01", "day02", "day03", "day04"];
 
 /// The first process, what runs the days, and what judges the exercises.
 const TOOLS: [&str; 3] = ["kernels", "xtask", "grader"];
+
+/// The package whose examples the chapters' programs are.
+const ANSWERS_OF: &str = "day04";
 
 /// What runs the atlas.
 const ATLAS: &str = "atlas-runner";
@@ -34,6 +38,8 @@ pub struct Places {
     pub workspace: PathBuf,
     /// `target/kernels`.
     pub cache: PathBuf,
+    /// The examples of day04 that ask for a chapter's answers.
+    pub answers: Vec<String>,
 }
 
 /// Asks Cargo.
@@ -51,7 +57,12 @@ pub fn places() -> Result<Places> {
     let folder = |key: &str| metadata[key].as_str().map(PathBuf::from);
     let workspace = folder("workspace_root").context("Cargo did not name the workspace")?;
     let target = folder("target_directory").context("Cargo did not name its target directory")?;
-    Ok(Places { workspace, cache: target.join("kernels") })
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let day = packages.filter(|package| package["name"] == ANSWERS_OF);
+    let targets = day.filter_map(|package| package["targets"].as_array()).flatten();
+    let names = targets.filter_map(|target| target["name"].as_str());
+    let answers = names.filter(|name| name.ends_with(answers::SUFFIX)).map(String::from).collect();
+    Ok(Places { workspace, cache: target.join("kernels"), answers })
 }
 
 /// Builds the days and this tool statically and packs them, with the exercises if they are
@@ -60,7 +71,7 @@ pub fn places() -> Result<Places> {
 /// # Errors
 /// If they do not build.
 pub fn initramfs(places: &Places, options: &Options) -> Result<Vec<u8>> {
-    let folder = build(places, options.atlas)?;
+    let folder = build(places, options)?;
     let read = |name: &str| {
         let path = folder.join(name);
         fs::read(&path).with_context(|| format!("reading {}", path.display()))
@@ -83,6 +94,15 @@ pub fn initramfs(places: &Places, options: &Options) -> Result<Vec<u8>> {
         if options.record {
             let names = keep::left_out_here(&places.workspace)?.join("\n");
             archive.file(RECORDED.trim_start_matches('/'), names.as_bytes());
+        }
+    }
+    if options.answers {
+        archive.directory(ANSWERS.trim_start_matches('/'));
+        for program in answers_programs(places) {
+            let bytes =
+                fs::read(&program).with_context(|| format!("reading {}", program.display()))?;
+            let name = program.file_name().unwrap_or_default().to_string_lossy();
+            archive.program(&format!("{}/{name}", ANSWERS.trim_start_matches('/')), &bytes);
         }
     }
     if options.exercises {
@@ -144,20 +164,26 @@ const STRIP: (&str, &str) = ("CARGO_PROFILE_DEV_STRIP", "symbols");
 
 /// Builds into a target directory of its own: the flags differ, and one directory for both
 /// would be rebuilt each time.
-fn build(places: &Places, atlas: bool) -> Result<PathBuf> {
-    let directory = places.cache.join("build");
+fn build(places: &Places, options: &Options) -> Result<PathBuf> {
     let mut cargo = cargo();
     cargo.args(["build", "--quiet", "--target", TARGET]);
     cargo.args(NAMES.iter().chain(&TOOLS).flat_map(|name| ["--package", name]));
-    if atlas {
-        cargo.args(["--package", ATLAS, "--bins"]);
+    if options.atlas {
+        cargo.args(["--package", ATLAS]);
         cargo.args(EXAMPLES.iter().flat_map(|(_, example)| ["--example", example]));
+    }
+    if options.answers {
+        cargo.args(places.answers.iter().flat_map(|example| ["--example", example]));
+    }
+    if options.atlas || options.answers {
+        // With examples named, nothing else is built unless it is named, too.
+        cargo.arg("--bins");
     }
     let status = cargo
         .arg("--manifest-path")
         .arg(places.workspace.join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(&directory)
+        .arg(places.cache.join("build"))
         .env(FLAGS.0, FLAGS.1)
         .env(STRIP.0, STRIP.1)
         .stdin(Stdio::null())
@@ -169,7 +195,18 @@ fn build(places: &Places, atlas: bool) -> Result<PathBuf> {
              target is missing: rustup target add {TARGET}; if libc.a is: install libc6-dev)"
         );
     }
-    Ok(directory.join(TARGET).join("debug"))
+    Ok(built(places))
+}
+
+/// Where Cargo puts what it builds for the target.
+fn built(places: &Places) -> PathBuf {
+    places.cache.join("build").join(TARGET).join("debug")
+}
+
+/// The programs that ask for the chapters' answers, once they are built.
+pub fn answers_programs(places: &Places) -> Vec<PathBuf> {
+    let folder = built(places).join("examples");
+    places.answers.iter().map(|name| folder.join(name)).collect()
 }
 
 fn cargo() -> Command {
