@@ -42,6 +42,9 @@ fn the_contents_have_the_page_numbers() {
         "theme/ring-player.js",
         "theme/search.js",
         "theme/wide.js",
+        "theme/present.js",
+        "theme/progress.js",
+        "theme/present.css",
     ] {
         put(root, &format!("book/{file}"), &fs::read_to_string(book.join(file)).expect(file));
     }

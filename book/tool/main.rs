@@ -17,6 +17,7 @@ mod config;
 mod directives;
 mod markup;
 mod mdbook_warnings;
+mod notes;
 mod options;
 mod output;
 mod pages;

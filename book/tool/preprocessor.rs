@@ -9,6 +9,7 @@ use mdbook_preprocessor::errors::{Error, Result};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
 use crate::directives::{self, Sources};
+use crate::notes;
 use crate::pages;
 use crate::paths::name;
 use crate::problem::Problem;
@@ -56,5 +57,6 @@ pub fn expand(folder: &Path, src: &Path, book: &mut Book) -> Vec<Problem> {
         chapter.content = text;
         problems.extend(more);
     });
+    notes::attach(book);
     problems
 }

@@ -2,7 +2,7 @@
 //!
 //! [`mod@include`], [`transcript`] (with `quote`), [`count`], [`ring`], [`figure`], [`catalog`],
 //! [`brief`], [`exercises`], [`plan`] (with `total`), [`atlas`], [`atlas_table`],
-//! [`atlas_errors`], [`answers`].
+//! [`atlas_errors`], [`answers`], [`choose`], [`map`], [`symptoms`].
 
 pub mod exercises;
 pub mod include;
@@ -13,8 +13,10 @@ mod atlas_errors;
 mod atlas_table;
 mod brief;
 mod catalog;
+mod choose;
 mod count;
 mod figure;
+mod map;
 mod plan;
 mod ring;
 mod symptoms;
@@ -39,7 +41,7 @@ pub struct Sources<'a> {
 
 /// The directives that there are, for messages.
 const DIRECTIVES: &str = "include, transcript, quote, count, ring, figure, catalog, brief, exercises, plan, total, \
-     atlas, atlas-table, atlas-errors, symptoms, answers";
+     atlas, atlas-table, atlas-errors, symptoms, choose, map, answers";
 
 /// The chapter's text with its directives resolved, and what is wrong with it. A directive that
 /// cannot be resolved leaves nothing, so that the rest of the page can be judged. `file` is its path from the workspace's root;
@@ -176,6 +178,8 @@ fn resolve(
         "atlas-errors" => atlas_errors::directive(sources, arguments)?,
         "answers" => answers::directive(sources, arguments)?,
         "exercises" => exercises::directive(sources, arguments)?,
+        "choose" => choose::directive(arguments)?,
+        "map" => map::directive(sources.pages),
         "symptoms" => symptoms::directive(sources, arguments)?,
         other => {
             return Err(Complaint::new(

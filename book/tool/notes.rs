@@ -1,0 +1,55 @@
+//! The teacher's notes of a page, for the presenter's view (`theme/present.js`): what the page
+//! *Teaching* says under a heading with the page's name.
+
+use mdbook_preprocessor::book::Book;
+use pulldown_cmark::{Options, Parser, html};
+
+/// The page that has the notes.
+const TEACHING: &str = "teaching.md";
+
+/// Puts the notes at the end of each page that has some, where no reader sees them.
+pub fn attach(book: &mut Book) {
+    let teaching = book.chapters().find(|chapter| {
+        chapter.source_path.as_ref().is_some_and(|path| path.to_str() == Some(TEACHING))
+    });
+    let Some(text) = teaching.map(|chapter| chapter.content.clone()) else { return };
+    book.for_each_chapter_mut(|chapter| {
+        if let Some(notes) = notes(&text, &chapter.name) {
+            chapter.content.push_str(&format!("\n\n{}\n", hidden(notes)));
+        }
+    });
+}
+
+/// The section for `Day 1: a greeting` is headed `Day 1`, or with all of the title.
+fn notes<'t>(text: &'t str, title: &str) -> Option<&'t str> {
+    let mut sections = text.split("\n## ").skip(1).filter_map(|it| it.split_once('\n'));
+    let name = title.split(':').next().unwrap_or(title);
+    sections.find(|(heading, _)| *heading == title || *heading == name).map(|(_, body)| body)
+}
+
+/// The notes as HTML within a script that is data.
+fn hidden(notes: &str) -> String {
+    let mut out = String::new();
+    html::push_html(&mut out, Parser::new_ext(notes, Options::ENABLE_DEFINITION_LIST));
+    let out = out.replace(".md", ".html");
+    // `</script>` would end the data.
+    let json = serde_json::Value::from(out).to_string().replace("</", "<\\/");
+    format!("<script type=\"application/json\" class=\"teacher-notes\">{json}</script>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "# Teaching\n\n## Day 1\n\n**Ask.** Why?\n: Because.\n\n## Links and drains\n\nDemo.\n";
+
+    #[test]
+    fn a_page_has_the_notes_under_its_name() {
+        assert!(notes(TEXT, "Day 1: a greeting").is_some_and(|it| it.contains("Because")));
+        assert_eq!(notes(TEXT, "Links and drains").map(str::trim), Some("Demo."));
+        assert_eq!(notes(TEXT, "Day 2: asked"), None);
+        let hidden = hidden("A [link](day1.md).");
+        assert!(hidden.contains("day1.html") && hidden.matches("</").count() == 1, "{hidden}");
+    }
+}
