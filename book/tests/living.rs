@@ -6,5 +6,7 @@ mod session;
 
 #[path = "living/foreign.rs"]
 mod foreign;
+#[path = "living/runs.rs"]
+mod runs;
 #[path = "living/serving.rs"]
 mod serving;

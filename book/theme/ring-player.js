@@ -705,4 +705,6 @@
     for (const figure of document.querySelectorAll('.ring-player')) {
         new Player(figure);
     }
+    // For figures that come later: the served book plays the reader's own runs.
+    window.playRings = figure => new Player(figure);
 })();

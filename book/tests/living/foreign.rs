@@ -69,6 +69,7 @@ fn a_page_from_elsewhere_reads_nothing_and_starts_nothing() {
             }
             assert_eq!(tried.len(), 8, "{tried:?}");
         }
+        assert_eq!(serving.said(), "", "it runs nothing");
         // The reader's own tab shows the book.
         page.client.goto(&serving.address).await?;
         let title = page.client.title().await?;

@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::traced;
+use crate::output;
 use crate::problem::Complaint;
 use crate::transcript::run::{self, Heard, Play};
 use crate::transcript::{Transcript, compare};
@@ -147,6 +148,7 @@ impl Runs {
         }
         let stop = Arc::new(AtomicBool::new(false));
         *current = Some(Current { name: name.to_owned(), stop: Arc::clone(&stop) });
+        output::line(&format!("runs {name}, as its page asks for"));
         let runs = Arc::clone(self);
         Ok(Run { runs, stop, root: root.to_owned(), kind, transcript })
     }

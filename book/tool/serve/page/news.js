@@ -1,5 +1,6 @@
 /* Loads the page again when the book was built again, and shows what keeps it from being built. */
-const address = new URL('news', import.meta.url);
+import { get } from './server.js';
+
 let version = null;
 let notice = null;
 
@@ -22,13 +23,7 @@ function show(problems) {
 
 async function ask() {
     try {
-        const answer = await fetch(address, { cache: 'no-store' });
-        if (answer.status === 403) {
-            // Another server listens here now.
-            show([await answer.text()]);
-            return;
-        }
-        const news = await answer.json();
+        const news = await get('news');
         if (version === null) {
             show(news.problems);
         } else if (version !== news.version) {
@@ -39,7 +34,12 @@ async function ask() {
             }
         }
         version = news.version;
-    } catch {
+    } catch (error) {
+        if (error.status !== undefined) {
+            // Another server listens here now.
+            show([error.message]);
+            return;
+        }
         // The server was stopped. It may be started again.
     }
     setTimeout(ask, 700);

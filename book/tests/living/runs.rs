@@ -1,0 +1,228 @@
+//! The button on transcripts and figures: it runs them here, and shows what came.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpStream;
+
+use fantoccini::key::Key;
+use serde_json::{Value, json};
+
+use crate::serving::Serving;
+use crate::session::{Page, Tried, from_files, in_browser};
+
+/// The place below the nth element of this kind, where its own run is shown.
+fn below(selector: &str, nth: usize) -> String {
+    format!("document.querySelectorAll('{selector}')[{nth}].nextElementSibling")
+}
+
+/// Presses the button of the nth, by keyboard.
+async fn press_run(page: &Page, selector: &str, nth: usize) -> Tried {
+    let place = below(selector, nth);
+    page.until("there is a button", &format!("return {place}.querySelector('button') !== null"))
+        .await?;
+    page.js(&format!("{place}.querySelector('button').focus()"), vec![]).await?;
+    let button = page.client.active_element().await?;
+    button.send_keys(&char::from(Key::Enter).to_string()).await?;
+    Ok(())
+}
+
+/// Waits for the end of the nth run, and returns what its place shows.
+async fn end_of(
+    page: &Page,
+    selector: &str,
+    nth: usize,
+) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    let place = below(selector, nth);
+    let ended = format!(
+        "return / after .* s\\.$|^Not now/.test({place}.querySelector('[role=status]').textContent)"
+    );
+    page.until("it ends", &ended).await?;
+    let text = page.js(&format!("return {place}.innerText"), vec![]).await?;
+    Ok(text.as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_transcript_and_a_figure_run_from_their_page() {
+    if !testkit::io_uring_or_skip("a_transcript_and_a_figure_run_from_their_page") {
+        return;
+    }
+    in_browser("a_transcript_and_a_figure_run_from_their_page", |page| async move {
+        let serving = Serving::start();
+        page.open(&format!("{}day1.html", serving.address), "light", (1280, 800)).await?;
+        press_run(&page, ".transcript", 0).await?;
+        let text = end_of(&page, ".transcript", 0).await?;
+        assert!(text.contains("$ cargo run -p day01"), "{text}");
+        assert!(text.contains("its bytes    \"hello io\""), "{text}");
+        assert!(text.contains("Your machine printed what the book says."), "{text}");
+        assert!(text.contains("Just now: day01 on Linux"), "{text}");
+
+        press_run(&page, ".ring-player", 0).await?;
+        let text = end_of(&page, ".ring-player", 0).await?;
+        assert!(text.contains("What your kernel did"), "{text}");
+        assert!(text.contains("Recorded and yours, side by side"), "{text}");
+        // Both players stand there, and the own one is played by its keys.
+        let figure = format!("{}.querySelector('.ring-player')", below(".ring-player", 0));
+        let script = format!(
+            "const figure = {figure};
+            figure.querySelector('.ring-stage').focus();
+            return figure.player.recording.counts.NOP;"
+        );
+        assert_eq!(page.js(&script, vec![]).await?, json!(1));
+        let stage = page.client.active_element().await?;
+        stage.send_keys(&char::from(Key::Right).to_string()).await?;
+        let step = page.js(&format!("return {figure}.dataset.step"), vec![]).await?;
+        assert_eq!(step, json!("2"));
+        let names = "return [...document.querySelectorAll('.living button, .living select, \
+            .living [tabindex]')].every(node => node.getAttribute('aria-label') || \
+            node.innerText || node.labels && node.labels.length)";
+        assert_eq!(page.js(names, vec![]).await?, json!(true), "all have names");
+        let complaints = page.log("browser").await?;
+        assert!(complaints.is_empty(), "{complaints:#?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn one_at_a_time_until_it_is_stopped() {
+    if !testkit::io_uring_or_skip("one_at_a_time_until_it_is_stopped") {
+        return;
+    }
+    in_browser("one_at_a_time_until_it_is_stopped", |page| async move {
+        let serving = Serving::start();
+        for (theme, size) in [("light", (1024, 768)), ("navy", (390, 844))] {
+            page.open(&format!("{}day3.html", serving.address), theme, size).await?;
+            // Ten clients, six of which wait for five seconds.
+            press_run(&page, ".transcript", 0).await?;
+            let place = below(".transcript", 0);
+            let listens = format!(
+                "return {place}.querySelector('.living-output').textContent.includes('listening')"
+            );
+            page.until("the server listens", &listens).await?;
+            press_run(&page, ".transcript", 1).await?;
+            let other = end_of(&page, ".transcript", 1).await?;
+            assert!(other.contains("Not now: day3-naive is running: one at a time."), "{other}");
+            let stop = format!("[...{place}.querySelectorAll('button')].at(-1).click()");
+            page.js(&stop, vec![]).await?;
+            let text = end_of(&page, ".transcript", 0).await?;
+            assert!(text.contains("Stopped after"), "{text}");
+            let sideways = "return ['html', '.content'].every(name => {
+                const node = document.querySelector(name);
+                return node.scrollWidth <= node.clientWidth; })";
+            assert_eq!(page.js(sideways, vec![]).await?, json!(true), "{size:?}: it fits");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_changes_something_says_why_it_has_no_button() {
+    in_browser("what_changes_something_says_why_it_has_no_button", |page| async move {
+        let serving = Serving::start();
+        page.open(&format!("{}files-that-last.html", serving.address), "light", (1280, 800))
+            .await?;
+        let place = below(".transcript", 0);
+        page.until("it says so", &format!("return {place}.matches('.living')")).await?;
+        let script =
+            format!("return [{place}.innerText, {place}.querySelector('button') === null]");
+        let said = page.js(&script, vec![]).await?;
+        assert_eq!(said[1], json!(true));
+        assert!(said[0].as_str().unwrap_or_default().contains("/tmp/my.log"), "{said}");
+
+        // In the built book there is nothing of all this.
+        page.open(&format!("{}day1.html", from_files()), "light", (1280, 800)).await?;
+        let none = "return document.querySelectorAll('.living, .living-button').length";
+        assert_eq!(page.js(none, vec![]).await?, json!(0));
+        Ok(())
+    });
+}
+
+#[test]
+fn where_io_uring_is_blocked_the_program_says_why() {
+    in_browser("where_io_uring_is_blocked_the_program_says_why", |page| async move {
+        let serving = Serving::start_with(|command| {
+            let refused = nix::errno::Errno::EPERM as i32;
+            testkit::block_io_uring(command, refused);
+        });
+        page.open(&format!("{}setup.html", serving.address), "light", (1280, 800)).await?;
+        press_run(&page, ".transcript", 0).await?;
+        let text = end_of(&page, ".transcript", 0).await?;
+        assert!(text.contains("why:") && text.contains("try:"), "{text}");
+        assert!(text.contains("What your machine printed otherwise"), "{text}");
+        Ok(())
+    });
+}
+
+/// The lines of a run, as the page gets them.
+fn events(client: TcpStream) -> impl Iterator<Item = Value> {
+    let mut reader = BufReader::new(client);
+    let mut line = String::new();
+    while reader.read_line(&mut line).is_ok_and(|length| length > 2) {
+        line.clear();
+    }
+    reader.lines().map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok())
+}
+
+/// Whether any process has this in its environment.
+fn lives(mark: &str) -> bool {
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let environments = processes.filter_map(|it| fs::read(it.path().join("environ")).ok());
+    let mark = mark.as_bytes();
+    environments.into_iter().any(|it| it.windows(mark.len()).any(|part| part == mark))
+}
+
+#[test]
+fn a_run_ends_with_its_page_and_with_the_server() {
+    if !testkit::io_uring_or_skip("a_run_ends_with_its_page_and_with_the_server") {
+        return;
+    }
+    for how in ["page", "server"] {
+        let mark = format!("LIVING_{how}_{}", std::process::id());
+        let mut serving = Serving::start_with(|command| {
+            command.env("LIVING_MARK", &mark);
+        });
+        let client = serving.post("-/run/transcript/day3-naive");
+        let mut events = events(client.try_clone().expect("a socket"));
+        let listens = |event: &Value| {
+            event["text"].as_str().is_some_and(|text| text.contains("listening on"))
+        };
+        assert!(events.any(|event| listens(&event)), "it listens");
+        match how {
+            "page" => {
+                drop(events);
+                let _ = client.shutdown(std::net::Shutdown::Both);
+                // Then another one may begin.
+                testkit::wait_until("the end of the run", || {
+                    let mut answer = String::new();
+                    let mut client = serving.post("-/stop");
+                    client.read_to_string(&mut answer).is_ok() && answer.ends_with("null")
+                });
+            }
+            _ => {
+                serving.kill();
+                testkit::wait_until("the end of all", || !lives(&mark));
+            }
+        }
+    }
+}
+
+#[test]
+fn only_names_of_the_book_are_run_and_only_on_loopback() {
+    let serving = Serving::start();
+    for path in [
+        "run/transcript/no-such",
+        "run/transcript/..%2fday01",
+        "run/transcript/day01.txt",
+        "run/figure/day01",
+        "run/transcript/day01;id",
+        "run/day01",
+        "run",
+    ] {
+        let mut answer = String::new();
+        serving.post(&format!("-/{path}")).read_to_string(&mut answer).expect("an answer");
+        let refused = ["HTTP/1.1 409", "HTTP/1.1 404"].iter().any(|it| answer.starts_with(it));
+        assert!(refused, "{path}: {answer}");
+    }
+    assert_eq!(serving.said(), "");
+    let port = serving.host_and_word().0.rsplit(':').next().expect("a port").to_owned();
+    assert!(TcpStream::connect(format!("127.0.0.2:{port}")).is_err());
+}

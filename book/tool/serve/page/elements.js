@@ -1,0 +1,52 @@
+/* Makes elements. Text is always set as text: what a program printed is never HTML. */
+
+/** An element with a class, and what is in it: texts and elements. */
+export function make(name, className, ...content) {
+    const node = document.createElement(name);
+    if (className) {
+        node.className = className;
+    }
+    node.append(...content);
+    return node;
+}
+
+/** A button. The sign before its words is not read out. */
+export function button(sign, words, action) {
+    const icon = make('span', '', sign);
+    icon.setAttribute('aria-hidden', 'true');
+    const node = make('button', 'living-button', icon, ' ' + words);
+    node.type = 'button';
+    node.addEventListener('click', action);
+    return node;
+}
+
+/** A place for news of a few words, which are read out when they change. */
+export function status() {
+    const node = make('span', 'living-status');
+    node.setAttribute('role', 'status');
+    return node;
+}
+
+/** A table: its caption, the names of its columns, its rows. The first of a row is its name. */
+export function table(caption, columns, rows) {
+    const header = (scope, text) => {
+        const cell = make('th', '', text);
+        cell.scope = scope;
+        return cell;
+    };
+    const line = ({ cells: [first, ...others], differs }) => make('tr', differs ? 'differs' : '',
+        header('row', first), ...others.map(text => make('td', '', text)));
+    const node = make('table', '', make('caption', '', caption),
+        make('thead', '', make('tr', '', ...columns.map(text => header('col', text)))),
+        make('tbody', '', ...rows.map(line)));
+    return make('div', 'table-wrapper', node);
+}
+
+/** Keeps keys within a part of the page: mdBook's arrow keys turn the page. */
+export function keepKeys(node) {
+    node.addEventListener('keydown', event => {
+        if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') {
+            event.stopPropagation();
+        }
+    });
+}

@@ -1,0 +1,147 @@
+/* A button on every transcript and figure that runs it here, and shows what came. */
+import { button, keepKeys, make, status } from './elements.js';
+import { rings } from './rings.js';
+import { get, post } from './server.js';
+
+/** A transcript or figure of the page, with a place below it for the reader's own run. */
+class Runnable {
+    constructor(kind, name, shown, recorded) {
+        this.path = `run/${kind}/${name}`;
+        this.recorded = recorded;
+        this.section = make('section', 'living');
+        this.section.setAttribute('aria-label', `Your run of ${name}`);
+        keepKeys(this.section);
+        shown.after(this.section);
+    }
+
+    /** Says why there is no button. */
+    refuse(why) {
+        this.section.append(make('p', 'living-status', `Run this one yourself: ${why}.`));
+    }
+
+    offer() {
+        this.run = button('▶', 'Run it on this machine', () => this.start());
+        this.stop = button('■', 'Stop', () => post('stop', () => {}).catch(() => {}));
+        this.status = status();
+        this.output = make('pre', 'living-output');
+        this.output.tabIndex = 0;
+        this.output.setAttribute('role', 'log');
+        this.output.setAttribute('aria-live', 'off');
+        this.output.setAttribute('aria-label', 'Output of your run');
+        this.result = make('div', 'living-result');
+        this.stop.hidden = this.output.hidden = true;
+        this.section.append(make('p', 'living-bar', this.run, this.stop, this.status),
+            this.output, this.result);
+    }
+
+    async start() {
+        if (this.run.hasAttribute('aria-disabled')) {
+            return;
+        }
+        this.output.replaceChildren();
+        this.result.replaceChildren();
+        this.status.textContent = 'Asking…';
+        // A button that is disabled would lose the focus.
+        this.run.setAttribute('aria-disabled', 'true');
+        this.stop.hidden = false;
+        this.ended = false;
+        try {
+            await post(this.path, event => this.heard(event));
+            if (!this.ended) {
+                this.status.textContent = 'The server ended, and the run with it.';
+            }
+        } catch (error) {
+            this.status.textContent = error.status === undefined
+                ? 'The server does not answer: start `cargo xtask book serve` again.'
+                : `Not now: ${error.message}.`;
+        }
+        this.run.removeAttribute('aria-disabled');
+        if (document.activeElement === this.stop) {
+            this.run.focus();
+        }
+        this.stop.hidden = true;
+    }
+
+    heard(event) {
+        switch (event.event) {
+        case 'build':
+            this.status.textContent = 'Building the programs, if something changed…';
+            break;
+        case 'command':
+            this.status.textContent = 'Running…';
+            this.print(`$ ${event.text}${event.background ? ' &' : ''}\n`, 'living-command');
+            break;
+        case 'output':
+            this.print(event.text);
+            break;
+        case 'end':
+            this.ended = true;
+            this.end(event);
+            break;
+        }
+    }
+
+    /** Adds to the output, whose end stays in sight unless the reader has scrolled. */
+    print(text, className) {
+        const output = this.output;
+        output.hidden = false;
+        const atEnd = output.scrollTop + output.clientHeight > output.scrollHeight - 30;
+        output.append(make('span', className || '', text));
+        if (atEnd) {
+            output.scrollTop = output.scrollHeight;
+        }
+    }
+
+    end({ seconds, stopped, complaint, differences, traces, untraced }) {
+        this.status.textContent =
+            `${stopped ? 'Stopped' : complaint ? 'It failed' : 'It ended'} after ${seconds.toFixed(1)} s.`;
+        const add = (...content) => this.result.append(...content);
+        if (complaint && !stopped) {
+            add(make('pre', 'living-complaint', complaint));
+        } else if (!stopped && !this.recorded) {
+            add(differs(differences));
+        }
+        if (traces.length > 0) {
+            add(rings(traces, this.recorded));
+        }
+        untraced.forEach(words => add(make('p', '', 'The rings could not be watched:'),
+            make('pre', 'living-complaint', words)));
+    }
+}
+
+/** What a run printed otherwise than the book says. */
+function differs(differences) {
+    if (differences.length === 0) {
+        return make('p', 'living-compared', 'Your machine printed what the book says.');
+    }
+    const parts = differences.map(([command, lines]) =>
+        make('pre', 'living-difference', `$ ${command}\n${lines}`));
+    const details = make('details', '', make('summary', '', 'What your machine printed otherwise'),
+        make('p', '', 'A line with - stands in the book, a line with + was printed here.'), ...parts);
+    details.open = true;
+    return details;
+}
+
+async function begin() {
+    const found = [
+        ...[...document.querySelectorAll('.transcript')].map(node =>
+            ['transcript', node.dataset.transcript, node, undefined]),
+        ...[...document.querySelectorAll('.ring-player')].map(node =>
+            ['figure', node.dataset.ring, node, node.player.recording]),
+    ];
+    if (found.length === 0) {
+        return;
+    }
+    const { transcripts, figures } = await get('runs');
+    for (const [kind, name, node, recorded] of found) {
+        const why = (kind === 'transcript' ? transcripts : figures)[name];
+        const runnable = new Runnable(kind, name, node, recorded);
+        if (why) {
+            runnable.refuse(why);
+        } else {
+            runnable.offer();
+        }
+    }
+}
+
+begin();
