@@ -44,6 +44,19 @@ pub fn details(pid: pid_t, operation: u32, argument: u64, count: u64) -> Details
     details
 }
 
+/// What a thread's later rings are restricted to, with -1 in place of a ring (Linux 7.0). The list
+/// has a head, which says how long it is (`struct io_uring_task_restriction`).
+pub fn restrictions_of_thread(pid: pid_t, argument: u64) -> Details {
+    const HEAD: u64 = 16;
+    let head: Option<[u8; 4]> = Reader::of(pid).bytes(argument);
+    let count = head.map_or(0, |head| half(&head, 2).into());
+    let mut told = Details::default();
+    told.add("rings", "later", "this thread's later rings");
+    let call = Call { program: Reader::of(pid), argument: argument.wrapping_add(HEAD), count };
+    let _ = call.restrictions(&mut told);
+    told
+}
+
 /// Adds what a call has given back, where that is more than that it succeeded.
 pub fn answer(pid: pid_t, operation: u32, argument: u64, result: i64, details: &mut Details) {
     let program = Reader::of(pid);

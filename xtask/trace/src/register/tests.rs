@@ -87,6 +87,12 @@ fn memory_and_restrictions_are_shown() {
     // An operation, and a register call.
     let rules = words([1 | 22 << 16, 0, 0, 0, 20 << 16, 0, 0, 0]);
     assert_eq!(told(call::REGISTER_RESTRICTIONS, at(&rules), 2), "only READ, REGISTER_RING_FDS");
+    // The same list of a thread: behind its length.
+    let of_thread = words([2 << 16, 0, 0, 0, 1 | 22 << 16, 0, 0, 0, 20 << 16, 0, 0, 0]);
+    assert_eq!(
+        restrictions_of_thread(me(), at(&of_thread)).words(),
+        "this thread's later rings, only READ, REGISTER_RING_FDS"
+    );
 }
 
 #[test]

@@ -241,7 +241,7 @@ impl Tracer {
 
     /// What the call asks for: the kernel may write over it.
     fn registering(&mut self, pid: pid_t, begun: &Begun) -> Details {
-        let [_, opcode, argument, count, ..] = begun.call.args;
+        let [ring_fd, opcode, argument, count, ..] = begun.call.args;
         if let Some(ring) = begun.ring {
             self.shared.lock().look(pid, ring);
         }
@@ -253,6 +253,9 @@ impl Tracer {
                 orphans.extend(self.descriptors.remove_index(pid, index.index));
             }
             self.let_go(pid, orphans);
+        }
+        if operation == call::REGISTER_RESTRICTIONS && ring_fd as i32 == -1 {
+            return register::restrictions_of_thread(pid, argument);
         }
         register::details(pid, operation, argument, count)
     }
