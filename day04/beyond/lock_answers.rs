@@ -60,6 +60,7 @@ fn ask_all() -> Result<()> {
     demanded()?;
     handed_over()?;
     in_a_thread(seccomp)?;
+    in_a_thread(landlock)?;
     in_a_thread(tasks)?;
     in_a_thread(filters)
 }
@@ -234,6 +235,18 @@ fn seccomp() -> Result<()> {
     Ok(())
 }
 // ANCHOR_END: seccomp
+
+/// A security module looks at what is done, whichever way it was asked for.
+fn landlock() -> Result<()> {
+    let mut ring: IoUring = IoUring::new(8)?;
+    let restricted = of_this_thread::open_nothing();
+    let refused = restricted.is_err();
+    say("Landlock forbids to read files", word(restricted));
+    if !refused {
+        say("  OPENAT on a ring from before", open(&mut ring, libc::O_RDONLY)?);
+    }
+    Ok(())
+}
 
 // ANCHOR: tasks
 /// A list for all rings that this thread makes afterwards.
