@@ -1,0 +1,76 @@
+//! `beyond/zero_copy_answers.rs`: what of its answers holds on every kernel that has the operations.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use testkit::{
+    PATIENCE, as_ordinary_user, example, io_uring_or_skip, limit_locked_memory, output_within,
+    skipped,
+};
+
+#[test]
+fn an_ordinary_user_gets_the_answers_of_the_chapter() {
+    let test = "an_ordinary_user_gets_the_answers_of_the_chapter";
+    if !io_uring_or_skip(test) {
+        return;
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beyond/zero_copy_answers.rs");
+    let mut command = Command::new(example("zero_copy_answers", &source));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    limit_locked_memory(&mut command, 8 << 20);
+    if !as_ordinary_user(&mut command) {
+        return skipped(test, "another user may not run the program");
+    }
+    let output = output_within(command, PATIENCE).unwrap();
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for (lacking, lines) in [
+        (
+            "SEND_ZC of 5 bytes: EINVAL",
+            &[
+                "SEND_ZC of 5 bytes: 5 MORE, then NOTIF",
+                "SEND_ZC, REPORT_USAGE, over loopback: 5 MORE, then NOTIF: copied",
+                "SEND_ZC to a peer that does not read: completes; the NOTIF does not come",
+                "bytes that change between its two completions: the peer gets them: as they are now",
+                "when the peer has read: NOTIF: copied",
+                "SEND_ZC on AF_UNIX: EOPNOTSUPP MORE, then NOTIF",
+                "SEND_ZC, CQE_SKIP_SUCCESS: EINVAL",
+                "SEND_ZC to a peer that is gone: EPIPE MORE, then NOTIF",
+                "SEND_ZC that waits for room, and is cancelled: ECANCELED MORE, then NOTIF",
+                "SEND_ZC of 1 MiB with RLIMIT_MEMLOCK at 64 KiB: ENOMEM MORE",
+            ][..],
+        ),
+        (
+            "SEND, BUNDLE, once more: EOPNOTSUPP",
+            &[
+                "SEND, BUNDLE of buffers 10, 11 and 12, 6 bytes each: 18 from buffer 10",
+                "SEND, BUNDLE, once more: ENOBUFS",
+            ],
+        ),
+        (
+            "a buffer ring with INC: ",
+            &[
+                "INC, buffer 30 of 16 bytes, message 2: \"second\": 6 from buffer 30 MORE BUF_MORE",
+                "INC, buffer 30 of 16 bytes, message 3: \"last\": 4 from buffer 30 MORE",
+                "INC, the buffer holds: \"first secondlast\"",
+            ],
+        ),
+        (
+            "no kernel lacks these",
+            &[
+                "SPLICE of 64 KiB at offset 0 of a file into a pipe: 65536",
+                "SPLICE of 64 KiB at offset 1 of a file into a pipe: 65535",
+                "SPLICE of \"old\", then the file gets \"new\": the peer reads: new",
+                "READ and SEND of \"old\", then the file gets \"new\": the peer reads: old",
+            ],
+        ),
+    ] {
+        if text.lines().any(|line| line.starts_with(lacking)) {
+            skipped(test, lacking);
+            continue;
+        }
+        for line in lines {
+            assert!(text.lines().any(|found| found == *line), "{line:?} is missing:\n{text}");
+        }
+    }
+}
