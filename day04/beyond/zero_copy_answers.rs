@@ -100,15 +100,15 @@ fn second_completion(kernel: &mut Kernel) -> Result<()> {
             break bytes;
         }
     };
-    answer("SEND_ZC to a peer that does not read", "completes; the NOTIF does not come")?;
+    answer("SEND_ZC to a peer that does not read", "completes; its NOTIF does not come")?;
     bytes.fill(b'b'); // The mistake: these bytes are the kernel's still.
     let mut received = vec![0; sent];
     peer.read_exact(&mut received)?;
     let changed = received.contains(&b'b');
     let what = if changed { "as they are now" } else { "as they were" };
-    answer("bytes that change between its two completions: the peer gets them", what)?;
+    answer("SEND_ZC, the bytes change before its NOTIF, and the peer gets them", what)?;
     let notification = kernel.within(PATIENCE).context("no NOTIF")?;
-    answer("when the peer has read", &in_words(&notification))
+    answer("SEND_ZC, when the peer has read", &in_words(&notification))
 }
 // ANCHOR_END: second_completion
 
@@ -188,7 +188,7 @@ fn limit(kernel: &mut Kernel) -> Result<()> {
 fn bundles(kernel: &mut Kernel) -> Result<()> {
     let (ours, mut peer) = tcp_pair()?;
     let pieces = [b"these ", b"three ", b"pieces"];
-    let Some(mut group) = kernel.group("a buffer ring", 1, 0)? else { return Ok(()) };
+    let Some(mut group) = kernel.group("BUNDLE, a buffer ring", 1, 0)? else { return Ok(()) };
     for (id, piece) in (10..).zip(pieces) {
         // SAFETY: the bytes are constant.
         unsafe { group.provide(id, piece.as_ptr(), piece.len() as u32) };
@@ -225,19 +225,16 @@ fn bundles(kernel: &mut Kernel) -> Result<()> {
 fn incremental(kernel: &mut Kernel) -> Result<()> {
     let (ours, mut peer) = UnixStream::pair()?;
     let flags = BUFFER_RING_FLAGS.code("INC") as u16;
-    let question = "a buffer ring with INC";
+    let question = "INC, a buffer ring";
     let Some(mut group) = kernel.group(question, 3, flags)? else { return Ok(()) };
     let room = forever([0_u8; 16]);
     // SAFETY: the bytes are never freed.
     unsafe { group.provide(30, room.as_ptr(), 16) };
     kernel.submit(opcode::RecvMulti::new(Fd(ours.as_raw_fd()), 3).build())?;
-    for (nth, words) in ["first ", "second", "last"].into_iter().enumerate() {
+    for words in ["first ", "second", "last"] {
         peer.write_all(words.as_bytes())?;
         let completion = kernel.within(PATIENCE).context("RECV has not completed")?;
-        answer(
-            &format!("INC, buffer 30 of 16 bytes, message {}: {words:?}", nth + 1),
-            &in_words(&completion),
-        )?;
+        answer(&format!("INC, buffer 30 of 16 bytes, {words:?} comes"), &in_words(&completion))?;
     }
     let text = String::from_utf8_lossy(room);
     answer("INC, the buffer holds", &format!("{text:?}"))?;
@@ -286,7 +283,7 @@ fn splice(kernel: &mut Kernel) -> Result<()> {
         peer.read_exact(&mut received)?;
         let received = String::from_utf8_lossy(&received);
         answer(
-            &format!("{how} of \"old\", then the file gets \"new\": the peer reads"),
+            &format!("{how} of \"old\", the file then gets \"new\", and the peer reads"),
             &received,
         )?;
     }

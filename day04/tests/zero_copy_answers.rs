@@ -30,9 +30,9 @@ fn an_ordinary_user_gets_the_answers_of_the_chapter() {
             &[
                 "SEND_ZC of 5 bytes: 5 MORE, then NOTIF",
                 "SEND_ZC, REPORT_USAGE, over loopback: 5 MORE, then NOTIF: copied",
-                "SEND_ZC to a peer that does not read: completes; the NOTIF does not come",
-                "bytes that change between its two completions: the peer gets them: as they are now",
-                "when the peer has read: NOTIF: copied",
+                "SEND_ZC to a peer that does not read: completes; its NOTIF does not come",
+                "SEND_ZC, the bytes change before its NOTIF, and the peer gets them: as they are now",
+                "SEND_ZC, when the peer has read: NOTIF: copied",
                 "SEND_ZC on AF_UNIX: EOPNOTSUPP MORE, then NOTIF",
                 "SEND_ZC, CQE_SKIP_SUCCESS: EINVAL",
                 "SEND_ZC to a peer that is gone: EPIPE MORE, then NOTIF",
@@ -48,10 +48,10 @@ fn an_ordinary_user_gets_the_answers_of_the_chapter() {
             ],
         ),
         (
-            "a buffer ring with INC: ",
+            "INC, a buffer ring: ",
             &[
-                "INC, buffer 30 of 16 bytes, message 2: \"second\": 6 from buffer 30 MORE BUF_MORE",
-                "INC, buffer 30 of 16 bytes, message 3: \"last\": 4 from buffer 30 MORE",
+                "INC, buffer 30 of 16 bytes, \"second\" comes: 6 from buffer 30 MORE BUF_MORE",
+                "INC, buffer 30 of 16 bytes, \"last\" comes: 4 from buffer 30 MORE",
                 "INC, the buffer holds: \"first secondlast\"",
             ],
         ),
@@ -60,8 +60,8 @@ fn an_ordinary_user_gets_the_answers_of_the_chapter() {
             &[
                 "SPLICE of 64 KiB at offset 0 of a file into a pipe: 65536",
                 "SPLICE of 64 KiB at offset 1 of a file into a pipe: 65535",
-                "SPLICE of \"old\", then the file gets \"new\": the peer reads: new",
-                "READ and SEND of \"old\", then the file gets \"new\": the peer reads: old",
+                "SPLICE of \"old\", the file then gets \"new\", and the peer reads: new",
+                "READ and SEND of \"old\", the file then gets \"new\", and the peer reads: old",
             ],
         ),
     ] {
