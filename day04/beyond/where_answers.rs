@@ -27,6 +27,7 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, pipe};
@@ -89,7 +90,7 @@ fn places(folder: &Path, fifo: &Path) -> Result<()> {
 
     let read_pipe = |nth| opcode::Read::new(pipe, place(nth), 1).offset(HERE).build();
     let splice = |_| opcode::Splice::new(pipe, -1, sink, -1, 1).build();
-    let read = |nth| opcode::Read::new(fd, place(nth), 4096).offset((nth * MIB) as u64).build();
+    let read = |fd, nth| opcode::Read::new(fd, place(nth), 4096).offset((nth * MIB) as u64).build();
     let any = [0, 0];
     ask("RECV, a silent socket", any, |nth| opcode::Recv::new(socket, place(nth), 1).build())?;
     ask("READ, a silent pipe", any, read_pipe)?;
@@ -103,10 +104,13 @@ fn places(folder: &Path, fifo: &Path) -> Result<()> {
         any,
         |nth| if nth % 2 == 0 { poll() } else { splice(nth) },
     )?;
-    ask("READ, a file in the page cache", any, read)?;
+    ask("READ, a file in the page cache", any, |nth| read(fd, nth))?;
     posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM)?;
     posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
-    ask("READ, a file that left the page cache", any, read)?;
+    ask("READ, a file that left the page cache", any, |nth| read(fd, nth))?;
+    let memory = File::from(memfd_create(c"memory", MFdFlags::MFD_CLOEXEC)?);
+    memory.set_len((MANY * MIB) as u64)?;
+    ask("READ, a file of tmpfs", any, |nth| read(Fd(memory.as_raw_fd()), nth))?;
     let write = |nth| opcode::Write::new(fd, place(nth), 4096).offset((nth * MIB) as u64).build();
     ask("WRITE, a file", any, write)?;
     ask("FSYNC, a file", any, |_| opcode::Fsync::new(fd).build())?;
@@ -146,15 +150,15 @@ fn ask(question: &str, limits: [u32; 2], entry: impl Fn(usize) -> Entry) -> Resu
         }
         Ok(match (at_once, done, workers) {
             (MANY, _, 0) => "at once".to_string(),
-            (_, 0, 0) => "they wait, and no worker".to_string(),
-            (_, 0, 4 | MANY) => format!("they wait, {workers} of them in workers"),
-            (_, 0, _) => "they wait, but not in workers; there are a few".to_string(),
+            (_, 0, 0) => "they wait, no worker".to_string(),
+            (_, 0, 4 | MANY) => format!("they wait, {workers} workers"),
+            (_, 0, _) => "they wait, fewer workers".to_string(),
             (_, MANY, 0) => "later, without a worker".to_string(),
             (_, MANY, _) => "by workers".to_string(),
             _ => format!("{at_once} at once, {done} in the end, {workers} workers"),
         })
     })?;
-    say(&format!("{MANY} x {question}"), &answer)
+    say(&format!("{MANY}, {question}"), &answer)
 }
 // ANCHOR_END: places
 
@@ -194,8 +198,8 @@ fn pools(folder: &Path, fifo: &Path) -> Result<()> {
         Ok(done)
     })?;
     for (nth, (question, _)) in (1..).zip(&asked) {
-        let pool = if done.contains(&nth) { "the unbounded pool" } else { "the bounded pool" };
-        say(question, pool)?;
+        let pool = if done.contains(&nth) { "unbounded" } else { "bounded" };
+        say(&format!("pool, {question}"), pool)?;
     }
     Ok(())
 }
@@ -217,7 +221,7 @@ fn payers() -> Result<()> {
         })?;
         drop(ours);
         sender.join().expect("it does not panic")?;
-        say(&format!("RECV of 16 MiB, {how}, most CPU time"), payer)?;
+        say(&format!("whose time, RECV of 16 MiB, {how}"), payer)?;
     }
     for times in [100, 200] {
         let (ours, mut theirs) = UnixStream::pair()?;
@@ -244,10 +248,13 @@ fn payers() -> Result<()> {
         let workers = in_new_thread(|| {
             let mut ring = ring_of_its_own(&RingOptions::default(), [0, 0])?;
             until_done(&mut ring, receive.clone())?;
-            Ok(if workers::count() == 0 { "no worker" } else { "in the end by a worker" })
+            Ok(match workers::count() {
+                0 => "the thread that submitted",
+                _ => "a worker, in the end",
+            })
         })?;
         sender.join().expect("it does not panic")?;
-        say(&format!("RECV with MSG_WAITALL, woken {times} times"), workers)?;
+        say(&format!("whose time, RECV with MSG_WAITALL, woken {times} times"), workers)?;
     }
     Ok(())
 }
@@ -270,7 +277,7 @@ fn afterwards() -> Result<()> {
         thread::sleep(Duration::from_secs(7));
         Ok(format!("{} of {before}", workers::count()))
     })?;
-    say("idle workers that are there 7 seconds later", &left)
+    say("idle workers that are still there after 7 seconds", &left)
 }
 
 /// Runs it in a thread that has no workers yet, and that takes its own with it.

@@ -30,21 +30,21 @@ fn an_ordinary_user_gets_the_answers_of_the_chapter() {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(output.status.success(), "{output:?}");
     for line in [
-        "32 x RECV, a silent socket: they wait, and no worker",
-        "32 x READ, a silent pipe: they wait, and no worker",
-        "32 x SPLICE, a silent pipe: they wait, 32 of them in workers",
-        "32 x SPLICE, at most 4 bounded workers: they wait, 32 of them in workers",
-        "32 x SPLICE, at most 4 unbounded workers: they wait, 4 of them in workers",
-        "32 x POLL_ADD, linked to a SPLICE: they wait, and no worker",
-        "32 x FSYNC, a file: by workers",
-        "32 x STATX: by workers",
-        "32 x OPENAT, a file: at once",
-        "32 x SHUTDOWN, a socket: by workers",
-        "OPENAT, ASYNC: the bounded pool",
-        "SEND, ASYNC: the unbounded pool",
-        "RECV of 16 MiB, SQPOLL, most CPU time: the poller",
-        "RECV with MSG_WAITALL, woken 100 times: no worker",
-        "RECV with MSG_WAITALL, woken 200 times: in the end by a worker",
+        "32, RECV, a silent socket: they wait, no worker",
+        "32, READ, a silent pipe: they wait, no worker",
+        "32, SPLICE, a silent pipe: they wait, 32 workers",
+        "32, SPLICE, at most 4 bounded workers: they wait, 32 workers",
+        "32, SPLICE, at most 4 unbounded workers: they wait, 4 workers",
+        "32, POLL_ADD, linked to a SPLICE: they wait, no worker",
+        "32, FSYNC, a file: by workers",
+        "32, STATX: by workers",
+        "32, OPENAT, a file: at once",
+        "32, SHUTDOWN, a socket: by workers",
+        "pool, OPENAT, ASYNC: bounded",
+        "pool, SEND, ASYNC: unbounded",
+        "whose time, RECV of 16 MiB, SQPOLL: the poller",
+        "whose time, RECV with MSG_WAITALL, woken 100 times: the thread that submitted",
+        "whose time, RECV with MSG_WAITALL, woken 200 times: a worker, in the end",
     ] {
         assert!(text.lines().any(|found| found == line), "{line:?} is missing:\n{text}");
     }
