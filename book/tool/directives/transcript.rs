@@ -29,5 +29,5 @@ pub fn quote(sources: &Sources<'_>, arguments: &str) -> Result<String, Complaint
             "write {{#quote TRANSCRIPT \"words of the line\"}}",
         )
     })?;
-    Ok(markup::code(named(sources, name)?.line_with(text)?))
+    Ok(markup::code(&named(sources, name)?.line_with(text)?))
 }

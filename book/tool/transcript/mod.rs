@@ -2,7 +2,7 @@
 //!
 //! `book/transcripts/NAME.txt` holds commands, each a line that begins with `$ `, with the output
 //! expected below it. A line `…` stands for any number of lines, `⟨words⟩` for anything within its
-//! line. A command that ends in `&` runs in the background. Lines at the top that begin with `# `
+//! line; `⟨=16⟩` does too, and is shown as 16, which one run printed. A command that ends in `&` runs in the background. Lines at the top that begin with `# `
 //! are not shown; `# needs: 6.1` is the lowest kernel whose output this is, and `# by hand: REASON`
 //! is why a page has no button that runs it.
 
@@ -44,7 +44,6 @@ impl Transcript {
     pub fn parse(text: &str) -> Result<Self, (usize, Complaint)> {
         let (mut needs, mut by_hand) = (None, None);
         let mut commands: Vec<Command> = Vec::new();
-        let mut shown = String::new();
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
             if let Some(command) = line.strip_prefix("$ ") {
@@ -67,8 +66,6 @@ impl Transcript {
                     ),
                 ));
             }
-            shown.push_str(line.trim_end());
-            shown.push('\n');
         }
         if commands.is_empty() {
             return Err((
@@ -84,7 +81,8 @@ impl Transcript {
                 command.expected.pop();
             }
         }
-        Ok(Self { needs, by_hand, commands, shown: shown.trim_end().to_owned() + "\n" })
+        let shown = shown(&commands);
+        Ok(Self { needs, by_hand, commands, shown })
     }
 
     /// The file's text `old` with other outputs below its commands.
@@ -100,16 +98,16 @@ impl Transcript {
     }
 
     /// The one line of output that contains `text`.
-    pub fn line_with(&self, text: &str) -> Result<&str, Complaint> {
+    pub fn line_with(&self, text: &str) -> Result<String, Complaint> {
         let lines: Vec<&str> = self
             .commands
             .iter()
             .flat_map(|command| &command.expected)
             .filter(|line| line.contains(text))
-            .map(|line| line.trim())
+            .map(|line| untimed(line.trim()))
             .collect();
         match lines.as_slice() {
-            [line] => Ok(line),
+            [line] => Ok(example(line)),
             [] => Err(Complaint::new(
                 format!("no line of the transcript's output contains \"{text}\""),
                 "quote words that a run printed; the transcript has them",
@@ -120,6 +118,48 @@ impl Transcript {
             )),
         }
     }
+}
+
+/// What the reader sees, in the order of time: what a server prints after it listens comes below
+/// its clients' commands.
+fn shown(commands: &[Command]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut later = Vec::new();
+    for command in commands {
+        lines.push(format!("$ {}{}", command.text, if command.background { " &" } else { "" }));
+        let printed = &command.expected;
+        let until = match printed.iter().position(|line| line.contains(run::READY)) {
+            _ if !command.background => printed.len(),
+            Some(ready) => ready + 1,
+            None => printed.iter().take_while(|line| *line == "…").count(),
+        };
+        lines.extend(printed[..until].iter().map(|line| example(line)));
+        later.extend(printed[until..].iter().map(|line| example(line)));
+    }
+    if later.iter().any(|line| line != "…") {
+        lines.append(&mut later);
+    }
+    lines.dedup_by(|line, before| line == "…" && before == "…");
+    lines.join("\n").trim_end().to_owned() + "\n"
+}
+
+/// A line without the placeholder that it begins with, such as the tracer's `⟨seconds⟩`.
+fn untimed(line: &str) -> &str {
+    let rest = line.strip_prefix("⟨seconds").and_then(|it| it.split_once("⟩ "));
+    rest.map_or(line, |(_, rest)| rest.trim_start())
+}
+
+/// A line with the examples in place of `⟨=16⟩`.
+fn example(line: &str) -> String {
+    let mut out = String::new();
+    let mut pieces = line.split("⟨=");
+    out.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let (value, rest) = piece.split_once('⟩').unwrap_or((piece, ""));
+        out.push_str(value);
+        out.push_str(rest);
+    }
+    out
 }
 
 /// The command of a line that began with `$ `.
@@ -171,6 +211,18 @@ ack
         assert_eq!(client.expected, ["ack"]);
         assert!(transcript.shown.starts_with("$ cargo run"), "{}", transcript.shown);
         assert!(transcript.shown.ends_with("\nack\n"), "{}", transcript.shown);
+    }
+
+    #[test]
+    fn what_is_shown_is_in_the_order_of_time() {
+        let text = "$ serve &\nlistening on 1\n\n⟨=3⟩ clients\n$ call\nack\n";
+        let transcript = Transcript::parse(text).unwrap();
+        assert_eq!(transcript.shown, "$ serve &\nlistening on 1\n$ call\nack\n\n3 clients\n");
+        assert_eq!(transcript.line_with("clients").unwrap(), "3 clients");
+        let timed = Transcript::parse("$ a\n⟨seconds⟩    ← 2  NOP\n").unwrap();
+        assert_eq!(timed.line_with("NOP").unwrap(), "← 2  NOP");
+        let traced = Transcript::parse("$ trace &\n…\none\n$ call\n…\n").unwrap();
+        assert_eq!(traced.shown, "$ trace &\n…\n$ call\n…\none\n");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::problem::Complaint;
 use crate::transcript::{self, Transcript};
 
 /// What a server says when it is ready.
-const READY: &str = "listening on";
+pub const READY: &str = "listening on";
 
 /// The port that the days listen on, as the reader types it.
 const PORT: &str = "4242";
