@@ -51,8 +51,7 @@ fn slots(path: &'static CStr) -> Result<()> {
         let answer = in_order(ring.settle(3)?);
         ring.submit(&[read(1)])?;
         let holds = if ring.wait_for(1)?[0] == -libc::EBADF { "empty" } else { "not empty" };
-        let question = format!("OPENAT, READ, CLOSE: {question}");
-        say(&question, &format!("{answer}; the slot is {holds}"))?;
+        say("OPENAT, READ, CLOSE,", question, &format!("{answer}; the slot is {holds}"))?;
     }
     Ok(())
 }
@@ -77,7 +76,7 @@ fn refusals() -> Result<()> {
             builder.setup_submit_all();
         }
         let Ok(ring) = builder.build(16) else {
-            say(question, "this kernel has no SUBMIT_ALL")?;
+            say("bad entry,", question, "this kernel has no SUBMIT_ALL")?;
             continue;
         };
         let mut ring = Ring(ring);
@@ -86,7 +85,7 @@ fn refusals() -> Result<()> {
         let rest = ring.0.submit()?;
         let later = in_order(ring.settle(rest)?);
         let later = if rest == 0 { String::new() } else { format!("; next submit: {later}") };
-        say(question, &format!("took {taken}: {first}{later}"))?;
+        say("bad entry,", question, &format!("took {taken}: {first}{later}"))?;
     }
     Ok(())
 }
@@ -97,7 +96,7 @@ fn cut() -> Result<()> {
     let mut ring = Ring::new()?;
     ring.submit(&[fails().flags(LINK)])?;
     ring.submit_from(2, &[nop()])?;
-    say("CLOSE fails, linked; a NOP in the next submit", &in_order(ring.settle(2)?))?;
+    say("cut,", "CLOSE fails, linked; a NOP in the next submit", &in_order(ring.settle(2)?))?;
 
     let chain = [fails().flags(LINK), nop().flags(LINK), nop()];
     let chain = [1, 2, 3].map(|tag| chain[tag - 1].clone().user_data(tag as u64));
@@ -105,7 +104,7 @@ fn cut() -> Result<()> {
     // SAFETY: none of them points at memory.
     let pushed = unsafe { ring.0.submission().push_multiple(&chain) }.is_ok();
     let pushed = if pushed { "pushed" } else { "refused, whole" };
-    say("push_multiple of a chain of 3 into a queue of 2", pushed)?;
+    say("cut,", "push_multiple of a chain of 3 into a queue of 2", pushed)?;
     for entry in &chain {
         // SAFETY: none of them points at memory.
         while unsafe { ring.0.submission().push(entry) }.is_err() {
@@ -114,13 +113,13 @@ fn cut() -> Result<()> {
     }
     ring.0.submit()?;
     let answer = in_order(ring.settle(3)?);
-    say("CLOSE fails, NOP, NOP, linked, pushed one by one into a queue of 2", &answer)?;
+    say("cut,", "CLOSE fails, NOP, NOP, linked, pushed one by one into a queue of 2", &answer)?;
 
     let mut ring = Ring::new()?;
     let waits = poll(silent_pipe()?).flags(LINK);
     ring.submit(&[waits, nop(), nop().flags(LINK)])?;
     let answer = in_order(ring.settle(1)?);
-    say("a silent POLL_ADD linked to a NOP; behind that chain another NOP", &answer)
+    say("cut,", "a silent POLL_ADD linked to a NOP; behind that chain another NOP", &answer)
 }
 
 // ANCHOR: skipped
@@ -137,13 +136,13 @@ fn skipped() -> Result<()> {
         let mut builder = IoUring::builder();
         builder.setup_submit_all();
         let Ok(ring) = builder.build(16) else {
-            say(question, "this kernel has no SUBMIT_ALL")?;
+            say("skipped,", question, "this kernel has no SUBMIT_ALL")?;
             continue;
         };
         let mut ring = Ring(ring);
         let second = second.flags(skips[1] | LINK);
         ring.submit(&[first.flags(skips[0] | LINK), second, third.flags(skips[2])])?;
-        say(question, &in_order(ring.settle(0)?))?;
+        say("skipped,", question, &in_order(ring.settle(0)?))?;
     }
     Ok(())
 }
@@ -170,7 +169,11 @@ fn drains() -> Result<()> {
         let before = ring.settle(0)?.len();
         File::from(writer).write_all(b"now")?;
         let after = ring.settle(4 - before)?.len();
-        say(&format!("{question}, NOP, and later a NOP"), &format!("{before}, then {after}"))?;
+        say(
+            "drained,",
+            &format!("{question}, NOP, and later a NOP"),
+            &format!("{before}, then {after}"),
+        )?;
     }
     let (reader, writer) = pipe()?;
     let mut writer = File::from(writer);
@@ -181,17 +184,21 @@ fn drains() -> Result<()> {
     writer.write_all(b"now")?;
     sleep(QUIET);
     let events = ring.settle(0)?.iter().filter(|(tag, _)| *tag == 2).count();
-    let waits = if events == 0 { "waits" } else { "ran" };
-    say("POLL_ADD multishot that had an event, NOP drained: the NOP", waits)?;
+    let waits = if events == 0 { "the NOP waits" } else { "the NOP ran" };
+    say("drained,", "POLL_ADD multishot that had an event, NOP drained", waits)?;
 
     let mut ring = Ring::new()?;
     ring.submit(&[fails(), nop().flags(DRAIN)])?;
-    say("CLOSE fails, NOP drained", &in_order(ring.settle(2)?))?;
+    say("drained,", "CLOSE fails, NOP drained", &in_order(ring.settle(2)?))?;
     ring.submit(&[nop().flags(SKIP)])?;
     if !ring.settle(0)?.is_empty() {
-        return say("NOP drained, in a ring that had a NOP skip", "this kernel skips nothing");
+        return say(
+            "drained,",
+            "NOP drained, in a ring that had a NOP skip",
+            "this kernel skips nothing",
+        );
     }
     ring.submit(&[nop().flags(DRAIN)])?;
-    say("NOP drained, in a ring that had a NOP skip", &word(ring.settle(1)?[0].1))
+    say("drained,", "NOP drained, in a ring that had a NOP skip", &word(ring.settle(1)?[0].1))
 }
 // ANCHOR_END: drains

@@ -4,12 +4,13 @@
 //! cargo run -p day04 --example link_answers
 //! ```
 //!
-//! It works on a file, pipes and sockets of its own, and removes the file.
+//! It works on a file in the current folder, which it removes, and on pipes and sockets of its own.
 
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::IntoRawFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let folder = std::env::temp_dir().join(format!("link_answers.{}", std::process::id()));
+    let folder = PathBuf::from(format!("link_answers.{}", std::process::id()));
     fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
     let path = folder.join("file");
     let name: &'static CString = forever(CString::new(path.as_os_str().as_encoded_bytes())?);
@@ -165,6 +166,7 @@ fn word(result: i32) -> String {
     if result < 0 { format!("{:?}", Errno::from_raw(-result)) } else { result.to_string() }
 }
 
-fn say(question: &str, answer: &str) -> Result<()> {
-    Ok(writeln!(io::stdout(), "{question}: {answer}")?)
+/// The questions of a subject begin with the same words.
+fn say(subject: &str, question: &str, answer: &str) -> Result<()> {
+    Ok(writeln!(io::stdout(), "{subject} {question}: {answer}")?)
 }

@@ -1,5 +1,5 @@
-//! What breaks a link: each operation with a NOP linked behind it. `holds` means that the NOP
-//! ran, `breaks` that it completed with ECANCELED.
+//! What breaks a link: each operation with a NOP linked behind it. *Holds* means that the NOP ran,
+//! *breaks* that it completed with ECANCELED.
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -52,7 +52,11 @@ fn linked(mut entry: impl FnMut() -> Result<Entry>) -> Result<(i32, &'static str
 
 fn link(question: &str, entry: impl FnMut() -> Result<Entry>) -> Result<()> {
     let (result, link) = linked(entry)?;
-    say(question, &format!("{}, {link}", word(result)))
+    behind(question, &format!("{}, {link}", word(result)))
+}
+
+fn behind(question: &str, answer: &str) -> Result<()> {
+    say("link behind", question, answer)
 }
 
 fn files(path: &Path) -> Result<()> {
@@ -80,8 +84,8 @@ fn files(path: &Path) -> Result<()> {
     let (short, none) = (write(5), write(8));
     setrlimit(Resource::RLIMIT_FSIZE, soft, hard)?;
     let ((short, broken), (none, broken_too)) = (short?, none?);
-    say("WRITE of 5 bytes, 3 have room", &format!("{}, {broken}", word(short)))?;
-    say("WRITE of 5 bytes, none has room", &format!("{}, {broken_too}", word(none)))?;
+    behind("WRITE of 5 bytes, 3 have room", &format!("{}, {broken}", word(short)))?;
+    behind("WRITE of 5 bytes, none has room", &format!("{}, {broken_too}", word(none)))?;
     file.set_len(TEXT.len() as u64)?;
     link("CLOSE of descriptor -1", || Ok(fails()))
 }
@@ -123,7 +127,7 @@ fn sends() -> Result<()> {
         Ok(opcode::Send::new(socket, large.as_ptr(), large.len() as u32).build())
     })?;
     let part = if (1..large.len() as i32).contains(&sent) { "a part" } else { &word(sent) };
-    say("SEND of 4 MiB, there is room for a part", &format!("{part}, {answer}"))?;
+    behind("SEND of 4 MiB, there is room for a part", &format!("{part}, {answer}"))?;
     link("SEND to a peer that is gone", || {
         let socket = Fd(UnixStream::pair()?.0.into_raw_fd());
         Ok(opcode::Send::new(socket, TEXT.as_ptr(), 5).flags(libc::MSG_NOSIGNAL).build())
@@ -143,7 +147,7 @@ fn connections() -> Result<()> {
     link("CONNECT, a listener is there", || connect(port))?;
     let (accepted, answer) = linked(|| Ok(opcode::Accept::new(fd, none, no_length).build()))?;
     let accepted = if accepted >= 0 { "a descriptor" } else { &word(accepted) };
-    say("ACCEPT, a client is there", &format!("{accepted}, {answer}"))?;
+    behind("ACCEPT, a client is there", &format!("{accepted}, {answer}"))?;
     let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     link("CONNECT, no listener is there", || connect(closed))?;
 
@@ -151,14 +155,14 @@ fn connections() -> Result<()> {
     ring.submit(&[opcode::AcceptMulti::new(fd).build().flags(LINK), nop()])?;
     let client = TcpStream::connect(door.local_addr()?)?;
     let tags: Vec<_> = ring.settle(0)?.iter().map(|(tag, _)| *tag).collect();
-    let ran = if tags.contains(&2) { "the NOP ran or was cancelled" } else { "the NOP waits" };
-    say("ACCEPT multishot, a client comes", ran)?;
+    let ran = if tags.contains(&2) { "does not wait" } else { "waits" };
+    behind("ACCEPT multishot, a client comes", ran)?;
     drop(client);
     ring.submit(&[opcode::AsyncCancel::new(1).build()])?;
     let ended = ring.settle(1)?;
     let nops: Vec<_> = ended.iter().filter(|(tag, _)| *tag == 2).collect();
     let answer = nops.first().map_or("nothing new".into(), |(_, result)| word(*result));
-    say("the NOP, when the ACCEPT multishot is cancelled", &answer)
+    behind("ACCEPT multishot, it is cancelled", &answer)
 }
 
 /// A CONNECT of a new socket.
@@ -197,7 +201,8 @@ fn others() -> Result<()> {
         let mut ring = Ring::new()?;
         let limit = opcode::LinkTimeout::new(time).build().flags(LINK);
         ring.submit(&[read(fd, 5).flags(LINK), limit, nop()])?;
-        say(&format!("READ {how}, LINK_TIMEOUT, NOP"), &in_order(ring.settle(3)?))?;
+        let question = format!("READ {how} and its LINK_TIMEOUT");
+        behind(&question, &in_order(ring.settle(3)?))?;
     }
     Ok(())
 }
@@ -209,11 +214,11 @@ fn cancelled() -> Result<()> {
         // The cancels carry the tag 1, as the POLL_ADD does, and complete first.
         ring.submit(&[opcode::AsyncCancel::new(2).build()])?;
         let found = word(ring.wait_for(1)?[0]);
-        say(&format!("cancel of a NOP that is {how} to a silent POLL_ADD"), &found)?;
+        say("cancel of", &format!("a NOP that is {how} to a silent POLL_ADD"), &found)?;
         ring.submit(&[opcode::AsyncCancel::new(1).build()])?;
         let mut all = ring.settle(3)?;
         all.remove(0);
-        say(&format!("cancel of the POLL_ADD with the NOP {how}"), &in_order(all))?;
+        say("cancel of", &format!("the POLL_ADD with the NOP {how}"), &in_order(all))?;
     }
     Ok(())
 }
