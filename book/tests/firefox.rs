@@ -1,0 +1,152 @@
+//! The built book in Debian's Firefox, which has no WebDriver program beside it: this speaks its own
+//! protocol, Marionette (a length, a colon, and `[0, id, command, parameters]`).
+
+#[path = "browser/session.rs"]
+#[expect(dead_code, reason = "only the built book is used, not Chromium")]
+mod session;
+
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The widths: a phone, a projector, a desk.
+const WIDTHS: [u64; 3] = [390, 1024, 1280];
+
+/// A headless Firefox with a folder of its own.
+struct Firefox {
+    child: Child,
+    stream: BufReader<TcpStream>,
+    next: u64,
+    _home: tempfile::TempDir,
+}
+
+impl Firefox {
+    /// `None`, said aloud, where there is none.
+    fn start(test: &str) -> Option<Firefox> {
+        let home = tempfile::tempdir().expect("a folder");
+        let port = {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            free.local_addr().expect("an address").port()
+        };
+        std::fs::write(
+            home.path().join("user.js"),
+            format!("user_pref(\"marionette.port\", {port});\n"),
+        )
+        .expect("a file");
+        let child = ["firefox-esr", "firefox"].into_iter().find_map(|name| {
+            Command::new(name)
+                .args(["--headless", "--marionette", "--no-remote", "--profile"])
+                .arg(home.path())
+                .env("HOME", home.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .ok()
+        });
+        let Some(child) = child else {
+            testkit::skipped(test, "there is no firefox (Debian: apt install firefox-esr)");
+            return None;
+        };
+        let mut stream = None;
+        testkit::holds_within(PATIENCE, || {
+            stream = TcpStream::connect(("127.0.0.1", port)).ok();
+            stream.is_some()
+        });
+        let stream = stream.expect("Firefox listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        let stream = BufReader::new(stream);
+        let mut firefox = Firefox { child, stream, next: 0, _home: home };
+        firefox.message();
+        firefox.ask("WebDriver:NewSession", json!({}));
+        Some(firefox)
+    }
+
+    /// One message: its length, a colon, JSON.
+    fn message(&mut self) -> Value {
+        let mut length = 0;
+        loop {
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).expect("Firefox answers");
+            match byte[0] {
+                b':' => break,
+                digit => length = length * 10 + usize::from(digit - b'0'),
+            }
+        }
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes).expect("all of the answer");
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
+
+    fn ask(&mut self, command: &str, parameters: Value) -> Value {
+        self.next += 1;
+        let text = json!([0, self.next, command, parameters]).to_string();
+        write!(self.stream.get_mut(), "{}:{text}", text.len()).expect("Firefox listens");
+        let answer = self.message();
+        assert!(answer[2].is_null(), "{command}: {}", answer[2]);
+        answer[3].clone()
+    }
+
+    fn js(&mut self, script: &str) -> Value {
+        let parameters = json!({"script": script, "args": []});
+        self.ask("WebDriver:ExecuteScript", parameters)["value"].clone()
+    }
+
+    /// Opens a page in a window that is so wide inside.
+    fn open(&mut self, page: &str, width: u64) {
+        let rectangle = json!({"width": width, "height": 800});
+        self.ask("WebDriver:SetWindowRect", rectangle);
+        let url = format!("{}{page}", session::from_files());
+        self.ask("WebDriver:Navigate", json!({"url": url}));
+    }
+}
+
+impl Drop for Firefox {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn pages_are_whole_at_every_width() {
+    let Some(mut firefox) = Firefox::start("pages_are_whole_at_every_width") else { return };
+    for page in ["day1.html", "day4-echo.html", "c-to-rust.html", "kernels.html", "atlas-time.html"]
+    {
+        for width in WIDTHS {
+            firefox.open(page, width);
+            let wide = "const root = document.documentElement;
+                return [root.scrollWidth - root.clientWidth, innerWidth]";
+            let seen = firefox.js(wide);
+            assert!(seen[0].as_i64().is_some_and(|it| it <= 0), "{page}, {width}: {seen}");
+            // Firefox makes no window narrower than it likes.
+            assert!(seen[1].as_u64().is_some_and(|it| it <= width.max(500)), "{page}: {seen}");
+        }
+    }
+}
+
+#[test]
+fn the_player_the_presenter_and_the_choices_work() {
+    let test = "the_player_the_presenter_and_the_choices_work";
+    let Some(mut firefox) = Firefox::start(test) else { return };
+    firefox.open("day1.html", 1280);
+    let step = "document.querySelector('.ring-next').click();
+        return document.querySelector('.ring-player').dataset.step";
+    assert_eq!(firefox.js(step), json!("2"));
+    let drawn = "const box = document.querySelector('.ring-drawing').getBoundingClientRect();
+        return box.width > 300 && box.height > 150";
+    assert_eq!(firefox.js(drawn), json!(true));
+    let chosen = "document.querySelectorAll('.choose button')[1].click();
+        return document.querySelector('.choose-said').textContent.trim()";
+    assert_eq!(firefox.js(chosen), json!("Right."));
+    let presented = "document.querySelector('.presenter-begin').click();
+        const view = document.querySelector('.presenter');
+        const bar = document.querySelector('.presenter-bar').getBoundingClientRect();
+        return view.open && bar.bottom <= innerHeight";
+    assert_eq!(firefox.js(presented), json!(true));
+}
