@@ -35,6 +35,8 @@ fn whatever_can_be_operated_has_a_name() {
                 .collect();
             assert!(nameless.is_empty(), "{name}: {nameless:#?}");
         }
+        let complaints = page.log("browser").await?;
+        assert!(complaints.is_empty(), "{complaints:?}");
         Ok(())
     });
 }
@@ -43,6 +45,8 @@ fn whatever_can_be_operated_has_a_name() {
 fn by_tab_the_focus_is_seen_and_reaches_the_player() {
     in_browser("by_tab_the_focus_is_seen_and_reaches_the_player", |page| async move {
         page.open(&format!("{}day1.html", from_files()), "light", DESKTOP).await?;
+        page.until("the player is drawn", "return !!document.querySelector('.ring-drawing')")
+            .await?;
         // Where a reader begins who has skipped the contents.
         page.js("document.querySelector('main h1 a').focus()", vec![]).await?;
         let focus = "const node = document.activeElement;
