@@ -52,9 +52,8 @@ impl Costs {
             (failed, Some(error)) => format!("{failed} failed: {error:?}"),
         };
         let name = name(by);
-        format!(
-            "{name:9} {replies:8} {entries:8} {completions:12} {enters:7} {buffers:>8}  {copied}{failed}"
-        )
+        let counts = format!("{replies:8} {entries:8} {completions:12} {enters:7} {buffers:>8}");
+        format!("{name:9} {counts}  {copied}{failed}").trim_end().to_string()
     }
 }
 

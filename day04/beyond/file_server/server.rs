@@ -93,7 +93,6 @@ impl Server {
         Ok(unsafe { self.ring.submission().push_multiple(entries) }?)
     }
 
-    // ANCHOR: handle
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<()> {
         let (user_data, flags) = (completion.user_data(), completion.flags());
         let (slot, buffer) = ((user_data >> 16) as u16 as usize, user_data as u16 as usize);
@@ -102,9 +101,7 @@ impl Server {
             return self.handle_accept(result);
         }
         if cqueue::notif(flags) {
-            self.slots[slot].free.push(buffer); // The kernel needs it no longer.
-            self.costs.notifications += 1;
-            self.costs.copied += u64::from(result == COPIED);
+            self.handle_notification(slot, buffer, result);
             return self.go_on(slot);
         }
         let it = &mut self.slots[slot];
@@ -113,24 +110,34 @@ impl Server {
             it.failed = true;
             self.costs.error = Some(Errno::from_raw(-result));
         }
-        let bytes = usize::try_from(result).unwrap_or(0);
         match user_data >> 32 {
-            REQUEST => self.handle_request(slot, bytes)?,
-            FILL => it.filled += bytes,
-            SEND => {
-                it.sent += bytes;
-                // With MORE, a notification follows: until then the kernel may read the buffer.
-                // One also follows where a broken link has cancelled a SEND_ZC, without MORE.
-                let zero_copy = matches!(self.by, Way::Zc | Way::Fixed);
-                if !(cqueue::more(flags) || zero_copy && result == -libc::ECANCELED) {
-                    it.free_again(self.by, buffer);
-                }
-            }
+            REQUEST => self.handle_request(slot, bytes(result))?,
+            FILL => it.filled += bytes(result),
+            SEND => self.handle_send(slot, buffer, result, flags),
             _ => {} // HEAD
         }
         self.go_on(slot)
     }
-    // ANCHOR_END: handle
+
+    // ANCHOR: send
+    fn handle_send(&mut self, slot: usize, buffer: usize, result: i32, flags: u32) {
+        let it = &mut self.slots[slot];
+        it.sent += bytes(result);
+        // With MORE, a notification follows: until then the kernel may read the buffer. One also
+        // follows, without MORE, where a broken link has cancelled a SEND_ZC.
+        let zero_copy = matches!(self.by, Way::Zc | Way::Fixed);
+        let follows = cqueue::more(flags) || zero_copy && result == -libc::ECANCELED;
+        if !follows {
+            it.free_again(self.by, buffer);
+        }
+    }
+
+    fn handle_notification(&mut self, slot: usize, buffer: usize, result: i32) {
+        self.slots[slot].free.push(buffer);
+        self.costs.notifications += 1;
+        self.costs.copied += u64::from(result == COPIED);
+    }
+    // ANCHOR_END: send
 
     fn handle_accept(&mut self, result: i32) -> Result<()> {
         self.accepting = false;
@@ -222,4 +229,9 @@ impl Server {
         Ok(())
     }
     // ANCHOR_END: close
+}
+
+/// The bytes of a result: 0 if it is an error.
+fn bytes(result: i32) -> usize {
+    usize::try_from(result).unwrap_or(0)
 }

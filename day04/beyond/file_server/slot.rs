@@ -73,7 +73,6 @@ impl Slot {
         })
     }
 
-    // ANCHOR: part
     /// The next part, as a chain: its last entry sends what the others have brought. `None` if no
     /// buffer is free: a notification will bring one.
     pub fn part(&mut self, by: Way) -> Result<Option<Vec<Entry>>> {
@@ -86,6 +85,7 @@ impl Slot {
         let buffer = self.free.split_off(others).first().copied().unwrap_or(0);
         self.asked = (self.length - self.offset).min((needed.max(1) * PART) as u64) as usize;
 
+        // ANCHOR: ways
         let (file, socket, offset) = (self.file(), self.socket(), self.offset);
         let (at, len) = (self.memory.wrapping_add(buffer * PART), self.asked as u32);
         let read = opcode::Read::new(file, at, len).offset(offset).build();
@@ -106,7 +106,7 @@ impl Slot {
             }
             Way::Bundle => self.bundle(),
         };
-        // ANCHOR_END: part
+        // ANCHOR_END: ways
         let (send, fill) = part.split_last_mut().expect("at least two entries");
         for entry in fill {
             let user_data = user_data(FILL, self.number, buffer);
