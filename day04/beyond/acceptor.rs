@@ -14,7 +14,7 @@
 //! backlog. At Ctrl-C each client gets the echo of what has arrived, and then its end.
 //!
 //! What it does not do:
-//! - A client that sends and never reads keeps its slot. Ctrl-C a second time ends the server.
+//! - A client that sends and never reads keeps its slot. A second Ctrl-C ends the server, then.
 //! - A client stays with its worker, however busy that is: few clients can be much work.
 //! - It hands over one client at a time, with three entries. A multishot accept would save one of
 //!   them, and would go on accepting when all tables are full.
@@ -24,6 +24,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::process::ExitCode;
 use std::ptr::null_mut;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use anyhow::{Context, Result, bail};
@@ -41,6 +42,9 @@ use serde_json::json;
 mod worker;
 
 const ENTRIES: u32 = 256;
+/// A signal this long after the first one is a second one: a terminal and `cargo xtask trace` may
+/// both pass on the same Ctrl-C.
+const IMPATIENT: Duration = Duration::from_secs(1);
 
 // ANCHOR: user_data
 // `user_data` is one of these, and in its lower half a slot, or a worker's number. A message
@@ -102,8 +106,7 @@ fn run(options: &Options) -> Result<()> {
     let address = listener.address();
     let event = json!({"event": "listening", "address": address.to_string(), "workers": threads});
     talk.always(format_args!("listening on {address}; workers: {threads}"), event);
-    Acceptor { ring, listener, signals, workers, slots, armed: false, stopping: false, talk }
-        .serve()
+    Acceptor { ring, listener, signals, workers, slots, armed: false, stopping: None, talk }.serve()
 }
 // ANCHOR_END: run
 
@@ -149,7 +152,8 @@ struct Acceptor {
     slots: u32,
     /// The chain of `add_accept` is on its way.
     armed: bool,
-    stopping: bool,
+    /// Since the first signal.
+    stopping: Option<Instant>,
     talk: Talk,
 }
 
@@ -157,7 +161,7 @@ impl Acceptor {
     // ANCHOR: serve
     fn serve(mut self) -> Result<()> {
         self.add_signal()?;
-        while self.armed || !self.stopping {
+        while self.armed || self.stopping.is_none() {
             if !self.armed {
                 self.add_accept()?;
             }
@@ -257,11 +261,14 @@ impl Acceptor {
     }
 
     fn handle_signal(&mut self) -> Result<()> {
-        if self.stopping {
-            bail!("stopped by a second signal: some clients were cut off");
-        }
-        self.stopping = true;
         self.add_signal()?;
+        if let Some(since) = self.stopping {
+            if since.elapsed() > IMPATIENT {
+                bail!("stopped by a second signal: some clients were cut off");
+            }
+            return Ok(());
+        }
+        self.stopping = Some(Instant::now());
         let accept = CancelBuilder::fd(Fd(self.listener.fd()));
         push(&mut self.ring, [(opcode::AsyncCancel2::new(accept).build(), CANCEL)])
     }

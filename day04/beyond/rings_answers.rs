@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run -p day04 --example rings_answers
-//! cargo run -p day04 --example rings_answers -- wake      # only questions with this word
+//! cargo run -p day04 --example rings_answers -- wake      # only questions that begin so
 //! ```
 
 use std::io::{self, Write};
@@ -36,7 +36,7 @@ const LONGEST: u32 = 60;
 /// Asks the kernel questions about several rings, and prints its answers
 #[derive(Parser)]
 struct Options {
-    /// Only questions with this word
+    /// Only questions that begin with this word
     #[arg(default_value = "")]
     word: String,
 }
@@ -58,7 +58,7 @@ fn run(options: &Options) -> Result<()> {
         [wake::ALONE, fork::QUESTIONS, wake::QUESTIONS, loops::QUESTIONS, owner::QUESTIONS]
             .into_iter()
             .flatten()
-            .filter(|(question, _)| question.contains(&options.word))
+            .filter(|(question, _)| question.starts_with(&options.word))
     {
         let answer = ask().unwrap_or_else(|error| format!("not on this kernel ({error:#})"));
         writeln!(io::stdout(), "{question}: {answer}")?;

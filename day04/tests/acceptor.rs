@@ -135,7 +135,7 @@ fn a_second_signal_ends_it_though_a_client_does_not_read() {
         client.write(&[7]).is_err()
     });
     server.signal(Signal::SIGINT);
-    std::thread::sleep(Duration::from_millis(200));
+    std::thread::sleep(Duration::from_millis(1200)); // It takes no sooner one for a second one.
     assert!(server.is_running());
     server.signal(Signal::SIGTERM);
     let status = server.ended(PATIENCE).expect("it ends");

@@ -1,7 +1,5 @@
 //! Who may use a ring, what ends with a thread, and what rings can share.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc;
 use std::thread;
@@ -35,8 +33,6 @@ pub const QUESTIONS: &[Question] = &[
     ("resize: DEFER_TASKRUN", || resize(&deferred()?, 64)),
     ("resize: without DEFER_TASKRUN", || resize(&plain()?, 64)),
     ("resize: to 4 completions, 5 are not reaped", shrink),
-    ("poller: threads for 2 rings", || pollers(false)),
-    ("poller: threads for 2 rings, ATTACH_WQ", || pollers(true)),
 ];
 
 fn single() -> Result<IoUring> {
@@ -113,17 +109,16 @@ fn thread_ends(mut ring: IoUring) -> Result<String> {
 // ANCHOR_END: thread_ends
 
 fn two_wait() -> Result<String> {
-    let ring = forever(plain()?);
-    let fd = ring.as_raw_fd();
-    let ring = &*ring;
+    let ring = &*forever(plain()?);
     let (returned, returns) = mpsc::channel();
     for _ in 0..2 {
         let returned = returned.clone();
         thread::spawn(move || returned.send(ring.submit_and_wait(1).is_ok()));
     }
     thread::sleep(Duration::from_millis(u64::from(NOT_COMING)));
-    let mut sender = plain()?;
-    submit(&mut sender, opcode::MsgRingData::new(Fd(fd), 42, 1, None).build())?;
+    // SAFETY: only this thread pushes, and nobody reaps.
+    unsafe { ring.submission_shared().push(&opcode::Nop::new().build()) }?;
+    ring.submit()?;
     let patience = Duration::from_millis(u64::from(NOT_COMING));
     let count = (0..2).filter(|_| returns.recv_timeout(patience).is_ok()).count();
     Ok(format!("{count} return"))
@@ -149,28 +144,4 @@ fn shrink() -> Result<String> {
         nop(&mut ring)?;
     }
     resize(&ring, 4)
-}
-
-fn pollers(attach: bool) -> Result<String> {
-    let first = polled()?;
-    let mut builder = IoUring::builder();
-    builder.setup_sqpoll(1000);
-    if attach {
-        builder.setup_attach_wq(first.as_raw_fd());
-    }
-    let second: IoUring = builder.build(8)?;
-    let pollers = BTreeSet::from([poller(&first)?, poller(&second)?]);
-    Ok(pollers.len().to_string())
-}
-
-/// A ring's poller. The kernel does not say it while that is busy.
-fn poller(ring: &IoUring) -> Result<i32> {
-    loop {
-        let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", ring.as_raw_fd()))?;
-        let line = info.lines().find_map(|line| line.strip_prefix("SqThread:"));
-        match line.context("fdinfo has no SqThread")?.trim().parse()? {
-            ..=0 => thread::yield_now(),
-            poller => return Ok(poller),
-        }
-    }
 }

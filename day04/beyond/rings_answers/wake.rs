@@ -229,8 +229,9 @@ fn still_there() -> Result<String> {
     receiver.submitter().register_files(&[-1])?;
     send_file(&mut sender, &receiver)?;
     let sent = result(&completion(&mut sender)?);
+    ensure!(sent == "0", "{sent}");
     submit(&mut sender, opcode::Close::new(Fixed(0)).build())?;
-    Ok(format!("sent {sent}; CLOSE of it {}", result(&completion(&mut sender)?)))
+    Ok(format!("it is still there: CLOSE {}", result(&completion(&mut sender)?)))
 }
 
 fn no_slot() -> Result<String> {
