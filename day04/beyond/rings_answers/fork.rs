@@ -14,22 +14,22 @@ use nix::unistd::{ForkResult, fork, write};
 use super::{Question, arrives, completion, pipe, plain, polled, result, submit};
 
 pub const QUESTIONS: &[Question] = &[
-    ("fork: the child submits a NOP to its parent's ring", || child_submits(plain()?)),
-    ("fork: the child submits, SINGLE_ISSUER", || {
+    ("fork, the child submits a NOP to its parent's ring", || child_submits(plain()?)),
+    ("fork, the child submits, SINGLE_ISSUER", || {
         child_submits(IoUring::builder().setup_single_issuer().build(8)?)
     }),
-    ("fork: the child submits, SQPOLL", || child_submits(polled()?)),
-    ("fork: the child submits, MADV_DONTFORK", || {
+    ("fork, the child submits, SQPOLL", || child_submits(polled()?)),
+    ("fork, the child submits, MADV_DONTFORK", || {
         child_submits(IoUring::builder().dontfork().build(8)?)
     }),
-    ("fork: the child submits an OPENAT", || child_opens(plain()?)),
-    ("fork: the child submits an OPENAT, SQPOLL", || child_opens(polled()?)),
-    ("fork: the child submits a READ", || child_reads(plain()?)),
-    ("fork: the child submits a READ, SQPOLL", || child_reads(polled()?)),
-    ("fork: the child exits, its READ is on its way", || child_exits(plain()?)),
-    ("fork: the child exits, its READ is on its way, SQPOLL", || child_exits(polled()?)),
-    ("fork: the child sends a MSG_RING from a ring of its own", child_sends),
-    ("exec: FD_CLOEXEC of a ring's descriptor", close_on_exec),
+    ("fork, the child submits an OPENAT", || child_opens(plain()?)),
+    ("fork, the child submits an OPENAT, SQPOLL", || child_opens(polled()?)),
+    ("fork, the child submits a READ", || child_reads(plain()?)),
+    ("fork, the child submits a READ, SQPOLL", || child_reads(polled()?)),
+    ("fork, the child exits, its READ is on its way", || child_exits(plain()?)),
+    ("fork, the child exits, its READ is on its way, SQPOLL", || child_exits(polled()?)),
+    ("fork, the child sends a MSG_RING from a ring of its own", child_sends),
+    ("exec, FD_CLOEXEC of a ring's descriptor", close_on_exec),
 ];
 
 // ANCHOR: child

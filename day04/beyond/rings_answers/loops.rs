@@ -17,12 +17,12 @@ use super::{NOT_COMING, Question, arrives, completion, deferred, get_events, pip
 use super::{patiently, plain, result, submit};
 
 pub const QUESTIONS: &[Question] = &[
-    ("eventfd: 5 NOPs in one submit", || signals_of_nops(false, Flags::empty())),
-    ("eventfd_async: 5 NOPs in one submit", || signals_of_nops(true, Flags::empty())),
-    ("eventfd_async: 5 NOPs with IOSQE_ASYNC", || signals_of_nops(true, Flags::ASYNC)),
-    ("eventfd: 3 polls fire", || signals_of_polls(false)),
-    ("eventfd_async: 3 polls fire", || signals_of_polls(true)),
-    ("eventfd: a message comes", message),
+    ("eventfd, 5 NOPs in one submit", || signals_of_nops(false, Flags::empty())),
+    ("eventfd_async, 5 NOPs in one submit", || signals_of_nops(true, Flags::empty())),
+    ("eventfd_async, 5 NOPs with IOSQE_ASYNC", || signals_of_nops(true, Flags::ASYNC)),
+    ("eventfd, 3 polls fire", || signals_of_polls(false)),
+    ("eventfd_async, 3 polls fire", || signals_of_polls(true)),
+    ("eventfd, a message comes", message),
     ("epoll_wait for a ring, a poll in it fires", || in_epoll(plain)),
     ("epoll_wait for a ring with DEFER_TASKRUN", || in_epoll(deferred)),
     ("epoll_wait for the eventfd of a ring with DEFER_TASKRUN", eventfd_in_epoll),
@@ -34,7 +34,7 @@ pub const QUESTIONS: &[Question] = &[
     ("epoll_wait for something else, COOP_TASKRUN", || interrupted(cooperative)),
     ("epoll_wait for something else, DEFER_TASKRUN", || interrupted(deferred)),
     ("epoll_wait, after a ring was closed", closed),
-    ("EPOLL_WAIT: an event comes", epoll_wait),
+    ("EPOLL_WAIT, an event comes", epoll_wait),
     ("POLL_ADD of an epoll descriptor", poll_epoll),
     ("POLL_ADD of another ring", poll_ring),
     ("POLL_ADD of the ring itself", poll_itself),
@@ -68,7 +68,7 @@ fn signals_of_nops(only_async: bool, flags: Flags) -> Result<String> {
     }
     submit(&mut ring, opcode::Nop::new().build().flags(flags))?;
     ring.submit_and_wait(5)?;
-    Ok(format!("{} completions, {} signals", ring.completion().count(), count(&eventfd)))
+    Ok(format!("completions {}, signals {}", ring.completion().count(), count(&eventfd)))
 }
 
 /// Three polls in a ring, and the pipes that they wait for.
@@ -94,7 +94,7 @@ fn signals_of_polls(only_async: bool) -> Result<String> {
     }
     let signals = count(&eventfd);
     get_events(&ring)?;
-    Ok(format!("{signals} signals, then {} completions", ring.completion().count()))
+    Ok(format!("signals {signals}, then completions {}", ring.completion().count()))
 }
 
 fn message() -> Result<String> {
@@ -103,7 +103,7 @@ fn message() -> Result<String> {
     submit(&mut sender, opcode::MsgRingData::new(Fd(ring.as_raw_fd()), 42, 1, None).build())?;
     let sent = completion(&mut sender)?;
     anyhow::ensure!(sent.result() == 0, "{}", result(&sent));
-    Ok(format!("{} completions, {} signals", ring.completion().count(), count(&eventfd)))
+    Ok(format!("completions {}, signals {}", ring.completion().count(), count(&eventfd)))
 }
 
 fn epoll_of(fd: impl AsFd, flags: EpollFlags) -> Result<Epoll> {

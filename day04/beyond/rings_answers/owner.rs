@@ -16,23 +16,23 @@ use super::{NOT_COMING, Question, answer, arrives, completion, deferred, get_eve
 use super::{plain, polled, result, submit};
 
 pub const QUESTIONS: &[Question] = &[
-    ("thread: another one submits", || from_thread(plain()?, nop)),
-    ("thread: another one submits, SINGLE_ISSUER", || from_thread(single()?, nop)),
-    ("thread: another one submits, SINGLE_ISSUER and SQPOLL", || {
+    ("thread, another one submits", || from_thread(plain()?, nop)),
+    ("thread, another one submits, SINGLE_ISSUER", || from_thread(single()?, nop)),
+    ("thread, another one submits, SINGLE_ISSUER and SQPOLL", || {
         from_thread(single_polled()?, nop)
     }),
-    ("thread: another one waits, SINGLE_ISSUER", || from_thread(single()?, wait)),
-    ("thread: another one waits, DEFER_TASKRUN", || from_thread(deferred()?, wait)),
-    ("thread: another one registers, SINGLE_ISSUER", || from_thread(single()?, register)),
-    ("thread: the one that enabled the ring submits", || enabled_elsewhere(true)),
-    ("thread: the one that made the ring submits, another enabled it", || enabled_elsewhere(false)),
-    ("thread: the owner has ended, another one submits", owner_ended),
-    ("thread: it ends, its READ is on its way", || thread_ends(plain()?)),
-    ("thread: it ends, its READ is on its way, SQPOLL", || thread_ends(polled()?)),
-    ("thread: 2 wait in a ring, 1 completion comes", two_wait),
-    ("resize: DEFER_TASKRUN", || resize(&deferred()?, 64)),
-    ("resize: without DEFER_TASKRUN", || resize(&plain()?, 64)),
-    ("resize: to 4 completions, 5 are not reaped", shrink),
+    ("thread, another one waits, SINGLE_ISSUER", || from_thread(single()?, wait)),
+    ("thread, another one waits, DEFER_TASKRUN", || from_thread(deferred()?, wait)),
+    ("thread, another one registers, SINGLE_ISSUER", || from_thread(single()?, register)),
+    ("thread, the one that enabled the ring submits", || enabled_elsewhere(true)),
+    ("thread, the one that made the ring submits, another enabled it", || enabled_elsewhere(false)),
+    ("thread, the owner has ended, another one submits", owner_ended),
+    ("thread, it ends, its READ is on its way", || thread_ends(plain()?)),
+    ("thread, it ends, its READ is on its way, SQPOLL", || thread_ends(polled()?)),
+    ("thread, 2 wait in a ring, 1 completion comes", two_wait),
+    ("resize, DEFER_TASKRUN", || resize(&deferred()?, 64)),
+    ("resize, without DEFER_TASKRUN", || resize(&plain()?, 64)),
+    ("resize, to 4 completions, 5 are not reaped", shrink),
 ];
 
 fn single() -> Result<IoUring> {

@@ -18,23 +18,23 @@ use super::{Question, arrives, completion, deferred, pipe, plain, result, submit
 
 /// To be asked while the program has one thread. A poller of a ring is a thread, too.
 pub const ALONE: &[Question] =
-    &[("futex: private FUTEX_WAIT, then the first thread starts and wakes it", first_thread)];
+    &[("futex, private FUTEX_WAIT, then the first thread starts and wakes it", first_thread)];
 
 pub const QUESTIONS: &[Question] = &[
-    ("wake: 10 times by MSG_RING", || wake(Means::Message { silent: false })),
-    ("wake: 10 times by MSG_RING, CQE_SKIP_SUCCESS", || wake(Means::Message { silent: true })),
-    ("wake: 10 times by REGISTER_SEND_MSG_RING", || wake(Means::WithoutRing)),
-    ("wake: 10 times by a write to an eventfd", || wake(Means::EventFd)),
-    ("wake: 10 times by futex(2)", || wake(Means::Futex)),
-    ("wake: 10 times by a NOP in the sleeper's own ring", || wake(Means::Nop)),
-    ("futex: shared FUTEX_WAIT, private wake", || futex_flags(SHARED, libc::FUTEX_PRIVATE_FLAG)),
-    ("futex: private FUTEX_WAIT, shared wake", || futex_flags(PRIVATE, 0)),
-    ("message: to the ring itself", to_itself),
-    ("message: to a full completion queue", to_a_full_queue),
-    ("message: a file; then CLOSE of the sender's slot", still_there),
-    ("message: a file, no slot is free there", no_slot),
-    ("message: to a thread that does not enter", || busy_receiver(plain()?)),
-    ("message: to a thread that does not enter, DEFER_TASKRUN", || busy_receiver(deferred()?)),
+    ("wake by MSG_RING", || wake(Means::Message { silent: false })),
+    ("wake by MSG_RING, CQE_SKIP_SUCCESS", || wake(Means::Message { silent: true })),
+    ("wake by REGISTER_SEND_MSG_RING", || wake(Means::WithoutRing)),
+    ("wake by a write to an eventfd", || wake(Means::EventFd)),
+    ("wake by futex(2)", || wake(Means::Futex)),
+    ("wake by a NOP in the sleeper's own ring", || wake(Means::Nop)),
+    ("futex, shared FUTEX_WAIT, private wake", || futex_flags(SHARED, libc::FUTEX_PRIVATE_FLAG)),
+    ("futex, private FUTEX_WAIT, shared wake", || futex_flags(PRIVATE, 0)),
+    ("message to the ring itself", to_itself),
+    ("message to a full completion queue", to_a_full_queue),
+    ("message with a file, then CLOSE of the sender's slot", still_there),
+    ("message with a file, no slot is free there", no_slot),
+    ("message to a thread that does not enter", || busy_receiver(plain()?)),
+    ("message to a thread that does not enter, DEFER_TASKRUN", || busy_receiver(deferred()?)),
 ];
 
 const ROUNDS: u64 = 10;
@@ -44,7 +44,6 @@ const PRIVATE: u32 = 2 | 128;
 /// `FUTEX_BITSET_MATCH_ANY`.
 const ANY: u64 = u32::MAX as u64;
 
-// ANCHOR: wake
 /// How a thread wakes another one, which waits in its ring.
 #[derive(Clone, Copy)]
 enum Means {
@@ -61,6 +60,17 @@ struct Counts {
     calls: u64,
     entries: u64,
     completions: u64,
+}
+
+impl Counts {
+    /// What it took to wake once, without what it took none of.
+    fn each_time(&self) -> Result<String> {
+        let all = [(self.calls, "call"), (self.entries, "entry"), (self.completions, "completion")];
+        ensure!(all.iter().all(|(count, _)| count % ROUNDS == 0), "not the same each time");
+        let words = all.iter().filter(|(count, _)| *count > 0);
+        let words = words.map(|(count, name)| format!("{} {name}", count / ROUNDS));
+        Ok(words.collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// Wakes a thread ten times. It waits again each time, before it is woken.
@@ -102,12 +112,10 @@ fn wake(means: Means) -> Result<String> {
         }
     }
     let sleeper = sleeper.join().expect("it does not panic")?;
-    let words = |Counts { calls, entries, completions }| {
-        format!("{calls} calls, {entries} entries, {completions} completions")
-    };
-    Ok(format!("waker {}; sleeper {}", words(waker), words(sleeper)))
+    Ok(format!("{}; the sleeper {}", waker.each_time()?, sleeper.each_time()?))
 }
 
+// ANCHOR: sleep
 /// The thread that is woken. An eventfd and a futex need an entry each time; a message does not.
 fn sleep(
     means: Means,
@@ -148,7 +156,7 @@ fn sleep(
     }
     Ok(counts)
 }
-// ANCHOR_END: wake
+// ANCHOR_END: sleep
 
 /// `IORING_REGISTER_SEND_MSG_RING`: a message from a thread that has no ring.
 fn send_without_ring(message: &squeue::Entry) -> Result<()> {
