@@ -191,10 +191,10 @@ impl Counter<'_> {
     // ANCHOR: handle
     /// Whether that was the last of a file.
     fn handle(&mut self, completion: &cqueue::Entry) -> Result<bool> {
-        let slot = (completion.user_data() >> 8) as usize;
+        let (slot, op) = ((completion.user_data() >> 8) as usize, completion.user_data() & 0xff);
         let (place, result) = (&mut self.places[slot], completion.result());
         let error = || io::Error::from_raw_os_error(-result);
-        match completion.user_data() & 0xff {
+        match op {
             OPEN if result < 0 => place.failure = Some(format!("OPENAT: {}", error())),
             OPEN => place.open = true,
             // The OPENAT has failed, and said why.
@@ -209,10 +209,14 @@ impl Counter<'_> {
             _ if result < 0 => place.failure = Some(format!("CLOSE: {}", error())),
             _ => place.open = false,
         }
-        if completion.user_data() & 0xff != CLOSE {
-            return Ok(false);
-        }
-        // The last of the chain: nothing of it is under way now.
+        // The CLOSE is the last of the chain, whatever became of it.
+        if op == CLOSE { self.after_chain(slot) } else { Ok(false) }
+    }
+    // ANCHOR_END: handle
+
+    // ANCHOR: after
+    fn after_chain(&mut self, slot: usize) -> Result<bool> {
+        let place = &self.places[slot];
         if place.failure.is_none() && !place.ended {
             self.add_chain(slot as u32)?;
             return Ok(false);
@@ -223,7 +227,7 @@ impl Counter<'_> {
         self.report(slot)?;
         Ok(true)
     }
-    // ANCHOR_END: handle
+    // ANCHOR_END: after
 
     fn report(&mut self, slot: usize) -> Result<()> {
         let Place { name, lines, failure, .. } = &self.places[slot];
