@@ -9,7 +9,7 @@ pub const WIDTH: usize = 80;
 /// Breaks long lines at spaces to fit `width` columns, and indents what follows a break.
 ///
 /// Text in backquotes is meant to be typed, so it stays in one piece. A word longer than the
-/// line gets its own line.
+/// line gets its own line; flags, `A|B|C`, are broken behind a bar. Colours take no room.
 pub fn wrap(text: &str, width: usize, indent: usize) -> String {
     text.lines().map(|line| wrap_line(line, width, indent)).collect::<Vec<_>>().join("\n")
 }
@@ -19,20 +19,38 @@ fn wrap_line(line: &str, width: usize, indent: usize) -> String {
     let mut wrapped = line[..line.len() - text.len()].to_string();
     let mut column = wrapped.len();
     for (nth, word) in words(text).enumerate() {
-        let length = word.chars().count();
-        if nth == 0 {
-            column += length;
-        } else if column + 1 + length <= width {
-            wrapped.push(' ');
-            column += 1 + length;
-        } else {
-            wrapped.push('\n');
-            wrapped.push_str(&" ".repeat(indent));
-            column = indent + length;
+        let too_long = visible(word) > width.saturating_sub(indent);
+        let bars: &[char] = if too_long { &['|'] } else { &[] };
+        for (part, piece) in
+            word.split_inclusive(bars).chain(word.is_empty().then_some("")).enumerate()
+        {
+            let (length, space) = (visible(piece), usize::from(part == 0));
+            if (nth, part) == (0, 0) {
+                column += length;
+            } else if column + space + length <= width {
+                wrapped.push_str(&" "[..space]);
+                column += space + length;
+            } else {
+                wrapped.truncate(wrapped.trim_end().len());
+                wrapped.push('\n');
+                wrapped.push_str(&" ".repeat(indent));
+                column = indent + length;
+            }
+            wrapped.push_str(piece);
         }
-        wrapped.push_str(word);
     }
     wrapped
+}
+
+/// The columns that a text takes on a terminal: colours (`ESC [ … m`) take none.
+fn visible(text: &str) -> usize {
+    let mut escaped = false;
+    let takes = |letter: &char| {
+        let colour = escaped || *letter == '\x1b';
+        escaped = colour && *letter != 'm';
+        !colour
+    };
+    text.chars().filter(takes).count()
 }
 
 /// What stands between spaces, or between backquotes.
@@ -87,6 +105,13 @@ mod tests {
             "day03: cannot listen\n  why: another program\n       has the port"
         );
         assert_eq!(wrap(text, 80, 7), text);
+    }
+
+    #[test]
+    fn colours_take_no_room_and_flags_are_broken_at_bars() {
+        assert_eq!(wrap("\x1b[31mone\x1b[0m two", 7, 2), "\x1b[31mone\x1b[0m two");
+        assert_eq!(wrap("one A|B|C two", 9, 2), "one A|B|C\n  two");
+        assert_eq!(wrap("one ABC|DEF|GHI", 9, 2), "one ABC|\n  DEF|GHI");
     }
 
     #[test]

@@ -3,8 +3,6 @@
 use common::catalog::{Entry, OPERATION_GROUPS, OPERATIONS};
 use common::text::{WIDTH, wrap};
 
-use crate::print::row;
-
 /// Which operations to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Which {
@@ -98,4 +96,10 @@ impl Which {
 fn line(mark: &str, entry: &Entry) -> String {
     let Entry { code, short, since, meaning, .. } = entry;
     wrap(&format!("  {mark:1}{code:>3} {short:<16} {since:<4} {meaning}"), WIDTH, 29) + "\n"
+}
+
+/// A labelled line of a section, broken where it is too long.
+pub fn row(label_width: usize, label: &str, value: &str) -> String {
+    let line = format!("  {label:<label_width$} {value}");
+    wrap(&line, WIDTH, label_width + 3) + "\n"
 }

@@ -4,10 +4,9 @@
 use anyhow::Result;
 use common::catalog::{Entry, OPERATIONS};
 use common::environment::Environment;
-use common::text::{WIDTH, wrap};
 use serde_json::{Value, json};
 
-use crate::operations::{Operations, Which};
+use crate::operations::{Operations, Which, row};
 use crate::survey::{Greeting, Sizes, Survey};
 
 // ANCHOR: text
@@ -29,12 +28,6 @@ pub fn text(survey: &Survey, which: Which, long: bool) -> String {
     sections.join("\n")
 }
 // ANCHOR_END: text
-
-/// A labelled line of a section, broken where it is too long.
-pub fn row(label_width: usize, label: &str, value: &str) -> String {
-    let line = format!("  {label:<label_width$} {value}");
-    wrap(&line, WIDTH, label_width + 3) + "\n"
-}
 
 fn fact(label: &str, value: &str) -> String {
     row(12, label, value)

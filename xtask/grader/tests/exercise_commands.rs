@@ -13,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use grader::exercise::exercises::{self, Exercise};
-use grader::exercise::folders::BEYOND;
+use grader::exercise::exercises::Exercise;
+use grader::exercise::folders::{self, BEYOND};
 use grader::exercise::markdown;
 use grader::exercise::verdict::Paint;
 use grader::exercise::workbook::Workbook;
@@ -339,7 +339,7 @@ fn a_progress_that_cannot_be_read_is_said_and_kept() {
 #[test]
 fn briefs_hints_starters_and_solutions_fit_the_screen() {
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for exercise in exercises::load(&real).expect("the exercises") {
+    for exercise in folders::load(&real).expect("the exercises") {
         let mut pages = exercise.hints().expect("hints");
         pages.push(exercise.brief().expect("a brief"));
         let shown = |text: &String| markdown::page(text, 80, Paint::default());
@@ -376,7 +376,7 @@ fn briefs_hints_starters_and_solutions_fit_the_screen() {
 fn each_exercise_says_when_it_is_passed_and_has_a_place_of_its_own() {
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut places = std::collections::BTreeSet::new();
-    for exercise in exercises::load(&real).expect("the exercises") {
+    for exercise in folders::load(&real).expect("the exercises") {
         let brief = exercise.brief().expect("a brief");
         let rules =
             brief.lines().filter(|line| line.starts_with("It is passed when, for ")).count();

@@ -9,6 +9,7 @@ use clap::Parser;
 use grader::exercise::cost::Cost;
 use grader::exercise::exercises::{self, Exercise};
 use grader::exercise::failure::{Failure, Passed};
+use grader::exercise::folders;
 use grader::exercise::ids;
 use grader::exercise::progress::Progress;
 use grader::exercise::verdict::{Paint, Verdict};
@@ -28,7 +29,7 @@ impl Learner {
     fn new(name: &str) -> Learner {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&folder);
-        let all = exercises::load(&workspace()).expect("the exercises");
+        let all = folders::load(&workspace()).expect("the exercises");
         let workbook = Workbook::at(&workspace(), &folder.join("workbook"));
         workbook.prepare().expect("a workbook");
         Learner { folder, workbook, all }
@@ -160,7 +161,7 @@ fn what_lies_before_the_beginning_is_skipped_and_stays_open_to_the_learner() {
 
 #[test]
 fn a_beginning_that_is_not_there_is_wrong_usage() {
-    let all = exercises::load(&workspace()).expect("the exercises");
+    let all = folders::load(&workspace()).expect("the exercises");
     for (from, words) in [
         ("day7", "there is no day7; there are day1, day2, day3, day4"),
         ("first_nob", "there is no exercise first_nob"),
@@ -181,7 +182,7 @@ fn a_beginning_that_is_not_there_is_wrong_usage() {
 
 #[test]
 fn each_day_has_one_exercise_for_the_test() {
-    let all = exercises::load(&workspace()).expect("the exercises");
+    let all = folders::load(&workspace()).expect("the exercises");
     let days: Vec<u32> = all.iter().filter(|it| it.about.test).map(|it| it.day).collect();
     assert_eq!(days, [1, 2, 3, 4]);
 }

@@ -6,7 +6,7 @@ mod workspace;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use grader::exercise::exercises;
+use grader::exercise::folders;
 use testkit::io_uring_or_skip;
 
 use workspace::{Workspace, copy, text};
@@ -229,7 +229,7 @@ fn a_new_exercise_compiles_and_is_red_and_says_what_is_missing() {
     // In the repository it is the day's last.
     let output = workspace.run(&["exercise", "new", "my_other", "--day", "3"]);
     assert!(output.status.success());
-    let last = exercises::load(&workspace.0).expect("the exercises");
+    let last = folders::load(&workspace.0).expect("the exercises");
     let last = last.into_iter().rfind(|exercise| exercise.day == 3).expect("day 3");
     assert_eq!(last.name, "my_other");
 

@@ -18,7 +18,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use super::answers;
 use super::console::{self, Message, Ran};
 use super::facts;
-use grader::exercise::exercises;
+use grader::exercise::folders;
 
 /// Where the programs of the days are in the initramfs.
 pub const DAYS: &str = "/days";
@@ -118,7 +118,7 @@ fn report() -> Result<()> {
         }
     }
     if Path::new(EXERCISES).exists() {
-        for exercise in exercises::load(Path::new("/"))? {
+        for exercise in folders::load(Path::new("/"))? {
             let verify = ["/grader", "exercise", "verify", &exercise.name, "--json"];
             let options = ["--again", "2", "--programs", EXERCISES];
             let verify = [&verify[..], &options].concat();

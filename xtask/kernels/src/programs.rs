@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use grader::exercise::folders::day_folder;
-use grader::exercise::{exercises, verify};
+use grader::exercise::folders::{self, day_folder};
+use grader::exercise::verify;
 use serde_json::Value;
 
 use atlas_runner::EXAMPLES;
@@ -113,7 +113,7 @@ pub fn initramfs(places: &Places, options: &Options) -> Result<Vec<u8>> {
 
 /// The exercises' folders, and their starters and solutions compiled.
 fn add_exercises(archive: &mut Archive, places: &Places) -> Result<()> {
-    let all = exercises::load(&places.workspace)?;
+    let all = folders::load(&places.workspace)?;
     for day in NAMES {
         archive.directory(day);
         archive.directory(&format!("{day}/exercises"));

@@ -199,11 +199,11 @@ fn some(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::exercise::{exercises, folders};
     use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::class::submission::Found;
-    use crate::exercise::exercises;
     use toolbox::programs::workspace;
 
     /// A folder of submissions.
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn programs_are_found_wherever_they_lie() {
-        let all = exercises::load(&workspace()).unwrap();
+        let all = folders::load(&workspace()).unwrap();
         let folder = Folder::new();
         let places = [
             ("ada", "workbook/src/bin/first_nop.rs", ""),
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_is_skipped_is_named() {
-        let all = exercises::load(&workspace()).unwrap();
+        let all = folders::load(&workspace()).unwrap();
         let folder = Folder::new();
         folder.file("__MACOSX/alice/first_nop.rs");
         folder.file(".git/config");
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_students_own_folder_is_no_class() {
-        let all = exercises::load(&workspace()).unwrap();
+        let all = folders::load(&workspace()).unwrap();
         let folder = Folder::new();
         folder.file("src/bin/first_nop.rs");
         let error = find(folder.0.path(), &all).unwrap_err();

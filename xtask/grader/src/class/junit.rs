@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
     use crate::class::submission::Submission;
-    use crate::exercise::exercises;
+    use crate::exercise::folders;
     use toolbox::programs::workspace;
 
     /// A name and a text with all that XML takes for its own or may not have.
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_reader_of_xml_gets_every_mark_back() {
-        let all = exercises::load(&workspace()).unwrap();
+        let all = folders::load(&workspace()).unwrap();
         let picked = &all[..6];
         let marks = [
             Mark::Passed,

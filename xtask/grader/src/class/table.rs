@@ -188,11 +188,11 @@ mod tests {
     use super::*;
     use crate::class::row::Cell;
     use crate::exercise::cost::Cost;
-    use crate::exercise::exercises;
+    use crate::exercise::{exercises, folders};
     use toolbox::programs::workspace;
 
     fn table() -> String {
-        let all = exercises::load(&workspace()).unwrap();
+        let all = folders::load(&workspace()).unwrap();
         let only = ["first_nop".to_string(), "one_accept".to_string()];
         let picked = exercises::pick(&all, &only).unwrap();
         let failed = |id: &str| Cell::unjudged(Mark::Failed(id.into()), "");

@@ -12,7 +12,6 @@ use similar::get_close_matches;
 
 use super::checks::Check;
 use super::cost::Par;
-use super::folders::Folders;
 
 /// What an `exercise.toml` says.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -123,14 +122,6 @@ fn trim_lines(text: &str) -> String {
     let from = lines.iter().position(full).unwrap_or(0);
     let to = lines.iter().rposition(full).map_or(0, |at| at + 1);
     lines[from..to].join("\n")
-}
-
-/// The book's own exercises, as [`Folders::load`] has them.
-///
-/// # Errors
-/// If there is none.
-pub fn load(workspace: &Path) -> Result<Vec<Exercise>> {
-    Folders::default().load(workspace)
 }
 
 /// The text of a file.

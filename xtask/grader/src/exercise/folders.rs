@@ -114,6 +114,14 @@ impl Folders {
     }
 }
 
+/// The book's own exercises, as [`Folders::load`] has them.
+///
+/// # Errors
+/// If there is none.
+pub fn load(workspace: &Path) -> Result<Vec<Exercise>> {
+    Folders::default().load(workspace)
+}
+
 /// The folder of a day's exercises, within the workspace.
 pub fn day_folder(day: u32) -> String {
     if day == BEYOND { "day04/beyond/exercises".into() } else { format!("day{day:02}/exercises") }

@@ -199,7 +199,7 @@ pub fn lacks(exercise: &Exercise, workspace: &Path) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exercise::exercises::load;
+    use crate::exercise::folders::load;
     use toolbox::programs::workspace;
 
     #[test]

@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use grader::exercise::exercises::{self, Exercise};
+use grader::exercise::folders;
 
 /// A compilation of everything that a learner's program needs may be among it.
 pub const LONG: Duration = Duration::from_secs(600);
@@ -43,7 +44,7 @@ impl Workspace {
 
     /// The book's exercises.
     pub fn exercises(&self) -> Vec<Exercise> {
-        exercises::load(&self.0).expect("the exercises")
+        folders::load(&self.0).expect("the exercises")
     }
 
     /// One of them.
