@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use grader::exercise::exercises::Exercise;
 use grader::exercise::folders::{self, BEYOND};
 use grader::exercise::markdown;
+use grader::exercise::progress::Progress;
 use grader::exercise::verdict::Paint;
 use grader::exercise::workbook::Workbook;
 use nix::pty::{Winsize, openpty};
@@ -447,7 +448,7 @@ fn a_check_for_scripts_is_one_object_a_line() {
     }
     let workspace = Workspace::new("exercise_check");
     let check = || {
-        let output = workspace.run(&["exercise", "check", "--json", "first_nop"]);
+        let output = workspace.run(&["exercise", "check", "--json", "--rings", "first_nop"]);
         let line = text(&output.stdout);
         let object: serde_json::Value = serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("{line}{}", text(&output.stderr)));
@@ -459,10 +460,37 @@ fn a_check_for_scripts_is_one_object_a_line() {
     let (status, object) = check();
     assert_eq!((status, object["id"].as_str()), (Some(1), Some("E-COMPILE")), "{object}");
     assert!(object["compiler"].as_str().is_some_and(|words| words.contains("oops")), "{object}");
+    assert!(object["trace"].is_null(), "it made no ring: {object}");
     let solution = workspace.exercise("first_nop").solution();
     fs::copy(solution, workspace.program("first_nop")).expect("a copy");
     let (status, object) = check();
     assert_eq!((status, object["verdict"].as_str()), (Some(0), Some("passed")), "{object}");
+    assert_eq!(object["trace"]["rings"][0]["counts"]["NOP"], 1, "{object}");
+}
+
+#[test]
+fn who_gives_up_is_noted_as_learn_does_and_a_passed_exercise_stays_passed() {
+    let workspace = Workspace::new("exercise_give_up");
+    let state = |name: &str| {
+        let list = workspace.run(&["exercise", "list", "--json"]);
+        let objects = text(&list.stdout);
+        let mut objects = objects
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("an object a line"));
+        let object = objects.find(|object| object["exercise"] == name).expect("an exercise");
+        assert_eq!(object["program"], workspace.program(name).display().to_string());
+        object["state"].as_str().expect("a state").to_string()
+    };
+    let mut progress = Progress::load(&workspace.0.join("workbook")).expect("none yet");
+    fs::create_dir_all(workspace.0.join("workbook")).expect("a folder");
+    progress.change(|all| all.pass("one_enter", None)).expect("a change");
+    for (name, then) in [("first_nop", "given up"), ("one_enter", "passed")] {
+        let output = workspace.run(&["exercise", "solution", "--give-up", name]);
+        assert!(text(&output.stdout).contains("^^^"), "{}", text(&output.stderr));
+        assert_eq!(state(name), then);
+    }
+    workspace.run(&["exercise", "solution", "in_order"]);
+    assert_ne!(state("in_order"), "given up", "it was only printed");
 }
 
 /// Wrong tokens, and what the learner reads of them.

@@ -17,7 +17,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
-use serde_json::{Value, json};
 
 use super::event::{Event, What};
 use super::html;
@@ -157,7 +156,9 @@ impl Pages {
             let text = match page {
                 Page::Html => html::page(&self.command, &kernel, &events, summary),
                 Page::Perfetto => perfetto::trace(&self.command, &events).to_string(),
-                Page::Recording => recording(&self.command, &kernel, &events, summary).to_string(),
+                Page::Recording => {
+                    rings::page(&self.command, &kernel, &events, summary).to_string()
+                }
             };
             let written = file.write_all(text.as_bytes());
             written.map_err(|error| (cannot_write(&path, &error), 1))?;
@@ -171,21 +172,6 @@ impl Pages {
         }
         Ok(())
     }
-}
-
-/// The rings of a run, the totals, and what is wrong, for the book's pages.
-fn recording(command: &str, kernel: &str, events: &[Event], summary: &Summary) -> Value {
-    /// A page offers them one at a time.
-    const MOST_RINGS: usize = 64;
-    let diagnoses: Vec<Value> = summary
-        .diagnoses
-        .iter()
-        .map(|it| json!({ "seen": it.seen, "advice": it.advice(), "book": it.book }))
-        .collect();
-    json!({
-        "rings": rings::of_run(command, kernel, events, MOST_RINGS),
-        "diagnoses": diagnoses,
-    })
 }
 
 /// The events of a run, up to as many as a viewer can take.

@@ -13,6 +13,7 @@ use super::folders::{Folders, heading};
 use super::markdown;
 use super::new;
 use super::progress::Progress;
+use super::record::Record;
 use super::variants::{self, Variant};
 use super::verdict::{Paint, Verdict};
 use super::verify;
@@ -47,6 +48,9 @@ enum Task {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
+        /// With the rings of the last run, as the book's pages play them
+        #[arg(long, requires = "json")]
+        rings: bool,
     },
     /// The brief and a hint: the first, or the one asked for
     Hint {
@@ -76,6 +80,9 @@ enum Task {
     Solution {
         /// The exercise
         name: String,
+        /// Give the exercise up, unless it is passed: `learn` shows the solution then, too
+        #[arg(long)]
+        give_up: bool,
     },
     /// List an exercise's wrong and other right answers, or print one with its edits marked
     Show {
@@ -116,14 +123,18 @@ fn run(task: &Task, folders: &Folders) -> Result<bool> {
     let workbook = Workbook::of(&workspace);
     match task {
         Task::List { json } => list(&all, &workbook, *json),
-        Task::Check { names, json } => check(&exercises::pick(&all, names)?, &workbook, *json),
+        Task::Check { names, json, rings } => {
+            check(&exercises::pick(&all, names)?, &workbook, *json, *rings)
+        }
         Task::Hint { name, number } => hint(exercises::find(&all, name)?, *number),
         Task::Reset { name: Some(name), undo, .. } => {
             reset(exercises::find(&all, name)?, &workbook, *undo, folders)
         }
         Task::Reset { undo: false, .. } => reset_all(&all, &workbook, folders),
         Task::Reset { undo: true, .. } => undo_all(&all, &workbook),
-        Task::Solution { name } => solution(exercises::find(&all, name)?),
+        Task::Solution { name, give_up } => {
+            solution(exercises::find(&all, name)?, &workbook, *give_up)
+        }
         Task::Show { name, variant } => show(exercises::find(&all, name)?, variant.as_deref()),
         Task::Verify(options) => verify::main(options, &all, folders, &workspace),
         // Done before anything was read.
@@ -157,6 +168,7 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
                 "minutes": about.minutes,
                 "book": about.book,
                 "state": state,
+                "program": workbook.program(&exercise.name),
                 "par": about.par,
                 "best": best,
                 "standing": standing,
@@ -180,17 +192,23 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
     Ok(true)
 }
 
-fn check(picked: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
+fn check(picked: &[Exercise], workbook: &Workbook, json: bool, rings: bool) -> Result<bool> {
     let mut passed = true;
     for exercise in picked {
         if workbook.begin(exercise)? {
             let path = workbook.program(&exercise.name);
             let _ = writeln!(io::stderr(), "the starter is in {}", path.display());
         }
-        let verdict = checked(exercise, workbook)?;
+        let (verdict, record) = checked(exercise, workbook)?;
         passed &= verdict.passed();
         let said = match json {
-            true => say(&verdict.json(exercise).to_string()),
+            true => {
+                let mut object = verdict.json(exercise);
+                if let Some(record) = record.filter(|_| rings) {
+                    object["trace"] = record.rings_for_a_page(&exercise.name);
+                }
+                say(&object.to_string())
+            }
             false => say(&verdict.text(exercise, Paint::for_stdout())),
         };
         // After the verdict, which is worth reading even if this cannot be written.
@@ -211,8 +229,8 @@ fn progress(workbook: &Workbook) -> Result<Progress> {
     Ok(progress)
 }
 
-/// Compiles and checks the learner's program.
-fn checked(exercise: &Exercise, workbook: &Workbook) -> Result<Verdict> {
+/// Compiles and checks the learner's program; with what was seen of its last run.
+fn checked(exercise: &Exercise, workbook: &Workbook) -> Result<(Verdict, Option<Record>)> {
     // Only on a terminal: a script needs no progress line.
     if io::stderr().is_terminal() {
         let once = if workbook.is_compiled() {
@@ -224,8 +242,8 @@ fn checked(exercise: &Exercise, workbook: &Workbook) -> Result<Verdict> {
     }
     let built = workbook.compile(&exercise.name)?;
     Ok(match built.program(&exercise.name) {
-        Ok(program) => check::program(exercise, &program),
-        Err(words) => Verdict::NotCompiled(words),
+        Ok(program) => check::with_record(exercise, &program),
+        Err(words) => (Verdict::NotCompiled(words), None),
     })
 }
 
@@ -296,7 +314,14 @@ fn everything(programs: usize, passed: usize) -> String {
     format!("{programs} and your progress ({passed} passed) are")
 }
 
-fn solution(exercise: &Exercise) -> Result<bool> {
+fn solution(exercise: &Exercise, workbook: &Workbook, give_up: bool) -> Result<bool> {
+    if give_up {
+        progress(workbook)?.change(|progress| {
+            if !progress.passed.contains(&exercise.name) {
+                progress.given_up.insert(exercise.name.clone());
+            }
+        })?;
+    }
     let path = exercise.solution();
     let text =
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;

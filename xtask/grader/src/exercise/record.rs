@@ -68,6 +68,12 @@ pub fn token(user_data: &str) -> Option<Token> {
 }
 
 impl Record {
+    /// Its rings and what is wrong, as the book's pages show them.
+    pub fn rings_for_a_page(&self, command: &str) -> serde_json::Value {
+        let kernel = common::environment::kernel_release();
+        ringtrace::player::rings::page(command, &kernel, &self.events, &self.summary)
+    }
+
     /// The setups that were granted.
     pub fn setups(&self) -> impl Iterator<Item = &Setup> {
         self.events.iter().filter_map(|event| match &event.what {

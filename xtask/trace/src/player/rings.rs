@@ -1,8 +1,11 @@
 //! The rings of a whole run, each as a recording that the player plays.
 
+use serde_json::{Value, json};
+
 use super::recording::{Recording, counts};
 use super::steps::{self, Item};
 use crate::event::{Event, What};
+use crate::summary::Summary;
 
 /// Steps of a ring that are played: a browser has to draw them.
 const MOST_STEPS: usize = 4_000;
@@ -26,6 +29,17 @@ pub fn of_run(command: &str, kernel: &str, events: &[Event], most: usize) -> Vec
         })
     });
     recorded.collect()
+}
+
+/// The rings of a run, and what is wrong, for the book's pages, which show a ring at a time.
+pub fn page(command: &str, kernel: &str, events: &[Event], summary: &Summary) -> Value {
+    const MOST: usize = 64;
+    let diagnoses: Vec<Value> = summary
+        .diagnoses
+        .iter()
+        .map(|it| json!({ "seen": it.seen, "advice": it.advice(), "book": it.book }))
+        .collect();
+    json!({ "rings": of_run(command, kernel, events, MOST), "diagnoses": diagnoses })
 }
 
 /// How many rings there are in a run.
