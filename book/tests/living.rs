@@ -4,6 +4,8 @@
 #[allow(dead_code)]
 mod session;
 
+#[path = "living/exercises.rs"]
+mod exercises;
 #[path = "living/foreign.rs"]
 mod foreign;
 #[path = "living/runs.rs"]

@@ -25,7 +25,7 @@ pub fn main() -> ExitCode {
     };
     match cli.task {
         Some(Task::Build { open }) => build_task(&place, open),
-        Some(Task::Serve { port, open }) => serve_task(&place, port, open),
+        Some(Task::Serve { port, open, xtask }) => serve_task(&place, port, &xtask, open),
         Some(Task::Check { pages, open }) => check_task(&place, pages, open),
         Some(Task::Record { names }) => record_task(&place, &names),
         Some(Task::Pdf { file }) => {
@@ -76,8 +76,8 @@ fn build_task(place: &Place, open: bool) -> ExitCode {
 }
 
 /// `serve`.
-fn serve_task(place: &Place, port: u16, open: bool) -> ExitCode {
-    let problem = serve::serve(place, port, |address| {
+fn serve_task(place: &Place, port: u16, xtask: &str, open: bool) -> ExitCode {
+    let problem = serve::serve(place, port, xtask, |address| {
         output::line(&format!("the book is at {address} until Ctrl-C"));
         if open {
             show(&private_link(place, address).unwrap_or_else(|_| address.to_owned()));

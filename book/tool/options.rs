@@ -42,6 +42,10 @@ pub enum Task {
     /// Only a browser on this machine that has the printed address gets an answer: the address
     /// has a word in it that is new at each start. No other page and no other user can read the
     /// book, or have it run anything.
+    ///
+    /// A page runs its transcripts and figures on this machine, one at a time, and plays the rings.
+    /// On a page of exercises, each save of your program in workbook/ is checked, as `cargo xtask
+    /// learn` does, which may run at the same time.
     Serve {
         /// The port on 127.0.0.1; 0 for any that is free
         #[arg(long, default_value_t = 3000)]
@@ -49,6 +53,9 @@ pub enum Task {
         /// Show the book in a browser
         #[arg(long)]
         open: bool,
+        /// What stands for `cargo xtask` when the exercises are checked
+        #[arg(long, value_name = "COMMAND", default_value = "cargo xtask", hide = true)]
+        xtask: String,
     },
     /// Build the pages, and check them, the transcripts and the recordings
     Check {

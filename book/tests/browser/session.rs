@@ -56,7 +56,8 @@ where
     }
 }
 
-fn found() -> Option<(PathBuf, PathBuf)> {
+/// Chromium and its driver, if both are here.
+pub fn found() -> Option<(PathBuf, PathBuf)> {
     let chromium = ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(which);
     Some((chromium?, which("chromedriver")?))
 }

@@ -146,6 +146,8 @@ pub fn directive(sources: &Sources<'_>, day: &str) -> Result<String, Wrong> {
         out.push_str(&format!("\n{}\n", exercise.head()));
         let (text, wrong) = chapter(sources, &file, &exercise.folder, &body);
         out.push_str(text.trim_start_matches('\n'));
+        // Where `book serve` shows how far the reader's program is.
+        out.push_str(&format!("\n<div data-exercise=\"{}\"></div>\n", exercise.name));
         // The title's line is not in the body.
         let counted = |it: Problem| Problem { line: it.line.map(|line| line + 1), ..it };
         problems.extend(wrong.into_iter().map(counted));

@@ -7,13 +7,14 @@ use super::door::Door;
 
 /// What a page is given on its way to the browser, by the names under which it is asked for.
 /// The built book has none of it.
-const LIVING: [(&str, &str); 7] = [
+const LIVING: [(&str, &str); 8] = [
     ("main.js", include_str!("page/main.js")),
     ("news.js", include_str!("page/news.js")),
     ("server.js", include_str!("page/server.js")),
     ("elements.js", include_str!("page/elements.js")),
     ("runs.js", include_str!("page/runs.js")),
     ("rings.js", include_str!("page/rings.js")),
+    ("exercises.js", include_str!("page/exercises.js")),
     ("living.css", include_str!("page/living.css")),
 ];
 

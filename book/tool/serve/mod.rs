@@ -7,11 +7,13 @@
 //! - [`connections`] keeps slow and greedy clients harmless, [`request`] reads what one asks;
 //! - [`door`] decides who gets an answer, [`site`] what stands at which address;
 //! - [`files`] are the book's, [`shown`] is the state of it, [`answer`] is how a reply is sent;
-//! - [`runs`] runs what stands in the book, [`traced`] has the tracer see it.
+//! - [`runs`] runs what stands in the book, [`traced`] has the tracer see it;
+//! - [`exercises`] checks the reader's own programs.
 
 mod answer;
 mod connections;
 mod door;
+mod exercises;
 mod files;
 mod request;
 mod runs;
@@ -33,8 +35,9 @@ use crate::build::{self, Place};
 use crate::output;
 use crate::problem::Problem;
 
-/// Serves the book on `127.0.0.1` until it is stopped. Returns only if it cannot.
-pub fn serve(place: &Place, port: u16, ready: impl FnOnce(&str)) -> Problem {
+/// Serves the book on `127.0.0.1` until it is stopped. Returns only if it cannot. `xtask` is what
+/// checks the exercises: `cargo xtask`.
+pub fn serve(place: &Place, port: u16, xtask: &str, ready: impl FnOnce(&str)) -> Problem {
     let listener = match TcpListener::bind(("127.0.0.1", port)) {
         Ok(listener) => listener,
         Err(wrong) => {
@@ -57,7 +60,7 @@ pub fn serve(place: &Place, port: u16, ready: impl FnOnce(&str)) -> Problem {
     };
     let path = door.path();
     let address = listener.local_addr().map_or(String::new(), |it| format!("http://{it}{path}"));
-    let site = Arc::new(Site::new(door, place.root.clone()));
+    let site = Arc::new(Site::new(door, place.root.clone(), xtask));
     lock(&site.shown).news.version = first_version();
     let answering = Arc::clone(&site);
     let started =

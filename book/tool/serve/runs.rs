@@ -257,7 +257,11 @@ impl Run {
         let command = |index: usize, text: &str| folder.traced(index, text);
         let play = Play { command: &command, hear: Arc::new(hear), stop: &self.stop };
         tell(client, &self.stop, &Event::Build);
-        run::prepare_by(&self.root, &traced::builds(&self.transcript), &play).map_err(words)?;
+        let built = run::alone(&self.root, &traced::builds(&self.transcript), &self.stop);
+        let (status, printed) = built.map_err(words)?;
+        if !status.success() {
+            return Err(format!("the programs cannot be built\n{printed}"));
+        }
         let outputs = play.run(&self.root, &self.transcript);
         let (mut traces, untraced) = folder.read(self.transcript.commands.len());
         let outputs = match outputs {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::answer::Answer;
 use super::door::Door;
+use super::exercises::Exercises;
 use super::files;
 use super::request::{Method, Request};
 use super::runs::{self, Kind, Run, Runs};
@@ -19,6 +20,7 @@ pub struct Site {
     pub shown: Mutex<Shown>,
     root: PathBuf,
     runs: Arc<Runs>,
+    exercises: Arc<Exercises>,
 }
 
 /// What a request gets.
@@ -32,8 +34,9 @@ pub enum Reply {
 
 impl Site {
     /// Of the book in this workspace, before it is built.
-    pub fn new(door: Door, root: PathBuf) -> Self {
-        Self { door, shown: Mutex::default(), root, runs: Arc::default() }
+    pub fn new(door: Door, root: PathBuf, xtask: &str) -> Self {
+        let exercises = Arc::new(Exercises::new(&root, xtask));
+        Self { door, shown: Mutex::default(), root, runs: Arc::default(), exercises }
     }
 
     /// The reply to a request.
@@ -45,6 +48,12 @@ impl Site {
         if request.method == Method::Post {
             return self.act(path);
         }
+        if let Some(name) = path.strip_prefix("-/exercise/") {
+            return Reply::Whole(match name.strip_suffix("/solution") {
+                Some(name) => or_refused(self.exercises.solution(name)),
+                None => or_refused(self.exercises.verdict(name)),
+            });
+        }
         Reply::Whole(match path.strip_prefix("-/") {
             Some("news") => Answer::json(&lock(&self.shown).news),
             Some("runs") => Answer::json(&runs::offer(&self.root)),
@@ -55,19 +64,23 @@ impl Site {
 
     /// Does what a page may ask for.
     fn act(&self, path: &str) -> Reply {
-        let (kind, name) = match path.strip_prefix("-/").unwrap_or_default().rsplit_once('/') {
-            Some(("run/transcript", name)) => (Kind::Transcript, name),
-            Some(("run/figure", name)) => (Kind::Figure, name),
-            _ if path == "-/stop" => {
-                self.runs.stop();
-                return Reply::Whole(Answer::json(&self.runs.current()));
-            }
-            _ => return Reply::Whole(Answer::plain("404 Not Found", "there is no such action")),
-        };
-        match self.runs.begin(&self.root, kind, name) {
+        let run = |kind, name| match self.runs.begin(&self.root, kind, name) {
             Ok(run) => Reply::Live(run),
-            Err(why) => Reply::Whole(Answer::plain("409 Conflict", &why)),
-        }
+            Err(why) => Reply::Whole(refused(&why)),
+        };
+        let (action, name) = path.rsplit_once('/').unwrap_or_default();
+        Reply::Whole(match action {
+            "-/run/transcript" => return run(Kind::Transcript, name),
+            "-/run/figure" => return run(Kind::Figure, name),
+            "-/check" => or_refused(self.exercises.check(name)),
+            "-/give-up" => or_refused(self.exercises.give_up(name)),
+            "-" if name == "exercises" => Answer::json(&self.exercises.look()),
+            "-" if name == "stop" => {
+                self.runs.stop();
+                Answer::json(&self.runs.current())
+            }
+            _ => Answer::plain("404 Not Found", "there is no such action"),
+        })
     }
 
     /// A file of the book.
@@ -79,4 +92,14 @@ impl Site {
         }
         files::of_book(&folder, path, &self.door)
     }
+}
+
+/// A value, or why there is none.
+fn or_refused(result: Result<impl serde::Serialize, String>) -> Answer {
+    result.map_or_else(|why| refused(&why), |value| Answer::json(&value))
+}
+
+/// Not now, and why.
+fn refused(why: &str) -> Answer {
+    Answer::plain("409 Conflict", why)
 }

@@ -23,7 +23,7 @@ impl Served {
         std::fs::write(folder.join("index.html"), "<p>first</p>").unwrap();
         std::fs::write(folder.join("404.html"), "<base href=\"/\"><p>lost</p>").unwrap();
         std::fs::write(folder.join("css/a b.css"), "p {}").unwrap();
-        let site = Site::new(Door::new().unwrap(), folder.join("workspace"));
+        let site = Site::new(Door::new().unwrap(), folder.join("workspace"), "false");
         let news = News { version: 3, problems: vec!["a.md:1: wrong".to_owned()] };
         *site.shown.lock().unwrap() = Shown { folder: folder.to_owned(), news };
         let path = site.door.path().to_owned();

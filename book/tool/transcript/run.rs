@@ -96,17 +96,16 @@ impl Play<'_> {
     }
 }
 
-/// Runs a command that prepares others, within a time that a compiler may need.
-pub fn prepare_by(root: &Path, text: &str, play: &Play<'_>) -> Result<(), Complaint> {
-    const COMPILER: Duration = Duration::from_secs(900);
-    let hear = Arc::clone(&play.hear);
-    let hear = move |line: &str| hear(Heard::Printed(line));
-    let mut running = Running::start(root, text, hear)?;
-    let status = running.until_end(play.stop, COMPILER)?;
-    if status.success() || play.stop.load(Ordering::Relaxed) {
-        return Ok(());
-    }
-    Err(running.complaint("failed"))
+/// Runs one command that may take as long as a compiler; its end, and what it printed.
+pub fn alone(
+    root: &Path,
+    text: &str,
+    stop: &AtomicBool,
+) -> Result<(ExitStatus, String), Complaint> {
+    const PATIENCE: Duration = Duration::from_secs(900);
+    let mut running = Running::start(root, text, |_| {})?;
+    let status = running.until_end(stop, PATIENCE)?;
+    Ok((status, running.text()))
 }
 
 /// A port that nobody listens on, of as many digits as the one in the book, so that lines break

@@ -10,6 +10,18 @@ export function make(name, className, ...content) {
     return node;
 }
 
+/** Words in which `code` is marked, as the programs of this workspace print them. */
+export function words(text) {
+    return text.split('`').map((part, at) => at % 2 === 1 ? make('code', '', part) : part);
+}
+
+/** A link into the book, to a page and section such as `day1.html#there-and-back`. */
+export function link(address) {
+    const node = make('a', '', address.replace('.html', '').replace('#', ', ').replaceAll('-', ' '));
+    node.href = address;
+    return node;
+}
+
 /** A button. The sign before its words is not read out. */
 export function button(sign, words, action) {
     const icon = make('span', '', sign);

@@ -1,5 +1,5 @@
 /* The rings of a run in the ring player, and what differs from a recorded run. */
-import { make, table } from './elements.js';
+import { link, make, table, words } from './elements.js';
 
 /** All that is known of a run's rings: `traces` is what the tracer wrote of each command. */
 export function rings(traces, recorded) {
@@ -107,7 +107,6 @@ function compared(recorded, own) {
 
 /** A fault that the tracer names. */
 function wrong({ seen, advice, book }) {
-    const link = make('a', '', 'in the book');
-    link.href = book;
-    return make('p', 'living-wrong', make('strong', '', seen), ' ', advice, ' (', link, ')');
+    return make('p', 'living-wrong', make('strong', '', ...words(seen)), ' ', ...words(advice),
+        ' In the book: ', link(book));
 }

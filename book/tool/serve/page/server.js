@@ -29,7 +29,10 @@ export async function post(path, heard) {
     for (;;) {
         const { done, value } = await reader.read();
         if (done) {
-            break;
+            if (rest) {
+                heard(JSON.parse(rest));
+            }
+            return;
         }
         const lines = (rest + value).split('\n');
         rest = lines.pop();

@@ -1,0 +1,202 @@
+/* How far the reader's own program has come, at each exercise: the verdict at each save, and the
+ * rings of that very program. */
+import { button, keepKeys, link, make, status, words } from './elements.js';
+import { rings } from './rings.js';
+import { Refused, get, post } from './server.js';
+
+/** How often the server is asked; a save is checked when the file was the same twice. */
+const PAUSE = 500;
+
+class Exercise {
+    constructor(place) {
+        this.name = place.dataset.exercise;
+        this.version = 0;
+        this.section = make('section', 'living');
+        this.section.setAttribute('aria-label', `Your program for ${this.name}`);
+        keepKeys(this.section);
+        this.status = status();
+        this.begin = button('✎', 'Begin', () => this.check());
+        this.again = button('✓', 'Check it now', () => this.check());
+        this.solve = button('⚿', 'Show the solution', () => this.solution(`exercise/${this.name}/solution`));
+        this.giveUp = button('⚑', 'Give up and see the solution', () => this.ask());
+        this.verdict = make('div', 'living-result');
+        this.solved = make('div', '');
+        this.hide(this.begin, this.again, this.solve, this.giveUp);
+        this.section.append(
+            make('p', 'living-bar', this.begin, this.again, this.solve, this.giveUp, this.status),
+            this.verdict, this.solved);
+        place.append(this.section);
+    }
+
+    hide(...buttons) {
+        buttons.forEach(node => { node.hidden = true; });
+    }
+
+    /** Shows a button, and keeps the focus where it was if its own went away. */
+    show(node, shown) {
+        if (!shown && document.activeElement === node) {
+            this.section.tabIndex = -1;
+            this.section.focus();
+        }
+        node.hidden = !shown;
+    }
+
+    say(words) {
+        // A text that is set again would be read out again.
+        if (this.status.textContent !== words) {
+            this.status.textContent = words;
+        }
+    }
+
+    /** The server says how far it is. */
+    update({ state, program, begun, checking, version }) {
+        const open = state === 'passed' || state === 'given up';
+        this.show(this.begin, !begun && !checking);
+        this.show(this.again, begun && !checking);
+        this.show(this.solve, open);
+        this.show(this.giveUp, begun && !open);
+        const stands = {
+            'passed': 'You have passed it.', 'given up': 'You gave it up.', 'skipped': 'You skipped it.',
+        }[state];
+        if (checking) {
+            this.say(`${program} is being compiled and checked…`);
+        } else if (!begun) {
+            this.say(stands || 'Not begun.');
+        } else if (this.word) {
+            this.say(`${program}: ${this.word}`);
+        } else {
+            this.say(`${stands || 'You have begun.'} Every save of ${program} is checked.`);
+        }
+        if (version !== this.version) {
+            this.version = version;
+            this.fetch();
+        }
+    }
+
+    async fetch() {
+        try {
+            const verdict = await get(`exercise/${this.name}`);
+            this.word = word(verdict);
+            this.verdict.replaceChildren(...parts(verdict));
+        } catch (error) {
+            this.word = 'it could not be checked.';
+            this.verdict.replaceChildren(make('pre', 'living-complaint', error.message));
+        }
+    }
+
+    async check() {
+        try {
+            await post(`check/${this.name}`, () => {});
+            this.show(this.begin, false);
+            this.show(this.again, false);
+            this.say('It is being compiled and checked…');
+        } catch (error) {
+            this.say(error.message);
+        }
+    }
+
+    /** Asks before the reader gives up, as `learn` does. */
+    ask() {
+        const yes = button('⚑', 'Yes, give it up', () => this.solution(`give-up/${this.name}`, true));
+        const no = button('↩', 'No', () => {
+            this.solved.replaceChildren();
+            this.giveUp.focus();
+        });
+        this.solved.replaceChildren(make('p', 'living-bar',
+            `Give ${this.name} up and see the solution? The list of exercises marks it then.`, yes, no));
+        no.focus();
+    }
+
+    async solution(path, gives) {
+        const show = text => {
+            const code = make('pre', '', text);
+            code.tabIndex = 0;
+            code.setAttribute('aria-label', `Solution of ${this.name}`);
+            this.solved.replaceChildren(
+                make('p', '', 'The solution. Carets stand under what was added.'), code);
+            code.focus();
+        };
+        try {
+            if (gives) {
+                await post(path, show);
+            } else {
+                show(await get(path));
+            }
+        } catch (error) {
+            this.solved.replaceChildren(make('p', '', error.message));
+        }
+    }
+}
+
+/** A verdict in a word or two. */
+function word({ verdict, id }) {
+    return verdict === 'failed' ? `not yet (${id}).` : `${verdict}.`;
+}
+
+/** A verdict, as `learn` shows it, and the rings of the program that got it. */
+function parts(verdict) {
+    const { client, kernel, rule, book, compiler, note, standing, remarks, trace } = verdict;
+    const found = [];
+    const part = (title, ...content) =>
+        found.push(make('h4', '', title), ...content);
+    if (compiler) {
+        part('What the compiler says', make('pre', 'living-complaint', compiler));
+    }
+    if (client) {
+        part('What happened', make('p', '', ...words(client)));
+    }
+    if (kernel && kernel.length > 0) {
+        part('What the kernel recorded', make('pre', '', kernel.join('\n')));
+    }
+    if (rule) {
+        part('The rule', make('p', '', ...words(rule)));
+    }
+    if (book) {
+        part('In the book', make('p', '', link(book)));
+    }
+    for (const line of [note, standing, ...(remarks || []).map(it => `Beside the point: ${it}`)]) {
+        if (line) {
+            found.push(make('p', '', ...words(line)));
+        }
+    }
+    if (trace) {
+        found.push(rings([trace]));
+    }
+    return found;
+}
+
+function begin() {
+    const all = [...document.querySelectorAll('[data-exercise]')].map(place => new Exercise(place));
+    if (all.length > 0) {
+        all.forEach(exercise => exercise.say('Asking how far you are…'));
+        look(all);
+    }
+}
+
+async function look(all) {
+    try {
+        await post('exercises', ({ problem, waiting, exercises }) => {
+            for (const exercise of all) {
+                const state = exercises[exercise.name];
+                if (state) {
+                    exercise.update(state);
+                } else if (problem) {
+                    exercise.say(`The exercises cannot be listed. ${problem}`);
+                } else if (waiting) {
+                    exercise.say('The program that checks is being built; the first time that takes minutes.');
+                } else {
+                    exercise.say('');
+                }
+            }
+        });
+    } catch (error) {
+        if (error instanceof Refused) {
+            // Another server listens here now; the page says so.
+            return;
+        }
+        // The server was stopped. It may be started again.
+    }
+    setTimeout(() => look(all), PAUSE);
+}
+
+begin();
