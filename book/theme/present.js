@@ -12,14 +12,14 @@
     /** A question is an item of a list that has an answer to open. */
     const isQuestion = (node) => node.matches('li') && node.querySelector('details') !== null;
 
-    /** What is worth a screen, in the order of the page. */
+    /** What is worth a screen, in the order of the page. A served book adds what it runs. */
     function items() {
-        const found = main.querySelectorAll('figure, pre, li');
+        const found = main.querySelectorAll('.runnable, figure, pre, li');
         return [...found].filter((node) => {
             if (node.matches('li')) {
                 return isQuestion(node);
             }
-            return !node.parentElement.closest('figure, li, details, pre');
+            return !node.parentElement.closest('.runnable, [data-exercise], figure, li, details, pre');
         });
     }
 

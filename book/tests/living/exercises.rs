@@ -180,6 +180,12 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
         says(&page, "probe_first", "^^^").await?;
         says(&page, "probe_first", "You gave it up.").await?;
         let complaints = page.log("browser").await?;
+        page.open(&format!("{}progress.html", serving.address), "light", (390, 844)).await?;
+        page.until(
+            "the map counts them",
+            "return /2 of \\d+ exercises passed, 1 given up/.test(document.body.innerText)",
+        )
+        .await?;
         let ours = |it: &&serde_json::Value| !it.to_string().contains("first_nop/solution");
         assert_eq!(complaints.iter().find(ours), None, "no other than the refused one");
         Ok(())

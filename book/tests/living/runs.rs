@@ -12,15 +12,17 @@ use crate::session::{Page, Tried, from_files, in_browser};
 
 /// The place below the nth element of this kind, where its own run is shown.
 fn below(selector: &str, nth: usize) -> String {
-    format!("document.querySelectorAll('{selector}')[{nth}].nextElementSibling")
+    format!(
+        "[...document.querySelectorAll('{selector}')].filter(it => !it.closest('.living'))[{nth}].nextElementSibling"
+    )
 }
 
 /// Presses the button of the nth, by keyboard.
 async fn press_run(page: &Page, selector: &str, nth: usize) -> Tried {
     let place = below(selector, nth);
-    page.until("there is a button", &format!("return {place}.querySelector('button') !== null"))
-        .await?;
-    page.js(&format!("{place}.querySelector('button').focus()"), vec![]).await?;
+    let there = format!("return {place}.querySelector('.living-button') !== null");
+    page.until("there is a button", &there).await?;
+    page.js(&format!("{place}.querySelector('.living-button').focus()"), vec![]).await?;
     let button = page.client.active_element().await?;
     button.send_keys(&char::from(Key::Enter).to_string()).await?;
     Ok(())
@@ -101,7 +103,7 @@ fn one_at_a_time_until_it_is_stopped() {
             press_run(&page, ".transcript", 1).await?;
             let other = end_of(&page, ".transcript", 1).await?;
             assert!(other.contains("Not now: day3-naive is running: one at a time."), "{other}");
-            let stop = format!("[...{place}.querySelectorAll('button')].at(-1).click()");
+            let stop = format!("{place}.querySelectorAll('.living-button')[1].click()");
             page.js(&stop, vec![]).await?;
             let text = end_of(&page, ".transcript", 0).await?;
             assert!(text.contains("Stopped after"), "{text}");
@@ -149,6 +151,30 @@ fn where_io_uring_is_blocked_the_program_says_why() {
         assert!(text.contains("why:") && text.contains("try:"), "{text}");
         assert!(text.contains("What your machine printed otherwise"), "{text}");
         Ok(())
+    });
+}
+
+#[test]
+fn the_presenter_runs_it_too() {
+    if !testkit::io_uring_or_skip("the_presenter_runs_it_too") {
+        return;
+    }
+    in_browser("the_presenter_runs_it_too", |page| async move {
+        let serving = Serving::start();
+        page.open(&format!("{}setup.html", serving.address), "light", (1024, 768)).await?;
+        let there = "return document.querySelector('.runnable .living-button') !== null";
+        page.until("there is a button", there).await?;
+        let script = "document.querySelector('.runnable').scrollIntoView();
+            document.querySelector('.presenter-begin').click();
+            const stage = document.querySelector('.presenter-stage');
+            stage.querySelector('.living-button').focus();
+            return stage.children.length;";
+        assert_eq!(page.js(script, vec![]).await?, json!(1));
+        let button = page.client.active_element().await?;
+        button.send_keys(&char::from(Key::Enter).to_string()).await?;
+        let ended = "return document.querySelector('.presenter-stage').innerText
+            .includes('Your machine printed what the book says.')";
+        page.until("it has run on the stage", ended).await
     });
 }
 

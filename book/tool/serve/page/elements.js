@@ -56,8 +56,11 @@ export function table(caption, columns, rows) {
 
 /** Keeps keys within a part of the page: mdBook's arrow keys turn the page. */
 export function keepKeys(node) {
+    const sideways = ['ArrowLeft', 'ArrowRight'];
+    const scrolling = ['ArrowUp', 'ArrowDown', 'PageUp', 'PageDown'];
     node.addEventListener('keydown', event => {
-        if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') {
+        const scrolls = event.target.matches('pre, select') && scrolling.includes(event.key);
+        if (scrolls || sideways.includes(event.key)) {
             event.stopPropagation();
         }
     });

@@ -165,17 +165,41 @@ function parts(verdict) {
     return found;
 }
 
-function begin() {
-    const all = [...document.querySelectorAll('[data-exercise]')].map(place => new Exercise(place));
-    if (all.length > 0) {
-        all.forEach(exercise => exercise.say('Asking how far you are…'));
-        look(all);
+/** The exercises on the map of progress. */
+class Sum {
+    constructor(map) {
+        this.line = make('p', 'living-status');
+        this.line.setAttribute('role', 'status');
+        map.before(this.line);
+    }
+
+    update(exercises) {
+        const states = Object.values(exercises).map(it => it.state);
+        const count = state => states.filter(it => it === state).length;
+        const more = ['begun', 'given up', 'skipped'].filter(count).map(it => `, ${count(it)} ${it}`);
+        const line = `${count('passed')} of ${states.length} exercises passed${more.join('')}.`;
+        if (this.line.textContent !== line) {
+            this.line.textContent = line;
+        }
     }
 }
 
-async function look(all) {
+function begin() {
+    const all = [...document.querySelectorAll('[data-exercise]')].map(place => new Exercise(place));
+    const map = document.querySelector('main .map');
+    const sum = map ? new Sum(map) : null;
+    if (all.length > 0 || sum) {
+        all.forEach(exercise => exercise.say('Asking how far you are…'));
+        look(all, sum);
+    }
+}
+
+async function look(all, sum) {
     try {
         await post('exercises', ({ problem, waiting, exercises }) => {
+            if (sum && !waiting && !problem) {
+                sum.update(exercises);
+            }
             for (const exercise of all) {
                 const state = exercises[exercise.name];
                 if (state) {
@@ -196,7 +220,7 @@ async function look(all) {
         }
         // The server was stopped. It may be started again.
     }
-    setTimeout(() => look(all), PAUSE);
+    setTimeout(() => look(all, sum), PAUSE);
 }
 
 begin();

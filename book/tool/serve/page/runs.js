@@ -11,7 +11,10 @@ class Runnable {
         this.section = make('section', 'living');
         this.section.setAttribute('aria-label', `Your run of ${name}`);
         keepKeys(this.section);
-        shown.after(this.section);
+        // Both are one thing: the presenter's view shows them together.
+        const both = make('div', 'runnable');
+        shown.replaceWith(both);
+        both.append(shown, this.section);
     }
 
     /** Says why there is no button. */
