@@ -202,7 +202,6 @@ impl Acceptor {
         Ok(())
     }
 
-    // ANCHOR: accept
     /// Accepts a client, puts it into the ring of the worker with the fewest, and lets go of it:
     /// one chain, one submit, and one completion, of the entry that failed or of the last.
     fn add_accept(&mut self) -> Result<()> {
@@ -213,6 +212,7 @@ impl Acceptor {
             return Ok(()); // All are full. The next message says that there is room again.
         }
         worker.clients += 1;
+        // ANCHOR: accept
         let (number, silent_link) = (number as u64, Flags::IO_LINK | Flags::SKIP_SUCCESS);
         let slot = DestinationSlot::try_from_slot_target(0).expect("a small number");
         let accept = opcode::Accept::new(Fd(self.listener.fd()), null_mut(), null_mut())
@@ -228,10 +228,10 @@ impl Acceptor {
             (close, CLOSE | number),
         ];
         push(&mut self.ring, chain)?;
+        // ANCHOR_END: accept
         self.armed = true;
         Ok(())
     }
-    // ANCHOR_END: accept
 
     fn handle_handed(&mut self, number: usize, result: i32) -> Result<()> {
         done(result).context("CLOSE")?;
