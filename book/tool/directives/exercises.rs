@@ -88,7 +88,7 @@ pub fn minutes(exercises: &[Exercise]) -> u32 {
 
 /// An overview of them.
 pub fn table(exercises: &[Exercise]) -> String {
-    let mut out = String::from("| exercise | | minutes |\n|---|---|--:|\n");
+    let mut out = String::from("| exercise | what it is | minutes |\n|---|---|--:|\n");
     for Exercise { name, about, .. } in exercises {
         let (code, title) = (markup::code(name), markup::plain(&about.title));
         out.push_str(&format!("| [{code}](#{name}) | {title} | {} |\n", about.minutes));
