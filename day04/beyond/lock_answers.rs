@@ -87,12 +87,12 @@ fn lists() -> Result<()> {
     say("NOP with IOSQE_ASYNC, which is not", completion(&mut ring, nop().flags(Flags::ASYNC))?);
     say("register_files, which is not", word(ring.submitter().register_files(&[-1])));
     let again = ring.submitter().register_restrictions(list);
-    say("a list for a ring that has one", word(again));
+    say("a second list, for an enabled ring", word(again));
 
     let ring = disabled()?;
     ring.submitter().register_restrictions(list)?;
     let again = ring.submitter().register_restrictions(list);
-    say("  while it is not enabled", word(again));
+    say("a second list, before the ring is enabled", word(again));
     let files = ring.submitter().register_files(&[-1]);
     say("register_files, while it is not enabled", word(files));
 
@@ -145,10 +145,13 @@ fn demanded() -> Result<()> {
     let mut ring = restrict(ring, &mut list)?;
     let plain = completion(&mut ring, read(Fd(from_second.as_raw_fd())))?;
     say("FIXED_FILE demanded: READ of a plain descriptor", plain);
-    say("  READ of a slot", completion(&mut ring, read_slot(0))?);
+    say("FIXED_FILE demanded: READ of a slot", completion(&mut ring, read_slot(0))?);
     // The flag speaks of the entry's `fd`, and a SPLICE has a second descriptor.
     let splice = opcode::Splice::new(Fd(source.as_raw_fd()), -1, Fixed(1), -1, LENGTH);
-    say("  SPLICE from a plain descriptor to a slot", completion(&mut ring, splice.build())?);
+    say(
+        "FIXED_FILE demanded: SPLICE from a plain descriptor to a slot",
+        completion(&mut ring, splice.build())?,
+    );
     drop(second);
     Ok(())
 }
@@ -187,7 +190,7 @@ const ALONE: &str = "a child's NOP on our SINGLE_ISSUER ring";
 fn child(what: &str, address: usize, descriptor: RawFd) -> Result<()> {
     if what == "task" {
         let mut ring = IoUring::new(8)?;
-        let question = "  READ on a ring of a program started afterwards";
+        let question = "a list for this thread: READ on a ring of a program that it starts";
         say(question, completion(&mut ring, read(Fd(-1)))?);
         return Ok(());
     }
@@ -228,10 +231,10 @@ fn seccomp() -> Result<()> {
     let mut ring: IoUring = IoUring::new(8)?;
     install(&[libc::SYS_openat], DENY, ALLOW)?;
     say("seccomp forbids openat: open(2)", word(File::open("/proc/self/comm")));
-    say("  OPENAT", open(&mut ring, libc::O_RDONLY)?);
+    say("seccomp forbids openat: OPENAT", open(&mut ring, libc::O_RDONLY)?);
     install(&[libc::SYS_io_uring_setup], DENY, ALLOW)?;
     say("seccomp forbids io_uring_setup: a new ring", word(IoUring::new(8)));
-    say("  NOP on a ring from before", completion(&mut ring, nop())?);
+    say("seccomp forbids io_uring_setup: NOP on a ring from before", completion(&mut ring, nop())?);
     Ok(())
 }
 // ANCHOR_END: seccomp
@@ -241,9 +244,9 @@ fn landlock() -> Result<()> {
     let mut ring: IoUring = IoUring::new(8)?;
     let restricted = of_this_thread::open_nothing();
     let refused = restricted.is_err();
-    say("Landlock forbids to read files", word(restricted));
+    say("Landlock: this thread opens no file for reading", word(restricted));
     if !refused {
-        say("  OPENAT on a ring from before", open(&mut ring, libc::O_RDONLY)?);
+        say("Landlock: OPENAT on a ring from before", open(&mut ring, libc::O_RDONLY)?);
     }
     Ok(())
 }
@@ -258,21 +261,36 @@ fn tasks() -> Result<()> {
     if refused {
         return Ok(());
     }
-    say("  READ on a ring from before", completion(&mut before, read(Fd(-1)))?);
+    say(
+        "a list for this thread: READ on a ring from before",
+        completion(&mut before, read(Fd(-1)))?,
+    );
     let mut after: IoUring = IoUring::new(8)?;
-    say("  READ on a ring made afterwards", completion(&mut after, read(Fd(-1)))?);
-    say("  NOP with IOSQE_ASYNC there", completion(&mut after, nop().flags(Flags::ASYNC))?);
-    say("  register_files there", word(after.submitter().register_files(&[-1])));
+    say(
+        "a list for this thread: READ on a ring made afterwards",
+        completion(&mut after, read(Fd(-1)))?,
+    );
+    say(
+        "a list for this thread: NOP with IOSQE_ASYNC there",
+        completion(&mut after, nop().flags(Flags::ASYNC))?,
+    );
+    say(
+        "a list for this thread: register_files there",
+        word(after.submitter().register_files(&[-1])),
+    );
     in_a_thread(|| {
         let answer = completion(&mut IoUring::new(8)?, read(Fd(-1)))?;
-        say("  READ on a ring of a thread started afterwards", answer);
+        say("a list for this thread: READ on a ring of a thread that it starts", answer);
         Ok(())
     })?;
     Command::new("/proc/self/exe").args(["task", "0", "-1"]).status()?;
-    say("  a second list", word(of_this_thread::allow_only(opcode::Nop::CODE)));
+    say(
+        "a list for this thread: a second one",
+        word(of_this_thread::allow_only(opcode::Nop::CODE)),
+    );
     let mut own = [Restriction::sqe_op(opcode::Nop::CODE)];
     let own = disabled()?.submitter().register_restrictions(&mut own);
-    say("  a list of its own for a ring made afterwards", word(own));
+    say("a list for this thread: another one for a ring made afterwards", word(own));
     Ok(())
 }
 // ANCHOR_END: tasks
@@ -282,10 +300,10 @@ fn filters() -> Result<()> {
     let mut ring: IoUring = IoUring::new(8)?;
     let filtered = of_this_thread::open_for_reading_only(ring.as_raw_fd());
     let refused = filtered.is_err();
-    say("a filter on a ring: OPENAT for reading only", word(filtered));
+    say("a BPF filter: OPENAT for reading only", word(filtered));
     if !refused {
-        say("  OPENAT for reading", open(&mut ring, libc::O_RDONLY)?);
-        say("  OPENAT for writing", open(&mut ring, libc::O_WRONLY)?);
+        say("a BPF filter: OPENAT for reading", open(&mut ring, libc::O_RDONLY)?);
+        say("a BPF filter: OPENAT for writing", open(&mut ring, libc::O_WRONLY)?);
     }
     Ok(())
 }

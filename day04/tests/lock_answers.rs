@@ -28,12 +28,12 @@ fn an_ordinary_user_gets_the_answers_of_the_chapter() {
         "an empty list: NOP: EACCES",
         "NOP, READ, NOP as a chain: submit 3; completions ECANCELED, EACCES, ECANCELED",
         "FIXED_FILE demanded: READ of a plain descriptor: EACCES",
-        "  SPLICE from a plain descriptor to a slot: 5",
+        "FIXED_FILE demanded: SPLICE from a plain descriptor to a slot: 5",
         "a child's READ of a slot: 5",
         "a child without any call of io_uring, a ring with a poller: OPENAT: 0",
         "seccomp forbids openat: open(2): EPERM",
-        "  OPENAT: opened",
-        "  NOP on a ring from before: 0",
+        "seccomp forbids openat: OPENAT: opened",
+        "seccomp forbids io_uring_setup: NOP on a ring from before: 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line:?} is missing:\n{text}");
     }

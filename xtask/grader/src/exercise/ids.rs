@@ -148,6 +148,8 @@ ids! {
         "when-it-goes-wrong.html#pitfall-6"
     STOP "E-STOP" "the program does not stop as asked"
         "when-it-goes-wrong.html#pitfall-24"
+    TOO_OPEN "E-TOO-OPEN" "the ring takes more than it was asked to"
+        "locked-down.html#invariants"
     MEMORY "E-MEMORY" "the program's memory grows without bound"
         "when-it-goes-wrong.html#pitfall-22"
 }

@@ -1,0 +1,172 @@
+//! `only_what_it_uses`: a ring with a list, of which its guest feels every line.
+
+use std::fs;
+
+use ringtrace::event::Register;
+
+use crate::exercise::prelude::*;
+
+/// What the guest asks for, by its `user_data`.
+const JOBS: [(&str, &str); 3] =
+    [("0x1", "WRITE"), ("0x2", "UNLINKAT"), ("0x3", "WRITE with IOSQE_ASYNC")];
+
+pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
+    for length in [5, 40] {
+        let text = attempt.word(length);
+        let path = attempt.folder()?.join(attempt.word(8));
+        fs::write(&path, "precious").map_err(|error| {
+            Failure::not_observed(format!("{}: {error}", path.display()))
+        })?;
+        let did = format!(
+            "The program was run as `only_what_it_uses {text} {}`, a file that is there.",
+            path.display()
+        );
+        let record = attempt.run(did).arg(&text).arg(&path).to_end()?;
+        need_list(&record)?;
+        need_written(&record, &format!("{text}\n"))?;
+        need_refusals(&record)?;
+        if !path.exists() {
+            return Err(fail(&record, ids::TOO_OPEN, "The file is gone."));
+        }
+        record.need_exit()?;
+        record.need_all_reaped()?;
+    }
+    Ok(Passed::new(
+        "The guest could write, and nothing else: the kernel refused the rest.",
+    ))
+}
+
+fn fail(record: &Record, id: Id, rule: &str) -> Failure {
+    let told = record.last_lines(|what| {
+        matches!(what, What::Register(_) | What::Submit(_) | What::Complete(_))
+    });
+    record.fail(id).kernel(told).rule(rule)
+}
+
+/// The ring was set up disabled, got this list, and was enabled.
+fn need_list(record: &Record) -> Result<(), Failure> {
+    record.need_ring()?;
+    let fail = |id, rule: &str| Err(fail(record, id, rule));
+    let disabled =
+        |setup: &Setup| setup.asked_flags.iter().any(|it| it == "R_DISABLED");
+    if !record.setups().all(disabled) {
+        return fail(
+            ids::SETUP,
+            "A ring that is not set up disabled takes entries at once, and never a list. Build it \
+             with `setup_r_disabled()`.",
+        );
+    }
+    let Some(list) =
+        calls(record, "REGISTER_RESTRICTIONS").find(|it| it.result == 0)
+    else {
+        return fail(
+            ids::REGISTER,
+            match calls(record, "REGISTER_RESTRICTIONS").next() {
+                Some(_) => {
+                    "The kernel refused the list. A ring takes one, once, and only before it is \
+                     enabled."
+                }
+                None => {
+                    "The ring has no list, so it takes everything. Give it one by \
+                     `register_restrictions`."
+                }
+            },
+        );
+    };
+    let allowed = list.details.get("allowed").and_then(|it| it.as_array());
+    let mut probes = 0;
+    for one in allowed.into_iter().flatten().filter_map(|one| one.as_str()) {
+        match one {
+            "WRITE" | "flags none" | "flags none required" => {}
+            "REGISTER_PROBE" => probes += 1,
+            other => {
+                let rule = format!(
+                    "The list allows {other}. It must allow WRITE and REGISTER_PROBE only."
+                );
+                return fail(ids::TOO_OPEN, &rule);
+            }
+        }
+    }
+    if probes == 0 {
+        return fail(
+            ids::TOO_OPEN,
+            "The list names no register call. This kernel may refuse them all then; Linux 7.3 allows \
+             them all. Name one that does no harm: `Restriction::register_op(8)`, the probe.",
+        );
+    }
+    if !calls(record, "REGISTER_ENABLE_RINGS").any(|it| it.result == 0) {
+        return fail(
+            ids::REGISTER,
+            "The ring was never enabled, so it takes no entry at all: `register_enable_rings()`.",
+        );
+    }
+    Ok(())
+}
+
+/// The register calls of that name, those that were refused as well.
+fn calls<'a>(
+    record: &'a Record,
+    name: &'static str,
+) -> impl Iterator<Item = &'a Register> {
+    record.events.iter().filter_map(move |event| match &event.what {
+        What::Register(it) if it.op.trim_start_matches("IORING_") == name => {
+            Some(it)
+        }
+        _ => None,
+    })
+}
+
+/// The guest's first entry has written the text.
+fn need_written(record: &Record, text: &str) -> Result<(), Failure> {
+    let writes = answers(record, JOBS[0].0);
+    if writes.contains(&-i64::from(libc::EACCES)) {
+        return Err(fail(
+            record,
+            ids::FAILED_ENTRY,
+            "The ring refused the WRITE that the guest is there for. Put `opcode::Write::CODE` on \
+             the list.",
+        ));
+    }
+    written::need_line_through_ring(record, text)
+}
+
+/// All else that it asks for was asked for, and refused.
+fn need_refusals(record: &Record) -> Result<(), Failure> {
+    for (tag, job) in JOBS.into_iter().skip(1) {
+        let answers = answers(record, tag);
+        let rule = match answers.first() {
+            Some(answer) if *answer == -i64::from(libc::EACCES) => continue,
+            Some(_) => format!("The ring took the guest's {job}."),
+            None => {
+                format!(
+                    "The guest did not get to its {job}. Leave it as it is."
+                )
+            }
+        };
+        let id = if answers.is_empty() { ids::AS_GIVEN } else { ids::TOO_OPEN };
+        return Err(fail(record, id, &rule));
+    }
+    match calls(record, "REGISTER_FILES").next().map(|it| it.result) {
+        Some(result) if result == -i64::from(libc::EACCES) => Ok(()),
+        Some(_) => Err(fail(
+            record,
+            ids::TOO_OPEN,
+            "The ring let its guest register a file.",
+        )),
+        None => Err(fail(
+            record,
+            ids::AS_GIVEN,
+            "The guest did not get to its register call. Leave it as it is.",
+        )),
+    }
+}
+
+/// What the entries with this `user_data` were answered with.
+fn answers(record: &Record, tag: &str) -> Vec<i64> {
+    let tagged = |entry: &&Submit| entry.user_data == tag;
+    let entries = record.submits().filter(tagged);
+    entries
+        .flat_map(|entry| record.answers(entry.seq))
+        .map(|answer| i64::from(answer.res))
+        .collect()
+}
