@@ -1,4 +1,4 @@
-//! `beyond/file_server`: each way sends the bytes of the file, whoever reads them, and how slowly.
+//! `beyond/file_server`: each way sends the bytes of the file, also to slow readers.
 
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
