@@ -13,7 +13,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     for length in [attempt.number(20..=60), attempt.number(9_000..=20_000)] {
         let text = attempt.word(length as usize);
         let record = attempt
-            .run(format!("The program was to write {length} bytes."))
+            .run(format!("The program was given {length} bytes to write."))
             .arg(&path)
             .arg(&text)
             .to_end()?;
@@ -167,7 +167,7 @@ fn short(attempt: &Attempt) -> Result<(), Failure> {
     let text = attempt.word(1000 + room as usize);
     let record = attempt
         .run(format!(
-            "The program was to write {} bytes to a file that may have {room}.",
+            "The program was given {} bytes to write, and a file that may have {room}.",
             text.len()
         ))
         .arg(&path)
@@ -183,7 +183,7 @@ fn short(attempt: &Attempt) -> Result<(), Failure> {
         return fail(
             ids::RESULT,
             "The text is not whole in the file, and the program said that it is durable, or ended \
-             with status 0. A WRITE may be short: compare its result with what it was to write.",
+             with status 0. A WRITE may be short: compare its result with the length of what you gave it.",
         );
     }
     if record.status.is_none_or(|status| status > 128) {
