@@ -39,7 +39,7 @@ const SKIP: Flags = Flags::SKIP_SUCCESS;
 const DRAIN: Flags = Flags::IO_DRAIN;
 
 fn main() -> ExitCode {
-    alarm::set(100);
+    alarm::set(300);
     environment::report(env!("CARGO_BIN_NAME"), run())
 }
 
