@@ -24,7 +24,7 @@ use super::programs::Places;
 pub const SUFFIX: &str = "_answers";
 
 /// How long one of them may take in the emulator.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Where the answers are kept.
 const FOLDER: &str = "book/answers";
