@@ -93,7 +93,8 @@ fn run(way: Option<Way>) -> Result<()> {
 /// A ring of 4 and 8 entries.
 fn ring(defer: bool) -> Result<IoUring> {
     let flags = SetupFlags { single_issuer: defer, defer_taskrun: defer, ..SetupFlags::default() };
-    ring::build(&RingOptions::default(), 4, flags).context("no ring; the way `deferred` needs Linux 6.1")
+    ring::build(&RingOptions::default(), 4, flags)
+        .context("no ring; the way `deferred` needs Linux 6.1")
 }
 
 // ANCHOR: received

@@ -211,8 +211,10 @@ fn memory() -> Result<()> {
             Ok(Some(ring))
         }),
         ("the return of a sync cancel", |ring| {
-            let _ = ring.submitter().register_sync_cancel(None, CancelBuilder::user_data(0));
-            Ok(Some(ring))
+            match ring.submitter().register_sync_cancel(None, CancelBuilder::user_data(0)) {
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(error.into()),
+                _ => Ok(Some(ring)),
+            }
         }),
         ("the close of the ring", |ring| {
             drop(ring);
@@ -222,8 +224,11 @@ fn memory() -> Result<()> {
     for (name, end) in means {
         // Now and then the READ is over before this thread gets to look: so look more than once.
         let mut answers = (0..20).map(|_| is_written_after(end));
-        let is_written = answers.any(|answer| !matches!(answer, Ok(false)));
-        let answer = if is_written { "yes" } else { "no, the READ is over" };
+        let answer = match answers.find(|answer| !matches!(answer, Ok(false))) {
+            Some(Ok(_)) => "yes",
+            Some(Err(_)) => "this kernel lacks it",
+            None => "no, the READ is over",
+        };
         say(&format!("READ by a worker, is memory written after {name}"), answer)?;
     }
     Ok(())
