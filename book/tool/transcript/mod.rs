@@ -3,8 +3,7 @@
 //! `book/transcripts/NAME.txt` holds commands, each a line that begins with `$ `, with the output
 //! expected below it. A line `…` stands for any number of lines, `⟨words⟩` for anything within its
 //! line; `⟨=16⟩` does too, and is shown as 16, which one run printed. A command that ends in `&` runs in the background. Lines at the top that begin with `# `
-//! are not shown; `# needs: 6.1` is the lowest kernel whose output this is, and `# by hand: REASON`
-//! is why a page has no button that runs it.
+//! are not shown; `# needs: 6.1` is the lowest kernel whose output this is.
 
 pub mod compare;
 pub mod run;
@@ -31,8 +30,6 @@ pub struct Command {
 pub struct Transcript {
     /// The lowest kernel whose output this is.
     pub needs: Option<Kernel>,
-    /// Why the reader runs it, and no page does.
-    pub by_hand: Option<String>,
     /// In the order of the file; at least one.
     pub commands: Vec<Command>,
     /// What the reader sees.
@@ -42,7 +39,7 @@ pub struct Transcript {
 impl Transcript {
     /// Reads a transcript. What is wrong comes with its line.
     pub fn parse(text: &str) -> Result<Self, (usize, Complaint)> {
-        let (mut needs, mut by_hand) = (None, None);
+        let mut needs = None;
         let mut commands: Vec<Command> = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
@@ -53,8 +50,6 @@ impl Transcript {
             } else if let Some(note) = line.strip_prefix("# ") {
                 if let Some(release) = note.strip_prefix("needs:") {
                     needs = Some(self::release(release).map_err(|wrong| (number, wrong))?);
-                } else if let Some(reason) = note.strip_prefix("by hand:") {
-                    by_hand = Some(reason.trim().to_owned());
                 }
                 continue;
             } else {
@@ -82,7 +77,7 @@ impl Transcript {
             }
         }
         let shown = shown(&commands);
-        Ok(Self { needs, by_hand, commands, shown })
+        Ok(Self { needs, commands, shown })
     }
 
     /// The file's text `old` with other outputs below its commands.
@@ -188,7 +183,6 @@ mod tests {
 
     const TWO: &str = "\
 # needs: 6.1
-# by hand: it waits for you
 # a note
 $ cargo run -p day04 -- --max 1 &
 listening on 127.0.0.1:4242
@@ -203,11 +197,10 @@ ack
         let transcript = Transcript::parse(TWO).unwrap();
         assert_eq!(transcript.needs, Kernel::parse("6.1"));
         let [server, client] = transcript.commands.as_slice() else { panic!("{transcript:?}") };
-        assert_eq!(transcript.by_hand.as_deref(), Some("it waits for you"));
-        assert_eq!((server.line, server.background), (4, true));
+        assert_eq!((server.line, server.background), (3, true));
         assert_eq!(server.text, "cargo run -p day04 -- --max 1");
         assert_eq!(server.expected, ["listening on 127.0.0.1:4242", "…"]);
-        assert_eq!((client.line, client.background), (7, false));
+        assert_eq!((client.line, client.background), (6, false));
         assert_eq!(client.expected, ["ack"]);
         assert!(transcript.shown.starts_with("$ cargo run"), "{}", transcript.shown);
         assert!(transcript.shown.ends_with("\nack\n"), "{}", transcript.shown);
@@ -231,7 +224,7 @@ ack
         let outputs = [vec!["one".to_owned()], vec!["two".to_owned(), "three".to_owned()]];
         assert_eq!(
             transcript.with_outputs(TWO, &outputs),
-            "# needs: 6.1\n# by hand: it waits for you\n# a note\n$ cargo run -p day04 -- --max 1 &\none\n\
+            "# needs: 6.1\n# a note\n$ cargo run -p day04 -- --max 1 &\none\n\
              $ echo hello | nc 127.0.0.1 4242 && true\ntwo\nthree\n"
         );
     }

@@ -138,7 +138,7 @@ function parts(verdict) {
     const { client, kernel, rule, book, compiler, note, standing, remarks, trace } = verdict;
     const found = [];
     const part = (title, ...content) =>
-        found.push(make('h4', '', title), ...content);
+        found.push(make('h3', '', title), ...content);
     if (compiler) {
         part('What the compiler says', make('pre', 'living-complaint', compiler));
     }

@@ -120,7 +120,8 @@ function differs(differences) {
     const parts = differences.map(([command, lines]) =>
         make('pre', 'living-difference', `$ ${command}\n${lines}`));
     const details = make('details', '', make('summary', '', 'What your machine printed otherwise'),
-        make('p', '', 'A line with - stands in the book, a line with + was printed here.'), ...parts);
+        make('p', '', 'A line with - stands in the book, a line with + was printed here. The tracer ' +
+            'slows calls down, which can change an order or a number.'), ...parts);
     details.open = true;
     return details;
 }
