@@ -2,14 +2,14 @@
 //! still there, and lets it go if it says nothing again.
 //!
 //! ```text
-//! cargo run -p day04 --example async_echo               # or -- --port 0 for a free port
-//! nc -N 127.0.0.1 4242                                  # in a second terminal: type, then wait
+//! cargo run -p day04 --example async_echo
+//! nc -N 127.0.0.1 4242                    # in a second terminal: type, then wait
 //! ```
 //!
 //! Ctrl-C ends it.
 
 use std::io::{self, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -32,9 +32,9 @@ const SIZE: usize = 4096;
 /// Sends back what it receives; asks a silent client, and lets it go if it stays silent
 #[derive(Clone, Copy, Parser)]
 struct Options {
-    /// The port of 127.0.0.1 to listen on; 0 for a free one
-    #[arg(long, default_value_t = 4242)]
-    port: u16,
+    /// The address to listen on; port 0 for a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4242")]
+    listen: SocketAddr,
 
     /// Milliseconds of silence until it asks, and again until it closes
     #[arg(long, default_value_t = 3000, value_name = "MS")]
@@ -47,8 +47,8 @@ fn main() -> ExitCode {
 
 // ANCHOR: run
 fn run(options: Options) -> Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", options.port))
-        .with_context(|| format!("port {} of 127.0.0.1", options.port))?;
+    let listener = TcpListener::bind(options.listen)
+        .with_context(|| format!("listening on {}", options.listen))?;
     let signals = block_stop_signals()?;
     say(format_args!("listening on {}", listener.local_addr()?))?;
     let end = block_on(async {

@@ -74,9 +74,9 @@ fn left_alone() -> Result<()> {
     peer.write_all(b"yours")?;
     asked.push(&recv(&ours, self::memory()), NEXT)?;
     asked.turns(20)?;
-    say("5 bytes come for a RECV that was dropped and not cancelled", &asked.result(DROPPED))?;
-    say("  memory that was \"mine....\" since the drop", &read(memory))?;
-    say("  the next RECV of this socket", &asked.result(NEXT))
+    say("RECV dropped, not cancelled, then 5 bytes come", &asked.result(DROPPED))?;
+    say("RECV dropped, not cancelled, its memory was \"mine....\" since", &read(memory))?;
+    say("RECV dropped, not cancelled, the next RECV", &asked.result(NEXT))
 }
 // ANCHOR_END: left_alone
 
@@ -91,7 +91,10 @@ fn two_wait() -> Result<()> {
     peer.write_all(b"yours")?;
     asked.turns(20)?;
     let first = asked.number(DROPPED).is_some();
-    say("two RECVs wait, and 5 bytes come to", if first { "the older" } else { "the younger" })
+    say(
+        "RECVs wait, two of them, and 5 bytes come to",
+        if first { "the older" } else { "the younger" },
+    )
 }
 
 /// The cancel arrives first.
@@ -105,16 +108,16 @@ fn cancelled_before() -> Result<()> {
     asked.turns(20)?;
     peer.write_all(b"yours")?;
     asked.turns(20)?;
-    say("5 bytes come after the cancel of a RECV", &asked.result(DROPPED))?;
-    say("  its ASYNC_CANCEL", &asked.result(CANCEL))?;
-    say("  the next RECV after this cancel", &asked.result(NEXT))
+    say("RECV cancelled, then 5 bytes come", &asked.result(DROPPED))?;
+    say("RECV cancelled, then 5 bytes come, its ASYNC_CANCEL", &asked.result(CANCEL))?;
+    say("RECV cancelled, then 5 bytes come, the next RECV", &asked.result(NEXT))
 }
 
 // ANCHOR: cancelled_after
 /// The bytes arrive first.
 fn cancelled_after(defer: bool) -> Result<()> {
-    let how = if defer { "a ring with DEFER_TASKRUN" } else { "a plain ring" };
-    let question = format!("5 bytes come just before the cancel of a RECV, {how}");
+    let how = if defer { "DEFER_TASKRUN" } else { "a plain ring" };
+    let question = format!("RECV cancelled after 5 bytes came, {how}");
     let Ok(mut asked) = Asked::new(defer) else { return say(&question, "no such ring") };
     let (ours, mut peer) = UnixStream::pair()?;
     asked.push(&recv(&ours, memory()), DROPPED)?;
@@ -124,8 +127,8 @@ fn cancelled_after(defer: bool) -> Result<()> {
     asked.push(&recv(&ours, memory()), NEXT)?;
     asked.turns(20)?;
     say(&question, &asked.result(DROPPED))?;
-    say(&format!("  its ASYNC_CANCEL, {how}"), &asked.result(CANCEL))?;
-    say(&format!("  the next RECV after it, {how}"), &asked.result(NEXT))
+    say(&format!("{question}, its ASYNC_CANCEL"), &asked.result(CANCEL))?;
+    say(&format!("{question}, the next RECV"), &asked.result(NEXT))
 }
 // ANCHOR_END: cancelled_after
 
@@ -148,9 +151,8 @@ fn number_reused() -> Result<()> {
     assert_eq!(other.as_raw_fd(), number, "the lowest free number");
     peer.write_all(b"private")?;
     asked.turns(20)?;
-    let question = "a RECV is pushed, its socket closed, the number reused, and then submitted";
-    say(question, &asked.result(DROPPED))?;
-    say("  it has received", &read(memory))
+    say("RECV pushed, its socket closed, the number reused, submitted", &asked.result(DROPPED))?;
+    say("RECV pushed, its socket closed, the number reused, it has", &read(memory))
 }
 
 fn accept_left_alone() -> Result<()> {
@@ -167,12 +169,12 @@ fn accept_left_alone() -> Result<()> {
     let accepted = asked.results.get(&DROPPED).and_then(|done| done.first());
     let number = accepted.copied().unwrap_or(-1);
     let answer = if number >= 0 { "a descriptor" } else { &asked.result(DROPPED) };
-    say("a client comes for an ACCEPT just before its cancel", answer)?;
-    say("  the ASYNC_CANCEL of this ACCEPT", &asked.result(CANCEL))?;
+    say("ACCEPT cancelled after a client came", answer)?;
+    say("ACCEPT cancelled after a client came, its ASYNC_CANCEL", &asked.result(CANCEL))?;
     client.set_read_timeout(Some(Duration::from_millis(50)))?;
     let heard = client.read(&mut [0]);
-    let answer = if heard.is_err() { "the client waits" } else { "the client is let go" };
-    say("  nobody looks at the result", answer)?;
+    let answer = if heard.is_err() { "waits for the server" } else { "is let go" };
+    say("ACCEPT cancelled after a client came, the client", answer)?;
     if number >= 0 {
         // SAFETY: a new descriptor, which only this completion has named.
         drop(unsafe { OwnedFd::from_raw_fd(number) });
@@ -187,13 +189,13 @@ fn multishot_cancelled() -> Result<()> {
     asked.turns(2)?;
     asked.push(&opcode::AsyncCancel::new(DROPPED).build(), CANCEL)?;
     asked.turns(20)?;
-    say("an armed multishot ACCEPT is cancelled", &asked.result(DROPPED))
+    say("ACCEPT multishot, armed and cancelled", &asked.result(DROPPED))
 }
 
 /// More than fits into the socket.
 fn send_cancelled() -> Result<()> {
     let bytes: &'static mut Vec<u8> = forever(vec![7; 4 << 20]);
-    for (how, flags) in [("without flags", 0), ("with MSG_WAITALL", libc::MSG_WAITALL)] {
+    for (how, flags) in [("SEND", 0), ("SEND with MSG_WAITALL", libc::MSG_WAITALL)] {
         let mut asked = Asked::new(false)?;
         let (ours, mut peer) = UnixStream::pair()?;
         let send = opcode::Send::new(Fd(ours.as_raw_fd()), bytes.as_ptr(), bytes.len() as u32)
@@ -203,13 +205,13 @@ fn send_cancelled() -> Result<()> {
         asked.push(&opcode::AsyncCancel::new(DROPPED).build(), CANCEL)?;
         asked.turns(20)?;
         let part = asked.number(DROPPED).is_some_and(|sent| sent > 0);
-        let answer = if part { "how much was sent".into() } else { asked.result(DROPPED) };
-        say(&format!("a SEND {how}, larger than the socket, is cancelled"), &answer)?;
+        let answer = if part { "the part that was sent".into() } else { asked.result(DROPPED) };
+        say(&format!("{how} of more than the socket takes, cancelled"), &answer)?;
         drop((ours, asked));
         let mut came = Vec::new();
         peer.read_to_end(&mut came)?;
         let some = if came.is_empty() { "nothing" } else { "a part of it" };
-        say(&format!("  the peer has of the SEND {how}"), some)?;
+        say(&format!("{how} of more than the socket takes, cancelled, the peer has"), some)?;
     }
     Ok(())
 }
@@ -233,8 +235,8 @@ fn ring_closed() -> Result<()> {
     drop(asked); // This closes the ring.
     let at_the_close = so_far();
     thread::sleep(Duration::from_millis(500));
-    let answer = if so_far() > at_the_close { "yes" } else { "not seen" };
-    say("a ring is closed during a READ of a file; memory changes afterwards", answer)
+    let answer = if so_far() > at_the_close { "~still changes" } else { "~was ready" };
+    say("READ of a worker when its ring is closed, the memory after that", answer)
 }
 
 fn memory() -> &'static Memory {

@@ -22,7 +22,7 @@ struct Server {
 impl Server {
     /// Started with this silence, unless the kernel has no multishot ACCEPT.
     fn start(test: &str, mut command: Command, silence: u64) -> Option<Server> {
-        command.args(["--port", "0", "--silence", &silence.to_string()]);
+        command.args(["--listen", "127.0.0.1:0", "--silence", &silence.to_string()]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.next().unwrap().unwrap();
@@ -172,9 +172,9 @@ fn a_port_that_is_taken_is_named() {
         return;
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let output = program().args(["--port", &port]).output().unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = program().args(["--listen", &address]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains(&format!("port {port} of 127.0.0.1")), "{error}");
+    assert!(error.contains(&format!("listening on {address}: Address already in use")), "{error}");
 }
