@@ -110,6 +110,8 @@ ids! {
         "when-it-goes-wrong.html#pitfall-1"
     DESCRIPTOR "E-DESCRIPTOR" "a descriptor where a slot of the ring's table was asked for"
         "day2.html#files-that-are-no-descriptors"
+    TOO_MANY_WORKERS "E-TOO-MANY-WORKERS" "the kernel runs more worker threads for the program than needed"
+        "where-does-it-run.html#invariants"
     // Hangs.
     HANG_PUSHED "E-HANG-PUSHED" "the program waits while entries are pushed and not submitted"
         "when-it-goes-wrong.html#pitfall-2"
