@@ -43,7 +43,7 @@ fn an_ordinary_user_gets_the_answers_of_the_chapter() {
         "link behind TIMEOUT, the time is over: ETIME, breaks",
         "link behind READ in time and its LINK_TIMEOUT: first 5, second ECANCELED, third 0",
         "cancel of the POLL_ADD with the NOP hard-linked: first ECANCELED, second 0",
-        "bad entry, the same, hard-linked: took 3: first ECANCELED, second EINVAL, third ECANCELED",
+        "bad entry, NOP hard-linked to an unknown opcode hard-linked to a NOP: took 3: first ECANCELED, second EINVAL, third ECANCELED",
         "cut, CLOSE fails, linked; a NOP in the next submit: first EBADF, second 0",
         "drained, POLL_ADD, NOP drained, NOP, and later a NOP: 0, then 4",
         "drained, CLOSE fails, NOP drained: first EBADF, second 0",

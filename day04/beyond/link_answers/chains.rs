@@ -63,11 +63,16 @@ fn refusals() -> Result<()> {
     let unknown = || with(nop(), 0, [255, 0, 0, 0]);
     for (question, bad, links, all) in [
         ("NOP linked to an unknown opcode linked to a NOP", unknown(), [LINK, LINK], false),
-        ("the same, hard-linked", unknown(), [HARD, HARD], false),
+        (
+            "NOP hard-linked to an unknown opcode hard-linked to a NOP",
+            unknown(),
+            [HARD, HARD],
+            false,
+        ),
         ("NOP linked to an unknown opcode, NOP", unknown(), [LINK, NONE], false),
-        ("the same with SUBMIT_ALL", unknown(), [LINK, NONE], true),
+        ("NOP linked to an unknown opcode, NOP, with SUBMIT_ALL", unknown(), [LINK, NONE], true),
         ("NOP, unknown opcode, NOP", unknown(), [NONE, NONE], false),
-        ("NOP, unknown opcode, NOP with SUBMIT_ALL", unknown(), [NONE, NONE], true),
+        ("NOP, unknown opcode, NOP, with SUBMIT_ALL", unknown(), [NONE, NONE], true),
         ("NOP linked to a TIMEOUT without a time, NOP", refused(), [LINK, NONE], false),
         ("NOP linked to a CLOSE that fails, NOP", fails(), [LINK, NONE], false),
     ] {
