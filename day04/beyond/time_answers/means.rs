@@ -243,12 +243,10 @@ impl Case {
     fn in_words(&self, returned: Option<i32>, first: usize) -> String {
         let means = self.means.name();
         let mut events = self.events[first..].to_vec();
-        // Of a worker's completion and the other one, either may be first.
-        let (then, is_working) = match self.operation.is_working {
-            true => (" and ", true),
-            false => (", then ", false),
-        };
-        if is_working {
+        // Of two threads, and of a timer and what it ends, either may be the first to complete.
+        let either = self.operation.is_working || self.means == Means::LinkTimeout;
+        let then = if either { " and " } else { ", then " };
+        if either {
             events.sort_by_key(|(who, _)| *who != MEANS);
         }
         let words = events.iter().map(|(who, result)| match *who {
