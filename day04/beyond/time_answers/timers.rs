@@ -146,6 +146,20 @@ fn cancels() -> Result<()> {
         [("RECV", entry.clone().flags(Flags::IO_LINK)), ("NOP", opcode::Nop::new().build())];
     let [recv, nop] = chain;
     say("ASYNC_CANCEL of the second of a chain", &complete(&[recv, nop, cancel(1)])?)?;
+    let deferred = IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(8);
+    for (kind, ring) in [("a plain ring", IoUring::new(8)), ("DEFER_TASKRUN", deferred)] {
+        let mut there = "this kernel lacks it".to_string();
+        if let Ok(mut ring) = ring {
+            for entry in [("RECV", entry.clone()), cancel(0)] {
+                push(&mut ring, entry.1, u64::from(entry.0 != "RECV"))?;
+                ring.submit()?;
+            }
+            let names =
+                ring.completion().map(|it| ["RECV", "ASYNC_CANCEL"][it.user_data() as usize]);
+            there = names.collect::<Vec<_>>().join(", then ");
+        }
+        say(&format!("completions when the submit of ASYNC_CANCEL returns, {kind}"), &there)?;
+    }
     let mut ring = IoUring::new(8)?;
     for (how, key) in
         [("", CancelBuilder::user_data(0)), (" ALL", CancelBuilder::user_data(0).all())]
