@@ -195,7 +195,7 @@ fn what_a_folder_cannot_be_is_said_with_what_to_do() {
     says(&folder, 0, &["read_at"]);
 
     fs::rename(&one, folder.join("first_nop")).expect("a rename");
-    says(&folder, 2, &["day 1 of the book has an exercise first_nop already"]);
+    says(&folder, 2, &["day01/exercises has an exercise first_nop already"]);
     fs::rename(folder.join("first_nop"), folder.join("Read-At")).expect("a rename");
     says(&folder, 2, &["has small letters, digits and `_`"]);
     fs::rename(folder.join("Read-At"), &one).expect("a rename");

@@ -77,5 +77,5 @@ fn read_all(
             failed[completion.user_data() as usize] = true;
         }
     }
-    Ok(failed.iter().filter(|failed| **failed).count())
+    Ok(failed.iter().filter(|&&failed| failed).count())
 }
