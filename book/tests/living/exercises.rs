@@ -1,13 +1,14 @@
 //! The reader's own programs on the pages of the exercises.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::key::Key;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::serving::Serving;
 use crate::session::{self, Page, Tried, in_browser};
@@ -64,6 +65,20 @@ impl Workspace {
         let words = String::from_utf8_lossy(&output.stderr);
         let program = self.folder.join(format!("workbook/src/bin/{name}.rs"));
         assert!(program.is_file(), "{words}");
+    }
+
+    /// `learn`, at work on an exercise of its own.
+    fn learn(&self, name: &str) -> Child {
+        let mut command = Command::new(&self.xtask);
+        command.args(["learn", "--plain", name]).stdin(Stdio::piped());
+        testkit::die_with_parent(&mut command);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("learn")
+    }
+
+    /// What is noted of the exercises.
+    fn progress(&self) -> Value {
+        let text = fs::read_to_string(self.folder.join("workbook/progress.json"));
+        serde_json::from_str(&text.expect("the progress")).expect("JSON")
     }
 
     /// Saves the solution as the reader's program.
@@ -145,6 +160,8 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
         });
         let url = format!("{}exercises-day1.html", serving.address);
         page.open(&url, "light", (1024, 768)).await?;
+        let mut learn = workspace.learn("hello_write");
+        says(&page, "hello_write", "You have begun.").await?;
         says(&page, "first_nop", "Not begun.").await?;
         says(&page, "probe_first", "You have begun.").await?;
         press(&page, "first_nop", "Begin").await?;
@@ -179,14 +196,26 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
         press(&page, "probe_first", "Yes").await?;
         says(&page, "probe_first", "^^^").await?;
         says(&page, "probe_first", "You gave it up.").await?;
+        // `learn` passes its own meanwhile, and nothing that was done is lost.
+        workspace.solve("hello_write");
+        says(&page, "hello_write", "hello_write.rs: passed.").await?;
+        testkit::wait_until("all are noted", || {
+            let passed = json!(["first_nop", "hello_write", "one_enter"]);
+            workspace.progress()["passed"] == passed
+        });
+        assert_eq!(workspace.progress()["given_up"], json!(["probe_first"]));
+        learn.stdin.take().expect("its input").write_all(b"q\n")?;
+        learn.wait()?;
+        assert_eq!(workspace.progress()["passed"].as_array().map(Vec::len), Some(3));
+
         let complaints = page.log("browser").await?;
         page.open(&format!("{}progress.html", serving.address), "light", (390, 844)).await?;
         page.until(
             "the map counts them",
-            "return /2 of \\d+ exercises passed, 1 given up/.test(document.body.innerText)",
+            "return /3 of \\d+ exercises passed, 1 given up/.test(document.body.innerText)",
         )
         .await?;
-        let ours = |it: &&serde_json::Value| !it.to_string().contains("first_nop/solution");
+        let ours = |it: &&Value| !it.to_string().contains("first_nop/solution");
         assert_eq!(complaints.iter().find(ours), None, "no other than the refused one");
         Ok(())
     });

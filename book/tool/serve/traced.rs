@@ -2,11 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::transcript::Transcript;
 
@@ -15,22 +13,17 @@ const TRACE: &str = "cargo xtask trace ";
 
 /// The folder of a run, for what the tracer writes. Dropping it removes it.
 #[derive(Debug)]
-pub struct Folder(PathBuf);
+pub struct Folder(TempDir);
 
 impl Folder {
     /// A new one, for nobody else.
     pub fn new() -> io::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("book-run.{}.{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
+        tempfile::Builder::new().prefix("book-run.").tempdir().map(Self)
     }
 
     /// Its path.
     pub fn path(&self) -> String {
-        self.0.display().to_string()
+        self.0.path().display().to_string()
     }
 
     /// What the shell runs for a command. What makes no ring runs as it is.
@@ -53,7 +46,7 @@ impl Folder {
     pub fn read(&self, commands: usize) -> (Vec<Value>, Vec<String>) {
         let (mut traces, mut words) = (Vec::new(), Vec::new());
         for index in 0..commands {
-            let file = |extension| self.0.join(format!("{index}.{extension}"));
+            let file = |extension| self.0.path().join(format!("{index}.{extension}"));
             let trace = fs::read_to_string(file("json")).unwrap_or_default();
             match serde_json::from_str(&trace) {
                 Ok(trace) => traces.push(trace),
@@ -62,12 +55,6 @@ impl Folder {
         }
         words.retain(|words| !words.trim().is_empty());
         (traces, words)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
