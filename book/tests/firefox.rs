@@ -1,6 +1,9 @@
 //! The built book in Debian's Firefox, which has no WebDriver program beside it: this speaks its own
 //! protocol, Marionette (a length, a colon, and `[0, id, command, parameters]`).
 
+#[path = "living/serving.rs"]
+#[expect(dead_code, reason = "only its address is used")]
+mod serving;
 #[path = "browser/session.rs"]
 #[expect(dead_code, reason = "only the built book is used, not Chromium")]
 mod session;
@@ -97,11 +100,15 @@ impl Firefox {
         self.ask("WebDriver:ExecuteScript", parameters)["value"].clone()
     }
 
-    /// Opens a page in a window that is so wide inside.
+    /// Opens a page of the built book in a window that is so wide inside.
     fn open(&mut self, page: &str, width: u64) {
+        let url = format!("{}{page}", session::from_files());
+        self.open_at(&url, width);
+    }
+
+    fn open_at(&mut self, url: &str, width: u64) {
         let rectangle = json!({"width": width, "height": 800});
         self.ask("WebDriver:SetWindowRect", rectangle);
-        let url = format!("{}{page}", session::from_files());
         self.ask("WebDriver:Navigate", json!({"url": url}));
     }
 }
@@ -149,4 +156,30 @@ fn the_player_the_presenter_and_the_choices_work() {
         const bar = document.querySelector('.presenter-bar').getBoundingClientRect();
         return view.open && bar.bottom <= innerHeight";
     assert_eq!(firefox.js(presented), json!(true));
+}
+
+#[test]
+fn the_served_book_runs_what_stands_in_it() {
+    let test = "the_served_book_runs_what_stands_in_it";
+    if !testkit::io_uring_or_skip(test) {
+        return;
+    }
+    let Some(mut firefox) = Firefox::start(test) else { return };
+    let serving = serving::Serving::start();
+    firefox.open_at(&format!("{}day1.html", serving.address), 1024);
+    let button = "document.querySelector('.ring-player + .living .living-button')";
+    assert!(testkit::holds_within(PATIENCE, || {
+        firefox.js(&format!("return {button} !== null")) == json!(true)
+    }));
+    firefox.js(&format!("{button}.click()"));
+    let mut text = Value::Null;
+    let ended = testkit::holds_within(5 * PATIENCE, || {
+        text = firefox.js("return document.querySelector('.ring-player + .living').innerText");
+        text.as_str().is_some_and(|text| text.contains("Recorded and yours, side by side"))
+    });
+    assert!(ended, "{text}");
+    let played = "const own = document.querySelector('.living .ring-player');
+        own.querySelector('.ring-next').click();
+        return own.dataset.step";
+    assert_eq!(firefox.js(played), json!("2"));
 }
