@@ -98,11 +98,11 @@ fn lists() -> Result<()> {
 
     let ring = restrict(disabled()?, &mut list[..1])?;
     let files = ring.submitter().register_files(&[-1]);
-    say("a list of operations only: register_files", word(files));
+    say("register_files, with a list of operations only", word(files));
     let mut ring = restrict(disabled()?, &mut list[1..])?;
-    say("a list of register calls only: NOP", completion(&mut ring, nop())?);
+    say("NOP, with a list of register calls only", completion(&mut ring, nop())?);
     let mut ring = restrict(disabled()?, &mut [])?;
-    say("an empty list: NOP", completion(&mut ring, nop())?);
+    say("NOP, with an empty list", completion(&mut ring, nop())?);
 
     let ring = disabled()?;
     let kept = ring.submitter().register_personality()?;
@@ -144,12 +144,12 @@ fn demanded() -> Result<()> {
     ];
     let mut ring = restrict(ring, &mut list)?;
     let plain = completion(&mut ring, read(Fd(from_second.as_raw_fd())))?;
-    say("FIXED_FILE demanded: READ of a plain descriptor", plain);
-    say("FIXED_FILE demanded: READ of a slot", completion(&mut ring, read_slot(0))?);
+    say("READ of a plain descriptor, FIXED_FILE is demanded", plain);
+    say("READ of a slot, FIXED_FILE is demanded", completion(&mut ring, read_slot(0))?);
     // The flag speaks of the entry's `fd`, and a SPLICE has a second descriptor.
     let splice = opcode::Splice::new(Fd(source.as_raw_fd()), -1, Fixed(1), -1, LENGTH);
     say(
-        "FIXED_FILE demanded: SPLICE from a plain descriptor to a slot",
+        "SPLICE from a plain descriptor to a slot, FIXED_FILE is demanded",
         completion(&mut ring, splice.build())?,
     );
     drop(second);
@@ -190,7 +190,7 @@ const ALONE: &str = "a child's NOP on our SINGLE_ISSUER ring";
 fn child(what: &str, address: usize, descriptor: RawFd) -> Result<()> {
     if what == "task" {
         let mut ring = IoUring::new(8)?;
-        let question = "a list for this thread: READ on a ring of a program that it starts";
+        let question = "READ on a ring of a program started after the list";
         say(question, completion(&mut ring, read(Fd(-1)))?);
         return Ok(());
     }
@@ -220,7 +220,10 @@ fn poller(ring: &mut IoUring, path: usize) -> Result<()> {
             None => thread::yield_now(),
         }
     };
-    say("a child without any call of io_uring, a ring with a poller: OPENAT", number(result));
+    say(
+        "OPENAT by a child without any call of io_uring, on our ring with a poller",
+        number(result),
+    );
     Ok(())
 }
 // ANCHOR_END: poller
@@ -230,11 +233,14 @@ fn poller(ring: &mut IoUring, path: usize) -> Result<()> {
 fn seccomp() -> Result<()> {
     let mut ring: IoUring = IoUring::new(8)?;
     install(&[libc::SYS_openat], DENY, ALLOW)?;
-    say("seccomp forbids openat: open(2)", word(File::open("/proc/self/comm")));
-    say("seccomp forbids openat: OPENAT", open(&mut ring, libc::O_RDONLY)?);
+    say("open(2), where seccomp forbids openat", word(File::open("/proc/self/comm")));
+    say("OPENAT, where seccomp forbids openat", open(&mut ring, libc::O_RDONLY)?);
     install(&[libc::SYS_io_uring_setup], DENY, ALLOW)?;
-    say("seccomp forbids io_uring_setup: a new ring", word(IoUring::new(8)));
-    say("seccomp forbids io_uring_setup: NOP on a ring from before", completion(&mut ring, nop())?);
+    say("a new ring, where seccomp forbids io_uring_setup", word(IoUring::new(8)));
+    say(
+        "NOP on a ring from before, where seccomp forbids io_uring_setup",
+        completion(&mut ring, nop())?,
+    );
     Ok(())
 }
 // ANCHOR_END: seccomp
@@ -244,9 +250,12 @@ fn landlock() -> Result<()> {
     let mut ring: IoUring = IoUring::new(8)?;
     let restricted = of_this_thread::open_nothing();
     let refused = restricted.is_err();
-    say("Landlock: this thread opens no file for reading", word(restricted));
+    say("Landlock, a rule set against reading files", word(restricted));
     if !refused {
-        say("Landlock: OPENAT on a ring from before", open(&mut ring, libc::O_RDONLY)?);
+        say(
+            "OPENAT on a ring from before, where Landlock forbids to read",
+            open(&mut ring, libc::O_RDONLY)?,
+        );
     }
     Ok(())
 }
@@ -257,40 +266,31 @@ fn tasks() -> Result<()> {
     let mut before: IoUring = IoUring::new(8)?;
     let restricted = of_this_thread::allow_only(opcode::Nop::CODE);
     let refused = restricted.is_err();
-    say("a list for this thread: NOP only", word(restricted));
+    say("a list for the thread, NOP only", word(restricted));
     if refused {
         return Ok(());
     }
-    say(
-        "a list for this thread: READ on a ring from before",
-        completion(&mut before, read(Fd(-1)))?,
-    );
+    say("READ on a ring from before the thread's list", completion(&mut before, read(Fd(-1)))?);
     let mut after: IoUring = IoUring::new(8)?;
+    say("READ on a ring made after the thread's list", completion(&mut after, read(Fd(-1)))?);
     say(
-        "a list for this thread: READ on a ring made afterwards",
-        completion(&mut after, read(Fd(-1)))?,
-    );
-    say(
-        "a list for this thread: NOP with IOSQE_ASYNC there",
+        "NOP with IOSQE_ASYNC on a ring made after the thread's list",
         completion(&mut after, nop().flags(Flags::ASYNC))?,
     );
     say(
-        "a list for this thread: register_files there",
+        "register_files on a ring made after the thread's list",
         word(after.submitter().register_files(&[-1])),
     );
     in_a_thread(|| {
         let answer = completion(&mut IoUring::new(8)?, read(Fd(-1)))?;
-        say("a list for this thread: READ on a ring of a thread that it starts", answer);
+        say("READ on a ring of a thread started after the list", answer);
         Ok(())
     })?;
     Command::new("/proc/self/exe").args(["task", "0", "-1"]).status()?;
-    say(
-        "a list for this thread: a second one",
-        word(of_this_thread::allow_only(opcode::Nop::CODE)),
-    );
+    say("a second list for the thread", word(of_this_thread::allow_only(opcode::Nop::CODE)));
     let mut own = [Restriction::sqe_op(opcode::Nop::CODE)];
     let own = disabled()?.submitter().register_restrictions(&mut own);
-    say("a list for this thread: another one for a ring made afterwards", word(own));
+    say("a list for a ring made after the thread's list", word(own));
     Ok(())
 }
 // ANCHOR_END: tasks
@@ -300,10 +300,10 @@ fn filters() -> Result<()> {
     let mut ring: IoUring = IoUring::new(8)?;
     let filtered = of_this_thread::open_for_reading_only(ring.as_raw_fd());
     let refused = filtered.is_err();
-    say("a BPF filter: OPENAT for reading only", word(filtered));
+    say("a BPF filter, OPENAT for reading only", word(filtered));
     if !refused {
-        say("a BPF filter: OPENAT for reading", open(&mut ring, libc::O_RDONLY)?);
-        say("a BPF filter: OPENAT for writing", open(&mut ring, libc::O_WRONLY)?);
+        say("OPENAT for reading, with that filter", open(&mut ring, libc::O_RDONLY)?);
+        say("OPENAT for writing, with that filter", open(&mut ring, libc::O_WRONLY)?);
     }
     Ok(())
 }

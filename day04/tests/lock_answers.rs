@@ -25,20 +25,16 @@ fn an_ordinary_user_gets_the_answers_of_the_chapter() {
         "READ, which is not: submit 1; completions EACCES",
         "NOP with IOSQE_ASYNC, which is not: EACCES",
         "register_files, which is not: EACCES",
-        "an empty list: NOP: EACCES",
+        "NOP, with an empty list: EACCES",
         "NOP, READ, NOP as a chain: submit 3; completions ECANCELED, EACCES, ECANCELED",
-        "FIXED_FILE demanded: READ of a plain descriptor: EACCES",
-        "FIXED_FILE demanded: SPLICE from a plain descriptor to a slot: 5",
+        "READ of a plain descriptor, FIXED_FILE is demanded: EACCES",
+        "SPLICE from a plain descriptor to a slot, FIXED_FILE is demanded: 5",
         "a child's READ of a slot: 5",
-        "a child without any call of io_uring, a ring with a poller: OPENAT: 0",
-        "seccomp forbids openat: open(2): EPERM",
-        "seccomp forbids openat: OPENAT: opened",
-        "seccomp forbids io_uring_setup: NOP on a ring from before: 0",
+        "OPENAT by a child without any call of io_uring, on our ring with a poller: 0",
+        "open(2), where seccomp forbids openat: EPERM",
+        "OPENAT, where seccomp forbids openat: opened",
+        "NOP on a ring from before, where seccomp forbids io_uring_setup: 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line:?} is missing:\n{text}");
     }
-    let mut questions: Vec<_> = text.lines().filter_map(|line| line.rsplit_once(": ")).collect();
-    let number = questions.len();
-    questions.dedup_by_key(|(question, _)| *question);
-    assert_eq!(questions.len(), number, "each question is there once:\n{text}");
 }
