@@ -170,7 +170,9 @@ fn handed_over() -> Result<()> {
     let (mut writer, reader) = UnixStream::pair()?;
     writer.write_all(b"first")?;
     ring.submitter().register_files(&[reader.as_raw_fd()])?;
-    handed_over::start(&ring, &["slot", "0"])?.wait()?;
+    // An exec closes the child's copy.
+    let ours_alone = reader.as_raw_fd().to_string();
+    handed_over::start(&ring, &["slot", &ours_alone])?.wait()?;
     match IoUring::builder().setup_single_issuer().build(8) {
         Ok(ring) => drop(handed_over::start(&ring, &["alone", "0"])?.wait()?),
         Err(_) => say(ALONE, "no such flag".to_string()),
@@ -197,7 +199,11 @@ fn child(what: &str, address: usize, descriptor: RawFd) -> Result<()> {
     // SAFETY: `handed_over::start` has passed the descriptor and the parameters.
     let mut ring = unsafe { handed_over::inherited(descriptor) }?;
     match what {
-        "slot" => say("a child's READ of a slot", completion(&mut ring, read_slot(0))?),
+        "slot" => {
+            say("a child's READ of a slot", completion(&mut ring, read_slot(0))?);
+            let plain = completion(&mut ring, read(Fd(address as i32)))?;
+            say("a child's READ of a descriptor that only we have open", plain);
+        }
         "alone" => say(ALONE, submit(&mut ring, &[nop()])?),
         _ => poller(&mut ring, address)?,
     }

@@ -131,7 +131,7 @@ fn locked_ring(slots: &[RawFd]) -> Result<IoUring> {
         Restriction::sqe_op(opcode::Read::CODE),
         Restriction::sqe_op(opcode::Write::CODE),
         Restriction::sqe_flags_required(Flags::FIXED_FILE.bits()),
-        // A list without any register call would allow all of them, since Linux 7.0.
+        // Without any register call on the list, Linux 7.3 would allow all of them.
         Restriction::register_op(PROBE),
     ])?;
     // Here, not in the child: until then, it could register what it likes.

@@ -61,7 +61,7 @@ impl Sandbox {
         submitter.register_enable_rings().context("enabling the ring (--sandbox)")?;
         let later_rings = match restrict_later_rings() {
             Ok(()) => true,
-            // Up to 6.19 only a ring can be restricted. And only once.
+            // Before 7.0 only a ring can be restricted; and a thread only once.
             Err(Errno::EINVAL | Errno::EBADF | Errno::EPERM) => false,
             Err(error) => return Err(error).context("restricting later rings (--sandbox)"),
         };
@@ -91,8 +91,8 @@ struct OfTask {
 // ANCHOR: later
 /// Restricts all rings that this thread sets up from now on, and those of all that it starts.
 ///
-/// The list names an operation and a register call: what a list does not speak of at all, Linux
-/// 7.0 and later allow.
+/// The list names an operation and a register call: if it named none of a kind, Linux 7.3 would
+/// allow all of that kind.
 fn restrict_later_rings() -> Result<(), Errno> {
     // The numbers are those of `linux/io_uring.h`.
     let (register_restrictions, register_op, sqe_op, register_probe) = (11, 0, 1, 8);

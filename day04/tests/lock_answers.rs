@@ -30,6 +30,7 @@ fn an_ordinary_user_gets_the_answers_of_the_chapter() {
         "READ of a plain descriptor, FIXED_FILE is demanded: EACCES",
         "SPLICE from a plain descriptor to a slot, FIXED_FILE is demanded: 5",
         "a child's READ of a slot: 5",
+        "a child's READ of a descriptor that only we have open: EBADF",
         "OPENAT by a child without any call of io_uring, on our ring with a poller: 0",
         "open(2), where seccomp forbids openat: EPERM",
         "OPENAT, where seccomp forbids openat: opened",
