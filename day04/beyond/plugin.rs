@@ -19,7 +19,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -156,11 +156,14 @@ fn child(options: &Options, descriptor: RawFd) -> Result<()> {
         libc::SYS_mmap,
         libc::SYS_munmap,
         libc::SYS_brk,
+        libc::SYS_futex, // glibc's own locks
         libc::SYS_sigaltstack,
         libc::SYS_exit_group,
     ];
     system_calls::install(&calls, ALLOW, DENY)?;
-    if options.misbehave { plugin.misbehave() } else { plugin.count(options.slots) }
+    let ended = if options.misbehave { plugin.misbehave() } else { plugin.count(options.slots) };
+    // There is no descriptor left to say why.
+    process::exit(i32::from(ended.is_err()))
 }
 // ANCHOR_END: child
 
