@@ -217,7 +217,7 @@ fn an_operation_may_outlive_its_executor() {
     let old = block_on(async {
         let mut op = recv(&socket, vec![0; 8]);
         start(&mut op).await;
-        op
+        [op]
     })
     .unwrap();
     // In the next executor, its number means nothing.
