@@ -60,7 +60,7 @@ fn run(options: &Options) -> Result<()> {
             .flatten()
             .filter(|(question, _)| question.starts_with(&options.word))
     {
-        let answer = ask().unwrap_or_else(|error| format!("not on this kernel ({error:#})"));
+        let answer = ask().unwrap_or_else(|error| format!("not on this kernel: {}", cause(&error)));
         writeln!(io::stdout(), "{question}: {answer}")?;
     }
     Ok(())
@@ -137,6 +137,16 @@ fn result(completion: &cqueue::Entry) -> String {
     match completion.result() {
         error @ ..0 => format!("{:?}", Errno::from_raw(-error)),
         result => result.to_string(),
+    }
+}
+
+/// The name of the error behind an error, or its words.
+fn cause(error: &anyhow::Error) -> String {
+    let cause = error.root_cause();
+    match (cause.downcast_ref::<io::Error>(), cause.downcast_ref::<Errno>()) {
+        (Some(error), _) => environment::errno_name(error),
+        (_, Some(errno)) => format!("{errno:?}"),
+        _ => cause.to_string(),
     }
 }
 

@@ -179,7 +179,7 @@ fn futex_wait(ring: &mut IoUring, flags: u32) -> Result<&'static AtomicU32> {
     let word = &*forever(AtomicU32::new(0));
     submit(ring, opcode::FutexWait::new(word.as_ptr(), 0, ANY, flags).build())?;
     if let Some(completion) = arrives(ring, NOT_COMING)? {
-        anyhow::bail!("FUTEX_WAIT: {}", result(&completion));
+        anyhow::bail!(result(&completion));
     }
     Ok(word)
 }
