@@ -18,8 +18,7 @@ const HELD: Kind = Kind::new("notification-missing", "day4-echo.html#slow-client
 const IN_THE_PAST: Kind = Kind::new("timeout-in-the-past", "day1.html#what-an-entry-points-at");
 const BEHIND_MULTISHOT: Kind = Kind::new("behind-a-multishot", "day1.html#one-after-the-other");
 const DRAIN_HOLDS: Kind = Kind::new("drain-holds", "day1.html#one-after-the-other");
-const WORKERS_BUSY: Kind =
-    Kind::concluded("workers-busy", "ladder.html#7-and-8-pay-with-a-processor");
+const WORKERS_BUSY: Kind = Kind::concluded("workers-busy", "where-does-it-run.html#break-it");
 const ASLEEP_ELSEWHERE: Kind = Kind::new("asleep-elsewhere", "day2.html#when-completions-come");
 const QUIET_EVENTFD: Kind = Kind::new("quiet-eventfd", "day2.html#when-completions-come");
 const NOT_ASKED_FOR: Kind = Kind::concluded("not-asked-for", "day2.html#when-completions-come");
