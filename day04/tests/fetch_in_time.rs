@@ -1,4 +1,4 @@
-//! `beyond/fetch_in_time.rs`: the page comes from whoever delivers it, each deadline holds, and a
+//! `beyond/fetch_in_time.rs`: the page comes from the server that delivers it first, each deadline holds, and a
 //! lane is used again only when all that was in flight in it has completed.
 
 use std::io::{Read, Write};
@@ -32,7 +32,7 @@ fn answer(mut client: TcpStream, reply: &[u8]) {
         request.push(byte[0]);
     }
     assert!(request.starts_with(b"GET /page HTTP/1.0\r\n"));
-    // A client that goes away is none of a server's faults.
+    // A client may have gone away: no fault of the server's.
     let _ = client.write_all(reply);
 }
 
