@@ -144,10 +144,9 @@ impl Fetch<'_> {
     fn race(&mut self) -> Result<()> {
         loop {
             for lane in 0..LANES {
-                if self.lanes[lane].in_flight == 0 && self.page.is_none() {
-                    if let Some(mirror) = self.mirrors.pop_front() {
-                        self.start(lane, mirror)?;
-                    }
+                let is_free = self.lanes[lane].in_flight == 0 && self.page.is_none();
+                if let Some(mirror) = is_free.then(|| self.mirrors.pop_front()).flatten() {
+                    self.start(lane, mirror)?;
                 }
             }
             if self.lanes.iter().all(|lane| lane.in_flight == 0) {
