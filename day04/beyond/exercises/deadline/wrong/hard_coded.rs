@@ -1,0 +1,5 @@
+//! Prints the argument.
+
+fn main() {
+    println!("{}", std::env::args().nth(2).unwrap_or_default());
+}
