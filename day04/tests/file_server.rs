@@ -292,6 +292,19 @@ fn an_ordinary_user_can_compare_the_costs() {
 }
 
 #[test]
+fn a_file_is_no_folder() {
+    let test = "a_file_is_no_folder";
+    let folder = Folder::new(test);
+    folder.file("small", 10);
+    let mut command = program();
+    command.args(["--listen", "127.0.0.1:0"]).arg(folder.0.join("small"));
+    let output = output_within(command, PATIENCE).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(error.contains("is no folder") && error.contains("--compare"), "{error}");
+}
+
+#[test]
 fn too_little_locked_memory_is_explained() {
     let test = "too_little_locked_memory_is_explained";
     let folder = Folder::new(test);

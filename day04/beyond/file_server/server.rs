@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::ptr::null_mut;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use common::environment;
 use common::memory::forever;
 use common::ring::{self, RingOptions};
@@ -37,6 +37,11 @@ pub struct Server {
 
 impl Server {
     pub fn new(by: Way, folder: &Path, listen: &str) -> Result<Server> {
+        let name = folder.display();
+        let folder = File::open(folder).with_context(|| name.to_string())?;
+        if !folder.metadata()?.is_dir() {
+            bail!("{name} is no folder; to send one file by each way, add --compare");
+        }
         let listener = TcpListener::bind(listen).with_context(|| format!("listen on {listen}"))?;
         let ring = ring::build_best(&RingOptions::default(), 256)?.0;
         let bytes = CLIENTS * BUFFERS * PART;
@@ -51,7 +56,6 @@ impl Server {
         let slot =
             |nth: usize| Slot::new(&ring, by, nth, memory.wrapping_add(nth * BUFFERS * PART));
         let slots = (0..CLIENTS).map(slot).collect::<Result<_>>()?;
-        let folder = File::open(folder).with_context(|| folder.display().to_string())?;
         let (accepting, accepted, costs) = (false, 0, Costs::default());
         Ok(Server { ring, by, folder, listener, accepting, accepted, slots, costs })
     }
