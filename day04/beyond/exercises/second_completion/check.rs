@@ -30,7 +30,9 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     })?;
     gone.need_error_status()?;
     let doubt = match at_once {
-        0 | 1 => " The second buffer was never used while the first one waited.",
+        0 | 1 => {
+            " The second buffer was never used while the first one waited."
+        }
         _ => "",
     };
     Ok(Passed::new(format!(
@@ -137,9 +139,12 @@ fn through_the_ring(record: &Record, count: usize) -> Result<(), Failure> {
         .sum();
     if sent < (count * BLOCK) as i64 && record.summary.unseen_entries == 0 {
         let kib = sent / 1024;
-        return Err(record.fail(ids::NO_ENTRY).kernel(record.last_lines(of_sends)).rule(
-            format!("SEND_ZC has sent {kib} KiB. In this task it sends all blocks."),
-        ));
+        return Err(record
+            .fail(ids::NO_ENTRY)
+            .kernel(record.last_lines(of_sends))
+            .rule(format!(
+                "SEND_ZC has sent {kib} KiB. In this task it sends all blocks."
+            )));
     }
     Ok(())
 }
@@ -157,7 +162,8 @@ fn as_sent(
     if got == sent {
         return Ok(());
     }
-    let fail = |id: Id| record.fail(id).kernel(record.lines_at_most(6, of_sends));
+    let fail =
+        |id: Id| record.fail(id).kernel(record.lines_at_most(6, of_sends));
     if got.len() != sent.len() {
         return Err(fail(ids::LOST).rule(format!(
             "{} bytes came to the peer, of {}. Send a block for each word.",
@@ -178,9 +184,8 @@ fn as_sent(
 
 /// The program has waited for all notifications.
 fn all_notified(record: &Record) -> Result<(), Failure> {
-    let sends = || {
-        record.completes().filter(|it| it.op.as_deref() == Some("SEND_ZC"))
-    };
+    let sends =
+        || record.completes().filter(|it| it.op.as_deref() == Some("SEND_ZC"));
     let promised = sends().filter(|it| it.more).count();
     let came = sends().filter(|it| is_notification(it)).count();
     if came >= promised {
