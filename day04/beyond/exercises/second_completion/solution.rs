@@ -52,7 +52,7 @@ struct Sender {
 impl Sender {
     fn send_block(&mut self, word: &[u8]) -> Result<()> {
         while self.free.is_empty() {
-            // ^^^^^^^^^^^^^^^^^^^^ both are the kernel's
+            //     ^^^^^^^^^^^^^^^ both are the kernel's
             self.wait()?;
         }
         let number = self.free.pop().expect("one is free");
