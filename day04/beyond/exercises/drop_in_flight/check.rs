@@ -8,7 +8,9 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         let first = attempt.word(attempt.number(4..=12) as usize);
         let second = attempt.word(attempt.number(13..=20) as usize);
         let record = attempt
-            .run(format!("The program was run as `drop_in_flight {first} {second}`."))
+            .run(format!(
+                "The program was run as `drop_in_flight {first} {second}`."
+            ))
             .arg(&first)
             .arg(&second)
             .to_end()?;
@@ -28,9 +30,11 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 }
 
 fn fail(record: &Record, id: Id) -> Failure {
-    record.fail(id).kernel(record.last_lines(|what| {
-        matches!(what, What::Submit(_) | What::Complete(_))
-    }))
+    record.fail(id).kernel(
+        record.last_lines(|what| {
+            matches!(what, What::Submit(_) | What::Complete(_))
+        }),
+    )
 }
 
 /// The second receive has another buffer than the first, which is in flight. The two buffers of
@@ -40,10 +44,16 @@ fn one_owner(record: &Record) -> Result<(), Failure> {
     let (Some(first), Some(second)) = (receives.next(), receives.next()) else {
         return Ok(());
     };
-    let at = |found: &dyn Fn(&What) -> bool| record.events.iter().position(|it| found(&it.what));
-    let ended = at(&|it| matches!(it, What::Complete(it) if it.seq == Some(first.seq)));
-    let began = at(&|it| matches!(it, What::Submit(it) if it.seq == second.seq));
-    if ended.is_some() && ended < began || number(first, "bytes") != number(second, "bytes") {
+    let at = |found: &dyn Fn(&What) -> bool| {
+        record.events.iter().position(|it| found(&it.what))
+    };
+    let ended =
+        at(&|it| matches!(it, What::Complete(it) if it.seq == Some(first.seq)));
+    let began =
+        at(&|it| matches!(it, What::Submit(it) if it.seq == second.seq));
+    if ended.is_some() && ended < began
+        || number(first, "bytes") != number(second, "bytes")
+    {
         return Ok(());
     }
     Err(fail(record, ids::STALE).rule(
@@ -74,7 +84,10 @@ fn cancelled(record: &Record) -> Result<(), Failure> {
 }
 
 /// Both texts came through the ring, and were printed in order.
-fn received(record: &Record, [first, second]: [&str; 2]) -> Result<(), Failure> {
+fn received(
+    record: &Record,
+    [first, second]: [&str; 2],
+) -> Result<(), Failure> {
     let came = record.bytes_taken();
     let wanted = (first.len() + second.len()) as u64;
     if came < wanted && record.summary.unseen_entries == 0 {
