@@ -7,7 +7,7 @@
 //! - [`connections`] keeps slow and greedy clients harmless, [`request`] reads what one asks;
 //! - [`door`] decides who gets an answer, [`site`] what stands at which address;
 //! - [`files`] are the book's, [`shown`] is the state of it, [`answer`] is how a reply is sent;
-//! - [`runs`] runs what stands in the book, [`traced`] has the tracer see it;
+//! - [`runs`] is what a page may run, [`mod@run`] one run of it, which [`traced`] shows the tracer;
 //! - [`exercises`] checks the reader's own programs.
 
 mod answer;
@@ -16,6 +16,7 @@ mod door;
 mod exercises;
 mod files;
 mod request;
+mod run;
 mod runs;
 mod shown;
 mod site;

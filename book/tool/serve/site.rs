@@ -8,7 +8,8 @@ use super::door::Door;
 use super::exercises::Exercises;
 use super::files;
 use super::request::{Method, Request};
-use super::runs::{self, Kind, Run, Runs};
+use super::run::Run;
+use super::runs::{self, Kind, Runs};
 use super::shown::{Shown, lock};
 
 /// All that is served, and who may have it.
@@ -94,7 +95,7 @@ impl Site {
     }
 }
 
-/// A value, or why there is none.
+/// A value, or why it is refused.
 fn or_refused(result: Result<impl serde::Serialize, String>) -> Answer {
     result.map_or_else(|why| refused(&why), |value| Answer::json(&value))
 }

@@ -7,6 +7,7 @@
 
 pub mod compare;
 pub mod run;
+mod running;
 
 use common::catalog::Kernel;
 
@@ -123,7 +124,7 @@ fn shown(commands: &[Command]) -> String {
     for command in commands {
         lines.push(format!("$ {}{}", command.text, if command.background { " &" } else { "" }));
         let printed = &command.expected;
-        let until = match printed.iter().position(|line| line.contains(run::READY)) {
+        let until = match printed.iter().position(|line| line.contains(running::READY)) {
             _ if !command.background => printed.len(),
             Some(ready) => ready + 1,
             None => printed.iter().take_while(|line| *line == "…").count(),

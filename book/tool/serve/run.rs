@@ -1,0 +1,190 @@
+//! A run, as a page hears of it: a line of JSON for each thing that happens ([`Event`]).
+//!
+//! Its deadlines are those of [`run`]. When the page's connection ends, the run is stopped; when this
+//! program ends, so does all that it started.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::runs::{Kind, Place};
+use super::traced;
+use crate::problem::Complaint;
+use crate::transcript::run::{self, Heard, Play};
+use crate::transcript::{Transcript, compare};
+
+/// Bytes of output that a page gets: none of the book's runs prints a tenth of it.
+const MOST: usize = 1 << 20;
+
+/// One thing that happens in a run.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event<'a> {
+    /// The programs are built, if they are not yet.
+    Build,
+    /// A command begins.
+    Command { text: &'a str, background: bool },
+    /// A line of output.
+    Output { text: &'a str },
+    /// It is over.
+    End(End),
+}
+
+/// The end of a run.
+#[derive(Debug, Default, Serialize)]
+struct End {
+    seconds: f64,
+    stopped: bool,
+    /// What went wrong, if something did.
+    complaint: Option<String>,
+    /// Where the output is not that of the book: the command, and the lines.
+    differences: Vec<(String, String)>,
+    /// What crossed the rings, by command: as `cargo xtask trace --recording` writes it.
+    traces: Vec<Value>,
+    /// Why there is no trace.
+    untraced: Vec<String>,
+}
+
+/// A run that begins when it is played.
+#[derive(Debug)]
+pub struct Run {
+    /// Until this is dropped, nothing else runs.
+    pub _place: Place,
+    /// Set by anybody, it ends the run.
+    pub stop: Arc<AtomicBool>,
+    /// The workspace.
+    pub root: PathBuf,
+    /// What it is.
+    pub kind: Kind,
+    /// Its commands.
+    pub transcript: Transcript,
+}
+
+impl Run {
+    /// Runs it, and says what happens. Without a listener it ends.
+    pub fn play(&self, client: &TcpStream) {
+        let Ok(own) = client.try_clone() else { return };
+        let page = Page { client: Mutex::new(own), sent: AtomicUsize::new(0) };
+        let (page, over, begun) = (Arc::new(page), AtomicBool::new(false), Instant::now());
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.stop_without(client, &over));
+            let played = self.traced(&page);
+            let mut end =
+                played.unwrap_or_else(|wrong| End { complaint: Some(wrong), ..End::default() });
+            end.seconds = begun.elapsed().as_secs_f64();
+            end.stopped = self.stop.load(Ordering::Relaxed);
+            page.tell(&Event::End(end), &self.stop);
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// Stops the run when the client has gone.
+    fn stop_without(&self, mut client: &TcpStream, over: &AtomicBool) {
+        let _ = client.set_read_timeout(Some(Duration::from_millis(200)));
+        while !over.load(Ordering::Relaxed) {
+            match client.read(&mut [0; 64]) {
+                Ok(1..) => {}
+                Err(wrong)
+                    if matches!(wrong.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Ok(0) | Err(_) => return self.stop.store(true, Ordering::Relaxed),
+            }
+        }
+    }
+
+    /// Builds the programs, runs the commands under the tracer, and compares.
+    fn traced(&self, page: &Arc<Page>) -> Result<End, String> {
+        let words = |wrong: Complaint| format!("{}\n{}", wrong.what, wrong.remedy);
+        let no_folder = |wrong: io::Error| format!("there is no folder for the trace: {wrong}");
+        let folder = traced::Folder::new().map_err(no_folder)?;
+        page.tell(&Event::Build, &self.stop);
+        let built = run::alone(&self.root, &traced::builds(&self.transcript), &self.stop);
+        let (status, printed) = built.map_err(words)?;
+        if !status.success() {
+            return Err(format!("the programs cannot be built\n{printed}"));
+        }
+        let command = |index: usize, text: &str| folder.traced(index, text);
+        let hear = self.hearing(page, folder.path());
+        let play = Play { command: &command, hear, stop: &self.stop };
+        let played = play.run(&self.root, &self.transcript);
+        let (traces, untraced) = folder.read(self.transcript.commands.len());
+        let mut end = End { traces, untraced, ..End::default() };
+        match played {
+            Ok(outputs) => self.compare(&outputs, &folder.path(), &mut end),
+            Err((_, wrong)) => end.complaint = Some(words(wrong)),
+        }
+        Ok(end)
+    }
+
+    /// Passes on what happens, without what belongs to the tracer, which names its own folder.
+    fn hearing(&self, page: &Arc<Page>, own: String) -> Arc<dyn Fn(Heard<'_>) + Send + Sync> {
+        let (page, stop, figure) =
+            (Arc::clone(page), Arc::clone(&self.stop), self.kind == Kind::Figure);
+        let commands: Vec<(String, bool)> =
+            self.transcript.commands.iter().map(|it| (it.text.clone(), it.background)).collect();
+        Arc::new(move |heard| match heard {
+            Heard::Starts(_) if figure => {}
+            Heard::Starts(index) => {
+                let (text, background) = &commands[index];
+                page.tell(&Event::Command { text, background: *background }, &stop);
+            }
+            // The recording.
+            Heard::Printed(line) if figure && line.starts_with('{') => {}
+            Heard::Printed(line) if line.contains(&own) => {}
+            Heard::Printed(text) => page.print(text, &stop),
+        })
+    }
+
+    /// A transcript is compared here; a figure is its recording, which the page compares.
+    fn compare(&self, outputs: &[Vec<String>], own: &str, end: &mut End) {
+        if self.kind == Kind::Figure {
+            let lines = outputs.iter().flatten();
+            let recordings = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            end.traces.extend(recordings.map(|recording| json!({ "rings": [recording] })));
+            if end.traces.is_empty() {
+                end.complaint = Some("it could not be recorded: see above".to_owned());
+            }
+            return;
+        }
+        if self.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        for (command, lines) in self.transcript.commands.iter().zip(outputs) {
+            let lines: Vec<String> =
+                lines.iter().filter(|line| !line.contains(own)).cloned().collect();
+            let difference = compare::difference(&command.expected, &lines);
+            end.differences.extend(difference.map(|lines| (command.text.clone(), lines)));
+        }
+    }
+}
+
+/// The page that listens.
+#[derive(Debug)]
+struct Page {
+    /// Two commands may print at a time: a line is sent whole.
+    client: Mutex<TcpStream>,
+    sent: AtomicUsize,
+}
+
+impl Page {
+    fn print(&self, text: &str, stop: &AtomicBool) {
+        if self.sent.fetch_add(text.len(), Ordering::Relaxed) < MOST {
+            self.tell(&Event::Output { text }, stop);
+        }
+    }
+
+    /// Sends an event. A page that does not take it does not listen any more.
+    fn tell(&self, event: &Event<'_>, stop: &AtomicBool) {
+        let mut line = serde_json::to_vec(event).unwrap_or_default();
+        line.push(b'\n');
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if client.write_all(&line).is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
