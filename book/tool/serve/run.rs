@@ -54,8 +54,8 @@ struct End {
 /// A run that begins when it is played.
 #[derive(Debug)]
 pub struct Run {
-    /// Until this is dropped, nothing else runs.
-    pub _place: Place,
+    /// While it has this, nothing else runs.
+    pub place: Option<Place>,
     /// Set by anybody, it ends the run.
     pub stop: Arc<AtomicBool>,
     /// The workspace.
@@ -68,33 +68,23 @@ pub struct Run {
 
 impl Run {
     /// Runs it, and says what happens. Without a listener it ends.
-    pub fn play(&self, client: &TcpStream) {
+    pub fn play(mut self, client: &TcpStream) {
         let Ok(own) = client.try_clone() else { return };
         let page = Page { client: Mutex::new(own), sent: AtomicUsize::new(0) };
-        let (page, over, begun) = (Arc::new(page), AtomicBool::new(false), Instant::now());
+        let (page, stop, over) = (Arc::new(page), Arc::clone(&self.stop), AtomicBool::new(false));
         std::thread::scope(|scope| {
-            scope.spawn(|| self.stop_without(client, &over));
+            scope.spawn(|| stop_without(client, &stop, &over));
+            let begun = Instant::now();
             let played = self.traced(&page);
             let mut end =
                 played.unwrap_or_else(|wrong| End { complaint: Some(wrong), ..End::default() });
             end.seconds = begun.elapsed().as_secs_f64();
-            end.stopped = self.stop.load(Ordering::Relaxed);
-            page.tell(&Event::End(end), &self.stop);
+            end.stopped = stop.load(Ordering::Relaxed);
+            // A page that hears of the end may begin another one.
+            self.place = None;
+            page.tell(&Event::End(end), &stop);
             over.store(true, Ordering::Relaxed);
         });
-    }
-
-    /// Stops the run when the client has gone.
-    fn stop_without(&self, mut client: &TcpStream, over: &AtomicBool) {
-        let _ = client.set_read_timeout(Some(Duration::from_millis(200)));
-        while !over.load(Ordering::Relaxed) {
-            match client.read(&mut [0; 64]) {
-                Ok(1..) => {}
-                Err(wrong)
-                    if matches!(wrong.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Ok(0) | Err(_) => return self.stop.store(true, Ordering::Relaxed),
-            }
-        }
     }
 
     /// Builds the programs, runs the commands under the tracer, and compares.
@@ -159,6 +149,18 @@ impl Run {
                 lines.iter().filter(|line| !line.contains(own)).cloned().collect();
             let difference = compare::difference(&command.expected, &lines);
             end.differences.extend(difference.map(|lines| (command.text.clone(), lines)));
+        }
+    }
+}
+
+/// Stops the run when the client has gone.
+fn stop_without(mut client: &TcpStream, stop: &AtomicBool, over: &AtomicBool) {
+    let _ = client.set_read_timeout(Some(Duration::from_millis(200)));
+    while !over.load(Ordering::Relaxed) {
+        match client.read(&mut [0; 64]) {
+            Ok(1..) => {}
+            Err(wrong) if matches!(wrong.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Ok(0) | Err(_) => return stop.store(true, Ordering::Relaxed),
         }
     }
 }

@@ -116,8 +116,8 @@ impl Runs {
         let stop = Arc::new(AtomicBool::new(false));
         *current = Some(Current { name: name.to_owned(), stop: Arc::clone(&stop) });
         output::line(&format!("runs {name}, as its page asks for"));
-        let place = Place(Arc::clone(self));
-        Ok(Run { _place: place, stop, root: root.to_owned(), kind, transcript })
+        let place = Some(Place(Arc::clone(self)));
+        Ok(Run { place, stop, root: root.to_owned(), kind, transcript })
     }
 
     /// Stops what runs.
