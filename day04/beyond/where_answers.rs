@@ -163,7 +163,7 @@ fn ask(question: &str, limits: [u32; 2], entry: impl Fn(usize) -> Entry) -> Resu
 // ANCHOR_END: places
 
 // ANCHOR: pools
-/// One FIFO that nobody writes to holds the only bounded worker. What is done all the same was
+/// A FIFO without a writer holds the only bounded worker. What is done all the same was
 /// given to the unbounded pool.
 fn pools(folder: &Path, fifo: &Path) -> Result<()> {
     let (path, file) = large_file(folder)?;
