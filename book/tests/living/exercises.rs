@@ -68,11 +68,11 @@ impl Workspace {
     }
 
     /// `learn`, at work on an exercise of its own.
-    fn learn(&self, name: &str) -> Child {
+    fn learn(&self, name: &str) -> Learn {
         let mut command = Command::new(&self.xtask);
         command.args(["learn", "--plain", name]).stdin(Stdio::piped());
         testkit::die_with_parent(&mut command);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("learn")
+        Learn(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("learn"))
     }
 
     /// What is noted of the exercises.
@@ -86,6 +86,25 @@ impl Workspace {
         let solution = self.folder.join("day01/exercises").join(name).join("solution.rs");
         let program = self.folder.join(format!("workbook/src/bin/{name}.rs"));
         fs::copy(solution, program).expect("a save");
+    }
+}
+
+/// A running `learn`. Dropping it ends it.
+struct Learn(Child);
+
+impl Learn {
+    /// Leaves it by its key.
+    fn quit(mut self) {
+        let keys = self.0.stdin.take().map(|mut keys| keys.write_all(b"q\n"));
+        assert!(matches!(keys, Some(Ok(()))), "it reads keys");
+        assert!(self.0.wait().is_ok_and(|status| status.success()), "it ends well");
+    }
+}
+
+impl Drop for Learn {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -160,7 +179,7 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
         });
         let url = format!("{}exercises-day1.html", serving.address);
         page.open(&url, "light", (1024, 768)).await?;
-        let mut learn = workspace.learn("hello_write");
+        let learn = workspace.learn("hello_write");
         says(&page, "hello_write", "You have begun.").await?;
         says(&page, "first_nop", "Not begun.").await?;
         says(&page, "probe_first", "You have begun.").await?;
@@ -204,8 +223,7 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
             workspace.progress()["passed"] == passed
         });
         assert_eq!(workspace.progress()["given_up"], json!(["probe_first"]));
-        learn.stdin.take().expect("its input").write_all(b"q\n")?;
-        learn.wait()?;
+        learn.quit();
         assert_eq!(workspace.progress()["passed"].as_array().map(Vec::len), Some(3));
 
         let complaints = page.log("browser").await?;
