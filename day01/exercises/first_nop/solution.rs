@@ -1,4 +1,4 @@
-//! first_nop: an entry goes in, its completion comes out, and your tag with it.
+//! first_nop: submit an entry and take its completion, which carries your tag.
 //!
 //! The program gets a tag as its argument, sends a NOP with it through the
 //! ring, and prints what came back.

@@ -1,8 +1,8 @@
-//! first_nop: an entry goes in, its completion comes out, and your tag with it.
+//! first_nop: submit an entry and take its completion, which carries your tag.
 //!
-//! The program gets a tag as its argument. It pushes a NOP and ends: the kernel
-//! never hears of it. Give the entry the tag, have the kernel take it, and
-//! print what came back.
+//! The program gets a tag as its argument. It pushes a NOP and ends without a
+//! submit, so the kernel does not see the entry. Set the tag on the entry,
+//! submit it, and print what came back.
 //!
 //! Run it: `cargo run --bin first_nop -- 17`
 

@@ -1,10 +1,9 @@
 //! hello_write: a line on the standard output, written by the ring.
 //!
-//! `hello_write TEXT` prints TEXT and a newline. This starter does: but by
-//! `print!`, which makes a `write` system call, while the ring carries an
-//! operation that does nothing. Let the ring do the writing, and believe its
-//! completion, not your hopes: if the kernel could not write, the program ends
-//! with an error.
+//! `hello_write TEXT` prints TEXT and a newline. This starter prints it by
+//! `print!`, which makes a `write` system call; its ring only runs a NOP. Write
+//! the line through the ring, and look at the result in the completion: if the
+//! kernel could not write, the program must end with an error.
 //!
 //! Run it: `cargo run --bin hello_write -- "good morning"`
 

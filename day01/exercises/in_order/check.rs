@@ -1,5 +1,5 @@
-//! `in_order`: three writes in one chain of links, in one submit; whichever of them fails, the rest
-//! is not tried.
+//! `in_order`: three writes in one chain of links, in one submit. After a write that fails, the
+//! kernel tries no other.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -9,8 +9,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::exercise::prelude::*;
 
-/// What the file holds beforehand: more than any other file that a program may write, so that the
-/// limit to a file's size is for this one alone.
+/// The bytes in the file before the run. No other file that a program writes is as large, so the
+/// limit on a file's size affects this one alone.
 const BEFORE: u64 = 1 << 20;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -57,7 +57,7 @@ fn appends(attempt: &Attempt, fails: Option<usize>) -> Result<(), Failure> {
     let record = match fails {
         None => launch(attempt, &path, &pieces, "").to_end()?,
         Some(fails) => {
-            // A byte of the second piece fits in: that write is short.
+            // One byte of the second piece fits, so that its write is short.
             let room =
                 pieces[..fails].concat().len() as u64 + u64::from(fails == 1);
             let more = format!(", and the file has room for {room} bytes");
@@ -81,8 +81,8 @@ fn appends(attempt: &Attempt, fails: Option<usize>) -> Result<(), Failure> {
     judge(&record, &path, file)
 }
 
-/// Appends to a FIFO that has room for the first piece only, until it is read: the others complete
-/// later.
+/// Appends to a FIFO that has room for the first piece only. The other writes complete when the
+/// check has read from it.
 fn waits(attempt: &Attempt) -> Result<(), Failure> {
     let path = attempt.folder()?.join(attempt.word(8));
     let broken = |error: io::Error| {
@@ -100,7 +100,7 @@ fn waits(attempt: &Attempt) -> Result<(), Failure> {
     let more = ", with a FIFO that is full for a while after the first piece";
     let mut run = launch(attempt, &path, &pieces, more).start()?;
     run.until(|run| Ok(run.record().completes().next().map(drop)))?;
-    // Time to go on, for a program that does not wait for the others.
+    // Gives a program that does not wait for the others time to go on.
     run.idles();
     bytes.resize(room as usize, 0);
     let _taken = fifo.read(&mut bytes).map_err(broken)?;
@@ -111,11 +111,11 @@ fn waits(attempt: &Attempt) -> Result<(), Failure> {
 enum Found {
     InOrder,
     OutOfOrder,
-    /// What the file held before the run is gone.
+    /// Bytes from before the run are gone.
     Overwritten,
 }
 
-/// The writes are three and one chain, and the program prints what became of each.
+/// The file got three writes in one chain, and the program prints the outcome of each.
 fn judge(record: &Record, path: &Path, file: Found) -> Result<(), Failure> {
     record.need_ring()?;
     record.need_all_submitted()?;
@@ -134,11 +134,11 @@ fn judge(record: &Record, path: &Path, file: Found) -> Result<(), Failure> {
         let silent = writes.iter().any(|entry| has(entry, "CQE_SKIP_SUCCESS"));
         return match silent {
             true => fail(ids::FLAGS,
-                "An entry with CQE_SKIP_SUCCESS that fails silences the rest of its chain: what is \
-                 cancelled then gets no completion, and no completion does not mean success.".into()),
+                "If an entry with CQE_SKIP_SUCCESS fails, the cancelled entries behind it post no \
+                 completion either. So a missing completion does not mean success.".into()),
             false => fail(ids::NOT_REAPED,
-                "The program ended before all three had completed. A write may take its time: wait \
-                 for three completions, whatever they say.".into()),
+                "The program ended before all three had completed. A write can take long: wait for \
+                 three completions, whatever their results.".into()),
         };
     }
     let told: Vec<&str> = writes
@@ -157,13 +157,15 @@ fn judge(record: &Record, path: &Path, file: Found) -> Result<(), Failure> {
         .is_some_and(|at| told[at + 1..].iter().any(|it| *it != "not tried"))
     {
         return fail(ids::LINK_CUT,
-            "A write failed, and the kernel went on with the next: when that was submitted the chain \
-             had ended. Push all three, then publish and submit them together.".into());
+            "A write failed, and the kernel still ran the next one, because the chain had ended \
+             before that one was submitted. Push all three, then publish and submit them \
+             together.".into());
     }
     match file {
         Found::InOrder => {}
         Found::OutOfOrder => return fail(ids::ORDER,
-            "The file must hold the pieces in their order, each where the one before it ends.".into()),
+            "The file must hold the pieces in their order, each directly behind the one before \
+             it.".into()),
         Found::Overwritten => return fail(ids::ORDER, format!(
             "The file held {BEFORE} bytes before the run, and not all of them are there any more. \
              Append the pieces: open the file with `append(true)`, and do not truncate it."
@@ -183,16 +185,17 @@ fn judge(record: &Record, path: &Path, file: Found) -> Result<(), Failure> {
         return fail(
             ids::OUTPUT,
             format!(
-                "The completions say: {}. Print that, a line for each piece: `written` if all of it was, \
-             `not tried` if the kernel cancelled it (ECANCELED), `failed` otherwise.",
+                "The completions say: {}. Print one line for each piece: `written` if all of it \
+             was written, `not tried` if the kernel cancelled the write (ECANCELED), `failed` \
+             otherwise.",
                 told.join(", ")
             ),
         );
     }
     match record.status {
         Some(0) if failed.is_some() => fail(ids::RESULT,
-            "Not all was written, and the program ended with status 0. Its caller then believes that \
-             all is well: end with another status.".into()),
+            "A write failed, and the program ended with status 0, which means success to its \
+             caller. End with another status.".into()),
         Some(1..=128) if failed.is_some() => Ok(()),
         _ => record.need_exit(),
     }
@@ -215,7 +218,7 @@ fn need_three<'a>(
             "A plain system call wrote to the file. Let entries of the ring write all three pieces.",
         ));
     }
-    // What other files it writes is its own affair.
+    // The program may write other files by system calls.
     let ours =
         |entry: &&Submit| entry.file.as_ref().is_none_or(|file| *file == path);
     let writes: Vec<&Submit> =
@@ -235,7 +238,7 @@ fn need_three<'a>(
     )))
 }
 
-/// The writes are one chain, handed over by one call.
+/// The writes are one chain, submitted by one call.
 fn need_chain(record: &Record, writes: &[&Submit]) -> Result<(), Failure> {
     let (first, last) = (writes[0], writes[2]);
     let at = |seq: u64| {
@@ -253,27 +256,28 @@ fn need_chain(record: &Record, writes: &[&Submit]) -> Result<(), Failure> {
     let (id, rule) = if cut && !has(first, "IO_LINK") {
         (
             ids::ENTERS,
-            "The writes went in by several calls. Submit all three by one. Waiting for each before the next \
-         keeps the order, at a system call a piece; links keep it in the kernel.",
+            "The program submitted the writes by several calls. Submit all three by one call. \
+         Waiting for each write keeps the order too, but costs one system call for each piece; \
+         with links the kernel keeps the order.",
         )
     } else if cut {
         (
             ids::LINK_CUT,
-            "A chain of links ends where the submit ends: the next entry that is submitted does not belong \
-         to it, whatever flags the last one had. Push all three, then submit.",
+            "A chain of links ends where the submit ends. An entry of the next submit does not \
+         belong to it, even if the last entry carries a link flag. Push all three, then submit.",
         )
     } else if first.ring != last.ring || !chain.clone().all(linked) {
         (
             ids::NOT_LINKED,
-            "An entry with `squeue::Flags::IO_LINK` makes the next one wait for it, and only if it \
-         succeeds. Three entries in a chain need that on the first two. (IO_DRAIN waits for what went \
-         in before, and goes on when that has failed.)",
+            "With `squeue::Flags::IO_LINK` on an entry, the next entry starts only when this one \
+         has succeeded. In a chain of three, the first two entries need the flag. (An entry with \
+         IO_DRAIN waits for all earlier entries, and then runs even if they have failed.)",
         )
     } else if chain.clone().any(|entry| has(entry, "IO_HARDLINK")) {
         (
             ids::FLAGS,
-            "IO_HARDLINK keeps the order and goes on after a failure. Here a piece must not be written if \
-         the one before failed: use IO_LINK.",
+            "IO_HARDLINK keeps the order, but the chain goes on after a failure. Here a piece must \
+         not be written if the one before it failed: use IO_LINK.",
         )
     } else {
         return Ok(());

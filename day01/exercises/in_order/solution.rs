@@ -1,7 +1,7 @@
 //! in_order: three writes, one after the other, or not at all.
 //!
 //! `in_order PATH ONE TWO THREE` appends three pieces to a file: each after the
-//! one before it, and only if that was written.
+//! one before it, and only if that one was written.
 //!
 //! Run it: `cargo run --bin in_order -- /tmp/pieces one two three`
 

@@ -1,10 +1,10 @@
 //! in_order: three writes, one after the other, or not at all.
 //!
-//! `in_order PATH ONE TWO THREE` appends three pieces to a file. All three go
-//! to the kernel in one submit; but nothing says that they belong together. The
-//! kernel may run them in any order, and if the first fails it tries the other
-//! two anyway. Link them: each piece is written after the one before it,
-//! and only if that was written.
+//! `in_order PATH ONE TWO THREE` appends three pieces to a file. It submits all
+//! three together, but does not link them. The kernel may run them in any
+//! order, and if the first fails it tries the other two anyway. Link them, so
+//! that the kernel writes each piece after the one before it, and only if that
+//! one was written.
 //!
 //! Run it: `cargo run --bin in_order -- /tmp/pieces one two three`
 

@@ -2,8 +2,8 @@
 //!
 //! `one_enter TAG…` gets eight numbers, sends a NOP with each of them as
 //! `user_data`, and prints the `user_data` of every completion, one a line.
-//! This starter is right, and wastes seven system calls: it enters the kernel
-//! once for each operation. The queues hold eight.
+//! This starter prints the right lines, but wastes seven system calls: it
+//! enters the kernel once for each operation. The queues hold eight.
 //!
 //! Run it: `cargo run --bin one_enter -- 1 2 3 4 5 6 7 8`
 

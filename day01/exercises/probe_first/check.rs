@@ -1,5 +1,5 @@
-//! `probe_first`: an operation is used if the probe says that it is there, and another does its
-//! work if it is not, or if the kernel is too old to be asked.
+//! `probe_first`: the program uses an operation if the probe lists it. It uses another one if the
+//! probe does not, or if the kernel is too old for a probe.
 
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -12,7 +12,7 @@ use crate::exercise::prelude::*;
 
 /// `IORING_OP_WRITE`.
 const WRITE: u8 = 23;
-/// `IORING_OP_SEND`: it takes the same fields, if the descriptor is a socket.
+/// `IORING_OP_SEND`. On a socket it takes the same fields as WRITE.
 const SEND: u8 = 26;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -26,25 +26,26 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     with_operation(attempt, WRITE, Kernel::Real)?;
     with_operation(attempt, SEND, Kernel::OnASocket)?;
     for code in [other, WRITE] {
-        let why = "The kernel refused the probe (EINVAL): it is older than 5.6, and so than every \
-                   operation that one asks for. That is a \"no\".";
+        let why = "The kernel refused the probe (EINVAL), so it is older than 5.6. It has none of \
+                   the operations that came with 5.6 or later: treat the refusal as a \"no\".";
         let (record, line) = run(attempt, code, Kernel::WithoutProbe)?;
         need_fallback(&record, code, &line, why)?;
         if record.submits().any(|entry| entry.opcode == WRITE) {
             return Err(record.fail(ids::WRONG_ENTRY).kernel(lines(&record)).rule(
-                "WRITE came with Linux 5.6, as the probe did: a kernel that refuses the one has not \
-                 the other. WRITEV is as old as io_uring.",
+                "Linux 5.6 added both WRITE and the probe: a kernel without the probe has no \
+                 WRITE. WRITEV is as old as io_uring.",
             ));
         }
     }
     let (record, line) = run(attempt, WRITE, Kernel::WithoutWrite)?;
     need_fallback(&record, WRITE, &line, denies)?;
     Ok(Passed::new(
-        "You asked, used what is there, and did without what is not.",
+        "You asked the kernel, used the operation where it exists, and the fallback where it does \
+         not.",
     ))
 }
 
-/// The codes that the running kernel has no operation for, its next one first.
+/// The codes for which the running kernel has no operation, the lowest first.
 fn unknown_operations() -> Result<Vec<u8>, Failure> {
     let mut probe = Probe::new();
     let asked = IoUring::new(2)
@@ -65,11 +66,11 @@ fn unknown_operations() -> Result<Vec<u8>, Failure> {
 #[derive(Clone, Copy, PartialEq)]
 enum Kernel {
     Real,
-    /// The same, and the standard output is a socket.
+    /// The kernel as it is; the standard output is a socket.
     OnASocket,
-    /// One whose probe says that there is no WRITE.
+    /// A kernel whose probe does not list WRITE.
     WithoutWrite,
-    /// One that refuses the probe, as those before 5.6 do.
+    /// A kernel that refuses the probe, like those before 5.6.
     WithoutProbe,
 }
 
@@ -105,7 +106,7 @@ fn run(
             ours.read_to_string(&mut record.stdout).map_err(broken)?;
             record
         }
-        // The filter stays on this thread, and on what is started from it.
+        // The filter stays on this thread and on the processes that it starts.
         Kernel::WithoutProbe => thread::scope(|scope| {
             let run = scope.spawn(|| {
                 old_kernel::refuse_probes()?;
@@ -125,7 +126,7 @@ fn lines(record: &Record) -> Vec<String> {
     })
 }
 
-/// The program asked, before the first entry.
+/// The program registered a probe before its first entry.
 fn need_probe(record: &Record) -> Result<(), Failure> {
     record.need_ring()?;
     let probes = |what: &What| matches!(what, What::Register(it) if it.op.ends_with("REGISTER_PROBE"));
@@ -137,7 +138,7 @@ fn need_probe(record: &Record) -> Result<(), Failure> {
     if asked.is_some_and(|asked| entry.is_none_or(|entry| asked < entry)) {
         return Ok(());
     }
-    // From the first entry to the probe that came too late.
+    // The events from the first entry to the late probe.
     let mut kernel =
         record.lines_at_most(1, |what| matches!(what, What::Submit(_)));
     kernel.extend(record.lines_at_most(1, probes));
@@ -145,12 +146,13 @@ fn need_probe(record: &Record) -> Result<(), Failure> {
         kernel.push("calls of IORING_REGISTER_PROBE: 0".to_string());
     }
     Err(record.fail(ids::NOT_PROBED).kernel(kernel).rule(
-        "The program did not ask the kernel before its first entry which operations there are. Ask: \
-         `Probe::new()`, then `submitter().register_probe(…)`.",
+        "The program submitted an entry before it asked the kernel which operations exist. Ask \
+         first: `Probe::new()`, then `submitter().register_probe(…)`.",
     ))
 }
 
-/// The kernel said no: no entry of the operation, and the line by another.
+/// The kernel does not have the operation: the program submits no entry of it, and writes the line
+/// by another.
 fn need_fallback(
     record: &Record,
     code: u8,
@@ -189,8 +191,8 @@ fn need_fallback(
         return fail(
             ids::NO_FALLBACK,
             format!(
-                "{why} There is still the task: write the line by WRITEV, and end with status 0. The \
-             program said: {}",
+                "{why} The program must still write the line: do it by WRITEV, and end with status \
+             0. The program said: {}",
                 if said.is_empty() {
                     "nothing".into()
                 } else {
@@ -203,7 +205,7 @@ fn need_fallback(
     record.need_all_reaped()
 }
 
-/// The kernel said yes: the operation writes the line.
+/// The kernel has the operation, which must write the line.
 fn with_operation(
     attempt: &Attempt,
     code: u8,
@@ -215,8 +217,8 @@ fn with_operation(
     record.need_all_submitted()?;
     if !record.submits().any(|entry| entry.opcode == code) {
         return Err(record.fail(ids::NOT_USED).kernel(lines(&record)).rule(format!(
-            "This kernel has operation {code}, and the probe says so: `probe.is_supported({code})`. \
-             The program took the fallback. Use operation {code}."
+            "This kernel has operation {code} (`probe.is_supported({code})` is true), but the \
+             program used the fallback. Use operation {code}."
         )));
     }
     written::need_line_through_ring(&record, &line)?;
@@ -232,11 +234,11 @@ mod old_kernel {
 
     /// `IORING_REGISTER_PROBE`.
     const PROBE: u32 = 8;
-    /// Set in the operation if the ring is named by its registered index.
+    /// Set in the operation if the call names the ring by its registered index.
     const BY_INDEX: u32 = 1 << 31;
 
-    /// Makes every probe by this thread, and by what it starts, fail with EINVAL: by a seccomp
-    /// filter, which is never taken back.
+    /// Installs a seccomp filter by which every probe of this thread, and of the processes that it
+    /// starts, fails with EINVAL. The filter cannot be removed.
     ///
     /// # Errors
     /// Not observed, if the machine does not allow it.

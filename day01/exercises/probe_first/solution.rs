@@ -1,8 +1,8 @@
 //! probe_first: an operation that this kernel may not have.
 //!
-//! `probe_first CODE TEXT` prints TEXT and a newline: by operation CODE, which
-//! takes what IORING_OP_WRITE takes, if the kernel has it; or else by
-//! IORING_OP_WRITEV.
+//! `probe_first CODE TEXT` prints TEXT and a newline. If the kernel has
+//! operation CODE, which takes the same fields as IORING_OP_WRITE, it uses
+//! that; if not, it uses IORING_OP_WRITEV.
 //!
 //! Run it: `cargo run --bin probe_first -- 23 hello`
 
@@ -40,7 +40,7 @@ fn has(ring: &IoUring, code: u8) -> bool {
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe).is_ok()
     //                                          ^^^^^^^
-    // a kernel too old to be asked has none of the operations one would ask for
+    // a kernel without the probe has none of the operations that came later
         && probe.is_supported(code)
     //     ^^^^^^^^^^^^^^^^^^ the version number would be no proof:
     //                        distributions carry features back, others leave

@@ -1,11 +1,11 @@
 //! probe_first: an operation that this kernel may not have.
 //!
-//! `probe_first CODE TEXT` prints TEXT and a newline. Operation CODE is said to
-//! be a good way to write: it takes what IORING_OP_WRITE takes. On one kernel
-//! it is there, on another it is not. This starter just uses it, and where it
-//! is missing gets EINVAL and prints nothing. Ask the kernel first (the probe);
-//! without the operation, fall back to IORING_OP_WRITEV, which every kernel
-//! with io_uring has.
+//! `probe_first CODE TEXT` prints TEXT and a newline. Operation CODE writes,
+//! with the same fields as IORING_OP_WRITE, but not every kernel has it. This
+//! starter uses it without a check. On a kernel without it, the program gets
+//! EINVAL and prints nothing. Ask the kernel first (the probe); without the
+//! operation, fall back to IORING_OP_WRITEV, which every kernel with io_uring
+//! has.
 //!
 //! Run it: `cargo run --bin probe_first -- 23 hello`
 
@@ -21,7 +21,7 @@ fn main() -> Result<()> {
     let line = args.next().context("usage: probe_first CODE TEXT")? + "\n";
     let mut ring = IoUring::new(8)?;
 
-    // TODO: only if the kernel has it; or else an `opcode::Writev` of an iovec.
+    // TODO: only if the kernel has it; if not, an `opcode::Writev` of an iovec.
     let entry = entry_of(code, &line);
     let written = submit(&mut ring, &entry)?;
     ensure!(written == line.len() as i32, "the write answered {written}");
@@ -30,8 +30,8 @@ fn main() -> Result<()> {
 
 // TODO: a function that asks whether the ring's kernel has operation `code`,
 // with `io_uring::Probe` and `register_probe`. A kernel that refuses the probe
-// is older than it (5.6), and than anything you would ask for: that is a "no",
-// and no reason to end.
+// is older than 5.6, and has none of the later operations: take that for a
+// "no", and go on.
 
 /// An entry of operation `code` with the fields of a write to the standard
 /// output. The crate has a type for each operation it knows; this is for those

@@ -1,9 +1,9 @@
-//! `granted`: the kernel is asked for the sizes of the command line, and the program prints
-//! what it granted.
+//! `granted`: the program asks the kernel for the sizes of the command line, and prints the sizes
+//! that the kernel granted.
 
 use crate::exercise::prelude::*;
 
-/// What a program is asked for.
+/// The sizes on the command line.
 struct Sizes {
     entries: u64,
     cq_entries: u64,
@@ -14,7 +14,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         entries: attempt.number(entries),
         cq_entries: attempt.number(cq_entries),
     };
-    // Not a power of two among them; the third is more than there is.
+    // None of them is a power of two; the third is above the kernel's limit.
     let pairs = [
         sizes(5..=7, 260..=500),
         sizes(65..=127, 1100..=2000),
@@ -23,11 +23,11 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     for sizes in pairs {
         granted(&run(attempt, &sizes)?, &sizes)?;
     }
-    // 512 entries when rounded, and fewer completions than that.
+    // Rounded up to 512 entries, with fewer completions than that.
     let sizes = sizes(260..=500, 9..=250);
     refused(&run(attempt, &sizes)?, &sizes)?;
     Ok(Passed::new(
-        "What you print is what the kernel wrote into the parameters.",
+        "The program prints the sizes that the kernel wrote into the parameters.",
     ))
 }
 
@@ -53,7 +53,7 @@ fn setups(record: &Record) -> impl Iterator<Item = &Setup> {
 /// A failure with the last setup and what was printed.
 fn fail(record: &Record, id: Id, rule: impl Into<String>) -> Failure {
     let lines = record.last_lines(|what| matches!(what, What::Setup(_)));
-    // What the kernel can do is another matter.
+    // The features do not matter here.
     let features = |line: &String| line.trim_start().starts_with("features");
     let mut kernel: Vec<String> =
         lines.into_iter().take_while(|line| !features(line)).collect();
@@ -65,7 +65,7 @@ fn fail(record: &Record, id: Id, rule: impl Into<String>) -> Failure {
     record.fail(id).kernel(kernel).rule(rule)
 }
 
-/// The lines with sizes; a program may print others, too.
+/// The lines with sizes. A program may print other lines, too.
 fn reports(record: &Record) -> Vec<&str> {
     let lines = record.stdout.lines().map(str::trim);
     lines.filter(|line| line.starts_with("sq ")).collect()
@@ -89,19 +89,19 @@ fn not_asked(record: &Record, sizes: &Sizes) -> Failure {
     });
     let rule = if no_cqsize {
         format!(
-            "The program did not ask for the size of the completion queue, so the kernel makes \
-             it twice the submission queue. `setup_cqsize({cq_entries})` asks."
+            "The program did not ask for the size of the completion queue, so the kernel makes it \
+             twice as large as the submission queue. Ask with `setup_cqsize({cq_entries})`."
         )
     } else {
         format!(
             "Ask the kernel for {entries} entries and {cq_entries} completions, as the command \
-             line says. What comes of that is for the kernel to decide."
+             line says. The kernel decides what it grants."
         )
     };
     fail(record, ids::SETUP, rule)
 }
 
-/// A pair that can be granted, if need be cut.
+/// A pair that the kernel grants, if necessary cut.
 fn granted(record: &Record, sizes: &Sizes) -> Result<(), Failure> {
     if setups(record).next().is_none() {
         record.need_exit()?;
@@ -146,7 +146,7 @@ fn granted(record: &Record, sizes: &Sizes) -> Result<(), Failure> {
     }
 }
 
-/// A pair that the kernel refuses, whatever it may cut.
+/// A pair that the kernel refuses, even if it may cut.
 fn refused(record: &Record, sizes: &Sizes) -> Result<(), Failure> {
     if !setups(record).any(|setup| asks_for(setup, sizes)) {
         return Err(not_asked(record, sizes));
@@ -156,8 +156,8 @@ fn refused(record: &Record, sizes: &Sizes) -> Result<(), Failure> {
             record,
             ids::SETUP,
             "The kernel refused the sizes of the command line: the completion queue would be \
-             smaller than the submission queue. The program set up a ring of other sizes. Its \
-             caller did not ask for that one: end with an error.",
+             smaller than the submission queue. The program set up a ring of other sizes, for \
+             which its caller did not ask. End with an error.",
         ));
     }
     if !record.stdout.trim().is_empty() {
@@ -165,16 +165,16 @@ fn refused(record: &Record, sizes: &Sizes) -> Result<(), Failure> {
             record,
             ids::OUTPUT,
             "The kernel refused this ring: the completion queue would be smaller than the \
-             submission queue. Nothing was granted: print nothing on the standard output. Errors \
-             go to the standard error.",
+             submission queue. Print nothing on the standard output: there is no size to report. \
+             Print errors on the standard error.",
         ));
     }
     match record.status {
         Some(0) => Err(fail(
             record,
             ids::RESULT,
-            "The kernel refused the ring, and the program ended with status 0. Its caller then \
-             believes that there is a ring: end with another status.",
+            "The kernel refused the ring, and the program ended with status 0, which means success \
+             to its caller. End with another status.",
         )),
         Some(status) if status > 128 => record.need_exit(),
         _ => Ok(()),

@@ -1,4 +1,5 @@
-//! granted: what was asked for, and what was granted.
+//! granted: the sizes that a program asks for, and those that the kernel
+//! grants.
 //!
 //! `granted ENTRIES CQ_ENTRIES` sets up a ring with these two sizes and prints
 //! the sizes that the kernel granted: `sq N cq M`.

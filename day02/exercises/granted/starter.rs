@@ -1,9 +1,10 @@
-//! granted: what was asked for, and what was granted.
+//! granted: the sizes that a program asks for, and those that the kernel
+//! grants.
 //!
 //! `granted ENTRIES CQ_ENTRIES` sets up a ring with these two sizes and prints
 //! one line: `sq N cq M`. This starter prints what it asked for. The kernel
-//! rounds, and cuts if you allow it, and writes the sizes that it chose back
-//! into the parameters: print those.
+//! rounds the sizes up, and cuts them if you allow it. It writes the sizes that
+//! it chose back into the parameters: print those.
 //!
 //! Run it: `cargo run --bin granted -- 100 333`
 
@@ -23,7 +24,7 @@ fn main() -> Result<()> {
     // too large to be cut down (IORING_SETUP_CLAMP) rather than refused.
     let _ring: IoUring = IoUring::builder().build(entries)?;
 
-    // TODO: what the ring really has.
+    // TODO: the sizes that the ring really has.
     println!("sq {entries} cq {cq_entries}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! `no_descriptor`: a file is opened, read and closed in a slot; the process's own table never
-//! has it.
+//! `no_descriptor`: the program opens, reads and closes a file in a slot. The file is never in the
+//! process's own table of descriptors.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +10,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::exercise::prelude::*;
 
-/// How much of a file the program reads.
+/// Bytes of a file that the program reads at most.
 const MOST: usize = 4096;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -44,7 +44,7 @@ fn launch(attempt: &Attempt, path: &Path, length: usize) -> Launch {
     attempt.run(did).arg(path)
 }
 
-/// A program that never comes to its entry most likely reads by itself.
+/// Explains a program that hangs before its entry: most likely it reads by a system call.
 fn explain(failure: Failure) -> Failure {
     if failure.id != ids::HANG_CALL {
         return failure;
@@ -53,7 +53,7 @@ fn explain(failure: Failure) -> Failure {
     failure.rule(rule)
 }
 
-/// What the ring did: opens, reads and closes, and what the opens were answered with.
+/// The opens, reads and closes of the ring, and the results of the opens.
 fn lines(record: &Record) -> Vec<String> {
     record.lines_at_most(5, |what| match what {
         What::Submit(_) => true,
@@ -80,8 +80,8 @@ fn in_a_slot(
     let emptied = record.slots_emptied().contains(&slot);
     if !record.submitted("FIXED_FD_INSTALL").is_empty() {
         return Err(record.fail(ids::DESCRIPTOR).kernel(lines(record)).rule(
-            "FIXED_FD_INSTALL makes a descriptor of what is in a slot. The file must have none: \
-             name the slot itself in an operation, `types::Fixed(slot)`.",
+            "FIXED_FD_INSTALL makes a descriptor for the file in a slot. This file must have no \
+             descriptor: name the slot itself in an operation, `types::Fixed(slot)`.",
         ));
     }
     if read < content.len() as u64 {
@@ -99,7 +99,7 @@ fn in_a_slot(
         let told =
             format!("{}; asked for: {} bytes", record.printed(), content.len());
         return Err(fail(ids::OUTPUT, told).rule(
-            "Print what is in the file, its first 4096 bytes at most, byte for byte, and nothing \
+            "Print the file's first 4096 bytes, or all of a shorter file, unchanged, and nothing \
              else.",
         ));
     }
@@ -109,7 +109,7 @@ fn in_a_slot(
             content.len()
         );
         return Err(fail(ids::NOT_THROUGH_RING, told).rule(
-            "What the program printed did not come through the slot. Read it by an entry, \
+            "The program did not read all that it printed through the slot. Read by an entry, \
              `opcode::Read` from `types::Fixed(slot)`.",
         ));
     }
@@ -123,17 +123,17 @@ fn in_a_slot(
         kernel.push(format!("no entry emptied slot {slot}"));
         return Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(format!(
             "Close slot {slot} by an entry, `opcode::Close` of `types::Fixed({slot})`: the table \
-             stays for the next file. With slots left taken, a table of four is full after four \
+             stays for the next file. If slots stay taken, a table of four is full after four \
              files.",
         )));
     }
     record.need_all_reaped()
 }
 
-/// The slot that the file was opened into; it was opened nowhere else.
+/// The slot into which the ring opened the file. Fails if the file was opened elsewhere, too.
 fn opened(record: &Record, path: &Path) -> Result<u32, Failure> {
     let path = path.display().to_string();
-    // A path that the tracer could not read may be the one.
+    // If the tracer could not read a path, it may be this file's.
     let ours = |open: &&Submit| match open
         .details
         .get("path")
@@ -159,16 +159,15 @@ fn opened(record: &Record, path: &Path) -> Result<u32, Failure> {
         };
         return fail(
             id,
-            "No OPENAT of this file went through the ring. Open it by an entry, \
-             `opcode::OpenAt`: what open(2) gives is a descriptor already, wherever it is put \
-             afterwards.",
+            "No OPENAT of this file went through the ring. Open it by an entry, `opcode::OpenAt`: \
+             open(2) always makes a descriptor, even if you put the file into a slot afterwards.",
         );
     };
     if all.iter().any(|open| !open.details.contains_key("into_slot")) {
         return fail(
             ids::DESCRIPTOR,
-            "The kernel answered with a descriptor of the process, for no slot was named. \
-             `.file_index(Some(…))` on the entry says into which slot the file goes.",
+            "The entry named no slot, so the kernel made a descriptor of the process. Name the \
+             slot with `.file_index(Some(…))` on the entry.",
         );
     }
     let chosen = open.details["into_slot"].as_u64().map(|slot| slot as u32);
@@ -176,8 +175,8 @@ fn opened(record: &Record, path: &Path) -> Result<u32, Failure> {
         Some(res @ 0..) => Ok(chosen.unwrap_or(res as u32)),
         None => fail(
             ids::NOT_REAPED,
-            "The open was not answered before the program ended: only its completion says whether \
-             there is a file.",
+            "The program ended before the open completed. Wait for its completion: it says whether \
+             the file is open.",
         ),
         Some(_)
             if record
@@ -188,13 +187,13 @@ fn opened(record: &Record, path: &Path) -> Result<u32, Failure> {
                 ids::FAILED_ENTRY,
                 &match chosen {
                     _ if open.words.contains("O_CLOEXEC") => {
-                        "The open failed: only a descriptor can have O_CLOEXEC, a slot cannot. Leave \
-                         the flag out."
+                        "The open failed: O_CLOEXEC is for descriptors, and a slot cannot have it. \
+                         Leave the flag out."
                             .to_string()
                     }
                     Some(slot) => format!(
-                        "The open into slot {slot} failed, so there is no file in it. Has the table \
-                     that slot? The first one is 0."
+                        "The open into slot {slot} failed, so there is no file in it. Does the \
+                     table have that slot? The first slot is 0."
                     ),
                     None => "The open failed, so there is no file in a slot."
                         .to_string(),
@@ -203,13 +202,13 @@ fn opened(record: &Record, path: &Path) -> Result<u32, Failure> {
         }
         Some(_) => fail(
             ids::FAILED_ENTRY,
-            "The open failed: there is no table of slots. `register_files_sparse` makes one, before \
-             the first entry.",
+            "The open failed: the ring has no table of slots. Make one with \
+             `register_files_sparse` before the first entry.",
         ),
     }
 }
 
-/// No entry of an operation is of a descriptor, or of another slot.
+/// Fails if an entry of this operation names a descriptor, or another slot.
 fn need_slot(record: &Record, op: &str, slot: u32) -> Result<(), Failure> {
     let fail = |id, rule: String| {
         Err(record.fail(id).kernel(lines(record)).rule(rule))
@@ -223,8 +222,8 @@ fn need_slot(record: &Record, op: &str, slot: u32) -> Result<(), Failure> {
                 return fail(
                     ids::DESCRIPTOR,
                     format!(
-                        "The {op} names descriptor {fd}{stdin}, and the file is in slot {slot}. \
-                     `types::Fd` is a descriptor, `types::Fixed` a slot."
+                        "The {op} names descriptor {fd}{stdin}, but the file is in slot {slot}. \
+                     `types::Fd` names a descriptor, `types::Fixed` a slot."
                     ),
                 );
             }
@@ -232,8 +231,9 @@ fn need_slot(record: &Record, op: &str, slot: u32) -> Result<(), Failure> {
                 return fail(
                     ids::WRONG_ENTRY,
                     format!(
-                        "The file is in slot {slot}, and the {op} names slot {other}. Where the kernel \
-                     chose the slot, its answer is the slot's number; where you did, it is 0."
+                        "The file is in slot {slot}, but the {op} names slot {other}. If the \
+                     kernel chose the slot, the result of the open is the slot's number; if you \
+                     chose it, the result is 0."
                     ),
                 );
             }
@@ -243,13 +243,13 @@ fn need_slot(record: &Record, op: &str, slot: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every opening of a file, by whatever way (inotify(7)).
+/// Every opening of a file, by a system call or by the ring (inotify(7)).
 struct Opens(Option<Inotify>);
 
 impl Opens {
-    /// From now on. Without inotify, nothing is seen.
+    /// Watches from now on. Without inotify it sees nothing.
     fn watch(path: &Path) -> Opens {
-        // Reads and closes as well: of two openings with nothing in between only one is reported.
+        // Reads and closes as well: the kernel merges two openings with no other event in between.
         let all = AddWatchFlags::IN_OPEN
             | AddWatchFlags::IN_ACCESS
             | AddWatchFlags::IN_CLOSE_NOWRITE;
@@ -262,7 +262,7 @@ impl Opens {
         )
     }
 
-    /// Only the ring opened it.
+    /// Fails if anything but the ring opened the file.
     fn need_none_beside_the_ring(
         &self,
         record: &Record,
@@ -288,13 +288,13 @@ impl Opens {
             path.display()
         );
         Err(record.fail(ids::NOT_THROUGH_RING).kernel(lines(record).into_iter().chain([told])).rule(
-            "A system call opened the file as well. Until it was closed, the file was a descriptor \
-             of the process. Only the ring must open it.",
+            "A system call opened the file as well, and made a descriptor of the process for it. \
+             Only the ring may open the file.",
         ))
     }
 }
 
-/// A FIFO keeps the program waiting in its read: time to look at its descriptors.
+/// A FIFO keeps the program waiting in its read, so that the check can look at its descriptors.
 fn while_it_waits(attempt: &Attempt, path: &Path) -> Result<(), Failure> {
     let mut fifo = fifo(path)?;
     let mut run = launch(attempt, path, 0).start()?;
@@ -310,7 +310,7 @@ fn while_it_waits(attempt: &Attempt, path: &Path) -> Result<(), Failure> {
         let record = run.record();
         let told = format!("/proc/{}/fd/{fd} -> {name}", run.pid());
         return Err(record.fail(ids::DESCRIPTOR).kernel(lines(&record).into_iter().chain([told])).rule(
-            "While the program reads, the file is a descriptor of the process.",
+            "While the program reads, the process has a descriptor for the file.",
         ));
     }
     run.idles();

@@ -1,8 +1,8 @@
-//! no_descriptor: a file that the process never has open.
+//! no_descriptor: read a file without a descriptor.
 //!
 //! `no_descriptor PATH` opens the file into a slot of the ring's table, reads
-//! it and closes it, all through the ring, and prints what was in it. No
-//! descriptor comes to be.
+//! it and closes it, all through the ring, and prints its content. The process
+//! gets no descriptor.
 //!
 //! Run it: `cargo run --bin no_descriptor -- /etc/hostname`
 
@@ -23,8 +23,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Reads the beginning of a file into `buffer`. Returns how many bytes that
-/// are.
+/// Reads the beginning of a file into `buffer`. Returns the number of bytes.
 fn read_file(
     ring: &mut IoUring,
     path: &CString,

@@ -1,10 +1,10 @@
-//! no_descriptor: a file that the process never has open.
+//! no_descriptor: read a file without a descriptor.
 //!
 //! `no_descriptor PATH` opens the file, reads it and closes it, all through the
-//! ring, and prints what was in it. This starter gets a descriptor like any
-//! other: it is in /proc/self/fd, it counts against RLIMIT_NOFILE, and every
-//! operation looks it up in the process's table. Open the file into a slot of a
-//! table that belongs to the ring, and there is no descriptor.
+//! ring, and prints its content. This starter gets a descriptor like any other:
+//! it is in /proc/self/fd, it counts against RLIMIT_NOFILE, and every operation
+//! looks it up in the process's table. If you open the file into a slot of the
+//! ring's own table, there is no descriptor.
 //!
 //! Run it: `cargo run --bin no_descriptor -- /etc/hostname`
 
@@ -25,8 +25,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Reads the beginning of a file into `buffer`. Returns how many bytes that
-/// are.
+/// Reads the beginning of a file into `buffer`. Returns the number of bytes.
 fn read_file(
     ring: &mut IoUring,
     path: &CString,
@@ -44,8 +43,8 @@ fn read_file(
             .build();
     let read = submit(ring, &read)?;
 
-    // TODO: and the slot closed. Mind whose number it is: 0 is a slot, or it is
-    // stdin.
+    // TODO: close the slot. Mind the kind of number: slot 0, or descriptor 0,
+    // which is stdin.
     submit(ring, &opcode::Close::new(file).build())?;
     Ok(read as usize)
 }

@@ -1,4 +1,5 @@
-//! `overflow`: more completions than the queue holds; all of them are fetched and printed.
+//! `overflow`: more completions come than the queue holds. The program fetches and prints all of
+//! them.
 
 use crate::exercise::prelude::*;
 
@@ -6,7 +7,7 @@ use crate::exercise::prelude::*;
 const QUEUE: u32 = 8;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
-    // Once the last batch that is fetched holds a single completion.
+    // In one of these runs the last batch is a single completion.
     let alone = u64::from(QUEUE) * attempt.number(4..=6) + 1;
     let counts = [alone, attempt.number(27..=60)];
     let mut measured = Measured::default();
@@ -23,21 +24,23 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         measured = Measured::of(&record).share(u64::from(QUEUE), count);
     }
     Ok(Passed::new(format!(
-        "The queue held {QUEUE}, the kernel kept the others of {} until you fetched them.",
+        "Of {} completions the queue held {QUEUE}; the kernel kept the others until you fetched \
+         them.",
         counts[1]
     ))
     .measured(measured))
 }
 
-/// A program that stands still most likely waits for completions that nobody fetches.
+/// Explains a hang: most likely the program waits for completions and makes no call that fetches
+/// them.
 fn explain(failure: Failure) -> Failure {
     if failure.id != ids::SPIN {
         return failure;
     }
     failure.rule(
-        "The completions that found no room wait in the kernel, and come to the queue when the \
-         program enters it with IORING_ENTER_GETEVENTS. Looking at the queue again and again \
-         brings none: `submit_and_wait(1)` does.",
+        "The completions that found no room wait in the kernel. It moves them to the queue when \
+         the program enters it with IORING_ENTER_GETEVENTS: call `submit_and_wait(1)`. Looking at \
+         the queue fetches none.",
     )
 }
 
@@ -58,7 +61,7 @@ fn is_overflow(what: &What) -> bool {
     matches!(what, What::Return(back) if back.overflow)
 }
 
-/// The queue was as small as given, and completions found no room in it.
+/// The queue has the given size, and some completions found no room in it.
 fn need_overflow(record: &Record) -> Result<(), Failure> {
     let kernel = record
         .lines_at_most(1, |what| matches!(what, What::Setup(_)))
@@ -71,11 +74,12 @@ fn need_overflow(record: &Record) -> Result<(), Failure> {
     let sizes = granted.chain(record.resized()).map(|it| it.cq_entries);
     if let Some(size) = sizes.max().filter(|size| *size > QUEUE) {
         return fail(&format!(
-            "The completion queue holds {size}. A larger one overflows later, not never: leave \
-             it at {QUEUE}, so that you see what to do then."
+            "The completion queue holds {size}. A larger queue only overflows later: leave it at \
+             {QUEUE}, so that you see how to handle an overflow."
         ));
     }
-    // Before the last NOP no more can have come than the queue holds, if none was taken.
+    // If the program took none, the queue can have received no more than it holds before the last
+    // NOP.
     let before = &record.events[..last_submit(record)];
     let is_completion =
         |event: &&Event| matches!(event.what, What::Complete(_));
@@ -85,8 +89,8 @@ fn need_overflow(record: &Record) -> Result<(), Failure> {
         return Ok(());
     }
     fail(
-        "Completions were taken while there was more to submit, so the queue had room. Submit \
-         all NOPs before you take the first completion: then it overflows.",
+        "The program took completions before it had submitted all NOPs, so the queue had room. \
+         Submit all NOPs before you take the first completion: then it overflows.",
     )
 }
 
@@ -107,14 +111,14 @@ fn need_all_fetched(record: &Record, count: u64) -> Result<(), Failure> {
         "completions that came to the queue: {came}; NOPs submitted: {count}"
     ));
     Err(record.fail(ids::LOST).kernel(kernel).rule(
-        "The queue was full, and the kernel kept the rest. They come when there is room and the \
-         program enters with IORING_ENTER_GETEVENTS (`submit_and_wait(1)`): take, enter, and \
-         again, until all have come.",
+        "The queue was full, and the kernel kept the rest. It moves them to the queue when there \
+         is room and the program enters with IORING_ENTER_GETEVENTS (`submit_and_wait(1)`). Take \
+         the completions and enter, again and again, until you have all.",
     ))
 }
 
-/// The program enters to fetch, no more often than there are completions, and does not sleep
-/// elsewhere until some have come.
+/// The program enters the kernel to fetch completions, no more often than there are completions. It
+/// does not wait for them in a sleep.
 fn need_few_enters(record: &Record, count: usize) -> Result<(), Failure> {
     let after = &record.events[last_submit(record)..];
     let enters = || {
@@ -127,7 +131,8 @@ fn need_few_enters(record: &Record, count: usize) -> Result<(), Failure> {
         kernel.push(format!("enters after the last NOP: {}", enters()));
         return Err(record.fail(ids::ENTERS).kernel(kernel).rule(format!(
             "The program entered the kernel more often than there are completions. One enter \
-             fetches as many as there is room for, up to {QUEUE}: take them all, then enter once."
+             fetches as many as the queue has room for, up to {QUEUE}: take them all, then enter \
+             once."
         )));
     }
     let from = after.first().map_or(0, |event| event.us);
@@ -140,7 +145,7 @@ fn need_few_enters(record: &Record, count: usize) -> Result<(), Failure> {
     }
     let kernel = [format!("sleeps after the last NOP: {sleeps}")];
     Err(record.fail(ids::SPIN).kernel(kernel).rule(
-        "The program sleeps, looks at the queue and sleeps again. An enter with \
-         IORING_ENTER_GETEVENTS fetches what the kernel keeps: there is nothing to wait for.",
+        "The program sleeps, looks at the queue and sleeps again. The kernel has the completions \
+         already: an enter with IORING_ENTER_GETEVENTS fetches them at once.",
     ))
 }

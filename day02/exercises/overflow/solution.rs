@@ -2,8 +2,8 @@
 //!
 //! `overflow COUNT FIRST` sends COUNT NOPs through a ring whose completion
 //! queue holds eight, with the `user_data` FIRST, FIRST + 1, …, and takes no
-//! completion before the last is submitted. Then it prints the `user_data` of
-//! every completion, one a line.
+//! completion before it has submitted the last NOP. Then it prints the
+//! `user_data` of every completion, one a line.
 //!
 //! Run it: `cargo run --bin overflow -- 30 1000`
 

@@ -2,9 +2,10 @@
 //!
 //! `overflow COUNT FIRST` sends COUNT NOPs through a ring whose completion
 //! queue holds eight, with the `user_data` FIRST, FIRST + 1, …, and takes no
-//! completion before the last is submitted. Then it must print the `user_data`
-//! of every completion, one a line. This starter prints eight, and ends: what
-//! did not fit into the queue waits in the kernel.
+//! completion before it has submitted the last NOP. Then it must print the
+//! `user_data` of every completion, one a line. This starter prints eight, and
+//! ends: the kernel still keeps the completions that did not fit into the
+//! queue.
 //!
 //! Run it: `cargo run --bin overflow -- 30 1000`
 
@@ -40,8 +41,8 @@ fn submit(ring: &mut IoUring, count: usize, first: u64) -> Result<()> {
 
 /// Prints the tags of all `count` completions.
 fn collect(ring: &mut IoUring, count: usize) -> Result<()> {
-    // TODO: the queue holds 8 of them. Where are the others, and what brings
-    // them here?
+    // TODO: the queue holds 8 of them. Where are the others, and which call
+    // fetches them?
     let mut printed = 0;
     for completion in ring.completion() {
         println!("{}", completion.user_data());

@@ -16,20 +16,18 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         enters = record.enters().count();
         measured = Measured::of(&record).share(8, count);
     }
-    Ok(Passed::new(format!(
-        "Enters that named the ring by its index: {enters}, all there were."
-    ))
-    .measured(measured))
+    Ok(Passed::new(format!("All {enters} enters named the ring by its index."))
+        .measured(measured))
 }
 
-/// With queues of its own a program waits for what it never published, or overlooks what has come.
+/// Explains a hang: the program did not publish its entries, or does not see the completions.
 fn explain(failure: Failure) -> Failure {
     if ![ids::HANG_WAIT, ids::EXIT, ids::PANIC].contains(&failure.id) {
         return failure;
     }
     let rule = format!(
-        "{} The queues of `split` keep copies of head and tail: `sq.sync()` publishes what was \
-         pushed, `cq.sync()` shows what has come.",
+        "{} The queues of `split` keep copies of head and tail: `sq.sync()` publishes pushed \
+         entries, `cq.sync()` makes new completions visible.",
         failure.rule
     );
     failure.rule(rule)
@@ -79,8 +77,8 @@ fn is_end(what: &What) -> bool {
     matches!(what, What::Register(it) if it.op == "UNREGISTER_RING_FDS")
 }
 
-/// Why the kernel refused an enter by an index: nobody, or another thread, had registered it, or
-/// it is another number.
+/// Explains why the kernel refused an enter by an index: no thread or another thread registered the
+/// ring, or the number is wrong.
 fn refused(record: &Record) -> Option<Failure> {
     let entered =
         record.events.iter().find(|it| is_enter_by_index(&it.what))?;
@@ -100,12 +98,12 @@ fn refused(record: &Record) -> Option<Failure> {
     if here {
         return Some(record.fail(ids::RING_FD).kernel(kernel).rule(
             "The kernel refused an enter. With IORING_ENTER_REGISTERED_RING the first argument is \
-             the index that the registration returned, and not the descriptor.",
+             the index that the registration returned, not the descriptor.",
         ));
     }
     Some(record.fail(ids::REGISTER).kernel(kernel).rule(
-        "One thread registered the ring, and another entered it by that index. The table of \
-         registered rings is the thread's own: register in the thread that enters.",
+        "One thread registered the ring, and another entered it by that index. Each thread has its \
+         own table of registered rings: register in the thread that enters.",
     ))
 }
 
@@ -119,7 +117,8 @@ fn not_registered(record: &Record) -> Failure {
     )
 }
 
-/// Why an enter named the ring by its descriptor: too early, too late, or by another submitter.
+/// Explains why an enter named the ring by its descriptor: it came too early, too late, or from
+/// another submitter.
 fn by_descriptor(record: &Record) -> Failure {
     let at = |found: fn(&What) -> bool| {
         record.events.iter().position(|event| found(&event.what))
@@ -130,16 +129,16 @@ fn by_descriptor(record: &Record) -> Failure {
         .rposition(|event| is_enter_by_descriptor(&event.what));
     let (registered, ended) = (at(is_registration), at(is_end));
     let rule = if last.is_none() {
-        "The program never entered this ring, so no enter names it by its index."
+        "The program never entered this ring. Enter it, by its index."
     } else if last < registered {
-        "Those enters came before the registration. Register first, and then submit."
+        "These enters came before the registration. Register first, and then submit."
     } else if ended.is_some() && ended < last {
-        "The program took the registration back, and the enters after that go by the descriptor. \
-         Keep it to the end."
+        "The program unregistered the ring, and later enters name the descriptor. Keep the \
+         registration to the end."
     } else {
-        "The `Submitter` that registered remembers the index, and no other does; \
-         `ring.submit_and_wait` makes a new one at each call. Keep that submitter \
-         (`ring.split()`), and submit through it."
+        "Only the `Submitter` that registered the ring knows the index, and `ring.submit_and_wait` \
+         makes a new `Submitter` at each call. Keep the first one (`ring.split()`), and submit \
+         through it."
     };
     let mut kernel = record.lines(|what| {
         is_registration(what) || is_end(what) || is_enter_by_descriptor(what)

@@ -1,10 +1,10 @@
 //! ring_fd: a registration that takes effect.
 //!
 //! `ring_fd COUNT FIRST` registers the ring's own descriptor and sends COUNT
-//! NOPs, one after the other, tagged FIRST, FIRST + 1, …. Every enter must
-//! name the ring by its registered index, which saves the kernel a look into
-//! the process's table of descriptors. This starter registers it, and goes on
-//! with the descriptor at every call. Why?
+//! NOPs, one after the other, tagged FIRST, FIRST + 1, …. Every enter must name
+//! the ring by its registered index, which saves the kernel a look into the
+//! process's table of descriptors. This starter registers the ring, but every
+//! enter still names the descriptor. Why?
 //!
 //! Run it: `cargo run --bin ring_fd -- 5 1000`
 

@@ -1,5 +1,5 @@
-//! `wake_the_poller`: a kernel thread polls the ring of the NOPs, falls asleep between the bursts
-//! and is woken; hardly an enter besides.
+//! `wake_the_poller`: a kernel thread polls the ring of the NOPs and falls asleep between the
+//! bursts. The program wakes it, and makes hardly any other enter.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use common::text::several;
 
 use crate::exercise::prelude::*;
 
-/// The longest idle time, in milliseconds, that the pause surely outlasts.
+/// The longest idle time, in milliseconds, that surely ends within the pause.
 const IDLE: u64 = 100;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
-    // On a busy machine the thread may not come to fall asleep.
+    // On a busy machine the thread may not fall asleep in time.
     for _ in 0..2 {
         match once(attempt) {
             Err(failure) if failure.is_not_observed() => {}
@@ -24,8 +24,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 fn once(attempt: &Attempt) -> Result<Passed, Failure> {
     let burst = attempt.number(30..=60);
     let first = nops::tag(attempt);
-    // Fast: a program that looks at memory in a loop may make other calls there. One that wakes the
-    // thread in that loop does so very often, until the thread gets a CPU.
+    // Fast, because a program that polls memory in a loop may make other calls there. If it wakes
+    // the thread in that loop, it does so very often, until the thread gets a CPU.
     let record = attempt
         .run(format!(
             "The program was run as `wake_the_poller {burst} {first}`."
@@ -54,19 +54,19 @@ fn once(attempt: &Attempt) -> Result<Passed, Failure> {
     .measured(Measured::of(&record).share(8, 2 * burst)))
 }
 
-/// Explains a search for a completion that never comes.
+/// Explains a loop that waits for a completion that never comes.
 fn explain(failure: Failure) -> Failure {
     if ![ids::SPIN, ids::HANG_CALL].contains(&failure.id) {
         return failure;
     }
     failure.rule(
-        "The program goes on looking, and the thread has no entry that it could complete. It sees \
-         a push when the queue's tail is published: when what `ring.submission()` gives is \
-         dropped, or by its `sync()`.",
+        "The program waits for a completion, but the thread has no entry to complete. The thread \
+         sees a push only when the queue's tail is published: drop the queue that \
+         `ring.submission()` returns, or call its `sync()`.",
     )
 }
 
-/// After how many milliseconds the thread sleeps that polls the ring of the NOPs.
+/// The idle time in milliseconds of the thread that polls the ring of the NOPs.
 fn idle_time(record: &Record) -> Result<u64, Failure> {
     let rings = record.rings_of("NOP");
     let of_nops =
@@ -75,7 +75,7 @@ fn idle_time(record: &Record) -> Result<u64, Failure> {
         record.setups().find(of_nops).and_then(|setup| setup.granted.as_ref());
     let polled = granted
         .filter(|granted| granted.flags.iter().any(|flag| flag == "SQPOLL"));
-    // 0 stands for the kernel's own, a second.
+    // 0 stands for the kernel's default, one second.
     let idle = polled.map(|granted| match granted.sq_thread_idle {
         0 => 1000,
         idle => u64::from(idle),
@@ -84,11 +84,11 @@ fn idle_time(record: &Record) -> Result<u64, Failure> {
         _ if rings.len() > 1 => "The NOPs went through several rings. Send all through one.".to_string(),
         Some(idle @ ..=IDLE) => return Ok(idle),
         Some(idle) => format!(
-            "The thread sleeps after {idle} ms, so it never does in this program. It has to sleep \
-             after 50."
+            "The thread sleeps after {idle} ms without work, so it never sleeps in this program. \
+             It must sleep after 50 ms."
         ),
         None => "The ring of the NOPs has no polling thread. `setup_sqpoll(IDLE)` asks for one \
-                 (IORING_SETUP_SQPOLL); an idle time alone makes none."
+                 (IORING_SETUP_SQPOLL); an idle time alone does not."
             .to_string(),
     };
     let mut lines =
@@ -98,8 +98,8 @@ fn idle_time(record: &Record) -> Result<u64, Failure> {
     Err(record.fail(ids::SETUP).kernel(lines).rule(rule))
 }
 
-/// The kernel was hardly entered while the thread was awake. Where in the record the enters are
-/// that woke it.
+/// Fails if the program entered the kernel often while the thread was awake. Returns where in the
+/// record the enters are that woke it.
 fn need_few_enters(record: &Record, burst: u64) -> Result<Vec<usize>, Failure> {
     let wakes =
         |enter: &Enter| enter.flags.iter().any(|flag| flag == "SQ_WAKEUP");
@@ -120,7 +120,7 @@ fn need_few_enters(record: &Record, burst: u64) -> Result<Vec<usize>, Failure> {
             _ => {}
         }
     }
-    // It may wake up by itself just when the program has seen that it sleeps.
+    // The thread may wake up by itself just after the program has read the flag.
     if needless <= burst / 8 {
         return Ok(woken);
     }
@@ -129,20 +129,22 @@ fn need_few_enters(record: &Record, burst: u64) -> Result<Vec<usize>, Failure> {
         "{needless} calls of io_uring_enter while the thread was awake"
     ));
     Err(record.fail(ids::ENTERS).kernel(lines).rule(
-        "While the thread is awake it takes the entries by itself. It sleeps only if \
-         IORING_SQ_NEED_WAKEUP is set in the queue's flags: `submit()` looks, and enters only then; \
-         `submit_and_wait` enters each time. Wait by looking at the completion queue.",
+        "While the thread is awake it takes the entries by itself. While it sleeps, \
+         IORING_SQ_NEED_WAKEUP is set in the queue's flags. `submit()` enters only if the flag is \
+         set; `submit_and_wait` enters each time. Wait by looking at the completion queue.",
     ))
 }
 
-/// Between the bursts, which begin with these tags, the thread fell asleep, and an enter woke it.
+/// Fails unless the thread fell asleep between the bursts and an enter woke it. The bursts begin
+/// with these tags.
 fn need_sleep(
     record: &Record,
     (first, second): (u64, u64),
     idle: u64,
     woken: &[usize],
 ) -> Result<(), Failure> {
-    // Of a small queue the tracer may miss an entry: then the nearest that it has seen stands for it.
+    // In a small queue the tracer may miss an entry: the nearest one that it saw then stands for
+    // it.
     let nop = |tag: u64| {
         let its = |what: &What| match what {
             What::Submit(nop) => nop.user_data == user_data(tag),
@@ -167,8 +169,8 @@ fn need_sleep(
             .fail(ids::NEVER_ASLEEP)
             .kernel([format!("between the bursts: {pause} ms; the thread sleeps after {idle}")])
             .rule(
-                "The pause between the bursts is too short for the thread to fall asleep. Leave it \
-                 as the starter has it: waking the thread is the exercise.",
+                "The pause between the bursts is too short for the thread to fall asleep. Use the \
+                 starter's pause: the exercise is to wake the thread.",
             ));
     }
     match woken.iter().any(|at| (last..next).contains(at)) {

@@ -1,10 +1,10 @@
 //! wake_the_poller: a kernel thread that takes the entries by itself, and
 //! sleeps.
 //!
-//! `wake_the_poller BURST FIRST` sends BURST NOPs one after the other, waits
-//! until a thread that had nothing to do is asleep, and sends another BURST;
-//! their `user_data` counts up from FIRST. A kernel thread takes them (SQPOLL):
-//! no enter is needed except to wake it.
+//! `wake_the_poller BURST FIRST` sends BURST NOPs one after the other, waits so
+//! long that an idle thread falls asleep, and sends another BURST; their
+//! `user_data` counts up from FIRST. A kernel thread takes the entries
+//! (SQPOLL), so the program enters only to wake it.
 //!
 //! Run it: `cargo run --bin wake_the_poller -- 40 1000`
 
@@ -27,13 +27,11 @@ fn main() -> Result<()> {
 
     let mut ring = IoUring::builder().setup_sqpoll(IDLE).build(256)?;
     //                                ^^^^^^^^^^^^^^^^^^
-    // SQPOLL and its idle time: one without the other is no thread, or sleeps
-    // after 1 s
+    // SQPOLL with an idle time; without one the thread sleeps after 1 s
     for tag in first..first + burst {
         nop(&mut ring, tag)?;
     }
-    // Nothing to do for ten times as long as it takes the thread to fall
-    // asleep.
+    // A pause of ten times the thread's idle time, so that it falls asleep.
     thread::sleep(Duration::from_millis(10 * u64::from(IDLE)));
     for tag in first + burst..first + 2 * burst {
         nop(&mut ring, tag)?;

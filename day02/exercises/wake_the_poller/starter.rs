@@ -1,11 +1,11 @@
 //! wake_the_poller: a kernel thread that takes the entries by itself, and
 //! sleeps.
 //!
-//! `wake_the_poller BURST FIRST` sends BURST NOPs one after the other, waits
-//! until a thread that had nothing to do would be asleep, and sends another
-//! BURST; their `user_data` counts up from FIRST. This starter enters the
-//! kernel for each of them. Have a kernel thread poll the submission queue
-//! (SQPOLL): then the program enters only to wake it when it sleeps.
+//! `wake_the_poller BURST FIRST` sends BURST NOPs one after the other, waits so
+//! long that an idle thread falls asleep, and sends another BURST; their
+//! `user_data` counts up from FIRST. This starter enters the kernel for each of
+//! them. Have a kernel thread poll the submission queue (SQPOLL): then the
+//! program enters only to wake it when it sleeps.
 //!
 //! Run it: `cargo run --bin wake_the_poller -- 40 1000`
 
@@ -32,8 +32,7 @@ fn main() -> Result<()> {
     for tag in first..first + burst {
         nop(&mut ring, tag)?;
     }
-    // Nothing to do for ten times as long as it takes the thread to fall
-    // asleep.
+    // A pause of ten times the thread's idle time, so that it falls asleep.
     thread::sleep(Duration::from_millis(10 * u64::from(IDLE)));
     for tag in first + burst..first + 2 * burst {
         nop(&mut ring, tag)?;
@@ -47,8 +46,8 @@ fn nop(ring: &mut IoUring, tag: u64) -> Result<()> {
     // SAFETY: a NOP points at no memory.
     unsafe { ring.submission().push(&entry) }?;
 
-    // TODO: no enter at all while the thread is awake. The completion comes
-    // into memory: look there until it is there.
+    // TODO: no enter while the thread is awake. Look at the completion queue,
+    // which is memory, until the completion is there.
     ring.submit_and_wait(1)?;
     let completion =
         ring.completion().next().context("a wait without a completion")?;
