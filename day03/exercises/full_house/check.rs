@@ -1,4 +1,4 @@
-//! `full_house`: four slots, more clients than that in the backlog, and all are accepted.
+//! `full_house`: four slots and more clients than that; the server accepts all of them in the end.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use crate::exercise::prelude::*;
 
 const GREETING: &[u8] = b"come in\n";
 const SLOTS: usize = 4;
-/// How long the clients in slots stay, in one test.
+/// How long the clients in slots stay in one of the tests.
 const A_WHILE: Duration = Duration::from_millis(800);
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -28,11 +28,11 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         visit(attempt, &mut run, came?, &did)?;
         clients += count;
         as_given(&run.record())?;
-        let did = format!("{did} All of them have left again.");
+        let did = format!("{did} All of them have left.");
         need_free_slots(&mut run, &did)?;
     }
     let client = run.connect()?;
-    let did = "A client comes when the house is empty again.";
+    let did = "All clients have left, and another one connects.";
     expect(&mut run, &client, GREETING, did)
         .map_err(|failure| not_greeted(&run, failure))?;
     let measured = one_by_one(&mut run, ALONE, |run| {
@@ -44,13 +44,13 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     nobody_dropped(&record)?;
     need_served(&record, clients, (clients * GREETING.len()) as u64)?;
     Ok(Passed::new(format!(
-        "{clients} clients came, four at a time were in, and no accept ever failed because no slot \
-         was free."
+        "{clients} clients came, at most four at a time had a slot, and no accept failed for lack \
+         of a free slot."
     ))
     .measured(measured))
 }
 
-/// Each client waits to be greeted; when four are in, one of them leaves.
+/// Each client waits for its greeting. When four have a slot, one of them leaves.
 fn visit(
     attempt: &Attempt,
     run: &mut Run,
@@ -74,7 +74,7 @@ fn visit(
         let did = format!("{did} Client {nth} waits for its turn.");
         expect(run, &client, GREETING, &did)
             .map_err(|failure| not_greeted(run, failure))?;
-        // A client that sends something stays.
+        // A client that sends something keeps its slot.
         send(run, &client, attempt.word(9).as_bytes(), &did)?;
         inside.push(client);
     }
@@ -85,7 +85,7 @@ fn visit(
     Ok(())
 }
 
-/// In one of the ways in which clients leave.
+/// Ends a client in one of several ways.
 fn leave(attempt: &Attempt, way: usize, client: TcpStream) {
     use std::io::Write;
     match way % 4 {
@@ -102,50 +102,53 @@ fn as_given(record: &Record) -> Result<(), Failure> {
     need_table(record, SLOTS as u64)
 }
 
-/// The clients that wait have received nothing.
+/// Fails if a client without a slot received anything.
 fn none_of_these(
     run: &mut Run,
     waiting: &VecDeque<TcpStream>,
     did: &str,
 ) -> Result<(), Failure> {
     let Some(what) = waiting.iter().find_map(glance) else { return Ok(()) };
-    run.did(format!("{did} Four are in, and one that waits got {what}."));
+    run.did(format!(
+        "{did} Four clients have a slot, and a waiting client got {what}."
+    ));
     let record = run.record();
     nobody_dropped(&record)?;
     as_given(&record)?;
     let kernel = record.last_lines(of_ops(&["ACCEPT", "CLOSE"]));
     Err(record.fail(ids::AS_GIVEN).kernel(kernel).rule(
-        "There are never more than four clients in: one that finds no slot waits in the backlog. \
-         A slot counts until its client has left.",
+        "At most four clients may be in at a time; the others wait in the backlog. A client \
+         occupies its slot until it has left.",
     ))
 }
 
-/// The clients in slots are still connected.
+/// Fails if a client in a slot is no longer connected.
 fn still_in(
     run: &mut Run,
     inside: &[TcpStream],
     did: &str,
 ) -> Result<(), Failure> {
     let Some(what) = inside.iter().find_map(glance) else { return Ok(()) };
-    run.did(format!("{did} A client that was in and stays got {what}."));
+    run.did(format!("{did} A client that has not left got {what}."));
     let failure = thrown_out(&run.record());
     if !what.starts_with('"') {
         return Err(failure);
     }
     Err(Failure { id: ids::WRONG_ANSWER, ..failure }.rule(
-        "A client is greeted once, whatever it sends, and gets nothing else.",
+        "A client gets its greeting once, and nothing else, even if it sends something.",
     ))
 }
 
 fn thrown_out(record: &Record) -> Failure {
     let kernel = record.last_lines(of_ops(&["ACCEPT", "CLOSE", "SHUTDOWN"]));
     record.fail(ids::LOST).kernel(kernel).rule(
-        "A client that is in stays until it leaves, however long. An accept into a slot that is \
-         taken throws out the client in it; a close of the wrong slot and a deadline do so, too.",
+        "The server must keep a client until the client leaves, even if that takes long. Three \
+         faults end a connection too early: an accept into a taken slot, a close of the wrong \
+         slot, and a deadline.",
     )
 }
 
-/// Why a client was not greeted.
+/// Explains why a client got no greeting.
 fn not_greeted(run: &Run, failure: Failure) -> Failure {
     let record = run.record();
     if let Err(other) = as_given(&record).and_then(|()| nobody_dropped(&record))
@@ -164,34 +167,34 @@ fn not_greeted(run: &Run, failure: Failure) -> Failure {
     let (id, rule) = if inside.iter().any(|client| client.sent == 0) {
         (
             ids::NO_ANSWER,
-            "The client is in, and nothing was sent to it. The greeting goes out when a client \
-             gets its slot, whether or not it says something.",
+            "The client has a slot, and the program sent nothing to it. Send the greeting when a \
+             client gets its slot, and do not wait for its first bytes.",
         )
     } else if let Some(slot) = deaf(&record) {
         return Failure { id: ids::NOT_CLOSED, ..failure }
             .kernel(record.last_lines(of_ops(&["RECV", "READ", "CLOSE"])))
             .rule(format!(
-                "The client in slot {slot} said something, and nothing was received from it again. \
-                 Only a receive can tell that it leaves: after each one that brought bytes comes \
+                "The client in slot {slot} sent something, and no receive from it followed. Only a \
+                 receive shows that the client leaves: after each one that brought bytes, submit \
                  another."
             ));
     } else if inside.len() >= SLOTS {
         (
             ids::NOT_CLOSED,
-            "A client has left and its slot was never closed, so no other gets it. A receive that \
-             ends with 0 or with an error, whichever, is the end of its client.",
+            "A client has left and its slot was never closed, so no other client gets the slot. A \
+             receive that completes with 0 or with an error means that its client has left.",
         )
     } else if taken >= SLOTS {
         (
             ids::NO_ANSWER,
-            "All slots of the table are taken, and not all of them by clients. The four are for \
-             clients: a listener needs none.",
+            "All slots of the table are taken, but not all of them by clients. The four slots are \
+             for clients: keep the listener out of the table.",
         )
     } else {
         (
             ids::NO_ANSWER,
-            "A slot is free, and the client in the backlog is not let in. Every slot that comes \
-             free needs an accept of its own.",
+            "A slot is free, and the client stays in the backlog. For each slot that becomes free, \
+             submit another accept.",
         )
     };
     let mut kernel = record.last_lines(of_ops(&["RECV", "CLOSE", "ACCEPT"]));
@@ -202,7 +205,7 @@ fn not_greeted(run: &Run, failure: Failure) -> Failure {
     Failure { id, ..failure }.kernel(kernel).rule(rule)
 }
 
-/// A slot from which bytes were received, and nothing since.
+/// A slot whose last receive brought bytes, with no receive after it.
 fn deaf(record: &Record) -> Option<u64> {
     let takes = |op: &str| ["RECV", "READ"].contains(&op);
     let slots: HashMap<u64, u64> = record
@@ -240,9 +243,9 @@ fn nobody_dropped(record: &Record) -> Result<(), Failure> {
         return Ok(());
     }
     Err(record.fail(ids::LOST).kernel(record.lines(full)).rule(format!(
-        "An accept takes its client off the backlog first and looks for a slot then. If that ends \
-         with ENFILE, the client is gone; here {} went so. Have no more accepts in flight than \
-         there are free slots, and no accept may let in more than one client.",
+        "An accept first takes a client from the backlog and then looks for a slot. If there is \
+         none, it fails with ENFILE and the client is lost; here {} were lost. Have no more \
+         accepts in flight than free slots, and let no accept take more than one client.",
         several(dropped, "client")
     )))
 }

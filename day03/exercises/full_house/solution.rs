@@ -15,7 +15,7 @@ use common::token::{Op, Token};
 use io_uring::types::{DestinationSlot, Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-/// The table has as many slots as clients may be in. Leave it so.
+/// Slots for as many clients as may be in at a time. Leave it at four.
 const SLOTS: u32 = 4;
 const GREETING: &[u8] = b"come in\n";
 
@@ -81,8 +81,8 @@ impl House<'_> {
                 self.held += 1;
                 self.welcome(result as u32)
             }
-            // It sent something, which is not read; or it has left, and its
-            // slot is closed.
+            // With bytes: the client sent something, which we discard. Without:
+            // it has left, and its slot is closed.
             Op::Discard if result > 0 => self.discard(token.slot),
             Op::Discard => self.push(
                 Op::Close,
@@ -111,7 +111,7 @@ impl House<'_> {
         self.discard(slot)
     }
 
-    /// Waits for the client's end; what it sends is thrown away.
+    /// Waits for the client's end, and discards what it sends.
     fn discard(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 4096)
             .flags(libc::MSG_TRUNC)

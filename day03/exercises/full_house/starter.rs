@@ -1,9 +1,10 @@
 //! Full house: four slots, ten clients, none lost.
 //!
-//! This house has four slots. A client that gets one is greeted and stays until
-//! it leaves. The server keeps one multishot accept armed, and that accepts a
-//! fifth client too: it takes it off the backlog, finds no slot, and drops it.
-//! Let clients wait in the backlog instead, and come in when a slot is free.
+//! This house has four slots. The server greets a client that gets a slot, and
+//! keeps it until it leaves. It keeps one multishot accept armed, which accepts
+//! a fifth client too: it takes the client from the backlog, finds no slot, and
+//! drops it. Let clients wait in the backlog, and accept the next one when a
+//! slot is free.
 
 use std::process::ExitCode;
 
@@ -16,7 +17,7 @@ use common::token::{Op, Token};
 use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-/// The table has as many slots as clients may be in. Leave it so.
+/// Slots for as many clients as may be in at a time. Leave it at four.
 const SLOTS: u32 = 4;
 const GREETING: &[u8] = b"come in\n";
 
@@ -45,14 +46,15 @@ struct House<'ring> {
     queues: Queues<'ring>,
     /// The listener's descriptor.
     door: i32,
-    // TODO: what must the house know, to accept no more clients than it has
+    // TODO: what must the server know, to accept no more clients than it has
     // free slots?
 }
 
 impl House<'_> {
-    // TODO: a single accept (`opcode::Accept`) takes one client off the backlog
-    // and no more. `.file_index(Some(types::DestinationSlot::auto_target()))`
-    // puts it into a free slot.
+    // TODO: a single accept (`opcode::Accept`) takes one client from the
+    // backlog and no more.
+    // `.file_index(Some(types::DestinationSlot::auto_target()))` puts it into a
+    // free slot.
     fn open_door(&mut self) -> Result<()> {
         let accept = opcode::AcceptMulti::new(Fd(self.door))
             .allocate_file_index(true)
@@ -72,8 +74,8 @@ impl House<'_> {
                 }
                 if result < 0 { Ok(()) } else { self.welcome(result as u32) }
             }
-            // It sent something, which is not read; or it has left, and its
-            // slot is closed.
+            // With bytes: the client sent something, which we discard. Without:
+            // it has left, and its slot is closed.
             Op::Discard if result > 0 => self.discard(token.slot),
             Op::Discard => self.push(
                 Op::Close,
@@ -98,7 +100,7 @@ impl House<'_> {
         self.discard(slot)
     }
 
-    /// Waits for the client's end; what it sends is thrown away.
+    /// Waits for the client's end, and discards what it sends.
     fn discard(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 4096)
             .flags(libc::MSG_TRUNC)

@@ -1,4 +1,5 @@
-//! `last_orders`: after SIGINT nothing is in flight, no slot is held, and the exit status is 0.
+//! `last_orders`: after SIGINT no operation stays in flight, no slot stays taken, and the exit
+//! status is 0.
 
 use std::net::TcpStream;
 
@@ -24,7 +25,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 fn with_clients(attempt: &Attempt, clients: usize) -> Result<Record, Failure> {
     let mut run = serve(attempt)?;
     let did = format!(
-        "{clients} clients are in, one has said something, one has left."
+        "{clients} clients are connected, one has sent something, one has left."
     );
     let came: Result<Vec<_>, _> = (0..clients).map(|_| run.connect()).collect();
     let mut came = came?;
@@ -41,8 +42,7 @@ fn with_clients(attempt: &Attempt, clients: usize) -> Result<Record, Failure> {
         need_slots(&record)?;
         let kernel = record.last_lines(of_ops(&["RECV", "SHUTDOWN", "CLOSE"]));
         return Err(record.fail(ids::LOST).kernel(kernel).rule(
-            "A client stays until it leaves. Before SIGINT there is no reason to end its \
-             connection.",
+            "Before SIGINT, keep every connection until its client leaves.",
         ));
     }
     sleeps(&mut run)?;
@@ -54,7 +54,8 @@ fn with_clients(attempt: &Attempt, clients: usize) -> Result<Record, Failure> {
     Ok(record)
 }
 
-/// Clients that come when the signal is there already: accepted or not, none stays in a slot.
+/// Clients that connect at the moment of the signal. The program may accept them or not, but none
+/// may stay in a slot.
 fn late_comers(attempt: &Attempt) -> Result<(Record, Measured), Failure> {
     let mut run = serve(attempt)?;
     let measured = one_by_one(&mut run, ALONE, |run| {
@@ -77,7 +78,7 @@ fn late_comers(attempt: &Attempt) -> Result<(Record, Measured), Failure> {
     Ok((record, measured))
 }
 
-/// Waits until so many were accepted.
+/// Waits until the kernel has accepted this many clients.
 fn accepted(run: &mut Run, clients: usize, did: &str) -> Result<(), Failure> {
     run.did(did);
     let got = |record: &Record| record.completes().filter(brought).count();
@@ -92,29 +93,29 @@ fn accepted(run: &mut Run, clients: usize, did: &str) -> Result<(), Failure> {
     )))
 }
 
-/// The client sees the end of the connection, and nothing before.
+/// The client must see the end of the connection, and no bytes before it.
 fn ended_well(record: &Record, client: &mut TcpStream) -> Result<(), Failure> {
     let (got, ending) = read_to_end(client, 64);
     let did = |what: String| format!("{} A client got {what}.", record.did);
     if !got.is_empty() {
         let failure = record.fail(ids::WRONG_ANSWER).client(did(quoted(&got)));
-        return Err(
-            failure.rule("Nothing is sent to the clients, last orders or not.")
-        );
+        return Err(failure.rule(
+            "Send nothing to the clients, neither before SIGINT nor after it.",
+        ));
     }
     let Ending::Broken(error) = ending else { return Ok(()) };
     let kernel = record.last_lines(of_ops(&["CLOSE", "RECV", "SHUTDOWN"]));
     let failure =
         record.fail(ids::RESET).client(did(error.to_string())).kernel(kernel);
     Err(failure.rule(if record.served().iter().all(|it| it.received == 0) {
-        "What a client said was never received: a socket that is closed with unread input resets \
+        "The program did not receive what a client sent. Closing a socket with unread input resets \
          the connection."
     } else {
-        "A client sees the end of the connection, and no reset."
+        "A client must see the end of the connection, not a reset."
     }))
 }
 
-/// What the kernel's record says of the end.
+/// Judges the end by the kernel's record.
 fn judge(record: &Record) -> Result<(), Failure> {
     record.need_exit()?;
     need_slots(record)?;
@@ -141,13 +142,13 @@ fn nothing_in_flight(record: &Record) -> Result<(), Failure> {
     ));
     let cancels = record.submitted("ASYNC_CANCEL");
     let rule = if cancels.is_empty() {
-        "The ring was closed with operations in flight. Until its last completion an operation \
-         may write to its memory, and an armed accept goes on accepting: cancel them, and wait \
-         for each one's completion."
+        "The ring was closed with operations in flight. Until its last completion an operation may \
+         write to its memory, and an armed accept still accepts clients. Cancel the operations, \
+         and wait for the completion of each."
     } else {
-        "Operations were in flight when the ring was closed. A cancel reaches those that it names \
-         (`CancelBuilder::any()`: every one), and only asks: each ends with a completion of its \
-         own, and until that is in, the kernel may still write to its memory."
+        "Operations were in flight when the ring was closed. A cancel is only a request, to the \
+         operations that it names (`CancelBuilder::any()`: all of them). Each of these ends with a \
+         completion of its own; until then the kernel may write to its memory."
     };
     Err(record.fail(ids::IN_FLIGHT).kernel(kernel).rule(rule))
 }
@@ -166,15 +167,15 @@ fn slots_closed(record: &Record) -> Result<(), Failure> {
         record.last_lines(of_ops(&["ACCEPT", "CLOSE", "FILES_UPDATE"]));
     kernel.push(format!("at the end slot {first} is taken"));
     Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(format!(
-        "At the end {} of the slots that clients were accepted into were still taken. A cancel \
-         ends operations, and no connection: every slot needs a close, also that of a client that \
-         is accepted while the cancel is on its way.",
+        "At the end {} of the clients' slots were still taken. A cancel ends operations, but no \
+         connection: close every slot, also that of a client accepted while the cancel is in \
+         flight.",
         held.len()
     )))
 }
 
-/// The last completions were not only posted: the program has seen them. Those of cancels and
-/// closes need not be waited for.
+/// Fails if the program did not take the last completions from the queue. It need not wait for
+/// those of cancels and closes.
 fn all_awaited(record: &Record) -> Result<(), Failure> {
     let last = ["ASYNC_CANCEL", "CLOSE", "SHUTDOWN", "FILES_UPDATE"];
     let unneeded =
@@ -184,9 +185,9 @@ fn all_awaited(record: &Record) -> Result<(), Failure> {
     }
     record.need_all_reaped().map_err(|failure| {
         failure.rule(
-            "The operations had ended when the ring was closed, but the program never looked: \
-             their completions lay untaken in the queue. A pause is no proof; only an operation's \
-             completion says that it has ended.",
+            "The operations had ended when the ring was closed, but the program had not taken \
+             their completions from the queue. Do not rely on a pause: only an operation's \
+             completion shows that it has ended.",
         )
     })
 }

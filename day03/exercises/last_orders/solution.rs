@@ -1,9 +1,9 @@
-//! Last orders: Ctrl-C ends the server, and nothing is left behind.
+//! Last orders: Ctrl-C ends the server, with nothing in flight and no slot
+//! taken.
 //!
-//! Clients sit in slots until they leave. When SIGINT comes, everything in
-//! flight is cancelled; each operation completes with ECANCELED, its slot is
-//! closed then, and the server returns when no slot is held and no accept is
-//! armed.
+//! Clients sit in slots until they leave. When SIGINT comes, the server cancels
+//! everything in flight. Each operation completes with ECANCELED; then its slot
+//! is closed. The server returns when no slot is taken and no accept is armed.
 
 use std::process::ExitCode;
 
@@ -72,7 +72,7 @@ struct Bar<'ring> {
     door: i32,
     /// The accept is armed.
     accepting: bool,
-    /// Last orders were called.
+    /// SIGINT has come.
     closing: bool,
 }
 
@@ -130,7 +130,7 @@ impl Bar<'_> {
         self.discard(slot)
     }
 
-    /// Waits for the client's end; what it says is thrown away.
+    /// Waits for the client's end, and discards what it sends.
     fn discard(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 4096)
             .flags(libc::MSG_TRUNC)

@@ -1,9 +1,10 @@
-//! Last orders: Ctrl-C ends the server, and nothing is left behind.
+//! Last orders: Ctrl-C ends the server, with nothing in flight and no slot
+//! taken.
 //!
-//! Clients sit in slots until they leave. When SIGINT comes, this server just
-//! walks out: an accept and a receive for every client are still in flight, no
-//! slot is closed. Cancel what is in flight, close every slot, wait until the
-//! last completion is in, and only then return.
+//! Clients sit in slots until they leave. When SIGINT comes, this server
+//! returns at once: an accept and a receive for every client are still in
+//! flight, and no slot is closed. Cancel what is in flight, close every slot,
+//! wait for the last completion, and only then return.
 
 use std::process::ExitCode;
 
@@ -51,8 +52,9 @@ fn run() -> Result<()> {
                 continue;
             };
             if token.op == Op::Signal {
-                // TODO: no more clients; those that are in must go, and every
-                // operation must have completed before this function returns.
+                // TODO: accept no more clients, close the slots of all clients,
+                // and wait for every operation's completion before this
+                // function returns.
                 return Ok(());
             }
             bar.handle(token, &completion)?;
@@ -110,7 +112,7 @@ impl Bar<'_> {
         self.discard(slot)
     }
 
-    /// Waits for the client's end; what it says is thrown away.
+    /// Waits for the client's end, and discards what it sends.
     fn discard(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 4096)
             .flags(libc::MSG_TRUNC)

@@ -1,4 +1,4 @@
-//! `one_accept`: a hundred clients come and are let go, and the kernel got one accept entry.
+//! `one_accept`: a hundred clients connect and are disconnected, by one accept entry.
 
 use crate::exercise::prelude::*;
 
@@ -10,7 +10,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut visit = |run: &mut Run| {
         client += 1;
         let did = format!(
-            "Client {client} of {clients} connects and waits to be let go."
+            "Client {client} of {clients} connects and waits for the end of its connection."
         );
         let stream = run.connect()?;
         expect_end(run, &stream, &did)
@@ -28,45 +28,46 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         .measured(measured))
 }
 
-/// The client waits in vain: it was never accepted, or what it brought was not closed.
+/// Explains why the client's connection does not end: it was never accepted, or its descriptor was
+/// never closed.
 fn not_let_go(record: &Record, client: usize, failure: Failure) -> Failure {
     if failure.id == ids::WRONG_ANSWER {
-        return failure
-            .rule("Nothing is sent to the clients; they are let go.");
+        return failure.rule(
+            "Send nothing to the clients; only close their connections.",
+        );
     }
     if failure.id != ids::NOT_CLOSED {
         return failure;
     }
     if record.completes().filter(brought).count() >= client {
         return failure.rule(
-            "The client was accepted and never let go: close the descriptor that the completion \
-             of the accept brings.",
+            "The client was accepted, but its connection was never closed: close the descriptor \
+             that the accept's completion returns.",
         );
     }
     Failure { id: ids::NO_ANSWER, ..failure }
-        .rule("The client was not accepted: no accept is armed that takes it.")
+        .rule("The client was not accepted: no accept is armed.")
 }
 
-/// The ring brought all clients, by one multishot accept.
+/// Fails unless one multishot accept took all clients.
 fn one_entry(record: &Record, clients: usize) -> Result<(), Failure> {
     record.need_ring()?;
     record.need_no_plain(&["accept", "accept4"])?;
     record.need_entries("ACCEPT", 1)?;
     let accepts = record.submitted("ACCEPT");
     let completed = record.completed("ACCEPT");
-    // One that the kernel has ended is rightly armed again; one that the program has cancelled is
-    // not.
+    // The program may arm an accept again if the kernel ended the last one, but not if the program
+    // cancelled it.
     let ended = completed
         .iter()
         .filter(|it| !it.more && it.error.as_deref() != Some("ECANCELED"))
         .count();
     let rule = if !accepts.iter().all(|accept| multishot(accept)) {
-        "A plain accept is done with its first client. `AcceptMulti` stays armed and completes \
-         once for each."
+        "A plain accept ends with its first client. `AcceptMulti` stays armed and completes once \
+         for each client."
     } else if accepts.len() > 1 + ended {
-        "A multishot accept stays armed as long as its completions carry IORING_CQE_F_MORE: \
-         another one only takes clients from the first, and cancelling it for a new one is a \
-         single accept in disguise."
+        "A multishot accept stays armed as long as its completions carry IORING_CQE_F_MORE. Do not \
+         submit another one beside it, and do not cancel it to submit a new one."
     } else {
         return need_served(record, clients, 0);
     };

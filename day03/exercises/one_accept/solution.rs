@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Closes what an accept has brought.
+/// Closes the descriptor that an accept returned.
 fn close(result: i32) -> Result<()> {
     if result < 0 {
         return Err(std::io::Error::from_raw_os_error(-result).into());

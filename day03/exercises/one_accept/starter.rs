@@ -1,8 +1,8 @@
 //! one_accept: a hundred clients, and one accept entry for all of them.
 //!
 //! The server lets clients in and closes their connections at once. For every
-//! client it pushes an accept entry. Make do with one: arm an accept that stays
-//! armed.
+//! client it pushes an accept entry. Use one entry for all clients: an accept
+//! that stays armed.
 //!
 //! Run it: `cargo run --bin one_accept`, then `nc 127.0.0.1 PORT`
 
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Closes what an accept has brought.
+/// Closes the descriptor that an accept returned.
 fn close(result: i32) -> Result<()> {
     if result < 0 {
         return Err(std::io::Error::from_raw_os_error(-result).into());

@@ -1,4 +1,4 @@
-//! `peer_name`: every client gets its own address, though it sits in a slot.
+//! `peer_name`: every client is in a slot, and gets its own address.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 
@@ -28,7 +28,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         bytes += named(&mut run, client, &did, &all)?;
     }
     none_asked(&run.record())?;
-    need_free_slots(&mut run, "All clients have got their line.")?;
+    need_free_slots(&mut run, "All clients got their line.")?;
     sleeps(&mut run)?;
     let measured = one_by_one(&mut run, ALONE, |run| {
         let client = one(run)?;
@@ -50,7 +50,7 @@ fn address(client: &TcpStream) -> SocketAddr {
     client.local_addr().unwrap_or(nowhere.into())
 }
 
-/// The client gets its address and the end; the bytes that it got.
+/// The client must get its address and then the end. Returns the bytes that it got.
 fn named(
     run: &mut Run,
     mut client: TcpStream,
@@ -76,8 +76,8 @@ fn named(
             }
             need_no_slot_as_fd(&run.record())?;
             Failure { id: ids::NOT_CLOSED, ..failure }.rule(
-                "The client got its address and was never let go: close the slot after the line \
-                 was sent.",
+                "The client got its address, but its connection does not end: close the slot when \
+                 the line has been sent.",
             )
         }
         _ => {
@@ -93,7 +93,7 @@ fn named(
     Err(failure)
 }
 
-/// Nobody asks getpeername(2), which knows no slots.
+/// Fails if the program called getpeername(2), which knows no slots.
 fn none_asked(record: &Record) -> Result<(), Failure> {
     need_slots(record)?;
     let calls = record.plain_calls(&["getpeername"]);
@@ -101,13 +101,13 @@ fn none_asked(record: &Record) -> Result<(), Failure> {
     let mut kernel = record.last_lines(of_ops(&["ACCEPT"]));
     kernel.push(format!("system call getpeername, with {}", call.args[0]));
     Err(record.fail(ids::SLOT_AS_FD).kernel(kernel).rule(
-        "A slot's number is not a descriptor: getpeername(2) asks about whatever file the process has \
-         open under that number. An accept fills in the address of its client, if it gets a place \
-         for it.",
+        "A slot's number is not a descriptor: getpeername(2) takes it for a descriptor, and \
+         answers for another file of the process. An accept writes the address of its client into \
+         memory that its entry names.",
     ))
 }
 
-/// What is wrong with a line.
+/// Explains what is wrong with a line.
 fn explained(
     run: &mut Run,
     line: &str,
@@ -115,7 +115,7 @@ fn explained(
     others: &[SocketAddr],
 ) -> String {
     if line == format!("you are {own}") {
-        return "The address is right. The line has no end: `\\n` is missing."
+        return "The address is right, but `\\n` is missing at the end of the line."
             .into();
     }
     let text = line.trim().strip_prefix("you are ").unwrap_or_default();
@@ -134,25 +134,26 @@ fn explained(
     );
     let port_turned = said.port().swap_bytes() == own.port();
     let rule = if SocketAddr::V4(said) != own && others.contains(&said.into()) {
-        "That is another client's address. Each accept that is armed needs a place of its own. It \
-         is read for each client when its accept has completed, and before the next accept is armed \
-         with it."
+        "That is another client's address. Each armed accept needs its own memory for the address. \
+         Read it when the accept has completed, and before you arm the next accept with it."
     } else if port_turned || IpAddr::V4(*turned.ip()) == own.ip() {
         "The kernel writes address and port in network byte order, the highest byte first: \
-         `u16::from_be` and `u32::from_be` turn them round."
+         `u16::from_be` and `u32::from_be` convert them."
     } else if server == Ok(said.into()) {
-        "That is the server's own address. The caller's is what the accept has filled in."
+        "That is the server's own address. The accept wrote the client's address into the memory \
+         that its entry names."
     } else if record.submitted("ACCEPT").iter().any(|accept| multishot(accept))
     {
-        "A multishot accept has one place for the addresses of all clients, so none of them can be \
-         relied on. A single accept fills in the address of its one client."
+        "A multishot accept writes the addresses of all clients to the same memory, so each may \
+         overwrite the one before. Use a single accept, which writes the address of its one \
+         client."
     } else if record.completed("ACCEPT").iter().any(|it| written(it)) {
-        "The kernel wrote this client's address where its accept said, and the program read it \
-         elsewhere or at another time. The place must not move while the accept is armed (one in a \
-         list that grows does), and is read before the next accept is armed with it."
+        "The kernel wrote this client's address to the memory that its accept named, but the \
+         program read it elsewhere or too late. The memory must not move while the accept is armed \
+         (an element of a growing list moves). Read it before you arm the next accept with it."
     } else {
-        "The kernel writes no more of the address than the length says that there is room for. Set \
-         it before each accept, to the size of the structure."
+        "The kernel writes only as many bytes of the address as the length allows. Before each \
+         accept, set the length to the size of the structure."
     };
     rule.into()
 }

@@ -2,8 +2,8 @@
 //!
 //! The server must send every client its own address, in one line:
 //! `you are 127.0.0.1:51234`. `getpeername(2)` needs a descriptor, and a client
-//! in a slot has none. So one single accept is armed at a time; it fills in the
-//! address, which is read before the next one is armed.
+//! in a slot has none. So the server arms one single accept at a time, which
+//! writes the address, and reads the address before it arms the next one.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::ExitCode;
@@ -20,8 +20,8 @@ use io_uring::{IoUring, opcode};
 
 const SLOTS: u32 = 64;
 
-/// Where an accept writes who called. It belongs to the kernel while the accept
-/// is armed.
+/// Memory to which an accept writes the caller's address. It belongs to the
+/// kernel while the accept is armed.
 struct Caller {
     address: libc::sockaddr_in,
     length: libc::socklen_t,

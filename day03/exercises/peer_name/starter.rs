@@ -2,8 +2,8 @@
 //!
 //! The server must send every client its own address, in one line:
 //! `you are 127.0.0.1:51234`. `getpeername(2)` needs a descriptor, and a client
-//! in a slot has none. An accept can fill in the address, but a multishot
-//! accept has one place for all clients. So who called?
+//! in a slot has none. An accept can write the client's address to memory, but
+//! a multishot accept writes the addresses of all clients to the same place.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::ExitCode;

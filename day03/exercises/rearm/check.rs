@@ -1,4 +1,4 @@
-//! `rearm`: the multishot accept ends on a success and on an error, and the server goes on.
+//! `rearm`: the multishot accept ends on a success and on an error, and the server arms it again.
 
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
@@ -8,14 +8,18 @@ use nix::sys::socket::{Backlog, Shutdown, listen, shutdown};
 use crate::exercise::prelude::*;
 
 const GREETING: &[u8] = b"welcome\n";
-/// The completion queue that is given.
+/// The size of the completion queue in this exercise.
 const QUEUE: u32 = 4;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let mut run = serve(attempt)?;
     let descriptors = run.descriptors()?;
     let client = run.connect()?;
-    greeted(&mut run, &client, "A client connects and waits to be greeted.")?;
+    greeted(
+        &mut run,
+        &client,
+        "A client connects and waits for its greeting.",
+    )?;
     as_given(&run.record())?;
     let measured = one_by_one(&mut run, ALONE, |run| {
         let client = run.connect()?;
@@ -46,16 +50,17 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     if !record.completes().any(|it| brought(&it) && !it.more) {
         return Err(Failure::not_observed(
             "no multishot accept ended although more clients came at once than the completion \
-             queue holds; so it cannot be seen whether it would be armed again",
+             queue holds, so the check cannot see whether the program arms it again",
         ));
     }
 
     fail_once(&mut run)?;
     sleeps(&mut run)?;
-    run.did("Clients came in many ways, and all of them were let go.");
+    run.did("Clients came one by one and many at once, and all connections have ended.");
     as_given(&run.record())?;
     one_at_a_time(&run.record())?;
-    let did = "All clients were greeted and let go.";
+    let did =
+        "All clients got their greeting, and their connections have ended.";
     need_free_slots(&mut run, did)?;
     need_few_descriptors(&mut run, &descriptors, clients, did)?;
     let record = run.stop();
@@ -68,7 +73,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     .measured(measured))
 }
 
-/// The client gets the greeting and the end.
+/// The client must get the greeting and then the end.
 fn greeted(
     run: &mut Run,
     client: &TcpStream,
@@ -80,7 +85,7 @@ fn greeted(
     expect_end(run, client, did)
 }
 
-/// Why a client waits for its greeting.
+/// Explains why a client got no greeting.
 fn in_vain(record: &Record, failure: Failure) -> Failure {
     if !waits(&failure) {
         return failure;
@@ -96,23 +101,23 @@ fn in_vain(record: &Record, failure: Failure) -> Failure {
         Some(it) if accepted.len() > greeted && it.more => {
             let token = token(&it.user_data).map(|token| token.to_string());
             Failure { id: ids::LOST, ..failure }.kernel(last).rule(format!(
-                "A completion came with the user_data {}, and nothing was submitted after it. The \
-                 kernel gives back what the accept's entry carried: is that what the program knows \
-                 its accepts by?",
+                "A completion came with the user_data {}, and the program submitted nothing after \
+                 it. A completion carries the `user_data` of the accept's entry: compare it with \
+                 the value that you gave to the entry.",
                 token.as_ref().unwrap_or(&it.meaning)
             ))
         }
         Some(_) if accepted.len() > greeted => {
             Failure { id: ids::LOST, ..failure }.kernel(last).rule(
-                "The client of the last completion gets no greeting. A completion that ends a \
-                 multishot can be a success: it brings a client like any other, which sits in its \
-                 slot and waits.",
+                "The client of the last completion got no greeting. The completion that ends a \
+                 multishot can be a success: then a client is in the slot that it names. Greet \
+                 that client, too.",
             )
         }
         _ if armed(record) == 0 => Failure { id: ids::REARM, ..failure }.kernel(last).rule(
-            "The last completion of the accept came without IORING_CQE_F_MORE: it has ended, \
-                 and no other is armed. Whenever the flag is absent, whatever the result, the \
-                 accept must be armed again.",
+            "The last completion of the accept came without IORING_CQE_F_MORE: the accept has \
+                 ended, and no other is armed. Whenever the flag is absent, arm the accept again, \
+                 after a success as well as after an error.",
         ),
         _ => failure,
     }
@@ -124,7 +129,8 @@ fn armed(record: &Record) -> usize {
     record.submitted("ACCEPT").len().saturating_sub(ended)
 }
 
-/// An accept is armed when the kernel has ended the one before, and not when the program has.
+/// An accept may be armed when the kernel has ended the one before, but not when the program has
+/// cancelled it.
 fn one_at_a_time(record: &Record) -> Result<(), Failure> {
     let ends = |it: &Complete| it.error.as_deref() != Some("ECANCELED");
     let most = most_in_flight(record, &["ACCEPT"], ends);
@@ -132,13 +138,13 @@ fn one_at_a_time(record: &Record) -> Result<(), Failure> {
         return Ok(());
     }
     Err(record.fail(ids::TOO_MANY_ENTRIES).kernel(record.lines(of_ops(&["ACCEPT"]))).rule(
-        "An accept was armed while another one was. A completion with IORING_CQE_F_MORE says \
-             that the accept is still armed: arm one only when the flag is absent, and cancel \
-             none for it.",
+        "The program armed an accept while another was armed. A completion with IORING_CQE_F_MORE \
+             says that the accept is still armed: arm one only when the flag is absent, and do not \
+             cancel one for that.",
     ))
 }
 
-/// The ring is the one that makes a multishot end.
+/// Fails if the program changed the ring so that a multishot ends later.
 fn as_given(record: &Record) -> Result<(), Failure> {
     record.need_ring()?;
     need_slots(record)?;
@@ -147,8 +153,8 @@ fn as_given(record: &Record) -> Result<(), Failure> {
         let kernel = record
             .lines(|what| matches!(what, What::Setup(_) | What::Register(_)));
         return Err(record.fail(ids::AS_GIVEN).kernel(kernel).rule(format!(
-            "The completion queue has {QUEUE} entries in this task. A larger one only puts off \
-             the end of a multishot: with enough clients it comes all the same."
+            "The completion queue has {QUEUE} entries in this exercise. With a larger queue the \
+             multishot only ends later, at a larger number of clients."
         )));
     }
     let single = |what: &What| matches!(what, What::Submit(it) if it.op == "ACCEPT" && !multishot(it));
@@ -157,16 +163,17 @@ fn as_given(record: &Record) -> Result<(), Failure> {
         return Ok(());
     }
     Err(record.fail(ids::WRONG_ENTRY).kernel(lines).rule(
-        "This task is about a multishot accept, one entry for many clients; such an accept is \
-         for one client. When the multishot has ended, arm a multishot again.",
+        "The program armed a single accept, which takes one client. This exercise is about a \
+         multishot accept, one entry for many clients: when it has ended, arm a multishot again.",
     ))
 }
 
-/// Makes the accept fail with an error, and listens again.
+/// Shuts the listener down, so that the accept fails with an error, and listens again.
 fn fail_once(run: &mut Run) -> Result<(), Failure> {
-    // Without a way to the listener no error can be made; the bursts have decided.
+    // If the check cannot reach the listener, it cannot cause an error. Then the bursts decide.
     let Ok(listener) = testkit::listener_of(run.pid()) else { return Ok(()) };
-    let did = "The listener was shut for a moment, so the accept failed; then a client comes.";
+    let did = "The listener was shut down for a moment, so the accept failed. Then a client \
+               connects.";
     run.did(did);
     let _ = shutdown(listener.as_raw_fd(), Shutdown::Both);
     seen(run, PATIENCE, |record| {
@@ -179,7 +186,7 @@ fn fail_once(run: &mut Run) -> Result<(), Failure> {
         let error = std::io::ErrorKind::ConnectionRefused.into();
         return Err(trouble(run, did, &error));
     }
-    // It listens on another port now, which the kernel chose.
+    // The listener now has another port, which the kernel chose.
     let Ok(client) = listener.local_addr().and_then(TcpStream::connect) else {
         return Ok(());
     };

@@ -24,8 +24,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
-    // Leave these sizes as they are: a small completion queue is what ends an
-    // accept.
+    // Leave these sizes as they are: the small completion queue ends an accept.
     let mut ring = IoUring::builder().setup_cqsize(4).build(4)?;
     ring::register_slots(&ring.submitter(), 64)?;
     let mut queues = Queues::new(&mut ring);
@@ -39,7 +38,7 @@ fn run() -> Result<()> {
                 Some(Op::Accept) => {
                     accepted(&mut queues, &listener, &completion)?
                 }
-                // A greeting that failed is no matter: its client has gone.
+                // A greeting may fail: then its client has left.
                 _ => {}
             }
         }

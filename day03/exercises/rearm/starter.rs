@@ -1,10 +1,9 @@
 //! Re-arm: the accept has ended, and the program did not notice.
 //!
 //! This server greets every client with one line and closes. It arms one
-//! multishot accept and believes that it lasts forever. The completion queue
-//! holds four entries, so when many clients come at once the accept ends, and
-//! later clients wait forever. Keep the server serving, whatever ends
-//! the accept.
+//! multishot accept, once. The completion queue holds four entries, so when
+//! many clients come at once the accept ends, and later clients wait forever.
+//! Arm the accept again whenever it ends, for any reason.
 
 use std::io;
 use std::process::ExitCode;
@@ -27,8 +26,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
-    // Leave these sizes as they are: a small completion queue is what ends an
-    // accept.
+    // Leave these sizes as they are: the small completion queue ends an accept.
     let mut ring = IoUring::builder().setup_cqsize(4).build(4)?;
     ring::register_slots(&ring.submitter(), 64)?;
     let mut queues = Queues::new(&mut ring);
@@ -40,7 +38,7 @@ fn run() -> Result<()> {
         while let Some(completion) = queues.next_completion() {
             match Token::unpack(completion.user_data()).map(|token| token.op) {
                 Some(Op::Accept) => accepted(&mut queues, &completion)?,
-                // A greeting that failed is no matter: its client has gone.
+                // A greeting may fail: then its client has left.
                 _ => {}
             }
         }

@@ -515,7 +515,7 @@ fn a_wrong_user_data_is_named_in_the_verdict() {
     let words = check("rearm", accept, "");
     assert!(words.contains("ACCEPT slot 0 MORE [0]"), "{words}");
     assert!(
-        words.contains("came with the user_data 0, and nothing was submitted after"),
+        words.contains("came with the user_data 0, and the program submitted nothing after"),
         "{words}"
     );
     let words = check("rearm", accept, ".user_data(Token::of(Op::Send).pack())");
