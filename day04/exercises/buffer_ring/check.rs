@@ -1,5 +1,5 @@
-//! `buffer_ring`: more clients than buffers, clients that keep theirs, and a line of clients that
-//! wait for one.
+//! `buffer_ring`: more clients than buffers. Some clients keep a buffer, and others wait in a line
+//! for one.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use crate::exercise::prelude::*;
 
 const BUFFERS: usize = 4;
-/// Bytes in each.
+/// The size of each buffer, in bytes.
 const SIZE: usize = 4096;
-/// Bytes that a client sends at most without reading.
+/// The most bytes that a client sends without reading.
 const ENOUGH: usize = 4 << 20;
-/// Receives without a chance that may be tried for each client: by a look too many.
+/// Receives that may fail for each client while no buffer is free: the program may try once more
+/// than necessary.
 const TRIES: usize = 3;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -22,13 +23,14 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let count = attempt.number(10..=14) as usize;
     let mut clients =
         (0..count).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
-    let did =
-        format!("{count} clients are in, and only the last of them sends.");
+    let did = format!(
+        "{count} clients are connected, and only the last of them sends."
+    );
     together(attempt, &mut run, &clients[count - 1..], &did)?;
     for round in 1..=3 {
         let did = format!(
-            "{count} clients are in, and all of them send at once (round {round}); there are \
-             {BUFFERS} buffers."
+            "{count} clients are connected, and all of them send at once (round {round}); there \
+             are {BUFFERS} buffers."
         );
         together(attempt, &mut run, &clients, &did)?;
     }
@@ -40,7 +42,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     clients.truncate(BUFFERS);
     line(attempt, &mut run, &clients)?;
     gone(&mut run)?;
-    let did = "All others have left, and a client comes.";
+    let did = "All others have left, and a client connects.";
     drop(clients);
     need_free_slots(&mut run, did)?;
     let client = run.connect()?;
@@ -67,12 +69,12 @@ fn out_of_buffers(complete: &Complete) -> bool {
     complete.error.as_deref() == Some("ENOBUFS")
 }
 
-/// How many receives have found no buffer.
+/// The number of receives that found no buffer.
 fn lacked(record: &Record) -> usize {
     record.completes().filter(|it| out_of_buffers(it)).count()
 }
 
-/// How many completions carried an error.
+/// The number of completions with an error.
 fn in_vain(run: &Run) -> u64 {
     let summary = run.summary();
     summary.completions.values().map(|them| them.errors).sum()
@@ -95,7 +97,7 @@ fn together(
         .iter()
         .map(|_| attempt.word(attempt.number(10..=2000) as usize))
         .collect();
-    // First let all of them be received from.
+    // First let the program receive from all of them.
     seen(run, PATIENCE / 15, |record| {
         record.submits().filter(|it| chooses(it)).count() >= clients.len()
     });
@@ -127,9 +129,9 @@ fn explain(record: &Record, failure: Failure) -> Failure {
     }
     if failure.id == ids::WRONG_ANSWER {
         return failure.kernel(record.last_lines(of_ops(&["RECV", "SEND"]))).rule(
-            "These are another client's bytes, or old ones. A buffer that was given back is the \
-             kernel's, which fills it for the next client: give it back when the send out of it \
-             has completed, and once.",
+            "These are another client's bytes, or old ones. The kernel fills a buffer for the next \
+             client as soon as you give it back: give it back once, when the send from it has \
+             completed.",
         );
     }
     if lacked(record) == 0 {
@@ -140,18 +142,17 @@ fn explain(record: &Record, failure: Failure) -> Failure {
             |what| matches!(what, What::Complete(it) if out_of_buffers(it)),
         );
         return Failure { id: ids::LOST, ..failure }.kernel(lines).rule(
-            "The client was closed because no buffer was free. ENOBUFS says nothing about the \
-             connection: its bytes wait in the socket until there is a buffer again.",
+            "The program closed the client because no buffer was free. ENOBUFS does not mean that \
+             the connection has ended: its bytes wait in the socket until a buffer is free.",
         );
     }
     if waits(&failure) {
         return Failure { id: ids::NO_ANSWER, ..failure }
             .kernel(record.last_lines(of_ops(&["RECV"])))
             .rule(
-                "A receive that found no buffer has ended, and has to be queued again when one is \
-                 there. Every buffer that a completion brought has to be given back, whatever \
-                 became of its client. And if the one that is received from next has left, the \
-                 buffer is still there: for the next in the line.",
+                "A receive that found no buffer has ended: queue it again when a buffer is free. \
+                 Give every buffer back that a completion brought, even if its client has left. If \
+                 the first client in the line has left too, receive from the next one.",
             );
     }
     failure
@@ -166,8 +167,8 @@ fn as_given(record: &Record) -> Result<(), Failure> {
         let line = record
             .lines(|what| matches!(what, What::Submit(it) if it.seq == seq));
         return Err(record.fail(ids::WRONG_ENTRY).kernel(line).rule(
-            "This receive brings a buffer of its own. In this task the kernel chooses one out of \
-             the ring of four when bytes are there: IOSQE_BUFFER_SELECT and a buffer group.",
+            "This receive names a buffer itself. In this exercise the kernel chooses one of the \
+             four in the ring when bytes arrive: set IOSQE_BUFFER_SELECT and a buffer group.",
         ));
     }
     let rings = record.registers().filter(|register| {
@@ -180,7 +181,7 @@ fn as_given(record: &Record) -> Result<(), Failure> {
         return Err(record
             .fail(ids::AS_GIVEN)
             .kernel(record.lines(|what| matches!(what, What::Register(_))))
-            .rule("Leave the ring at four buffers; with more of them it runs dry a little later."));
+            .rule("Leave the ring at four buffers; with more of them it only runs out later."));
     }
     Ok(())
 }
@@ -190,8 +191,8 @@ fn first_number(text: &str) -> Option<usize> {
         .find_map(|digits| digits.parse().ok())
 }
 
-/// Clients that send and do not read keep all buffers. Others stand in a line for one, and some
-/// of those leave. Then the first buffer comes back.
+/// Clients that send and do not read keep all buffers. Other clients wait in a line for a buffer,
+/// and some of these leave. Then the first buffer comes back.
 fn line(
     attempt: &Attempt,
     run: &mut Run,
@@ -203,16 +204,16 @@ fn line(
     run.did(&did);
     let (mut keepers, mut sent) = keepers(run)?;
     no_spin(&run.record())?;
-    let did = format!("{did} Others send and wait; some come and leave again.");
+    let did = format!("{did} Others send and wait; some connect and leave.");
     let mut leave = Vec::new();
     let mut words = Vec::new();
     for client in clients {
-        // Before and among those that wait: none of these sends.
+        // These come before and between the waiting clients, and send nothing.
         stand(run, |run| {
             leave.push(run.connect()?);
             Ok(())
         })?;
-        // As many bytes as a buffer holds, in case it is another's still.
+        // As many bytes as a buffer holds, so that old bytes of another client show.
         let word = attempt.word(SIZE);
         stand(run, |run| send(run, client, word.as_bytes(), &did))?;
         words.push(word);
@@ -233,10 +234,11 @@ fn line(
             answered(run, client, word.as_bytes(), &did)?;
         }
     }
-    let did = format!("{did} Then one leaves, and the others read all.");
+    let did =
+        format!("{did} Then one of them leaves, and the others read all.");
     testkit::reset(keepers.remove(0));
     sent.remove(0);
-    // One of them may have a buffer that another waits for: they read at the same time.
+    // They read at the same time, because one may keep a buffer for which another waits.
     let readers: Vec<_> = keepers
         .iter()
         .zip(&sent)
@@ -257,15 +259,15 @@ fn line(
             answered(run, client, word.as_bytes(), &did)?;
         }
         if let Some(what) = glance(client) {
-            run.did(format!("{did} It got {what} as well."));
+            run.did(format!("{did} The client also got {what}."));
             let failure = run.record().fail(ids::WRONG_ANSWER);
-            return Err(failure.rule("That was not among what it had sent."));
+            return Err(failure.rule("The client had not sent these bytes."));
         }
     }
     Ok(())
 }
 
-/// All that keep a buffer reset their connections: every buffer has to come back.
+/// All clients that keep a buffer reset their connections. Every buffer must come back.
 fn gone(run: &mut Run) -> Result<(), Failure> {
     let did = format!(
         "{BUFFERS} clients send, do not read, and reset their connections."
@@ -279,13 +281,13 @@ fn gone(run: &mut Run) -> Result<(), Failure> {
     answered(run, &client, b"a buffer, please", &did)
 }
 
-/// When no client has a buffer, as many clients as there are buffers get one each.
+/// When no client has a buffer, each of four clients must get one.
 fn all_are_back(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     need_free_slots(run, "All have left.")?;
     let clients =
         (0..BUFFERS).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()?;
     let did = format!(
-        "All others have left. {BUFFERS} clients come and send at once."
+        "All others have left. {BUFFERS} clients connect and send at once."
     );
     let before = lacked(&run.record());
     together(attempt, run, &clients, &did)?;
@@ -297,14 +299,14 @@ fn all_are_back(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
         |what| matches!(what, What::Complete(it) if out_of_buffers(it)),
     );
     Err(record.fail(ids::LOST).kernel(lines).rule(format!(
-        "No client has a buffer, {BUFFERS} clients send, and a receive finds no buffer: one was never \
-         given back. Give back every buffer that a completion brings exactly once, when the send \
-         from it has completed, even if its client is gone. So remember for each client which \
-         buffer it has."
+        "No other client has a buffer, {BUFFERS} clients send, and a receive finds no buffer: the \
+         program did not give one back. Remember for each client which buffer it has. Give every \
+         buffer back exactly once, when the send from it has completed, even if its client has \
+         left."
     )))
 }
 
-/// Does something that makes one more client stand in the line, and waits until it does.
+/// Does something that puts one more client into the line, and waits until it is there.
 fn stand(
     run: &mut Run,
     act: impl FnOnce(&mut Run) -> Result<(), Failure>,
@@ -315,8 +317,8 @@ fn stand(
     Ok(())
 }
 
-/// Clients that send without reading until no more goes in, and how many bytes each of them
-/// did.
+/// Clients that send without reading until their sockets are full. Returns how many bytes each of
+/// them sent.
 fn keepers(run: &mut Run) -> Result<(Vec<TcpStream>, Vec<usize>), Failure> {
     let keepers = (0..BUFFERS)
         .map(|_| connect_narrow(run, 4096, 65536))
@@ -329,7 +331,7 @@ fn keepers(run: &mut Run) -> Result<(Vec<TcpStream>, Vec<usize>), Failure> {
         if in_vain(run) > 1000 {
             break;
         }
-        // Room that comes while the program rests will not come again.
+        // While the program sleeps it makes no more room.
         let rests = run.settles();
         full = rests;
         let mut moved = Instant::now();
@@ -344,14 +346,14 @@ fn keepers(run: &mut Run) -> Result<(Vec<TcpStream>, Vec<usize>), Failure> {
             }
             sleep(Duration::from_millis(3));
         }
-        // It never rests: that is for another to say.
+        // The program never sleeps: another check judges that.
         full |= !rests;
     }
     keepers.iter().for_each(|keeper| drop(keeper.set_nonblocking(false)));
     Ok((keepers, sent))
 }
 
-/// To how many slots a send is in flight.
+/// The number of slots with a send in flight.
 fn sends_in_flight(run: &Run) -> usize {
     let rings = run.rings();
     let sends = rings.iter().flat_map(|ring| &ring.in_flight);
@@ -364,7 +366,7 @@ fn sends_in_flight(run: &Run) -> usize {
     slots.len()
 }
 
-/// Reads so many bytes, or what comes.
+/// Reads this many bytes, or fewer if the connection ends.
 fn read_some(mut client: TcpStream, count: usize) -> Vec<u8> {
     let mut got = Vec::new();
     let by_ref = Read::by_ref(&mut client);
@@ -372,9 +374,10 @@ fn read_some(mut client: TcpStream, count: usize) -> Vec<u8> {
     got
 }
 
-/// No client is received from again before anything has happened that may have brought a buffer.
+/// Fails if the program receives from a client again although nothing has happened that may have
+/// freed a buffer.
 fn no_spin(record: &Record) -> Result<(), Failure> {
-    // The slots of the entries, and what had completed when each slot was last received from.
+    // The slots of the entries, and the number of completions at the last receive from each slot.
     let mut slots = HashMap::new();
     let mut received = HashMap::new();
     let mut tries: HashMap<_, usize> = HashMap::new();
@@ -404,7 +407,8 @@ fn no_spin(record: &Record) -> Result<(), Failure> {
         return Ok(());
     }
     Err(record.fail(ids::SPIN).kernel(record.last_lines(of_ops(&["RECV"]))).rule(format!(
-        "All buffers are in use, and one client is received from {most} times although no buffer \
-         has come back in between. Such a receive fails at once: wait until a send has completed."
+        "All buffers were in use, and the program tried {most} receives from one client although \
+         no buffer had come back in between. Such a receive fails at once: wait until a send has \
+         completed."
     )))
 }

@@ -1,10 +1,10 @@
-//! Buffer ring: four buffers for all clients, and no client is closed because
-//! none is left.
+//! Buffer ring: four buffers for all clients. A client that finds no free
+//! buffer waits.
 //!
 //! An echo server. A silent client has no buffer: the kernel takes one out of a
 //! ring of four when bytes arrive. When all four are in use the receive fails
-//! with ENOBUFS. Then the client is parked, and is received from again when a
-//! buffer comes back.
+//! with ENOBUFS. Then the server parks the client, and receives from it again
+//! when a buffer comes back.
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -119,7 +119,7 @@ impl Echo<'_> {
         Ok(())
     }
 
-    /// Waits for bytes; the kernel chooses the buffer when they are there.
+    /// Waits for bytes; the kernel chooses the buffer when they arrive.
     fn receive(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 0)
             .buf_group(self.buffers.group())
@@ -128,7 +128,7 @@ impl Echo<'_> {
         self.push(Op::Recv, slot, recv)
     }
 
-    /// Sends out of the buffer, which stays ours until the send has completed.
+    /// Sends from the buffer, which stays ours until the send has completed.
     fn send_back(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
         self.sending[slot as usize] = Some(buffer);
         let send = opcode::Send::new(

@@ -1,10 +1,10 @@
-//! Buffer ring: four buffers for all clients, and no client is closed because
-//! none is left.
+//! Buffer ring: four buffers for all clients. A client that finds no free
+//! buffer waits.
 //!
 //! An echo server. A silent client has no buffer: the kernel takes one out of a
 //! ring of four when bytes arrive. When all four are in use the receive fails
-//! with ENOBUFS. The bytes are still there, only the buffer is missing; but
-//! this server closes the client.
+//! with ENOBUFS. The bytes are still in the socket, but this server closes the
+//! client.
 
 use std::process::ExitCode;
 
@@ -83,7 +83,7 @@ impl Echo<'_> {
                     self.send_back(slot, buffer, result as u32)
                 }
                 // TODO: there was no buffer (ENOBUFS), or the client has ended
-                // its side, or it is gone.
+                // its side, or its connection has failed.
                 _ => self.close(slot),
             },
             Op::Send => {
@@ -96,7 +96,7 @@ impl Echo<'_> {
         }
     }
 
-    /// Waits for bytes; the kernel chooses the buffer when they are there.
+    /// Waits for bytes; the kernel chooses the buffer when they arrive.
     fn receive(&mut self, slot: u32) -> Result<()> {
         let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 0)
             .buf_group(self.buffers.group())
@@ -105,7 +105,7 @@ impl Echo<'_> {
         self.push(Op::Recv, slot, recv)
     }
 
-    /// Sends out of the buffer, which stays ours until the send has completed.
+    /// Sends from the buffer, which stays ours until the send has completed.
     fn send_back(&mut self, slot: u32, buffer: u16, length: u32) -> Result<()> {
         self.sending[slot as usize] = Some(buffer);
         let send = opcode::Send::new(

@@ -1,4 +1,4 @@
-//! `chain`: receive, send and close go in together, and a client costs one call.
+//! `chain`: the program submits receive, send and close together, so that a client costs one call.
 
 use std::net::Shutdown;
 use std::thread::sleep;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::exercise::prelude::*;
 
 const LENGTH: usize = 16;
-const CUT: &str = "A chain is cut where a submit ends: what comes with the next one was not linked to \
-                   this entry any more, and did not wait for it. Before the first of three entries, \
+const CUT: &str = "A chain ends where a submit ends: the entries of the next submit were not \
+                   linked to this one, and did not wait for it. Before the first of three entries, \
                    make room for all three (`Queues::room_for(3)`).";
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -58,13 +58,15 @@ fn receives(record: &Record) -> Vec<&Submit> {
     record.submits().filter(|it| ops.contains(&it.op.as_str())).collect()
 }
 
-/// The receives are linked to what follows them.
+/// Fails if a receive is not linked to the next entry.
 fn linked(run: &mut Run, did: &str) -> Result<(), Failure> {
     let record = run.record();
     let receives = receives(&record);
     let linked = receives.iter().filter(|it| links(it)).count();
     if receives.is_empty() && record.summary.unseen_entries > 0 {
-        return Err(Failure::not_observed("too many entries went by unread"));
+        return Err(Failure::not_observed(
+            "the tracer missed too many entries",
+        ));
     }
     if linked > 0 && linked * 2 > receives.len() {
         return Ok(());
@@ -72,9 +74,9 @@ fn linked(run: &mut Run, did: &str) -> Result<(), Failure> {
     run.did(did);
     let lines = record.last_lines(of_ops(&["RECV", "SEND", "CLOSE"]));
     Err(run.record().fail(ids::NOT_LINKED).kernel(lines).rule(
-        "Receive, send and close are known when the client is accepted: link them \
-         (IOSQE_IO_LINK), so that the kernel starts each when the one before has succeeded. \
-         Without a link those that go in together are started together.",
+        "Submit receive, send and close as soon as the client is accepted, and link them \
+         (IOSQE_IO_LINK): the kernel then starts each when the one before it has succeeded. \
+         Without a link it starts the entries of one submit together.",
     ))
 }
 
@@ -85,16 +87,17 @@ fn too_many(run: &mut Run, calls: u64, clients: u64, did: &str) -> Failure {
     record.fail(ids::ENTERS).kernel(lines).rule(format!(
         "{calls} calls for {clients} clients. {}",
         if record.submits().any(skips) {
-            "An entry of the chain still completes, or a call does not wait. If all three entries \
-             skip their success, the next completion is that of the next client."
+            "An entry of the chain still posts a completion, or a call does not wait. If all three \
+             entries skip the completion of a success, the next completion is that of the next \
+             client."
         } else {
-            "Every completion ends a wait. Set IOSQE_CQE_SKIP_SUCCESS on entries whose success the \
-             program need not see."
+            "Every completion ends a wait. Set IOSQE_CQE_SKIP_SUCCESS on entries whose success \
+             does not matter to the program."
         }
     ))
 }
 
-/// A request in two pieces is one request.
+/// A request in two pieces must get one answer.
 fn in_pieces(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let did = "A client sends its sixteen bytes in two pieces.";
     let client = run.connect()?;
@@ -104,14 +107,14 @@ fn in_pieces(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     send(run, &client, &word.as_bytes()[7..], did)?;
     expect(run, &client, word.as_bytes(), did).map_err(|failure| {
         ruled(failure, ids::WRONG_ANSWER,
-            "The send ran when only a part of the request was there, and sent what lay behind it. \
-             Without MSG_WAITALL a receive of fewer bytes has succeeded."
+            "The send ran when only a part of the request had arrived, and sent old bytes behind \
+             that part. Without MSG_WAITALL a receive of fewer bytes counts as a success."
         )
     })?;
     expect_end(run, &client, did)
 }
 
-/// Clients that end or reset their connections before the sixteenth byte.
+/// Clients end or reset their connections before the sixteenth byte.
 fn unfinished(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     for length in [5, 0] {
         let did = format!(
@@ -138,25 +141,25 @@ fn broken(failure: Failure) -> Failure {
     let failure = ruled(
         failure,
         ids::WRONG_ANSWER,
-        "The client sent less than sixteen bytes and got some: the send ran although the receive \
-         had failed, and what it sent was in part another client's. Only a plain link (IO_LINK) \
-         stops a chain at a failure; and only with MSG_WAITALL is a short receive one.",
+        "The client sent fewer than sixteen bytes, and got an answer: the send ran although the \
+         receive was short, and sent bytes of another client. Use a plain link (IO_LINK), which \
+         stops the chain at a failure, and MSG_WAITALL, with which a short receive is a failure.",
     );
     ruled(
         failure,
         ids::NOT_CLOSED,
-        "When an entry of a chain fails, those behind it are dropped, the close among them. The \
-         entry that failed (the receive or the send) completes, although success is skipped: \
-         close the slot then.",
+        "When an entry of a chain fails, the kernel cancels the entries behind it, and with them \
+         the close. The failed entry (the receive or the send) posts a completion even with \
+         IOSQE_CQE_SKIP_SUCCESS: close the slot then.",
     )
 }
 
-/// Many come together and are silent at first. Then the last one alone sends, then all others,
-/// some of whom are gone when the answer is due.
+/// Many clients connect together and send nothing at first. Then the last client sends, then all
+/// others. Some have left before their answer.
 fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let count = attempt.number(36..=44) as usize;
     let did = format!(
-        "Two clients reset their connections, and {count} others come at once and are silent."
+        "Two clients reset their connections, and {count} others connect at once and send nothing."
     );
     run.did(&did);
     let accepted = |record: &Record| record.completes().filter(brought).count();
@@ -167,7 +170,7 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     seen(run, PATIENCE / 5, served);
     let all = before + leave.len() + count;
     let came = at_once(run, |run| {
-        // The entries that close their slots go in with the chains of the others.
+        // The program submits their closes together with the chains of the others.
         leave.into_iter().for_each(testkit::reset);
         (0..count).map(|_| run.connect()).collect::<Result<Vec<_>, _>>()
     });
@@ -186,8 +189,9 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let last = clients.split_off(count - 1);
     echo(run, &last[0], word.as_bytes(), &did)?;
     expect_end(run, &last[0], &did)?;
-    let did =
-        format!("{did} Then all others do, and some reset their connections.");
+    let did = format!(
+        "{did} Then all others send, and some reset their connections."
+    );
     run.did(&did);
     let words: Vec<String> =
         clients.iter().map(|_| attempt.word(LENGTH)).collect();
@@ -202,8 +206,8 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     for (client, word) in clients.iter().zip(&words[8..]) {
         expect(run, client, word.as_bytes(), &did).map_err(|failure| {
             ruled(failure, ids::WRONG_ANSWER,
-                "Those are another client's bytes, or old ones. Each slot needs its own memory for \
-                 its request, which the program does not change until the send has ended."
+                "These are another client's bytes, or old ones. Each slot needs its own memory for \
+                 its request; do not change it until the send has ended."
             )
         })?;
         expect_end(run, client, &did)?;
@@ -211,7 +215,7 @@ fn many(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     need_free_slots(run, &did).map_err(broken)
 }
 
-/// The entry that carries a link although its submit ends with it.
+/// The entry that carries a link although it is the last of its submit.
 fn cut(record: &Record) -> Option<u64> {
     let mut last = None;
     for event in &record.events {
@@ -231,7 +235,7 @@ fn ruled(failure: Failure, id: ids::Id, rule: &str) -> Failure {
     if failure.id == id { failure.rule(rule) } else { failure }
 }
 
-/// What became of a client, by what went into the ring for it.
+/// Explains a failure by the entries that the program submitted for the client.
 fn explain(run: &mut Run, failure: Failure) -> Failure {
     const OF_CLIENTS: &[ids::Id] = &[
         ids::WRONG_ANSWER,
@@ -252,17 +256,17 @@ fn explain(run: &mut Run, failure: Failure) -> Failure {
         |it: &Submit| it.flags.iter().any(|flag| flag.contains("DRAIN"));
     if record.submits().any(drains) {
         return Failure { id: ids::HELD_UP, ..failure }.rule(
-            "An entry with IOSQE_IO_DRAIN waits for all that went in before it, whosever they \
-             are, the accept among them. A link orders the entries of one client only.",
+            "An entry with IOSQE_IO_DRAIN waits for all earlier entries, also those of other \
+             clients and the accept. A link orders the entries of one client only.",
         );
     }
     if record.submitted("CLOSE").into_iter().any(links) {
         return Failure { id: ids::HELD_UP, ..failure }
             .kernel(record.last_lines(of_ops(&["CLOSE", "RECV"])))
             .rule(
-                "The last entry of a chain, the close, is linked to the first of the next: one \
-                 client waits for another, or is dropped with it. A link goes to whatever entry \
-                 comes next in the same submit; the last of a chain carries none.",
+                "The last entry of a chain, the close, is linked to the first entry of the next \
+                 chain: one client waits for another, or is cancelled with it. A link goes to the \
+                 next entry of the same submit, so the last entry of a chain must not carry one.",
             );
     }
     if let Some(seq) = cut(&record) {
@@ -276,15 +280,15 @@ fn explain(run: &mut Run, failure: Failure) -> Failure {
         return Failure { id: ids::DEADLINE, ..failure }
             .kernel(record.last_lines(of_ops(&["LINK_TIMEOUT", "RECV"])))
             .rule(
-                "A LINK_TIMEOUT ends the chain of a client that is silent for a while. No time \
-                 limit was asked for: it may be silent for as long as it likes.",
+                "A LINK_TIMEOUT ends the chain of a client that sends nothing for a while. This \
+                 exercise has no time limit: leave the timeout out.",
             );
     }
     let sends = record.submitted("SEND");
     if failure.rule == EARLY_END && sends.iter().any(|it| !links(it)) {
         return failure.kernel(record.last_lines(of_ops(&["SEND", "CLOSE"]))).rule(
-            "The send carries no link, so the close does not wait for it. A link is on the entry \
-             that the next one waits for: here on the receive and on the send.",
+            "The send carries no link, so the close does not wait for it. Set the link on the \
+             entry for which the next one waits: here on the receive and on the send.",
         );
     }
     let receives = receives(&record);
@@ -297,8 +301,8 @@ fn explain(run: &mut Run, failure: Failure) -> Failure {
                 |what| matches!(what, What::Submit(it) if it.seq == seq),
             );
             failure.kernel(line).rule(
-                "The receive waits for more than the sixteen bytes of a request: with MSG_WAITALL \
-                 it completes when all that it asks for is there.",
+                "The receive asks for more than the sixteen bytes of a request. With MSG_WAITALL \
+                 it completes only when all these bytes have arrived.",
             )
         }
         _ => failure,

@@ -1,8 +1,9 @@
-//! Chain: receive, send and close in one go.
+//! Chain: receive, send and close in one submit.
 //!
-//! Every client sends sixteen bytes, gets them back and is closed. The three
-//! operations go in together when the client is accepted, linked, and say
-//! nothing when they succeed: a client costs one call.
+//! Every client sends sixteen bytes, gets them back and is closed. When the
+//! client is accepted, the server submits the three operations together. They
+//! are linked, and post no completion when they succeed: a client costs one
+//! call.
 
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 64;
-/// The bytes of a request; a client that ends before that gets nothing.
+/// The bytes of a request. A client that sends fewer gets no answer.
 const LENGTH: usize = 16;
 
 fn main() -> ExitCode {
@@ -71,11 +72,11 @@ impl Server<'_> {
                 }
                 if result >= 0 { self.serve(result as u32) } else { Ok(()) }
             }
-            // Only what has failed completes. What was linked behind it was
-            // dropped.
+            // Only an entry that has failed completes. The kernel has cancelled
+            // the entries linked behind it.
             Op::Recv | Op::Send => self.push(Op::Close, slot, close(slot)),
             //                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-            // the close of the chain was dropped with the rest
+            // the kernel has cancelled the chain's own close
             _ => Ok(()),
         }
     }

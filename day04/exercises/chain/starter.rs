@@ -1,9 +1,9 @@
-//! Chain: receive, send and close in one go.
+//! Chain: receive, send and close in one submit.
 //!
 //! Every client sends sixteen bytes, gets them back and is closed. Here that
 //! takes four turns a client. The three operations are known when the client is
-//! accepted: linked, they go in together, and if they say nothing when they
-//! succeed, a client costs one call.
+//! accepted. If they are linked, submitted together, and post no completion
+//! when they succeed, a client costs one call.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 64;
-/// The bytes of a request; a client that ends before that gets nothing.
+/// The bytes of a request. A client that sends fewer gets no answer.
 const LENGTH: usize = 16;
 
 fn main() -> ExitCode {
@@ -71,8 +71,8 @@ impl Server<'_> {
                 }
                 if result >= 0 { self.serve(result as u32) } else { Ok(()) }
             }
-            // TODO: what completes when all goes well, and what when the chain
-            // breaks?
+            // TODO: which entries complete when all succeed, and which when one
+            // fails?
             Op::Recv if result == LENGTH as i32 => {
                 let send = self.send(slot);
                 self.push(Op::Send, slot, send)

@@ -1,5 +1,5 @@
-//! `close_the_slot`: a thousand clients that come and leave in every way, and neither a slot nor
-//! a descriptor nor a byte is left behind.
+//! `close_the_slot`: a thousand clients connect and leave in every way. Afterwards no slot is
+//! taken, no descriptor is open, and no byte is lost.
 
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
@@ -8,13 +8,13 @@ use crate::exercise::prelude::*;
 
 const ACK: &[u8] = b"ack\0";
 const CLIENTS: u64 = 1000;
-/// How long one client takes its time after the answer.
+/// How long one client waits after the answer.
 const A_WHILE: Duration = Duration::from_millis(1200);
-/// Memory that a server may need besides, in KiB.
+/// Memory in KiB by which a server may grow for other reasons.
 const GROWTH: u64 = 512;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
-    // A few with all system calls recorded, and then a crowd.
+    // First a few clients with all system calls recorded, and then many.
     let mut run = serve(attempt)?;
     let who = "A client";
     let measured = one_by_one(&mut run, ALONE, |run| {
@@ -25,7 +25,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let run = attempt.run("The program was run.").patience(PATIENCE).fast();
     come_and_go(attempt, run.start()?, CLIENTS)?;
     Ok(Passed::new(format!(
-        "{CLIENTS} clients: no slot, no descriptor and no byte was left behind."
+        "{CLIENTS} clients: no slot stayed taken, no descriptor stayed open, and no byte was lost."
     ))
     .measured(measured))
 }
@@ -49,7 +49,7 @@ fn come_and_go(
             descriptors = run.descriptors()?;
         }
     }
-    let did = format!("{clients} clients have come and gone.");
+    let did = format!("{clients} clients have connected and left.");
     need_free_slots(&mut run, &did)?;
     need_few_descriptors(&mut run, &descriptors, clients as usize, &did)?;
     let grown = resident(&run)?.saturating_sub(memory);
@@ -63,11 +63,11 @@ fn come_and_go(
     }
     if crowd && grown > GROWTH {
         let lines = [format!(
-            "the last three quarters of them cost {grown} KiB of memory"
+            "the memory grew by {grown} KiB during the last three quarters of them"
         )];
         return Err(record.fail(ids::MEMORY).kernel(lines).rule(
-            "When a client has left, free its memory: a server's memory depends on how many clients \
-             it has now, not on how many it has had.",
+            "Free a client's memory when it has left: a server's memory must depend on its present \
+             clients, not on all that ever connected.",
         ));
     }
     Ok(())
@@ -79,7 +79,7 @@ fn resident(run: &Run) -> Result<u64, Failure> {
     })
 }
 
-/// A client, which leaves in one of the ways in which clients leave; the bytes that it got.
+/// A client that leaves in one of several ways. Returns the bytes that it got.
 fn one(
     attempt: &Attempt,
     run: &mut Run,
@@ -90,7 +90,9 @@ fn one(
     let client = run.connect()?;
     let word = attempt.word(attempt.number(1..=900) as usize);
     let does = match nth % 10 {
-        3 => "sends much more than is read, reads the answer and leaves",
+        3 => {
+            "sends much more than the server reads, reads the answer and leaves"
+        }
         5 => "sends nothing and ends its side",
         6 => "resets the connection",
         7 => "sends something and resets the connection",
@@ -122,16 +124,16 @@ fn one(
     Ok(answer.len())
 }
 
-/// What a client still sends when it has read its answer: all of it is taken.
+/// The client sends more after it has read its answer. The server must read all of it.
 fn the_rest(
     run: &mut Run,
     client: &TcpStream,
     crowd: bool,
     did: &str,
 ) -> Result<(), Failure> {
-    // In a crowd there is no time for pauses; a few clients have them.
+    // With many clients there is no time for pauses.
     std::thread::sleep(if crowd { Duration::ZERO } else { A_WHILE });
-    // A few bytes are no end either.
+    // A short receive is not the end of the input either.
     for length in [1, 20_000, 20_000, 20_000, 20_000] {
         send(run, client, &vec![b'x'; length], did)?;
         std::thread::sleep(Duration::from_millis(if crowd { 0 } else { 20 }));
@@ -139,14 +141,14 @@ fn the_rest(
     Ok(())
 }
 
-/// What the record of a few clients must say.
+/// Judges the record of the first few clients.
 fn as_asked(record: &Record) -> Result<(), Failure> {
     need_slots(record)?;
     need_no_slot_as_fd(record)?;
     need_quiet_closes(record)
 }
 
-/// Why a client did not see the end that it should have.
+/// Explains why a client did not see the end of its connection.
 fn blame(record: &Record, failure: Failure) -> Failure {
     if !record.summary.fast {
         if let Err(other) = as_asked(record) {
@@ -161,8 +163,8 @@ fn blame(record: &Record, failure: Failure) -> Failure {
         return Failure { id: ids::NOT_CLOSED, ..failure }
             .kernel(record.lines(of_ops(&["ACCEPT"])))
             .rule(
-                "The table is full: slots of clients that have left were never closed. Each needs \
-                 an IORING_OP_CLOSE of its own, however its client left.",
+                "The table is full: the program did not close all slots of clients that have left. \
+                 Close each slot by an IORING_OP_CLOSE, however its client left.",
             );
     }
     if failure.id != ids::RESET {
@@ -170,8 +172,8 @@ fn blame(record: &Record, failure: Failure) -> Failure {
     }
     let kernel = record.last_lines(of_ops(&["SEND", "SHUTDOWN", "CLOSE"]));
     failure.kernel(kernel).rule(
-        "The client's connection was reset: it was closed before all input was read, and the \
-         answer may be lost with it. Shut down writing, discard what the client still sends until \
-         its end, and then close.",
+        "The program closed the connection before it had read all input. That resets the \
+         connection, and the answer may be lost. Shut down writing, discard the client's input \
+         until its end, and then close.",
     )
 }

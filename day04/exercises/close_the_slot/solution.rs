@@ -1,8 +1,8 @@
-//! Close the slot: a thousand clients, and nothing left behind.
+//! Close the slot: a thousand clients, and afterwards no slot is taken.
 //!
-//! A client that sends something gets `ack` and a zero byte. Then our side is
-//! shut down, what still comes is thrown away up to the client's end, and the
-//! slot is closed by the ring.
+//! A client that sends something gets `ack` and a zero byte. Then the server
+//! shuts down its own side, discards the client's input up to its end, and
+//! closes the slot through the ring.
 
 use std::process::ExitCode;
 
@@ -69,7 +69,7 @@ impl Server<'_> {
         let slot = token.slot;
         if token.op != Op::Accept && !self.slots.finish(slot, token.generation)
         {
-            return Ok(()); // for a client that has left this slot
+            return Ok(()); // an earlier client's of this slot
         }
         match token.op {
             Op::Accept => {
@@ -90,7 +90,7 @@ impl Server<'_> {
             Op::Send if result == ACK.len() as i32 => self.leave(slot),
             Op::Recv | Op::Send => self.close(slot),
             //                     ^^^^^^^^^^^^^^^^
-            // it has left, or is gone: nothing more will come
+            // it has ended or reset its side: nothing more will come
             Op::Discard if result > 0 => self.discard(slot),
             Op::Discard | Op::Shutdown if self.slots.in_flight(slot) == 0 => {
                 //                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -115,9 +115,8 @@ impl Server<'_> {
         self.push_on(slot, Op::Recv, recv)
     }
 
-    /// Ends our side, and waits for the client's end: a socket that is closed
-    /// with unread input resets the connection, and the client may lose the
-    /// answer.
+    /// Ends our side, and waits for the client's end: closing a socket with
+    /// unread input resets the connection, and the client may lose the answer.
     fn leave(&mut self, slot: u32) -> Result<()> {
         let shutdown =
             opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR).build();

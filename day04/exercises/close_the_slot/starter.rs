@@ -1,10 +1,10 @@
-//! Close the slot: a thousand clients, and nothing left behind.
+//! Close the slot: a thousand clients, and afterwards no slot is taken.
 //!
 //! A client that sends something gets `ack` and a zero byte. Then this server
 //! calls `close(2)` with the number of the slot, as the journal did: the first
 //! client closes the server's standard input, the fourth its listener, and no
-//! client ever sees the end. Let go of clients so that each one gets the whole
-//! answer and the end, and no slot stays taken.
+//! client ever sees the end. Close each connection so that the client gets the
+//! whole answer and the end, and its slot becomes free.
 
 use std::process::ExitCode;
 
@@ -71,7 +71,7 @@ impl Server<'_> {
         let slot = token.slot;
         if token.op != Op::Accept && !self.slots.finish(slot, token.generation)
         {
-            return Ok(()); // for a client that has left this slot
+            return Ok(()); // an earlier client's of this slot
         }
         match token.op {
             Op::Accept => {
@@ -104,12 +104,11 @@ impl Server<'_> {
         self.push_on(slot, Op::Recv, recv)
     }
 
-    // TODO: a slot is not a descriptor. And if the connection is closed while
-    // there is unread input, it is reset, and the client may lose the answer.
-    // So end our side first, discard what still comes up to the client's end,
-    // and then close.
+    // TODO: a slot is not a descriptor. And a close with unread input resets
+    // the connection, and the client may lose the answer. So end our side
+    // first, discard the client's input up to its end, and then close.
     fn leave(&mut self, slot: u32) -> Result<()> {
-        // SAFETY: it is not safe: the descriptor of that number has another
+        // SAFETY: this is not safe: the descriptor of that number has another
         // owner.
         unsafe { libc::close(slot as i32) };
         self.slots.release(slot);

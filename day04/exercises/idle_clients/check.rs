@@ -1,5 +1,5 @@
-//! `idle_clients`: silent clients are let go in time, talkative ones are not, and no client has a
-//! timer of its own.
+//! `idle_clients`: the program disconnects silent clients in time, and keeps those that send. No
+//! client has a timer of its own.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -8,23 +8,23 @@ use crate::exercise::prelude::*;
 
 /// How long a client may be silent.
 const TIME: Duration = Duration::from_secs(1);
-/// The soonest that one may be let go, for clocks that differ a little.
+/// The earliest time to disconnect a client: a little sooner, because clocks differ.
 const SOONEST: Duration = Duration::from_millis(930);
-/// The latest, by the record's clock.
+/// The latest time to disconnect a client, by the record's clock.
 const LATEST: Duration = Duration::from_millis(1300);
-/// When a client that is still there is given up.
+/// How long the check waits for the end of a client's connection.
 const NEVER: Duration = Duration::from_millis(3500);
-/// Between two messages of a talkative client.
+/// The time between two messages of a client that keeps sending.
 const PAUSE: Duration = Duration::from_millis(150);
 const DID: &str =
-    "One client talks all the time; three others come and fall silent.";
+    "One client keeps sending; three others connect and fall silent.";
 
 /// A client that falls silent.
 struct Idle {
     stream: TcpStream,
     name: &'static str,
     since: Instant,
-    /// The same by the record's clock.
+    /// The same moment by the record's clock.
     clock: u64,
     ended: bool,
 }
@@ -42,9 +42,9 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     if let Some(name) = late_one {
         return Err(late(&run, name, longest));
     }
-    need_free_slots(&mut run, "All clients have gone, or were let go.")?;
+    need_free_slots(&mut run, "All clients have left or were disconnected.")?;
     no_client(&mut run)?;
-    // Nothing but their own time wakes the program then.
+    // Only their deadlines wake the program now.
     let (silent, late_one) = in_time(LATEST, || two_alone(attempt, &mut run))?;
     if let Some(name) = late_one {
         return Err(late(&run, name, silent));
@@ -60,15 +60,15 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     need_served(&record, 6, 0)?;
     one_timer(&record)?;
     Ok(Passed::new(format!(
-        "Each silent client was let go in its own time, after {} ms at the latest, the talkative \
-         one never, and no client had a timer of its own.",
+        "Each silent client was disconnected in time, after {} ms at the latest, the one that kept \
+         sending never, and no client had a timer of its own.",
         longest.as_millis()
     ))
     .measured(cost))
 }
 
 /// The client that was silent for longest before its slot was free, and for how long. `None` if
-/// this machine kept the check from what it wanted to do.
+/// this machine was too slow for the check.
 type Longest = Option<(&'static str, Duration)>;
 
 fn talk(
@@ -82,14 +82,14 @@ fn talk(
     expect(run, client, word.as_bytes(), did)
 }
 
-/// Silent clients that come at different times, beside one that talks.
+/// Silent clients that connect at different times, beside one that keeps sending.
 fn together(attempt: &Attempt, run: &mut Run) -> Result<Longest, Failure> {
     run.did(DID);
     let before = run.record().served().len();
     let busy = run.connect()?;
     let mut clients = vec![
-        Idle::comes(run, "The first, which never says a word,")?,
-        Idle::comes(run, "The second, which says something once,")?,
+        Idle::comes(run, "The first, which never sends anything,")?,
+        Idle::comes(run, "The second, which sends something once,")?,
     ];
     let began = Instant::now();
     let (mut last, mut spoke) = (began, false);
@@ -101,12 +101,12 @@ fn together(attempt: &Attempt, run: &mut Run) -> Result<Longest, Failure> {
         if let Some(what) = seen {
             return Err(early(
                 run,
-                "The one that talks",
+                "The one that keeps sending",
                 &what,
                 last.elapsed(),
             ));
         }
-        let was = ("The one that talks", last);
+        let was = ("The one that keeps sending", last);
         last = Instant::now();
         if !says(attempt, run, &busy, was)? {
             return Ok(None);
@@ -121,14 +121,14 @@ fn together(attempt: &Attempt, run: &mut Run) -> Result<Longest, Failure> {
             }
         }
         if clients.len() < 3 && began.elapsed() > TIME * 3 / 4 {
-            clients.push(Idle::comes(run, "The third, which comes later,")?);
+            clients.push(Idle::comes(run, "The third, which connects later,")?);
         }
         while last.elapsed() < PAUSE {
             clients.iter_mut().try_for_each(|client| look(run, client))?;
             std::thread::sleep(Duration::from_millis(10));
         }
     }
-    // They have seen their end, and are still there.
+    // They have seen the end, and do not close their side.
     let free =
         |run: &Run| slots_of_clients(run).is_ok_and(|slots| slots.len() <= 1);
     if !testkit::holds_within(TIME / 2, || free(run)) {
@@ -136,16 +136,17 @@ fn together(attempt: &Attempt, run: &mut Run) -> Result<Longest, Failure> {
         need_slots(&record)?;
         let kernel = record.last_lines(of_ops(&["SHUTDOWN", "RECV", "CLOSE"]));
         return Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(
-            "A client has seen its end, and keeps its slot for as long as it likes. A shutdown of \
-             both directions ends the receive; then close the slot.",
+            "A client has seen the end of its connection, but its slot stays taken until the \
+             client leaves. Shut down both directions, which ends the receive; then close the \
+             slot.",
         ));
     }
     let since = clients.iter().map(|it| (it.name, it.clock)).collect();
     longest_silence(run, before + 1, since)
 }
 
-/// Of clients that came one after the other, the first as this one of all; each is silent since a
-/// moment of the record's clock, or since it was accepted.
+/// Of clients that connected one after the other (the first is the client with this number), each
+/// has been silent since a moment of the record's clock, or since it was accepted.
 fn longest_silence(
     run: &Run,
     first: usize,
@@ -171,8 +172,8 @@ fn longest_silence(
     Ok(silent.max_by_key(|(_, silent)| *silent))
 }
 
-/// A client talks, which had been silent since. `false` if its connection was ended meanwhile, and
-/// this machine was so slow that its time was over.
+/// A client sends, after it was silent since a given moment. `false` if its connection ended
+/// meanwhile because this machine was so slow that its time was over.
 fn says(
     attempt: &Attempt,
     run: &mut Run,
@@ -208,7 +209,8 @@ fn look(run: &mut Run, client: &mut Idle) -> Result<(), Failure> {
             Err(record
                 .fail(ids::RESET)
                 .kernel(kernel)
-                .rule("A client whose time is up sees the end of the connection, and no more."))
+                .rule("A client whose time is up must see the end of the connection, and nothing \
+                       else."))
         }
         Some(_) => {
             client.ended = true;
@@ -233,8 +235,8 @@ fn early(run: &mut Run, name: &str, what: &str, after: Duration) -> Failure {
     let kernel =
         record.last_lines(of_ops(&["RECV", "SHUTDOWN", "CLOSE", "TIMEOUT"]));
     record.fail(ids::DEADLINE).kernel(kernel).rule(
-        "Each client has a second from its arrival, and another one from everything it says. One \
-         that talks stays.",
+        "Each client has one second from its arrival, and one second again after each message. A \
+         client that keeps sending stays connected.",
     )
 }
 
@@ -245,14 +247,14 @@ fn late(run: &Run, name: &str, after: Duration) -> Failure {
     }
     let ended = record.served().iter().any(|client| client.left.is_some());
     let rule = if name.contains("never") && after > NEVER && ended {
-        "A client that never says a word has a second, too: from its arrival."
+        "A client that never sends anything has a second, too: from its arrival."
     } else if record.enters().any(|enter| enter.at_most_us.is_some()) {
-        "A client has a second. The wait has a time limit, and this client's time ran out \
-         unnoticed: look at the deadlines every turn (with a client that talks the wait never times \
-         out), and wait no longer than until the next one."
+        "A client has one second. The wait has a time limit, but the program did not notice the \
+         end of this client's time. Look at the deadlines in every turn (while a client keeps \
+         sending, the wait never times out), and wait no longer than until the next deadline."
     } else {
-        "No deadline was looked at in time. The wait takes a time (`submit_and_wait(1, \
-         Some(time))`): until the next client is due."
+        "The program did not look at a deadline in time. Give the wait a time limit \
+         (`submit_and_wait(1, Some(time))`): the time until the next deadline."
     };
     let kernel = record
         .last_lines(|what| matches!(what, What::Enter(_) | What::Return(_)));
@@ -264,7 +266,7 @@ fn late(run: &Run, name: &str, after: Duration) -> Failure {
     record.fail(ids::DEADLINE).client(did).kernel(kernel).rule(rule)
 }
 
-/// No more than one timer at a time, for all clients.
+/// Fails if more than one timer is in flight at a time.
 fn one_timer(record: &Record) -> Result<(), Failure> {
     let timers = ["TIMEOUT", "LINK_TIMEOUT"];
     let most = most_in_flight(record, &timers, |_| true);
@@ -272,12 +274,13 @@ fn one_timer(record: &Record) -> Result<(), Failure> {
         return Ok(());
     }
     Err(record.fail(ids::TOO_MANY_ENTRIES).kernel(record.lines(of_ops(&timers))).rule(format!(
-        "Up to {most} timeouts were in flight at once: one for each client. One deadline does for \
-         all, that of the client that is due next, and the wait itself can keep it."
+        "Up to {most} timeouts were in flight at once: one for each client. One timeout is enough \
+         for all clients: the time until the next deadline. The wait itself can have this time \
+         limit."
     )))
 }
 
-/// With no client in there is no deadline.
+/// Fails if the program waits with a time limit while no client is connected.
 fn no_client(run: &mut Run) -> Result<(), Failure> {
     run.settles();
     let before = run.record().summary.enters;
@@ -292,22 +295,21 @@ fn no_client(run: &mut Run) -> Result<(), Failure> {
     if calls <= 3 && !timed {
         return sleeping;
     }
-    run.did("No client is in, and nothing happens.");
+    run.did("No client is connected, and nothing happens.");
     let kernel = record.last_lines(of_requests);
     Err(run.record().fail(ids::ENTERS).kernel(kernel).rule(
-        "The program waits for a time, or again and again, while no client is in. Then there is no \
-         deadline: wait without a time.",
+        "No client is connected, so there is no deadline, but the program waits with a time limit \
+         or calls the kernel again and again. Wait without a time limit.",
     ))
 }
 
-/// Two clients that come one after the other and fall silent, with no other in.
+/// Two clients connect one after the other and fall silent. No other client is connected.
 fn two_alone(attempt: &Attempt, run: &mut Run) -> Result<Longest, Failure> {
-    const NAME: &str = "One of two that are alone";
-    /// Calls for both, and for a few waits that end a moment too soon.
+    const NAME: &str = "One of the two clients";
+    /// Enough calls for both clients, and for a few waits that end a moment too soon.
     const CALLS: u64 = 200;
     let calls_before = run.summary().enters;
-    let did =
-        "Two clients come one after the other, say something and fall silent.";
+    let did = "Two clients connect one after the other, send something and fall silent.";
     run.did(did);
     let before = run.record().served().len();
     let mut clients = Vec::new();
@@ -333,14 +335,14 @@ fn two_alone(attempt: &Attempt, run: &mut Run) -> Result<Longest, Failure> {
     longest_silence(run, before, since)
 }
 
-/// The program calls the kernel again and again while both clients are silent.
+/// Fails if the program calls the kernel again and again while both clients are silent.
 fn woken(run: &mut Run, calls: u64, did: &str) -> Failure {
     run.did(did);
     let record = run.record();
     let of_waits =
         |what: &What| matches!(what, What::Enter(_) | What::Return(_));
     record.fail(ids::ENTERS).kernel(record.last_lines(of_waits)).rule(format!(
-        "{calls} calls for two clients. The wait lasts until the next client is due. One whose time is \
-         0 returns at once: do not cut the time off to whole seconds."
+        "{calls} calls for two clients. Wait until the next deadline. A wait with a time limit of \
+         0 returns at once: do not round the time down to whole seconds."
     ))
 }

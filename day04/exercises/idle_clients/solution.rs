@@ -1,8 +1,8 @@
 //! Idle clients: one deadline for all.
 //!
-//! An echo server. A client that has said nothing for a second is let go. The
-//! loop waits anyway: that wait ends when the next client is due, and needs no
-//! entry at all.
+//! An echo server. The server disconnects a client that has sent nothing for a
+//! second. The loop waits anyway: that wait ends when the next client is due,
+//! and needs no entry.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 64;
 const CHUNK: usize = 256;
-/// How long a client may be silent, from its arrival or its last words on.
+/// How long a client may be silent, after its arrival or its last message.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -53,7 +53,7 @@ struct Echo<'ring> {
     queues: Queues<'ring>,
     chunks: Vec<[u8; CHUNK]>,
     door: i32,
-    /// When the client in each slot was heard last.
+    /// When the client in each slot last sent something.
     heard: Vec<Option<Instant>>,
 }
 
@@ -108,7 +108,7 @@ impl Echo<'_> {
         Some((*first + PATIENCE).saturating_duration_since(Instant::now()))
     }
 
-    /// Lets go of those whose time is up.
+    /// Disconnects the clients whose time is up.
     fn expire(&mut self) -> Result<()> {
         for slot in 0..SLOTS {
             if self.heard[slot as usize]

@@ -1,9 +1,9 @@
 //! Idle clients: one deadline for all.
 //!
-//! An echo server. A client that has said nothing for a second is let go. A
-//! timeout entry for each client would be one more entry, one more completion
-//! and one more thing to cancel for every message. The loop waits anyway: that
-//! wait can end when the next client is due.
+//! An echo server. The server must disconnect a client that has sent nothing
+//! for a second. With a timeout for each client, every message would cost one
+//! more entry, one more completion and one more cancel. The loop waits anyway:
+//! that wait can end when the next client is due.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 64;
 const CHUNK: usize = 256;
-/// How long a client may be silent, from its arrival or its last words on.
+/// How long a client may be silent, after its arrival or its last message.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -35,7 +35,7 @@ fn run() -> Result<()> {
         Echo { queues: Queues::new(&mut ring), chunks, door: listener.fd() };
     echo.accept()?;
     println!("listening on {}", listener.address());
-    eprintln!("clients that are silent for {PATIENCE:?} must be let go");
+    eprintln!("clients that are silent for {PATIENCE:?} must be disconnected");
     loop {
         // TODO: how long may this wait last?
         echo.queues.submit_and_wait(1, None).context("waiting")?;
@@ -43,8 +43,8 @@ fn run() -> Result<()> {
             echo.handle(&completion)?;
         }
         // TODO: whose time is up? `opcode::Shutdown` with `libc::SHUT_RDWR`
-        // ends the receive that is in flight with 0, and the slot is closed as
-        // ever. (A close alone would not end it, and the client would not
+        // ends the receive in flight with 0, and then the slot is closed as
+        // usual. (A close alone would not end it, and the client would not
         // notice.)
     }
 }
@@ -53,7 +53,7 @@ struct Echo<'ring> {
     queues: Queues<'ring>,
     chunks: Vec<[u8; CHUNK]>,
     door: i32,
-    // TODO: when was each client heard last?
+    // TODO: when did each client last send something?
 }
 
 impl Echo<'_> {

@@ -1,8 +1,8 @@
-//! `one_submit`: one call of `io_uring_enter` a turn, with one client and with many at once.
+//! `one_submit`: one call of `io_uring_enter` for each turn, with one client and with many at once.
 
 use crate::exercise::prelude::*;
 
-/// Turns of one client: accepted, received, sent, closed.
+/// The turns that one client takes: accept, receive, send, close.
 const TURNS: u64 = 4;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -21,7 +21,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 
     let clients = attempt.number(16..=24);
     let did =
-        format!("{clients} clients came and sent their requests at once.");
+        format!("{clients} clients connected and sent their requests at once.");
     let before = Calls::of(&run.record());
     let came = at_once(&mut run, |run| {
         let one = |_| {
@@ -38,7 +38,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     }
     let client = run.connect()?;
     let word = attempt.word(30);
-    let then = format!("{did} Then one comes alone.");
+    let then = format!("{did} Then one connects alone.");
     echo(&mut run, &client, word.as_bytes(), &then)?;
     expect_end(&mut run, &client, &then)?;
     need_free_slots(&mut run, &did)?;
@@ -52,7 +52,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     .measured(measured))
 }
 
-/// How often the program has entered the kernel, or waited in it otherwise.
+/// How often the program has called io_uring_enter, or waited in another system call.
 struct Calls {
     enters: u64,
     waits: u64,
@@ -61,14 +61,15 @@ struct Calls {
 impl Calls {
     fn of(record: &Record) -> Calls {
         let calls = &record.summary.other_calls;
-        // A read waits, too: of an eventfd that the ring signals.
+        // A read of an eventfd that the ring signals is a wait, too.
         let names = WAITS.iter().chain(&["read"]);
         let waits = names.filter_map(|name| calls.get(*name)).sum();
         Calls { enters: record.summary.enters, waits }
     }
 }
 
-/// The calls since then are no more than `most`, and each took what was there; their number.
+/// Fails if the program made more than `most` calls since then, or left completions in the queue.
+/// Returns the number of calls.
 fn few(
     run: &mut Run,
     before: &Calls,
@@ -84,9 +85,9 @@ fn few(
     let seen = Seen::since(&record, before.enters);
     let left =
         if record.summary.unseen_completions > 0 { 0 } else { seen.left };
-    // To wake a kernel thread that polls, one submits only.
+    // A call that only wakes a polling kernel thread does not count.
     let only = if record.summary.polled { 0 } else { seen.only_submit };
-    // One may have come too late to be seen.
+    // The last completion may have come too late for the record.
     if calls <= most && left <= 2 && only <= 2 {
         return Ok(calls);
     }
@@ -97,34 +98,34 @@ fn few(
         )
     } else if only > left && only > seen.for_nothing {
         format!(
-            "{only} of the {calls} calls submitted entries and did not wait. Push all that a turn \
-             leads to; the call that waits for the next completions submits it as well."
+            "{only} of the {calls} calls submitted entries and did not wait. Push all entries of a \
+             turn; the call that waits for the next completions submits them as well."
         )
     } else if seen.for_nothing > calls / 4 {
         format!(
-            "{} of the {calls} calls returned although nothing new had come. The kernel counts \
-             what the program has not published as taken: the completion queue must be \
-             synchronised, or dropped, before the wait.",
+            "{} of the {calls} calls returned although nothing new had come. The kernel does not \
+             know that the program has taken a completion before the queue's head is published: \
+             synchronise or drop the completion queue before the wait.",
             seen.for_nothing
         )
     } else {
         format!(
-            "{calls} calls, {left} of them although completions of the call before still lay in \
-             the queue. A wait may bring many: take all that are there before the next call."
+            "{calls} calls, {left} of them while completions of the call before were still in the \
+             queue. A wait may bring many completions: take all of them before the next call."
         )
     };
     let kernel = record.last_lines(of_requests);
     Err(record.fail(ids::ENTERS).kernel(kernel).rule(rule))
 }
 
-/// What the calls were good for.
+/// The calls by kind.
 #[derive(Default)]
 struct Seen {
-    /// Submitted, and did not wait, although the queue had room.
+    /// Submitted and did not wait, although the queue had room.
     only_submit: u64,
-    /// Returned although nothing had come since the one before.
+    /// Returned although no completion had come since the call before.
     for_nothing: u64,
-    /// Came although completions lay there that the one before had brought.
+    /// Entered although completions of the call before were still in the queue.
     left: u64,
 }
 
@@ -133,7 +134,7 @@ impl Seen {
         let granted = record.setups().find_map(|setup| setup.granted.as_ref());
         let room = granted.map_or(0, |it| it.sq_entries);
         let mut seen = Seen::default();
-        // Completions so far, and how many there were when a call last returned, and a wait.
+        // Completions so far, and how many there were at the last return of a call, and of a wait.
         let (mut posted, mut before_it, mut brought) = (0, 0, 0);
         let mut waits = false;
         for event in &record.events {
@@ -153,7 +154,8 @@ impl Seen {
                     seen.for_nothing +=
                         u64::from(nothing && back.enter > before);
                     before_it = posted;
-                    // What a submit in the middle of a turn brings is taken in the next.
+                    // The program takes the completions of a submit in the middle of a turn in the
+                    // next turn.
                     brought = if waits { posted } else { brought };
                 }
                 _ => {}

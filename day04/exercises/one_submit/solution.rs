@@ -1,8 +1,8 @@
 //! One submit: a turn of the loop is one system call.
 //!
 //! Every client sends one request, gets it back, and is closed. A turn takes
-//! all completions that are there and pushes what follows from them; one call
-//! submits that and waits for the next completions.
+//! all completions and pushes the entries that follow from them. One call
+//! submits these entries and waits for the next completions.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -26,8 +26,8 @@ fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
-    // A place for each slot's request: the kernel's, while an operation on it
-    // is in flight.
+    // Memory for each slot's request. It belongs to the kernel while an
+    // operation on it is in flight.
     let mut requests = vec![[0; REQUEST]; SLOTS as usize];
 
     arm_accept(&mut ring, &listener)?;
@@ -36,14 +36,14 @@ fn run() -> Result<()> {
         wait(&mut ring)?;
         let completions: Vec<cqueue::Entry> = ring.completion().collect();
         //                                                      ^^^^^^^^^
-        // all that the wait has brought; dropping the queue publishes its head
+        // all completions of the wait; dropping the queue publishes its head
         for completion in &completions {
             handle(&mut ring, &listener, &mut requests, completion)?;
         }
     }
 }
 
-/// Submits what was pushed, and waits until a completion is there.
+/// Submits the pushed entries, and waits for a completion.
 fn wait(ring: &mut IoUring) -> Result<()> {
     match ring.submit_and_wait(1) {
         // A stop and continue of the process interrupts the wait.

@@ -2,8 +2,8 @@
 //!
 //! Every client sends one request, gets it back, and is closed. This server
 //! calls the kernel for every entry that it pushes, and once more for every
-//! completion that it takes: seven calls a client. All that a turn pushes can
-//! go in with one call, and that call can wait for the next completions too.
+//! completion that it takes: seven calls for each client. One call can submit
+//! all entries that a turn pushes, and also wait for the next completions.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -27,8 +27,8 @@ fn run() -> Result<()> {
     let listener = Listener::bind("127.0.0.1:0".parse()?)?;
     let mut ring = IoUring::new(64)?;
     ring::register_slots(&ring.submitter(), SLOTS)?;
-    // A place for each slot's request: the kernel's, while an operation on it
-    // is in flight.
+    // Memory for each slot's request. It belongs to the kernel while an
+    // operation on it is in flight.
     let mut requests = vec![[0; REQUEST]; SLOTS as usize];
 
     arm_accept(&mut ring, &listener)?;
@@ -41,7 +41,7 @@ fn run() -> Result<()> {
     }
 }
 
-/// Submits what was pushed, and waits until a completion is there.
+/// Submits the pushed entries, and waits for a completion.
 fn wait(ring: &mut IoUring) -> Result<()> {
     match ring.submit_and_wait(1) {
         // A stop and continue of the process interrupts the wait.

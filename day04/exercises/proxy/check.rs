@@ -1,4 +1,4 @@
-//! `proxy`: bytes go both ways between clients and a backend, to the end of both.
+//! `proxy`: bytes go both ways between clients and a backend, until both have ended.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::exercise::prelude::*;
 
-/// What the proxy may hold for a client that does not read, in bytes: some chunks.
+/// The bytes that the proxy may hold for a client that does not read: a few chunks.
 const MOST: u64 = 1 << 20;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -22,7 +22,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         .and_then(|()| rude(attempt, &mut run));
     passed.map_err(|failure| explain(&run, failure))?;
     let did =
-        "All clients have gone, and the backend has closed its connections.";
+        "All clients have left, and the backend has closed its connections.";
     need_free_slots(&mut run, did)?;
     let connections = backend.connections.load(Ordering::Relaxed);
     need_few_descriptors(&mut run, &before, connections as usize, did)?;
@@ -39,8 +39,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     run.stop();
     nobody_home(attempt)?;
     Ok(Passed::new(format!(
-        "{connections} connections to the backend; every byte came through, both ways, and every \
-         end."
+        "{connections} connections to the backend; every byte and every end came through, both \
+         ways."
     ))
     .measured(measured))
 }
@@ -55,8 +55,8 @@ fn serve(attempt: &Attempt, port: u16) -> Result<Run, Failure> {
     Ok(run)
 }
 
-/// A server that does what the first byte of a connection says: `e` sends back what comes;
-/// `s` reads to the end and answers with the sum of it; `d` sends as many mebibytes as the
+/// A server that follows the first byte of a connection. `e`: it sends all bytes back. `s`: it
+/// reads to the end and answers with the sum of the bytes. `d`: it sends as many mebibytes as the
 /// next byte says, and then ends.
 struct Backend {
     port: u16,
@@ -70,7 +70,7 @@ impl Backend {
             let port = listener.local_addr()?.port();
             let connections = Arc::new(AtomicU64::new(0));
             let count = Arc::clone(&connections);
-            // It ends with the process of the check; it holds nothing but a port.
+            // The thread ends with the check's process; it holds only a port.
             thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
                     count.fetch_add(1, Ordering::Relaxed);
@@ -138,20 +138,21 @@ fn there_and_back(
     if connections != 1 {
         let line = format!("connections to the backend: {connections}");
         return Err(record.fail(ids::WRONG_ANSWER).kernel([line]).rule(
-            "The answers are the backend's to give: each client has one connection to it.",
+            "Only the backend may answer: make one connection to it for each client.",
         ));
     }
-    // The client may have its bytes before the record has the completion.
+    // The client may get its bytes before the completion is in the record.
     if !seen(run, PATIENCE / 5, |it| it.bytes_given() >= bytes)
         && record.summary.unseen_completions == 0
     {
         let sent = run.record().bytes_given();
         let line = format!("the entries sent {sent} bytes of {bytes}");
         return Err(record.fail(ids::NOT_THROUGH_RING).kernel([line]).rule(
-            "The bytes of both sides go through the ring, to the backend as well as to the client.",
+            "Send the bytes of both directions through the ring, to the backend as well as to the \
+             client.",
         ));
     }
-    let did = "The client ends its side; the backend then ends its own.";
+    let did = "The client ends its side; then the backend ends its side.";
     shut(run, &client, did)?;
     expect_end(run, &client, did).map_err(|failure| explain(run, failure))
 }
@@ -161,8 +162,8 @@ fn shut(run: &mut Run, client: &TcpStream, did: &str) -> Result<(), Failure> {
     shut.map_err(|error| trouble(run, did, &error))
 }
 
-/// Much in one direction with an end before the answer, much in both at once, much that is
-/// read late.
+/// Many bytes in one direction with an end before the answer, many in both directions at once, and
+/// many that the client reads late.
 fn much(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let bytes = pattern(attempt.number(2_000_000..=3_000_000) as usize);
     let did = format!(
@@ -185,7 +186,7 @@ fn much(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     thread::scope(|scope| {
         let writer = scope.spawn(|| (&client).write_all(&bytes));
         let read = expect(run, &client, &bytes, &did);
-        // A writer that still waits must not: the reader has given up.
+        // Frees a writer that still waits although the reader has given up.
         if read.is_err() {
             let _ = client.shutdown(Shutdown::Both);
         }
@@ -199,7 +200,7 @@ fn much(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let did = format!(
         "The backend sends {mebibytes} MiB and ends; the client reads a little later."
     );
-    // With little room at the client's, sends are short.
+    // With a small receive buffer at the client, sends are short.
     let client = connect_narrow(run, 16 * 1024, 64 * 1024)?;
     send(run, &client, &[b'd', mebibytes], &did)?;
     sleep(Duration::from_millis(100));
@@ -207,7 +208,7 @@ fn much(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     expect_end(run, &client, &did)
 }
 
-/// A client that does not read, and others beside it.
+/// One client does not read; others go on beside it.
 fn side_by_side(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     const MEBIBYTES: u8 = 16;
     let did = "A client lets the backend send 16 MiB, and does not read. Others talk meanwhile.";
@@ -227,22 +228,23 @@ fn side_by_side(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
                     return failure;
                 }
                 Failure { id: ids::HELD_UP, ..failure }.rule(
-                    "One client does not read, and the others wait for it. Each pair goes on by \
-                     its own completions; no turn may wait for one of them.",
+                    "One client does not read, and the others wait for it. Each pair must go on by \
+                     its own completions; never wait for one client alone.",
                 )
             })?;
         }
     }
     bounded(run, did)?;
-    let did = "The client that did not read does so now.";
+    let did = "The client that did not read now reads.";
     expect(run, &lazy, &pattern(usize::from(MEBIBYTES) << 20), did)?;
     expect_end(run, &lazy, did)
 }
 
-/// What the client does not read stays with the backend, but for what the sockets hold.
+/// Fails if the proxy holds the bytes that the client does not read. They must stay at the backend
+/// and in the sockets.
 fn bounded(run: &mut Run, did: &str) -> Result<(), Failure> {
     run.did(did);
-    // As long as the backend can send, it does.
+    // The backend sends for as long as it can.
     let mut before = 0;
     for _ in 0..30 {
         sleep(Duration::from_millis(200));
@@ -257,15 +259,15 @@ fn bounded(run: &mut Run, did: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let mut kernel = record.last_lines(of_ops(&["RECV", "SEND"]));
-    kernel.push(format!("received and not sent on: {held} bytes"));
+    kernel.push(format!("received but not sent on: {held} bytes"));
     Err(record.fail(ids::MEMORY).kernel(kernel).rule(
-        "What one side does not take the proxy keeps, as much as the other likes to send. With \
-         one chunk for each direction, received into again only when all of it was sent, the \
-         sender has to wait instead.",
+        "One side does not read, and the proxy keeps all bytes for it, without a limit. Use one \
+         chunk for each direction, and receive into it again only when all of it has been sent: \
+         then the sender has to wait.",
     ))
 }
 
-/// A client that resets its connection in the middle.
+/// Clients reset their connections in the middle.
 fn rude(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     let did =
         "Clients reset their connections, one of them while the backend sends.";
@@ -280,26 +282,29 @@ fn rude(attempt: &Attempt, run: &mut Run) -> Result<(), Failure> {
     echo(run, &client, word.as_bytes(), did)?;
     testkit::reset(client);
     let client = run.connect()?;
-    let did = format!("{did} Then another comes.");
+    let did = format!("{did} Then another connects.");
     send(run, &client, b"e", &did)?;
     echo(run, &client, word.as_bytes(), &did)
 }
 
-/// Without a backend clients are let go, and the proxy stays.
+/// Without a backend the proxy must disconnect its clients and keep running.
 fn nobody_home(attempt: &Attempt) -> Result<(), Failure> {
     let free = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr());
     let Ok(address) = free else { return Ok(()) };
     let mut run = serve(attempt, address.port())?;
     for nth in 1..=3 {
-        let did = format!("Client {nth} comes, and the backend is not there.");
+        let did = format!("Client {nth} connects, and there is no backend.");
         run.did(&did);
         let mut client = run.connect()?;
-        // An end or a reset: either tells the client.
+        // The client may see an end or a reset.
         let (got, ending) = read_to_end(&mut client, 64);
         if !got.is_empty() {
             let failure = run.record().fail(ids::WRONG_ANSWER);
-            return Err(failure.rule("No peer sent anything."));
+            return Err(failure.rule(
+                "The client got bytes that no backend sent. Only close its \
+                                     connection.",
+            ));
         }
         match ending {
             Ending::Broken(error)
@@ -313,12 +318,12 @@ fn nobody_home(attempt: &Attempt) -> Result<(), Failure> {
             _ => {}
         }
     }
-    need_free_slots(&mut run, "Clients came, and the backend was not there.")?;
+    need_free_slots(&mut run, "Clients connected, and there was no backend.")?;
     run.stop();
     Ok(())
 }
 
-/// Why bytes or an end did not come through.
+/// Explains why bytes or an end did not come through.
 fn explain(run: &Run, failure: Failure) -> Failure {
     if run.ended() {
         return failure;
@@ -336,16 +341,17 @@ fn explain(run: &Run, failure: Failure) -> Failure {
     let refused = connects.iter().find_map(|it| it.error.as_ref());
     if let (0, Some(error)) = (connected, refused) {
         return Failure { id: ids::NO_ANSWER, ..failure }.kernel(lines()).rule(format!(
-            "No connection to the backend was made: CONNECT ended with {error}. Its address is \
-             the argument of the program, port and IP address in network byte order."
+            "CONNECT failed with {error}, so there is no connection to the backend. The backend's \
+             address is the program's argument; put port and IP address in network byte order into \
+             the entry."
         ));
     }
     let (id, rule) = match failure.id {
         _ if (1..came).contains(&connected) && failure.id != ids::HELD_UP => (
             ids::WRONG_ANSWER,
-            "Fewer connections to the backend were made than clients came. Each client has one of \
-             its own: bytes of two clients on one connection cannot be told apart, and the end of \
-             one is the end of both.",
+            "The program made fewer connections to the backend than there were clients. Make one \
+             for each client: on a shared connection the bytes of two clients are mixed, and the \
+             end of one client ends both.",
         ),
         ids::NO_ANSWER | ids::HANG_WAIT | ids::HANG_IN_FLIGHT
             if failure.rule != EARLY_END =>
@@ -353,36 +359,37 @@ fn explain(run: &Run, failure: Failure) -> Failure {
             (
                 ids::NO_ANSWER,
                 if connected == 0 {
-                    "No connection to the backend was made."
+                    "The program made no connection to the backend. Submit a CONNECT for each \
+                     client."
                 } else if none("RECV") && none("READ") {
-                    "Client and backend are connected, and nothing receives from either of them."
+                    "Client and backend are connected, but the program receives from neither. \
+                     Submit a receive for each side."
                 } else if none("SHUTDOWN") {
-                    "Something is still to come. An end goes through the proxy like a byte: when the \
-                 input of one side ends, writing is shut down on the other, and the other \
-                 direction goes on."
+                    "Not everything came through. The proxy must pass on an end like a byte: when \
+                 the input of one side ends, shut down writing on the other side, and continue the \
+                 other direction."
                 } else {
-                    "Something is still to come. Each direction goes on by itself: receive, send all \
-                 of it, receive again."
+                    "Not everything came through. Repeat for each direction by itself: receive, \
+                 send all of it, receive again."
                 },
             )
         }
         ids::NOT_CLOSED => (
             ids::NOT_CLOSED,
-            "One side has ended, and the other does not hear of it. When the input of one side \
-             ends, shut down writing on the other; when both directions are done, close both \
-             slots.",
+            "One side has ended, and the other side does not see an end. When the input of one \
+             side ends, shut down writing on the other side; when both directions have ended, \
+             close both slots.",
         ),
         ids::LOST | ids::RESET | ids::NO_ANSWER => (
             ids::LOST,
-            "The connection ended before everything was through. The end of one direction is not \
-             the end of the other, and a send can be short: send the rest before you receive or \
-             close.",
+            "The connection ended before all bytes came through. When one direction ends, continue \
+             the other. A send can be short: send the rest before you receive or close.",
         ),
         ids::WRONG_ANSWER => (
             ids::WRONG_ANSWER,
-            "Bytes are missing, doubled or another's. Each direction has a chunk of its own, which \
-             is not received into before all of it was sent; and a short send goes on where it \
-             stopped.",
+            "Bytes are missing, doubled, or from another client. Give each direction its own \
+             chunk, and receive into it only when all of it has been sent. After a short send, \
+             send the rest.",
         ),
         _ => return failure,
     };

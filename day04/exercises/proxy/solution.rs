@@ -1,9 +1,9 @@
-//! Proxy: bytes between clients and a backend, both ways, to both ends.
+//! Proxy: bytes both ways between clients and a backend.
 //!
 //! `proxy 127.0.0.1:PORT` accepts clients, and connects to the backend for each
-//! of them. What the client sends goes to the backend, what the backend sends
-//! goes to the client. Each direction goes on by itself, until the input ends;
-//! when both are done, both slots are closed.
+//! of them. It sends the client's bytes to the backend, and the backend's bytes
+//! to the client. Each direction goes on by itself until its input ends. When
+//! both have ended, it closes both slots.
 
 use std::net::SocketAddrV4;
 use std::process::ExitCode;
@@ -31,16 +31,16 @@ fn tag(operation: u64, slot: u32) -> u64 {
     operation << 56 | u64::from(slot)
 }
 
-/// One end of a pair, by its slot. What is received here is sent to the peer.
+/// One end of a pair, by its slot. Bytes received here go to the peer.
 #[derive(Clone)]
 struct End {
     peer: u32,
     chunk: Vec<u8>,
-    /// Bytes of the chunk that were received.
+    /// The received bytes of the chunk.
     received: usize,
-    /// Bytes of those that the peer's socket has taken.
+    /// How many of them the peer's socket has taken.
     sent: usize,
-    /// Nothing more will be received here, and the peer knows.
+    /// The input has ended, and the peer's writing is shut down.
     done: bool,
 }
 
@@ -119,7 +119,7 @@ impl Proxy<'_> {
             SOCKET if result >= 0 => self.connect(slot, result as u32),
             SOCKET => self.close(slot),
             CONNECT if result == 0 => self.pump(slot),
-            // The backend is not there: both slots are let go.
+            // There is no backend: both slots are closed.
             CONNECT => {
                 self.close(self.ends[slot as usize].peer)?;
                 self.close(slot)
@@ -177,8 +177,7 @@ impl Proxy<'_> {
         self.push(CONNECT, client, connect.build())
     }
 
-    /// The client in `slot` and its peer are connected: bytes may flow, both
-    /// ways.
+    /// The client in `slot` and its peer are connected: moves bytes, both ways.
     fn pump(&mut self, slot: u32) -> Result<()> {
         let ends = [slot, self.ends[slot as usize].peer];
         for end in ends {
@@ -194,8 +193,8 @@ impl Proxy<'_> {
         self.push(RECV, slot, recv)
     }
 
-    /// Sends to the peer what it has not got yet. Tagged with the slot that it
-    /// came from.
+    /// Sends the rest of the chunk to the peer. The tag names the slot where it
+    /// was received.
     fn send(&mut self, slot: u32) -> Result<()> {
         let end = &self.ends[slot as usize];
         let rest = &end.chunk[end.sent..end.received];
@@ -209,13 +208,13 @@ impl Proxy<'_> {
         self.push(SEND, slot, send)
     }
 
-    /// Nothing more comes from this end: the peer gets an end of file.
+    /// Ends one direction: the peer gets an end of file.
     fn end(&mut self, slot: u32) -> Result<()> {
         let peer = self.ends[slot as usize].peer;
         let shutdown =
             opcode::Shutdown::new(Fixed(peer), libc::SHUT_WR).build();
         //                                     ^^^^^^^^^^^^^
-        // what it still has to say must come through
+        // its own bytes must still come through
         self.push(SHUTDOWN, slot, shutdown)
     }
 

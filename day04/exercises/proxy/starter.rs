@@ -1,9 +1,9 @@
-//! Proxy: bytes between clients and a backend, both ways, to both ends.
+//! Proxy: bytes both ways between clients and a backend.
 //!
 //! `proxy 127.0.0.1:PORT` accepts clients, and connects to the backend for each
-//! of them. What the client sends goes to the backend, what the backend sends
-//! goes to the client. Up to the connection everything is here. Then nothing
-//! happens any more: that is your part.
+//! of them. It sends the client's bytes to the backend, and the backend's bytes
+//! to the client. This starter makes the connection. Your part is to move the
+//! bytes.
 
 use std::net::SocketAddrV4;
 use std::process::ExitCode;
@@ -28,13 +28,13 @@ fn tag(operation: u64, slot: u32) -> u64 {
     operation << 56 | u64::from(slot)
 }
 
-/// One end of a pair, by its slot. What is received here is sent to the peer.
+/// One end of a pair, by its slot. Bytes received here go to the peer.
 #[derive(Clone)]
 struct End {
     peer: u32,
     chunk: Vec<u8>,
-    // TODO: how much of the chunk was received, how much of that was sent? Is
-    // this direction done?
+    // TODO: how many bytes of the chunk are received, and how many of these
+    // sent? Has this direction ended?
 }
 
 fn main() -> ExitCode {
@@ -103,7 +103,7 @@ impl Proxy<'_> {
             SOCKET if result >= 0 => self.connect(slot, result as u32),
             SOCKET => self.close(slot),
             CONNECT if result == 0 => self.pump(slot),
-            // The backend is not there: both slots are let go.
+            // There is no backend: both slots are closed.
             CONNECT => {
                 self.close(self.ends[slot as usize].peer)?;
                 self.close(slot)
@@ -132,13 +132,12 @@ impl Proxy<'_> {
         self.push(CONNECT, client, connect.build())
     }
 
-    /// The client in `slot` and its peer are connected: bytes may flow, both
-    /// ways.
+    /// The client in `slot` and its peer are connected: moves bytes, both ways.
     fn pump(&mut self, slot: u32) -> Result<()> {
-        // TODO: for each of the two ends: receive into its chunk, send that to
-        // the peer, all of it, and receive again. At the end of the input shut
+        // TODO: for each of the two ends: receive into its chunk, send all of
+        // that to the peer, and receive again. At the end of the input shut
         // down the peer's writing (`opcode::Shutdown`, `libc::SHUT_WR`): the
-        // other direction goes on. When both are done, close both slots.
+        // other direction goes on. When both have ended, close both slots.
         let ends = [slot, self.ends[slot as usize].peer];
         let room: usize =
             ends.iter().map(|end| self.ends[*end as usize].chunk.len()).sum();

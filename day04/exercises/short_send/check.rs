@@ -1,4 +1,4 @@
-//! `short_send`: replies of several mebibytes, read late, quickly and not at all.
+//! `short_send`: replies of several mebibytes. Clients read them late, at once, or not at all.
 
 use std::net::TcpStream;
 use std::thread::sleep;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::exercise::prelude::*;
 use ringtrace::sys;
 
-/// The bytes of the exercise.
+/// The byte at each offset of a reply.
 fn reply(length: u32) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length as usize + 4);
     for word in 0..length.div_ceil(4) {
@@ -46,8 +46,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     whole(&mut run, &client, &reply(other), &did).map_err(|failure| {
         if waits(&failure) || [ids::HANG_CALL, ids::SPIN].contains(&failure.id) {
             return Failure { id: ids::HELD_UP, ..failure }.rule(
-                "The second client waits for the first, who does not read. A send that cannot go \
-                 on completes later; go on with the others until it does.",
+                "The second client waits for the first, which does not read. A send without room \
+                 completes later: serve the other clients until then.",
             );
         }
         failure
@@ -55,11 +55,12 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let cut = end_early(&run, large);
     let slow_did = match cut {
         Some(result) => format!(
-            "{slow_did} Meanwhile its send is ended early, with {result}."
+            "{slow_did} Meanwhile the check ends its send early, with {result}."
         ),
         None => slow_did,
     };
-    // An older kernel gives no number of bytes but an error: then the client may be let go.
+    // An older kernel returns an error, not a number of bytes. Then the program may close the
+    // connection.
     if cut.is_none_or(|result| result >= 0) {
         whole(&mut run, &slow, &long[1..], &slow_did)?;
     }
@@ -71,7 +72,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     ask(&mut run, &rude, large, &did)?;
     begun(&mut run, &rude, long, &did)?;
     testkit::reset(rude);
-    let did = format!("{did} Then another comes.");
+    let did = format!("{did} Then another connects.");
     let client = run.connect()?;
     ask(&mut run, &client, small, &did)?;
     whole(&mut run, &client, &reply(small), &did)?;
@@ -83,8 +84,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
             return failure;
         }
         failure.kernel(record.last_lines(of_ops(&["SEND"]))).rule(
-            "The client has gone, and the send to it fails. It is tried again and again, and \
-             fails again: close the slot instead.",
+            "The client has left, so a send to it fails each time, and the program tries again and \
+             again. Close the slot instead.",
         )
     })?;
     sleeps(&mut run)?;
@@ -99,17 +100,18 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let doubt = match record.completes().any(|it| short(&record, it)) {
         true => "",
         false => {
-            " No send was short here, so nothing shows that results are looked at."
+            " No send was short in this run, so it does not show whether the program looks at \
+             results."
         }
     };
     Ok(Passed::new(format!(
-        "{} sends for all replies, {large} bytes the longest; every byte in its place.{doubt}",
+        "{} sends for all replies, the longest of {large} bytes; every byte in its place.{doubt}",
         record.submits().filter(|it| is_send(Some(&it.op))).count()
     ))
     .measured(measured))
 }
 
-/// Asks in two pieces, the second a little later: the four bytes are still one request.
+/// Sends a request in two pieces, the second a little later.
 fn ask(
     run: &mut Run,
     client: &TcpStream,
@@ -123,7 +125,7 @@ fn ask(
     send(run, client, &bytes[1..], did)
 }
 
-/// The first byte of the reply is there: it is under way.
+/// Waits for the first byte of the reply.
 fn begun(
     run: &mut Run,
     client: &TcpStream,
@@ -134,7 +136,7 @@ fn begun(
         .map_err(|failure| explain(run, failure))
 }
 
-/// Every byte comes, in order, and then the end.
+/// Every byte must come, in order, and then the end.
 fn whole(
     run: &mut Run,
     client: &TcpStream,
@@ -159,7 +161,7 @@ fn is_send(op: Option<&str>) -> bool {
     op.is_some_and(|op| SENDS.contains(&op))
 }
 
-/// Whether this is a send that took less than it was asked to.
+/// Whether this is a send that sent fewer bytes than its entry asked for.
 fn short(record: &Record, complete: &Complete) -> bool {
     let entry = record.submits().find(|it| Some(it.seq) == complete.seq);
     let send = entry.filter(|submit| is_send(Some(&submit.op)));
@@ -167,10 +169,11 @@ fn short(record: &Record, complete: &Complete) -> bool {
     (1..asked).contains(&(complete.res.max(0) as u64))
 }
 
-/// Ends the send of a whole reply that waits for room: with `MSG_WAITALL` the kernel goes on by
-/// itself, and only an error in the middle shows whether the program looks at the result. It is
-/// cancelled through the program's own ring, as an error of the kernel's would come. The
-/// result that it got; `None` if there is no such send, or this kernel cannot do it.
+/// Ends the send of a whole reply that waits for room. With `MSG_WAITALL` the kernel repeats short
+/// sends by itself, so only an error in the middle shows whether the program looks at the result.
+/// The check cancels the send through the program's own ring, so that the program sees it like an
+/// error of the kernel. Returns the result of the send; `None` if there is no such send, or this
+/// kernel cannot cancel it.
 fn end_early(run: &Run, reply: u32) -> Option<i32> {
     let (record, rings) = (run.record(), run.rings());
     let mut armed = rings.iter().flat_map(|ring| &ring.in_flight);
@@ -179,7 +182,8 @@ fn end_early(run: &Run, reply: u32) -> Option<i32> {
         .submits()
         .find(|it| it.seq == armed.seq && it.ring == armed.ring)?;
     let flags = send.details.get("msg_flags")?.as_array()?;
-    // The first for this reply: it has taken something, so it ends short and not with an error.
+    // This is the first send of the reply. It has sent some bytes, so it ends short and not with an
+    // error.
     let first = number(send, "bytes") == Some(reply.into());
     if !first || !flags.iter().any(|flag| flag == "MSG_WAITALL") {
         return None;
@@ -200,29 +204,30 @@ fn end_early(run: &Run, reply: u32) -> Option<i32> {
     record.completes().find(ended).map(|it| it.res)
 }
 
-/// No socket was made to hold a whole reply.
+/// Fails if the program enlarged a socket's buffer to hold a whole reply.
 fn as_given(record: &Record) -> Result<(), Failure> {
     let options = record.socket_options();
     let larger = options.iter().find(|it| it.name.starts_with("SO_SNDBUF"));
     let Some(option) = larger else { return Ok(()) };
     Err(record.fail(ids::AS_GIVEN).kernel([option.line.clone()]).rule(
-        "A larger socket buffer only delays a short send: a larger reply fills it as well. Leave \
-         the sockets as they are, and send the rest.",
+        "A larger socket buffer only delays a short send: a larger reply fills it as well. Do not \
+         change the buffers, and send the rest.",
     ))
 }
 
-/// The program does not sleep while its client does not read.
+/// Explains why the program does not sleep while its client does not read.
 fn busy(record: &Record, failure: Failure) -> Failure {
     let tried =
         record.completes().any(|it| it.error.as_deref() == Some("EAGAIN"));
     let rule = match tried {
         true => {
-            "The client does not read, and the rest is sent again and again: MSG_DONTWAIT fails \
-             while there is no room. Without it the send waits, and completes when there is some."
+            "The client does not read, and the program tries to send the rest again and again: \
+             MSG_DONTWAIT fails while there is no room. Without this flag the send waits, and \
+             completes when there is room."
         }
         false => {
-            "The client does not read, and nothing can be sent. Wait for the completion of its \
-             send: it says when there is room again."
+            "The client does not read, so there is no room to send. Wait for the completion of its \
+             send: it comes when there is room again."
         }
     };
     failure
@@ -250,25 +255,25 @@ fn explain(run: &Run, failure: Failure) -> Failure {
     match failure.id {
         _ if early && error.as_deref() == Some("EFAULT") => {
             Failure { id: ids::LOST, ..failure }.kernel(record.last_lines(sends)).rule(
-                "A send failed with EFAULT: at its address there is no memory of the program any \
-                 more. The reply has to stay where it is until the last send of it has completed.",
+                "A send failed with EFAULT: the program has freed the memory at its address. Keep \
+                 the reply in the same place until its last send has completed.",
             )
         }
         _ if early && part && error.is_none() => {
             Failure { id: ids::LOST, ..failure }.kernel(record.last_lines(of_ops(&["RECV"]))).rule(
-                "The request came in two pieces, and the receive completed with the first. A part \
-                 of a request is no end: MSG_WAITALL waits for all four bytes, or receive the rest.",
+                "The request came in two pieces, and the receive completed with the first one. Set \
+                 MSG_WAITALL, with which a receive waits for all four bytes, or receive the rest.",
             )
         }
         _ if early => Failure { id: ids::LOST, ..failure }.kernel(record.last_lines(sends)).rule(
-            "A send completes with the number of bytes that the kernel took, which may be less \
-             than were asked. What is left has to be sent before the connection is closed.",
+            "A send completes with the number of bytes that the kernel took, which may be fewer \
+             than the entry asked for. Send the rest before you close the connection.",
         ),
         ids::WRONG_ANSWER => failure.kernel(record.last_lines(sends)).rule(
-            "The bytes are not in their places. After a short send the next one starts where the \
-             kernel stopped, and it starts only when the one before has completed: two sends in \
-             flight on one connection can overtake each other. And the reply stays as it is until \
-             the last of them has.",
+            "The bytes are not in their places. After a short send, start the next one where the \
+             kernel stopped. Start it only when the one before has completed: two sends in flight \
+             on one connection can overtake each other. Do not change the reply until its last \
+             send has completed.",
         ),
         _ => failure,
     }

@@ -1,9 +1,9 @@
-//! Short send: the kernel took a part of it, and said so.
+//! Short send: the kernel takes a part of the bytes, and returns how many.
 //!
 //! A client asks for a number of bytes (four bytes, little-endian) and gets
-//! that many, made by `reply`. They are millions, more than a socket's buffer
-//! holds. A send takes what there is room for and completes with that number;
-//! the rest goes with the next one.
+//! that many, made by `reply`. A reply has millions of bytes, more than a
+//! socket's buffer holds. A send takes as many as there is room for and
+//! completes with their number; the next send takes the rest.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 16;
 
-/// The bytes that a client that asks for `length` of them gets.
+/// The reply to a request for `length` bytes.
 fn reply(length: u32) -> Vec<u8> {
     let words = (0..length.div_ceil(4))
         .map(|word| word.wrapping_mul(2_654_435_761) ^ length);
@@ -30,10 +30,9 @@ fn reply(length: u32) -> Vec<u8> {
 
 #[derive(Clone, Default)]
 struct Client {
-    /// The length that was asked for; the kernel writes it.
+    /// The requested length; the kernel writes it.
     request: [u8; 4],
-    /// What the client gets; the kernel reads it until the last send has
-    /// completed.
+    /// The reply; the kernel reads it until the last send has completed.
     reply: Vec<u8>,
     /// How many bytes of it the kernel has taken.
     sent: usize,

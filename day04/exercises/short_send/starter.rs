@@ -1,9 +1,9 @@
-//! Short send: the kernel took a part of it, and said so.
+//! Short send: the kernel takes a part of the bytes, and returns how many.
 //!
 //! A client asks for a number of bytes (four bytes, little-endian) and gets
-//! that many, made by `reply`. They are millions, more than a socket's buffer
-//! holds. A send takes what there is room for and completes with that number.
-//! This server does not look at it.
+//! that many, made by `reply`. A reply has millions of bytes, more than a
+//! socket's buffer holds. A send takes as many as there is room for and
+//! completes with their number. This server does not look at the number.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 16;
 
-/// The bytes that a client that asks for `length` of them gets.
+/// The reply to a request for `length` bytes.
 fn reply(length: u32) -> Vec<u8> {
     let words = (0..length.div_ceil(4))
         .map(|word| word.wrapping_mul(2_654_435_761) ^ length);
@@ -30,12 +30,11 @@ fn reply(length: u32) -> Vec<u8> {
 
 #[derive(Clone, Default)]
 struct Client {
-    /// The length that was asked for; the kernel writes it.
+    /// The requested length; the kernel writes it.
     request: [u8; 4],
-    /// What the client gets; the kernel reads it until the last send has
-    /// completed.
+    /// The reply; the kernel reads it until the last send has completed.
     reply: Vec<u8>,
-    // TODO: how much of it has been sent?
+    // TODO: how many bytes of it has the kernel taken?
 }
 
 fn main() -> ExitCode {
@@ -91,8 +90,8 @@ impl Shop<'_> {
                 client.reply = reply(u32::from_le_bytes(client.request));
                 self.send(slot)
             }
-            // TODO: `result` says how many bytes the kernel took, or why it
-            // took none.
+            // TODO: `result` is the number of bytes that the kernel took, or an
+            // error.
             Op::Send => self.close(slot),
             Op::Recv => self.close(slot),
             _ => Ok(()),

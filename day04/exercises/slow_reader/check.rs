@@ -1,4 +1,4 @@
-//! `slow_reader`: clients that send and never read cannot fill the server's memory, and lose no
+//! `slow_reader`: clients that send and do not read cannot fill the server's memory, and lose no
 //! byte.
 
 use std::io::{ErrorKind, Write};
@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::exercise::prelude::*;
 
-/// What a slow reader has to say, in bytes: far more than all sockets on the way hold.
+/// The bytes that a slow reader sends at most: far more than all sockets on the way hold.
 const PLENTY: usize = 48 << 20;
-/// What the server may hold for a client, in bytes: some times what was asked for.
+/// The bytes that the server may hold for a client: several times the limit of the exercise.
 const MOST: u64 = 512 << 10;
-/// The slow readers: one reads late, one ends its side while bytes are queued, one goes away.
+/// The slow readers: one reads late, one ends its side while bytes are queued, one resets its
+/// connection.
 const SLOW: usize = 3;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -33,7 +34,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     }
     sleeps_but_for(&mut run, 60).map_err(|failure| {
         failure.client(did).rule(
-            "Nothing can be sent and nothing should be received, but the program keeps calling the \
+            "The program can send nothing and must receive nothing, but it keeps calling the \
              kernel. Wait for the send's completion: it comes when there is room again.",
         )
     })?;
@@ -46,7 +47,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
 
     let late = slow.remove(0);
     let did = format!(
-        "A client sent {} bytes, ended its side, and reads all of them only then.",
+        "A client sent {} bytes, ended its side, and only then reads.",
         sent[0]
     );
     shut(&mut run, &late, &did)?;
@@ -65,8 +66,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     })?;
     run.stop();
     Ok(Passed::new(format!(
-        "After {} bytes the slow reader had to wait; no more than {most} of them were held for \
-         it, and it got all of them back.",
+        "After {} bytes the slow reader had to wait. The program held at most {most} bytes for it, \
+         and sent all of them back.",
         sent[0]
     ))
     .measured(measured))
@@ -82,14 +83,14 @@ fn talk(
     echo(run, client, word.as_bytes(), did)
 }
 
-/// The bytes that were received from each client and not yet sent back.
+/// The bytes that the program received from each client and has not yet sent back.
 fn held(record: &Record) -> Vec<u64> {
     let served = record.served();
     served.iter().map(|it| it.received.saturating_sub(it.sent)).collect()
 }
 
-/// All send without reading until no more goes in, or more is held for one than may be; how
-/// many bytes each of them did.
+/// All clients send without reading until their sockets are full, or the program holds too much for
+/// one. Returns how many bytes each of them sent.
 fn fill(
     run: &mut Run,
     clients: &[TcpStream],
@@ -127,7 +128,8 @@ fn fill(
     Ok(sent)
 }
 
-/// More is held for a client than may be: or was it thrown away? The bytes tell.
+/// The program seems to hold too much for a client. The bytes that come back show whether it kept
+/// or discarded them.
 fn fat(
     run: &mut Run,
     clients: &[TcpStream],
@@ -136,7 +138,7 @@ fn fat(
 ) -> Failure {
     let record = run.record();
     let served = record.served();
-    // The first one that came is no slow reader.
+    // The client that connected first is not a slow reader.
     let slow = served.iter().skip(1).take(clients.len()).zip(clients);
     let Some((its, client)) = slow.max_by_key(|(its, _)| its.received) else {
         return record.fail(ids::MEMORY);
@@ -144,7 +146,7 @@ fn fat(
     let (received, held) = (its.received, its.received - its.sent);
     let due = (received - held / 2) as usize;
     let late = format!("{did} Then one of them reads.");
-    // What was kept comes at once.
+    // The bytes that the program kept come at once.
     let _ = client.set_read_timeout(Some(PATIENCE / 5));
     if let Err(failure) = expect(run, client, &bytes[..due], &late) {
         let id = if run.ended() { failure.id } else { ids::WRONG_ANSWER };
@@ -155,13 +157,14 @@ fn fat(
         "received from one client: {received} bytes; held: {held}"
     ));
     record.fail(ids::MEMORY).client(did).kernel(kernel).rule(
-        "What a client does not read is kept for it, as much as it likes to send. When about 64 \
+        "The program queues bytes for a client that does not read, without a limit. When about 64 \
          KiB are queued for a client, receive no more from it: its socket fills, its window \
          closes, and it has to wait.",
     )
 }
 
-/// A program that waits with a time limit has something in mind: what it does then is seen.
+/// If the program waits with a time limit, lets that time pass, so that the check sees what it does
+/// then.
 fn until_its_time_is_up(run: &Run) {
     const LONGEST: Duration = Duration::from_secs(12);
     let rings = run.rings();
@@ -180,13 +183,13 @@ fn held_up(failure: Failure) -> Failure {
         return failure;
     }
     Failure { id: ids::HELD_UP, ..failure }.rule(
-        "One client does not read, and another gets no answer. No turn may wait for one client's \
-         send, and the queue of one client stops no receive but its own.",
+        "One client does not read, and another gets no answer. Do not wait for the send to one \
+         client, and stop only the receives of the client whose queue is full.",
     )
 }
 
-/// A client that has sent all reads so much that the server has received all, and not so much
-/// that it has sent all. Then it ends its side.
+/// A client has sent all its bytes. It reads so much that the server receives all of them, but not
+/// so much that the server sends all of them back. Then it ends its side.
 fn end_with_bytes_queued(
     run: &mut Run,
     client: &TcpStream,
@@ -196,7 +199,7 @@ fn end_with_bytes_queued(
     const STEP: usize = 32 << 10;
     let did = "A client that did not read ends its side while some bytes are still queued for it, \
                and then reads.";
-    // It came third.
+    // It connected third.
     let received =
         |record: &Record| record.served().get(2).map_or(0, |it| it.received);
     let (mut read, mut sent) = (0, sent);
@@ -208,7 +211,7 @@ fn end_with_bytes_queued(
             if last_words == 0 {
                 break;
             }
-            // They are queued behind what is being sent.
+            // They are queued behind the send in flight.
             send(run, client, &bytes[sent..sent + last_words], did)?;
             sent += std::mem::take(&mut last_words);
             continue;
@@ -241,7 +244,7 @@ fn whole(
     expect_end(run, client, did)
 }
 
-/// A client whose connection ended though it only was slow.
+/// Explains why the connection of a slow client ended.
 fn dropped(record: &Record, failure: Failure) -> Failure {
     if ![ids::RESET, ids::NO_ANSWER, ids::LOST].contains(&failure.id) {
         return failure;
@@ -249,8 +252,9 @@ fn dropped(record: &Record, failure: Failure) -> Failure {
     Failure { id: ids::LOST, ..failure }
         .kernel(record.last_lines(of_ops(&["CLOSE", "SHUTDOWN"])))
         .rule(
-            "The connection was ended before the client had all its bytes back: because it was \
-             slow, or because its input had ended. It is to wait, and to lose nothing.",
+            "The program ended the connection before the client had all its bytes back: because \
+             the client was slow, or because its input had ended. Keep the connection until all \
+             queued bytes are sent.",
         )
 }
 
@@ -259,25 +263,25 @@ fn explain(record: &Record, failure: Failure) -> Failure {
         (failure.id, two_on_a_slot(record, "RECV"))
     {
         return Failure { id: ids::LOST, ..failure }.kernel(kernel).rule(format!(
-            "Two receives were in flight on slot {slot}, into the same chunk, and the second wrote \
-             over what the first had brought. Have one at a time: a client that is received from \
-             again is paused no longer."
+            "Two receives were in flight on slot {slot}, into the same chunk, and the second \
+             overwrote the bytes of the first. Have one receive in flight at a time: clear the \
+             pause when you submit a receive again."
         ));
     }
     match failure.id {
         ids::WRONG_ANSWER => Failure { id: ids::LOST, ..failure }
             .kernel(record.last_lines(of_ops(&["RECV", "SEND"])))
             .rule(
-                "Bytes are missing or out of order. What was received has to be kept until it was \
-                 sent; to save memory, receive later.",
+                "Bytes are missing or out of order. Keep received bytes until you have sent them; \
+                 to save memory, receive later.",
             ),
         _ if failure.rule == EARLY_END || failure.id == ids::RESET => dropped(record, failure),
         _ if waits(&failure) => Failure { id: ids::NO_ANSWER, ..failure }
             .kernel(record.last_lines(of_ops(&["RECV", "SEND"])))
             .rule(
-                "The client reads now, and nothing more comes. A receive that was left out because \
-                 too much was queued has to be queued when there is room again: after a send, for \
-                 no other completion will come.",
+                "The client reads now, but gets no more bytes. If you leave a receive out because \
+                 too much is queued, submit it later, when there is room: after a send, because no \
+                 other completion will come.",
             ),
         _ => failure,
     }

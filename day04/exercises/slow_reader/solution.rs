@@ -1,8 +1,8 @@
 //! Slow reader: memory that a client cannot fill.
 //!
-//! An echo server. What arrives while a send is in flight is queued, and goes
-//! with the next one. When enough is queued it stops receiving, and the kernel
-//! makes the client wait; it goes on when there is room again.
+//! An echo server. It queues the bytes that arrive while a send is in flight,
+//! for the next send. When enough is queued it stops receiving, and the kernel
+//! makes the client wait. It receives again when there is room.
 
 use std::process::ExitCode;
 
@@ -17,22 +17,22 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 const SLOTS: u32 = 16;
 const CHUNK: usize = 16 * 1024;
-/// What may be queued for a client before its input has to wait.
+/// The most bytes queued for a client before its input has to wait.
 const LIMIT: usize = 64 * 1024;
 
 #[derive(Clone, Default)]
 struct Client {
-    /// What is being received; the kernel writes it.
+    /// Memory of the receive; the kernel writes it.
     chunk: Vec<u8>,
-    /// What is being sent; the kernel reads it.
+    /// Bytes of the send; the kernel reads them.
     sending: Vec<u8>,
-    /// What has arrived since.
+    /// Bytes that have arrived since.
     queued: Vec<u8>,
     /// A send is in flight.
     busy: bool,
     /// The client's input has ended.
     ended: bool,
-    /// Nothing is received, for too much is queued.
+    /// No receive is in flight, because too much is queued.
     paused: bool,
 }
 
@@ -110,7 +110,7 @@ impl Echo<'_> {
                 let client = &mut self.clients[slot as usize];
                 client.busy = false;
                 if result < 0 {
-                    // The client has gone; its receive will fail as well.
+                    // The client has left; its receive will fail as well.
                     client.sending.clear();
                     client.queued.clear();
                 } else {
@@ -136,8 +136,8 @@ impl Echo<'_> {
         self.push(Op::Recv, slot, recv)
     }
 
-    /// Sends what is left of the last send, or else what is queued, one send at
-    /// a time. When there will be nothing more, the slot is closed.
+    /// Sends the rest of the last send, or else the queued bytes, one send at a
+    /// time. After the last byte, the slot is closed.
     fn send(&mut self, slot: u32) -> Result<()> {
         let client = &mut self.clients[slot as usize];
         if client.busy {

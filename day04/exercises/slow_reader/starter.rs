@@ -1,9 +1,9 @@
 //! Slow reader: memory that a client cannot fill.
 //!
-//! An echo server. What arrives while a send is in flight is queued, and goes
-//! with the next one. It receives all the time, whatever is queued. A client
-//! that sends and never reads makes the queue as long as it likes. Bound it,
-//! without dropping a byte or a client.
+//! An echo server. It queues the bytes that arrive while a send is in flight,
+//! for the next send. It always receives, however much is queued, so a client
+//! that sends and never reads can fill the memory. Bound the queue, without
+//! dropping a byte or a client.
 
 use std::process::ExitCode;
 
@@ -21,17 +21,17 @@ const CHUNK: usize = 16 * 1024;
 
 #[derive(Clone, Default)]
 struct Client {
-    /// What is being received; the kernel writes it.
+    /// Memory of the receive; the kernel writes it.
     chunk: Vec<u8>,
-    /// What is being sent; the kernel reads it.
+    /// Bytes of the send; the kernel reads them.
     sending: Vec<u8>,
-    /// What has arrived since.
+    /// Bytes that have arrived since.
     queued: Vec<u8>,
     /// A send is in flight.
     busy: bool,
     /// The client's input has ended.
     ended: bool,
-    // TODO: what else must be known, to receive again when there is room?
+    // TODO: what else must we know, to receive again when there is room?
 }
 
 fn main() -> ExitCode {
@@ -104,7 +104,7 @@ impl Echo<'_> {
                 let client = &mut self.clients[slot as usize];
                 client.busy = false;
                 if result < 0 {
-                    // The client has gone; its receive will fail as well.
+                    // The client has left; its receive will fail as well.
                     client.sending.clear();
                     client.queued.clear();
                 } else {
@@ -122,8 +122,8 @@ impl Echo<'_> {
         self.push(Op::Recv, slot, recv)
     }
 
-    /// Sends what is left of the last send, or else what is queued, one send at
-    /// a time. When there will be nothing more, the slot is closed.
+    /// Sends the rest of the last send, or else the queued bytes, one send at a
+    /// time. After the last byte, the slot is closed.
     fn send(&mut self, slot: u32) -> Result<()> {
         let client = &mut self.clients[slot as usize];
         if client.busy {

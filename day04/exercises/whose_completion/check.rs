@@ -1,16 +1,16 @@
-//! `whose_completion`: the timeouts of clients that have gone complete while another client sits
-//! in their slot, and it is not thrown out.
+//! `whose_completion`: timeouts of clients that have left complete while another client is in their
+//! slot. The server must not disconnect that client.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::exercise::prelude::*;
 
-/// What a client has for a request.
+/// The time that a client has for its request.
 const TIME: Duration = Duration::from_millis(1500);
-/// The soonest that one may be let go, for clocks that differ a little.
+/// The earliest time to disconnect a client: a little sooner, because clocks differ.
 const SOONEST: Duration = Duration::from_millis(1350);
-/// The latest, by the record's clock.
+/// The latest time to disconnect a client, by the record's clock.
 const LATEST: Duration = Duration::from_millis(1800);
 const SLOTS: u64 = 2;
 /// The operations that can measure a client's time.
@@ -25,8 +25,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         tries += 1;
         if tries == 3 {
             return Err(Failure::not_observed(
-                "this machine is too busy: a client's time was over before the check had seen \
-                 what it wanted to",
+                "this machine is too busy: a client's time was over before the check could judge \
+                 the program",
             ));
         }
     }
@@ -35,23 +35,23 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     if late.is_some() {
         let record = run.record();
         let failure = record.fail(ids::DEADLINE).kernel(timers(&record));
-        return Err(failure.rule(
-            "A client has a second and a half for its request, and no more.",
-        ));
+        return Err(
+            failure.rule("A client has a second and a half for its request.")
+        );
     }
     sleeps(&mut run)?;
-    let did = "A client comes and asks at once.";
+    let did = "A client connects and sends its request at once.";
     let measured = one_by_one(&mut run, ALONE, |run| {
         let client = run.connect()?;
         ask(run, &client, &attempt.word(12), did)
     })?;
-    run.did("All clients have come and gone.");
+    run.did("All clients have connected and left.");
     let record = run.stop();
     as_given(&record)?;
     need_served(&record, quick + 3, 12 * (quick as u64 + 2))?;
     Ok(Passed::new(format!(
-        "The timeouts of {quick} clients that had gone touched no other; a silent client was let \
-         go in time."
+        "The timeouts of {quick} clients that had left disconnected no other client; a silent \
+         client was disconnected in time."
     ))
     .measured(measured))
 }
@@ -61,7 +61,7 @@ fn as_given(record: &Record) -> Result<(), Failure> {
     need_table(record, SLOTS)
 }
 
-/// Quick clients, and then two that take their time, but no more than they have. `false` if this
+/// Quick clients, and then two slow ones that still send their requests in time. `false` if this
 /// machine was too slow for that.
 fn late_completions(
     attempt: &Attempt,
@@ -69,7 +69,7 @@ fn late_completions(
     quick: usize,
 ) -> Result<bool, Failure> {
     let did = format!(
-        "{quick} clients came one after the other, asked at once and left."
+        "{quick} clients connected one after the other, sent their requests at once and left."
     );
     for _ in 0..quick {
         let client = run.connect()?;
@@ -92,7 +92,7 @@ fn late_completions(
     let late = last + TIME + TIME / 10;
     std::thread::sleep(late.saturating_duration_since(Instant::now()));
     let did = format!(
-        "{did} Then two others sat in their slots for a while, and asked in time."
+        "{did} Then two others were in these slots for a while, and sent their requests in time."
     );
     let mut answered = Ok(());
     if let Some(what) = clients.iter().find_map(glance) {
@@ -110,7 +110,7 @@ fn late_completions(
             }
         });
     }
-    // From then on their own time could have been over.
+    // From this moment on their own time may be over.
     let in_time = came.elapsed() < SOONEST;
     match answered {
         Err(failure) if !in_time && !failure.is_not_observed() => Ok(false),
@@ -129,7 +129,8 @@ fn ask(
     expect_end(run, client, did)
 }
 
-/// A client was ended before its time: by another's timeout, or by one that is too short.
+/// Explains why a client was disconnected too early: by another client's timeout, or by a timeout
+/// that is too short.
 fn too_soon(run: &mut Run, did: &str) -> Failure {
     run.did(did);
     let record = run.record();
@@ -145,18 +146,18 @@ fn too_soon(run: &mut Run, did: &str) -> Failure {
         Some(it) if it.after_us.is_none_or(|after| after >= least) => {
             let ops = of_ops(&["TIMEOUT", "LINK_TIMEOUT", "SHUTDOWN", "CLOSE", "ACCEPT"]);
             record.fail(ids::STALE).kernel(record.last_lines(ops)).rule(
-                "A completion for an earlier client was taken for this one's. The slot is the \
-                 same; only a generation, counted up with every client of the slot and carried in \
-                 user_data, tells them apart.",
+                "The program took the completion of an earlier client's timeout for this client's. \
+                 Both have the same slot. Count a generation up with every client of the slot, \
+                 carry it in user_data, and compare it.",
             )
         }
         _ if record.completes().any(removed) => record.fail(ids::DEADLINE).kernel(timers(&record)).rule(
-            "A client has a second and a half, and this one was let go before. A timeout that is \
-             removed completes as well, with ECANCELED. Only ETIME says that its time is up.",
+            "A client has a second and a half, and this one was disconnected earlier. A removed \
+             timeout completes as well, with ECANCELED. Only ETIME means that the time is up.",
         ),
         _ => record.fail(ids::DEADLINE).kernel(timers(&record)).rule(
-            "A client has a second and a half, and this one was let go before. It was not \
-             another's timeout that ended it.",
+            "A client has a second and a half, and this one was disconnected earlier, but not by \
+             another client's timeout. Check the length of the timeout.",
         ),
     }
 }
@@ -167,10 +168,10 @@ fn removed(complete: &Complete) -> bool {
         && complete.error.as_deref() == Some("ECANCELED")
 }
 
-/// A client that never asks is let go when its time is up, and not before: how long it stayed, by
-/// the record's clock.
+/// A client that sends no request must be disconnected when its time is up, and not earlier.
+/// Returns how long it stayed, by the record's clock.
 fn silent(run: &mut Run) -> Result<Duration, Failure> {
-    let did = "A client came and asked for nothing.";
+    let did = "A client connected and sent nothing.";
     run.did(did);
     let nth = run.record().served().len();
     let client = run.connect()?;
@@ -181,8 +182,8 @@ fn silent(run: &mut Run) -> Result<Duration, Failure> {
         }
         let kernel = timers(&run.record());
         return Err(Failure { id: ids::DEADLINE, ..failure }.kernel(kernel).rule(
-            "A client that asks for nothing is let go after a second and a half. A timeout that \
-             is its own still has to end it; only those of others must not.",
+            "A client that sends no request must be disconnected after a second and a half: by its \
+             own timeout, and by no other client's.",
         ));
     }
     let gone = |record: &Record| {
@@ -192,13 +193,14 @@ fn silent(run: &mut Run) -> Result<Duration, Failure> {
     let record = run.record();
     let Some(client) = gone(&record) else {
         return Err(record.fail(ids::NOT_CLOSED).kernel(timers(&record)).rule(
-            "The client saw the end, and its slot is still taken: it is closed when the receive \
-             has ended.",
+            "The client saw the end of its connection, but its slot is still taken. Close the slot \
+             when the receive has ended.",
         ));
     };
     let stayed =
         Duration::from_micros(client.left.unwrap_or_default() - client.came);
-    let did = format!("{did} It was let go after {} ms.", stayed.as_millis());
+    let did =
+        format!("{did} It was disconnected after {} ms.", stayed.as_millis());
     run.did(&did);
     if stayed < SOONEST { Err(too_soon(run, &did)) } else { Ok(stayed) }
 }
@@ -206,7 +208,7 @@ fn silent(run: &mut Run) -> Result<Duration, Failure> {
 fn timers(record: &Record) -> Vec<String> {
     let lines = record.last_lines(of_ops(TIMERS));
     if lines.is_empty() {
-        vec!["no timeout ever went in".to_string()]
+        vec!["the program submitted no timeout".to_string()]
     } else {
         lines
     }

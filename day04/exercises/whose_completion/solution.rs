@@ -1,9 +1,9 @@
-//! Whose completion? A late one must touch no other client.
+//! Whose completion? A late one must not affect another client.
 //!
-//! A client has a second and a half for a request, which is sent back before
-//! the client is let go. The timeout of a quick one stays in flight when it has
-//! gone. `user_data` says which of the slot's clients it was for, so that it
-//! touches no other when it completes.
+//! A client has a second and a half for a request, which the server sends back
+//! before it closes the slot. When a quick client has left, its timeout is
+//! still in flight. `user_data` names the slot's client that it was for, so
+//! that it affects no other when it completes.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use common::ring;
 use io_uring::types::{Fd, Fixed, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-/// Leave it at two, so that slots are used again soon.
+/// Leave it at two, so that slots are soon used again.
 const SLOTS: u32 = 2;
 const REQUEST: usize = 64;
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -135,7 +135,7 @@ impl Inn<'_> {
         }
     }
 
-    /// A new client: receives its request, and times it.
+    /// A new client: receives its request, with a timeout.
     fn arrived(&mut self, slot: u32) -> Result<()> {
         let client = &mut self.clients[slot as usize];
         client.here = true;

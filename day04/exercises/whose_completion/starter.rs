@@ -1,10 +1,10 @@
-//! Whose completion? A late one must touch no other client.
+//! Whose completion? A late one must not affect another client.
 //!
-//! A client has a second and a half for a request, which is sent back before
-//! the client is let go. The timeout of a quick one stays in flight when it has
-//! gone. When it completes, the slot is another client's, and that one is
-//! thrown out before its time. `user_data` says which operation on which slot;
-//! it has room for more.
+//! A client has a second and a half for a request, which the server sends back
+//! before it closes the slot. When a quick client has left, its timeout is
+//! still in flight. When it completes, another client is in the slot, and is
+//! disconnected too early. `user_data` names the operation and the slot; it has
+//! room for more.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use common::ring;
 use io_uring::types::{Fd, Fixed, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-/// Leave it at two, so that slots are used again soon.
+/// Leave it at two, so that slots are soon used again.
 const SLOTS: u32 = 2;
 const REQUEST: usize = 64;
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -29,7 +29,7 @@ const SHUTDOWN: u64 = 4;
 const CLOSE: u64 = 5;
 const TIMEOUT: u64 = 6;
 
-// TODO: operation and slot do not say which of the slot's clients it was for.
+// TODO: operation and slot do not tell which client of the slot it was for.
 fn tag(operation: u64, slot: u32) -> u64 {
     operation << 56 | u64::from(slot)
 }
@@ -121,7 +121,7 @@ impl Inn<'_> {
         }
     }
 
-    /// A new client: receives its request, and times it.
+    /// A new client: receives its request, with a timeout.
     fn arrived(&mut self, slot: u32) -> Result<()> {
         let client = &mut self.clients[slot as usize];
         client.here = true;
