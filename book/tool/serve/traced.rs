@@ -78,6 +78,12 @@ pub fn builds(transcript: &Transcript) -> String {
             let words: Vec<&str> = words.collect();
             builds.push(format!("cargo build --quiet --locked {}", words.join(" ")));
         }
+        // The programs of the chapters.
+        for rest in command.text.split("target/debug/examples/").skip(1) {
+            let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next();
+            let name = name.unwrap_or_default();
+            builds.push(format!("cargo build --quiet --locked -p day04 --example {name}"));
+        }
         for day in ["day01", "day02", "day03", "day04"] {
             let number = day.trim_start_matches("day0");
             let text = &command.text;
@@ -125,9 +131,15 @@ mod tests {
     fn what_a_transcript_runs_is_built_first() {
         let text = "$ (ulimit -n 64; cargo run -p day04 --example durable_log -- /tmp/x </y) &\n\
                     $ cargo xtask trace --json - -- day02 --quiet\n$ cargo xtask run --day 3\n\
+                    $ target/debug/examples/stuck slot & kill $!\n\
                     $ cargo run -p day01 | wc -l\n";
         let builds = builds(&Transcript::parse(text).unwrap());
-        for build in ["-p day04 --example durable_log &&", "-p day02 &&", "-p day03 &&"] {
+        for build in [
+            "-p day04 --example durable_log &&",
+            "-p day02 &&",
+            "-p day03 &&",
+            "--example stuck &&",
+        ] {
             assert!(builds.contains(build), "{builds}");
         }
         assert!(builds.ends_with("-p day01"), "{builds}");
