@@ -1,8 +1,8 @@
 //! Joining a program that runs already: `ringtrace --attach PID`.
 //!
-//! Every thread is seized (`PTRACE_SEIZE`), which stops none of them. [`rings`] finds the rings
-//! that they have. Letting go needs no stop either: the kernel lets go of what a thread traces
-//! when that thread ends, and wakes nobody for it.
+//! The tracer seizes every thread (`PTRACE_SEIZE`) without stopping it; [`rings`] finds the rings
+//! of the process. Detaching needs no stop either: when the tracing thread ends, the kernel
+//! detaches its tracees and wakes none of them.
 
 mod layout;
 mod rings;
@@ -25,8 +25,7 @@ pub fn status(tid: pid_t, field: &str) -> Option<String> {
     line.map(|value| value.trim().to_string())
 }
 
-/// How often a thread has been taken off its CPU so far: a thread that sleeps on has the same
-/// number.
+/// How often the thread has left its CPU so far. The number stays the same while it sleeps.
 pub fn switches(tid: pid_t) -> u64 {
     let count = |field| status(tid, field).and_then(|value| value.parse::<u64>().ok());
     let fields = ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"];
@@ -53,8 +52,8 @@ pub fn threads(process: pid_t) -> Vec<pid_t> {
     tids.filter(|tid| !is_the_kernels(*tid)).collect()
 }
 
-/// Whether a thread is a worker or a poller of io_uring. To seize one would end what it does
-/// for the program, with a result that no program expects.
+/// Whether a thread is a worker or a poller of io_uring. Seizing it would end its operations with a
+/// result that no program expects.
 fn is_the_kernels(tid: pid_t) -> bool {
     /// `PF_IO_WORKER` and `PF_USER_WORKER` of the kernel's `linux/sched.h`.
     const WORKERS: u64 = 0x10 | 0x4000;
@@ -64,7 +63,7 @@ fn is_the_kernels(tid: pid_t) -> bool {
     flags.and_then(|flags| flags.parse::<u64>().ok()).is_some_and(|flags| flags & WORKERS != 0)
 }
 
-/// Seizes every thread of a process. Those that they start from then on are seized with them.
+/// Seizes every thread of a process. Threads that they start later are seized as well.
 ///
 /// # Errors
 /// A [`Refusal`] that names the rule that forbids it.
@@ -81,7 +80,7 @@ pub fn seize(process: pid_t) -> Result<Vec<pid_t>, Refusal> {
             }
             match sys::seize_lightly(tid) {
                 Ok(()) => seized.push(tid),
-                // It has ended, or was started by one that is seized.
+                // It has ended, or a seized thread started it.
                 Err(_) if !rules::is_alive(tid) || is_ours(tid) => {}
                 Err(error) => return Err(rules::why_not(process, &error)),
             }
@@ -96,7 +95,7 @@ pub fn seize(process: pid_t) -> Result<Vec<pid_t>, Refusal> {
     Ok(seized)
 }
 
-/// Whether this very thread traces a task already.
+/// Whether this thread already traces a task.
 fn is_ours(tid: pid_t) -> bool {
     status(tid, "TracerPid") == Some(nix::unistd::gettid().to_string())
 }

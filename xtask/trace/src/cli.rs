@@ -123,7 +123,7 @@ enum Page {
 }
 
 impl Pages {
-    /// Opens the files, before anything runs, so that no run is for nothing.
+    /// Opens the files before anything runs: if that fails, no run is lost.
     fn open(options: &Options) -> Result<Option<Pages>, (Refusal, i32)> {
         let asked = [
             (&options.html, Page::Html),
@@ -192,7 +192,7 @@ impl Sink for Kept {
     }
 }
 
-/// Whether a file is there that can be run.
+/// Whether the path names a file that can be run.
 fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
 }
@@ -202,7 +202,7 @@ fn is_no_place_for_events(path: &Path) -> Refusal {
     Refusal {
         what: format!("nothing is written to {path}"),
         why: "it is a program, and would be lost".to_string(),
-        remedy: format!("after the option first the file, then the program: `FILE {path}`"),
+        remedy: format!("give the file first, then the program: `FILE {path}`"),
     }
 }
 
@@ -234,8 +234,8 @@ fn block_signals() -> Option<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).ok()
 }
 
-/// Waits until a joined program is to be let go: at a signal, at the time that was set, when
-/// nobody reads the output any more, or when the program has ended.
+/// Waits until it is time to let a joined program go: at a signal, when the set time is over, when
+/// the output's reader has gone away, or when the program has ended.
 fn wait_to_let_go(trace: &Trace, signals: Option<SignalFd>, end: Option<Instant>, to_stdout: bool) {
     /// How often to look whether the program has ended.
     const OFTEN: Duration = Duration::from_millis(50);
@@ -256,8 +256,8 @@ fn wait_to_let_go(trace: &Trace, signals: Option<SignalFd>, end: Option<Instant>
     }
 }
 
-/// Passes signals on, once there is a program. What the terminal sends (Ctrl-C) it sends to
-/// the program as well. At the time that was set, the program gets SIGINT.
+/// Passes signals on, once there is a program. A terminal sends its signals (Ctrl-C) to the program
+/// as well. When the set time is over, the program gets SIGINT.
 fn pass_on(signals: SignalFd, pid: Receiver<Pid>, end: Option<Instant>) {
     /// `si_code` of a signal that no process sent.
     const SI_KERNEL: i32 = 0x80;
@@ -290,7 +290,7 @@ fn pass_on(signals: SignalFd, pid: Receiver<Pid>, end: Option<Instant>) {
     });
 }
 
-/// Lets through what was asked for.
+/// Passes on the events that the options ask for.
 struct Filter {
     sink: Box<dyn Sink>,
     only: Vec<String>,

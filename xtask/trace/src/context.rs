@@ -1,5 +1,5 @@
 //! What an entry points at, read from the program's memory: a path, an address, a time, the
-//! first bytes of a message. All of it is a favour: what cannot be read is left out.
+//! first bytes of a message. What cannot be read is left out.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -15,7 +15,7 @@ use super::sys::read_memory;
 /// How many bytes of a message are shown.
 const PREVIEW: usize = 24;
 
-/// Reads a program's memory. Every method gives `None` for what is not there.
+/// Reads a program's memory. Every method returns `None` for memory that is not there.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader(Option<pid_t>);
 
@@ -182,8 +182,8 @@ pub struct Vectors {
     pub first: Option<(u64, u64)>,
 }
 
-/// A length of time, or a moment, in nanoseconds. A program can ask for more of them than 64
-/// bits hold, and for less than none.
+/// A length of time, or a moment, in nanoseconds. A program can ask for a number that 64 bits do
+/// not hold, or for a negative one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub i128);
 
@@ -193,14 +193,14 @@ impl Time {
         Time(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
     }
 
-    /// Nanoseconds: a number, or where 64 bits do not hold it its digits.
+    /// Nanoseconds: a number, or its digits if 64 bits do not hold it.
     pub fn json(self) -> Value {
         i64::try_from(self.0).map_or_else(|_| self.0.to_string().into(), Value::from)
     }
 }
 
 impl std::fmt::Display for Time {
-    /// Exact, in the unit that suits it; beyond 30,000 years by its size.
+    /// Exact, in the unit that suits it; beyond 30,000 years only its size.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const ABSURD: i128 = 1_000_000_000_000 * 1_000_000_000;
         let (size, unit) = match self.0.abs() {
@@ -221,15 +221,15 @@ impl std::fmt::Display for Time {
 /// How an enter waits (`io_uring_enter(2)`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wait {
-    /// At most so many microseconds, or until then with `IORING_ENTER_ABS_TIMER`.
+    /// At most this many microseconds, or until that moment with `IORING_ENTER_ABS_TIMER`.
     pub at_most_us: Option<u64>,
-    /// After so many microseconds, one completion is enough.
+    /// After this many microseconds, one completion is enough.
     pub min_wait_us: Option<u64>,
 }
 
 impl Wait {
     /// Reads the fifth argument of an enter: a `struct io_uring_getevents_arg`, or with
-    /// `IORING_ENTER_EXT_ARG_REG` where in registered memory the same is kept.
+    /// `IORING_ENTER_EXT_ARG_REG` the offset of such a structure in registered memory.
     pub fn of(program: Reader, args: &[u64; 6], registered: &Registered) -> Wait {
         const EXT_ARG: u64 = 1 << 3;
         const EXT_ARG_REG: u64 = 1 << 6;

@@ -1,9 +1,9 @@
-//! The bytes of submission entries and completions as fields. Pure, and happy with any bytes.
+//! The bytes of submission entries and completions as fields. Pure functions that take any bytes.
 
 use super::codes::{cqe, op, sqe};
 
-/// A submission queue entry (`struct io_uring_sqe`), under the header's names where they are
-/// one, under the position's where they are many.
+/// A submission queue entry (`struct io_uring_sqe`). A field has the header's name if it has one
+/// meaning, and its position's name if it has several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Which operation.
@@ -124,8 +124,7 @@ impl Entry {
         (socket || self.zero_copy()) && self.ioprio & 1 != 0
     }
 
-    /// Whether `addr` is a list of buffers, which a send makes it with a flag
-    /// (`IORING_SEND_VECTORIZED`).
+    /// Whether `addr` is a list of buffers. For a send, a flag decides (`IORING_SEND_VECTORIZED`).
     pub fn vectorized(&self) -> bool {
         matches!(self.opcode, op::SEND | op::SEND_ZC) && self.ioprio & (1 << 5) != 0
     }
@@ -151,7 +150,7 @@ impl Entry {
 /// Whether an operation fills a slot of the registered table instead of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direct {
-    /// It makes an ordinary descriptor, or none.
+    /// It makes an ordinary descriptor, or no file at all.
     No,
     /// The kernel picks a free slot (`IORING_FILE_INDEX_ALLOC`).
     Any,
@@ -188,7 +187,7 @@ impl Completion {
         self.flags & flag != 0
     }
 
-    /// The provided buffer that it hands over.
+    /// The provided buffer that it gives to the program.
     pub fn buffer(&self) -> Option<u16> {
         self.has(cqe::BUFFER).then_some((self.flags >> 16) as u16)
     }

@@ -1,6 +1,6 @@
 //! What an entry asks, operation by operation: once for people, once for programs.
 //!
-//! [`arguments`] is the table: what each operation takes. One file a family has the functions
+//! [`arguments`] is the table: what each operation takes. Each family has a file with the functions
 //! that it names; [`results`] says what the completions mean.
 
 mod files;
@@ -29,15 +29,15 @@ struct Detail {
     key: &'static str,
     /// Its value there.
     value: Value,
-    /// The same in words; empty where it goes without saying.
+    /// The same in words; empty where it is the usual case.
     words: String,
 }
 
-/// The things worth knowing about an entry, in the order in which people want them.
+/// The things worth knowing about an entry, in the order in which people read them.
 #[derive(Debug, Default)]
 pub struct Details {
     list: Vec<Detail>,
-    /// What the descriptor is of that bytes come from or go to.
+    /// What kind of file bytes come from or go to.
     pub file: Option<String>,
 }
 
@@ -225,7 +225,7 @@ fn personality(asked: &Asked<'_>, details: &mut Details) {
     }
 }
 
-/// An address that says no more than that it is there.
+/// An address of which only its presence is shown.
 fn at(details: &mut Details, key: &'static str, address: u64) {
     details.add(key, hex(address), hex(address));
 }

@@ -6,18 +6,18 @@
 //!
 //! - [`queue`]: entries that did not go in, or not as they were meant to; refused enters;
 //! - [`reaping`]: completions that stay in their queue, and a queue that overflows;
-//! - [`armed`]: a multishot that ended, and what is given to nobody by a cancel or a name;
+//! - [`armed`]: a multishot that ended, a cancel that finds nothing, two entries with one value;
 //! - [`waits`]: why a program that stands still does not go on, with [`hang`], which the
 //!   exercises use as well;
-//! - [`spin`]: the same again and again;
+//! - [`spin`]: calls and answers that repeat without progress;
 //! - [`fields`]: what an entry asks for that the kernel refuses, or takes for something else;
 //! - [`memory`]: what an entry points at;
 //! - [`buffers`], [`files`], [`bytes`]: the books of provided buffers, of descriptors and
 //!   slots, and of what was sent and written;
 //! - [`outside`]: threads, signals, rights, setups.
 //!
-//! A rule speaks only of what it saw. Where it concludes, it says so. Where completions went by
-//! unseen, nothing is said of what is under way.
+//! A rule reports only what it saw, and marks what it concludes. Once completions went by unseen,
+//! no rule judges what is under way.
 
 mod armed;
 mod buffers;
@@ -131,8 +131,8 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Something was found: what it is, and what that means. The first is put into words,
-    /// others that mean the same are counted.
+    /// Reports something wrong: what was seen, and what it means. The first of a kind is put into
+    /// words, the others are counted.
     fn say(
         &mut self,
         scene: &Scene<'_>,
@@ -185,7 +185,7 @@ pub(crate) struct Doctor {
     chains: HashMap<RingId, u64>,
     /// What was last in a place of a ring's queue.
     places: HashMap<(RingId, u32), (u64, Entry)>,
-    /// Rings that a task is in at this moment: what has come out of them is not seen yet.
+    /// Rings that a task is entering at this moment: their new completions are not seen yet.
     pub hidden: Vec<RingId>,
     /// The processes of threads.
     pub processes: HashMap<pid_t, pid_t>,
@@ -195,7 +195,7 @@ pub(crate) struct Doctor {
     pub fast: bool,
 }
 
-/// Calls by which a program lets go of a ring on its own account.
+/// Calls by which a program lets go of a ring without being killed.
 const LEAVES: &[&str] = &["close", "close_range", "dup2", "dup3", "exit", "exit_group", "execve"];
 
 impl Default for Doctor {

@@ -1,4 +1,4 @@
-//! What the tracer tells: one [`Event`] after the other.
+//! The tracer's output: a sequence of [`Event`]s.
 //!
 //! An event is one line of the JSON output. `schema.json` beside this file is generated from
 //! these types and their comments. Times are microseconds since the trace began. `user_data` and addresses are
@@ -14,11 +14,11 @@ use super::ran::{Place, Ran};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Event {
-    /// Microseconds since the trace began; never less than in the event before. An entry has
-    /// the time of the enter that offered it, a completion that at which it was noticed.
+    /// Microseconds since the trace began; never less than in the event before. For an entry it is
+    /// the time of the enter that offered it, for a completion the time when the tracer noticed it.
     pub us: u64,
-    /// The thread that it happened in, for an entry that which offered it, or else in whose
-    /// call it was noticed; 0 where the tracer noticed it by looking on its own.
+    /// The thread that did it. For an entry the thread that offered it; for a completion the thread
+    /// in whose call it was noticed; 0 if the tracer noticed it while it looked by itself.
     pub tid: i32,
     /// What happened.
     #[serde(flatten)]
@@ -113,7 +113,7 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Before {
-    /// Its number, as for the entries that go in later.
+    /// Its number, from the sequence of all entries of the trace.
     pub seq: u64,
     /// The operation's name.
     pub op: String,
@@ -316,7 +316,7 @@ pub struct Complete {
     pub details: Map<String, Value>,
     /// `IORING_CQE_F_*`.
     pub flags: Vec<String>,
-    /// The provided buffer that it hands over.
+    /// The provided buffer that it gives to the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buffer: Option<u16>,
     /// The entry stays armed: another completion will come.
@@ -376,7 +376,7 @@ pub struct Workers {
     /// How many ended.
     pub ended: usize,
     /// The entries of the enter before this, by their numbers, that went to a worker: the new
-    /// threads began for the first of them. That is a conclusion.
+    /// threads began for the first of them. This is a conclusion.
     #[serde(rename = "for")]
     pub entries: Vec<u64>,
 }
@@ -391,7 +391,7 @@ pub struct Close {
     pub never_submitted: u32,
     /// Completions that were posted and never reaped.
     pub never_reaped: u32,
-    /// What `/proc` says of the process's rings at this moment, if it was asked.
+    /// What `/proc` says of the process's rings at this moment, if the tracer looked.
     #[serde(skip)]
     pub left: Option<Left>,
 }
@@ -406,7 +406,7 @@ pub struct Left {
 }
 
 impl Left {
-    /// What the kernel tells of a process; `None` if it does not.
+    /// What the kernel reports about a process; `None` if it does not.
     pub(super) fn of(process: i32) -> Option<Left> {
         let process = process as u32;
         let slots = testkit::ring_slots(process).ok()?;
@@ -418,9 +418,9 @@ impl Left {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Task {
-    /// The new thread, which for a process is the first of its own.
+    /// The new thread; for a process its first.
     pub new: i32,
-    /// Whether it is a process of its own.
+    /// Whether it is a separate process.
     pub process: bool,
 }
 

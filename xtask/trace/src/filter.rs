@@ -1,6 +1,6 @@
-//! Seccomp filters for traced programs. One stops a program at the few system calls that matter
-//! to rings, and lets all others run at full speed: the fast mode. The other lets it start nothing
-//! that a tracer would not see.
+//! Seccomp filters for traced programs. One stops a program only at the few system calls that
+//! matter to rings: the fast mode. The other forbids the program to start tasks that a tracer would
+//! not see.
 
 use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO};
 use testkit::seccomp::{ARCH, ARCHITECTURE, Filter, NUMBER, argument, equal, jump, load, returns};
@@ -13,9 +13,9 @@ pub fn rings_only() -> Filter {
     Filter::on_calls(LOOKED_INTO, libc::SECCOMP_RET_TRACE, libc::SECCOMP_RET_TRACE)
 }
 
-/// Refuses tasks that are hidden from the tracer (`CLONE_UNTRACED`). What `clone3` asks for lies
-/// in memory, where no filter looks: libraries go back to `clone` when the kernel has no
-/// `clone3`. Calls of another convention are refused, for they have other numbers.
+/// Refuses tasks that are hidden from the tracer (`CLONE_UNTRACED`). The flags of `clone3` lie in
+/// memory, which a filter cannot read; libraries use `clone` instead when the kernel has no
+/// `clone3`. Calls of another convention are refused, since they have other numbers.
 pub fn all_traced() -> Filter {
     /// Set in the numbers of x32's calls, which are not the machine's own.
     const X32: u32 = 0x4000_0000;
@@ -34,8 +34,8 @@ pub fn all_traced() -> Filter {
     ])
 }
 
-/// Refuses the system calls that write to one descriptor, with EPERM: what arrives there, a
-/// ring has written.
+/// Refuses the system calls that write to one descriptor, with EPERM: all bytes that arrive there
+/// were written by a ring.
 pub fn no_writes_to(fd: u32) -> Filter {
     const WRITES: [i64; 8] = [
         libc::SYS_write,
@@ -54,8 +54,8 @@ pub fn no_writes_to(fd: u32) -> Filter {
 mod tests {
     use super::*;
 
-    /// Runs the program as the kernel does, for the three kinds of instruction it has; the first
-    /// argument of the call is 1.
+    /// Runs the filter as the kernel does, for the three kinds of instruction that it has; the
+    /// call's first argument is 1.
     fn verdict(filter: &Filter, arch: u32, number: u32) -> u32 {
         let mut loaded = 0;
         let mut at = 0;

@@ -1,4 +1,4 @@
-//! The names that io_uring borrows from other system calls and that the catalogue does not have:
+//! The names that io_uring takes from other system calls and that the catalogue does not have:
 //! open flags, message flags, address families and so on, from the `libc` crate under the
 //! headers' own names.
 

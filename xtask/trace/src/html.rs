@@ -18,10 +18,10 @@ const PLAYER: [&str; 2] = [
 ];
 const PAGE: [&str; 2] = [include_str!("html/page.css"), include_str!("html/page.js")];
 
-/// Events that are listed: a browser has to draw them.
+/// How many events are listed: a browser has to draw each.
 const MOST_EVENTS: usize = 20_000;
 
-/// Rings that are played, the first ones.
+/// How many rings are played, the first ones.
 const MOST_RINGS: usize = 8;
 
 /// The page of a run.

@@ -13,10 +13,10 @@ use super::summary::Summary;
 use super::watch::Sink;
 
 /// The format's version, in the first line. It changes when a field changes its meaning or
-/// goes; a new field is no change.
+/// disappears; a new field does not change it.
 pub const FORMAT: u32 = 1;
 
-/// A line that is no event.
+/// A line that is not an event.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Frame {
@@ -32,7 +32,7 @@ struct Frame {
 enum FrameLine {
     /// The first line.
     Trace {
-        /// Changes when a field changes its meaning or goes.
+        /// Changes when a field changes its meaning or disappears.
         #[cfg_attr(test, schemars(extend("const" = FORMAT)))]
         format: u32,
     },
@@ -46,7 +46,7 @@ pub struct Lines(Arc<Mutex<Inner>>);
 
 struct Inner {
     out: Box<dyn Write + Send>,
-    /// The first thing that went wrong; nothing is written after it.
+    /// The first error; nothing is written after it.
     failure: Option<io::Error>,
 }
 
@@ -85,7 +85,7 @@ impl Lines {
     /// Writes the totals as the last line.
     ///
     /// # Errors
-    /// The first thing that went wrong in all the writing.
+    /// The first error of all writes.
     pub fn finish(&self, us: u64, summary: &Summary) -> io::Result<()> {
         self.write(&Frame { us, tid: 0, what: FrameLine::Summary(Box::new(summary.clone())) });
         let mut inner = self.lock();

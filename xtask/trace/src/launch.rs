@@ -106,8 +106,8 @@ fn not_executable(path: &Path) -> Refusal {
 
 /// Starts a program, traced.
 ///
-/// The child waits for our word, is seized, and only then becomes the program: so the first
-/// thing the tracer hears of is the program's own beginning.
+/// The child waits for our word, is seized, and only then becomes the program: so the tracer sees
+/// the program from its first instruction on.
 ///
 /// # Errors
 /// A [`Refusal`], and the exit status for it, if it cannot be found or traced.
@@ -136,7 +136,7 @@ fn may_not_trace(error: &io::Error) -> Refusal {
     let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     let (why, remedy) = match scope.trim() {
         "3" => (
-            "kernel.yama.ptrace_scope is 3: nobody may trace",
+            "kernel.yama.ptrace_scope is 3: no process may trace",
             "another machine: only a reboot resets it",
         ),
         "2" => (
@@ -144,7 +144,7 @@ fn may_not_trace(error: &io::Error) -> Refusal {
             "run it as root, or `sudo sysctl kernel.yama.ptrace_scope=1`",
         ),
         _ => (
-            "most likely a container or sandbox that forbids ptrace, or another tracer that has us",
+            "most likely a container or sandbox that forbids ptrace, or another tracer that traces this one",
             "run it outside, or allow it there (Docker: `--cap-add SYS_PTRACE`)",
         ),
     };

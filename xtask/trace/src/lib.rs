@@ -12,7 +12,7 @@
 //! - [`watch`]: the story: [`ring`] finds what is new in a ring's [`memory`], [`decode`] reads
 //!   it, [`pairing`] finds the entry for a completion, [`describe`] says what it is about,
 //!   with [`context`] for what it points at, [`registered`] for what it refers to, and [`codes`],
-//!   [`flags`] and [`names`] for what it is called; [`event`] and [`summary`] are what comes of it;
+//!   [`flags`] and [`names`] for what it is called; [`event`] and [`summary`] are the result;
 //! - [`ran`] concludes where an operation ran, with [`workers`] for the kernel's threads;
 //!   [`tracepoints`] is the kernel's own record of the same, for root; [`times`] counts how
 //!   long operations took;
@@ -82,7 +82,7 @@ use watch::{OtherCall, RingNow, Sink, Watch};
 /// How a trace ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The program's exit status: 128 and the signal, if one killed it.
+    /// The program's exit status; if a signal killed it, 128 plus the signal's number.
     pub status: i32,
     /// The totals.
     pub summary: Summary,
@@ -109,7 +109,7 @@ pub struct Trace {
     looker: JoinHandle<()>,
 }
 
-/// The events so far, and a bell that rings when there are more.
+/// The events so far, and a condition variable that signals new ones.
 #[derive(Debug, Default)]
 struct Record {
     events: Mutex<Vec<Event>>,
@@ -228,7 +228,7 @@ impl Trace {
         self.pid
     }
 
-    /// Sends the program a signal. One that has ended already is no error.
+    /// Sends the program a signal. A program that has already ended is no error.
     pub fn signal(&self, signal: Signal) {
         let _ = kill(self.pid, signal);
     }
@@ -307,8 +307,8 @@ impl Trace {
         (outcome, events, calls)
     }
 
-    /// Asks the program to stop (SIGINT), kills it if it has not within `grace`, and tells
-    /// how it ended, with all events.
+    /// Asks the program to stop (SIGINT), kills it if it has not within `grace`, and returns how it
+    /// ended, with all events.
     pub fn stop(self, grace: Duration) -> (Outcome, Vec<Event>) {
         self.signal(Signal::SIGINT);
         let deadline = Instant::now() + grace;
@@ -354,8 +354,8 @@ impl Subject {
     }
 }
 
-/// Ends the story when it is dropped, so that nobody waits for more: also where the tracer's thread
-/// ends by a panic.
+/// Marks the trace as ended when it is dropped, so that no thread waits for more events, even if
+/// the tracer's thread panics.
 struct Over<'shared>(&'shared Shared);
 
 impl Drop for Over<'_> {
@@ -364,8 +364,8 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Looks at the rings while the program runs: an enter that sleeps is reported while it does, and
-/// rings whose thread polls, or whose program does, are not left alone until they wrap.
+/// Looks at the rings while the program runs: it reports an enter while that sleeps, and reads
+/// polled rings before their queues wrap.
 fn look_in_between(shared: &Shared) {
     const OFTEN: Duration = Duration::from_micros(50);
     const SOON: Duration = Duration::from_millis(1);

@@ -27,7 +27,7 @@ pub enum Part {
     Sqes,
 }
 
-/// A ring's memory, wherever it is.
+/// A ring's memory: mapped, or in its owner's pages.
 #[derive(Debug)]
 pub enum Memory {
     /// Shared by the kernel with every process that maps the ring's descriptor.
@@ -66,7 +66,7 @@ impl Memory {
     /// As [`Memory::map`], for a ring whose sizes are not certain.
     ///
     /// # Errors
-    /// `EFAULT` if the ring has less memory than that: to read beyond it would end this program.
+    /// `EFAULT` if the ring has less memory than that: a read beyond it would kill this program.
     pub fn map_whole(fd: BorrowedFd<'_>, params: &Params) -> nix::Result<Memory> {
         let memory = Memory::map(fd, params)?;
         let Memory::Mapped { sq, cq, sqes } = &memory else { return Ok(memory) };
@@ -126,8 +126,8 @@ impl Map {
         Ok(Map { start, length })
     }
 
-    /// Whether there is memory behind its last byte too. Old kernels, where it cannot be read
-    /// this way at all, map no more than there is.
+    /// Whether there is memory behind its last byte too. Old kernels, where it cannot be read this
+    /// way, map no more than there is.
     fn is_whole(&self) -> bool {
         let start = self.start.as_ptr() as u64;
         let there = |at: u64| sys::read_memory(std::process::id() as pid_t, at, &mut [0]).is_ok();

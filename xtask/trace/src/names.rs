@@ -12,13 +12,13 @@ pub fn names(table: &'static Table, bits: u32) -> Vec<String> {
     names
 }
 
-/// An operation's short name, `ACCEPT`; `operation 77` for one that nobody knows yet.
+/// An operation's short name, `ACCEPT`; `operation 77` if the catalogue lacks it.
 pub fn operation(opcode: u8) -> String {
     format!("{:#}", catalog::OPERATIONS.name(u32::from(opcode)))
 }
 
-/// Errors that the kernel uses inside, with what they mean (`include/linux/errno.h`). They are
-/// seen in a call that a signal interrupts, and in completions by mistake of a driver.
+/// Errors that the kernel uses internally, with their meaning (`include/linux/errno.h`). They
+/// appear in a call that a signal interrupts, and in completions if a driver has a bug.
 const INSIDE: &[(i32, &str, &str)] = &[
     (512, "ERESTARTSYS", "interrupted, to be called again"),
     (513, "ERESTARTNOINTR", "interrupted, to be called again"),
@@ -77,14 +77,13 @@ pub fn why_not_followed(error: &std::io::Error) -> String {
     }
 }
 
-/// A text of a program's making: as it is, or in quotes where a terminal would take it for
-/// more than letters.
+/// A text from the program: as it is, or in quotes if a terminal would interpret part of it.
 pub fn printable(text: &str) -> String {
     let quoted = format!("{text:?}");
     if quoted[1..quoted.len() - 1] == *text { text.to_string() } else { quoted }
 }
 
-/// A value of `user_data` that is no token: as a small number, as text, or as an address.
+/// A value of `user_data` that is not a token: a small number, text, or an address.
 pub fn user_data(value: u64) -> String {
     let bytes = value.to_ne_bytes();
     let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(8);
@@ -96,7 +95,7 @@ pub fn user_data(value: u64) -> String {
     if value < 1_000_000 { value.to_string() } else { format!("{value:#x}") }
 }
 
-/// 64 bits for JSON, whose numbers are only good for 53.
+/// 64 bits for JSON, whose numbers are exact only up to 53 bits.
 pub fn hex(value: u64) -> String {
     format!("{value:#x}")
 }

@@ -9,23 +9,23 @@ use common::catalog;
 
 /// Show what crosses the rings of a program: every entry and every completion
 ///
-/// Runs PROGRAM unchanged, with all threads and children, and tells on standard error what
-/// it asks of io_uring (→) and what the kernel answers (←). Any language, any library, no
-/// root. The exit status is the program's; 128 and the signal, if one killed it.
+/// Runs PROGRAM unchanged, with all threads and children. Standard error shows what it asks of
+/// io_uring (→) and what the kernel answers (←). Works with any language and library, without root.
+/// The exit status is the program's; if a signal killed it, 128 plus the signal's number.
 #[derive(Parser, Debug)]
 #[command(name = "ringtrace", version, after_help = NOTES)]
 pub struct Options {
-    /// Write the events to FILE too, one JSON object a line; `-` for standard output, where
-    /// they mix with what the program prints
+    /// Write the events to FILE too, one JSON object a line; `-` is standard output, which the
+    /// program prints to as well
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Write a page to FILE that plays the rings, with the events beside them and what is wrong;
-    /// it is one file, for any browser
+    /// Write one HTML page to FILE that plays the rings and shows the events and what is wrong
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 
-    /// Write FILE for Perfetto or Chrome's trace viewer: a track a ring, a slice an operation
+    /// Write FILE for Perfetto or Chrome's trace viewer: a track for each ring, a slice for each
+    /// operation
     #[arg(long, value_name = "FILE")]
     pub perfetto: Option<PathBuf>,
 
@@ -33,16 +33,16 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub recording: Option<PathBuf>,
 
-    /// Only the summary, no events
+    /// Show only the summary, no events
     #[arg(long)]
     pub summary: bool,
 
-    /// Only entries and completions of these operations, such as ACCEPT,RECV; the summary
+    /// Show only entries and completions of these operations, such as ACCEPT,RECV; the summary
     /// counts all
     #[arg(long, value_name = "OP,…", value_delimiter = ',', value_parser = operation)]
     pub only: Vec<String>,
 
-    /// Stop telling after N events; the summary counts all
+    /// Show only the first N events; the summary counts all
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
 
@@ -54,27 +54,25 @@ pub struct Options {
     #[arg(long, conflicts_with = "requests")]
     pub fast: bool,
 
-    /// Say where each operation ran by the kernel's own tracepoints (as root), and not by what
-    /// shows from outside
+    /// Take from the kernel's tracepoints where each operation ran (as root), instead of concluding
+    /// it
     #[arg(long)]
     pub tracepoints: bool,
 
-    /// Take `user_data` apart as this workspace's `common::token` makes it
+    /// Show `user_data` by the fields that this workspace's `common::token` packs into it
     #[arg(long)]
     pub tokens: bool,
 
-    /// Join the running process PID with its threads and rings; Ctrl-C lets go of it, and it
-    /// goes on
+    /// Trace the running process PID with its threads and rings; after Ctrl-C it goes on untraced
     #[arg(long, value_name = "PID", conflicts_with_all = ["command", "fast", "tracepoints"],
           value_parser = clap::value_parser!(i32).range(1..))]
     pub attach: Option<i32>,
 
-    /// After so long, let go of the process that was joined, or ask the program that was
-    /// started to end, as Ctrl-C does
+    /// After this time, let a joined program go, or send SIGINT to a started one, as Ctrl-C does
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub time: Option<Duration>,
 
-    /// The program, and whatever follows as its arguments
+    /// The program and its arguments
     #[arg(trailing_var_arg = true, required_unless_present = "attach", value_name = "PROGRAM")]
     pub command: Vec<OsString>,
 }

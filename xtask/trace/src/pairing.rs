@@ -1,8 +1,8 @@
 //! Which entry a completion answers.
 //!
 //! The kernel gives back `user_data` and nothing else. Most programs choose it so that one
-//! entry at a time carries a value; some give every entry the same. Then the completion's
-//! result and flags narrow it down, and of those left the oldest is taken.
+//! entry at a time carries a value; some give every entry the same. Then the completion's result
+//! and flags narrow the choice down, and the oldest of the rest is taken.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use super::ran::Ran;
 pub struct Flight {
     /// Its number, counted over all rings of the trace.
     pub seq: u64,
-    /// Its number among the entries of its ring, from 1; one that went by unseen has one, too.
+    /// Its number among the entries of its ring, from 1; an entry that went by unseen has a number,
+    /// too.
     pub nth: u64,
-    /// When the enter that offered it went on, or else when it was noticed, in microseconds
-    /// since the trace began.
+    /// When the enter that offered it continued into the kernel, or else when it was noticed, in
+    /// microseconds since the trace began.
     pub us: u64,
     /// As it went in.
     pub entry: Entry,
@@ -33,13 +34,13 @@ pub struct Flight {
     pub chain: u64,
     /// Completions went by unseen since: this may have been answered.
     pub unsure: bool,
-    /// Where it waits, once it was seen to.
+    /// What it waits for, once that was looked up.
     pub ran: Option<Ran>,
-    /// It went in before the trace began: nobody knows when.
+    /// It went in before the trace began, at an unknown time.
     pub before: bool,
 }
 
-/// What a completion turned out to be.
+/// The entry behind a completion.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The entry it answers.
@@ -52,8 +53,8 @@ pub struct Answer {
 #[derive(Debug, Default)]
 pub struct InFlight {
     by_user_data: HashMap<u64, VecDeque<Flight>>,
-    /// Entries that stay silent if they succeed (`IOSQE_CQE_SKIP_SUCCESS`): nobody knows
-    /// whether they are done, so only the last few are kept.
+    /// Entries that stay silent if they succeed (`IOSQE_CQE_SKIP_SUCCESS`). It is not known whether
+    /// they are done, so only the last few are kept.
     silent: VecDeque<Flight>,
     /// The chain that the next entry belongs to: the entry before linked it.
     in_chain: Option<u64>,
@@ -70,7 +71,7 @@ const SILENT: usize = 4096;
 /// How many entries are remembered that may have been answered unseen.
 const UNSURE: usize = 1024;
 
-/// How many entries with the same `user_data` are looked at for another operation.
+/// How many entries with the same `user_data` are searched for one of another operation.
 const LOOKED_AT: usize = 64;
 
 impl InFlight {
@@ -100,7 +101,7 @@ impl InFlight {
             self.silent.push_back(flight);
         } else {
             let flights = self.by_user_data.entry(entry.user_data).or_default();
-            // A program gives a value away again when its entry was answered.
+            // A program uses a value again once its entry was answered.
             flights.retain(|before| !before.unsure || before.entry.multishot());
             flights.push_back(flight);
         }
@@ -136,16 +137,16 @@ impl InFlight {
         }
     }
 
-    /// An entry that was not fully answered, if it is kept; one of the last is found soonest.
+    /// An entry that was not fully answered, if it is kept; the last ones are found soonest.
     pub fn find(&mut self, seq: u64, user_data: u64) -> Option<&mut Flight> {
         let same = self.by_user_data.get_mut(&user_data).into_iter().flatten();
         let silent = self.silent.iter_mut();
         same.rev().chain(silent.rev()).find(|flight| flight.seq == seq)
     }
 
-    /// A completion came out: the entry it answers, which is forgotten unless there is more
-    /// to come. The likeliest first: one that waits and could have got this answer, then one
-    /// that only speaks of failure, then whichever carries the `user_data`.
+    /// A completion came out: returns the entry that it answers, which is forgotten unless more
+    /// will come. The likeliest comes first: an entry that waits and could have got this answer,
+    /// then one that only reports failure, then any with the same `user_data`.
     pub fn completed(&mut self, completion: &Completion) -> Option<Answer> {
         let answer = self.answer(completion)?;
         self.end_silent_ones(&answer.flight, completion);
@@ -189,9 +190,9 @@ impl InFlight {
         Some(Answer { flight, ambiguous })
     }
 
-    /// Forgets the silent entries that an answer says are done: those before it in its chain, those
-    /// behind one that failed, those that were cancelled, and receives from a socket that was shut
-    /// down.
+    /// Forgets the silent entries that this answer proves done: those before it in its chain, those
+    /// behind an entry that failed, those that were cancelled, and receives from a socket that was
+    /// shut down.
     fn end_silent_ones(&mut self, by: &Flight, completion: &Completion) {
         const SHUT_WR: u32 = 1;
         let (entry, res) = (by.entry, completion.res);
@@ -227,14 +228,14 @@ impl InFlight {
         }
     }
 
-    /// Whether there are entries that may be under way, and nobody can say: they are silent
-    /// when they are done, or what they said went by unseen.
+    /// Whether entries may be under way of which it is not known: they are silent when they are
+    /// done, or their completions went by unseen.
     pub fn any_unknown(&self) -> bool {
         let mut flights = self.by_user_data.values().flatten();
         !self.silent.is_empty() || flights.any(|flight| flight.unsure)
     }
 
-    /// Silent entries that may still wait, for nothing says that they are done; oldest first.
+    /// Silent entries that may still wait, since no answer proves them done; oldest first.
     pub fn may_wait(&self) -> Vec<Flight> {
         self.silent.iter().filter(|flight| waits(&flight.entry)).cloned().collect()
     }
@@ -318,7 +319,7 @@ fn may_fail(flight: &Flight, error: i64) -> bool {
     }
 }
 
-/// Operations that cannot miss what they are about: `ENOENT` is for cancels and paths.
+/// Operations that never answer `ENOENT`: it is for cancels and paths.
 fn moves_data(opcode: u8) -> bool {
     matches!(
         opcode,

@@ -1,5 +1,5 @@
-//! `struct io_uring_params`: what a program asks of `io_uring_setup(2)` and what it is granted,
-//! and from it where things lie in the ring's memory.
+//! `struct io_uring_params`: what a program asks of `io_uring_setup(2)`, what the kernel grants,
+//! and where the fields lie in the ring's memory.
 
 use std::io;
 
@@ -94,13 +94,13 @@ impl Params {
         }
     }
 
-    /// These parameters as the answer to a resize of a ring that was set up with `before`:
-    /// its sizes and places are new, what it is stays.
+    /// These parameters as the answer to a resize of a ring that was set up with `before`: sizes
+    /// and offsets are new, flags and features stay.
     pub fn as_resized(self, before: &Params) -> Params {
         Params { flags: before.flags, features: before.features, ..self }
     }
 
-    /// Where this kernel keeps things in a ring of these sizes: it is asked for one.
+    /// The offsets of this kernel for a ring of these sizes: it sets one up to find out.
     ///
     /// # Errors
     /// The kernel's, from `io_uring_setup(2)`.

@@ -2,7 +2,7 @@
 //!
 //! Source: "Trace Event Format", the document of the Chromium project that Perfetto refers to. A
 //! ring is shown as a process: operations overlap, so each is an asynchronous slice (`b` and `e`
-//! with an id), and those that ran in the kernel's worker pool stand in a process of their own.
+//! with an id), and those that ran in the kernel's worker pool stand in a separate process.
 //! Each thread of the program has its enters (`X`). Times are microseconds.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ pub fn trace(program: &str, events: &[Event]) -> Value {
     json!({"displayTimeUnit": "ns", "traceEvents": view.finish()})
 }
 
-/// What is under way, and what was said so far.
+/// What is under way, and which names were written so far.
 #[derive(Default)]
 struct View<'run> {
     said: Vec<Value>,
@@ -77,7 +77,7 @@ impl<'run> View<'run> {
             self.slice("n", us, submit, RINGS, args);
             return;
         }
-        // The time that the tracer found, which begins with the enter that took the entry.
+        // The time that the tracer measured; it begins with the enter that took the entry.
         let began = complete.after_us.map_or(began, |after| us.saturating_sub(after));
         let in_a_worker = complete.ran.is_some_and(|ran| ran.place == Place::Worker);
         let track = if in_a_worker { WORKERS } else { RINGS };
@@ -113,7 +113,7 @@ impl<'run> View<'run> {
         self.said.push(json!({"ph": "M", "name": "process_name", "pid": pid, "args": args}));
     }
 
-    /// What never ended is shown until the end of the run.
+    /// Slices that never ended are shown until the end of the run.
     fn finish(mut self) -> Vec<Value> {
         for (began, submit) in std::mem::take(&mut self.flying).into_values() {
             let asked = json!({"entry": submit.seq, "asks": submit.words,

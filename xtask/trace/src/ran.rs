@@ -91,8 +91,8 @@ impl std::fmt::Display for Ran {
     }
 }
 
-/// Whether the kernel hands the entry to a worker without trying it first: it has
-/// `IOSQE_ASYNC`, or its preparation sets `REQ_F_FORCE_ASYNC` (`io_uring/` in the kernel).
+/// Whether the kernel gives the entry to a worker without trying it first: it has `IOSQE_ASYNC`, or
+/// its preparation sets `REQ_F_FORCE_ASYNC` (`io_uring/` in the kernel).
 pub fn always_in_a_worker(entry: &Entry) -> bool {
     /// `POSIX_FADV_NORMAL`, `RANDOM` and `SEQUENTIAL` only set a flag of the file.
     const ADVICE_AT_ONCE: u32 = 2;
@@ -143,7 +143,7 @@ pub enum File {
     Disk,
     /// The same past the page cache (`O_DIRECT`).
     Direct,
-    /// A socket, a pipe, a terminal: its bytes come when they come.
+    /// A socket, a pipe, a terminal: its bytes arrive at any time.
     Stream,
 }
 
@@ -171,10 +171,10 @@ impl File {
     }
 }
 
-/// Which completions of one enter are of entries that were done as they were submitted: those
-/// come in the order of submission, and what breaks that order came by another way. `order`
-/// holds the entries' places in the submission; the longest run that never goes back is taken,
-/// the earlier one of two.
+/// Which completions of one enter answer entries that were done as they were submitted. Those come
+/// in the order of submission; a completion out of that order came by another way. `order` holds
+/// the entries' places in the submission. The longest run that never goes back is taken, the
+/// earlier one of two.
 pub fn in_order(order: &[u64]) -> Vec<bool> {
     // `tails[n]` is where the best run of n + 1 completions ends.
     let mut tails: Vec<usize> = Vec::new();

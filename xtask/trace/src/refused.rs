@@ -78,7 +78,7 @@ impl RefusedRing {
         self.asked.has(flag)
     }
 
-    /// A bit that no kernel knows, or this one does not.
+    /// A bit that no kernel knows, or that this kernel does not know.
     fn unknown_flag(&self) -> Option<(String, String)> {
         let nonsense = SETUP_FLAGS.unknown_in(self.asked.flags);
         if nonsense != 0 {
@@ -99,7 +99,7 @@ impl RefusedRing {
         ))
     }
 
-    /// What the kernel refuses of the flags that day02 has no options for.
+    /// Refusals of flags that day02 has no options for.
     fn broken_rule(&self) -> Option<(String, String)> {
         let short = |flag: u32| format!("{:#}", SETUP_FLAGS.flags(flag)).replace(" | ", " or ");
         let needs = NEEDS.iter().find(|(flag, one_of)| self.has(*flag) && !self.has(*one_of));

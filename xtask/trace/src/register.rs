@@ -35,7 +35,7 @@ pub fn ring_indices(pid: pid_t, address: u64, count: u64) -> Vec<RingIndex> {
     (0..count.min(MOST)).map_while(index).collect()
 }
 
-/// What a call asks for; empty where the name says it all.
+/// What a call asks for; empty where its name says everything.
 pub fn details(pid: pid_t, operation: u32, argument: u64, count: u64) -> Details {
     let call = Call { program: Reader::of(pid), argument, count };
     let mut details = Details::default();
@@ -44,8 +44,8 @@ pub fn details(pid: pid_t, operation: u32, argument: u64, count: u64) -> Details
     details
 }
 
-/// What a thread's later rings are restricted to, with -1 in place of a ring (Linux 7.0). The list
-/// has a head, which says how long it is (`struct io_uring_task_restriction`).
+/// The restrictions of a thread's later rings, with -1 in place of a ring (Linux 7.0). The list
+/// begins with its length (`struct io_uring_task_restriction`).
 pub fn restrictions_of_thread(pid: pid_t, argument: u64) -> Details {
     const HEAD: u64 = 16;
     let head: Option<[u8; 4]> = Reader::of(pid).bytes(argument);
@@ -57,7 +57,7 @@ pub fn restrictions_of_thread(pid: pid_t, argument: u64) -> Details {
     told
 }
 
-/// Adds what a call has given back, where that is more than that it succeeded.
+/// Adds what a call has returned, if that is more than success.
 pub fn answer(pid: pid_t, operation: u32, argument: u64, result: i64, details: &mut Details) {
     let program = Reader::of(pid);
     match operation {
@@ -146,7 +146,7 @@ impl Call {
                 details.add("fd", fd, format!("fd {fd}"));
             }
             call::UNREGISTER_PERSONALITY => {
-                // It takes the number in place of an address.
+                // The call takes the number in place of an address.
                 details.add("personality", self.count, format!("personality {}", self.count));
             }
             call::REGISTER_RESTRICTIONS => self.restrictions(details)?,
@@ -280,7 +280,7 @@ impl Call {
         Some(())
     }
 
-    /// What alone is allowed from now on (`struct io_uring_restriction`).
+    /// The only things that are allowed from now on (`struct io_uring_restriction`).
     fn restrictions(&self, details: &mut Details) -> Option<()> {
         /// `IORING_MAX_RESTRICTIONS` in the kernel is 91 today.
         const MOST: u64 = 128;
@@ -345,7 +345,7 @@ impl Call {
             super::describe::details(&entry, self.program, &|value| super::names::user_data(value));
         details.add("cancel", what.object(), what.words());
         let (seconds, rest) = (long(&cancel, 16) as i64, long(&cancel, 24) as i64);
-        // Both are -1 where there is no end to the wait.
+        // Both are -1 if the wait has no limit.
         if (seconds, rest) != (-1, -1) {
             let time = Time::new(seconds, rest);
             details.add("nanoseconds", time.json(), format!("at most {time}"));
@@ -357,7 +357,7 @@ impl Call {
         let napi: [u8; 8] = self.argument()?;
         let (us, prefer, command) = (word(&napi, 0), napi[4] != 0, napi[5]);
         if command != 0 {
-            // To add or remove the number of one queue, which comes next.
+            // Adds or removes the number of one queue, which comes next.
             let id = self.program.bytes::<12>(self.argument).map_or(0, |napi| word(&napi, 8));
             let command = format!("{:#}", catalog::NAPI_COMMANDS.name(command.into()));
             details.add("napi_command", command.clone(), command);

@@ -15,7 +15,7 @@ pub struct Registered {
     groups: HashMap<u16, Group>,
     /// By slot, of those that were filled with a descriptor.
     files: HashMap<u32, String>,
-    /// The kind of the file in a slot, by whatever it was filled.
+    /// The kind of the file in a slot, whether an entry or a register call filled it.
     kinds: HashMap<u32, File>,
 }
 
@@ -24,15 +24,15 @@ pub struct Registered {
 enum Group {
     /// A ring of them (`struct io_uring_buf_ring`), and where the kernel is in it.
     Ring { address: u64, entries: u32, head: u32 },
-    /// A ring of buffers that several completions fill one after the other
-    /// (`IOU_PBUF_RING_INC`): what it says of a buffer changes while it fills. `next` is the
-    /// buffer that gets the next bytes, and where.
+    /// A ring of buffers that several completions fill one after the other (`IOU_PBUF_RING_INC`):
+    /// the ring's entry of a buffer changes while it fills. `next` is the buffer that gets the next
+    /// bytes, and where.
     Parts { address: u64, entries: u32, head: u32, next: Option<(u16, u64)> },
     /// Single ones by their id: address and length (`IORING_OP_PROVIDE_BUFFERS`).
     Singles(HashMap<u16, (u64, u32)>),
 }
 
-/// A provided buffer that a completion hands over.
+/// A provided buffer that a completion gives to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filled {
     /// Its id.
@@ -46,7 +46,7 @@ pub struct Filled {
 /// `IORING_FILE_INDEX_ALLOC`: any free slot.
 const FILE_INDEX_ALLOC: u32 = u32::MAX;
 
-/// What is in a slot, or that it is not known.
+/// What is in a slot, or that this is not known.
 fn set<T>(slots: &mut HashMap<u32, T>, slot: u32, what: Option<T>) {
     match what {
         Some(what) => _ = slots.insert(slot, what),
@@ -106,7 +106,7 @@ impl Registered {
                 self.kinds.clear();
             }
             call::REGISTER_PBUF_RING => {
-                /// `IOU_PBUF_RING_MMAP`: the ring is nowhere yet.
+                /// `IOU_PBUF_RING_MMAP`: the ring has no address yet.
                 const NOWHERE: u16 = 1 << 0;
                 /// `IOU_PBUF_RING_INC`.
                 const INCREMENTAL: u16 = 1 << 1;
@@ -157,7 +157,7 @@ impl Registered {
         }
     }
 
-    /// An entry has put something into this slot, which the kernel may have picked, or nothing.
+    /// An entry has filled this slot, which the kernel may have picked, or has emptied it.
     pub fn filled_by(&mut self, entry: &Entry, slot: u32) {
         self.files.remove(&slot);
         set(&mut self.kinds, slot, File::made_by(entry));
@@ -185,8 +185,8 @@ impl Registered {
         }
     }
 
-    /// An enter begins, and every completion so far is known: what a ring says of a buffer that
-    /// fills in parts is true at this moment.
+    /// An enter begins, and every completion so far is known: at this moment the ring's entry of a
+    /// buffer that fills in parts is true.
     pub fn entering(&mut self, program: Reader) {
         for group in self.groups.values_mut() {
             if let Group::Parts { address, entries, head, next } = group {
@@ -196,9 +196,9 @@ impl Registered {
         }
     }
 
-    /// The buffers that a completion hands over, `id` the first of them: one, or with a
-    /// bundle as many as hold `bytes`; of one that fills in parts the part, which `more` may
-    /// follow. Empty if nothing is known of them.
+    /// The buffers that a completion gives to the program, `id` the first of them: one, or with a
+    /// bundle as many as hold `bytes`. If the buffer fills in parts, it is only the part, and
+    /// `more` says that others may follow. Empty if nothing is known of them.
     pub fn filled(
         &mut self,
         program: Reader,
@@ -230,14 +230,14 @@ impl Registered {
             Some(Group::Parts { .. }) | None => return Vec::new(),
         };
         if filled.is_none() {
-            // Not looked for in vain again.
+            // Do not look for it again.
             self.groups.remove(&group);
         }
         filled.unwrap_or_default()
     }
 }
 
-/// What a ring says of a buffer (`struct io_uring_buf`).
+/// The ring's entry of a buffer (`struct io_uring_buf`).
 fn buffer_at(program: Reader, (address, entries): (u64, u32), index: u32) -> Option<Filled> {
     let place = u64::from(index & (entries - 1)) * 16;
     let buffer: [u8; 16] = program.bytes(address.checked_add(place)?)?;

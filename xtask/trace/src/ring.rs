@@ -1,9 +1,9 @@
 //! One traced ring: what has crossed it since the last look.
 //!
 //! Heads and tails only grow, so the totals are exact whatever happens between two looks.
-//! Contents are exact as long as nobody has overwritten them: a program without a polling
-//! thread submits by `io_uring_enter`, where it is stopped and looked at first, so there
-//! nothing is missed. Otherwise what could not be read is counted as unseen.
+//! Contents are exact until they are overwritten. A program without a polling thread submits by
+//! `io_uring_enter`, where the tracer stops it and reads first, so nothing is missed. Otherwise
+//! what could not be read is counted as unseen.
 
 mod joined;
 mod look;
@@ -46,7 +46,7 @@ pub struct Ring {
     offered: HashMap<u32, Offered>,
     /// It was in use before the tracer came.
     joined: bool,
-    /// How often yet to ask the kernel for the sizes that were concluded.
+    /// How often to ask the kernel again for the sizes that were concluded.
     doubts: u32,
 }
 
@@ -60,7 +60,7 @@ impl Ring {
         Ok(Ring::new(params, memory, Some(fd)))
     }
 
-    /// Watches a ring that lies in its owner's own memory (`IORING_SETUP_NO_MMAP`).
+    /// Watches a ring in its owner's own memory (`IORING_SETUP_NO_MMAP`).
     pub fn remote(owner: pid_t, params: Params) -> Ring {
         let memory = Memory::remote(owner, &params);
         Ring::new(params, memory, None)
@@ -121,7 +121,7 @@ impl Ring {
         }
     }
 
-    /// A task goes on into its enter: what it offers is under way from this moment on.
+    /// A task continues into its enter: what it offers is under way from this moment on.
     pub fn goes_on(&mut self, offer: Offer) {
         for by in self.offered.values_mut().filter_map(|offered| offered.by.as_mut()) {
             if by.tid == offer.tid {
@@ -134,8 +134,8 @@ impl Ring {
     fn offer_to_poller(&mut self, follow: Follow<'_>) {
         let Some((head, waiting)) = self.waiting() else { return };
         let offered = self.offer_range(head, waiting, u32::MAX, None, follow);
-        // The memory that an entry points at is the program's again when the thread has taken
-        // or answered the entry. What was read may then be anything.
+        // The memory that an entry points at belongs to the program again when the thread has taken
+        // or answered the entry. The bytes that were read may then be anything.
         let answered = self.answered();
         let now = self.memory.word(Part::Sq, self.params.sq().head);
         for at in offered {
@@ -170,8 +170,8 @@ impl Ring {
         Some((head, tail.wrapping_sub(head).min(self.params.sq_entries)))
     }
 
-    /// Copies up to `most` of the entries in `count` places. One that was offered before and
-    /// was not taken yet stays with who offered it. Returns the places of the others.
+    /// Copies up to `most` of the entries in `count` places. An entry that was offered before and
+    /// was not taken yet keeps its first offer. Returns the places of the others.
     fn offer_range(
         &mut self,
         start: u32,
@@ -200,7 +200,7 @@ impl Ring {
         new
     }
 
-    /// What a rewound ring's enter took: it moves no head, only its result tells.
+    /// What a rewound ring's enter took. It moves no head; only its result shows the number.
     pub fn rewound(&mut self, taken: u32) -> Vec<Taken> {
         let mut entries = Vec::new();
         for at in 0..taken.min(self.params.sq_entries) {
@@ -214,8 +214,8 @@ impl Ring {
         self.offered.retain(|_, offered| offered.by.is_none_or(|by| by.tid != tid));
     }
 
-    /// Whether the program has taken a completion out of the queue, and so may have used the
-    /// memory again that it filled.
+    /// Whether the program has taken a completion out of the queue, and so may have reused the
+    /// memory that it filled.
     pub fn reaped(&self, posted: &Posted) -> bool {
         let head = self.memory.word(Part::Cq, self.params.cq().head);
         head.is_none_or(|head| posted.before(head))
@@ -226,8 +226,8 @@ impl Ring {
         self.memory.word(Part::Cq, self.params.cq().head)
     }
 
-    /// One past the last completion; `None` if the program garbled its ring: the kernel
-    /// posts no more than the queue holds, and no more than there was time for.
+    /// One past the last completion; `None` if the program garbled its ring: the kernel posts no
+    /// more than the queue holds, or than time allows.
     fn cq_tail(&self) -> Option<u32> {
         // The program's end first: it can only come closer to the kernel's meanwhile.
         let head = self.memory.word(Part::Cq, self.params.cq().head)?;

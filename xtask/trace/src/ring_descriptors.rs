@@ -1,6 +1,6 @@
 //! Which descriptor of which process is which ring.
 //!
-//! Needed twice: an enter names its ring by a descriptor, and the tracer lets go of a ring
+//! Two things need it: an enter names its ring by a descriptor, and the tracer lets go of a ring
 //! with the last descriptor that the program has for it.
 
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ impl Descriptors {
         self.indices.get(&(task, index)).copied()
     }
 
-    /// A descriptor for a ring came to be.
+    /// A descriptor now refers to a ring.
     pub fn add(&mut self, table: TableId, fd: i32, ring: RingId) {
         self.tables.entry(table).or_default().insert(fd, ring);
     }
@@ -59,14 +59,14 @@ impl Descriptors {
         self.indices.insert((task, index), ring);
     }
 
-    /// A thread gave an index back. The ring, if that was its last handle.
+    /// A thread gave an index back. Returns the ring if that was its last handle.
     pub fn remove_index(&mut self, task: pid_t, index: u32) -> Option<RingId> {
         let ring = self.indices.remove(&(task, index))?;
         (!self.held(ring)).then_some(ring)
     }
 
-    /// Descriptors from `first` to `last` are being closed. The rings that thereby lost
-    /// their last handle.
+    /// Descriptors from `first` to `last` are being closed. Returns the rings that lost their last
+    /// handle by it.
     pub fn close(&mut self, table: TableId, first: u32, last: u32) -> Vec<RingId> {
         let Some(rings) = self.tables.get_mut(&table) else { return Vec::new() };
         let range = first..=last;

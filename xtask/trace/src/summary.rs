@@ -70,8 +70,8 @@ pub struct Summary {
     pub dropped: u64,
     /// How often an enter returned with completions waiting outside a full queue.
     pub overflows: u64,
-    /// Rings that were closed with completions waiting outside a full queue: nobody outside
-    /// the kernel can tell how many.
+    /// Rings that were closed with completions waiting outside a full queue; only the kernel knows
+    /// how many.
     pub closed_overflowing: u64,
     /// Completions that the kernel threw away (only without `IORING_FEAT_NODROP`).
     pub lost: u64,
@@ -101,7 +101,7 @@ pub struct Completions {
     pub ran: Places,
 }
 
-/// Completions by where their operations ran; those of which that is not known are left out.
+/// Completions by where their operations ran; unknown places are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "each is the place of its name")]
@@ -113,11 +113,11 @@ pub struct Places {
     pub device: u64,
     pub timer: u64,
     pub event: u64,
-    /// Of all of them, those that are conclusions.
+    /// How many of all are conclusions.
     pub concluded: u64,
-    /// Those that are exact, by the kernel's tracepoints.
+    /// How many are exact, by the kernel's tracepoints.
     pub exact: u64,
-    /// Of the exact ones, those of which another place would have been told without.
+    /// How many of the exact ones the tracer would have placed elsewhere without tracepoints.
     pub mistaken: u64,
 }
 

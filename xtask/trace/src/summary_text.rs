@@ -181,7 +181,8 @@ fn ends(page: &mut String, summary: &Summary) {
     }
     if summary.before > 0 {
         let entries = plural(summary.before, "entry");
-        let _ = writeln!(page, "  {entries} of before ringtrace came may be under way as well.");
+        let _ =
+            writeln!(page, "  {entries} from before ringtrace joined may be under way as well.");
     }
     let ends = [
         (summary.never_submitted, "entries published and never submitted"),

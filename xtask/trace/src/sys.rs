@@ -27,8 +27,8 @@ pub enum Status {
     Signal(i32),
 }
 
-/// The options every task is traced with: children and threads come along, and nothing
-/// survives a tracer that dies.
+/// The options every task is traced with: children and threads are traced, too, and all are killed
+/// if the tracer dies.
 pub const OPTIONS: c_int = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACECLONE
     | libc::PTRACE_O_TRACEFORK
@@ -38,8 +38,8 @@ pub const OPTIONS: c_int = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACESECCOMP
     | libc::PTRACE_O_EXITKILL;
 
-/// Waits for any task that this thread traces, and for nobody else's children
-/// (`__WNOTHREAD`): a program that uses the tracer as a library has children of its own.
+/// Waits for any task that this thread traces, and not for children of other threads
+/// (`__WNOTHREAD`): a program that uses the tracer as a library has its own children.
 /// `None` if a signal, such as that of [`wake`], ended the wait.
 ///
 /// # Errors
@@ -70,7 +70,7 @@ fn wait(options: c_int) -> io::Result<Option<(pid_t, Status)>> {
     }
 }
 
-/// The signal of [`wake`]: one that does nothing unless a program asks for it.
+/// The signal of [`wake`]: by default it does nothing.
 const WAKES: c_int = libc::SIGURG;
 
 /// Makes [`wake`] end a wait of this process's threads.
@@ -160,12 +160,12 @@ pub fn go_on(pid: pid_t, signal: i32) -> io::Result<()> {
     ptrace(libc::PTRACE_CONT, pid, 0, signal as usize).map(drop)
 }
 
-/// Leaves a task in its job-control stop, but hears of its end (`PTRACE_LISTEN`).
+/// Leaves a task in its job-control stop, but reports its end (`PTRACE_LISTEN`).
 pub fn listen(pid: pid_t) -> io::Result<()> {
     ptrace(libc::PTRACE_LISTEN, pid, 0, 0).map(drop)
 }
 
-/// The number that belongs to an event stop: a new task's id, or an exec's former one.
+/// The number that belongs to an event stop: a new task's id, or the id before an exec.
 pub fn event_message(pid: pid_t) -> io::Result<u64> {
     let mut message: libc::c_ulong = 0;
     ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut message as usize)?;
@@ -208,7 +208,7 @@ pub fn syscall_info(pid: pid_t) -> io::Result<RawSyscallInfo> {
     Ok(info)
 }
 
-/// Copies another process's memory; short or unreadable is an error.
+/// Copies another process's memory; an error if it is too short or unreadable.
 pub fn read_memory(pid: pid_t, address: u64, into: &mut [u8]) -> io::Result<()> {
     let length = into.len();
     let remote = [RemoteIoVec { base: address as usize, len: length }];
@@ -216,7 +216,7 @@ pub fn read_memory(pid: pid_t, address: u64, into: &mut [u8]) -> io::Result<()> 
     if got == length { Ok(()) } else { Err(Errno::EFAULT.into()) }
 }
 
-/// Writes over another process's memory; what cannot be written in full is an error.
+/// Writes to another process's memory; an error if not all of it can be written.
 pub fn write_memory(pid: pid_t, address: u64, bytes: &[u8]) -> io::Result<()> {
     let remote = [RemoteIoVec { base: address as usize, len: bytes.len() }];
     let wrote = process_vm_writev(Pid::from_raw(pid), &[IoSlice::new(bytes)], &remote)?;
@@ -269,14 +269,14 @@ pub fn cancel(ring: &OwnedFd, user_data: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a ring, to learn from the answer where the kernel keeps what, and closes it.
+/// Makes a ring, reads from the answer where the kernel keeps each field, and closes it.
 pub fn parameters_of_own_ring(params: &mut [u8; 120], entries: u32) -> io::Result<()> {
     // SAFETY: the kernel reads and writes the 120 bytes before the call returns.
     let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, entries, params.as_mut_ptr()) };
     owned(ring).map(drop)
 }
 
-/// Whether two descriptors of this process are of one open file (`kcmp(2)`).
+/// Whether two descriptors of this process refer to one open file (`kcmp(2)`).
 pub fn same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
     /// `KCMP_FILE` of `linux/kcmp.h`.
     const FILE: c_int = 0;
@@ -294,7 +294,7 @@ fn owned(result: c_long) -> io::Result<OwnedFd> {
     if result < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: all callers' system calls return a new descriptor that nobody else knows.
+    // SAFETY: all callers' system calls return a new descriptor with no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) })
 }
 

@@ -28,7 +28,7 @@ pub enum Stop {
 pub struct Call {
     /// Its number, in the convention of `native`.
     pub number: u64,
-    /// Its six arguments, whether it has so many or not.
+    /// Its six arguments, even if the call has fewer.
     pub args: [u64; 6],
     /// Whether it came in this machine's own convention. A 32-bit program on a 64-bit kernel
     /// numbers its calls otherwise; only those of io_uring are the same everywhere.
@@ -43,7 +43,7 @@ pub fn stop_of(pid: pid_t) -> io::Result<Stop> {
     sys::syscall_info(pid).map(|info| decode(&info))
 }
 
-/// Where the stack of `pid` ends at its stop; 0 if that cannot be said.
+/// Where the stack of `pid` ends at its stop; 0 if that is not known.
 pub fn stack_pointer(pid: pid_t) -> u64 {
     sys::syscall_info(pid).map_or(0, |info| info.stack_pointer)
 }
@@ -66,13 +66,13 @@ fn decode(info: &RawSyscallInfo) -> Stop {
     }
 }
 
-/// Results with which the kernel begins a call again (`linux/errno.h`): unless a handler of the
-/// program runs first, and in any case.
+/// Results with which the kernel restarts a call (`linux/errno.h`): unless a handler of the program
+/// runs first, and in any case.
 const RESTART_UNLESS_HANDLED: i64 = -514;
 const RESTART: i64 = -513;
 
 /// The call that a task is about to return from, at a stop that is not the call's own, and its
-/// result. `None` if it is in none, or on a machine where that cannot be told.
+/// result. `None` if the task is in no call, or if this machine does not show it.
 #[cfg(target_arch = "x86_64")]
 pub fn returning(pid: pid_t) -> Option<(Call, i64)> {
     /// The code segment of 64-bit programs.
@@ -83,14 +83,14 @@ pub fn returning(pid: pid_t) -> Option<(Call, i64)> {
     native.then_some((Call { number: it.orig_rax, args, native }, it.rax as i64))
 }
 
-/// As on x86-64, which alone keeps the number of the call where a tracer can see it.
+/// As on x86-64, the only machine that keeps the call's number where a tracer can see it.
 #[cfg(target_arch = "aarch64")]
 pub fn returning(_: pid_t) -> Option<(Call, i64)> {
     None
 }
 
-/// Lets the kernel begin the call again that a task returns from; an enter that has submitted
-/// already submits nothing the second time.
+/// Lets the kernel restart the call that a task returns from. An enter that has already submitted
+/// submits nothing the second time.
 pub fn begin_again(pid: pid_t, submitted: bool) -> io::Result<()> {
     let mut registers = sys::registers(pid)?;
     let how = if submitted { RESTART } else { RESTART_UNLESS_HANDLED };
@@ -98,7 +98,7 @@ pub fn begin_again(pid: pid_t, submitted: bool) -> io::Result<()> {
     sys::set_registers(pid, registers)
 }
 
-/// Gives a task that stands at the end of an enter the result, and the argument, of one that
+/// Makes a task at the end of an enter see the result, and the argument, of an enter that
 /// submitted.
 pub fn answer_as_submitted(pid: pid_t, submitted: u64) -> io::Result<()> {
     let mut registers = sys::registers(pid)?;

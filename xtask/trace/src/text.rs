@@ -34,7 +34,7 @@ pub struct Text<W> {
     rings: HashSet<u32>,
     tasks: u32,
     begun: bool,
-    /// The enters that were told as asleep.
+    /// The enters that were reported as asleep.
     asleep: HashSet<u64>,
     features: Vec<String>,
 }
@@ -224,17 +224,17 @@ impl<W: Write + Send> Text<W> {
             .filter_map(|(count, what)| Some(plural(count.filter(|count| *count > 0)?, what)))
             .collect();
         if !registered.is_empty() {
-            let text = format!("{}; with what, does not show", registered.join(", "));
+            let text = format!("{}; their contents do not show", registered.join(", "));
             self.list(into, "  holds   ", &[text]);
         }
         let before = match found.in_flight {
             Some(0) if found.entries.is_empty() => return,
-            Some(count) => format!("{count} of before may be in flight"),
-            None => "how many of before are in flight, does not show".to_string(),
+            Some(count) => format!("{count} from before may be in flight"),
+            None => "earlier entries may be in flight: their number does not show".to_string(),
         };
         self.list(into, "  entries ", &[before]);
         if !found.armed.is_empty() {
-            let armed = format!("until their files are ready wait: {}", found.armed.join(" "));
+            let armed = format!("waiting until their files are ready: {}", found.armed.join(" "));
             self.list(into, "          ", &[armed]);
         }
         for before in &found.entries {
@@ -378,7 +378,7 @@ impl<W: Write + Send> Text<W> {
         }
     }
 
-    /// What is not as the enter's line lets expect.
+    /// What differs from what the enter's own line says.
     fn answer(&self, enter: &Enter, back: &Return) -> String {
         match &back.error {
             Some(error) => format!(": {}", self.paint(RED, error)),
@@ -432,7 +432,7 @@ impl<W: Write + Send> Text<W> {
         if !flags.is_empty() {
             let _ = write!(text, " {}", self.paint(YELLOW, &flags.join(" ")));
         }
-        // A multishot that goes on is armed for as long as it is: that says nothing.
+        // The duration of a multishot that goes on says nothing.
         if let Some(us) = complete.after_us.filter(|_| !complete.more) {
             let after = format!("after {}{}", span(us), elsewhere(complete.ran));
             let _ = write!(text, " {}", self.paint(DIM, &unbroken(&after)));
@@ -496,7 +496,8 @@ fn workers(workers: &Workers) -> String {
     format!("{} ({})", workers.count, changes.join(", "))
 }
 
-/// ` in buffer 3`, ` from buffers 3–5 9`: the provided buffers that a completion hands over.
+/// ` in buffer 3`, ` from buffers 3–5 9`: the provided buffers that a completion gives to the
+/// program.
 fn buffers(complete: &Complete) -> String {
     let Some(first) = complete.buffer else { return String::new() };
     let sends = complete.op.as_ref().is_some_and(|op| op.starts_with("SEND"));

@@ -7,15 +7,15 @@ use serde::{Serialize, Serializer};
 
 use super::ran::Ran;
 
-/// The bits of a time that are kept: a share of the times is exact to a 32nd.
+/// The bits of a time that are kept: a quantile is exact to a 32nd.
 const BITS: u32 = 5;
 
 /// How long the operations of one kind took.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Took {
-    /// From the moment when the entry's enter went on into the kernel, until its completion was
-    /// seen; those of multishots are left out.
+    /// From the moment when the entry's enter continued into the kernel, until its completion was
+    /// seen; multishots are left out.
     pub completing: Times,
     /// From there until it was seen that the program had taken the completion.
     pub reaping: Times,
@@ -39,8 +39,7 @@ impl Times {
         *self.sizes.entry(us >> low << low).or_default() += 1;
     }
 
-    /// Their number, and the least, the middle one, that which 99 of 100 do not exceed, and the
-    /// greatest; `None` if there are none.
+    /// Their number, minimum, median, 99th percentile and maximum; `None` if there are no times.
     pub fn spread(&self) -> Option<Spread> {
         let count: u64 = self.sizes.values().sum();
         let at = |percent: u64| {
@@ -62,19 +61,19 @@ impl Times {
     }
 }
 
-/// Lengths of time at a glance.
+/// A summary of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Spread {
     /// How many there are.
     pub count: u64,
-    /// The least, in microseconds.
+    /// The minimum, in microseconds.
     pub min_us: u64,
-    /// The middle one, rounded down by a 32nd at most.
+    /// The median, rounded down by a 32nd at most.
     pub median_us: u64,
-    /// That which 99 of 100 do not exceed, rounded likewise.
+    /// The 99th percentile, rounded likewise.
     pub p99_us: u64,
-    /// The greatest.
+    /// The maximum.
     pub max_us: u64,
 }
 
@@ -117,7 +116,7 @@ pub struct Slow {
 /// How many of the slowest operations are kept.
 pub const SLOWEST: usize = 5;
 
-/// Whether an operation that took so long is among the slowest so far.
+/// Whether an operation that took this long is among the slowest so far.
 pub fn is_slow(slowest: &[Slow], us: u64) -> bool {
     slowest.len() < SLOWEST || slowest.last().is_some_and(|slow| slow.us < us)
 }

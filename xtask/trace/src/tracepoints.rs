@@ -1,8 +1,8 @@
 //! Where requests ran by the kernel's own record: its tracepoints, which only root may read.
 //!
-//! They are read in a folder of our own under tracefs (an instance), so that nobody else's
-//! tracing is disturbed, and only those of the rings that are followed. The folder goes when
-//! the trace ends; one that a killed tracer has left goes at the next start.
+//! They are read in a folder of our own under tracefs (an instance), so that other tracing is not
+//! disturbed, and only for the rings that are followed. The folder is removed when the trace ends;
+//! a folder that a killed tracer left is removed at the next start.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
@@ -17,7 +17,7 @@ use libc::pid_t;
 
 use super::ran::Place;
 
-/// Where tracefs is mounted, on a system of today or of once.
+/// Where tracefs is mounted, today and on older systems.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// How the name of each instance begins; the tracer's process follows.
 const OURS: &str = "ringtrace-";
@@ -39,12 +39,12 @@ pub type Address = u64;
 pub struct Tracepoints {
     folder: PathBuf,
     pipe: Option<File>,
-    /// What was read of a line whose end has not come.
+    /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
-    /// Rings that were made and not yet asked for, by thread and descriptor.
+    /// Rings that were made and not yet looked up, by thread and descriptor.
     made: HashMap<(pid_t, i32), Address>,
     rings: HashMap<Address, Requests>,
-    /// The kernel dropped records: nothing is exact any more.
+    /// The kernel dropped records: the counts are no longer exact.
     lost: bool,
 }
 
@@ -62,7 +62,7 @@ struct Requests {
 #[derive(Debug)]
 struct Request {
     user_data: u64,
-    /// Where the kernel put it last: `Polled` or `Worker`, or `Inline` if nowhere.
+    /// Where the kernel put it last: `Polled` or `Worker`, or `Inline` if neither.
     place: Place,
     /// Where it was at each of its completions.
     completions: VecDeque<Place>,
@@ -93,9 +93,12 @@ impl Tracepoints {
             Ok(()) => Ok(record),
             Err(error) => Err(Refusal {
                 what: format!("the kernel's tracepoints cannot be read: {error}"),
-                why: format!("only root may, and where tracefs is mounted ({})", TRACEFS[0]),
-                remedy: "as root, or without --tracepoints: then it is concluded where \
-                         operations ran"
+                why: format!(
+                    "only root may read them, and tracefs must be mounted ({})",
+                    TRACEFS[0]
+                ),
+                remedy: "run as root, or without --tracepoints: ringtrace then concludes where \
+                 operations ran"
                     .to_string(),
             }),
         }
@@ -129,7 +132,7 @@ impl Tracepoints {
         Some(ring)
     }
 
-    /// A ring is followed no more.
+    /// A ring is no longer followed.
     pub fn forget(&mut self, ring: Address) {
         self.rings.remove(&ring);
         let _ = self.filter();
@@ -138,7 +141,8 @@ impl Tracepoints {
     fn filter(&self) -> io::Result<()> {
         let rings: Vec<String> =
             self.rings.keys().map(|ring| format!("ctx == {ring:#x}")).collect();
-        // Without a ring, one that is not there. With too many, those of everybody.
+        // Without a ring, filter for an address that does not exist. With too many rings, take the
+        // records of all.
         let filter = match rings.len() {
             0 => "ctx == 1".to_string(),
             1..100 => rings.join(" || "),
@@ -154,9 +158,9 @@ impl Tracepoints {
         self.folder.join("events/io_uring").join(event)
     }
 
-    /// Where a request ran that has been answered: the one of this number in its ring, counted
-    /// from 1. It is `Polled` or `Worker`, or `Inline`, which holds all else: the kernel does not
-    /// record that a device or a timer finished it. `last` says that no more answers will come.
+    /// Where a request ran that has been answered: the one of this number in its ring, counted from
+    /// 1. It is `Polled` or `Worker`; anything else is `Inline`, since the kernel does not record
+    /// that a device or a timer finished it. `last` says that no more answers will come.
     pub fn ran(&mut self, ring: Address, number: u64, user_data: u64, last: bool) -> Option<Place> {
         if self.lost {
             return None;
@@ -214,7 +218,7 @@ impl Requests {
     fn event(&mut self, event: &str, request: Address, user_data: u64) {
         if event == "submit_req" || event == "req_failed" {
             self.count += 1;
-            // What was in the same place before was answered, or stays silent.
+            // What was in the same place before was answered, or will not answer.
             if let Some(before) = self.at.insert(request, self.count) {
                 if self.open.get(&before).is_some_and(|it| it.completions.is_empty()) {
                     self.open.remove(&before);
@@ -231,7 +235,7 @@ impl Requests {
         };
         let Some(request) = number.and_then(|number| self.open.get_mut(&number)) else { return };
         match event {
-            // The second comes when a poll is woken, and is the only one of POLL_ADD.
+            // The second event comes when a poll is woken, and is the only one of POLL_ADD.
             "poll_arm" | "task_add" => request.place = Place::Polled,
             "queue_async_work" => request.place = Place::Worker,
             "complete" => request.completions.push_back(request.place),
@@ -243,7 +247,7 @@ impl Requests {
 impl Drop for Tracepoints {
     fn drop(&mut self) {
         self.pipe = None;
-        // A child that another thread of ours forks has the pipe until it becomes its program.
+        // A child that another thread of ours forks holds the pipe until its exec.
         testkit::holds_within(Duration::from_millis(200), || {
             fs::remove_dir(&self.folder).is_ok() || !self.folder.exists()
         });
@@ -275,7 +279,7 @@ fn number(fields: &str, word: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A record that is read from nowhere.
+    /// A record without a source.
     fn record(lines: &str) -> Tracepoints {
         let mut record = Tracepoints {
             folder: PathBuf::new(),

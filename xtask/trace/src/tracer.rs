@@ -1,6 +1,6 @@
 //! Stopping a program at its system calls.
 //!
-//! One thread does this and nothing else, for `ptrace` binds a tracee to the thread that
+//! One thread does this and nothing else, since `ptrace` binds a tracee to the thread that
 //! traces it. The [`Watch`] learns what a stop means for the rings.
 
 mod calls;
@@ -26,17 +26,17 @@ use super::sys::{self, Status};
 use super::syscalls::{Call, Kind};
 use super::watch::Watch;
 
-/// The watch, shared with the thread that looks in between, and the bell that wakes it.
+/// The watch, shared with the thread that looks in between, and the condition that wakes it.
 #[derive(Debug)]
 pub struct Shared {
     watch: Mutex<Watch>,
-    /// Rung when there is a first ring to look at, or an enter to tell, and at the end.
+    /// Signalled when there is a first ring to look at, or an enter to report, and at the end.
     pub bell: Condvar,
-    /// The tracer is to let go of the program that it joined.
+    /// The tracer must let go of the program that it joined.
     leave: AtomicBool,
     /// The thread that traces, if it waits for [`Shared::tick`].
     tracer: AtomicI32,
-    /// It does now.
+    /// Whether it waits now.
     ticks: AtomicBool,
 }
 
@@ -65,7 +65,7 @@ impl Shared {
         self.leave.load(Ordering::Relaxed) || self.ticks.load(Ordering::Relaxed)
     }
 
-    /// Ends the tracer's wait for a stop, if it has something else to do.
+    /// Ends the tracer's wait for a stop, if it has other work.
     pub fn tick(&self) {
         if self.ticking() {
             sys::wake(self.tracer.load(Ordering::Relaxed));
@@ -78,7 +78,7 @@ impl Shared {
         self.bell.notify_all();
     }
 
-    /// The watch; a thread that panicked leaves it as good as it was.
+    /// The watch; a thread that panicked leaves it usable.
     pub fn lock(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -91,7 +91,7 @@ struct Task {
     table: TableId,
     /// The call it is in.
     call: Option<Begun>,
-    /// It has begun to exit: no system call of it will be seen any more.
+    /// It has begun to exit: none of its later system calls is seen.
     leaving: bool,
     /// The enter that begins again.
     again: Option<Again>,
@@ -121,7 +121,7 @@ pub struct Tracer {
     root: pid_t,
     tasks: HashMap<pid_t, Task>,
     descriptors: Descriptors,
-    /// Tasks that stopped before their parent's stop told whose they are.
+    /// Tasks that stopped before their parent's stop named their process.
     early: HashSet<pid_t>,
     became_the_program: bool,
     status: Option<i32>,
@@ -142,7 +142,7 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// A tracer for a program that was just launched by this very thread.
+    /// A tracer for a program that this thread has just launched.
     pub fn new(shared: Arc<Shared>, launched: &Launched, fast: bool) -> Tracer {
         let mut descriptors = Descriptors::default();
         let root = launched.pid;
@@ -166,9 +166,9 @@ impl Tracer {
         }
     }
 
-    /// Traces until the last task has ended. The program's exit status (128 and the signal,
-    /// if one killed it), and whether it ever began. If it is to let go, 0: then the end of
-    /// this very thread is what frees the program.
+    /// Traces until the last task has ended. Returns the program's exit status (128 plus the
+    /// signal, if one killed it), and whether it ever began. If the tracer lets go, the status is
+    /// 0, and the end of this thread frees the program.
     pub fn run(mut self) -> (i32, bool) {
         while let Ok(stop) = sys::wait_any() {
             match stop {
@@ -180,7 +180,7 @@ impl Tracer {
                 return (0, true);
             }
         }
-        // Whatever was not let go of in order: a task that was killed beyond our hearing.
+        // Tasks that were not let go of in order: the tracer missed that they were killed.
         let mut watch = self.shared.lock();
         for ring in watch.followed() {
             watch.close(0, ring);
@@ -195,14 +195,14 @@ impl Tracer {
         if !self.tasks.contains_key(&pid) {
             match status {
                 Status::Exited(_) | Status::Signaled(_) => _ = self.early.remove(&pid),
-                // Its parent was killed before it could tell whose it is.
+                // Its parent was killed before its stop named the process.
                 Status::Event(libc::PTRACE_EVENT_EXIT, _) => _ = sys::go_on(pid, 0),
                 _ => _ = self.early.insert(pid),
             }
             return;
         }
-        // A task can be killed while it is stopped: then whatever is asked of it fails, and
-        // its end is the next thing to be heard.
+        // A task can be killed while it is stopped: then every request for it fails, and its end is
+        // reported next.
         let _ = match status {
             Status::Syscall => {
                 self.system_call(pid);
@@ -225,8 +225,8 @@ impl Tracer {
     }
 
     fn go_on(&self, pid: pid_t, signal: i32) -> std::io::Result<()> {
-        // Before the program has begun, its calls are ours. With the filter, only the answer
-        // to a call that the filter has stopped is waited for.
+        // Before the program has begun, the calls are those of our child. With the filter, the
+        // tracer waits only for the answer to a call that the filter has stopped.
         let inside =
             |task: &Task| task.call.as_ref().is_some_and(|begun| begun.kind.has_an_answer());
         let stop =
@@ -261,7 +261,7 @@ impl Tracer {
         let Some(task) = self.tasks.get(&parent) else { return };
         let flags = match &task.call {
             Some(begun) => calls::clone_flags(parent, begun),
-            // It was amid that call when it was joined.
+            // It was in that call when it was joined.
             None if attach::threads(task.process).contains(&new) => {
                 (libc::CLONE_THREAD | libc::CLONE_FILES) as u64
             }
@@ -284,8 +284,8 @@ impl Tracer {
         }
     }
 
-    /// The process became another program. Its other threads are gone, whichever of them
-    /// called; its descriptor table is its own, without what was marked to be closed.
+    /// The process became another program. Its other threads are gone, even if one of them called;
+    /// it has a separate descriptor table, without descriptors marked close-on-exec.
     fn exec(&mut self, pid: pid_t, former: pid_t) {
         self.became_the_program = true;
         let old = self.tasks.remove(&former).map(|task| task.table);
@@ -322,8 +322,8 @@ impl Tracer {
         watch.flush();
     }
 
-    /// A task has begun to exit. With the last task of a descriptor table, what is in it
-    /// goes: now, before the kernel closes it, or we would hold it open.
+    /// A task has begun to exit. With the last task of a descriptor table, its descriptors are
+    /// released: now, before the kernel closes them, or we would hold them open.
     fn leaving(&mut self, pid: pid_t) {
         let Some(task) = self.tasks.get_mut(&pid) else { return };
         task.leaving = true;
@@ -354,7 +354,7 @@ impl Tracer {
         let process = self.tasks.get(&pid).is_some_and(|task| task.process == pid);
         self.forget(pid);
         if self.tasks.is_empty() {
-            // Nobody is left to tell whose they are: they would stay stopped for ever.
+            // No parent is left to name their process: they would stay stopped.
             for early in &self.early {
                 let _ = kill(Pid::from_raw(*early), Signal::SIGKILL);
             }

@@ -1,10 +1,10 @@
-//! All the rings of a trace, and the story they tell: events and totals.
+//! All the rings of a trace, and what happens in them: events and totals.
 //!
 //! Shared by the thread that stops the program and the one that looks at sleeping and polled
 //! rings in between, behind one lock.
 //!
-//! Events come in the order of time. An enter comes when it returns, or while it sleeps,
-//! and has the time at which it began: until then, what came after it is held back.
+//! Events come in the order of time. An enter is reported when it returns, or while it sleeps, with
+//! the time at which it began: until then, later events are held back.
 
 mod diagnose;
 mod joined;
@@ -40,8 +40,8 @@ pub use ring_now::RingNow;
 
 /// Where events go.
 pub trait Sink: Send {
-    /// Takes what happened at one stop of the program; all of an enter that did not sleep
-    /// arrives together.
+    /// Takes what happened at one stop of the program. All events of an enter that did not sleep
+    /// arrive together.
     fn take(&mut self, events: &[Event]);
 }
 
@@ -57,7 +57,7 @@ struct Followed {
     /// Completions that the program has not reaped, with the code of the operation and when
     /// they were seen.
     unreaped: VecDeque<(Posted, u8, u64)>,
-    /// What was last told of its polling thread.
+    /// The last reported state of its polling thread.
     poller: Option<event::Poller>,
 }
 
@@ -76,9 +76,9 @@ struct Inside {
     event: event::Enter,
     since: Moment,
     told: bool,
-    /// The task stands at the end of the call: the kernel takes no more entries.
+    /// The task stands at the end of the call: it takes no more entries.
     over: bool,
-    /// How often the task had run before, if this both submits and waits.
+    /// How often the task had run before, if the enter both submits and waits.
     runs: Option<u64>,
 }
 
@@ -104,15 +104,15 @@ pub struct Watch {
     /// Whether a socket is local to its machine (`AF_UNIX`), by the name of its file.
     local: HashMap<String, bool>,
     doctor: Doctor,
-    /// The stacks of threads, as far as they are known.
+    /// The known stacks of threads.
     stacks: HashMap<pid_t, Option<Range<u64>>>,
-    /// When threads began the calls that they are in and that are not about rings.
+    /// When threads began the calls that they are in and that do not concern rings.
     called_at: HashMap<pid_t, u64>,
     over: bool,
     /// Something was seen since the last [`Watch::look_at_all`].
     moved: bool,
     last_order: u64,
-    /// What the sinks have not got yet, each with its [`Moment::order`].
+    /// Events that the sinks have not got yet, each with its [`Moment::order`].
     batch: Vec<(u64, Event)>,
     sinks: Vec<Box<dyn Sink>>,
 }
@@ -160,13 +160,13 @@ impl Watch {
         self.began.elapsed().as_micros() as u64
     }
 
-    /// This moment. The one after it in the order is left free.
+    /// This moment. The next place in the order is left free.
     fn moment(&mut self) -> Moment {
         self.last_order += 2;
         Moment { us: self.now(), order: self.last_order }
     }
 
-    /// Tells something that needs no looking at a ring.
+    /// Reports an event that needs no look at a ring.
     pub fn tell(&mut self, tid: pid_t, what: What) {
         let now = self.moment();
         self.tell_at(now, tid, what);
@@ -176,8 +176,8 @@ impl Watch {
         self.batch.push((at.order, Event { us: at.us, tid, what }));
     }
 
-    /// When an entry went in that `offer` speaks of: right after its enter began. If that is
-    /// told already, it is `now`.
+    /// When an entry of `offer` went in: right after its enter began, or `now` if a later event was
+    /// already reported.
     fn moment_of(&self, offer: Offer, now: Moment) -> Moment {
         match self.inside.get(&offer.tid) {
             Some(Inside { told: false, since, .. }) => Moment { order: since.order + 1, ..*since },
@@ -185,12 +185,12 @@ impl Watch {
         }
     }
 
-    /// Whether only the totals are wanted: putting each event into words is most of the work.
+    /// Whether only the totals are needed: putting each event into words is most of the work.
     fn nobody_listens(&self) -> bool {
         self.sinks.is_empty()
     }
 
-    /// Hands the events to the sinks, up to the first enter that is still held back.
+    /// Gives the events to the sinks, up to the first enter that is still held back.
     pub fn flush(&mut self) {
         self.tell_diagnoses();
         let untold = self.inside.values().filter(|inside| !inside.told);
@@ -211,17 +211,17 @@ impl Watch {
         self.tracepoints = None;
     }
 
-    /// Whether it has.
+    /// Whether the program has ended.
     pub fn over(&self) -> bool {
         self.over
     }
 
-    /// Whether there is nothing to look at or to tell in between.
+    /// Whether there is nothing to look at or to report in between.
     pub fn idle(&self) -> bool {
         self.rings.is_empty() && self.inside.values().all(|inside| inside.told)
     }
 
-    /// A ring was granted and taken over; its number.
+    /// A ring was granted and taken over; returns its number.
     pub fn follow(&mut self, owner: pid_t, ring: Ring) -> RingId {
         self.last_ring += 1;
         self.summary.polled |= ring.polled();
@@ -251,7 +251,7 @@ impl Watch {
         self.making.insert(tid);
     }
 
-    /// A task makes a ring no more.
+    /// A task is no longer making a ring.
     pub fn not_making(&mut self, tid: pid_t) {
         self.making.remove(&tid);
     }
@@ -278,9 +278,9 @@ impl Watch {
         }
     }
 
-    /// A task of `process` makes some other call: a moment to look at its rings, for what
-    /// completes outside of an enter is posted just before the program goes on, and a small
-    /// queue comes round soon.
+    /// A task of `process` makes some other call: a moment to look at its rings. A completion that
+    /// comes outside of an enter is posted just before the program continues, and a small queue
+    /// wraps soon.
     pub fn glance(&mut self, tid: pid_t, process: pid_t) {
         let ids: Vec<RingId> = self
             .rings
@@ -294,7 +294,7 @@ impl Watch {
         self.flush();
     }
 
-    /// Looks at a ring, unless an enter is under way whose beginning has not been told.
+    /// Looks at a ring, unless an enter is under way whose beginning was not reported.
     fn look_unless_waiting(&mut self, tid: pid_t, id: RingId) {
         if !self.inside.values().any(|inside| !inside.told && inside.ring == Some(id)) {
             self.look(tid, id);
@@ -344,7 +344,7 @@ impl Watch {
             }
         }
         let runs = if args[1] as u32 > 0 && args[2] > 0 { self.runs_of(tid) } else { None };
-        // Looking has taken time, which is not the operations'.
+        // The look took time, which does not belong to the operations.
         let us = self.now();
         if let Some(followed) = ring.and_then(|id| self.rings.get_mut(&id)) {
             followed.ring.goes_on(Offer { tid, us });
@@ -394,7 +394,7 @@ impl Watch {
         self.flush();
     }
 
-    /// What an enter took from a ring that is rewound by each.
+    /// What an enter took from a ring that each enter rewinds.
     fn rewound(&mut self, id: RingId, result: i64) -> Vec<Taken> {
         let taken = result.clamp(0, i64::from(u32::MAX)) as u32;
         match self.rings.get_mut(&id).map(|followed| &mut followed.ring) {
@@ -403,7 +403,7 @@ impl Watch {
         }
     }
 
-    /// A task is gone, in whatever call it was.
+    /// A task is gone, whatever call it was in.
     pub fn task_gone(&mut self, tid: pid_t) {
         self.stacks.remove(&tid);
         self.called_at.remove(&tid);
@@ -420,7 +420,7 @@ impl Watch {
         }
     }
 
-    /// A task is in its enter no more, and nothing that it offered there will be taken.
+    /// A task has left its enter, and the kernel takes nothing more of what it offered there.
     fn leave(&mut self, tid: pid_t) -> Option<Inside> {
         let inside = self.inside.remove(&tid)?;
         if let Some(followed) = inside.ring.and_then(|id| self.rings.get_mut(&id)) {
@@ -429,7 +429,7 @@ impl Watch {
         Some(inside)
     }
 
-    /// Looks at every ring while the program runs or sleeps. Whether anything had moved.
+    /// Looks at every ring while the program runs or sleeps. Returns whether anything had moved.
     pub fn look_at_all(&mut self) -> bool {
         let now = self.now();
         let asleep = |inside: &Inside| Duration::from_micros(now - inside.since.us) >= ASLEEP;
@@ -456,13 +456,13 @@ impl Watch {
         std::mem::take(&mut self.moved)
     }
 
-    /// Whether a ring has to be looked at often, and whether an enter waits to be told.
+    /// Whether a ring has to be looked at often, and whether an enter waits to be reported.
     pub fn hurry(&self) -> (bool, bool) {
         let polled = self.rings.values().any(|followed| followed.ring.polled());
         (polled, self.inside.values().any(|inside| !inside.told))
     }
 
-    /// Looks at one ring and tells what it sees; whether completions overflow.
+    /// Looks at one ring and reports what it sees. Returns whether completions overflow.
     pub fn look(&mut self, tid: pid_t, id: RingId) -> bool {
         let now = self.moment();
         self.look_at(now, tid, id, Vec::new())
@@ -498,7 +498,8 @@ impl Watch {
         overflow
     }
 
-    /// Counts how long the completions lay in the queue that the program has reaped since.
+    /// Counts how long the completions lay in the queue that the program reaped since the last
+    /// look.
     fn count_reaped(&mut self, now: Moment, id: RingId) {
         let Some(followed) = self.rings.get_mut(&id) else { return };
         let Some(place) = followed.ring.reaped_up_to() else { return };
@@ -508,7 +509,7 @@ impl Watch {
             let took = self.summary.times.entry(operation(opcode)).or_default();
             took.reaping.add(now.us - us);
         }
-        // A program that garbles its ring reaps nothing that we see.
+        // A program that garbles its ring reaps nothing that the tracer can see.
         let most = followed.ring.params.cq_entries as usize;
         unreaped.drain(..unreaped.len().saturating_sub(most));
     }

@@ -57,7 +57,7 @@ impl Workers {
                 let Ok(runs) = File::open(format!("/proc/{process}/task/{tid}/schedstat")) else {
                     continue;
                 };
-                // It began to do something that may be done already.
+                // It began a piece of work that may be done already.
                 self.known.insert(tid, (runs, 0));
                 new.push(tid);
             }

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use testkit::PATIENCE;
 
-/// Not a test of its own: the program that the others join.
+/// Not a test: the program that the tests join.
 #[test]
 fn attached() {
     programs::run_if_asked();
@@ -42,7 +42,7 @@ fn again(program: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(programs::AGAIN).env("ATTACHED", program);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    // Some systems let nobody trace but a parent; these programs let anybody.
+    // Some systems let only a parent trace; these programs allow any process.
     // SAFETY: plain numbers, and nothing else, between fork and exec.
     unsafe {
         std::os::unix::process::CommandExt::pre_exec(&mut command, || {
@@ -62,7 +62,7 @@ impl Running {
         let input = child.stdin.take();
         let pid = child.id();
         let mut running = Running { child, input, output, pid };
-        // The test harness has a word first.
+        // The test harness prints a line first.
         let first = loop {
             let line = running.line();
             if line.starts_with("ready") || line.starts_with("SKIPPED") {
@@ -125,7 +125,7 @@ impl Running {
         self.falls_asleep();
     }
 
-    /// Ends its input; the rest of its words.
+    /// Ends its input; returns the rest of its output.
     fn end(mut self) -> String {
         drop(self.input.take());
         let mut rest = String::new();
@@ -155,7 +155,7 @@ fn ringtrace(pid: &str) -> Command {
 impl Joined {
     fn start(mut command: Command) -> Joined {
         let folder = tempfile::tempdir().expect("a folder");
-        // For another user, too.
+        // Readable for another user, too.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(folder.path(), open).expect("our folder");
         let events = folder.path().join("events");
@@ -172,7 +172,7 @@ impl Joined {
         }
     }
 
-    /// Ctrl-C, or what else it is: what it says to the end, and the events.
+    /// Sends Ctrl-C or another signal. Returns the rest of the output, and the events.
     fn let_go(self) -> (String, Vec<Value>) {
         let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT);
         self.ends()
@@ -193,7 +193,7 @@ fn of<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["event"] == kind).collect()
 }
 
-/// A refused attach: what it says.
+/// A refused attach: returns the message.
 fn refused(mut command: Command) -> String {
     command.arg("--summary");
     let output = testkit::output_within(command, PATIENCE).expect("it ends");
@@ -267,7 +267,7 @@ fn an_entry_from_before_is_told_and_its_completion_is_paired() {
         (&answer["seq"], &answer["op"], &answer["res"]),
         (&1.into(), &"READ".into(), &1.into())
     );
-    assert!(answer.get("after_us").is_none(), "nobody knows when it began");
+    assert!(answer.get("after_us").is_none(), "it is not known when it began");
     running.end();
 }
 
@@ -288,8 +288,8 @@ fn a_thread_that_sleeps_is_left_asleep() {
     assert_eq!(running.end(), "");
 }
 
-/// Neither the stop that it takes to trace a thread, nor a signal that the program ignores, nor
-/// the end of the trace is seen by the program.
+/// The program sees neither the stop that begins a trace, nor a signal that it ignores, nor the end
+/// of the trace.
 #[test]
 fn a_wait_is_cut_short_by_nothing() {
     needs_io_uring!("a_wait_is_cut_short_by_nothing");
@@ -339,7 +339,8 @@ fn what_a_joined_program_starts_is_followed() {
     let mut running = Running::of("starts");
     let mut joined = Joined::start(ringtrace(&running.pid()));
     joined.says("attach");
-    // Its one thread may not have stopped yet, and then what it starts first can be missed.
+    // Its only thread may not have stopped yet, and then the first task that it starts can be
+    // missed.
     for _ in 0..3 {
         running.write("x");
         assert_eq!(running.line(), "started");
@@ -354,7 +355,7 @@ fn what_a_joined_program_starts_is_followed() {
     assert!(of(&events, "setup").len() >= 4 && of(&events, "submit").len() >= 8, "{events:#?}");
 }
 
-/// What hangs is what one joins. What is in flight from before is not always known.
+/// People join programs that hang. What is in flight from before is not always known.
 #[test]
 fn a_hanging_program_is_explained() {
     needs_io_uring!("a_hanging_program_is_explained");
@@ -386,7 +387,7 @@ fn a_program_without_a_ring() {
     child.wait().expect("its end");
 }
 
-/// Even a tracer that is killed takes nothing with it.
+/// A tracer that is killed does not kill the program.
 #[test]
 fn a_joined_program_outlives_its_tracer() {
     needs_io_uring!("a_joined_program_outlives_its_tracer");
@@ -476,7 +477,7 @@ fn an_ordinary_user_is_refused_what_is_not_its_own() {
     if !(testkit::as_ordinary_user(&mut stranger) && testkit::as_ordinary_user(&mut hides)) {
         return testkit::skipped(test, "it cannot be run by others");
     }
-    // SAFETY: it only says who we are.
+    // SAFETY: it only returns our user id.
     if unsafe { libc::geteuid() } == 0 {
         let told = refused(stranger);
         assert!(told.contains("it runs as user 0, you are user"), "{told}");
@@ -512,7 +513,7 @@ fn words_that_exclude_each_other() {
     }
 }
 
-/// A program that was started is asked to end, as by Ctrl-C.
+/// A program that was started gets SIGINT, as by Ctrl-C.
 #[test]
 fn a_program_that_was_started_is_asked_to_end() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringtrace"));
@@ -520,6 +521,6 @@ fn a_program_that_was_started_is_asked_to_end() {
     command.args(["--summary", "--for", "0.3", "sh", "-c", script]).stderr(Stdio::null());
     testkit::die_with_parent(&mut command);
     let output = testkit::output_within(command, PATIENCE).expect("it ends");
-    // On a busy machine before it has set the trap.
+    // On a busy machine the signal may come before the trap is set.
     assert!([Some(9), Some(130)].contains(&output.status.code()), "{:?}", output.status);
 }

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use testkit::{self, PATIENCE};
 
-/// Not a test of its own: the program that the others trace.
+/// Not a test: the program that the tests trace.
 #[test]
 fn traced() {
     scenarios::run_if_asked();
@@ -74,7 +74,7 @@ fn a_program_that_is_not_there() {
     assert!(told.text.contains("try:"), "{}", told.text);
 }
 
-/// As people type it: options before the program, the program's own after it.
+/// As people type it: options before the program, the program's own options after it.
 #[test]
 fn no_program_is_overwritten_by_events() {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trace_over_a_program");
@@ -104,11 +104,11 @@ fn the_program_needs_no_dashes_before_it() {
     assert_eq!(told(&words), expected);
     let words = [&["--summary", "--"][..], &words[1..]].concat();
     assert_eq!(told(&words), expected, "the dashes do no harm");
-    assert_eq!(told(&["--no-such-option", "true"]).0, Some(2), "it is no program");
+    assert_eq!(told(&["--no-such-option", "true"]).0, Some(2), "it is not a program");
     assert_eq!(told(&["no-such-program"]).0, Some(127));
 }
 
-/// A name is a text of somebody else's making.
+/// A name can hold any bytes.
 #[test]
 fn a_programs_name_cannot_drive_the_terminal() {
     // Beside the program, for a second name of its file.
@@ -117,7 +117,7 @@ fn a_programs_name_cannot_drive_the_terminal() {
     std::fs::create_dir_all(&folder).expect("a folder");
     let program = folder.join("\u{1b}[2J\nname");
     let ours = env!("CARGO_BIN_EXE_ringtrace");
-    // Some file systems have no second names.
+    // Some file systems have no hard links.
     let named =
         std::fs::hard_link(ours, &program).or_else(|_| std::fs::copy(ours, &program).map(drop));
     named.expect("a program");
@@ -145,7 +145,7 @@ fn a_program_that_is_kept_from_io_uring() {
     let told = told(command);
     assert!(told.text.contains("refused: EPERM"), "{}", told.text);
     assert!(told.text.contains("Every ring was refused: EPERM 1"), "{}", told.text);
-    // Under the filter's eyes the tracer gets no ring either.
+    // The same filter refuses the tracer a ring, too.
     assert!(told.text.contains("why: a seccomp filter"), "{}", told.text);
 }
 
@@ -172,7 +172,7 @@ fn the_text_goes_forward_in_time_and_says_how_long_each_operation_took() {
     assert!(answers.all(|line| line.contains(" NOP done after ")), "{events}");
 }
 
-/// Granted, but out of sight: not to be confused with a ring that a filter refused.
+/// A ring that is granted but hidden differs from a ring that a filter refused.
 #[test]
 fn a_program_that_may_not_be_read() {
     const CAP_SYS_PTRACE: libc::c_ulong = 19;
@@ -191,7 +191,7 @@ fn a_program_that_may_not_be_read() {
     assert!(told.text.contains("1 ring could not be followed"), "{}", told.text);
     assert!(told.text.contains("may not be read: EPERM"), "{}", told.text);
     assert!(!told.text.contains("refused"), "{}", told.text);
-    assert!(!told.text.contains("Nothing was under way"), "nobody knows: {}", told.text);
+    assert!(!told.text.contains("Nothing was under way"), "it is not known: {}", told.text);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn the_lines_of_json_are_the_events_of_the_schema() {
         serde_json::from_str(include_str!("../src/schema.json")).expect("the schema");
     let mut expected = BTreeSet::new();
     described(&schema, &mut expected);
-    // What some kernels or timings do not bring about, and what joining a program does.
+    // Events that some kernels or timings do not produce, and those of joining a program.
     let rarer = ["register", "unseen", "attach", "found", "let_go"].map(str::to_string);
     let mut seen = BTreeSet::from(rarer);
     // With what the scenarios leave behind.
@@ -255,7 +255,7 @@ fn the_lines_of_json_are_the_events_of_the_schema() {
     assert_eq!(seen, expected);
 }
 
-/// `trace … 2>&1 | head -1` ends neither the program nor the tracer's composure.
+/// `trace … 2>&1 | head -1` ends neither the program nor the tracer.
 #[test]
 fn a_reader_that_goes_away_is_no_trouble() {
     let mut command = ringtrace(&[], &["sh", "-c", "sleep 0.2; exit 3"]);
@@ -267,7 +267,7 @@ fn a_reader_that_goes_away_is_no_trouble() {
     assert_eq!(child.wait().expect("its end").code(), Some(3));
 }
 
-/// A signal for the tracer is a signal for the program: a day stops in order.
+/// A signal for the tracer reaches the program: a day stops in order.
 #[test]
 fn a_signal_is_passed_on() {
     let script = "trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done";
@@ -297,7 +297,7 @@ fn no_thread_of_the_tracers_is_younger_than_the_program() {
     assert!(older() || older());
 }
 
-/// An inherited descriptor would be one that the program has not got without the tracer.
+/// An inherited descriptor would be one that the program does not have without the tracer.
 #[test]
 fn the_program_inherits_nothing_of_the_tracers() {
     let list = |mut command: Command| {
@@ -313,7 +313,7 @@ fn the_program_inherits_nothing_of_the_tracers() {
     assert_eq!(traced, list(alone));
 }
 
-/// A stopped program stays stopped, as it would without a tracer, and goes on when told.
+/// A stopped program stays stopped, as it would without a tracer, and continues at SIGCONT.
 #[test]
 fn a_stopped_program_stays_stopped() {
     let script = "echo $$; read line; exit 4";
@@ -329,7 +329,7 @@ fn a_stopped_program_stays_stopped() {
         let stat = std::fs::read_to_string(format!("/proc/{program}/stat")).expect("its state");
         stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
     };
-    // T: stopped; t: in the hands of a tracer. Stopped for good, it is one of them for long.
+    // T: stopped; t: stopped by a tracer. A program stopped for good stays in one of them.
     testkit::wait_until("the program to stop", || matches!(state(), Some('T' | 't')));
     drop(child.stdin.take());
     std::thread::sleep(std::time::Duration::from_millis(100));

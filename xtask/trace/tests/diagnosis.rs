@@ -1,5 +1,5 @@
-//! What is wrong with programs that have one fault each (`diagnosis/faults.rs`), and that nothing
-//! is wrong with their twins, in which it is mended.
+//! Programs that have one fault each (`diagnosis/faults.rs`) get its diagnosis; their twins, in
+//! which it is mended, get none.
 
 #[path = "diagnosis/faults.rs"]
 mod faults;
@@ -16,14 +16,14 @@ use ringtrace::{Outcome, Trace};
 use testkit::{self, PATIENCE, Server};
 use toolbox::programs::{self, Source};
 
-/// Not a test of its own: the program that the others trace.
+/// Not a test: the program that the tests trace.
 #[test]
 fn traced() {
     faults::run_if_asked();
 }
 
-/// What is found in a program, and its status; `None` if this kernel is too old for it. One that
-/// hangs is stopped when `enough` was found.
+/// What is found in a program, and its status; `None` if this kernel is too old for it. A program
+/// that hangs is stopped when `enough` was found.
 fn diagnoses(fault: &str, twin: &str, enough: &str) -> Option<(Vec<Diagnosis>, i32)> {
     let program = Program {
         program: std::env::current_exe().expect("this program").into_os_string(),
@@ -42,7 +42,7 @@ fn diagnoses(fault: &str, twin: &str, enough: &str) -> Option<(Vec<Diagnosis>, i
     (status != faults::NOT_HERE).then_some((summary.diagnoses, status))
 }
 
-/// Asks about each fault, some at a time, for they sleep more than they work; all complaints.
+/// Checks every fault, several at a time, for they mostly sleep. Returns all complaints.
 fn complaints(about: impl Fn(&faults::Fault) -> Option<String> + Sync) -> Vec<String> {
     const AT_A_TIME: usize = 8;
     let ask = |some: &[faults::Fault]| -> Vec<String> {
@@ -99,7 +99,7 @@ fn every_kind_has_a_fault() {
     }
 }
 
-/// Said while it hangs, and once.
+/// Reported while it hangs, and only once.
 #[test]
 fn a_hang_is_told_while_it_lasts() {
     if !testkit::io_uring_or_skip("a_hang_is_told_while_it_lasts") {
@@ -111,8 +111,8 @@ fn a_hang_is_told_while_it_lasts() {
     assert!(found[0].found_us < PATIENCE.as_micros() as u64);
 }
 
-/// The days are as they should be: the servers with clients who talk, who are cut off and who say
-/// nothing, and in the end they are stopped.
+/// The days have no fault: the servers with clients that talk, that are cut off and that are
+/// silent, and that are stopped in the end.
 #[test]
 fn nothing_is_wrong_with_the_days() {
     if !testkit::io_uring_or_skip("nothing_is_wrong_with_the_days") {
@@ -147,7 +147,7 @@ fn nothing_is_wrong_with_the_days() {
     }
 }
 
-/// Clients of every kind, and one who stays, silent, for longer than a hang takes to be seen.
+/// Clients of every kind, and a silent client that stays longer than it takes to detect a hang.
 fn visit(server: &Server) {
     let connect = || server.connect().expect("a connection");
     let stays = connect();

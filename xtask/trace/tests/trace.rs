@@ -16,7 +16,7 @@ use ringtrace::tracepoints::Tracepoints;
 use ringtrace::{Outcome, Trace};
 use testkit::{self, PATIENCE};
 
-/// Not a test of its own: the program that the others trace.
+/// Not a test: the program that the tests trace.
 #[test]
 fn traced() {
     scenarios::run_if_asked();
@@ -156,7 +156,7 @@ fn several_rings_are_told_apart() {
     assert_eq!(rings, [1, 2, 2, 2]);
 }
 
-/// The fast mode tells the same story of the rings, and counts nothing else.
+/// The fast mode reports the same events of the rings, and counts nothing else.
 #[test]
 fn the_fast_mode_misses_nothing_that_crosses_a_ring() {
     needs_io_uring!("the_fast_mode_misses_nothing_that_crosses_a_ring");
@@ -221,7 +221,7 @@ fn threads_that_share_a_ring() {
     assert_eq!(summary.enters, 100);
 }
 
-/// The thread that waits often returns first: it has not submitted what it sees.
+/// The thread that waits often returns first: it has not submitted the entries that it sees.
 #[test]
 fn an_entry_is_the_threads_that_submitted_it() {
     needs_io_uring!("an_entry_is_the_threads_that_submitted_it");
@@ -315,7 +315,7 @@ fn every_completion_says_where_its_operation_ran() {
     assert_eq!((summary.workers, summary.completions["NOP"].ran.worker), (1, 1));
 }
 
-/// What is concluded from outside, beside what the kernel recorded of the same requests.
+/// Compares the conclusions with what the kernel recorded of the same requests.
 #[test]
 fn where_operations_ran_is_what_the_kernel_recorded() {
     const TEST: &str = "where_operations_ran_is_what_the_kernel_recorded";
@@ -378,7 +378,7 @@ fn a_polled_ring_has_exact_totals() {
     assert_eq!(summary.workers, 0, "the polling thread is no worker");
 }
 
-/// What an entry pointed at may be anything once the kernel thread has taken it.
+/// The memory that an entry pointed at may hold anything once the kernel thread has taken it.
 #[test]
 fn a_polled_rings_paths_are_true_or_left_out() {
     needs_io_uring!("a_polled_rings_paths_are_true_or_left_out");
@@ -438,7 +438,7 @@ fn a_signal_that_the_program_ignores_ends_no_wait() {
     }
 }
 
-/// It is not begun again: no stop cut it short.
+/// It is not begun again: it was not cut short by a stop.
 #[test]
 fn a_wait_of_a_polled_device_may_end_early() {
     needs_io_uring!("a_wait_of_a_polled_device_may_end_early");
@@ -481,7 +481,7 @@ fn the_same_user_data_everywhere_still_finds_the_operation() {
     assert_eq!(answers, [("NOP", None), ("NOP", None), ("TIMEOUT", Some("ETIME"))]);
 }
 
-/// What an entry points at is read as it goes in. Later it may be gone.
+/// What an entry points at is read as it goes in: later it may be gone.
 #[test]
 fn what_is_still_under_way_is_told_with_its_path() {
     needs_io_uring!("what_is_still_under_way_is_told_with_its_path");
@@ -550,13 +550,13 @@ fn a_sleeping_enter_is_told_while_it_sleeps_and_the_program_can_be_killed() {
     assert_eq!(outcome.summary.armed.len(), 1);
 }
 
-/// As long as it is not told, nothing that came after it is.
+/// No event that came after it is reported before it.
 #[test]
 fn a_sleeping_enter_of_a_ring_that_is_not_followed_is_told_too() {
     needs_io_uring!("a_sleeping_enter_of_a_ring_that_is_not_followed_is_told_too");
     let ring = io_uring::IoUring::new(1).expect("a ring");
     // A duplicate is inherited; the ring's own descriptor is closed on exec.
-    // SAFETY: the new descriptor is nobody else's.
+    // SAFETY: the new descriptor has no other owner.
     let fd = unsafe { OwnedFd::from_raw_fd(libc::dup(ring.as_raw_fd())) };
     let mut program = program("inherited");
     program.env.push((scenarios::RING.into(), fd.as_raw_fd().to_string().into()));

@@ -1,7 +1,7 @@
 //! The tracer against the kernel's own record: the tracepoints `io_uring_submit_req` and
 //! `io_uring_complete`, which only root can read, say which entries were taken and which
-//! completions posted. For each of the four days both must agree, operation by operation; and
-//! where each operation ran must be concluded as the tracepoints have it.
+//! completions posted. For each of the four days both must agree, operation by operation; and the
+//! tracer must conclude where each operation ran as the tracepoints record it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -15,7 +15,7 @@ use serde_json::Value;
 use testkit::{self, PATIENCE, Server};
 use toolbox::programs::{self, Source};
 
-/// How often each operation went in, or came out.
+/// How many entries or completions each operation had.
 type Counts = BTreeMap<String, u64>;
 
 /// The events of the record. A submission's is called `…_sqe` up to Linux 6.3.
@@ -27,11 +27,11 @@ const EVENTS: [&str; 5] = [
     "io_uring_complete",
 ];
 
-/// A tracing instance of our own, so that nobody else's tracing is disturbed.
+/// A tracing instance of our own, so that other tracing is not disturbed.
 struct Tracepoints(PathBuf);
 
 impl Tracepoints {
-    /// `None` where they cannot be read: no root, no tracefs, or no such events.
+    /// `None` if they cannot be read: no root, no tracefs, or no such events.
     fn open(name: &str) -> Option<Tracepoints> {
         let root = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
             .into_iter()
@@ -71,7 +71,7 @@ impl Tracepoints {
 impl Drop for Tracepoints {
     fn drop(&mut self) {
         let _ = self.write("events/enable", "0");
-        // A child of another test has our files open until it becomes its program.
+        // A child of another test holds our files open until its exec.
         testkit::holds_within(PATIENCE, || fs::remove_dir(&self.0).is_ok());
     }
 }
@@ -79,14 +79,14 @@ impl Drop for Tracepoints {
 #[derive(Default)]
 struct Record {
     rings: HashSet<String>,
-    /// The operation of each request by its address, and by its `user_data`: of a
-    /// multishot's later completions the kernel records only the latter.
+    /// The operation of each request by its address, and by its `user_data`: for a multishot's
+    /// later completions the kernel records only the latter.
     by_request: HashMap<String, String>,
     by_user_data: HashMap<String, String>,
     entries: Counts,
     completions: Counts,
-    /// Of these, what may be the end of a request that was in flight when its ring was closed:
-    /// the kernel cancels it, and nobody can see its completion.
+    /// Of these, those that may be the end of a request that was in flight when its ring was
+    /// closed: the kernel cancels it, and its completion cannot be seen.
     cancelled: Counts,
 }
 
@@ -141,7 +141,7 @@ impl Record {
     }
 }
 
-/// What the tracer told.
+/// What the tracer reported.
 struct Told {
     threads: HashSet<u64>,
     entries: Counts,
@@ -166,7 +166,7 @@ fn told(lines: &[Value]) -> Told {
     }
 }
 
-/// Equal operation by operation, or, where some went by unseen, in all.
+/// Equal operation by operation, or in total where some went by unseen.
 fn assert_agree(what: &str, told: &Counts, unseen: u64, recorded: &Counts) {
     if unseen == 0 {
         assert_eq!(told, recorded, "{what}, as told and as recorded");

@@ -1,12 +1,12 @@
-//! How large the entries and completions of a ring are that was made before.
+//! Finds the sizes of entries and completions in a ring that was made before the tracer joined.
 //!
-//! No interface says it. `/proc/PID/fdinfo` shows it by the way, in the lines of what lies in the
-//! queues at that moment. Else it is concluded from the queues' memory.
+//! No interface reports these sizes. `/proc/PID/fdinfo` reveals them in the lines about what lies
+//! in the queues at that moment. Otherwise they are concluded from the queues' memory.
 
 use crate::ring::LARGE;
 
-/// What the kernel says of a ring (`io_uring_show_fdinfo`). What is missing it has not said: it
-/// leaves out much while the ring is busy, and old kernels say less.
+/// What the kernel says of a ring (`io_uring_show_fdinfo`). A field is missing if the kernel did
+/// not print it: it leaves out much while the ring is busy, and old kernels print less.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FdInfo {
     /// Submission queue entries.
@@ -69,15 +69,16 @@ impl FdInfo {
     }
 }
 
-/// Whether the places of a queue are twice as large as `small`, by what lies in it: `used` says
-/// whether there is anything in the nth place of that size, `written` how many were ever filled.
+/// Whether the places of a queue are twice as large as `small`, judged by their contents. `used`
+/// says whether the nth place of the small size holds anything; `written` is how many places were
+/// ever filled.
 pub fn looks_large(places: u32, written: u32, used: impl Fn(u32) -> bool) -> bool {
     if written < places {
-        // If they are small, nothing lies behind as many as were filled. Behind the last one
-        // something else may lie.
+        // Small places would be empty behind the first `written`. Memory behind the last place may
+        // hold anything.
         return written > 1 && (written..places.min(2 * written)).any(used);
     }
-    // Every place was filled. Second halves are seldom needed.
+    // Every place was filled. The second half of a large place is seldom used.
     (0..places).any(|nth| used(2 * nth)) && !(0..places).any(|nth| used(2 * nth + 1))
 }
 

@@ -43,7 +43,7 @@ pub fn found(process: pid_t, known: &[i32]) -> Vec<Found> {
     fds.sort_unstable();
     let mut rings: Vec<Found> = Vec::new();
     for number in fds {
-        // Closed meanwhile, or not to be had.
+        // Closed meanwhile, or not available.
         let Ok(fd) = sys::take_descriptor(process, process, number) else { continue };
         match rings.iter_mut().find(|ring| sys::same_file(ring.fd.as_fd(), fd.as_fd())) {
             Some(same) => same.fds.push(number),
@@ -57,7 +57,7 @@ pub fn found(process: pid_t, known: &[i32]) -> Vec<Found> {
     rings
 }
 
-/// As [`info_of`], again and again: the kernel says little of a ring that is amid an enter.
+/// As [`info_of`], with retries: the kernel says little of a ring while an enter runs.
 fn patiently_info_of(fd: &OwnedFd) -> FdInfo {
     const TRIES: u32 = 2000;
     const PAUSE: Duration = Duration::from_micros(50);
@@ -88,7 +88,7 @@ fn ring_of(process: pid_t, fd: OwnedFd, info: &FdInfo) -> io::Result<Ring> {
     if let Some((params, memory)) = likeliest(mapped, info) {
         return Ok(Ring::joined(mixed(params), memory, Some(fd)));
     }
-    // Not to be mapped: it lies in the program's own memory.
+    // It cannot be mapped: it lies in the program's own memory.
     let queues = pages(process).find(|(_, page)| sizes(page) == Some([entries, completions]));
     let Some((rings, _)) = queues else {
         return Err(io::Error::other("it lies in the program's own memory, and was not found"));
@@ -139,7 +139,8 @@ fn mixed(params: Params) -> Params {
 
 type Candidate = (Params, Memory);
 
-/// What the ring can be, with its memory: a ring of our own shows where this kernel keeps what.
+/// The possible layouts of the ring, with its memory. A ring of our own shows where this kernel
+/// keeps each field.
 fn candidates(
     entries: u32,
     completions: u32,
@@ -166,7 +167,7 @@ fn candidates(
     }
 }
 
-/// Of what the ring can be, what fits best to what lies in its memory.
+/// The possible layout that fits best to what lies in the ring's memory.
 fn likeliest(mut candidates: Vec<Candidate>, info: &FdInfo) -> Option<Candidate> {
     let keep = |candidates: &mut Vec<Candidate>, flag: u32, yes: bool| {
         if candidates.iter().any(|(params, _)| params.has(flag) == yes) {
@@ -220,8 +221,8 @@ fn sizes(page: &[u8]) -> Option<[u32; 2]> {
     queues.then_some([entries, completions])
 }
 
-/// Where the entries of a ring lie whose queues are at `rings`: they are those that the completions
-/// answer.
+/// Finds the entries of the ring whose queues are at `rings`. They carry the values that its
+/// completions answer.
 fn entries_in(process: pid_t, rings: u64, entries: u32, completions: u32) -> Option<u64> {
     /// Where completions begin, and what is left of the page.
     const QUEUE: (u64, usize) = (64, 4096 - 64);
@@ -238,7 +239,7 @@ fn entries_in(process: pid_t, rings: u64, entries: u32, completions: u32) -> Opt
     best.filter(|(hits, _)| *hits > 0).map(|(_, address)| address)
 }
 
-/// The pages that a process can write to, with their addresses; of huge programs not all.
+/// The pages that a process can write to, with their addresses; not all of them in a huge program.
 fn pages(process: pid_t) -> impl Iterator<Item = (u64, Vec<u8>)> {
     const PAGE: u64 = 4096;
     /// 1 GiB: what can be looked at within a second.

@@ -10,7 +10,7 @@ use libc::pid_t;
 use super::status;
 use crate::names::{error_name, printable};
 
-/// What is not a running program, or is this one.
+/// A number that is no running program, or is this one.
 pub fn not_a_program(process: pid_t) -> Option<Refusal> {
     let refusal = |what: String, why: &str, remedy: String| {
         Some(Refusal { what, why: why.to_string(), remedy })
@@ -65,7 +65,7 @@ pub fn is_alive(tid: pid_t) -> bool {
 #[derive(Clone, Debug, Default)]
 struct Facts {
     pid: pid_t,
-    /// Its tracer and that one's name.
+    /// Its tracer, and the tracer's name.
     tracer: Option<(pid_t, String)>,
     /// Its user ids: real, effective, saved, of files.
     users: Vec<u32>,
@@ -128,7 +128,7 @@ impl Facts {
         }
         if self.yama == Some(3) {
             return (
-                "kernel.yama.ptrace_scope is 3: nobody may trace".to_string(),
+                "kernel.yama.ptrace_scope is 3: no process may trace".to_string(),
                 "another machine: only a reboot resets it".to_string(),
             );
         }
@@ -169,7 +169,8 @@ impl Facts {
                 ),
             ),
             Some(2) => (
-                "kernel.yama.ptrace_scope is 2: only who has CAP_SYS_PTRACE may trace".to_string(),
+                "kernel.yama.ptrace_scope is 2: only a process with CAP_SYS_PTRACE may trace"
+                    .to_string(),
                 as_root,
             ),
             _ => (
@@ -221,7 +222,7 @@ mod tests {
         assert!(what(i32::MAX).contains("no process"), "{}", what(i32::MAX));
         let me = std::process::id() as pid_t;
         assert!(what(me).contains("this very tracer"));
-        // The test runs in a thread of its own.
+        // The test runs in its own thread.
         let thread = nix::unistd::gettid().as_raw();
         if thread != me {
             assert!(what(thread).contains("is a thread"), "{}", what(thread));

@@ -1,4 +1,4 @@
-//! Reads, writes and what else is about an open file.
+//! Reads, writes and other operations on an open file.
 
 use common::catalog::{self, borrowed};
 use common::text::plural;
@@ -61,7 +61,7 @@ pub(super) fn in_buffers(asked: &Asked<'_>, list: u64, count: u64, details: &mut
     details.add("buffers", count, words);
 }
 
-/// The first of what is written or sent.
+/// The first bytes of what is written or sent.
 pub(super) fn data(asked: &Asked<'_>, details: &mut Details) {
     let (entry, program) = (asked.entry, asked.program);
     if entry.takes() || entry.has(sqe::BUFFER_SELECT) {
@@ -85,8 +85,8 @@ pub(super) fn data(asked: &Asked<'_>, details: &mut Details) {
     }
 }
 
-/// Where in the file. -1 is the file's own position, which moves on. Pipes, sockets and
-/// their like have none, and there the offset goes without saying.
+/// Where in the file. -1 is the file's own position, which moves on. Pipes and sockets have no
+/// position, and their offset is left out.
 pub(super) fn offset(asked: &Asked<'_>, details: &mut Details) {
     let entry = asked.entry;
     let (offset, words) = match entry.off {
@@ -115,7 +115,7 @@ pub(super) fn rw_flags(asked: &Asked<'_>, details: &mut Details) {
     }
 }
 
-/// A part of a file. Some operations take no length for all that follows.
+/// A part of a file. Some operations take a length of 0 for the whole rest.
 pub(super) fn range(asked: &Asked<'_>, details: &mut Details) {
     let entry = asked.entry;
     let length = match entry.opcode {

@@ -7,7 +7,7 @@ use crate::flags;
 use common::catalog::borrowed;
 use common::text::plural;
 
-/// The directory that a path is relative to; the working directory goes without saying.
+/// The directory that a path is relative to; the working directory is not named.
 pub(super) fn directory(asked: &Asked<'_>, details: &mut Details) {
     match asked.entry.fd {
         libc::AT_FDCWD => details.add("fd", libc::AT_FDCWD, ""),
@@ -38,7 +38,7 @@ pub(super) fn new_path(asked: &Asked<'_>, details: &mut Details) {
     }
 }
 
-/// Where the link is to be, and what it is to say.
+/// The path of the link, and its target.
 pub(super) fn symlink(asked: &Asked<'_>, details: &mut Details) {
     string(asked, "path", asked.entry.off, details);
     if let Some(text) = asked.program.string(asked.entry.addr) {
@@ -64,7 +64,7 @@ fn add_mode(mode: u64, details: &mut Details) {
     details.add("mode", format!("0{mode:o}"), format!("0{mode:o}"));
 }
 
-/// Who may do what with a new file or directory.
+/// The permissions of a new file or directory.
 pub(super) fn mode(asked: &Asked<'_>, details: &mut Details) {
     let entry = asked.entry;
     if entry.opcode == op::MKDIRAT || makes_a_file(entry.op_flags) || entry.len != 0 {

@@ -10,9 +10,9 @@ use crate::names::{error_name, error_words};
 use crate::registered::Filled;
 use common::text::plural;
 
-/// What a completion says, in words, and for programs what its result does not say. `asked`
-/// is the entry that it answers; `filled` are the provided buffers that it hands over, as far
-/// as they are known.
+/// The meaning of a completion in words, and for programs what its result does not say. `asked` is
+/// the entry that it answers; `filled` are the provided buffers that it gives to the program, as
+/// far as they are known.
 pub fn result(
     asked: Option<&Entry>,
     completion: &Completion,
@@ -70,12 +70,13 @@ fn value(entry: &Entry, res: i32) -> String {
     }
 }
 
-/// Who asks for nothing gets 0 bytes, which is no end. Messages have their lengths elsewhere.
+/// An entry that asks for nothing gets 0 bytes, which is not the end. Messages have their lengths
+/// elsewhere.
 fn asks_for_bytes(entry: &Entry) -> bool {
     entry.len != 0 || entry.has(sqe::BUFFER_SELECT) || entry.opcode == op::RECVMSG
 }
 
-/// The provided buffers of a bundle. One alone has a field of its own in the event.
+/// The provided buffers of a bundle. A single buffer has its own field in the event.
 fn buffers(entry: &Entry, completion: &Completion, filled: &[Filled], more: &mut Details) {
     if entry.bundles() && completion.buffer().is_some() {
         more.add("bundle", true, "");
@@ -136,7 +137,7 @@ fn left_in_memory(
     }
 }
 
-/// Who was accepted, if the program wants to know.
+/// The address of the accepted peer, if the program asked for it.
 fn peer(entry: &Entry, program: Reader, more: &mut Details) {
     if entry.addr == 0 || entry.off == 0 {
         return;
@@ -152,7 +153,7 @@ fn peer(entry: &Entry, program: Reader, more: &mut Details) {
 fn pipe(entry: &Entry, program: Reader, more: &mut Details) {
     let ends = program.numbers(entry.addr, 2, 2);
     let (key, what, ends) = match (entry.direct(), ends.as_deref()) {
-        // The kernel does not say what the program has said.
+        // The kernel does not repeat what the program chose.
         (Direct::Slot(slot), _) => ("slots", "slots", [slot as i32, slot as i32 + 1]),
         (Direct::Any, Some([read, write])) => ("slots", "slots", [*read, *write]),
         (Direct::No, Some([read, write])) => ("fds", "fds", [*read, *write]),
@@ -161,7 +162,7 @@ fn pipe(entry: &Entry, program: Reader, more: &mut Details) {
     more.add(key, ends.to_vec(), format!("{what} {} and {}", ends[0], ends[1]));
 }
 
-/// `siginfo_t` as `waitid(2)` fills it in. A process id of 0: there was none.
+/// `siginfo_t` as `waitid(2)` fills it in. A process id of 0: no child had changed.
 fn process(entry: &Entry, program: Reader, more: &mut Details) {
     let Some(info) = (entry.off != 0).then(|| program.bytes::<28>(entry.off)).flatten() else {
         return;

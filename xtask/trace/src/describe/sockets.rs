@@ -10,7 +10,7 @@ use crate::context::{Reader, long, word};
 use crate::flags::{self, Names};
 use crate::names::hex;
 
-/// `IORING_RECV_MULTISHOT`: shown as a word of its own.
+/// `IORING_RECV_MULTISHOT`: shown as its own word.
 const MULTISHOT: u32 = 1 << 1;
 /// `IORING_RECVSEND_FIXED_BUF`.
 const FIXED_BUFFER: u32 = 1 << 2;
@@ -84,7 +84,7 @@ pub(super) fn queue(asked: &Asked<'_>, details: &mut Details) {
 }
 
 pub(super) fn accept_flags(asked: &Asked<'_>, details: &mut Details) {
-    /// `IORING_ACCEPT_MULTISHOT`: shown as a word of its own.
+    /// `IORING_ACCEPT_MULTISHOT`: shown as its own word.
     const MULTISHOT: u32 = 1 << 0;
     let entry = asked.entry;
     details.bits("socket_flags", &borrowed::SOCKET_FLAGS, entry.op_flags);
@@ -136,7 +136,7 @@ pub(super) fn socket(asked: &Asked<'_>, details: &mut Details) {
 
 /// What `IORING_OP_URING_CMD` asks of a driver, by its name where the catalogue has it.
 pub(super) fn command(asked: &Asked<'_>, details: &mut Details) {
-    /// `IORING_URING_CMD_MULTISHOT`: shown as a word of its own.
+    /// `IORING_URING_CMD_MULTISHOT`: shown as its own word.
     const MULTISHOT: u32 = 1 << 1;
     let entry = asked.entry;
     let command = entry.off as u32;

@@ -20,7 +20,7 @@ fn me() -> Reader {
 
 const NVME_READ: u32 = common::catalog::borrowed::DEVICE_COMMANDS.code("NVME_URING_CMD_IO");
 
-/// A descriptor that this process has not: what it is of would count.
+/// A descriptor that this process does not have: the kind of an open file would change the words.
 const NOT_OPEN: i32 = 900_003;
 
 fn told(entry: &Entry) -> Details {

@@ -1,4 +1,4 @@
-//! Polls, timeouts, cancelling, and what else waits for something to happen.
+//! Polls, timeouts, cancels, and other operations that wait for something to happen.
 
 use common::catalog::{self, borrowed};
 use common::text::plural;
@@ -9,7 +9,7 @@ use crate::flags;
 use crate::names::{hex, names, operation};
 
 pub(super) fn poll_events(asked: &Asked<'_>, details: &mut Details) {
-    /// `IORING_POLL_ADD_MULTI`: shown as a word of its own.
+    /// `IORING_POLL_ADD_MULTI`: shown as its own word.
     const MULTI: u32 = 1 << 0;
     let events = flags::bits(flags::POLL, asked.entry.op_flags);
     let words = if events.is_empty() { "no events".to_string() } else { events.join("|") };
@@ -17,7 +17,7 @@ pub(super) fn poll_events(asked: &Asked<'_>, details: &mut Details) {
     details.flags("poll_flags", &catalog::POLL_FLAGS, asked.entry.len & !MULTI);
 }
 
-/// What an armed poll is to become.
+/// The new values of an armed poll.
 pub(super) fn poll_change(asked: &Asked<'_>, details: &mut Details) {
     const EVENTS: u32 = 1 << 1;
     const USER_DATA: u32 = 1 << 2;
@@ -49,7 +49,7 @@ pub(super) fn time(asked: &Asked<'_>, details: &mut Details) {
     add_time(asked, asked.entry.addr, details);
 }
 
-/// A timeout or a linked timeout that is running gets another time.
+/// A running timeout or linked timeout gets another time.
 pub(super) fn new_time(asked: &Asked<'_>, details: &mut Details) {
     const UPDATE: u32 = 1 << 1 | 1 << 4;
     if asked.entry.op_flags & UPDATE != 0 {
@@ -72,7 +72,7 @@ fn add_time(asked: &Asked<'_>, field: u64, details: &mut Details) {
     details.add("nanoseconds", time.json(), words);
 }
 
-/// How many completions end it sooner, or how often it is to fire.
+/// How many completions end it sooner, or how often it fires.
 pub(super) fn count(asked: &Asked<'_>, details: &mut Details) {
     // The kernel reads no more of the field.
     let count = asked.entry.off as u32;
@@ -118,7 +118,7 @@ pub(super) fn cancel(asked: &Asked<'_>, details: &mut Details) {
     }
 }
 
-/// `waitid(2)`: for which process, and for what of it.
+/// `waitid(2)`: which process to wait for, and which of its changes.
 pub(super) fn process(asked: &Asked<'_>, details: &mut Details) {
     let entry = asked.entry;
     let whom = flags::code(&borrowed::WAIT_TARGETS, entry.len);
@@ -172,7 +172,7 @@ pub(super) fn mask(asked: &Asked<'_>, details: &mut Details) {
 pub(super) fn futexes(asked: &Asked<'_>, details: &mut Details) {
     /// `FUTEX_WAITV_MAX`: the kernel takes no more.
     const MOST: u32 = 128;
-    /// So many are shown.
+    /// How many are shown.
     const SHOWN: u32 = 4;
     const SIZE: u64 = 24;
     let entry = asked.entry;

@@ -13,10 +13,10 @@ const MULTISHOT_ENDED: Kind = Kind::new("multishot-ended", "day3.html#losing-nob
 const CANCEL_MISSES: Kind = Kind::new("cancel-misses", "when-it-goes-wrong.html#pitfall-24");
 const ONE_NAME: Kind = Kind::new("one-user-data-for-two", "day1.html#there-and-back");
 
-/// So many values are remembered.
+/// How many values are remembered.
 const MOST: usize = 1 << 16;
 
-/// Two things that were seen so close to each other belong together.
+/// Two events this close to each other belong together.
 const NEAR_US: u64 = 10_000;
 
 /// A multishot that ended early.
@@ -112,8 +112,7 @@ impl Rules for Armed {
     }
 }
 
-/// Whether a multishot was over though its file had not ended: on a success, or for want of
-/// something.
+/// Whether a multishot ended although its file had not: on a success, or because something ran out.
 fn ended_early(request: &Request, completion: &Completion) -> bool {
     const GONE: i32 = (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL | libc::POLLRDHUP) as i32;
     if completion.has(crate::codes::cqe::MORE) {
@@ -127,14 +126,14 @@ fn ended_early(request: &Request, completion: &Completion) -> bool {
         op::ACCEPT => completion.res >= 0,
         op::POLL_ADD => completion.res > 0 && completion.res & GONE == 0,
         op::RECV | op::RECVMSG | op::READ_MULTISHOT => completion.res > 0,
-        // One with a count ends after so many.
+        // A multishot with a count ends after that many.
         op::TIMEOUT => completion.res == -libc::ETIME && request.entry.off == 0,
         _ => false,
     }
 }
 
-/// Two receives of one enter, both under way, that carry the same value. Of reads nothing is said:
-/// a program that reads many blocks at once may only count.
+/// Two receives of one enter, both under way, that carry the same value. Reads are left out:
+/// a program that reads many blocks at once may only count completions.
 fn one_name_in(enter: u64, scene: &Scene<'_>, found: &mut Found) {
     let receives = [op::RECV, op::RECVMSG, op::ACCEPT, op::POLL_ADD, op::CONNECT];
     let its = |it: &&Request| {
@@ -152,7 +151,7 @@ fn one_name_in(enter: u64, scene: &Scene<'_>, found: &mut Found) {
     }
 }
 
-/// A cancel by descriptor looks for a descriptor, or for a slot, and the other one is meant.
+/// A cancel by descriptor names a descriptor where a slot is meant, or the other way round.
 fn by_descriptor(request: &Request, scene: &Scene<'_>, found: &mut Found) {
     /// `IORING_ASYNC_CANCEL_FD` and `IORING_ASYNC_CANCEL_FD_FIXED`.
     const FD: u32 = 1 << 1;
@@ -172,7 +171,7 @@ fn by_descriptor(request: &Request, scene: &Scene<'_>, found: &mut Found) {
             scene,
             CANCEL_MISSES,
             format!(
-                "{} looks for {kind} {number} and found nothing; {} is under way",
+                "{} looked for {kind} {number} and found nothing; {} is under way",
                 request.name(),
                 meant.name()
             ),
@@ -193,7 +192,7 @@ fn one_name(one: &Request, other: &Request, scene: &Scene<'_>, found: &mut Found
             user_data(one.entry.user_data)
         ),
         "Their completions cannot be told apart, and a cancel by that value may end the wrong one. \
-         One value for each entry in flight.",
+         Give each entry in flight its own value.",
     );
 }
 
@@ -211,7 +210,7 @@ fn arms_again(request: &Request, ended: &Request) -> bool {
 }
 
 impl Armed {
-    /// Another entry under way carries the value that this one does.
+    /// Another entry under way carries the same value.
     fn named(&mut self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
         let value = request.entry.user_data;
         if self.seen.len() < MOST && !cancels(request.entry.opcode) {
@@ -247,7 +246,8 @@ impl Armed {
         }
         let value = request.entry.addr;
         let target = scene.open.values().find(|other| other.entry.user_data == value);
-        let name = format!("{} looks for user_data {} and found", request.name(), user_data(value));
+        let name =
+            format!("{} looked for user_data {} and found", request.name(), user_data(value));
         match target {
             Some(target) if target.ring != request.ring => found.say(
                 scene,

@@ -1,4 +1,4 @@
-//! The books of provided buffers: who has them when there are none.
+//! Keeps count of provided buffers: where they are when a group is empty.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -16,7 +16,7 @@ const NO_GROUP: Kind =
 const OVERLAP: Kind = Kind::new("buffers-overlap", "when-it-goes-wrong.html#pitfall-16");
 const TWICE: Kind = Kind::new("buffer-twice", "when-it-goes-wrong.html#pitfall-16");
 
-/// Answers in a row that say "no buffers", while nobody gives one back.
+/// Answers in a row that say "no buffers", without a buffer given back between them.
 const ROW: u32 = 16;
 
 /// A buffer that a completion handed out.
@@ -33,12 +33,12 @@ struct Group {
     /// Its books cannot be kept: its ring is not in memory that is known, or a buffer is used in
     /// parts.
     unknown: bool,
-    /// Of its ring, the tail up to which was looked.
+    /// The tail of its ring at the last look.
     tail: u16,
     /// The buffers that are in it, and how often: once, if all is well.
     inside: HashMap<u16, u32>,
     out: BTreeMap<u16, Out>,
-    /// Where the buffers lie that were ever in it.
+    /// The memory of each buffer that was ever in it.
     memory: BTreeMap<u16, Range<u64>>,
     /// Receives in a row that found it empty, and the last of them.
     empty: Option<(u32, String, u64)>,
@@ -142,8 +142,8 @@ impl Buffers {
                     scene,
                     NO_GROUP,
                     format!("{} asks for a buffer of group {id}: ENOBUFS", request.name()),
-                    "No buffers were provided under that number in this ring. Each ring has groups \
-                     of its own.",
+                    "No buffers were provided under that number in this ring. Each ring has its own \
+                     groups.",
                 );
             }
             return;
@@ -190,7 +190,7 @@ fn overlap(one: u16, other: u16, group: u16, scene: &Scene<'_>, found: &mut Foun
         scene,
         OVERLAP,
         format!("buffers {one} and {other} of group {group} lie in the same memory"),
-        "Two receives will write over one another. The buffers' distance has to be their length: the \
+        "Two receives will overwrite each other's bytes. Place the buffers one length apart: the \
          length that is given is that of one buffer, not of all.",
     );
 }
@@ -200,7 +200,7 @@ fn twice(buffer: u16, group: u16, by: &str, scene: &Scene<'_>, found: &mut Found
         scene,
         TWICE,
         format!("buffer {buffer} of group {group} is in the group twice, as {by} shows"),
-        "Given back twice, or under the id of another one: two receives will fill the same memory. \
+        "It was given back twice, or under another buffer's id: two receives will fill the same memory. \
          Give back the id that the completion names, once.",
     );
 }
@@ -213,7 +213,7 @@ impl Group {
         Some(half(&program.bytes::<2>(address.checked_add(TAIL)?)?, 0))
     }
 
-    /// Remembers where a buffer lies; another one that lies there, too.
+    /// Remembers where a buffer lies. Returns another buffer that lies there, too.
     fn lies_at(&mut self, id: u16, address: u64, length: u32) -> Option<u16> {
         let range = address..address.saturating_add(length.into());
         if self.memory.get(&id) == Some(&range) {
@@ -232,12 +232,12 @@ impl Group {
         self.inside.iter().find(|(_, times)| **times > 1).map(|(id, _)| *id)
     }
 
-    /// Takes notice of what was put into the ring; two of them that lie in the same memory.
+    /// Reads what was put into the ring. Returns two buffers that lie in the same memory.
     fn published(&mut self, program: Reader) -> Option<(u16, u16)> {
         let (tail, (address, places)) = self.tail(program).zip(self.ring)?;
         let new = tail.wrapping_sub(self.tail);
         let mut overlap = None;
-        // More than there are places went by.
+        // More went by than the ring has places.
         self.unknown |= u32::from(new) > places;
         for step in 0..if self.unknown { 0 } else { new } {
             let index = u32::from(self.tail.wrapping_add(step)) & places.saturating_sub(1);
@@ -253,10 +253,10 @@ impl Group {
         overlap
     }
 
-    /// The group is empty, and its buffers are nowhere.
+    /// The group is empty, and its buffers were not given back.
     fn leaked(&self, id: u16, scene: &Scene<'_>, found: &mut Found) {
         let Some((row, last, us)) = &self.empty else { return };
-        // What is being sent comes back when that is done.
+        // A buffer that is being sent comes back after the send.
         if self.out.is_empty() || scene.open_here().any(|request| request.entry.gives()) {
             return;
         }
@@ -273,8 +273,8 @@ impl Group {
                 listed(self.out.values().map(|out| out.by)),
                 at(first)
             ),
-            "A buffer that a completion names is the program's until it gives it back: after each \
-             one, also after the last message, an error or an end.",
+            "A completion gives its buffer to the program. Give it back after each completion, \
+             also after the last message, an error or an end.",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The books of bytes: short sends and writes, and writes over one another.
+//! Keeps count of bytes: short sends and writes, and writes over one another.
 
 use std::collections::HashMap;
 
@@ -148,12 +148,12 @@ impl Bytes {
                 scene,
                 OVER,
                 format!(
-                    "entries {} all wrote to offset 0 of fd {number}, each other bytes, and nothing \
-                     went elsewhere in it",
+                    "entries {} all wrote to offset 0 of fd {number}, each with other bytes, and nothing \
+                     was written elsewhere in it",
                     listed(&begun.writes)
                 ),
-                "Each lies over the one before. An offset of -1 (u64::MAX) is the file's own \
-                 position, as write(2) has it; or count the offset. On a pipe nobody notices.",
+                "Each overwrites the one before. An offset of -1 (u64::MAX) is the file's own \
+                 position, as in write(2); or count the offset. A pipe ignores it.",
             );
         }
     }
@@ -183,7 +183,7 @@ fn short(rest: &Rest, then: &str, scene: &Scene<'_>, found: &mut Found) {
             at(*us),
             asked - got
         ),
-        "A send or a write may take a part. Send the rest, in a loop. MSG_WAITALL lets the kernel go \
+        "A send or a write may take only a part. Send the rest, in a loop. MSG_WAITALL lets the kernel go \
          on by itself, but an error can still cut it short.",
     );
 }

@@ -49,7 +49,7 @@ impl Rules for Fields {
         }
         match completion.error() {
             None => {
-                // With a buffer that is full a loop of reads asks for nothing, once.
+                // A loop of reads asks for nothing, once, when its buffer is full.
                 let file = (request.owner, request.fd(), request.slot());
                 if completion.res > 0 {
                     self.gave.insert(file);
@@ -81,7 +81,7 @@ impl Rules for Fields {
 }
 
 impl Fields {
-    /// Keeps watch over a table of files that nobody uses.
+    /// Watches for a table of files that no entry uses.
     fn table(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
         match *fact {
             Fact::Registered { operation: call::REGISTER_FILES, count, result: 0.., .. } => {
@@ -128,7 +128,7 @@ fn asked_for_nothing(
     let moves =
         [op::READ, op::READ_FIXED, op::RECV, op::WRITE, op::WRITE_FIXED].contains(&entry.opcode);
     if moves && completion.res == 0 && entry.len == 0 && !entry.has(sqe::BUFFER_SELECT) {
-        let end = if entry.takes() { ": that is no end of a file" } else { "" };
+        let end = if entry.takes() { ": that is not the end of the file" } else { "" };
         found.say(
             scene,
             NOTHING_ASKED,
@@ -142,8 +142,8 @@ fn asked_for_nothing(
 /// All flags of `preadv2(2)` and `pwritev2(2)` up to Linux 6.18.
 const RWF: u32 = 0x1ff;
 
-/// A field that the operation does not use, with the same value that the entry before it in the
-/// same place had there; or flags of reads and writes that do not exist.
+/// A field that the operation does not use, with the value that the entry before it in the same
+/// place had there; or flags of reads and writes that do not exist.
 fn left_in_place(request: &Request, error: i32) -> Option<String> {
     let entry = &request.entry;
     let before = request.before.as_ref();
@@ -151,7 +151,7 @@ fn left_in_place(request: &Request, error: i32) -> Option<String> {
         let before = before.filter(|(_, before)| same(before));
         let left = before.map_or_else(String::new, |(seq, before)| {
             format!(
-                "; entry {seq} ({}), before it in the same place, had that there",
+                "; entry {seq} ({}), before it in the same place, had the same value",
                 operation(before.opcode)
             )
         });
@@ -205,7 +205,7 @@ fn unused(entry: &Entry) -> &'static [&'static str] {
     }
 }
 
-/// What of its arguments the kernel does not take together.
+/// Arguments that the kernel does not accept together.
 fn excluded(
     request: &Request,
     error: i32,
@@ -244,20 +244,20 @@ fn excluded(
         op::RECV | op::RECVMSG | op::READ_MULTISHOT if multishot && !buffers => say(
             RECEIVES,
             "is a multishot without a buffer group",
-            "A multishot receives into provided buffers alone: IOSQE_BUFFER_SELECT and a group.",
+            "A multishot receives into provided buffers only: IOSQE_BUFFER_SELECT and a group.",
         ),
         op::RECV | op::RECVMSG if multishot && entry.op_flags & WAITALL != 0 => say(
             RECEIVES,
             "is a multishot with MSG_WAITALL",
-            "A multishot reports what has come, as often as something comes. Leave the flag out.",
+            "A multishot reports each time that bytes have come. Leave the flag out.",
         ),
         op::SENDMSG | op::RECVMSG if entry.ioprio & BUNDLE != 0 => {
-            say(RECEIVES, "asks for a bundle", "Bundles are for SEND and RECV alone.")
+            say(RECEIVES, "asks for a bundle", "Bundles are for SEND and RECV only.")
         }
         op::SEND_ZC | op::SENDMSG_ZC if entry.has(sqe::CQE_SKIP_SUCCESS) => say(
             EXCLUDES,
             "has IOSQE_CQE_SKIP_SUCCESS",
-            "Without its notification nobody knows when the memory of a zero-copy send is free.",
+            "Without its notification the program cannot know when the memory of a zero-copy send is free.",
         ),
         op::FSYNC if entry.op_flags & !1 != 0 => say(
             EXCLUDES,
@@ -276,7 +276,11 @@ fn excluded(
             "The length of a timeout is 1; how many completions it waits for is its offset.",
         ),
         op::TIMEOUT | op::LINK_TIMEOUT if program.time(entry.addr).is_some_and(|it| it.0 < 0) => {
-            say(EXCLUDES, "waits for less than no time", "Was the timespec still there?")
+            say(
+                EXCLUDES,
+                "waits for less than no time",
+                "The timespec may have been gone when it was read.",
+            )
         }
         op::CLOSE if entry.file_index != 0 && entry.fd != 0 => say(
             NO_SLOT,
@@ -366,13 +370,13 @@ fn bad_file(request: &Request, scene: &Scene<'_>, found: &mut Found) {
                 "{} was answered with EBADF: slot {slot} is empty, or not in the table",
                 request.name()
             ),
-            "Register the table before, and use a slot only between the completion that filled it \
+            "Register the table first, and use a slot only between the completion that filled it \
              and its close. A descriptor goes without IOSQE_FIXED_FILE.",
         );
     }
 }
 
-/// Whether a receive takes nothing and does not wait: it asks whether there is a socket.
+/// Whether a receive takes nothing and does not wait: it tests whether the file is a socket.
 fn only_asks(entry: &Entry) -> bool {
     const ASKS: u32 = (libc::MSG_PEEK | libc::MSG_DONTWAIT) as u32;
     entry.opcode == op::RECV && entry.op_flags & ASKS == ASKS

@@ -1,4 +1,4 @@
-//! The books of descriptors and slots: those that a completion gave, and that nobody closed.
+//! Keeps count of descriptors and slots that completions gave and that were not closed.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ const NOT_CLOSED: Kind = Kind::new("not-closed", "journal-corrected.html#3-slots
 const CLOSE_CANCELLED: Kind = Kind::new("slot-lost", "when-it-goes-wrong.html#pitfall-17");
 const TABLE_FULL: Kind = Kind::new("table-full", "when-it-goes-wrong.html#pitfall-4");
 
-/// A descriptor that lies unused so long was forgotten.
+/// A descriptor that is unused for this long was forgotten.
 const LONG_US: u64 = 100_000;
-/// So many of a kind are no accident.
+/// This many of a kind are no accident.
 const MANY: usize = 3;
 
 /// A descriptor of a process, or a slot of a ring.
@@ -247,7 +247,7 @@ impl Files {
         }
     }
 
-    /// No slot or descriptor is left, and many of those that are taken are of no use any more.
+    /// No slot or descriptor is left, and many of those that are taken are no longer used.
     fn full(&self, request: &Request, error: i32, scene: &Scene<'_>, found: &mut Found) {
         let table = |handle: &Handle| match handle {
             Handle::Slot(ring, _) => *ring == request.ring && error == libc::ENFILE,
@@ -267,7 +267,7 @@ impl Files {
                 TABLE_FULL,
                 format!(
                     "{} was answered with {}; {} of {} that completions gave have ended or were \
-                     never used, and nobody closes them: {}",
+                     never used, and are not closed: {}",
                     request.name(),
                     error_name(error),
                     idle.len(),
@@ -335,7 +335,7 @@ impl Files {
                         listed(unused.iter().map(|(handle, _)| **handle)),
                         at(unused[0].1.us)
                     ),
-                    "What a completion gives is the program's to close. Was its result looked at?",
+                    "The program must close what a completion gives. Does it look at the result?",
                 );
             }
         }
@@ -348,12 +348,12 @@ impl Files {
                 scene,
                 NOT_CLOSED,
                 format!(
-                    "the input of {} ended, the first time {}, and nobody closed it",
+                    "the input of {} ended, the first time {}, and it was not closed",
                     listed(ended.iter().map(|(handle, _)| **handle)),
                     at(ended[0].1)
                 ),
                 "A connection whose peer has gone keeps its descriptor or slot until a close: in \
-                 the end none is left.",
+                 the end no descriptor or slot is left.",
             );
         }
     }

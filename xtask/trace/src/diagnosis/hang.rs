@@ -35,7 +35,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long a state that nothing can end has to last: long enough for the trace to have seen
 /// everything on a busy machine.
 pub const CERTAIN: Duration = Duration::from_millis(1200);
-/// How many times a run's patience a program is still that could be waiting for its tracer.
+/// A stopped program counts as hung only after this many times a run's patience: it may only be
+/// waiting for its tracer.
 const STOPPED: u32 = 4;
 /// CPU time without an entry or a completion, after which a program spins.
 const SPUN: Duration = Duration::from_secs(1);
@@ -51,7 +52,7 @@ pub enum Place {
     InFlight,
     /// Entries were pushed, and the kernel does not know of them.
     Pushed,
-    /// Completions are there, and nobody takes them.
+    /// Completions are there, and the program does not take them.
     NotReaped,
     /// In a call that is not about a ring.
     Call,
@@ -64,7 +65,7 @@ pub enum Place {
 pub struct Hang {
     /// Where it hangs.
     pub place: Place,
-    /// How it stands with it at this moment.
+    /// The state of the program and its rings at this moment.
     pub now: String,
     /// Which rule that breaks, and what to do.
     pub rule: String,
@@ -107,7 +108,7 @@ pub struct Stillness {
 }
 
 impl Stillness {
-    /// From now on. More events than `most` have no end.
+    /// Watches from now on. A program with more events than `most` counts as endless.
     pub fn new(patience: Duration, most: usize) -> Stillness {
         let now = Instant::now();
         Stillness {
@@ -121,8 +122,8 @@ impl Stillness {
         }
     }
 
-    /// Whether it hangs, to be asked again and again. `printed` are the bytes that it printed;
-    /// `long` that it has run for longer than any program may.
+    /// Whether it hangs; to be called repeatedly. `printed` are the bytes that it printed; `long`
+    /// that it has run for longer than any program may.
     pub fn verdict(&mut self, pid: u32, trace: &Trace, printed: usize, long: bool) -> Option<Kind> {
         if self.looked.elapsed() < LOOK {
             return None;
@@ -158,8 +159,9 @@ impl Stillness {
         if cpu.saturating_sub(self.cpu) >= SPUN {
             return Some(Kind::Spins);
         }
-        // One that would go on if it got a CPU is slow, not still: its CPU time decides. One that is
-        // stopped (SIGSTOP) looks like one that waits for its tracer, which does not take so long.
+        // A thread that is runnable but starved is slow, not hung: its CPU time decides. A program
+        // that is stopped (SIGSTOP) looks like one that waits for its tracer, which takes less
+        // time.
         let asleep = threads.iter().all(|thread| thread.asleep);
         let stopped = threads.iter().all(|thread| thread.asleep || thread.stopped);
         if asleep && self.since.elapsed() >= self.patience {
@@ -284,8 +286,8 @@ pub fn explain(done: &Done<'_>, rings: &[RingNow], pid: u32, kind: Kind) -> Hang
                  what `submission()` gives is dropped, or by `sync()` of the queue that `split()` \
                  gives. After that, submit and wait."
             } else {
-                "io_uring_enter returns when as many completions are there as were asked for. One \
-                 that nobody submitted never comes: wait for no more than are in flight."
+                "io_uring_enter returns when as many completions are there as were asked for. An \
+                 entry that was not submitted never completes: wait for no more than are in flight."
             };
             return hang(Place::Wait, now, rule);
         }
@@ -296,7 +298,7 @@ pub fn explain(done: &Done<'_>, rings: &[RingNow], pid: u32, kind: Kind) -> Hang
     }
     if let Some(ring) = rings.iter().find(|ring| ring.unreaped > 0) {
         let there = several(ring.unreaped as usize, "completion");
-        let now = format!("{there} in the queue, and nobody takes them");
+        let now = format!("{there} in the queue, and the program does not take them");
         let rule = "The kernel has answered. The answers lie in the completion queue until the \
                     program takes them with `ring.completion()`, which has to be asked again \
                     each time round a loop.";
@@ -312,8 +314,8 @@ pub fn explain(done: &Done<'_>, rings: &[RingNow], pid: u32, kind: Kind) -> Hang
         Some(call) => {
             let now = format!("it sleeps in the system call {call}");
             let rule = format!(
-                "The program sleeps in {call}(2), a call of its own, and hears nothing of its \
-                 ring meanwhile."
+                "The program sleeps in the system call {call}(2), and does not see its ring \
+                 meanwhile."
             );
             hang(Place::Call, now, &rule)
         }
@@ -339,10 +341,10 @@ fn spins(done: &Done<'_>, rings: &[RingNow]) -> Hang {
         }
         None if done.summary.all_completions() > 0 => {
             "All that was submitted has completed and was taken, and the program goes \
-             round in a loop of its own: there is nothing left to wait for."
+             round in a loop: there is nothing left to wait for."
         }
         None => {
-            "The program goes round in a loop of its own, and has submitted nothing that \
+            "The program goes round in a loop, and has submitted nothing that \
              it could wait for."
         }
     }
@@ -400,7 +402,7 @@ fn repeated(done: &Done<'_>) -> Option<String> {
     ))
 }
 
-/// What a ring has in flight, and what it may have: silent entries that nothing says are done.
+/// What a ring has in flight, and what it may have: entries that say nothing when they succeed.
 fn in_flight(ring: &RingNow) -> String {
     const SHOWN: usize = 3;
     let surely = ring.in_flight.iter().map(|armed| (armed, ""));

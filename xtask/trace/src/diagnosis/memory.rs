@@ -28,7 +28,7 @@ const NEW_BUFFERS: [u32; 4] = [
 /// Entries whose memory is looked at again and again: enough for a mistake to show.
 const WATCHED: usize = 64;
 
-/// Where in a buffer it is looked, and how much of it.
+/// Where to look in a buffer, and at how many bytes.
 const SAMPLES: u64 = 8;
 const SAMPLE: usize = 32;
 
@@ -92,7 +92,7 @@ impl Rules for Memory {
                         found,
                     ),
                 }
-                // What is behind another entry may be sent as that one leaves it.
+                // A linked entry may send what the entry before it has written.
                 let alone = request.behind.is_none();
                 if request.entry.gives() && alone && self.sent.len() < WATCHED {
                     if let Some(there) = samples(scene.program(), request) {
@@ -172,12 +172,12 @@ fn samples(program: Reader, request: &Request) -> Option<Vec<u8>> {
 }
 
 impl Memory {
-    /// What the kernel still sends from must be as it was. Looked at are all rings, or one.
+    /// Checks that memory is unchanged which the kernel still sends from; in all rings, or in one.
     fn compare(&mut self, only: Option<RingId>, scene: &Scene<'_>, found: &mut Found) {
         let mut changed = Vec::new();
         for (seq, was) in &self.sent {
             let Some(request) = scene.open.get(seq) else { continue };
-            // Of another ring it is not known whether the completion is there by now.
+            // In another ring the completion may be there by now.
             let looked_at = only.is_none_or(|only| only == request.ring);
             if !looked_at || request.owner != scene.owner || scene.hidden.contains(&request.ring) {
                 continue;
@@ -263,7 +263,7 @@ impl Memory {
         );
     }
 
-    /// A registered buffer that there is not, or a place outside of it.
+    /// A registered buffer that does not exist, or a place outside of it.
     fn not_registered(&self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
         let entry = &request.entry;
         let fixed = [op::READ_FIXED, op::WRITE_FIXED].contains(&entry.opcode);
@@ -358,7 +358,7 @@ fn shares(
             && other.behind.is_none()
             && !other.entry.linked()
             && (writes(other) || writes(request))
-            // What comes after a shutdown is read to be thrown away.
+            // After a shutdown, programs read only to discard.
             && !(shut.contains(&file(other)) && shut.contains(&file(request)))
             && other.buffer().is_some_and(|theirs| overlap(&mine, &theirs))
     });
@@ -372,8 +372,8 @@ fn shares(
                 request.name(),
                 mine.start
             ),
-            "The bytes of one overwrite those of the other, whichever comes first. A buffer for each \
-             entry in flight.",
+            "The bytes of one overwrite those of the other, whichever comes first. Use a buffer for \
+             each entry in flight.",
         );
     }
 }

@@ -34,7 +34,7 @@ struct Poller {
     cpu: Duration,
 }
 
-/// How often it is looked how much CPU time pollers have taken.
+/// How often the CPU time of the pollers is read.
 const LOOK_US: u64 = 200_000;
 
 /// A wait that returned before what it waited for was there.
@@ -103,8 +103,8 @@ impl Rules for Outside {
                         scene,
                         OLD_RIGHTS,
                         seen,
-                        "The thread that polls the ring keeps the rights of the moment in which the \
-                         ring was made, and entries are done with those. Give rights up first, then \
+                        "The thread that polls the ring keeps the rights that the program had when it \
+                         made the ring, and runs the entries with those. Give rights up first, then \
                          make the ring.",
                     );
                 }
@@ -178,7 +178,7 @@ impl Rules for Outside {
                             at(scene.us)
                         ),
                         "A fork shares the queues, but not the memory that entries point at, and \
-                         each process reaps what the other waits for. A ring for each process, made \
+                         each process reaps what the other waits for. Make a ring in each process, \
                          after the fork.",
                     );
                 }
@@ -201,7 +201,7 @@ impl Rules for Outside {
                     self.cut.insert(scene.ring, Cut { tid: scene.tid, seen, signal: None });
                 }
             }
-            // A job-control stop is no signal that the program hears.
+            // A job-control stop is not a signal that the program handles.
             Fact::Signal(signal)
                 if ![libc::SIGSTOP, libc::SIGTSTP, libc::SIGCONT].contains(&signal) =>
             {
@@ -238,7 +238,7 @@ impl Rules for Outside {
 
 /// A poller that is awake for next to nothing.
 fn burns(poller: &Poller, scene: &Scene<'_>, found: &mut Found) {
-    /// Less is not worth a word.
+    /// Less is not reported.
     const LEAST: Duration = Duration::from_millis(300);
     const EACH: Duration = Duration::from_millis(10);
     let Poller { since, entries, cpu, .. } = *poller;
@@ -258,8 +258,8 @@ fn burns(poller: &Poller, scene: &Scene<'_>, found: &mut Found) {
             alive.as_secs_f64(),
             several(entries as usize, "entry")
         ),
-        "A poller pays where entries come all the time. Here it waits in a loop: a shorter \
-         sq_thread_idle, or no SQPOLL.",
+        "A poller pays off if entries come all the time. Here it waits in a loop: set a \
+         shorter sq_thread_idle, or leave SQPOLL out.",
     );
 }
 
@@ -289,8 +289,8 @@ impl Outside {
                         "{}, for {name} came; the program ended with status {status}",
                         cut.seen
                     ),
-                    "A signal ends a wait: with EINTR, or if the call has submitted something with \
-                     that number and no error. Neither is a failure: look what is there, and wait \
+                    "A signal ends a wait: the enter returns EINTR, or the number of entries that it \
+                     submitted. Neither is a failure: look what is there, and wait \
                      again.",
                 );
             }
@@ -310,8 +310,8 @@ impl Outside {
                     several(refused.entries as usize, "entry")
                 ),
                 format!(
-                    "{why}. To try: {remedy}. There is no ring: what the program says afterwards \
-                     comes from that."
+                    "{why}. To try: {remedy}. There is no ring, and later errors of the program \
+                     come from that."
                 ),
             );
         }
@@ -347,7 +347,7 @@ fn closed(seen: String, scene: &Scene<'_>, found: &mut Found) {
         scene,
         CLOSED_IN_USE,
         seen,
-        "A close ends no operation: it holds the file, and still takes its bytes. Cancel it, or shut \
+        "A close does not end the operation: it keeps the file, and still takes bytes. Cancel it, or shut \
          the socket down, wait for its completion, and close then.",
     );
 }

@@ -18,7 +18,7 @@ const LINK_CUT: Kind = Kind::new("link-cut", "day1.html#one-after-the-other");
 
 const DROPPED: Kind = Kind::new("entry-dropped", "when-it-goes-wrong.html#the-queues");
 
-/// So long no program is about to submit.
+/// A program that has not submitted for this long is not about to.
 const LONG_US: u64 = 100_000;
 
 /// What is known of the queue of one ring.
@@ -102,8 +102,8 @@ impl Rules for Queue {
                 }
             }
             Fact::Closing { queues, published } => {
-                // One that is killed may have been about to submit; and with nothing in flight
-                // nobody misses a cancel.
+                // A program that is killed may have been about to submit; and with nothing in
+                // flight a missing cancel does no harm.
                 let cancels = |entry: &Entry| entry.opcode == op::ASYNC_CANCEL;
                 let needless = scene.nothing_open() && published.iter().all(cancels);
                 let late = scene.leaves || scene.us - ring.entered_us > LONG_US;
@@ -114,7 +114,7 @@ impl Rules for Queue {
             }
             Fact::Still { rings, threads, published } => {
                 let here = rings.iter().find(|now| now.ring == scene.ring && now.pushed > 0);
-                // One that runs may be about to submit, but not for that long.
+                // A program that runs may be about to submit, but not for that long.
                 let since = *ring.left_us.get_or_insert(scene.us);
                 let asleep = threads.iter().all(|thread| thread.asleep);
                 if here.is_none() {
@@ -169,7 +169,7 @@ impl Ring {
         self.last = Some(request.clone());
     }
 
-    /// Entries lie in the queue, and it seems that they will for ever.
+    /// Entries lie in the queue, and the program does not seem to submit them.
     fn unsubmitted(&self, count: u32, published: &[Entry], scene: &Scene<'_>, found: &mut Found) {
         if count == 0 {
             return;
@@ -214,7 +214,7 @@ fn refused(error: i32, scene: &Scene<'_>) -> Option<&'static str> {
             "The ring has SINGLE_ISSUER: only the thread that made or enabled it may submit. One \
              ring for each thread."
         }
-        libc::EINVAL => "The kernel does not know a flag of the call, or an argument is not right.",
+        libc::EINVAL => "The kernel does not know a flag of the call, or an argument is not valid.",
         libc::EFAULT => "An argument of the call points at memory that is not there.",
         libc::EOWNERDEAD => {
             "The thread that polls the ring is gone; nothing takes entries any more."

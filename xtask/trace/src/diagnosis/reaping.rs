@@ -13,7 +13,7 @@ const HEAD_STANDS: Kind = Kind::new("head-never-moved", "when-it-goes-wrong.html
 const HEAD_PAST_TAIL: Kind = Kind::new("head-past-tail", "day1.html#there-and-back");
 const OVERFLOW: Kind = Kind::new("overflow", "day2.html#more-completions-than-fit");
 
-/// Waits in a row that ended by a completion which was there before; then it is no accident.
+/// This many waits in a row that end by a completion from before are no accident.
 const IN_A_ROW: u32 = 3;
 
 /// How many completions are remembered.
@@ -26,7 +26,7 @@ struct Ring {
     /// The tail after the last enter, and how many enters moved it.
     tail: u32,
     rounds: u32,
-    /// The last completions, in words; `None` for those that nobody misses.
+    /// The last completions, in words; `None` for those whose loss does not matter.
     last: VecDeque<Option<String>>,
     /// The head, and how many waits in a row found it there with enough to return at once.
     stands: (u32, u32),
@@ -64,7 +64,7 @@ impl Rules for Reaping {
                 ring.rounds += u32::from(queues.cq_tail != ring.tail);
                 ring.tail = queues.cq_tail;
                 ring.full = if queues.overflow { ring.full + 1 } else { 0 };
-                // One that is full for once is emptied and filled up by the next enter.
+                // A queue that is full only once is emptied and filled up by the next enter.
                 if ring.full == 2 {
                     let room = scene.rings.get(&scene.ring).map_or(0, |it| it.cq_entries);
                     found.say_once(
@@ -85,7 +85,7 @@ impl Rules for Reaping {
                 let missed =
                     !completion.has(cqe::NOTIF) && completion.error() != Some(libc::ECANCELED);
                 let name = request.map_or_else(
-                    || "one of no entry that was seen".to_string(),
+                    || "one whose entry was not seen".to_string(),
                     |request| format!("{}: {}", request.name(), completion.res),
                 );
                 if ring.last.len() == KEPT {
@@ -114,8 +114,8 @@ impl Rules for Reaping {
                         scene,
                         NEVER_REAPED,
                         format!("{count} {were} never taken from the queue: {}", listed(last)),
-                        "Their results are not known to the program: an error among them, a short \
-                         count or a new descriptor is lost. Reap until nothing is in flight.",
+                        "The program does not know their results: it misses an error, a short count or \
+                         a new descriptor. Reap until nothing is in flight.",
                     );
                 }
             }

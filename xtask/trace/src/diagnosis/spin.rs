@@ -1,4 +1,4 @@
-//! The same again and again.
+//! Calls and answers that repeat without progress.
 
 use std::collections::HashMap;
 
@@ -104,7 +104,7 @@ impl Spin {
         if request.entry.opcode == op::CLOSE || request.fd().is_none() && request.slot().is_none() {
             return;
         }
-        // A new file has the number of an old one.
+        // A new file may have the number of an old one.
         if completion.res >= 0 && matches!(request.entry.opcode, op::ACCEPT | op::OPENAT) {
             self.answers.retain(|(_, _, fd), _| *fd != completion.res);
         }
@@ -122,7 +122,7 @@ impl Spin {
         if row.result != res || row.count == 0 {
             *row = Row { since: scene.us, last: 0, count: 0, result: res };
         }
-        // One that was on its way by then was not submitted again.
+        // An entry that was already under way was not submitted again.
         if request.us <= row.last {
             return;
         }

@@ -26,7 +26,7 @@ const NOT_ASKED_FOR: Kind = Kind::concluded("not-asked-for", "day2.html#when-com
 /// A timeout of more than this is a mistake, or meant as "never": a year.
 const NEVER_NS: i128 = 366 * 24 * 3600 * 1_000_000_000;
 
-/// So long in another call, with completions there, and it is no coincidence.
+/// A sleep this long in another call, with completions in the queue, is no coincidence.
 const LONG_US: u64 = 500_000;
 
 /// Calls that wait for something to happen.
@@ -54,7 +54,7 @@ const WAITING: &[&str] = &[
 struct Ring {
     /// The entry that was answered last, and when.
     answered: Option<(String, u64)>,
-    /// Timeouts that end beyond all bounds, with their length in words.
+    /// Timeouts longer than any program means, with their length in words.
     never: HashMap<u64, String>,
     /// It has an eventfd that rings only for what completes later.
     quiet: bool,
@@ -66,7 +66,7 @@ struct Ring {
     asked_us: u64,
 }
 
-/// A thread that sleeps in a call of another kind.
+/// A thread that sleeps in a call other than an enter.
 #[derive(Debug)]
 struct Elsewhere {
     name: String,
@@ -123,7 +123,7 @@ impl Rules for Waits {
                 let Some(now) = rings.iter().find(|now| now.ring == scene.ring) else { return };
                 blocked(scene, found);
                 workers_busy(scene, found);
-                // Where other things are in flight a slow reader is nothing special.
+                // With other entries in flight, a slow reader is nothing special.
                 if scene.open_here().all(awaits_notification) {
                     held(scene, found);
                 }
@@ -181,8 +181,8 @@ impl Waits {
             scene,
             ASLEEP_ELSEWHERE,
             seen,
-            "The kernel has answered, and nobody looks. Reap before each sleep, and let the sleep \
-             end by the ring: wait in io_uring_enter, or watch the ring's descriptor or an eventfd.",
+            "The kernel has answered, and the program does not look. Reap before each sleep, and let \
+             the ring end the sleep: wait in io_uring_enter, or watch its descriptor or an eventfd.",
         );
     }
 
@@ -243,12 +243,12 @@ impl Waits {
     }
 }
 
-/// A moment is asked for that has gone by.
+/// A timeout asks for a moment that has passed.
 fn in_the_past(request: &Request, time: Option<Time>, scene: &Scene<'_>, found: &mut Found) {
     /// `IORING_TIMEOUT_ABS`, and the flags for another clock than the monotonic one.
     const ABSOLUTE: u32 = 1 << 0;
     const OTHER_CLOCK: u32 = 1 << 2 | 1 << 3;
-    /// A moment that has just gone by may be meant.
+    /// A moment that has just passed may be meant.
     const LATE: i128 = 1_000_000_000;
     let flags = request.entry.op_flags;
     if flags & ABSOLUTE == 0 || flags & OTHER_CLOCK != 0 {
@@ -292,7 +292,7 @@ fn nothing_ends(
                 .sum();
             let there = u64::from(now.unreaped) + coming;
             let untaken = now.polled && now.pushed > 0;
-            // What answers only when it fails, and cannot wait, is done.
+            // An entry that answers only when it fails, and cannot wait, is done.
             let unknown = !now.may_wait.is_empty()
                 || untaken
                 || [scene.blurred, scene.older].iter().any(|rings| rings.contains(&now.ring));
@@ -362,8 +362,8 @@ fn blocked(scene: &Scene<'_>, found: &mut Found) {
             scene.since(drain.us),
             listed(holds)
         ),
-        "A drain starts when everything before it in the ring has ended, and nothing after it \
-         starts earlier: one that waits long holds the whole ring. Link the entries that need an \
+        "A drain starts when everything before it in the ring has ended, and what comes after it \
+         waits: a long drain holds up the whole ring. Link the entries that need an \
          order.",
     );
 }
@@ -386,7 +386,7 @@ fn held(scene: &Scene<'_>, found: &mut Found) {
                 scene.since(request.us)
             ),
             "The pages lie in the socket's queue until the other side has taken them: it reads \
-             slowly, or not at all. Nothing of that memory may be written to or freed; close the \
+             slowly, or not at all. Do not write to that memory or free it; close the \
              connection if it takes too long.",
         );
     }

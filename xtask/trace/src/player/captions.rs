@@ -79,7 +79,7 @@ fn masked(token: &Token) -> String {
     text.split_once(" #").map_or(text.clone(), |(before, _)| before.to_string())
 }
 
-/// `fd 3` says nothing: the descriptor by what it is.
+/// `fd 3` tells a reader nothing: name the descriptor by its purpose.
 fn without_descriptors(words: &str, meaning: &str) -> String {
     let name = match meaning {
         "signal" => "the signalfd",
@@ -93,7 +93,7 @@ fn without_descriptors(words: &str, meaning: &str) -> String {
 
 /// Entries are written.
 pub fn push(entries: &[Entry]) -> String {
-    // Many are named by what tells them apart: what each is about stands with the entry.
+    // Many entries are named by what tells them apart; their details stand with each entry.
     let brief = entries.len() > 3;
     let name = |entry: &Entry| if brief { in_brief(entry) } else { named(entry) };
     let list: Vec<String> = entries.iter().map(name).collect();
@@ -128,9 +128,9 @@ pub fn enter(enter: &Enter, takes: usize, wakes: bool) -> String {
     let limit = if super::steps::is_short(enter) { ", for a moment at most" } else { "" };
     match (wakes, takes) {
         (true, _) => format!("io_uring_enter wakes the polling thread {wait}{limit}."),
-        (false, 0) => format!("io_uring_enter hands over nothing {wait}{limit}."),
+        (false, 0) => format!("io_uring_enter submits nothing {wait}{limit}."),
         (false, takes) => format!(
-            "io_uring_enter: one system call hands over {} {wait}{limit}. The kernel moves the head.",
+            "io_uring_enter: one system call submits {} {wait}{limit}. The kernel moves the head.",
             plural(takes, "entry")
         ),
     }

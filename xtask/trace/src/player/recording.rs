@@ -15,9 +15,9 @@ pub struct Recording {
     pub program: String,
     /// What a reader types to run the same.
     pub command: String,
-    /// The kernel that it was recorded on, as `6.18`. Another tells the same story.
+    /// The kernel that it was recorded on, as `6.18`. Other kernels give the same steps.
     pub kernel: String,
-    /// The ring as granted. A recording tells of one.
+    /// The ring as granted. A recording shows one ring.
     pub rings: Vec<Shape>,
     /// What happened, in order.
     pub steps: Vec<Step>,
@@ -140,7 +140,7 @@ pub struct Completion {
 }
 
 impl Step {
-    /// A step of which there is no more to say than its words.
+    /// A step with nothing but its words.
     pub fn new(kind: Kind, say: impl Into<String>) -> Step {
         Step {
             kind,

@@ -7,7 +7,7 @@ use super::steps::{self, Item};
 use crate::event::{Event, What};
 use crate::summary::Summary;
 
-/// Steps of a ring that are played: a browser has to draw them.
+/// How many steps of a ring are played: a browser has to draw each.
 const MOST_STEPS: usize = 4_000;
 
 /// The first `most` rings of a run; their number is their place in the trace.
@@ -56,8 +56,8 @@ fn begun(what: &What) -> Option<u32> {
     }
 }
 
-/// The name of the program that a task ran after these events: that of its own process, if it is
-/// known, or of the program that started last.
+/// The name of the program that a task ran after these events: the program of its process if that
+/// is known, otherwise the program that started last.
 fn program(command: &str, events: &[Event], tid: i32) -> String {
     let started = || {
         events.iter().rev().filter_map(|event| match &event.what {

@@ -12,20 +12,20 @@ use super::captions;
 use super::recording::{Completion, Entry, Kind, Shape, Step};
 use crate::event::{Enter, Found, Granted, Poller, Return, Setup, Submit, What};
 
-/// One thing that happened: what the tracer saw, or what was said in between.
+/// One thing that happened: an event of the tracer, or a note in between.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant)] // nearly all of them are events
 pub enum Item {
-    /// What the tracer told.
+    /// An event of the tracer.
     Event(What),
     /// What a client is about to do.
     Note(String),
 }
 
-/// A wait that ends by its own time within this is no sleep for want of clients.
+/// A wait with a limit this short does not count as a sleep for want of clients.
 const SHORT: u64 = 1_000_000;
 
-/// Whether the wait ends by its own time, and soon.
+/// Whether the wait has such a short limit.
 pub fn is_short(enter: &Enter) -> bool {
     enter.at_most_us.is_some_and(|limit| limit < SHORT)
 }
@@ -33,7 +33,7 @@ pub fn is_short(enter: &Enter) -> bool {
 /// Which part of a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Until the first registration after an enter: day 01 goes on to ask for more.
+    /// Until the first registration after an enter: what day 01 asks for next is left out.
     FirstExchange,
     /// The ring that a kernel thread polls, from where that thread is first found awake.
     Polled,
@@ -52,7 +52,7 @@ pub struct Story {
     pub steps: Vec<Step>,
 }
 
-/// Tells the steps of a tape.
+/// Turns a tape into steps.
 ///
 /// # Errors
 /// If the tape holds no such part.
@@ -80,7 +80,7 @@ pub fn tell(items: &[Item], part: Part, program: &str, ending: &str) -> Result<S
     Ok(Story { shape, steps: teller.steps })
 }
 
-/// Tells all that is known of one ring of any program, in `most` steps at most: what the trace
+/// Turns all that is known of one ring of any program into `most` steps at most. What the trace
 /// does not hold, such as entries from before it began, is left out.
 pub fn whole(items: &[Item], ring: u32, program: &str, most: usize) -> Option<Story> {
     let (shape, first) = items.iter().find_map(|item| match item {
@@ -176,7 +176,7 @@ fn check_the_end(items: &[&Item]) -> Result<()> {
     }
 }
 
-/// Tells one item after the other.
+/// Makes steps of one item after the other.
 #[derive(Debug, Default)]
 struct Teller<'a> {
     items: &'a [&'a Item],
@@ -240,7 +240,7 @@ impl<'a> Teller<'a> {
             }
             at = next;
         }
-        // The program sleeps at the end: so it sleeps in the last step.
+        // The program sleeps at the end, so the last step must show it asleep.
         if let Some((_, false)) = self.inside {
             self.sleep();
         }
@@ -319,7 +319,7 @@ impl<'a> Teller<'a> {
             .push(Step { takes, ..Step::new(Kind::Take, captions::take(self.inside.is_some())) });
     }
 
-    /// Completions that come one after the other are one step. Gives where it ends.
+    /// Successive completions are one step. Returns where it ends.
     fn complete(&mut self, at: usize) -> Result<usize> {
         let mut completions: Vec<Completion> = Vec::new();
         let mut next = at;
@@ -349,7 +349,7 @@ impl<'a> Teller<'a> {
 
     fn returned(&mut self, back: &Return) {
         let Some((enter, slept)) = self.inside.take() else { return };
-        // It waited for more than there is.
+        // It waits for more than can come.
         if is_short(enter) && self.posted - self.reaped < enter.min_complete && !slept {
             self.steps.push(Step::new(
                 Kind::Sleep,
@@ -377,11 +377,12 @@ impl<'a> Teller<'a> {
             self.items[at..].iter().filter_map(|item| submit(item)).take(unseen).collect();
         if !waiting.is_empty() {
             self.push(&waiting);
-            self.world("Nobody sees the entry: the thread sleeps, and the queue is only memory.");
+            self.world("The kernel does not see the entry: the thread sleeps, and the queue is only memory.");
         }
     }
 
-    /// What the program has read by the time of an item: the next call that looks tells.
+    /// Adds what the program has read by the time of an item: the next call that looks at the queue
+    /// shows it.
     fn reap_until(&mut self, at: usize) {
         let mut later = 0;
         let left = self.items[at..].iter().find_map(|item| match item {

@@ -10,7 +10,7 @@ fn told(operation: u32, argument: u64, count: u64) -> String {
     details(me(), operation, argument, count).words()
 }
 
-/// A structure out of numbers of 4 bytes, at a place where those of 8 may lie.
+/// A structure of 4-byte numbers, aligned for 8-byte ones.
 fn words<const N: usize>(numbers: [u32; N]) -> Vec<u64> {
     let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
     bytes.resize(bytes.len().next_multiple_of(8) + 64, 0);

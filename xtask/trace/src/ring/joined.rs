@@ -1,4 +1,4 @@
-//! A ring that was in use before the tracer came.
+//! A ring that was in use before the tracer joined.
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,8 +21,7 @@ impl Ring {
         ring
     }
 
-    /// Looks whether the kernel says by now how large entries and completions are, where that
-    /// was concluded.
+    /// Asks the kernel again how large entries and completions are, if that was only concluded.
     pub(super) fn settle(&mut self) {
         let Some(fd) = self.fd.as_ref().filter(|_| self.doubts > 0) else { return };
         self.doubts -= 1;
@@ -87,11 +86,11 @@ impl Ring {
             .take_while(|at| published.wrapping_sub(*at) <= self.params.sq_entries)
             .filter_map(|at| Some((at, self.entry_at(at, 1)?.entry?)))
             .collect();
-        // As many as there are too few completions; multishots bring too many.
+        // As many as completions are missing; multishots bring more completions than entries.
         let in_flight = head.wrapping_sub(tail);
         let known = !multishot && in_flight <= self.params.sq_entries + self.params.cq_entries;
-        // A program that gives each `user_data` again and again: its completions may answer
-        // earlier entries, namely those of before the entry went in.
+        // A program may use a `user_data` again and again: such completions may answer earlier
+        // entries, from before this entry went in.
         let given: HashSet<u64> = entries.iter().map(|(_, entry)| entry.user_data).collect();
         let again = known && answers.keys().all(|user_data| given.contains(user_data));
         let earlier = |at: u32, answer: u32| again && at.wrapping_sub(answer) >= in_flight;

@@ -88,7 +88,7 @@ impl Ring {
         }
     }
 
-    /// A polling thread moves the head after it has posted the first completions. What is
+    /// A polling thread moves the head after it has posted the first completions. An entry that was
     /// answered was taken, wherever the head is.
     fn take_answered(&mut self, sight: &mut Sight) {
         for Posted { completion, .. } in &sight.completed {
@@ -128,7 +128,7 @@ impl Ring {
         }
         // Whatever the kernel overwrote while it was being read does not count as read.
         let now = self.memory.word(Part::Cq, self.params.cq().tail).unwrap_or(tail);
-        // Only a ring of mixed completions has gaps; elsewhere a message may carry the flag.
+        // Only a ring of mixed completions has gaps; in other rings a message may carry the flag.
         let may_have_gaps = self.params.has(setup::CQE_MIXED);
         for (at, completion) in read {
             if now.wrapping_sub(at) > entries {

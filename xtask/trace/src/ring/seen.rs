@@ -10,12 +10,12 @@ use crate::describe::Details;
 pub struct Offer {
     /// The task that called `io_uring_enter`.
     pub tid: pid_t,
-    /// When it went on into the kernel, in microseconds since the trace began.
+    /// When it continued into the kernel, in microseconds since the trace began.
     pub us: u64,
 }
 
-/// Says what an entry asks for, with what it points at in the program's memory; told whether
-/// the entry waits for another in its chain.
+/// Says what an entry asks for, with what it points at in the program's memory. The flag says
+/// whether the entry waits for another in its chain.
 pub type Follow<'a> = &'a dyn Fn(&Entry, bool) -> Option<Details>;
 
 /// An entry that the kernel took.
@@ -95,7 +95,7 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Whether there is anything to tell.
+    /// Whether anything was found.
     pub fn is_empty(&self) -> bool {
         self.submitted.is_empty()
             && self.completed.is_empty()
@@ -117,7 +117,7 @@ pub(super) struct Offered {
 }
 
 impl Offered {
-    /// As taken by the kernel; `None` if it drops the place.
+    /// The entry as taken by the kernel; `None` if the kernel drops the place.
     pub fn taken(self) -> Option<Taken> {
         let Offered { by, pointed, index, .. } = self;
         Some(Taken { entry: self.entry?, offer: by, pointed, place: index })

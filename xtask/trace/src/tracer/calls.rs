@@ -21,7 +21,7 @@ use crate::syscalls::{self, Call, Kind, Stop};
 impl Tracer {
     /// A stop by the filter of the fast mode, in place of one at the entry.
     pub(super) fn filtered(&mut self, pid: pid_t) {
-        // A program may have a filter that stops for a tracer, too: not ours to look at.
+        // The program's own filter may stop for a tracer, too: that stop is ignored.
         if let (true, Ok(Stop::Entry(call))) = (self.fast, syscalls::stop_of(pid)) {
             self.entry(pid, call);
         }
@@ -60,7 +60,7 @@ impl Tracer {
                     begun = Begun { submitted: begun.submitted, ..before };
                 } else {
                     begun.ring = self.ring_of_enter(pid, table, &call);
-                    // A mask could not be given back to one that sleeps when it is let go.
+                    // A thread that sleeps when it is let go could not get its mask back.
                     if !self.joined {
                         begun.blocked = signals::block_ignored(pid, &call);
                     }
@@ -183,8 +183,8 @@ impl Tracer {
             granted: None,
         };
         let granted = read_params(pid, call.args[1]);
-        // A seccomp filter that kills or traps lets no call happen: what then stands for its
-        // result is the number of the call.
+        // After a seccomp filter that kills or traps, no call happens: the number of the call then
+        // stands in place of its result.
         let trapped = granted.as_ref().is_ok_and(|granted| granted.sq_entries == 0);
         if result < 0 || trapped {
             let error = (result < 0).then_some(-result as i32);
@@ -239,7 +239,7 @@ impl Tracer {
         Ok(id)
     }
 
-    /// What the call asks for: the kernel may write over it.
+    /// Save what the call asks for: the kernel may overwrite it.
     fn registering(&mut self, pid: pid_t, begun: &Begun) -> Details {
         let [ring_fd, opcode, argument, count, ..] = begun.call.args;
         if let Some(ring) = begun.ring {

@@ -1,8 +1,8 @@
 //! Joining a program that runs, and letting go of it.
 //!
-//! A thread has to stop once before its system calls stop it, and a stop cuts short what it sleeps
-//! in. So one that sleeps in an enter is left asleep until it goes on by itself; and where a stop
-//! does cut a wait short, the kernel is made to begin it again.
+//! A thread has to stop once before its system calls stop it, and a stop interrupts its sleep. So a
+//! thread that sleeps in an enter is left asleep until it wakes up by itself; and if a stop does
+//! interrupt a wait, the kernel is made to begin it again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,15 +25,15 @@ use crate::syscalls::{self, Call, Kind};
 pub(super) enum Joining {
     /// It was asked to stop.
     Asked,
-    /// It sleeps in an enter since before; how often it had been taken off its CPU.
+    /// It has slept in an enter since before the tracer joined; how often it had left its CPU.
     Asleep(u64),
 }
 
-/// An enter that was cut short for no reason of the program's, and that begins again.
+/// An enter that was cut short not by the program, and that begins again.
 #[derive(Debug)]
 pub(super) struct Again {
     call: Call,
-    /// What was known of it, if its beginning was seen.
+    /// What was known of it, if the tracer saw it begin.
     pub(super) begun: Option<Begun>,
     /// The entries that it had submitted when it was cut short: its result.
     pub(super) submitted: u64,
@@ -123,7 +123,7 @@ impl Tracer {
         Some(ring)
     }
 
-    /// Asks a thread to stop, unless it sleeps in an enter: then what is known of that.
+    /// Asks a thread to stop, unless it sleeps in an enter: then returns what is known of that.
     fn ask_to_stop(&mut self, tid: pid_t) -> Option<(Call, u64)> {
         let switches = attach::switches(tid);
         let (number, args, stack) = attach::sleeps_in(tid).unwrap_or_default();
@@ -138,8 +138,8 @@ impl Tracer {
         None
     }
 
-    /// The first stops, so that the rings are found while nobody uses them. A thread that does
-    /// not stop soon, for it waits for a disk, say, stops later.
+    /// Stops the threads for the first time, so that the rings are found while no thread uses them.
+    /// A thread that does not stop soon, for example because it waits for a disk, stops later.
     fn first_stops(&self) -> Vec<(pid_t, Status)> {
         const SOON: Duration = Duration::from_millis(100);
         const PAUSE: Duration = Duration::from_micros(50);
@@ -156,16 +156,16 @@ impl Tracer {
         stops
     }
 
-    /// A thread sleeps in an enter since before.
+    /// A thread has slept in an enter since before the tracer joined.
     fn sleeps(&mut self, tid: pid_t, table: TableId, mut call: Call, stack: u64) {
         let ring = self.ring_of_enter(tid, table, &call);
-        // What it submits is taken already.
+        // Its entries are taken already.
         call.args[1] = 0;
         self.shared.lock().entering(tid, ring, &call.args, stack);
         self.shared.ticks.store(true, Ordering::Relaxed);
     }
 
-    /// From time to time: stops those that woke up.
+    /// Called from time to time: stops threads that woke up.
     pub(super) fn tick(&mut self) {
         let mut asleep = false;
         for (tid, joining) in &mut self.joining {
@@ -185,7 +185,7 @@ impl Tracer {
         self.joining.remove(&tid);
         self.shared.lock().woke(tid);
         if let Some((call, result)) = syscalls::returning(tid) {
-            // A signal of the program's may have ended a wait at the same time.
+            // The program's own signal may have ended a wait at the same time.
             match self.cut_short(tid, &call, 0, result) {
                 Some(submitted) if submitted > 0 && signals::for_task(tid) == Awaited::Handled => {}
                 Some(submitted) => self.begin_again(tid, Again { call, begun: None, submitted }),
@@ -193,16 +193,16 @@ impl Tracer {
             }
         }
         if self.joining.is_empty() {
-            // Those that were made while the threads stopped one after the other.
+            // Rings that were made while the threads stopped one after the other.
             if let Some(table) = self.tasks.get(&tid).map(|task| task.table) {
                 self.find_rings(table);
             }
         }
     }
 
-    /// An enter returns. Without a tracer, neither a signal that the program ignores ends its
-    /// wait, nor one that another thread takes: the kernel wakes every thread that a tracer
-    /// stopped while a signal was sent.
+    /// An enter returns. Without a tracer, a signal that the program ignores, or that another
+    /// thread takes, does not end its wait: but the kernel wakes every thread that a tracer stopped
+    /// while a signal was sent.
     pub(super) fn enter_ends(&mut self, tid: pid_t, begun: Begun, result: i64) {
         const EXT_ARG: u64 = 1 << 3;
         let (call, submitted) = (begun.call, begun.submitted);
@@ -212,16 +212,16 @@ impl Tracer {
         if let Some(submitted) = self.cut_short(tid, &call, submitted, result) {
             let again = match signals::for_task(tid) {
                 Awaited::Ignored if begun.blocked.is_none() => true,
-                // With a time of its own, it may have waited to the end. And others may have
-                // taken what it waited for.
+                // With a time limit, it may have waited to the end. And other threads may have
+                // taken the completions that it waited for.
                 Awaited::Ignored | Awaited::Nothing => {
                     !timed && (submitted == 0 || self.alone(tid, begun.ring))
                 }
                 Awaited::Handled => false,
             };
             if again && !leaving {
-                // The kernel begins a call again only if something is to be handled before the
-                // program goes on: else it would see the result that asks for that.
+                // The kernel restarts a call only if a signal is handled before the program
+                // continues: otherwise the program would see the internal result.
                 let _ = sys::interrupt(tid);
                 return self.begin_again(tid, Again { call, begun: Some(begun), submitted });
             }
@@ -239,8 +239,8 @@ impl Tracer {
         *self.enterers.entry(ring).or_insert(tid) == tid
     }
 
-    /// Whether a call that returns was cut short by a stop or a signal; if so, the entries that
-    /// it has submitted.
+    /// Whether a call that returns was cut short by a stop or a signal; if so, the number of
+    /// entries that it has submitted.
     fn cut_short(&mut self, tid: pid_t, call: &Call, submitted: u64, result: i64) -> Option<u64> {
         const GETEVENTS: u64 = 1;
         let [_, to_submit, min_complete, flags, ..] = call.args;
@@ -269,7 +269,7 @@ impl Tracer {
     /// What was known of an enter that has begun again.
     pub(super) fn begins_again(&mut self, tid: pid_t, call: &Call) -> Option<Again> {
         let task = self.tasks.get_mut(&tid)?;
-        // A handler of the program can run first, and call the kernel.
+        // A handler of the program can run first, and make system calls.
         let same = |again: &mut Again| {
             let to_submit = if again.submitted > 0 { 0 } else { again.call.args[1] };
             let [fd, _, min_complete, ..] = again.call.args;
@@ -278,9 +278,9 @@ impl Tracer {
         task.again.take_if(same)
     }
 
-    /// Lets go. The end of the tracer's thread changes nothing for a program, but for one thing:
-    /// an enter that was begun again submits nothing, and its result would say so. It gets a
-    /// moment to end by itself, and then ends early, as after SIGSTOP and SIGCONT.
+    /// Lets go. The end of the tracer's thread changes only one thing for a program: an enter that
+    /// was begun again submits nothing, and its result would say so. That enter gets a moment to
+    /// end by itself, and then ends early, as after SIGSTOP and SIGCONT.
     pub(super) fn let_go_of_all(&mut self) {
         const MOMENT: Duration = Duration::from_secs(1);
         let changed = |task: &Task| {

@@ -1,9 +1,9 @@
 //! Signals that a program ignores must not end its waits.
 //!
-//! Without a tracer the kernel drops such a signal when it is sent. A tracer gets to see it
-//! first (`sig_ignored` in `kernel/signal.c`), so the kernel wakes the task, and its
-//! `io_uring_enter` ends with `EINTR` or with too few completions. Hence a task that is about
-//! to wait blocks what it ignores, until the call returns.
+//! Without a tracer the kernel drops such a signal when it is sent. A tracer sees it first
+//! (`sig_ignored` in `kernel/signal.c`), so the kernel wakes the task, and its `io_uring_enter`
+//! ends with `EINTR` or with too few completions. Therefore a task that is about to wait blocks the
+//! signals that it ignores, until the call returns.
 
 use libc::pid_t;
 
@@ -26,13 +26,13 @@ pub(super) fn block_ignored(pid: pid_t, call: &Call) -> Option<u64> {
     Some(before)
 }
 
-/// Gives a task that stands at the exit of the call its own set back.
+/// Restores the signal set of a task that stands at the exit of the call.
 pub(super) fn restore(pid: pid_t, before: u64) {
-    // A task that was killed meanwhile needs it no more.
+    // A task that was killed meanwhile no longer needs it.
     let _ = sys::block_signals(pid, before);
 }
 
-/// What a task is about to get.
+/// The signals that will reach a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
     /// No signal.

@@ -1,4 +1,4 @@
-//! What the diagnosis learns beside entries and completions.
+//! The facts for the diagnosis, beside entries and completions.
 
 use std::ops::Range;
 
@@ -12,11 +12,11 @@ use crate::ring::Ring;
 use crate::ring_descriptors::RingId;
 use crate::syscalls::Call;
 
-/// Below the stack pointer so many bytes are still a function's own (the red zone of x86-64).
+/// This many bytes below the stack pointer still belong to a function (the red zone of x86-64).
 const RED_ZONE: u64 = 128;
 
 impl Watch {
-    /// Tells the doctor of a fact; `ring` is 0 for what is about none.
+    /// Reports a fact to the doctor; `ring` is 0 for a fact about no ring.
     pub(super) fn diagnose(&mut self, tid: pid_t, ring: RingId, fact: &Fact<'_>) {
         let owner = self.rings.get(&ring).map_or(tid, |followed| followed.owner);
         self.doctor.fast = self.summary.fast;
@@ -104,7 +104,7 @@ impl Watch {
         self.flush();
     }
 
-    /// Nothing has moved for a while: finds out of each process with a ring whether it can go on.
+    /// Nothing has moved for a while: finds out whether each process with a ring can continue.
     pub fn still(&mut self) {
         let mut processes: Vec<pid_t> = self.rings.values().map(|ring| ring.owner).collect();
         processes.sort_unstable();
@@ -126,7 +126,7 @@ impl Watch {
     }
 }
 
-/// A queue overflows because of something else, which is named first.
+/// A queue overflows because of another fault, which is named first.
 fn causes_first(all: &[Diagnosis]) -> Vec<Diagnosis> {
     let mut all = all.to_vec();
     all.sort_by_key(|found| found.kind == "overflow");

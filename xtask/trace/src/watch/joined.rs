@@ -16,7 +16,7 @@ const SHOWN: u32 =
     setup::SQPOLL | setup::SQE128 | setup::CQE32 | setup::NO_MMAP | setup::NO_SQARRAY;
 
 impl Watch {
-    /// A process was joined that had this ring. Its number, if it can be followed.
+    /// A process was joined that had this ring. Returns its number, if it can be followed.
     pub fn found(
         &mut self,
         owner: pid_t,
@@ -77,13 +77,13 @@ impl Watch {
         ring
     }
 
-    /// A task that slept in an enter when it was joined sleeps there no more. How the enter
-    /// ended was not seen.
+    /// A task that slept in an enter when it was joined has left it. The end of that enter was not
+    /// seen.
     pub fn woke(&mut self, tid: pid_t) {
         self.leave(tid);
     }
 
-    /// The rings of a process that have so many entries to submit.
+    /// The rings of a process that have this many entries to submit.
     pub fn with_entries(&self, process: pid_t, to_submit: u32) -> Vec<RingId> {
         let theirs = self.rings.iter().filter(|(_, followed)| followed.owner == process);
         theirs
@@ -92,7 +92,7 @@ impl Watch {
             .collect()
     }
 
-    /// Where the rings of a process lie that it keeps in its own memory.
+    /// The addresses of a process's rings that lie in its own memory.
     pub fn own_memory(&self, process: pid_t) -> Vec<u64> {
         let theirs = self.rings.values().filter(|followed| followed.owner == process);
         theirs.map(|followed| followed.ring.params.cq().user_addr).filter(|at| *at != 0).collect()
@@ -108,7 +108,7 @@ impl Watch {
         })
     }
 
-    /// The tracer lets go of all that it follows, and the program goes on with it.
+    /// The tracer lets go of all rings; the program continues with them.
     pub fn let_go(&mut self, pid: pid_t, threads: u32) {
         self.summary.let_go = true;
         for tid in self.inside.keys().copied().collect::<Vec<_>>() {

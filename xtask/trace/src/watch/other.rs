@@ -15,20 +15,20 @@ pub struct OtherCall {
     pub tid: pid_t,
     /// Its name.
     pub name: String,
-    /// Its six arguments, whether it has so many or not.
+    /// Its six arguments, even if the call has fewer.
     pub args: [u64; 6],
     /// The file that gets bytes by it: `pipe:[45]`, `socket:[12]`, a path. A socket that does not
     /// leave the machine is a `unix:[12]`.
     pub into: Option<String>,
-    /// The file that it is about otherwise, named likewise: what is read, copied, closed ….
+    /// Any other file that the call concerns, named likewise: what is read, copied, closed ….
     pub of: Option<String>,
 }
 
-/// How many calls are kept: a program that spins over one must not fill our memory.
+/// How many calls are kept: a program that spins over one must not fill the tracer's memory.
 pub const CALLS_KEPT: usize = 1 << 17;
 
-/// Which arguments are the descriptors of a call: of what it is about, and of what gets bytes by
-/// it.
+/// Which arguments of a call are descriptors: of the file that it concerns, and of the file that
+/// gets bytes.
 fn descriptors(name: &str) -> (Option<usize>, Option<usize>) {
     match name {
         "write" | "writev" | "pwrite64" | "pwritev" | "pwritev2" | "vmsplice" | "sendto"
@@ -45,7 +45,7 @@ fn descriptors(name: &str) -> (Option<usize>, Option<usize>) {
 }
 
 impl Watch {
-    /// Keeps every call that has nothing to do with rings, and not only their number.
+    /// Keeps every call that does not concern rings, and not only their number.
     pub fn keep_calls(&mut self) {
         self.calls = Some(Vec::new());
     }
@@ -82,7 +82,7 @@ impl Watch {
         self.calls.get_or_insert_default().push(kept);
     }
 
-    /// What a descriptor is of.
+    /// The file behind a descriptor.
     fn file(&mut self, tid: pid_t, fd: i32) -> Option<String> {
         let file = Reader::of(tid).descriptor(fd)?;
         let Some(inode) = file.strip_prefix("socket:[") else { return Some(file) };

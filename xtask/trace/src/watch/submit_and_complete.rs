@@ -1,4 +1,4 @@
-//! Telling what a look has seen: entries and completions, counted and in words.
+//! Reports what a look has found: entries and completions, counted and in words.
 
 use common::catalog;
 use common::token::{Op, Token};
@@ -32,7 +32,7 @@ pub(super) struct Message {
 }
 
 impl Watch {
-    /// Tells what was seen at the moment `now`, when `tid` was looked at.
+    /// Reports what a look at `tid` found at the moment `now`.
     pub(super) fn tell_sight(&mut self, now: Moment, tid: pid_t, ring: RingId, sight: Sight) {
         self.moved = true;
         let by = sight.submitted.iter().find_map(|taken| taken.offer.map(|offer| offer.tid));
@@ -120,7 +120,7 @@ impl Watch {
             return;
         }
         let mut details = pointed.unwrap_or_else(|| self.blindly(&entry));
-        // A polling thread took it before it could be looked at.
+        // A polling thread took it before the tracer could read it.
         if details.file.is_none() && (entry.gives() || entry.takes()) {
             details.file = reader.descriptor(entry.fd).filter(|_| !entry.has(sqe::FIXED_FILE));
         }
@@ -209,7 +209,7 @@ impl Watch {
             _ => Vec::new(),
         };
         let (mut words, mut details) = result(asked.as_ref(), completion, program, &filled);
-        // What it has brought may be gone already.
+        // The bytes that it brought may be gone already.
         if followed.ring.reaped(posted) {
             (words, details) = result(asked.as_ref(), completion, Reader::blind(), &filled);
         }
@@ -314,9 +314,9 @@ fn meaning(tokens: bool, value: u64, opcode: Option<u8>) -> String {
     token.map_or_else(|| user_data(value), |token| token.to_string())
 }
 
-/// Says what entries ask for, with what they point at in the memory of `pid`, unless nobody
-/// wants to know (`quiet`). What an entry of a chain sends may be what the one before it is
-/// to receive: that is not there yet.
+/// Says what entries ask for, with what they point at in the memory of `pid`, unless the words are
+/// not needed (`quiet`). An entry of a chain may send what the entry before it will receive: those
+/// bytes are not there yet.
 pub(super) fn follow(
     quiet: bool,
     tokens: bool,
@@ -331,13 +331,14 @@ pub(super) fn follow(
     }
 }
 
-/// In whose memory an address is: the caller's, where a call was looked at, or else of the
+/// The process whose memory an address belongs to: the caller's, if a call was looked at, otherwise
+/// the process that made the ring.
 /// process that made the ring.
 pub(super) fn whose(tid: pid_t, owner: pid_t) -> pid_t {
     if tid == 0 { owner } else { tid }
 }
 
-/// Whether a token's operation is one that this entry can be.
+/// Whether this entry can carry a token with that operation.
 fn agrees(token: Op, opcode: u8) -> bool {
     match token {
         Op::Accept => opcode == op::ACCEPT,

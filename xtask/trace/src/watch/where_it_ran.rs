@@ -1,12 +1,12 @@
-//! Where operations ran, as far as it shows from outside. The rules, in order:
+//! Concludes where operations ran from what is visible outside. The rules, in order:
 //!
 //! 1. What the kernel always gives to a worker ran in one.
 //! 2. Completions that are there when the enter returns that submitted their entries: those of
-//!    entries done at once come in the order of submission, before the enter slept.
-//! 3. A buffered write that is done by then was still a worker's, if a worker ran; so was what
-//!    can be, if a worker ran and no entry of rule 1 accounts for that.
-//! 4. What is not done by then waits: armed, if the kernel lists it so (`PollList` in the
-//!    ring's `fdinfo`), or else for what its operation and its file let expect.
+//! entries done at once come in the order of submission, before the enter slept.
+//! 3. A buffered write that is done by then was still done by a worker, if a worker ran; so was any
+//! operation that can use one, if a worker ran and no entry of rule 1 accounts for that.
+//! 4. An operation that is not done by then waits: armed, if the kernel lists it so (`PollList` in
+//! the ring's `fdinfo`), or else for what its operation and its file suggest.
 
 use std::collections::{BTreeSet, hash_map};
 use std::fs::File;
@@ -42,8 +42,8 @@ impl Fresh<'_> {
 }
 
 impl Watch {
-    /// How often a task has run that is about to submit and wait in one enter. At the return
-    /// that says whether it slept.
+    /// Notes how often a task has run that is about to submit and wait in one enter. At the return
+    /// this shows whether it slept.
     pub(super) fn runs_of(&mut self, tid: pid_t) -> Option<u64> {
         let schedstat = match self.schedstats.entry(tid) {
             hash_map::Entry::Occupied(known) => known.into_mut(),
@@ -54,7 +54,7 @@ impl Watch {
         runs(schedstat)
     }
 
-    /// Where the answered operations ran. Notes where the others wait, and tells which workers
+    /// Where the answered operations ran. Notes where the others wait, and reports which workers
     /// began or ended.
     pub(super) fn settle(&mut self, now: Moment, ring: RingId, fresh: &Fresh) -> Vec<Option<Ran>> {
         let slept = fresh.by.is_some_and(|tid| self.slept(tid));
@@ -85,8 +85,8 @@ impl Watch {
         ran
     }
 
-    /// Where an operation ran by the kernel's tracepoints, if they are read. They do not tell
-    /// what was done at once from what a device or a timer finished.
+    /// Where an operation ran by the kernel's tracepoints, if they are read. They do not
+    /// distinguish what was done at once from what a device or a timer finished.
     pub(super) fn exactly(
         &mut self,
         ring: RingId,
@@ -155,7 +155,7 @@ impl Watch {
             return waits && self.now() - inside.since.us >= ASLEEP.as_micros() as u64;
         }
         let Some(before) = inside.runs else { return false };
-        // Once it ran on from the stop at the entry.
+        // Once it has continued from the stop at the entry.
         self.runs_of(tid).is_some_and(|runs| runs > before + 1)
     }
 }
@@ -213,8 +213,8 @@ impl Judge<'_> {
         ran
     }
 
-    /// Where an entry ran that was not seen waiting: its turn came behind a link, or a polling
-    /// thread was quick.
+    /// Where an entry ran that was not seen waiting: it began behind a link, or a polling thread
+    /// was quick.
     fn done_later(&self, entry: &Entry) -> Ran {
         let place = match self.waits_for(entry).0 {
             _ if always_in_a_worker(entry) => Place::Worker,
@@ -228,8 +228,8 @@ impl Judge<'_> {
         if self.followed.ring.polled() { Place::Poller } else { Place::Inline }
     }
 
-    /// Where an entry ran that was answered when its enter returned, and that may have been done
-    /// at once.
+    /// Where an entry ran whose answer was there when its enter returned, so that it may have been
+    /// done at once.
     fn done_by_the_return(
         &mut self,
         entry: &Entry,
@@ -285,7 +285,7 @@ impl Judge<'_> {
                         None => Place::Polled.concluded(),
                     }
                 }
-                // A polling thread may be at it right now.
+                // A polling thread may be working on it now.
                 Place::Inline | Place::Worker if !entry.gives() && self.followed.ring.polled() => {
                     continue;
                 }
@@ -351,8 +351,8 @@ impl Followed {
     }
 }
 
-/// The kernel's thread that polls a ring, once it has begun to: until then, that which made it
-/// stands in its place.
+/// The kernel's thread that polls a ring, once it has started: until then, the field names the
+/// thread that made the ring.
 fn polling_thread(followed: &Followed) -> Option<pid_t> {
     let info = followed.ring.info()?;
     let line = info.lines().find_map(|line| line.strip_prefix("SqThread:"))?;

@@ -1,5 +1,5 @@
-//! Programs to be joined. Each is this very test executable, started again with `ATTACHED` naming
-//! one of these functions, and goes on until its standard input ends.
+//! Programs to be joined. Each is this test executable, started again with `ATTACHED` naming one of
+//! these functions, and runs until its standard input ends.
 
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -43,7 +43,7 @@ fn say(words: &str) {
     writeln!(out, "{words}").and_then(|()| out.flush()).expect("somebody listens");
 }
 
-/// Whether standard input has ended: nobody writes to it here.
+/// Whether standard input has ended: no byte is written to it here.
 fn over() -> bool {
     let mut input = libc::pollfd { fd: 0, events: libc::POLLIN, revents: 0 };
     // SAFETY: one structure, ours.
@@ -60,7 +60,7 @@ where
     let mut byte = [0_u8; 1];
     let read = opcode::Read::new(types::Fd(reader.as_raw_fd()), byte.as_mut_ptr(), 1);
     let mut nops = 0_u64;
-    // SAFETY: nobody else uses the queues. The byte lives until the process ends.
+    // SAFETY: no other thread uses the queues. The byte lives until the process ends.
     let push = |entry: squeue::Entry| unsafe {
         ring.submission_shared().push(&S::from(entry)).expect("room");
     };
@@ -82,7 +82,7 @@ where
     say(&format!("{nops} NOPs"));
 }
 
-/// The same in memory of its own, and perhaps without a descriptor.
+/// The same with queues in the program's own memory, and perhaps without a descriptor.
 fn busy_own_memory(hidden: bool) {
     const NO_MMAP: u32 = 1 << 14;
     const REGISTERED_FD_ONLY: u32 = 1 << 15;
@@ -138,8 +138,8 @@ fn worker() {
     say(&ring.completion().next().expect("a completion").result().to_string());
 }
 
-/// In a child, which has one thread, waits for a completion: that of a receive whose entry is long
-/// overwritten, or for nothing.
+/// A child with one thread waits for a completion: that of a receive whose entry was overwritten
+/// long ago, or for nothing.
 fn waits(for_something: bool) {
     // SAFETY: the child uses nothing that another thread may have locked but its output, which is
     // idle; the test ends it.
@@ -170,8 +170,8 @@ fn waits(for_something: bool) {
     let _ = ring.submit_and_wait(1);
 }
 
-/// Reads bytes by submitting and waiting in one call, and says each; `early` where the wait ends
-/// without one.
+/// Reads bytes by submitting and waiting in one call, and prints each; prints `early` if the wait
+/// ends without one.
 fn echo() {
     let mut ring = IoUring::new(2).expect("a ring");
     let mut byte = [0_u8; 1];

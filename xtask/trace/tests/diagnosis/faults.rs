@@ -1,5 +1,5 @@
-//! Programs with one fault each, and their mended twins. Each is this very test executable,
-//! started again with `FAULT` naming one of these functions.
+//! Programs with one fault each, and their mended twins. Each is this test executable, started
+//! again with `FAULT` naming one of these functions.
 
 mod books;
 mod entries;
@@ -17,7 +17,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue, types};
 /// The arguments that make this test executable one of the programs.
 pub const AGAIN: [&str; 4] = ["--exact", "traced", "--nocapture", "--quiet"];
 
-/// The exit status of a program whose feature this kernel has not got.
+/// The exit status of a program that needs a feature which this kernel lacks.
 pub const NOT_HERE: i32 = 77;
 
 /// A program: its name, the kind of its fault, and what it does, mended or not.
@@ -115,7 +115,7 @@ fn not_here(why: &str) -> ! {
     std::process::exit(NOT_HERE)
 }
 
-/// What a step gives, if this kernel can do it.
+/// The result of a step, if this kernel supports it.
 fn here<T, E: std::fmt::Display>(step: Result<T, E>) -> T {
     step.unwrap_or_else(|error| not_here(&error.to_string()))
 }
@@ -129,7 +129,7 @@ fn push(ring: &mut IoUring, entry: squeue::Entry, user_data: u64) {
     unsafe { ring.submission().push(&entry.user_data(user_data)) }.expect("room for an entry");
 }
 
-/// Waits for `count` completions and takes all: what they say.
+/// Waits for `count` completions and takes all; returns their results.
 fn take(ring: &mut IoUring, count: usize) -> Vec<(u64, i32, u32)> {
     ring.submit_and_wait(count).expect("an enter");
     let about = |done: cqueue::Entry| (done.user_data(), done.result(), done.flags());
@@ -161,7 +161,7 @@ fn pair() -> (UnixStream, UnixStream) {
 
 fn pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [0; 2];
-    // SAFETY: the kernel fills two numbers, of descriptors that nobody else has.
+    // SAFETY: the kernel fills two numbers, of descriptors without another owner.
     unsafe {
         assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
         (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
@@ -181,13 +181,13 @@ fn passwd() -> std::fs::File {
     std::fs::File::open("/etc/passwd").expect("a file that every system has")
 }
 
-/// As [`run`], whatever else completes.
+/// As [`run`], and takes any other completions as well.
 fn run_first(ring: &mut IoUring, entry: squeue::Entry, user_data: u64) -> (i32, u32) {
     push(ring, entry, user_data);
     loop {
         let all = take(ring, 1);
         if let Some((_, result, flags)) = all.into_iter().find(|(name, ..)| *name == user_data) {
-            // What was cancelled is seen, too.
+            // The cancelled entry is seen, too.
             sleep(Duration::from_millis(20));
             while ring.completion().next().is_some() {}
             return (result, flags);
@@ -209,11 +209,11 @@ fn provide(ring: &mut IoUring, memory: &mut [u8], count: u16, first: u16) {
 fn pages(count: usize) -> *mut u8 {
     let (access, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: fresh pages are nobody else's.
+    // SAFETY: fresh pages have no other owner.
     unsafe { libc::mmap(std::ptr::null_mut(), count * 4096, access, flags, -1, 0).cast() }
 }
 
 fn close(file: i32) {
-    // SAFETY: a descriptor that a completion gave is nobody else's.
+    // SAFETY: a descriptor that a completion gave has no other owner.
     unsafe { libc::close(file) };
 }

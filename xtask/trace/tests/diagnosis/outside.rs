@@ -24,7 +24,7 @@ pub fn thread_that_ends(mended: bool) {
         submit(memory);
     } else {
         std::thread::scope(|scope| _ = scope.spawn(|| submit(memory)));
-        // A scope ends before its threads have.
+        // A scope ends before its threads have exited.
         sleep(Duration::from_millis(100));
     }
     (&there).write_all(b"bytes").expect("five bytes");
@@ -81,7 +81,7 @@ pub fn closes_under_a_read(mended: bool) {
 }
 
 pub fn gives_rights_up_late(mended: bool) {
-    // SAFETY: plain numbers; it stays who it is.
+    // SAFETY: plain numbers; the process keeps its user.
     let give_up = || unsafe { libc::setresuid(libc::getuid(), libc::getuid(), libc::getuid()) };
     if mended {
         give_up();
@@ -126,13 +126,13 @@ pub fn child_in_the_ring(mended: bool) {
             // SAFETY: a number.
             unsafe { libc::_exit(0) }
         }
-        // SAFETY: nobody wants the status.
+        // SAFETY: the status is not wanted.
         child => _ = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) },
     }
     run(&mut shared, nop(), 3);
 }
 
-/// The ticks that the thread has taken which polls our ring.
+/// The CPU ticks of the thread that polls our ring.
 fn poller_ticks() -> u64 {
     let tasks = std::fs::read_dir("/proc/self/task").expect("our threads").flatten();
     let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());

@@ -128,7 +128,7 @@ pub fn too_many_completions(mended: bool) {
     }
 }
 
-/// A poll of an eventfd that ends when completions overflow.
+/// A poll of an eventfd that completes when the queue overflows.
 pub fn poll_that_ended(mended: bool) {
     let mut ring: IoUring = here(IoUring::builder().setup_cqsize(4).build(4));
     let bell = eventfd();

@@ -1,4 +1,4 @@
-//! Programs that wait for what does not come, and programs that do not wait.
+//! Programs that wait for a completion that does not come, and programs that do not wait.
 
 use std::ffi::CString;
 use std::io::Write;

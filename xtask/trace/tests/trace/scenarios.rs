@@ -15,7 +15,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue, types};
 /// The arguments that make this test executable one of the scenarios.
 pub const AGAIN: [&str; 4] = ["--exact", "traced", "--nocapture", "--quiet"];
 
-/// The exit status of a scenario whose feature this kernel has not got.
+/// The exit status of a scenario that needs a feature which this kernel lacks.
 pub const NOT_HERE: i32 = 77;
 
 /// Ends a scenario that this kernel cannot run.
@@ -29,7 +29,7 @@ pub fn run_if_asked() {
     let Some(name) = std::env::var_os("TRACED") else { return };
     let scenario = ALL.iter().find(|(known, _)| name == **known);
     scenario.expect("a scenario of that name").1();
-    // Not back into the harness, whose own ways would be in the trace.
+    // Do not return to the harness, whose own calls would be in the trace.
     std::process::exit(0);
 }
 
@@ -197,7 +197,7 @@ fn submits_and_waits() {
     });
 }
 
-/// A child that has a ring of its own, and one that ends at once.
+/// A child that has its own ring, and a child that ends at once.
 fn fork() {
     let again = |scenario: &str| {
         let program = std::env::current_exe().expect("this program");
@@ -220,7 +220,7 @@ fn hang() {
 /// The variable that names the descriptor of a ring, for [`inherited`].
 pub const RING: &str = "TRACED_RING";
 
-/// Sleeps in a ring that it got from its parent, and that nobody follows.
+/// Sleeps in a ring that it got from its parent, and that the tracer does not follow.
 fn inherited() {
     let Some(fd) = std::env::var(RING).ok().and_then(|fd| fd.parse().ok()) else { return };
     raw::enter(fd, 0, 1, 0);
@@ -280,7 +280,7 @@ fn sqpoll_path() {
     }
 }
 
-/// More than can be seen: NOPs as fast as they go.
+/// More than the tracer can see: NOPs at full speed.
 fn sqpoll_flood() {
     const COUNT: u64 = 200_000;
     let mut ring = IoUring::builder().setup_sqpoll(1000).build(256).expect("a polled ring");
@@ -326,7 +326,7 @@ fn interrupted() {
     assert_eq!(error.raw_os_error(), Some(libc::EINTR));
 }
 
-/// Waits that no signal ends, for the program ignores them: some by default, one by choice.
+/// Waits that no signal ends, since the program ignores it: some by default, one by choice.
 fn not_interrupted() {
     on_signal(libc::SIGUSR1, libc::SIG_IGN);
     let mut ring = IoUring::new(2).expect("a ring");
@@ -384,7 +384,7 @@ fn on_signal(signal: libc::c_int, handler: libc::sighandler_t) {
     }
 }
 
-/// Sends this very thread a signal once it has had time to fall asleep.
+/// Sends this thread a signal once it has had time to fall asleep.
 fn signal_soon(signal: libc::c_int) -> std::thread::JoinHandle<()> {
     // SAFETY: plain numbers.
     let me = unsafe { libc::gettid() };
@@ -408,7 +408,7 @@ fn rebind() {
     // The kernel ends a ring a moment after its last descriptor.
     let deadline = Instant::now() + Duration::from_secs(10);
     while let Err(error) = TcpListener::bind(address) {
-        assert!(Instant::now() < deadline, "somebody still holds the ring: {error}");
+        assert!(Instant::now() < deadline, "the ring is still held: {error}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -422,14 +422,14 @@ fn links() {
     assert_eq!(reap(&mut ring), 3);
 }
 
-/// Entries that nobody ever filled in.
+/// Entries that were never filled in.
 fn garbage() {
     let mut ring = IoUring::new(64).expect("a ring");
     let mut random = fastrand::Rng::with_seed(1);
     for _ in 0..500 {
         let mut bytes = [0_u8; 64];
         random.fill(&mut bytes);
-        // An operation that no kernel has, lest one of them does something to this machine.
+        // An operation that no kernel has, so that nothing happens to this machine.
         bytes[0] |= 0x80;
         // SAFETY: an entry is 64 bytes of plain data, and the kernel refuses this operation
         // before it looks at any address in it.
@@ -440,7 +440,7 @@ fn garbage() {
     }
 }
 
-/// Each is submitted and waited for in one enter: short ones, and one that is slept through.
+/// Each timeout is submitted and waited for in one enter: short ones, and one that sleeps.
 fn timeouts() {
     let mut ring = IoUring::new(2).expect("a ring");
     for nsec in [[700_000; 20].as_slice(), &[50_000_000]].concat() {
@@ -469,7 +469,7 @@ fn places() {
     assert_eq!(reap(&mut ring), 4);
 }
 
-/// Reads, writes and opens of a file, ten an enter, each with a `user_data` of its own.
+/// Reads, writes and opens of a file, ten an enter, each with its own `user_data`.
 fn files() {
     const LENGTH: u32 = 4096;
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -601,8 +601,8 @@ fn refused() {
     assert!(IoUring::new(70_000).is_err());
 }
 
-/// Ends while a worker of the kernel waits for somebody to open the other end. It may not have
-/// begun to, so the test removes the FIFO.
+/// Ends while a worker of the kernel waits for another process to open the other end. The worker
+/// may not have begun to wait, so the test removes the FIFO.
 fn fifo() {
     let path = std::env::temp_dir().join(format!("xtask-fifo-{}", std::process::id()));
     let path = std::ffi::CString::new(path.into_os_string().into_encoded_bytes()).expect("a path");
@@ -636,7 +636,7 @@ fn bundle() {
     {
         not_here("no rings of buffers before Linux 5.19");
     }
-    // SAFETY: the tail lies in the first entry. Nobody else writes to it.
+    // SAFETY: the tail lies in the first entry, and only this program writes to it.
     unsafe { types::BufRingEntry::tail(buffers).cast_mut().write_volatile(4) };
     let (ours, theirs) = UnixStream::pair().expect("two sockets");
     let receive = opcode::RecvBundle::new(types::Fd(ours.as_raw_fd()), GROUP).build();
@@ -652,7 +652,7 @@ fn bundle() {
     drop(ring);
 }
 
-/// `io_uring_setup` and its friends without the crate, for what it cannot do.
+/// `io_uring_setup` and related calls without the crate, for what the crate cannot do.
 pub mod raw {
     use std::ptr;
 
@@ -683,7 +683,7 @@ pub mod raw {
         assert_eq!(taken, libc::c_long::from(submit));
     }
 
-    /// 64 KiB: of a ring's descriptor, or of nobody's.
+    /// 64 KiB: of a ring's descriptor, or anonymous.
     pub fn map(fd: libc::c_int, offset: libc::off_t, length: usize) -> *mut u32 {
         let flags = if fd < 0 { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS } else { libc::MAP_SHARED };
         let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -696,7 +696,7 @@ pub mod raw {
     /// Publishes a NOP in a ring without an index array.
     pub fn publish_nop(params: &Params, rings: *mut u32, sqes: *mut u32, user_data: u32) {
         let tail = params[11] as usize / 4;
-        // SAFETY: both mappings are live, and the offsets are the kernel's. Nobody else
+        // SAFETY: both mappings are live, and the offsets are the kernel's. Only this program
         // writes the tail, and the entry is behind it until it is published.
         unsafe {
             let at = *rings.add(tail);
