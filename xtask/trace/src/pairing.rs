@@ -56,6 +56,9 @@ pub struct InFlight {
     /// Entries that stay silent if they succeed (`IOSQE_CQE_SKIP_SUCCESS`). It is not known whether
     /// they are done, so only the last few are kept.
     silent: VecDeque<Flight>,
+    /// Zero-copy sends that were cancelled, for the link before them broke. They complete
+    /// without MORE, and a notification comes all the same.
+    cancelled: VecDeque<Flight>,
     /// The chain that the next entry belongs to: the entry before linked it.
     in_chain: Option<u64>,
     /// How many entries went in so far.
@@ -67,6 +70,9 @@ const CANCEL_MANY: u32 = 0b101;
 
 /// How many silent entries are remembered.
 const SILENT: usize = 4096;
+
+/// How many cancelled zero-copy sends are remembered.
+const CANCELLED: usize = 64;
 
 /// How many entries are remembered that may have been answered unseen.
 const UNSURE: usize = 1024;
@@ -95,10 +101,7 @@ impl InFlight {
             before: false,
         };
         if entry.has(sqe::CQE_SKIP_SUCCESS) && !entry.multishot() {
-            if self.silent.len() == SILENT {
-                self.silent.pop_front();
-            }
-            self.silent.push_back(flight);
+            push_last(&mut self.silent, flight, SILENT);
         } else {
             let flights = self.by_user_data.entry(entry.user_data).or_default();
             // A program uses a value again once its entry was answered.
@@ -167,6 +170,13 @@ impl InFlight {
             flight.answers = 1;
             return Some(Answer { flight, ambiguous: false });
         }
+        let cancelled = |flight: &Flight| {
+            flight.entry.user_data == completion.user_data && completion.has(cqe::NOTIF)
+        };
+        if let Some(index) = self.cancelled.iter().position(cancelled) {
+            let flight = self.cancelled.remove(index)?;
+            return Some(Answer { flight, ambiguous: false });
+        }
         self.answer_waiting(completion, 0)
     }
 
@@ -182,6 +192,9 @@ impl InFlight {
         flight.unsure = false;
         let flight = flight.clone();
         if !completion.has(cqe::MORE) {
+            if flight.entry.zero_copy() && completion.res == -libc::ECANCELED {
+                push_last(&mut self.cancelled, flight.clone(), CANCELLED);
+            }
             flights.remove(index);
             if flights.is_empty() {
                 self.by_user_data.remove(&completion.user_data);
@@ -247,6 +260,14 @@ impl InFlight {
         flights.sort_by_key(|flight| flight.seq);
         flights
     }
+}
+
+/// Keeps the last few.
+fn push_last(flights: &mut VecDeque<Flight>, flight: Flight, at_most: usize) {
+    if flights.len() == at_most {
+        flights.pop_front();
+    }
+    flights.push_back(flight);
 }
 
 /// Whether a cancel that succeeded has ended this entry.
@@ -405,6 +426,24 @@ mod tests {
         assert!(flights.completed(&completion(9, 0, cqe::NOTIF)).is_some());
         assert!(flights.completed(&completion(9, 0, cqe::NOTIF)).is_some());
         assert!(flights.armed().is_empty());
+    }
+
+    #[test]
+    fn a_zero_copy_send_behind_a_broken_link_is_notified_as_well() {
+        let mut flights = InFlight::default();
+        for seq in [1, 3] {
+            flights.submitted(seq, 0, Entry { flags: sqe::IO_LINK, ..entry(op::READ, 8) });
+            flights.submitted(seq + 1, 0, entry(op::SEND_ZC, 9));
+        }
+        let mut answer = |res, flags| {
+            flights.completed(&completion(9, res, flags)).map(|answer| answer.flight.seq)
+        };
+        assert_eq!(answer(-libc::ECANCELED, 0), Some(2));
+        assert_eq!(answer(100, cqe::MORE), Some(4));
+        // This one said that it would come, and is expected.
+        assert_eq!(answer(0, cqe::NOTIF), Some(4));
+        assert_eq!(answer(0, cqe::NOTIF), Some(2));
+        assert_eq!(answer(0, cqe::NOTIF), None);
     }
 
     #[test]
