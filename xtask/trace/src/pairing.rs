@@ -101,6 +101,11 @@ impl InFlight {
             before: false,
         };
         if entry.has(sqe::CQE_SKIP_SUCCESS) && !entry.multishot() {
+            // What ends at once has ended when an enter after it brings another one of its name.
+            self.silent.retain(|before| {
+                let same = before.entry.user_data == entry.user_data;
+                !(same && before.us < us && ends_at_once(before))
+            });
             push_last(&mut self.silent, flight, SILENT);
         } else {
             let flights = self.by_user_data.entry(entry.user_data).or_default();
@@ -288,6 +293,11 @@ fn waits(entry: &Entry) -> bool {
     entry.takes() || entry.gives() || others.contains(&entry.opcode)
 }
 
+/// Whether an entry is done soon after it went in: it waits for nothing, nor for another entry.
+fn ends_at_once(flight: &Flight) -> bool {
+    !waits(&flight.entry) && !flight.chained && !flight.entry.has(sqe::IO_DRAIN)
+}
+
 /// Whether the entry could have got this answer.
 fn plausible(flight: &Flight, completion: &Completion) -> bool {
     let entry = &flight.entry;
@@ -444,6 +454,26 @@ mod tests {
         assert_eq!(answer(0, cqe::NOTIF), Some(4));
         assert_eq!(answer(0, cqe::NOTIF), Some(2));
         assert_eq!(answer(0, cqe::NOTIF), None);
+    }
+
+    #[test]
+    fn a_silent_entry_that_ends_at_once_does_not_fail_much_later() {
+        let silent =
+            |opcode, flags| Entry { flags: sqe::CQE_SKIP_SUCCESS | flags, ..entry(opcode, 7) };
+        let who_failed = |opcode, flags, error: i32| {
+            let mut flights = InFlight::default();
+            for us in [10, 20] {
+                flights.submitted(us, us, silent(opcode, flags));
+                flights.submitted(us + 1, us, silent(opcode, flags));
+            }
+            flights.completed(&completion(7, -error, 0)).expect("an answer").flight.seq
+        };
+        assert_eq!(who_failed(op::ASYNC_CANCEL, 0, libc::ENOENT), 20);
+        assert_eq!(who_failed(op::CLOSE, 0, libc::EBADF), 20);
+        // These may have waited since.
+        assert_eq!(who_failed(op::RECV, 0, libc::ECONNRESET), 10);
+        assert_eq!(who_failed(op::CLOSE, sqe::IO_DRAIN, libc::EBADF), 10);
+        assert_eq!(who_failed(op::CLOSE, sqe::IO_LINK, libc::EBADF), 10);
     }
 
     #[test]
