@@ -158,8 +158,8 @@ impl Tracepoints {
         self.folder.join("events/io_uring").join(event)
     }
 
-    /// Where a request ran that has been answered: the one of this number in its ring, counted from
-    /// 1. It is `Polled` or `Worker`; anything else is `Inline`, since the kernel does not record
+    /// Where a request ran that has been answered: the one of this number in its ring, the first is
+    /// number 1. It is `Polled` or `Worker`; anything else is `Inline`, since the kernel does not record
     /// that a device or a timer finished it. `last` says that no more answers will come.
     pub fn ran(&mut self, ring: Address, number: u64, user_data: u64, last: bool) -> Option<Place> {
         if self.lost {

@@ -2,11 +2,11 @@
 //!
 //! 1. What the kernel always gives to a worker ran in one.
 //! 2. Completions that are there when the enter returns that submitted their entries: those of
-//! entries done at once come in the order of submission, before the enter slept.
+//!    entries done at once come in the order of submission, before the enter slept.
 //! 3. A buffered write that is done by then was still done by a worker, if a worker ran; so was any
-//! operation that can use one, if a worker ran and no entry of rule 1 accounts for that.
+//!    operation that can use one, if a worker ran and no entry of rule 1 accounts for that.
 //! 4. An operation that is not done by then waits: armed, if the kernel lists it so (`PollList` in
-//! the ring's `fdinfo`), or else for what its operation and its file suggest.
+//!    the ring's `fdinfo`), or else for what its operation and its file suggest.
 
 use std::collections::{BTreeSet, hash_map};
 use std::fs::File;
