@@ -12,12 +12,12 @@ mod options;
 
 pub use options::Cli as Options;
 
-/// Runs the book's own program with the arguments that it was found to understand.
+/// Runs the book's program with its arguments, which were checked here.
 pub fn main(options: &Options) -> ExitCode {
     if options.task.is_none() {
         let printed = Options::command().print_help();
         return environment::report("xtask book", printed.map_err(Into::into));
     }
-    // What comes after `xtask book`.
+    // The arguments after `xtask book`.
     tool::run("book", std::env::args_os().skip(2).collect())
 }

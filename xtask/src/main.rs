@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use xtask::tool::Words;
 use xtask::{book, run, trace};
 
-/// Runs the days of the journal and teaches with them
+/// Runs the days of the journal and the tools to learn from them
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -25,7 +25,7 @@ enum Task {
     Learn(Words),
     /// The exercises of the four days, checked by what the kernel saw
     Exercise(Words),
-    /// Check the workbooks of a class: who passed what, and each student's next step
+    /// Check the workbooks of a class: which exercises each student passed, and the next step
     Class(Words),
     /// Record the runs that the book plays
     Record(Words),

@@ -1,5 +1,5 @@
-//! `cargo xtask run`: the days of the journal in order, each as a program of its own, with
-//! clients that check every answer.
+//! `cargo xtask run`: the days of the journal in order, each as a separate program, with clients
+//! that check every answer.
 
 mod client;
 mod conversation;
@@ -32,7 +32,7 @@ use toolbox::programs::{self, Programs, Source};
 /// every answer was right. 1: some day failed, or cannot run on this machine.
 #[derive(Args)]
 pub struct Options {
-    /// Only this day; several times for several
+    /// Run only this day; repeat the option for several
     #[arg(long = "day", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
     days: Vec<u8>,
 
@@ -44,15 +44,15 @@ pub struct Options {
     #[arg(long, conflicts_with = "programs")]
     release: bool,
 
-    /// Run the programs day01 to day04 in this folder and build nothing
+    /// Run the programs day01 to day04 from this folder and build nothing
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
 
-    /// Run nothing, but show recorded runs of the days: for machines that refuse a ring
+    /// Show recorded runs of the days and run nothing: for machines that refuse a ring
     #[arg(long, conflicts_with_all = ["json", "programs", "release"])]
     recorded: bool,
 
-    /// Print no narration but one JSON object in the end
+    /// Print one JSON object at the end instead of the narration
     #[arg(long)]
     json: bool,
 
@@ -61,13 +61,13 @@ pub struct Options {
     patience: u64,
 }
 
-/// A day, as it is announced.
+/// A day and its heading.
 struct Day {
     number: u8,
     name: &'static str,
     title: &'static str,
     look: &'static str,
-    /// What a good run amounts to.
+    /// The result of a good run.
     facts: &'static str,
     run: fn(&mut Stage<'_>) -> Result<(), Trouble>,
 }
@@ -109,13 +109,13 @@ const DAYS: [Day; 4] = [
     },
 ];
 
-/// What a day needs in order to run.
+/// What a day needs to run.
 struct Stage<'a> {
     day: &'static str,
     program: &'a Path,
     narrator: &'a mut Narrator,
     patience: Duration,
-    /// Setup flags that the day did without, as it says.
+    /// Setup flags that the kernel refused the day, as its words say.
     dropped: Vec<String>,
 }
 
@@ -244,7 +244,7 @@ fn missing(day: &str, options: &Options) -> Failure {
     }
 }
 
-/// Waits for Enter. `false`: the reader has had enough (`q`, or the end of the input).
+/// Waits for Enter. `false`: the reader stops here (`q`, or the end of the input).
 fn pause(narrator: &mut Narrator, next: &str) -> bool {
     if !io::stdin().is_terminal() {
         return true;

@@ -1,4 +1,4 @@
-//! The tools that are programs of their own, so that `cargo xtask run` compiles none of them.
+//! The tools that are separate programs, so that `cargo xtask run` compiles none of them.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -9,7 +9,7 @@ use clap::Args;
 use toolbox::cargo;
 use toolbox::programs::workspace;
 
-/// What a tool is asked, which it understands itself.
+/// A tool's arguments, which it reads itself.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub struct Words {
@@ -43,8 +43,8 @@ pub fn run(package: &str, words: Vec<OsString>) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Cargo's target folder, from where this program lies: in `target/debug`. A configuration in the
-/// folder that the learner is in, such as the workbook's, may name another.
+/// Cargo's target folder, found from this program's own path in `target/debug`. A configuration in
+/// the learner's folder, such as the workbook's, may name another folder.
 fn target() -> Option<std::path::PathBuf> {
     let program = std::env::current_exe().ok()?;
     program.ancestors().nth(2).map(Path::to_path_buf)

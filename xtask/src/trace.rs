@@ -15,9 +15,9 @@ mod options;
 
 pub use options::Options;
 
-/// Builds the day that is named, if one is, and traces the program, or joins one that runs.
+/// Builds the day that is named, if any, and traces the program, or joins a running one.
 pub fn main(options: &Options) -> ExitCode {
-    // What comes after `xtask trace`; the program is where its own arguments begin.
+    // The arguments after `xtask trace`; the program's own begin at its name.
     let mut words: Vec<OsString> = std::env::args_os().skip(2).collect();
     let running = options.attach.map(|process| format!("/proc/{process}/exe"));
     if running.is_some_and(|program| is_ours(Path::new(&program))) {
@@ -51,19 +51,19 @@ fn resolve(named: OsString) -> Result<(OsString, bool), Refusal> {
     if let Some(path) = built.ok().and_then(|mut programs| programs.remove(day)) {
         return Ok((path.into_os_string(), true));
     }
-    // Nothing to build with, or not allowed to: perhaps it lies beside us.
+    // Cargo is missing, or may not build: perhaps the program lies beside this one.
     let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(day)));
     match beside.filter(|path| path.is_file()) {
         Some(path) => Ok((path.into_os_string(), true)),
         None => Err(Refusal {
             what: format!("{day} could not be built"),
-            why: "Cargo says so above".to_string(),
+            why: "Cargo's errors stand above".to_string(),
             remedy: format!("`cargo build -p {day}` by itself"),
         }),
     }
 }
 
-/// Whether a program was built in this workspace, beside this very tool.
+/// Whether a program was built in this workspace, beside this tool.
 fn is_ours(program: &Path) -> bool {
     let folder = |path: &Path| Some(path.canonicalize().ok()?.parent()?.to_path_buf());
     let here = std::env::current_exe().ok().and_then(|path| folder(&path));

@@ -1,8 +1,8 @@
-//! `xtask book`: what it answers before the book's program is built.
+//! `xtask book`: the answers that need no build of the book's program.
 
 use std::process::{Command, Output};
 
-/// Without a Cargo that could build anything.
+/// Runs it without a Cargo that could build anything.
 fn book(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.arg("book").args(arguments).env("CARGO", "/nowhere/cargo");

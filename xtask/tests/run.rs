@@ -1,8 +1,8 @@
-//! `xtask run` with programs that are no days: whatever goes wrong must be seen, told as that
-//! day's failure, and keep no other day from its turn.
+//! `xtask run` with stand-ins for the days: each mistake must be seen, reported as that day's
+//! failure, and must not stop the other days.
 //!
-//! A stand-in is a shell script that says what a server says. The socket whose address it
-//! tells belongs to a thread of the test, which plays the server to the clients.
+//! A stand-in is a shell script that prints what a server prints. The address that it prints is
+//! that of a socket in a thread of the test, which plays the server to the clients.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use std::thread;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder of stand-ins, removed in the end.
+/// A folder of stand-ins, removed at the end.
 struct Folder(TempDir);
 
 impl Folder {
@@ -31,7 +31,7 @@ impl Folder {
         self
     }
 
-    /// A server whose clients meet `serve`, and which does `at_sigint` in the end.
+    /// A server whose clients meet `serve`, and which does `at_sigint` at the end.
     fn server(self, day: &str, serve: fn(TcpListener), at_sigint: &str) -> Folder {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -59,7 +59,7 @@ impl Folder {
         (output.status.code(), stdout.replace(self.0.path().to_str().unwrap(), "FOLDER"))
     }
 
-    /// What became of one day; the run as a whole must have failed.
+    /// The result of one day; the run as a whole must have failed.
     fn outcome(&self, day: &str, arguments: &[&str]) -> Value {
         let number = day.trim_start_matches("day0");
         let (code, stdout) = self.run(&[&["--json", "--day", number], arguments].concat());
@@ -78,7 +78,7 @@ fn assert_failed(report: &Value, during: &str, expected: &str, got: &str) {
     }
 }
 
-/// As day 03 should: four at a time, the next when one leaves.
+/// As day 03 must: four at a time, the next when one leaves.
 fn greet_four_at_a_time(listener: TcpListener) {
     let mut served = Vec::new();
     for (number, client) in (1..=10).zip(listener.incoming()) {
@@ -98,7 +98,7 @@ fn greet_four_at_a_time(listener: TcpListener) {
     }
 }
 
-/// As day 03 should end.
+/// As day 03 must end.
 const GOOD_END: &str = r#"echo "{\"event\":\"summary\",\"clients\":10,\"closed\":10}"; exit 0"#;
 
 /// Takes what the first client of day 04 sends, and gives it this answer.
@@ -170,7 +170,7 @@ fn without_a_ring_only_day01_explains() {
     insta::assert_snapshot!(stdout);
 }
 
-/// A lesson takes place where io_uring is blocked.
+/// A lesson may take place where io_uring is blocked.
 #[test]
 fn the_recorded_days_need_no_ring() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -247,8 +247,8 @@ fn a_server_without_a_limit_is_a_failure() {
         for _ in 0..10 {
             clients.push(listener.accept().unwrap().0);
         }
-        // The first one's line is complete only when all the others have theirs, so it cannot
-        // be that four are read before a fifth is there.
+        // The first client's line is complete only when all the others have theirs, so four cannot
+        // be read before a fifth is there.
         clients[0].write_all(b"hello from slot 1, ").unwrap();
         for (number, client) in (1..=10).zip(&mut clients).skip(1) {
             writeln!(client, "hello from slot {number}, you are client {number}").unwrap();
@@ -365,7 +365,7 @@ fn a_killed_run_leaves_no_program_behind() {
         });
         run.kill().unwrap();
         run.wait().unwrap();
-        // Empty once it is dead, whether or not its new parent has noticed.
+        // The file is empty once the process is dead, even as a zombie.
         let command_line = format!("/proc/{}/cmdline", pid.trim());
         testkit::wait_until("the program's end", || {
             fs::read(&command_line).unwrap_or_default().is_empty()

@@ -1,10 +1,10 @@
-//! `cargo xtask atlas`: every operation, flag and register call live, and what the kernel's record
-//! has of it.
+//! `cargo xtask atlas`: every operation, flag and register call live, and the kernel's record of
+//! it.
 //!
 //! - [`programs`]: the two examples, `day01/atlas` and `day02/atlas`, and their lists;
 //! - [`shown`]: one entry, run under the tracer: what it says, and what the record confirms;
-//! - [`table`] and [`errors`]: that for all entries;
-//! - [`record`]: that without what differs from run to run, for the book.
+//! - [`table`] and [`errors`]: the same for all entries;
+//! - [`record`]: the same without what differs from run to run, for the book.
 
 mod errors;
 mod programs;
@@ -30,29 +30,30 @@ pub use table::count;
 /// Show every operation, setup flag and register call live, counted by the kernel's record
 ///
 /// Each entry of the atlas runs under the tracer: it asks the kernel, looks at the effect, and
-/// makes the mistakes that people make. What the record does not hold does not count as shown.
-/// Without a NAME: all of them, a line each. Exit code 0: each entry was shown, or left out with a
-/// reason. 1: the kernel or the record surprised one. 2: there is no such entry.
+/// makes the usual mistakes. An entry counts as shown only if the kernel's record confirms it.
+/// Without a NAME: all of them, one line each. Exit code 0: each entry was shown, or left out with
+/// a reason. 1: the kernel or the record differs from what an entry expects. 2: no such entry.
 #[derive(Parser, Debug)]
 #[command(name = "atlas", bin_name = "cargo xtask atlas")]
 pub struct Options {
-    /// Entries or families, such as fsync or zero_copy: print what was asked and answered
+    /// Entries or families, such as fsync or zero_copy: print what they asked and what was answered
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// Only what this machine cannot show, why, and where it can be seen
+    /// Show only what this machine cannot show, why, and where it can be seen
     #[arg(long, conflicts_with_all = ["names", "errors"])]
     missing: bool,
 
-    /// Every way in which the atlas gets this error, such as EINVAL; `all` for every error
+    /// List the entries that get this error, such as EINVAL; `all` for every error
     #[arg(long, value_name = "ERRNO", value_parser = error_name)]
     errors: Option<String>,
 
-    /// One JSON object an entry: what was asked and answered, where it ran, what the record has
+    /// Print one JSON object for each entry: what was asked and answered, where it ran, what the
+    /// record has
     #[arg(long, conflicts_with_all = ["missing", "errors"])]
     json: bool,
 
-    /// What the book shows, as JSON: each entry runs twice, and what differs is left out
+    /// Print what the book shows, as JSON: each entry runs twice, and what differs is left out
     #[arg(long, conflicts_with_all = ["missing", "errors", "json"])]
     record: bool,
 
@@ -86,7 +87,7 @@ fn run(options: &Options) -> Result<bool> {
         progress(&format!("{} of {}: {}", nth + 1, chosen.len(), listed.report.name));
         let shown = match shown::show(listed) {
             Err(error) if !all.is_empty() => Shown::failed(listed, &error),
-            // Where the first cannot be shown, such as where io_uring is blocked, none can.
+            // If the first cannot be shown, for example because io_uring is blocked, no other can.
             first => first?,
         };
         if options.json {
@@ -122,6 +123,6 @@ fn error_name(text: &str) -> Result<String, String> {
     let known = |name: &str| (1..134).any(|code| format!("{:?}", Errno::from_raw(code)) == name);
     match known(&name) || name == "ALL" {
         true => Ok(name),
-        false => Err("no error of Linux is called that; errno(3) lists them".to_string()),
+        false => Err("Linux has no error of that name; errno(3) lists them".to_string()),
     }
 }

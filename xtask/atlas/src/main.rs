@@ -1,4 +1,4 @@
-//! `cargo xtask atlas`, as a program of its own.
+//! `cargo xtask atlas` as a separate program.
 
 use std::process::ExitCode;
 

@@ -23,7 +23,7 @@ pub struct Listed {
     pub report: Report,
 }
 
-/// A name that neither an entry nor a family has.
+/// A name of no entry and no family.
 #[derive(Debug)]
 pub struct NoSuchName(String);
 

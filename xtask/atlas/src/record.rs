@@ -12,11 +12,11 @@ use crate::programs::Listed;
 use crate::progress;
 use crate::shown::{self, Shown};
 
-/// Prints a recording of these entries. Whether all of them are in it: one with which something is
-/// wrong is not, and the standard error says why.
+/// Prints a recording of these entries. Returns whether it holds all of them: an entry with a fault
+/// is left out, and the standard error says why.
 ///
 /// # Errors
-/// If nobody reads it.
+/// If the output has no reader.
 pub fn all(chosen: &[&Listed]) -> Result<bool> {
     say(&serde_json::to_string(&made())?)?;
     let mut complete = true;
@@ -41,17 +41,17 @@ fn made() -> Made {
     Made { linux, root: here.euid == Some(0) }
 }
 
-/// Runs an entry twice, so that what differs shows: the second time with more descriptors open,
-/// so that new ones get other numbers.
+/// Runs an entry twice to find what differs: the second time with more descriptors open, so that
+/// new ones get other numbers.
 ///
 /// # Errors
-/// If something is wrong with the entry, or it asks other things the second time.
+/// If the entry has a fault, or asks other things the second time.
 fn record(listed: &Listed) -> Result<Recorded> {
     let first = sound(shown::show(listed)?)?;
     let inherited = || Ok(File::from(memfd_create(c"more", MFdFlags::empty())?));
     let _more: Vec<File> = (0..7).map(|_| inherited()).collect::<Result<_>>()?;
     let second = sound(shown::show(listed)?)?;
-    // The kernel may refuse an entry before it goes to a worker, or there.
+    // The kernel may refuse an entry before it goes to a worker, or in the worker.
     let rows = first.report.rows.iter().zip(&first.ran);
     let ran = rows.map(|(row, place)| place.filter(|_| row.errno.is_none())).zip(&second.ran);
     let ran = ran.map(|(place, again)| place.filter(|_| place == *again));
@@ -64,7 +64,7 @@ fn record(listed: &Listed) -> Result<Recorded> {
     })
 }
 
-/// An entry with which nothing is wrong.
+/// An entry without a fault.
 fn sound(shown: Shown) -> Result<Shown> {
     let problems = shown.problems();
     ensure!(problems.is_empty(), "{}: {}", shown.report.name, problems.join("; "));

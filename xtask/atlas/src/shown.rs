@@ -1,4 +1,4 @@
-//! One entry of the atlas, run under the tracer: what it says, and what the record holds of it.
+//! One entry of the atlas, run under the tracer: its report, and what the record holds of it.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -20,7 +20,7 @@ use crate::programs::Listed;
 /// How long an entry may take; most take some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What became of an entry; `--json` prints one such object an entry.
+/// The result of an entry; `--json` prints one such object for each.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Shown {
     /// What the entry says: what it asked, and what was answered.
@@ -30,7 +30,7 @@ pub struct Shown {
     pub ran: Vec<Option<Place>>,
     /// The names of [`Report::shows`] that the record holds.
     pub in_the_record: Vec<String>,
-    /// What the entry says and the record does not hold.
+    /// What the report says and the record does not hold.
     pub not_in_the_record: Vec<String>,
 }
 
@@ -82,8 +82,8 @@ pub fn show(listed: &Listed) -> Result<Shown> {
 }
 
 impl Shown {
-    /// Compares a report with the record. Of a ring that a kernel thread polls some entries can
-    /// go by `unseen`; their rows are not held against the report.
+    /// Compares a report with the record. In a ring that a kernel thread polls, some entries can go
+    /// by `unseen`; their missing rows are no fault.
     fn new(report: Report, events: &[Event], unseen: bool) -> Shown {
         let ran = report.rows.iter().map(|row| completion_of(row, events)?.ran).collect::<Vec<_>>();
         let ran = ran.into_iter().map(|ran| ran.map(|ran| ran.place)).collect();
@@ -102,25 +102,26 @@ impl Shown {
         Shown::new(Report { failed, ..listed.report.clone() }, &[], true)
     }
 
-    /// What is wrong: the kernel answered what the entry does not say, or the record lacks a row.
+    /// What is wrong: the kernel gave an answer that the entry does not expect, or the record lacks
+    /// a row.
     pub fn problems(&self) -> Vec<String> {
         let failed = self.report.failed.iter().cloned();
         let lacks = self.not_in_the_record.iter();
         failed.chain(lacks.map(|row| format!("the kernel's record lacks: {row}"))).collect()
     }
 
-    /// Whether the record holds the thing that gives the entry its name.
+    /// Whether the record holds the operation, flag or call that gives the entry its name.
     pub fn is_shown(&self) -> bool {
         self.report.shows.first().is_some_and(|name| self.in_the_record.contains(name))
     }
 
-    /// Whether the thing that gives the entry its name could not be shown here.
+    /// Whether the operation, flag or call that gives the entry its name could not be shown here.
     pub fn is_left_out(&self) -> bool {
         !self.is_shown() && !self.report.left_out.is_empty()
     }
 
-    /// What the entry showed and no event names, such as bits in a ring's own memory: the entry's
-    /// own look is all that confirms it.
+    /// What the entry showed and no event names, such as bits in a ring's own memory: only the
+    /// entry itself confirms it.
     pub fn nameless(&self) -> Vec<&str> {
         if self.is_left_out() || self.report.failed.is_some() {
             return Vec::new();
@@ -131,7 +132,7 @@ impl Shown {
         shows.filter(|name| !left_out(name) && !in_the_record(name)).collect()
     }
 
-    /// Where the operation that gives the entry its name ran, where it succeeded: each place once.
+    /// Where the operation that gives the entry its name succeeded: each place once.
     pub fn places(&self) -> Vec<&'static str> {
         let name = self.report.shows.first();
         let mut places: Vec<&str> = Vec::new();
@@ -192,7 +193,7 @@ fn in_words(event: &Event) -> String {
     serde_json::to_string(event).unwrap_or_default()
 }
 
-/// Whether the record holds what a row says; rows that are no entry need nothing.
+/// Whether the record holds a row; a row without an entry needs nothing.
 fn is_held(row: &Row, events: &[Event]) -> bool {
     let Some(entry) = &row.entry else { return true };
     match row.result {
@@ -206,7 +207,7 @@ fn is_held(row: &Row, events: &[Event]) -> bool {
     }
 }
 
-/// The completion that a row tells of.
+/// The completion of a row.
 fn completion_of<'events>(row: &Row, events: &'events [Event]) -> Option<&'events Complete> {
     let (entry, result) = (row.entry.as_ref()?, row.result?);
     events.iter().find_map(|event| match &event.what {
@@ -221,8 +222,8 @@ fn completion_of<'events>(row: &Row, events: &'events [Event]) -> Option<&'event
     })
 }
 
-/// Whether the tracer's short name of an operation is the header's. One that the catalogue does not
-/// know has a number for a name.
+/// Whether the tracer's short name of an operation is the header's. An operation that the catalogue
+/// does not know has a number for a name.
 fn is(short: &str, name: &str) -> bool {
     name.strip_prefix("IORING_OP_").unwrap_or(name) == short
 }

@@ -1,4 +1,4 @@
-//! All entries at a glance, and what is missing.
+//! A line for each entry, and what is missing.
 
 use std::collections::BTreeSet;
 
@@ -77,7 +77,7 @@ pub fn count(all: &[Shown], table: &Table) -> String {
     format!("{known} of {} {}s", table.entries.len(), table.what)
 }
 
-/// What this machine cannot show: why, and where it can be seen; what only the entries have seen,
+/// What this machine cannot show, why, and where it can be seen; what only the entries have seen,
 /// and what no entry shows.
 pub fn missing(all: &[Shown]) -> String {
     let line = |name: &str, text: &str| wrap(&format!("  {name:<20} {text}"), WIDTH, 23) + "\n";

@@ -1,10 +1,10 @@
-//! `cargo xtask bench`: day 04 and its ladder against servers that a reader would otherwise
-//! write, on the reader's own machine.
+//! `cargo xtask bench`: compares day 04 and its ladder with servers without a ring, on the reader's
+//! own machine.
 //!
-//! - [`plan`]: which servers, with which workloads; [`machine`]: which CPUs they get, and who else
-//!   is busy;
+//! - [`plan`]: which servers, with which workloads; [`machine`]: which CPUs they get, and what else
+//! keeps the machine busy;
 //! - [`measure`]: one server with its client;
-//! - [`results`]: what the rounds gave, judged by [`statistics`];
+//! - [`results`]: the results of the rounds, judged by [`statistics`];
 //! - [`text`] and [`plot`]: the two views.
 
 mod machine;
@@ -39,25 +39,25 @@ use self::results::{Results, Samples, Scale, Table};
 ///
 /// The servers: day 04, the rungs of its ladder, blocking threads, epoll (through mio),
 /// tokio. Same conversations, same client, rounds in random order, everything on loopback.
-/// Ratios hold on this machine, at this moment; where it is too busy, that is all it says.
-/// Exit code 0: measured, even if it is too noisy to tell. 1: some server failed.
+/// The ratios hold for this machine, at this moment; if the machine is too busy, the result says
+/// only that. Exit code 0: measured, even if it is too noisy to tell. 1: some server failed.
 #[derive(Parser, Debug)]
 #[command(name = "bench", bin_name = "cargo xtask bench", after_help = HELP)]
 pub struct Options {
-    /// Fewer servers, workloads and rounds: about a minute
+    /// Measure fewer servers, workloads and rounds: about a minute
     #[arg(long)]
     quick: bool,
 
-    /// Only these servers, and epoll, with which they are compared: day04, threads, epoll,
+    /// Measure only these servers, and epoll, with which they are compared: day04, threads, epoll,
     /// tokio, day04-sqpoll, or a rung of the ladder such as rung3_multishot
     #[arg(long, value_name = "SERVER,…", value_delimiter = ',')]
     only: Vec<String>,
 
-    /// Only these workloads, such as echo-64-32, ack-1 or scale; an unknown name lists all
+    /// Measure only these workloads, such as echo-64-32, ack-1 or scale; an unknown name lists all
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = workload_name)]
     workload: Vec<String>,
 
-    /// How often everything is measured [default: 5, or 3 with --quick]
+    /// How many rounds to measure [default: 5, or 3 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: Option<u16>,
 
@@ -91,7 +91,7 @@ fn workload_name(text: &str) -> Result<String, String> {
     Err(format!("there are {}", names.join(", ")))
 }
 
-/// Measures and prints how it went.
+/// Measures and prints the results.
 pub fn main(options: &Options) -> ExitCode {
     match compare(options) {
         Ok(true) => ExitCode::SUCCESS,
@@ -106,7 +106,7 @@ pub fn main(options: &Options) -> ExitCode {
 
 /// `false`: some server failed.
 fn compare(options: &Options) -> Result<bool> {
-    // What can be wrong is found before the long build.
+    // Mistakes in the options are found before the long build.
     plan::known(&options.only, &programs::examples("day04")?)?;
     if let Some(file) = &options.plot {
         writable(file)?;
@@ -185,7 +185,7 @@ fn show(results: &Results, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A reader who went away has seen enough; `environment::report` knows that.
+/// A reader who went away ends it; `environment::report` takes that for a good end.
 fn say(text: &str) -> Result<()> {
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
@@ -200,7 +200,7 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// All servers, so that none is always first.
+    /// All servers, in a random order.
     fn in_random_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.servers.len()).collect();
         fastrand::shuffle(&mut order);
@@ -256,7 +256,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The same connections alone and among idle ones, one right after the other.
+    /// The same connections alone and among idle ones, one measurement right after the other.
     fn scale(&mut self, idle: u32) -> Scale {
         let (mut alone, mut among) = (self.none(), self.none());
         let crowd = Workload { idle, ..ACTIVE };

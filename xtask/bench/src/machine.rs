@@ -23,7 +23,7 @@ pub struct Machine {
     /// Runnable tasks in the last minute, before we began.
     pub load_average: f64,
     pub open_files: u64,
-    /// Where someone has the kernel trace every io_uring operation or system call, which
+    /// The place in tracefs where a tracer of all io_uring operations or system calls is on, which
     /// makes them slower, and not equally.
     pub traced: Option<String>,
 }
@@ -47,7 +47,7 @@ impl Machine {
         }
     }
 
-    /// The CPUs that others should leave alone.
+    /// The CPUs that other programs should leave alone.
     pub fn ours(&self) -> Vec<usize> {
         self.apart.map_or_else(|| self.cpus.clone(), |(server, client)| vec![server, client])
     }
@@ -81,7 +81,7 @@ impl Machine {
                     .push(format!("each server has CPU {server} alone, its client CPU {client}"));
             }
             None => remarks.push(
-                "one CPU for server and client together: what counts is the CPU time a request"
+                "one CPU for server and client together: compare the CPU time of a request"
                     .to_string(),
             ),
         }
@@ -116,7 +116,7 @@ fn choose(
     cpus: &[usize],
     siblings: impl Fn(usize) -> Vec<usize>,
 ) -> (Option<(usize, usize)>, bool) {
-    // The last ones: the first has, as a rule, the interrupts.
+    // The last ones: the first CPU usually handles the interrupts.
     let [others @ .., server] = cpus else { return (None, false) };
     let same_core = siblings(*server);
     let apart = others.iter().rev().find(|cpu| !same_core.contains(cpu));
@@ -136,8 +136,8 @@ fn numbers(list: &str) -> Vec<usize> {
     list.trim().split(',').filter_map(range).flatten().collect()
 }
 
-/// A place in tracefs where events of io_uring or of system calls are on: the file `enable` of
-/// a group says 0 if none is. Nothing is found where we may not look.
+/// A place in tracefs where events of io_uring or of system calls are on: the file `enable` of a
+/// group says 0 if all are off. Without the right to look, it finds nothing.
 fn traced() -> Option<String> {
     let top = Path::new("/sys/kernel/tracing");
     let instances = fs::read_dir(top.join("instances")).into_iter().flatten();

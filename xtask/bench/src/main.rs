@@ -1,4 +1,4 @@
-//! `cargo xtask bench`, as a program of its own.
+//! `cargo xtask bench` as a separate program.
 
 use std::process::ExitCode;
 

@@ -26,7 +26,7 @@ pub struct Sample {
     pub memory_idle: u64,
     /// System calls of the server, if they were counted.
     pub calls: Option<u64>,
-    /// What a server with a ring says itself: its `io_uring_enter` calls for each request.
+    /// The server's own count, if it has a ring: `io_uring_enter` calls for each request.
     #[serde(default)]
     pub own_enters: Option<f64>,
 }
@@ -41,12 +41,12 @@ impl Sample {
         1e6 * self.server_cpu / self.requests as f64
     }
 
-    /// The share of a CPU that others took.
+    /// The share of a CPU that other programs took.
     pub fn others(&self) -> f64 {
         self.others_cpu / self.seconds
     }
 
-    /// The client had no time left, and the server had: the rate is the client's.
+    /// The client was busier than the server: the rate is the client's limit.
     pub fn is_limited_by_client(&self) -> bool {
         self.client_cpu > 0.95 * self.seconds && self.server_cpu < 0.9 * self.seconds
     }
@@ -62,16 +62,16 @@ pub struct Times {
 /// How long starting, connecting and stopping may take altogether.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a measurement needs besides a server and a workload.
+/// The inputs of a measurement besides a server and a workload.
 pub struct Bench<'a> {
     pub machine: &'a Machine,
-    /// The program that the client is in.
+    /// The client's program.
     pub peers: &'a Path,
     pub times: Times,
 }
 
 impl Bench<'_> {
-    /// Starts the server, has it asked, and stops it.
+    /// Starts the server, lets the client ask it, and stops it.
     ///
     /// `count`: also count its system calls, which slows it down a little.
     ///
@@ -83,7 +83,7 @@ impl Bench<'_> {
         testkit::die_with_parent(&mut command);
         let mut running = Running::start(command)?;
         let asked = self.ask(&running, workload, count);
-        // A server that has died says why; the client only knows that it is gone.
+        // A server that has died says why; the client only sees that it is gone.
         if asked.is_err() {
             if let Some(status) = running.ended(Duration::from_millis(50)) {
                 let stderr = running.stderr();

@@ -20,7 +20,7 @@ const SQPOLL: &str = "day04-sqpoll";
 /// Slots of a server, unless the load needs more.
 const SLOTS: u32 = 1024;
 
-/// What a client gets.
+/// What a client gets as an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
@@ -84,8 +84,8 @@ pub const SCALE: &str = "scale";
 /// The active connections of that measurement, with and without the idle ones.
 pub const ACTIVE: Workload = echo(32, 64, false);
 
-/// How many connections may idle, if each side may have so many open files: a table of
-/// slots needs some more than there are clients.
+/// How many connections may idle, if each side may have this many open files: a table of slots
+/// needs some more than there are clients.
 pub fn most_idle(open_files: u64) -> u32 {
     let clients = open_files.saturating_sub(4096) / 9 * 8;
     u32::try_from(clients).unwrap_or(u32::MAX).max(100)
@@ -152,7 +152,7 @@ impl Server {
     }
 }
 
-/// Whether an example of the package is a rung of its ladder, with the command line of one.
+/// Whether an example of the package is a rung of its ladder and takes a rung's command line.
 fn is_rung(name: &str) -> bool {
     name.starts_with("rung")
 }
@@ -161,7 +161,7 @@ fn is_rung(name: &str) -> bool {
 /// the package's examples.
 ///
 /// # Errors
-/// If a name is that of no server.
+/// If no server has that name.
 pub fn known(only: &[String], examples: &[String]) -> Result<(), UnknownServer> {
     let fixed = ["day04"].into_iter().chain(PEERS).chain([SQPOLL]);
     let rungs = examples.iter().map(String::as_str).filter(|name| is_rung(name));
@@ -228,9 +228,9 @@ impl fmt::Display for UnknownServer {
 
 impl std::error::Error for UnknownServer {}
 
-/// Those that were asked for. The reference is always among them. A server with a poller is
-/// left out, unless named, where there is no CPU for it (`third`): the two would keep each
-/// other from working.
+/// The servers that were asked for. The reference is always among them. A server with a poller is
+/// left out, unless named, if there is no CPU for it (`third`): server and poller would then keep
+/// each other from working.
 pub fn choose(servers: Vec<Server>, only: &[String], quick: bool, third: bool) -> Vec<Server> {
     let wanted = |server: &Server| match only {
         [] if server.polled && !third => false,
@@ -293,7 +293,7 @@ mod tests {
         assert!(examples.iter().any(|name| name == "rung3_multishot"), "{examples:?}");
         let only = ["day04-sqpoll", "epoll", "rung3_multishot"].map(str::to_string);
         assert!(known(&only, &examples).is_ok());
-        // An example of another kind, such as the loop in one file, is not a server of ours.
+        // An example of another kind, such as the loop in one file, is not one of these servers.
         let echo = ["echo".to_string()];
         assert!(known(&echo, &echo).is_err());
         let error = known(&["nginx".to_string()], &examples).unwrap_err().to_string();

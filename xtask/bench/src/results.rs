@@ -1,4 +1,4 @@
-//! What the rounds gave, and what is shown of it.
+//! The results of the rounds, and which of them are shown.
 
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ impl Results {
     }
 }
 
-/// One workload and what each server made of it.
+/// One workload, and the results of each server in it.
 #[derive(Debug, Serialize)]
 pub struct Table {
     pub name: String,
@@ -120,7 +120,7 @@ impl Table {
         }
     }
 
-    /// The servers of that standing; the reference stands nowhere.
+    /// The servers of that standing, without the reference.
     pub fn standing(&self, standing: Standing) -> Vec<&str> {
         let measured = |row: &&Row| row.server != REFERENCE && row.rate_ratio.is_some();
         let such = self.rows.iter().filter(measured).filter(|row| row.standing == standing);
@@ -154,7 +154,7 @@ impl Row {
     }
 }
 
-/// Idle connections: what they cost the active ones, and in memory.
+/// Idle connections: their cost for the active ones, and in memory.
 #[derive(Debug, Serialize)]
 pub struct Scale {
     pub idle: u32,

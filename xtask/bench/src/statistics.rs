@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// The middle and the ends of what several rounds gave.
+/// Median, lowest and highest of several rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
     pub median: f64,
@@ -11,7 +11,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// `None` of nothing.
+    /// `None` if there are no values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         values.sort_by(f64::total_cmp);
@@ -24,15 +24,15 @@ impl Spread {
         Some(Spread { median, min, max })
     }
 
-    /// Of `own` as ratios to `reference`, round by round: what disturbs a whole round
-    /// disturbs both, and cancels out.
+    /// The ratios of `own` to `reference`, round by round: what disturbs a whole round disturbs
+    /// both, and cancels out.
     pub fn of_ratios(own: &[Option<f64>], reference: &[Option<f64>]) -> Option<Spread> {
         let pairs = own.iter().zip(reference);
         Spread::of(pairs.filter_map(|(own, reference)| Some((*own)? / (*reference)?)))
     }
 }
 
-/// How a server stands against the reference.
+/// How a server compares with the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
@@ -42,18 +42,18 @@ pub enum Standing {
     Behind,
     /// More in some, fewer in others.
     Unclear,
-    /// Others used the machine, so the numbers are theirs as well.
+    /// Other programs used the machine, so the numbers depend on them, too.
     Noisy,
 }
 
 /// The share of a CPU that other processes may take before the results are too noisy.
 const QUIET: f64 = 0.10;
 
-/// With fewer rounds, all of them can agree by chance.
+/// With fewer rounds, all of them may agree by chance.
 const ENOUGH_ROUNDS: usize = 3;
 
-/// Why nothing can be told, if it cannot: `others` is the share of a CPU that other processes
-/// took meanwhile, `traced` where someone has the kernel trace the servers.
+/// Why the results are too noisy, if they are: `others` is the share of a CPU that other processes
+/// took meanwhile, `traced` the place where the kernel traces the servers.
 pub fn noise(others: f64, traced: Option<&str>) -> Option<String> {
     match traced {
         _ if others > QUIET => {

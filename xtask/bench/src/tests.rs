@@ -1,4 +1,4 @@
-//! What is shown of numbers that were made up, so that they never change.
+//! The output for made-up numbers, which never change.
 
 use insta::assert_snapshot;
 
@@ -9,7 +9,7 @@ use super::results::{Results, Samples, Scale, Table};
 use super::statistics::Standing;
 use super::{plot, text};
 
-/// A tenth of a second with so many requests; `others` is what other programs took of it.
+/// A tenth of a second with this many requests; `others` is the share that other programs took.
 fn sample(requests: u64, others: f64) -> Option<Sample> {
     Some(Sample {
         requests,

@@ -92,7 +92,7 @@ fn conclusion(table: &Table) -> Vec<String> {
         .collect();
     if !limited.is_empty() {
         lines.push(format!(
-            "The client was busier than {}: there the CPU time tells more than the rate.",
+            "The client was busier than {}: compare the CPU time there, not the rate.",
             limited.join(", ")
         ));
     }
@@ -140,8 +140,8 @@ pub fn legend(results: &Results) -> String {
     let calls = match (counted, own) {
         (true, false) => "counted by the kernel (raw_syscalls:sys_enter) in a round of their own",
         (_, true) => {
-            "counted by the kernel where that is allowed, which takes root; those with * are \
-             what the server says of its own io_uring_enter calls, connecting included"
+            "counted by the kernel where that is allowed (it takes root); those with * are \
+             the server's own count of its io_uring_enter calls, with those for connecting"
         }
         (false, false) => "not counted: that takes root and tracefs",
     };

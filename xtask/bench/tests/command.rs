@@ -1,4 +1,4 @@
-//! `xtask bench` before it measures: what is wrong is said at once, and nothing is left behind.
+//! `xtask bench` before it measures: it reports mistakes at once, and leaves nothing behind.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ fn bench(arguments: &[&str]) -> Command {
     command
 }
 
-/// A stand-in for Cargo: it knows no example, and a build writes its process id and goes on.
+/// A stand-in for Cargo: it knows no example, and a build writes its process id and keeps running.
 fn slow_cargo() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let cargo = folder.path().join("cargo");
@@ -63,7 +63,7 @@ fn a_build_ends_with_the_command_that_started_it() {
     });
     kill(Pid::from_raw(running.id() as i32), Signal::SIGTERM).unwrap();
     running.wait().unwrap();
-    // Empty once it is dead, whether or not its new parent has noticed.
+    // The file is empty once the process is dead, even as a zombie.
     let command_line = format!("/proc/{}/cmdline", pid.trim());
     testkit::wait_until("the build's end", || {
         fs::read(&command_line).unwrap_or_default().is_empty()

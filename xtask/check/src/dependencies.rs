@@ -1,4 +1,4 @@
-//! The packages that this workspace depends on: no known fault, and a licence that goes with ours.
+//! The packages that this workspace depends on: without known faults, and with an allowed licence.
 //!
 //! The faults are those of <https://rustsec.org>, as far as they concern packages in Cargo.lock;
 //! `xtask/check/advisories.toml` keeps them, so that the check needs no network.
@@ -22,8 +22,8 @@ const HEAD: &str = "\
 # `cargo xtask check --advisories DIR` writes this again; DIR is a clone of that repository.
 ";
 
-/// Licences that a dependency may have. Each lets anybody use and pass on what is built with it.
-/// CC-BY-4.0 is that of icons which mdBook puts into pages.
+/// Licences that a dependency may have. Each allows everybody to use and pass on what is built with
+/// it. CC-BY-4.0 is that of icons which mdBook puts into pages.
 const LICENCES: [&str; 11] = [
     "MIT",
     "Apache-2.0",
@@ -52,7 +52,7 @@ struct Package {
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// The packages that were looked up.
+    /// The packages whose advisories were looked up.
     packages: BTreeSet<String>,
     #[serde(default)]
     advisory: Vec<Advisory>,
@@ -68,7 +68,7 @@ struct Advisory {
     sound: Vec<VersionReq>,
 }
 
-/// Names every dependency with a fault or another licence. True if it names nothing.
+/// Names every dependency with a fault or another licence. Returns true if there is none.
 pub fn check(workspace: &Path) -> Result<bool> {
     let packages = packages(workspace)?;
     let text =
@@ -86,7 +86,7 @@ fn wrong(packages: &[Package], list: &List) -> Vec<String> {
     for Package { name, version, license, .. } in packages {
         if !list.packages.contains(name) {
             wrong.push(format!(
-                "{name}: nobody has looked for advisories on it; clone \
+                "{name}: its advisories were not looked up yet; clone \
                  https://github.com/rustsec/advisory-db and type `cargo xtask check --advisories DIR`"
             ));
         }
@@ -115,7 +115,7 @@ fn may_be_used(expression: &str) -> bool {
     words.split(" OR ").any(|choice| choice.split(" AND ").all(known))
 }
 
-/// The packages of others, as Cargo has locked them.
+/// The packages from outside the workspace, as Cargo has locked them.
 fn packages(workspace: &Path) -> Result<Vec<Package>> {
     #[derive(Deserialize)]
     struct Metadata {
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(found("0.1.0", "MIT", &list), "");
         assert!(found("0.6.7", "MIT", &list).contains("RUSTSEC-1"));
         assert!(found("0.6.9", "GPL-3.0", &list).contains("GPL-3.0"));
-        assert!(found("0.6.9", "MIT", &List::default()).contains("nobody has looked"));
+        assert!(found("0.6.9", "MIT", &List::default()).contains("were not looked up"));
     }
 
     #[test]

@@ -16,11 +16,11 @@ use toolbox::programs::workspace;
 
 /// Check format, lints, words, dependencies and the book's pages: before a commit
 ///
-/// Exit code 0: all is right. 1: something is not, and was named.
+/// Exit code 0: everything is right. 1: something is wrong, and was named.
 #[derive(Parser)]
 #[command(name = "check", bin_name = "cargo xtask check")]
 pub struct Options {
-    /// Compile with the oldest Rust that works instead: Debian 13's own, fetched from its archive
+    /// Compile with the oldest Rust that works: Debian 13's own, fetched from its archive
     #[arg(long)]
     oldest: bool,
 
@@ -45,7 +45,7 @@ pub fn main(options: &Options) -> ExitCode {
     }
 }
 
-/// Every check runs, so that all that is wrong is seen at once.
+/// Every check runs, so that one run shows everything that is wrong.
 fn all(workspace: &Path) -> Result<bool> {
     let cargo = |arguments: &str| run("cargo", arguments.split(' '), workspace);
     let results = [
@@ -68,7 +68,7 @@ fn exercises_are_formatted(workspace: &Path) -> Result<bool> {
     run("rustfmt", options.into_iter().chain(files), workspace)
 }
 
-/// Whether a program succeeds; what it prints is shown.
+/// Whether a program succeeds; its output is shown.
 fn run<S: AsRef<std::ffi::OsStr>>(
     program: &str,
     arguments: impl IntoIterator<Item = S>,

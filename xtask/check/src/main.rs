@@ -1,4 +1,4 @@
-//! `cargo xtask check`, as a program of its own.
+//! `cargo xtask check` as a separate program.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The oldest Rust that works, compiled with for real: Debian 13's, which many classrooms have.
+//! Compiles with the oldest Rust that works: Debian 13's, which many classrooms have.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -54,13 +54,13 @@ fn compiler(target: &Path) -> Result<PathBuf> {
     let root = target.join("root");
     fs::rename(apt.unpack_with_dependencies(&["rustc"])?, &root)?;
     fs::remove_dir_all(target.join("apt"))?;
-    // It runs with its own C library, so that it does not matter which this machine has.
+    // It runs with its own C library, so this machine's does not matter.
     let script = format!(
         "#!/bin/sh\nexec '{root}/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2' --library-path \
          '{root}/usr/lib/x86_64-linux-gnu' '{root}/usr/bin/rustc' --sysroot '{root}/usr' \"$@\"\n",
         root = root.display()
     );
-    // Last, since it is what says that all is here.
+    // Move it last: it shows that everything is here.
     let new = target.join("rustc.new");
     fs::write(&new, script).with_context(|| format!("writing {}", new.display()))?;
     fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;

@@ -1,9 +1,9 @@
-//! What kernels answer to the programs of the chapters: the examples of day04 whose names end in
+//! The kernels' answers to the programs of the chapters: the examples of day04 whose names end in
 //! `_answers`.
 //!
 //! Such a program asks the kernel that it runs on, and prints a line for each question, `QUESTION:
-//! ANSWER`. An answer that may be another one in the next run begins with `~`. The answers are kept
-//! in `book/answers/NAME/linux_6_1.txt`, where the book reads them.
+//! ANSWER`. An answer that may differ in the next run begins with `~`. The answers are kept in
+//! `book/answers/NAME/linux_6_1.txt`, where the book reads them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,7 +36,7 @@ pub struct Asked {
     pub program: String,
     /// Its questions and their answers, in order.
     pub lines: Vec<(String, String)>,
-    /// Why there may be more, if the program failed.
+    /// Why answers may be missing, if the program failed.
     pub failed: Option<String>,
 }
 
@@ -79,8 +79,8 @@ pub fn of(answers: &Answers) -> Option<OfKernel> {
     Some((Kernel::parse(&answers.facts.release)?, answers.asked.clone()))
 }
 
-/// Asks the kernel of this machine, as root as in the booted ones. `None` for an ordinary user, and
-/// where nothing is recorded or to be recorded.
+/// Asks the kernel of this machine, as root like the booted ones. `None` for an ordinary user, and
+/// if there is no recording and none is made.
 ///
 /// # Errors
 /// If no folder can be made for the programs to work in.
@@ -110,7 +110,7 @@ fn file(workspace: &Path, program: &str, kernel: Kernel) -> PathBuf {
     workspace.join(FOLDER).join(program).join(name)
 }
 
-/// Keeps what a kernel answered, and returns the files. A program that failed keeps nothing.
+/// Writes what a kernel answered, and returns the files. A program that failed writes nothing.
 ///
 /// # Errors
 /// If they cannot be written.
@@ -128,7 +128,7 @@ pub fn keep(workspace: &Path, (kernel, all): &OfKernel) -> Result<Vec<PathBuf>> 
     Ok(files)
 }
 
-/// What is wrong with a kernel's answers: programs that failed and, where a recording is to be
+/// What is wrong with a kernel's answers: programs that failed and, if a recording must be
 /// `compared`, answers that differ from it.
 ///
 /// # Errors
@@ -167,17 +167,17 @@ fn questions<'a>(all: impl IntoIterator<Item = &'a Asked>) -> Vec<&'a str> {
     lines.map(|(question, _)| question.as_str()).filter(|it| seen.insert(*it)).collect()
 }
 
-/// Whether two answers are the same, as far as they need to be: one that varies may also be missing.
+/// Whether two answers are the same, as far as they must be: a varying answer may also be missing.
 fn same(one: Option<&str>, other: Option<&str>) -> bool {
     one == other || (one.is_none_or(varies) && other.is_none_or(varies))
 }
 
-/// Whether an answer may be another one in the next run.
+/// Whether an answer may differ in the next run.
 fn varies(answer: &str) -> bool {
     answer.starts_with('~')
 }
 
-/// For each program the questions that a kernel answers otherwise than the newest one.
+/// For each program the questions that a kernel answers differently from the newest one.
 pub fn text(all: &[OfKernel]) -> String {
     let mut all: Vec<&OfKernel> = all.iter().collect();
     all.sort_by_key(|(kernel, _)| *kernel);
@@ -207,7 +207,7 @@ pub fn text(all: &[OfKernel]) -> String {
         }
         let differ = match differing.is_empty() {
             true => "all kernels agree".to_string(),
-            false => format!("answered otherwise than on {newest}:"),
+            false => format!("answered differently on {newest}:"),
         };
         text += &format!("\n{program} has {count} questions; {differ}\n{differing}");
     }

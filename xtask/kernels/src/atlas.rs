@@ -1,4 +1,4 @@
-//! What a kernel showed of the atlas.
+//! The entries of the atlas that a kernel showed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use common::text::{WIDTH, wrap};
 use super::console::Ran;
 use super::outcome::one_line;
 
-/// Reads what the runner printed. If it broke off, that is an entry that failed.
+/// Reads what the runner printed. If it broke off, that counts as a failed entry.
 pub fn read(ran: &Ran) -> Vec<Shown> {
     let lines = ran.stdout.lines().map(serde_json::from_str);
     let mut all: Vec<Shown> = lines.filter_map(Result::ok).collect();
@@ -33,7 +33,7 @@ pub fn problem(shown: &Shown, release: &str) -> Option<String> {
     if let Some(row) = shown.not_in_the_record.first() {
         return Some(format!("{name}: the kernel's record lacks: {row}"));
     }
-    // This is the place where these can be seen, if the kernel is new enough.
+    // Such parts can be seen only here, if the kernel is new enough.
     let here = |it: &&LeftOut| matches!(it.seen, Where::EmulatedMachine | Where::Root);
     let came = |it: &&LeftOut| {
         catalog::find(&it.what).is_none_or(|it| Kernel::parse(release) >= Some(it.since))

@@ -13,16 +13,16 @@ use super::console::Console;
 
 const QEMU: &str = "qemu-system-x86_64";
 
-/// All that the emulator can, less an instruction that it gets wrong: after a 16-byte compare
-/// and exchange the flags were off (qemu 7.2), and one boot of Linux 6.12 in four panicked,
-/// each time elsewhere. A kernel that finds no such instruction does without.
+/// All CPU features that the emulator has, except an instruction that it emulates wrongly: after a
+/// 16-byte compare and exchange the flags were off (qemu 7.2), and one boot of Linux 6.12 in four
+/// panicked, each time elsewhere. A kernel that finds no such instruction uses other code.
 const CPU: &str = "max,cx16=off";
 
 /// The result of a boot, as far as the console shows it.
 pub struct Boot {
     /// What came over the console.
     pub console: Console,
-    /// Why not all of it did, if so.
+    /// Why the boot did not finish, if so.
     pub trouble: Option<String>,
     /// The kernel panicked. With two CPUs the emulator can run code that the kernel has just
     /// replaced, which is no fault of the kernel.
@@ -47,9 +47,8 @@ pub fn look_for_qemu() -> Result<()> {
     .into())
 }
 
-/// Boots `image` with `initramfs`, and with an NVMe disk in files whose names begin with `disk`, and
-/// gives it `deadline` to come to its end. What it says goes to `log`, where it can be read
-/// afterwards.
+/// Boots `image` with `initramfs`, and with an NVMe disk in files whose names begin with `disk`. It
+/// must end within `deadline`. The console goes to `log`, where it can be read afterwards.
 ///
 /// # Errors
 /// If the log cannot be written. A kernel that fails is not an error but [`Boot::trouble`].
@@ -66,7 +65,7 @@ pub fn boot(
         // Emulation needs no rights and no hardware, and is the same everywhere.
         .args(["-accel", "tcg", "-cpu", CPU, "-smp", "2", "-m", "1024"])
         .args(["-nodefaults", "-display", "none", "-monitor", "none", "-serial", "stdio"])
-        // The end of the kernel is the end of the emulator.
+        // The emulator ends when the kernel ends.
         .arg("-no-reboot")
         .arg("-kernel")
         .arg(image)
@@ -105,7 +104,7 @@ fn attach(emulator: &mut Command, disk: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How large the parts of the disk are. They take no more room than what is written to them.
+/// How large the parts of the disk are. They take only as much room as is written to them.
 const BLOCKS: u64 = 32 << 20;
 const FILES: u64 = 1 << 30;
 
@@ -135,14 +134,15 @@ fn format(file: &Path) -> bool {
     mkfs.status().is_ok_and(|status| status.success())
 }
 
-/// `rdinit` is the program that the kernel starts as its first process, `--` ends what is for the
-/// kernel; `panic=-1` is: restart at once; `nvme.poll_queues` are queues of a disk that io_uring can
+/// `rdinit` names the program that the kernel starts as its first process; `--` ends the kernel's
+/// own arguments; `panic=-1` means restart at once; `nvme.poll_queues` are queues of a disk that
+/// io_uring can
 /// poll (`IORING_SETUP_IOPOLL`); `fuse.enable_uring` lets file systems use rings. Source: the kernel's
 /// `Documentation/admin-guide/kernel-parameters.rst`.
 const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 nvme.poll_queues=2 fuse.enable_uring=1 \
                             rdinit=/kernels -- --inside";
 
-/// Says what went wrong: a panic before all else, for it explains the rest.
+/// Says what went wrong. A panic comes first, since it explains the rest.
 fn trouble(console: &Console, ended: &Result<ExitStatus>, log: &Path) -> Option<String> {
     let what = if let Some(panic) = console.panic() {
         format!("the kernel panicked: {panic}")

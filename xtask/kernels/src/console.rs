@@ -1,5 +1,4 @@
-//! What a booted kernel says over its serial console: its own messages, and our reports
-//! among them.
+//! A booted kernel's serial console: the kernel's own messages, and our reports among them.
 //!
 //! A report is one line, `<report>{JSON}</report>`. Everything else on the console is the kernel's,
 //! even if it is not text, and only serves to explain a failure.
@@ -11,15 +10,15 @@ use super::facts::Facts;
 const BEGIN: &str = "<report>";
 const END: &str = "</report>";
 
-/// What the inside reports.
+/// A report from inside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// What the kernel is and takes.
+    /// The kernel's features.
     Facts(Facts),
     /// A program came to its end.
     Ran(Ran),
-    /// Nothing follows.
+    /// The last report.
     Done,
 }
 
@@ -33,7 +32,7 @@ pub struct Ran {
     pub code: Option<i32>,
     /// What it printed.
     pub stdout: String,
-    /// What it complained of.
+    /// What it wrote to its standard error.
     pub stderr: String,
 }
 
@@ -53,7 +52,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// Sorts what came. Reports that arrived damaged are among the rest.
+    /// Sorts the lines. Reports that arrived damaged are among the rest.
     pub fn read(bytes: &[u8]) -> Console {
         let mut console = Console::default();
         for line in String::from_utf8_lossy(bytes).lines() {

@@ -11,15 +11,15 @@ use toolbox::debian::{Apt, Archive};
 
 /// A kernel, and where Debian has it.
 pub struct Wanted {
-    /// What the cache and the messages call it.
+    /// Its name in the cache and in messages.
     pub name: &'static str,
-    /// The suites that carry it; of their kernels the highest version is taken. One that is
+    /// The suites that carry it; the highest version of their kernels is taken. A suite that is
     /// gone from the archive does no harm as long as another is left.
     suites: &'static [&'static str],
 }
 
-/// The kernels that readers have. When Debian moves a suite to its museum, the kernel of the
-/// line is named as missing and the line wants a suite that carries it today.
+/// The kernels that readers have. When Debian moves a suite to its museum, its kernel is reported
+/// as missing, and its line here needs a suite that carries it today.
 pub const KERNELS: [Wanted; 4] = [
     Wanted { name: "5.10", suites: &["bullseye", "bullseye-security"] },
     Wanted { name: "6.1", suites: &["bookworm"] },
@@ -42,8 +42,8 @@ impl Wanted {
     }
 }
 
-/// Fetches the image of a kernel into the cache: the highest version of all its suites, or
-/// where the mirror fails to have that one, what one of the suites has.
+/// Fetches the image of a kernel into the cache: the highest version of all its suites, or if the
+/// mirror fails to have that one, the version of one suite.
 ///
 /// # Errors
 /// If the archive cannot be reached, no longer carries the kernel, or its package holds no image.
@@ -70,8 +70,8 @@ pub fn fetch(archive: &Archive, wanted: &Wanted, cache: &Path) -> Result<PathBuf
 }
 
 fn fetch_to(apt: &Apt, path: &Path) -> Result<()> {
-    // A suite that is gone makes this fail although another may have answered: whether there
-    // is a kernel decides.
+    // A suite that is gone makes this fail although another may have answered: only a missing
+    // kernel is an error.
     let update = apt.run("apt-get", &["--quiet", "update"])?;
     let Some(package) = package(apt) else {
         return Err(Refusal {
@@ -110,8 +110,8 @@ fn package(apt: &Apt) -> Option<String> {
     })
 }
 
-/// The package that this one leads to on the way to the image, by its `Depends` line. `None`
-/// where the way ends.
+/// The package that this one leads to on the way to the image, by its `Depends` line. `None` at the
+/// end of the way.
 ///
 /// `linux-image-cloud-amd64` depends on `linux-image-6.1.0-50-cloud-amd64`, which holds the
 /// image; in newer suites that one depends on `linux-binary-…`, which does.

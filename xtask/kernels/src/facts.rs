@@ -1,5 +1,5 @@
-//! What a kernel says of itself, asked by the bare system calls: its operations, its
-//! features, and which setup flags it takes.
+//! A kernel's own facts, asked by plain system calls: its operations, its features, and which setup
+//! flags it takes.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -21,7 +21,7 @@ pub struct Facts {
     pub setup_flags: u32,
     /// The codes of its operations (`IORING_OP_*`).
     pub operations: Vec<u32>,
-    /// What else it reports, from Linux 6.18 on.
+    /// Further facts, from Linux 6.18 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<Query>,
 }
@@ -42,8 +42,8 @@ pub fn ask() -> io::Result<Facts> {
     })
 }
 
-/// `struct io_uring_params` (`linux/io_uring.h`): the offsets of the two rings, which nobody
-/// reads here, as one block in the end.
+/// `struct io_uring_params` (`linux/io_uring.h`): the offsets of the two rings are not read here,
+/// so they are one block at the end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 struct Parameters {
@@ -60,9 +60,9 @@ struct Parameters {
 
 fn setup(mut parameters: Parameters) -> io::Result<(OwnedFd, Parameters)> {
     const ENTRIES: u32 = 4;
-    // SAFETY: the kernel reads and writes one `struct io_uring_params`, which is ours and has
-    // its size and layout, and keeps no pointer to it. The descriptor that it returns is new
-    // and belongs to nobody else.
+    // SAFETY: the kernel reads and writes one `struct io_uring_params`, which is ours and has its
+    // size and layout, and keeps no pointer to it. The descriptor that it returns is new and has no
+    // other owner.
     unsafe {
         let fd = libc::syscall(libc::SYS_io_uring_setup, ENTRIES, &raw mut parameters);
         if fd < 0 {
@@ -72,8 +72,8 @@ fn setup(mut parameters: Parameters) -> io::Result<(OwnedFd, Parameters)> {
     }
 }
 
-/// Whether the kernel knows a flag. Other refusals than EINVAL (a missing address, for
-/// instance) come from a kernel that does.
+/// Whether the kernel knows a flag. A refusal other than EINVAL (a missing address, for instance)
+/// comes from a kernel that knows it.
 fn takes(flag: u32, other: &OwnedFd) -> bool {
     let parameters = Parameters {
         flags: flag | beside(flag),
@@ -177,8 +177,8 @@ mod tests {
         if !io_uring_or_skip("this_kernel_answers") {
             return;
         }
-        // As few kernels as the days know lack these: NOP, and a ring with a larger
-        // completion queue.
+        // Even the oldest kernel that the days know has these: NOP, and a ring with a larger
+        // completion queue. The test takes them away.
         let facts = ask().unwrap();
         assert!(facts.operations.contains(&0), "{facts:?}");
         assert!(facts.setup_flags & SETUP_FLAGS.by_name("CQSIZE").unwrap().code != 0, "{facts:?}");

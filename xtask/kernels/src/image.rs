@@ -10,7 +10,7 @@ use common::catalog::Kernel;
 
 /// No release is longer, with the zero behind it.
 const LONGEST: usize = 256;
-/// As far as the header and a version string can reach: its place is a `u16` past 0x200.
+/// As far as the header and a version string can reach: its offset is a `u16` past 0x200.
 const HEAD: u64 = 0x200 + u16::MAX as u64 + LONGEST as u64;
 
 /// Reads the release (`6.1.0-50-cloud-amd64`) from the header of a bzImage.
@@ -19,7 +19,7 @@ const HEAD: u64 = 0x200 + u16::MAX as u64 + LONGEST as u64;
 /// If the file cannot be read, or is not a bzImage.
 pub fn release_of(path: &Path) -> Result<String> {
     let shown = path.display();
-    // A pipe is not waited for.
+    // A pipe would make the read wait.
     let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = open.with_context(|| format!("reading {shown}"))?;
     ensure!(file.metadata()?.is_file(), "{shown} is not a file");
@@ -34,8 +34,8 @@ pub fn release_of(path: &Path) -> Result<String> {
     Ok(release)
 }
 
-/// The x86 boot protocol: "HdrS" at 0x202, and at 0x20e where the version string lies, less
-/// 0x200. Its first word is the release. Source: the kernel's `Documentation/arch/x86/boot.rst`.
+/// The x86 boot protocol: "HdrS" at 0x202; at 0x20e the offset of the version string, minus 0x200.
+/// Its first word is the release. Source: the kernel's `Documentation/arch/x86/boot.rst`.
 fn release(bytes: &[u8]) -> Option<String> {
     if bytes.get(0x202..0x206)? != b"HdrS" {
         return None;

@@ -23,28 +23,28 @@ use grader::exercise::folders;
 /// Where the programs of the days are in the initramfs.
 pub const DAYS: &str = "/days";
 
-/// What is run, in order: the two days that end by themselves, whose findings are kept, and
-/// then all four with the clients and checks of `cargo xtask run`.
+/// What runs, in order: the two days that end by themselves, whose findings are kept, and then all
+/// four with the clients and checks of `cargo xtask run`.
 pub const PROGRAMS: [&[&str]; 3] = [
     &["/days/day01", "--json"],
     &["/days/day02", "--json"],
     &["/xtask", "run", "--programs", DAYS, "--patience", "60", "--json"],
 ];
 
-/// Where the programs are that ask for a chapter's answers, if they are wanted.
+/// Where the programs are that ask for a chapter's answers, if they were packed.
 pub const ANSWERS: &str = "/answers";
 
-/// The atlas, if it was brought along.
+/// The atlas, if it was packed.
 const ATLAS: [&str; 4] = ["/atlas-runner", "--json", "--programs", DAYS];
 
-/// The names of the entries to be recorded for the book, if they are.
+/// The names of the entries to record for the book, if any.
 pub const RECORDED: &str = "/recorded";
 
 /// The part of the disk that the scratch files of the atlas and of the answers are on, if it was
 /// formatted and this kernel has ext4.
 const FILES: u32 = 2;
 
-/// Where the exercises' programs are, if they are wanted.
+/// Where the exercises' programs are, if they were packed.
 pub const EXERCISES: &str = "/exercises";
 
 /// Where the programs run, and where those that write files do.
@@ -54,17 +54,17 @@ const SCRATCH: &str = "/tmp";
 /// How long a program may take. Emulation is slow, and the machine below it may be busy.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Runs as the first process of a booted kernel, and does not come back from there.
+/// Runs as the first process of a booted kernel, and does not return.
 ///
 /// # Errors
-/// Anywhere else: it would restart the machine.
+/// In any other process: it would restart the machine.
 pub fn run() -> Result<()> {
     ensure!(
         std::process::id() == 1,
         "--inside is for the kernels that `cargo xtask kernels` boots: leave it out"
     );
     if let Err(error) = prepare().and_then(|()| report()) {
-        // Only the console can show it.
+        // Only the console can show an error here.
         let _ = writeln!(io::stdout(), "xtask: {error:#}");
     }
     match reboot(RebootMode::RB_AUTOBOOT).context("restarting")? {}
@@ -78,7 +78,7 @@ fn prepare() -> Result<()> {
         mount(Some(kind), place, Some(kind), MsFlags::empty(), None::<&str>)
             .with_context(|| format!("mounting {place}"))?;
     }
-    // From here on only the kernel's last words may stand between our own (proc(5)).
+    // From here on only a panic may interrupt our reports (proc(5)).
     fs::write("/proc/sys/kernel/printk", "1").context("silencing the console")?;
     raise_loopback()
 }
@@ -99,7 +99,7 @@ fn report() -> Result<()> {
     for command in PROGRAMS {
         say(&Message::Ran(run_program(command, HOME, PATIENCE)))?;
     }
-    // Over what is there; without it the files stay in memory.
+    // Mounted over the folder that is there; without it the files stay in memory.
     if let Some(files) = nvme::part(FILES).map(|name| format!("/dev/{name}")) {
         let _ = mount(Some(&*files), SCRATCH, Some("ext4"), MsFlags::empty(), None::<&str>);
     }
@@ -128,10 +128,10 @@ fn report() -> Result<()> {
     say(&Message::Done)
 }
 
-/// Runs a program in `folder`, and reports how it ended, at the latest after `patience`.
+/// Runs a program in `folder`, and reports how it ended, after `patience` at the latest.
 pub fn run_program(command: &[&str], folder: impl AsRef<Path>, patience: Duration) -> Ran {
     let mut program = Command::new(command[0]);
-    // The workspace, as far as it is here: the folder above the one that this names.
+    // The workspace inside: the folder above the one that this variable names.
     program.env("CARGO_MANIFEST_DIR", "/days");
     program
         .args(&command[1..])

@@ -1,8 +1,8 @@
-//! Keeps what the kernels said in the repository, as small files that tests and the book read.
+//! Keeps the kernels' reports in the repository, as small files that tests and the book read.
 //!
-//! `common/recorded/linux_6_1.json` is what the kernel is, `day01/tests/recorded/linux_6_1.json` and
-//! day02's what the days found there. Each is named by the kernel's release, so a new one adds
-//! files and a known one refreshes its own.
+//! `common/recorded/linux_6_1.json` holds a kernel's features,
+//! `day01/tests/recorded/linux_6_1.json` and day02's what the days found there. Each is named by
+//! the kernel's release, so a new kernel adds files and a known one refreshes its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub fn keep(workspace: &Path, answers: &Answers) -> Result<Vec<PathBuf>> {
         let folder = format!("{}/tests/recorded", printed.day);
         let mut json = printed.json.clone();
         if let Some(object) = json.as_object_mut() {
-            // day01 adds the whole catalogue, which is no answer of the kernel's.
+            // day01 adds the whole catalogue, which is not the kernel's answer.
             object.remove("operations");
         }
         written.push(write(workspace, &folder, kernel, &json)?);
@@ -51,7 +51,8 @@ pub fn left_out_here(workspace: &Path) -> Result<Vec<String>> {
     Ok(left_out.map(|entry| entry.report.name).collect())
 }
 
-/// Keeps what the newest of these kernels showed of the atlas, and tells the path in the workspace.
+/// Writes what the newest of these kernels showed of the atlas, and returns the path in the
+/// workspace.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -76,7 +77,7 @@ fn write(workspace: &Path, folder: &str, kernel: Kernel, json: &Value) -> Result
     Ok(path)
 }
 
-/// Puts lists of numbers on one line: sixty operations are one thing to look at.
+/// Puts lists of numbers on one line: sixty operations are easier to compare so.
 fn compact_lists(pretty: &str) -> String {
     let mut text = String::new();
     let mut lines = pretty.lines().peekable();

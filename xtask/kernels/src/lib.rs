@@ -9,8 +9,8 @@
 //! - [`debian`] fetches kernels, [`image`] reads which release one is, [`programs`] builds the days
 //!   and [`initramfs`] packs them, [`boot`] starts qemu, [`console`] reads what comes out;
 //! - [`inside`]: the first process of the booted kernel; [`facts`] and [`query`] ask the kernel,
-//!   [`outcome`] is what became of the days, [`atlas`] what was shown of the atlas, [`answers`] what
-//!   the kernels answered to the programs of the chapters.
+//! [`outcome`] is the result of the days, [`atlas`] what was shown of the atlas, [`answers`] what
+//! the kernels answered to the programs of the chapters.
 
 mod answers;
 mod atlas;
@@ -62,7 +62,8 @@ pub struct Options {
     #[arg(long)]
     fetch: bool,
 
-    /// Check the exercises' starters and solutions there too; this takes some minutes a kernel
+    /// Check the exercises' starters and solutions there too; this takes some minutes for each
+    /// kernel
     #[arg(long)]
     exercises: bool,
 
@@ -71,17 +72,17 @@ pub struct Options {
     atlas: bool,
 
     /// Ask the questions of the book's chapters there too, as root (the examples of day04 that are
-    /// named …_answers), and this machine's kernel if it is recorded; differences from the
-    /// recordings in book/answers fail
+    /// named …_answers), and with --record on this machine's kernel; a difference from the
+    /// recordings in book/answers is a failure
     #[arg(long)]
     answers: bool,
 
-    /// Keep what the kernels said in the repository, for tests and the book
+    /// Write what the kernels reported into the repository, for tests and the book
     #[arg(long)]
     record: bool,
 
-    /// How long one boot may take, all days included; ten times that with the exercises, and
-    /// once more with the atlas, and with the answers
+    /// How long one boot may take, with all days; ten times as long with the exercises, and as much
+    /// again with the atlas and with the answers
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     deadline: u64,
 
@@ -157,8 +158,8 @@ fn run(options: &Options) -> Result<bool> {
     Ok(as_recorded && rows.iter().all(|row| row.differences().is_empty()))
 }
 
-/// Prints what the kernels answered otherwise than the newest one, and what is wrong with it. Whether
-/// nothing is.
+/// Prints what the kernels answered differently from the newest one, and what is wrong. Returns
+/// whether all is right.
 fn report_answers(places: &Places, options: &Options, all: &[OfKernel]) -> Result<bool> {
     let mut problems = Vec::new();
     for of_kernel in all {
@@ -180,7 +181,7 @@ fn report_answers(places: &Places, options: &Options, all: &[OfKernel]) -> Resul
 
 fn kernels(options: &Options, places: &Places) -> Result<Vec<Kernel>> {
     if !options.images.is_empty() {
-        // A wrong file is a slip of the hand: nothing is booted before all are looked at.
+        // A wrong file is a typing mistake: all are checked before the first boot.
         let named =
             |path: &PathBuf| Ok(Kernel { name: image::release_of(path)?, image: Ok(path.clone()) });
         return options.images.iter().map(named).collect();
@@ -206,7 +207,7 @@ fn kernels(options: &Options, places: &Places) -> Result<Vec<Kernel>> {
         kernels.push(Kernel { name: wanted.name.to_string(), image });
     }
     if kernels.iter().all(|kernel| kernel.image.is_err()) {
-        // Nothing to boot: the first failure says why.
+        // There is nothing to boot: the first failure says why.
         kernels.swap_remove(0).image?;
     }
     Ok(kernels)

@@ -1,4 +1,4 @@
-//! `cargo xtask kernels`, as a program of its own.
+//! `cargo xtask kernels` as a separate program.
 
 use std::process::ExitCode;
 

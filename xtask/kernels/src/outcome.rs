@@ -13,17 +13,17 @@ use super::facts::Facts;
 /// A kernel's answers.
 #[derive(Debug, Default)]
 pub struct Answers {
-    /// What it is.
+    /// Its features.
     pub facts: Facts,
-    /// What became of the days, in order.
+    /// The results of the days, in order.
     pub days: Vec<DayReport>,
     /// What day01 and day02 printed with `--json`.
     pub printed: Vec<Printed>,
-    /// What became of the exercises' programs; empty if they were not run.
+    /// The results of the exercises' programs; empty if they did not run.
     pub exercises: Vec<Proof>,
     /// The entries of the atlas, if it was shown.
     pub atlas: Vec<Shown>,
-    /// What it answered to the programs of the chapters, if they were run.
+    /// Its answers to the programs of the chapters, if they ran.
     pub asked: Vec<Asked>,
     /// A recording of the atlas for the book, if one was wanted.
     pub recording: Option<String>,
@@ -38,12 +38,12 @@ pub struct Printed {
     pub json: serde_json::Value,
 }
 
-/// What became of one day.
+/// The result of one day.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct DayReport {
     /// The program's name.
     pub day: String,
-    /// What became of it.
+    /// How it ended.
     #[serde(flatten)]
     pub outcome: Outcome,
     /// Setup flags that the kernel refused and that the day did without.
@@ -60,7 +60,7 @@ pub enum Outcome {
         /// What it did.
         facts: String,
     },
-    /// It says that it cannot run on this kernel.
+    /// It reports that it cannot run on this kernel.
     Refused {
         /// Its own words.
         reason: String,
@@ -98,7 +98,7 @@ impl DayReport {
     }
 }
 
-/// Words of several lines on one.
+/// Puts words of several lines on one.
 pub fn one_line(words: &str) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -159,8 +159,7 @@ fn recording(ran: &Ran) -> Result<String> {
     Ok(ran.stdout.clone())
 }
 
-/// What became of an exercise's programs. If nothing was reported, that is said of the exercise, and
-/// costs no other its report.
+/// The result of an exercise's programs. A missing report fails only its own exercise.
 fn proofs(arguments: &str, ran: &Ran) -> Vec<Proof> {
     let reported = serde_json::from_str(&ran.stdout).map(|proofs: Proofs| proofs.exercises);
     reported.unwrap_or_else(|_| {

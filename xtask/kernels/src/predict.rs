@@ -1,7 +1,7 @@
-//! What a kernel should say, by the catalogue and by the days' rules, and where it differs.
+//! What a kernel should report, by the catalogue and by the days' rules, and where it differs.
 //!
-//! All of it is a pure function of what was reported. If somebody breaks a fallback, or misprints
-//! a version in the catalogue, the kernels that disagree say which.
+//! All of it is a pure function of the reports. If a change breaks a fallback, or a version in the
+//! catalogue is wrong, the kernels that disagree show which.
 
 use common::catalog::{
     ACCEPT_FLAGS, ENTER_FLAGS, ENTRY_FLAGS, Entry, FEATURES, Kernel, OPERATIONS,
@@ -13,19 +13,18 @@ use grader::exercise::verify::Proof;
 use super::facts::Facts;
 use super::outcome::{DayReport, Outcome, Printed};
 
-/// The newest kernel whose header the catalogue was compared with. What a newer one has
-/// besides is news and no mistake.
+/// The newest kernel whose header the catalogue was compared with. What a newer kernel has besides
+/// is news, not a mistake.
 const COMPARED: Kernel = kernel("7.3");
 
-/// Parts of a later io_uring in a stable kernel. It may have them or not: its first releases
-/// do not.
+/// Parts of a later io_uring in a stable kernel. It may lack them: its first releases do.
 struct Backport {
     kernel: Kernel,
     features_of: Kernel,
     operations_of: Kernel,
 }
 
-/// Linux 5.10.162 took io_uring over from 5.15, less the operations whose rest it lacks.
+/// Linux 5.10.162 took io_uring over from 5.15, without the operations that need other parts of it.
 const BACKPORTS: [Backport; 1] = [Backport {
     kernel: kernel("5.10"),
     features_of: kernel("5.15"),
@@ -39,7 +38,7 @@ const fn kernel(release: &str) -> Kernel {
     }
 }
 
-/// Compares what a kernel is with what the catalogue says of it. Empty: they agree.
+/// Compares a kernel's features with the catalogue. Empty if they agree.
 pub fn differences(facts: &Facts) -> Vec<String> {
     let Some(kernel) = Kernel::parse(&facts.release) else {
         return vec![format!("{:?} is not a release that can be compared", facts.release)];
@@ -67,8 +66,8 @@ pub fn differences(facts: &Facts) -> Vec<String> {
     all
 }
 
-/// What is there before, or not there after, the release that the catalogue names; between
-/// `kernel` and `latest` it may or may not be there.
+/// What is there before the release that the catalogue names, or missing after it. Between `kernel`
+/// and `latest` both are right.
 fn compare(
     table: &Table,
     kernel: Kernel,
@@ -111,8 +110,8 @@ pub fn news(facts: &Facts) -> Vec<String> {
         .collect()
 }
 
-/// The setup flags that the servers ask for, in the order in which they do without them when
-/// the kernel refuses.
+/// The setup flags that the servers ask for, in the order in which they leave them out when the
+/// kernel refuses.
 const FALLBACKS: [&str; 5] = [
     "IORING_SETUP_NO_SQARRAY",
     "IORING_SETUP_DEFER_TASKRUN",
@@ -121,7 +120,7 @@ const FALLBACKS: [&str; 5] = [
     "IORING_SETUP_SUBMIT_ALL",
 ];
 
-/// What a day should come to on a kernel.
+/// The expected result of a day on a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// It runs, without these setup flags.
@@ -130,8 +129,8 @@ pub enum Expected {
     NeedsAtLeast(Kernel),
 }
 
-/// By the rules: days 03 and 04 stand on multishot accept into slots, and do without the setup
-/// flags that the kernel refuses; days 01 and 02 run everywhere and show what there is.
+/// The rules: days 03 and 04 need multishot accept into slots, and do without setup flags that the
+/// kernel refuses; days 01 and 02 run everywhere and show what there is.
 pub fn expected(day: &str, facts: &Facts) -> Expected {
     if matches!(day, "day01" | "day02") {
         return Expected::Runs { without: Vec::new() };
@@ -162,7 +161,7 @@ pub fn difference(report: &DayReport, facts: &Facts) -> Option<String> {
     }
 }
 
-/// Where day01's promises were not kept: it says which days can run, and they were run.
+/// Where day01's predictions were wrong: it says which days can run, and then they ran.
 pub fn broken_promises(printed: &[Printed], days: &[DayReport]) -> Vec<String> {
     let Some(day01) = printed.iter().find(|printed| printed.day == "day01") else {
         return vec!["day01 printed no object".to_string()];
@@ -213,7 +212,7 @@ pub fn unproved(proof: &Proof) -> Option<String> {
     Some(format!("{} got {got}, not {expected}\n{words}", program.replace("--", " ")))
 }
 
-/// Whether this kernel does not let it be observed.
+/// Whether this kernel does not allow it to be observed.
 pub fn is_unseen(proof: &Proof) -> bool {
     proof.got == ids::NOT_OBSERVED.name
 }

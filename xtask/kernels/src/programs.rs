@@ -1,4 +1,4 @@
-//! The programs that go into the initramfs, built so that they need nothing beside them.
+//! The programs in the initramfs, built so that they need no other file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,22 +17,22 @@ use super::initramfs::Archive;
 use super::inside::{ANSWERS, DAYS, EXERCISES, RECORDED};
 use super::keep;
 
-/// The kernels are fetched for it, so the programs are built for it.
+/// The kernels are for this target, so the programs are built for it.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 const NAMES: [&str; 4] = ["day01", "day02", "day03", "day04"];
 
-/// The first process, what runs the days, and what judges the exercises.
+/// The first process, the program that runs the days, and the one that judges the exercises.
 const TOOLS: [&str; 3] = ["kernels", "xtask", "grader"];
 
-/// The package whose examples the chapters' programs are.
+/// The package whose examples are the chapters' programs.
 const ANSWERS_OF: &str = "day04";
 
-/// What runs the atlas.
+/// The program that runs the atlas.
 const ATLAS: &str = "atlas-runner";
 
 /// Where everything that this command fetches and builds is kept: a folder of Cargo's target
-/// directory, and the workspace that Cargo was called in.
+/// directory, and the workspace in which Cargo was called.
 pub struct Places {
     /// The workspace's folder.
     pub workspace: PathBuf,
@@ -65,11 +65,10 @@ pub fn places() -> Result<Places> {
     Ok(Places { workspace, cache: target.join("kernels"), answers })
 }
 
-/// Builds the days and this tool statically and packs them, with the exercises if they are
-/// wanted.
+/// Builds the days and this tool statically and packs them, with the exercises if asked.
 ///
 /// # Errors
-/// If they do not build.
+/// If one does not build.
 pub fn initramfs(places: &Places, options: &Options) -> Result<Vec<u8>> {
     let folder = build(places, options)?;
     let read = |name: &str| {
@@ -155,15 +154,15 @@ fn add_folder(archive: &mut Archive, from: &Path, to: &str) -> Result<()> {
     Ok(())
 }
 
-/// The C library goes into the programs: the initramfs has none. An explicit target keeps these
-/// flags from the procedural macros, which cannot be built so.
+/// The C library is linked into the programs: the initramfs has none. An explicit target keeps
+/// these flags from the procedural macros, which cannot be built with them.
 const FLAGS: (&str, &str) = ("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
 
 /// Small programs load faster in an emulator.
 const STRIP: (&str, &str) = ("CARGO_PROFILE_DEV_STRIP", "symbols");
 
-/// Builds into a target directory of its own: the flags differ, and one directory for both
-/// would be rebuilt each time.
+/// Builds into a separate target directory: the flags differ, and a shared directory would be
+/// rebuilt each time.
 fn build(places: &Places, options: &Options) -> Result<PathBuf> {
     let mut cargo = cargo();
     cargo.args(["build", "--quiet", "--target", TARGET]);

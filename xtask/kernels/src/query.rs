@@ -1,5 +1,5 @@
-//! What a kernel says of itself when asked for all at once (`IORING_REGISTER_QUERY`, Linux
-//! 6.18): the only way to learn which register operations, enter flags and entry flags it has.
+//! A kernel's answer to the question for everything at once (`IORING_REGISTER_QUERY`, Linux 6.18):
+//! the only way to learn which register operations, enter flags and entry flags it has.
 
 use std::io;
 
@@ -30,8 +30,8 @@ struct Header {
     reserved: [u32; 3],
 }
 
-/// `struct io_uring_query_opcode`, as it was in 6.18. A later kernel writes no more than it
-/// is given room for.
+/// `struct io_uring_query_opcode`, as it was in 6.18. A later kernel writes no more than there is
+/// room for.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 struct Answer {
@@ -43,10 +43,10 @@ struct Answer {
     entry_flags: u64,
 }
 
-/// Asks the kernel that runs this; `None` if it is too old to be asked.
+/// Asks the kernel that runs this; `None` if it is too old.
 ///
 /// # Errors
-/// The kernel's, if it understands the question and does not answer it.
+/// The kernel's, if it knows the call and does not answer it.
 pub fn ask() -> io::Result<Option<Query>> {
     const IORING_REGISTER_QUERY: u32 = 35;
     const NO_RING: i32 = -1;
@@ -71,7 +71,7 @@ pub fn ask() -> io::Result<Option<Query>> {
     };
     if answered < 0 {
         let error = io::Error::last_os_error();
-        // A kernel without the operation stumbles over it, or over the missing ring before.
+        // A kernel without the operation refuses it, or first the missing ring.
         return match error.raw_os_error() {
             Some(libc::EINVAL | libc::EBADF) => Ok(None),
             _ => Err(error),
@@ -106,7 +106,7 @@ mod tests {
         if !io_uring_or_skip("this_kernel_takes_the_setup_flags_that_it_tells") {
             return;
         }
-        // Too old to be asked is an answer too.
+        // A kernel that is too old is a valid answer, too.
         let Some(query) = ask().unwrap() else { return };
         let tried = u64::from(facts::ask().unwrap().setup_flags);
         assert_eq!(tried & !query.setup_flags, 0, "{tried:#x} {query:x?}");

@@ -12,12 +12,12 @@ use super::predict;
 pub struct Row {
     /// Its name: its release, or its file if the kernel never printed the release.
     pub kernel: String,
-    /// What became of it.
+    /// How its boot ended.
     pub result: Result<Answers, String>,
 }
 
 impl Row {
-    /// The differences from what was expected, in whole sentences.
+    /// The differences from the prediction, in whole sentences.
     pub fn differences(&self) -> Vec<String> {
         match &self.result {
             Err(trouble) => vec![trouble.clone()],
@@ -58,7 +58,8 @@ pub fn render(rows: &[Row]) -> String {
     columns(&lines) + &notes.render() + &news + &exercises + &atlas(rows) + &verdict(rows)
 }
 
-/// How many of the exercises' programs were as stated, and what could not be observed and why.
+/// How many of the exercises' programs got the stated verdict, and what could not be observed and
+/// why.
 fn exercises(row: &Row) -> String {
     let Ok(Answers { exercises, .. }) = &row.result else { return String::new() };
     if exercises.is_empty() {
@@ -91,7 +92,7 @@ fn atlas(rows: &[Row]) -> String {
     if all.is_empty() { String::new() } else { format!("\n{}", atlas::text(&all)) }
 }
 
-/// Each column as wide as its widest cell.
+/// Pads each column to its widest cell.
 fn columns(lines: &[Vec<String>]) -> String {
     let width = |column: usize| {
         lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
@@ -155,7 +156,7 @@ impl Notes {
     }
 }
 
-/// What a kernel has that the catalogue does not know.
+/// A kernel's features that the catalogue does not know.
 fn news(row: &Row) -> String {
     let Ok(answers) = &row.result else { return String::new() };
     let news = predict::news(&answers.facts);
@@ -181,7 +182,7 @@ fn verdict(rows: &[Row]) -> String {
     }
     let mut text = "\nNot as the catalogue and the fallback rules predict:\n".to_string();
     for difference in differences {
-        // Last words of a console come on lines of their own, as they are.
+        // The last lines of a console are printed as they are.
         let (first, rest) = difference.split_once('\n').unwrap_or((&difference, ""));
         text += &format!("{}\n", wrap(first, WIDTH, 4));
         if !rest.is_empty() {

@@ -19,20 +19,20 @@ use toolbox::programs::{self, Programs, Source};
 /// Record the runs that the book's ring player plays
 ///
 /// Runs the days' programs under the tracer, with clients on loopback, and writes
-/// book/traces/NAME.json. With --check it writes nothing, but says whether this machine tells
-/// the same story as the recording.
+/// book/traces/NAME.json. With --check it writes nothing, but says whether a run on this machine
+/// has the same steps as the recording.
 #[derive(Parser, Debug)]
 #[command(name = "record", bin_name = "cargo xtask record")]
 pub struct Options {
-    /// nop, sqpoll, accept, request or batch; all of them if none is named
+    /// nop, sqpoll, accept, request or batch; without a name all of them
     #[arg(value_name = "NAME", value_parser = scenario)]
     names: Vec<&'static Scenario>,
 
-    /// Compare a fresh run with the recording, and write nothing
+    /// Compare a new run with the recording, and write nothing
     #[arg(long)]
     check: bool,
 
-    /// Print a fresh run as JSON, a line each, and write nothing
+    /// Print a new run as JSON, one line each, and write nothing
     #[arg(long, conflicts_with = "check")]
     print: bool,
 
@@ -49,20 +49,19 @@ fn scenario(name: &str) -> Result<&'static Scenario, String> {
     })
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug)]
 pub enum Checked {
-    /// The same story.
+    /// The same steps.
     Same,
     /// This kernel cannot show what the recording shows, and why.
     Skipped(String),
-    /// Another story.
+    /// Other steps.
     Differs(Difference),
 }
 
-/// How often a scenario is run until it matches the recording: a busy machine may wake the
-/// polling thread late, or cut a batch in two. A program that does something else does so every
-/// time.
+/// How often a scenario is run until it matches the recording: a busy machine may wake the polling
+/// thread late, or split a batch. A program with other steps has them every time.
 const TRIES: usize = 5;
 
 /// Runs the command.
@@ -123,7 +122,7 @@ fn write(scenario: &Scenario, programs: &Programs, patience: Duration) -> Result
     ))
 }
 
-/// A fresh run, which the program did not refuse.
+/// A new run, if the program did not refuse.
 fn told_or_refused(
     scenario: &Scenario,
     programs: &Programs,
@@ -173,11 +172,11 @@ pub fn check(scenario: &Scenario, programs: &Programs, patience: Duration) -> Re
     last.unwrap_or(Ok(Checked::Same))
 }
 
-/// A check in a line or more, and whether it is good.
+/// The result of a check in words, and whether it is good.
 fn told(scenario: &Scenario, checked: &Checked) -> (String, bool) {
     let name = scenario.name;
     match checked {
-        Checked::Same => (format!("{name:<8}  tells the same story"), true),
+        Checked::Same => (format!("{name:<8}  has the same steps"), true),
         Checked::Skipped(why) => (wrap(&format!("{name:<8}  SKIPPED: {why}"), WIDTH, 10), true),
         Checked::Differs(Difference { step, recorded, fresh }) => {
             let lines = [
@@ -186,8 +185,8 @@ fn told(scenario: &Scenario, checked: &Checked) -> (String, bool) {
                     step => format!("{name:<8}  DIFFERS at step {step}"),
                 },
                 format!("  recorded: {recorded}"),
-                format!("  fresh:    {fresh}"),
-                format!("  try:      `cargo xtask record {name}`, if the new story is right"),
+                format!("  new run:  {fresh}"),
+                format!("  try:      `cargo xtask record {name}`, if the new run is right"),
             ];
             (lines.map(|line| wrap(&line, WIDTH, 12)).join("\n"), false)
         }

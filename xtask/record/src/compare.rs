@@ -1,21 +1,21 @@
 //! Whether two recordings show the same events.
 //!
-//! Within one enter the order of entries and of completions is the kernel's affair, and so is
-//! which buffer it picks. Sizes of tables depend on the machine's limits.
+//! The order of entries and of completions within one enter is up to the kernel, and so is the
+//! buffer that it picks. Sizes of tables depend on the machine's limits.
 
 use std::collections::HashMap;
 
 use ringtrace::player::captions;
 use ringtrace::player::recording::{self, Completion, Kind, Recording, Shape, Step};
 
-/// The first step in which two stories differ.
+/// The first step in which two recordings differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Numbered from 1; 0 for what stands before the steps.
+    /// Numbered from 1; 0 for the part before the steps.
     pub step: usize,
     /// What the recording says there.
     pub recorded: String,
-    /// What the fresh run says there.
+    /// What the new run says there.
     pub fresh: String,
 }
 
@@ -25,13 +25,13 @@ pub fn lacks(recorded: &Recording, fresh: &[Shape]) -> Vec<String> {
         return Vec::new();
     };
     let missing = |flag: &&String| !fresh.flags.contains(flag);
-    // A polling thread is bound to a CPU where that is possible.
+    // A polling thread is bound to a CPU if that is possible.
     let counts = |flag: &&String| *flag != "SQ_AFF";
     recorded.flags.iter().filter(missing).filter(counts).cloned().collect()
 }
 
-/// What a recording says otherwise in one place than in another: words that do not belong to
-/// their step, counts that do not belong to the steps.
+/// Contradictions within one recording: words that do not fit their step, counts that do not fit
+/// the steps.
 pub fn contradiction(recorded: &Recording) -> Option<Difference> {
     for (step, number) in recorded.steps.iter().zip(1..) {
         let words = match step.kind {
@@ -53,7 +53,7 @@ pub fn contradiction(recorded: &Recording) -> Option<Difference> {
     })
 }
 
-/// What stands before the steps: the title, what was run, the ring's sizes.
+/// The part before the steps: the title, the command, the ring's sizes.
 fn head(recording: &Recording) -> String {
     let Recording { name, title, program, command, rings, .. } = recording;
     let sizes: Vec<_> = rings.iter().map(|ring| (ring.sq_entries, ring.cq_entries)).collect();
@@ -74,12 +74,12 @@ pub fn difference(recorded: &Recording, fresh: &Recording) -> Option<Difference>
     Some(Difference { step: at + 1, recorded: words(&recorded.steps), fresh: words(&fresh.steps) })
 }
 
-/// The steps with everything that may differ made equal.
+/// The steps, with everything that may differ made equal.
 fn canonical(steps: &[Step]) -> Vec<Step> {
     let mut numbers: HashMap<u64, u64> = HashMap::new();
     let mut steps = steps.to_vec();
     for step in &mut steps {
-        // The words of these repeat what stands in the other fields, in its order.
+        // The words of these steps repeat the other fields, in their order.
         if matches!(step.kind, Kind::Push | Kind::Complete) {
             step.say.clear();
         }

@@ -30,7 +30,7 @@ pub fn read(workspace: &Path, name: &str) -> Result<Recording> {
 /// Writes it, one step a line, so that a change of one step is a change of one line.
 ///
 /// # Errors
-/// If the folder does not let us.
+/// If the folder is not writable.
 pub fn write(recording: &Recording, workspace: &Path) -> Result<PathBuf> {
     let path = path(workspace, &recording.name);
     let text = to_text(recording)?;
@@ -41,7 +41,7 @@ pub fn write(recording: &Recording, workspace: &Path) -> Result<PathBuf> {
 /// The file's text.
 ///
 /// # Errors
-/// Never: all of it can be said in JSON.
+/// Never: everything in it can be written as JSON.
 pub fn to_text(recording: &Recording) -> Result<String> {
     let line = |value: &str| serde_json::to_string(value);
     let mut text = String::from("{\n");

@@ -2,7 +2,7 @@
 //!
 //! - [`scenarios`]: which programs, with which clients;
 //! - [`tape`]: the tracer's events with what the clients do between them;
-//! - [`ringtrace::player`]: the tape as steps, with what each says;
+//! - [`ringtrace::player`]: the tape as steps, with the words of each;
 //! - [`mod@file`]: where they are kept; [`compare`]: whether two match.
 
 pub mod cli;
@@ -37,14 +37,14 @@ use tape::Tape;
 pub enum Recorded {
     /// It ran.
     Told(Recording),
-    /// The program says that it cannot run here; its words.
+    /// The program reports that it cannot run here, with its words.
     Refused(String),
 }
 
 /// Runs a scenario and records it.
 ///
 /// # Errors
-/// If the program or a client does something else than the scenario says.
+/// If the program or a client does not do what the scenario expects.
 pub fn record(scenario: &Scenario, program: &Path, patience: Duration) -> Result<Recorded> {
     let ran = run(scenario, program, patience)?;
     if let Some(refusal) = ran.refusal {
@@ -73,7 +73,7 @@ fn major_and_minor(release: &str) -> String {
 /// A run of a scenario.
 struct Ran {
     items: Vec<Item>,
-    /// The program's words, if it says that it cannot run here.
+    /// The program's words, if it reports that it cannot run here.
     refusal: Option<String>,
 }
 
@@ -106,7 +106,7 @@ fn run(scenario: &Scenario, program: &Path, patience: Duration) -> Result<Ran> {
     }
     let items = tape.items();
     let drove = drove.map(drop).with_context(|| format!("the clients of {}", scenario.name));
-    tape.release(); // or it would never stop
+    tape.release(); // otherwise it never stops
     let ended_by_itself = trace.ended();
     let (Outcome { status, failure, .. }, _) = trace.stop(patience);
     let said = said.join().unwrap_or_default();
@@ -129,7 +129,7 @@ fn run(scenario: &Scenario, program: &Path, patience: Duration) -> Result<Ran> {
     Ok(Ran { items, refusal: None })
 }
 
-/// A pipe for the standard error, and what comes out of it in the end.
+/// A pipe for the standard error, and everything that was written to it.
 fn listen() -> Result<(OwnedFd, thread::JoinHandle<String>)> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
     let said = thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! `cargo xtask record`, as a program of its own.
+//! `cargo xtask record` as a separate program.
 
 use std::process::ExitCode;
 

@@ -16,7 +16,7 @@ pub type Clients = fn(&Stage) -> Result<Vec<TcpStream>>;
 /// A run that is recorded.
 #[derive(Debug)]
 pub struct Scenario {
-    /// Names its file.
+    /// Its name, and the file's.
     pub name: &'static str,
     /// What it shows.
     pub title: &'static str,
@@ -26,16 +26,16 @@ pub struct Scenario {
     pub arguments: &'static [&'static str],
     /// Which part is shown.
     pub part: Part,
-    /// What is said when the recording ends before the program does.
+    /// The words at the end of a recording whose program goes on.
     pub ending: &'static str,
     /// The clients, for a server. Those that are still connected are returned: if they left before
     /// the tape is read, their end could be on it.
     pub clients: Option<Clients>,
-    /// The program is held once it has its ring, for the clients to be first.
+    /// The program is stopped once it has its ring, so that the clients come first.
     pub hold: bool,
 }
 
-/// Day 04 with queues that can be drawn.
+/// Day 04 with queues that are small enough to draw.
 const ECHO: &[&str] =
     &["--quiet", "--reply", "echo", "--slots", "8", "--entries", "8", "--cq-entries", "16"];
 
@@ -106,7 +106,7 @@ impl Scenario {
     }
 }
 
-/// What the clients of a scenario see of its program.
+/// What the clients of a scenario can use.
 #[derive(Debug)]
 pub struct Stage {
     /// The tape that runs.
@@ -147,7 +147,7 @@ fn expect(mut stream: &TcpStream, answer: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// One after the other: each comes while the program sleeps.
+/// The clients connect one after the other, each while the program sleeps.
 fn three_clients(stage: &Stage) -> Result<Vec<TcpStream>> {
     stage.asleep()?;
     let address = stage.address()?;
@@ -187,7 +187,7 @@ fn expect_end(mut stream: &TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// All connect and send while the program is held: so it finds everything at once.
+/// All connect and send while the program is stopped, so that it finds everything at once.
 fn four_at_once(stage: &Stage) -> Result<Vec<TcpStream>> {
     const REQUESTS: [&str; 4] = ["one", "two", "three", "four"];
     ensure!(stage.tape.is_held(stage.patience), "the program did not ask for a ring");

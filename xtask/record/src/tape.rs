@@ -1,4 +1,4 @@
-//! What a scenario hears: the tracer's events, and between them what its clients did.
+//! The tape of a scenario: the tracer's events, and between them what its clients did.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ pub struct Tape {
 #[derive(Debug, Default)]
 struct State {
     items: Vec<Item>,
-    /// Hold the program when it has its ring.
+    /// Stop the program when it has its ring.
     hold: bool,
     held: bool,
 }
 
-/// How long nothing may happen until the program counts as asleep.
+/// How long the program must do nothing to count as asleep.
 const STILL: Duration = Duration::from_millis(40);
 
 impl Tape {
@@ -54,13 +54,13 @@ impl Tape {
         self.bell.notify_all();
     }
 
-    /// Waits until the program is held; whether it is, in time.
+    /// Waits until the program is stopped; returns whether it is, in time.
     pub fn is_held(&self, patience: Duration) -> bool {
         self.wait(patience, |state| state.held)
     }
 
-    /// Waits until the program sleeps in an enter, with nothing left to do; whether it does,
-    /// in time.
+    /// Waits until the program sleeps in an enter, with nothing left to do. Returns whether it does
+    /// so in time.
     pub fn falls_asleep(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         loop {
@@ -112,7 +112,7 @@ fn waits_for_clients(enter: &Enter) -> bool {
 pub struct Writer(pub Arc<Tape>);
 
 impl Sink for Writer {
-    /// Called while the program is stopped, so it stays stopped for as long as this waits.
+    /// Called while the program is stopped, which stays stopped as long as this waits.
     fn take(&mut self, events: &[Event]) {
         let tape = &self.0;
         let mut state = tape.lock();

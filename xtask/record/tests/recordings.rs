@@ -1,4 +1,4 @@
-//! The recordings that the book plays: each is sound in itself, and a fresh run tells the same.
+//! The recordings that the book plays: each is sound in itself, and a new run has the same steps.
 
 use std::process::Command;
 
@@ -27,14 +27,14 @@ fn a_fresh_run_tells_the_recorded_story() {
             Checked::Same => {}
             Checked::Skipped(why) => testkit::skipped(&format!("{TEST}, {}", scenario.name), why),
             Checked::Differs(difference) => panic!(
-                "{}: {difference:#?}\nIf the new story is right: cargo xtask record {0}",
+                "{}: {difference:#?}\nIf the new run is right: cargo xtask record {0}",
                 scenario.name
             ),
         }
     }
 }
 
-/// Where no ring is available, a check says so and is not a failure; a recording is one.
+/// Where no ring is available, a check skips and a recording fails.
 #[test]
 fn a_blocked_machine_is_told_apart() {
     for (arguments, code, words) in [
@@ -52,8 +52,8 @@ fn a_blocked_machine_is_told_apart() {
     }
 }
 
-/// Plays a recording as the player does: nothing is taken that was not written, nothing read
-/// that was not posted, no queue holds more than it has room for.
+/// Plays a recording as the player does: no entry is taken before it is written, no completion is
+/// read before it is posted, and no queue holds more than it has room for.
 #[test]
 fn the_recordings_are_sound() {
     for scenario in &ALL {
@@ -89,7 +89,7 @@ fn the_recordings_are_sound() {
     }
 }
 
-/// What the book says of the recordings.
+/// The book's statements about the recordings.
 #[test]
 fn the_recordings_show_what_they_are_for() {
     let count = |name: &str, what: &str| recorded(name).counts.get(what).copied().unwrap_or(0);
@@ -106,7 +106,7 @@ fn the_recordings_show_what_they_are_for() {
     assert_eq!(taken, [2, 4, 8], "four RECV; four SEND, each with the next RECV");
 }
 
-/// Differences that would be wrong in the book are not taken for those that may be.
+/// Differences that would be wrong in the book are reported, unlike those that are allowed.
 #[test]
 fn another_story_is_noticed() {
     let recording = recorded("accept");
@@ -141,7 +141,7 @@ fn another_story_is_noticed() {
     assert_eq!(compare::difference(&same, &batch), None);
 }
 
-/// Somebody typed into a recording.
+/// A recording that was edited by hand.
 #[test]
 fn a_recording_that_contradicts_itself_is_noticed() {
     let recording = recorded("accept");

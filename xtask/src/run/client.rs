@@ -8,14 +8,14 @@ use testkit::Server;
 use super::quote::quote;
 use super::report::Failure;
 
-/// One connection to a day. Its reads and writes give up after the server's patience.
+/// One connection to a day. Its reads and writes time out after the server's patience.
 pub struct Client {
     name: String,
     stream: TcpStream,
 }
 
 impl Client {
-    /// Connects; `name` is how failures call this client.
+    /// Connects; failures use `name` for this client.
     pub fn connect(server: &Server, name: impl Into<String>) -> Result<Client, Failure> {
         let name = name.into();
         match server.connect() {
@@ -24,12 +24,12 @@ impl Client {
         }
     }
 
-    /// How failures call it.
+    /// Its name in failures.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Renames it, once the server has told more.
+    /// Renames it, once the server has sent more.
     pub fn rename(&mut self, name: String) {
         self.name = name;
     }
@@ -46,7 +46,7 @@ impl Client {
             .map_err(|error| self.failure(&format!("to send {}", quote(bytes)), &told(&error, &[])))
     }
 
-    /// Says that it sends no more, and goes on reading.
+    /// Ends the sending side, and goes on reading.
     pub fn end(&self) -> Result<(), Failure> {
         self.stream
             .shutdown(Shutdown::Write)
@@ -60,7 +60,7 @@ impl Client {
         got.truncate(len);
         match end {
             _ if got == expected => Ok(()),
-            // Wrong already: what it would have waited for does not matter.
+            // The answer is wrong already: do not wait for the rest.
             _ if !expected.starts_with(&got) => Err(self.differs(expected, &got)),
             end => Err(self.failure(&quote(expected), &end.unwrap_or_default())),
         }
@@ -93,14 +93,14 @@ impl Client {
         }
     }
 
-    /// Sends a message and reads it back meanwhile: a server that bounds its memory stops
-    /// receiving until its answers are read.
+    /// Sends a message and reads it back meanwhile: a server with bounded memory stops receiving
+    /// until its answers are read.
     pub fn echo(&self, message: &[u8]) -> Result<(), Failure> {
         std::thread::scope(|scope| {
             let sending = scope.spawn(|| self.send(message));
             let read = self.expect(message);
             if read.is_err() {
-                // The server will not take the rest, so do not wait for that.
+                // The server will not take the rest, so do not wait for it.
                 let _ = self.stream.shutdown(Shutdown::Both);
             }
             let sent = sending.join().unwrap_or(Ok(()));
@@ -108,7 +108,8 @@ impl Client {
         })
     }
 
-    /// Fills the buffer as far as bytes come: how many did, and in words why no more came.
+    /// Reads into the buffer until it is full or no more bytes come: returns how many came, and in
+    /// words why it stopped.
     fn fill(&self, buffer: &mut [u8]) -> (usize, Option<String>) {
         let mut len = 0;
         while len < buffer.len() {
@@ -141,7 +142,7 @@ fn told(error: &io::Error, before: &[u8]) -> String {
     let what = match error.kind() {
         ErrorKind::ConnectionReset => "a reset".to_string(),
         ErrorKind::BrokenPipe => "a closed connection".to_string(),
-        // What a socket's timeout gives (socket(7), SO_RCVTIMEO).
+        // A socket's timeout returns these (socket(7), SO_RCVTIMEO).
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "nothing in time".to_string(),
         _ => error.to_string(),
     };

@@ -12,15 +12,15 @@ use super::client::Client;
 use super::narration::Narrator;
 use super::report::{Failure, Trouble};
 
-/// How long the narration waits for words that belong beside what the client just did. If
-/// they come later, they stand further down.
+/// How long the narration waits for server output that belongs beside the client's last step. Later
+/// output is printed further down.
 const BESIDE: Duration = Duration::from_millis(200);
 
-/// How long a server that let its clients down is watched for its own end.
+/// How long to wait for a server's own end after one of its clients failed.
 const DYING: Duration = Duration::from_secs(2);
 
-/// Starts the day, lets the clients in `talk` do their part, and stops the day as Ctrl-C
-/// does. Gives what the clients leave behind, and the day's summary.
+/// Starts the day, runs the clients in `talk`, and stops the day as Ctrl-C does. Returns what the
+/// clients leave behind, and the day's summary.
 ///
 /// # Errors
 /// [`Trouble`], if the day does not start, a client is served wrongly, or the day does not
@@ -43,7 +43,7 @@ pub struct Conversation<'a> {
     day: &'static str,
     server: Server,
     narrator: &'a mut Narrator,
-    /// How a batch of events reads.
+    /// Puts a batch of events into words.
     words: fn(&[Value]) -> String,
     /// Events that were printed already.
     told: usize,
@@ -80,8 +80,8 @@ impl<'a> Conversation<'a> {
         Client::connect(&self.server, name)
     }
 
-    /// Tells what the client did, and beside it what the server says to that: until
-    /// `complete` finds all of it there, or a moment has passed.
+    /// Prints what the client did, and beside it what the server reports: until `complete` finds
+    /// all of it there, or a moment has passed.
     pub fn tell(&mut self, client: &str, complete: impl Fn(&[Value]) -> bool) {
         if self.narrator.is_silent() {
             return;
@@ -93,8 +93,8 @@ impl<'a> Conversation<'a> {
         self.told = events.len();
     }
 
-    /// What the clients saw is often only the symptom: adds what the server itself says, and
-    /// how it ended, if it did.
+    /// What the clients saw is often only the symptom: adds what the server itself reports, and how
+    /// it ended, if it did.
     fn look_after(mut self, mut failure: Failure) -> Failure {
         if let Some(status) = self.server.ended(DYING) {
             failure.got += &format!(", and {} ended: {}", self.day, testkit::in_words(status));
@@ -106,7 +106,7 @@ impl<'a> Conversation<'a> {
         failure
     }
 
-    /// Stops the server as Ctrl-C does. Gives its summary, if it ended as it should.
+    /// Stops the server as Ctrl-C does. Returns its summary, if it ended as it should.
     fn interrupt(self) -> Result<Value, Failure> {
         let during = "stopping it with SIGINT";
         let stopped = self

@@ -1,12 +1,12 @@
-//! Days 01 and 02: programs that print and end. They are shown as they are.
+//! Days 01 and 02: programs that print and end. Their output is shown unchanged.
 
 use std::process::{Command, Output, Stdio};
 
 use super::Stage;
 use super::report::{Failure, Trouble};
 
-/// Runs the day. On a terminal it prints there itself, so that it finds what it would find
-/// without us: its width, and whether colours are wanted.
+/// Runs the day. On a terminal it prints there itself, so that it sees the terminal's width and
+/// whether colours are wanted.
 ///
 /// # Errors
 /// [`Trouble`], if it does not end well.

@@ -16,7 +16,7 @@ use super::report::{Failure, Trouble};
 const SLOTS: usize = 4;
 const CLIENTS: usize = 10;
 
-/// Connects ten clients to four slots and lets one after the other leave.
+/// Connects ten clients to four slots and lets them leave one after the other.
 ///
 /// # Errors
 /// [`Trouble`], if any of them is not greeted, is lost, or is counted wrongly.
@@ -25,7 +25,7 @@ pub fn run(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let slots = SLOTS.to_string();
     let (crowd, summary) =
         converse(stage, &["--slots", &slots], words, |talk| come_and_go(talk, patience))?;
-    // The last one stayed, and must see the server's end as an end, not as a reset.
+    // The last client stayed, and must see the server's end as an end-of-file, not as a reset.
     crowd.served[0].expect_end()?;
     check_count(&summary, "clients", CLIENTS as u64)?;
     Ok(())
@@ -74,7 +74,7 @@ impl Crowd {
         Ok(Crowd { waiting, served: Vec::new(), numbers: BTreeSet::new(), patience })
     }
 
-    /// Waits until one more is greeted: its number and slot.
+    /// Waits for one more greeting; returns the client's number and slot.
     fn next_greeting(&mut self) -> Result<(u64, u64), Failure> {
         let Some(ready) = self.readable(self.patience) else {
             return Err(Failure::new(
@@ -102,8 +102,8 @@ impl Crowd {
         Ok((number, slot))
     }
 
-    /// Nobody beyond the slots may have been greeted. (A server that does so a moment later
-    /// is not caught here; this never blames one that does not.)
+    /// No client beyond the slots may have been greeted. (A server that greets one a moment later
+    /// is not caught here; a correct server is never blamed.)
     fn nobody_else_is_served(&self) -> Result<(), Failure> {
         match self.readable(Duration::ZERO) {
             None => Ok(()),
@@ -115,7 +115,7 @@ impl Crowd {
         }
     }
 
-    /// Who was greeted first leaves, and sees the server close in its turn.
+    /// The client that was greeted first leaves, and sees the server close in its turn.
     fn leave(&mut self) -> Result<String, Failure> {
         let client = self.served.remove(0);
         client.end()?;
@@ -151,7 +151,7 @@ fn count(events: &[Value], name: &str) -> usize {
     events.iter().filter(|event| event["event"] == name).count()
 }
 
-/// What the server said, in words for its column. Who came and went stands together.
+/// The server's events in words for its column. Clients that came and left stand together.
 fn words(events: &[Value]) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut moves: Vec<String> = Vec::new();
@@ -166,7 +166,7 @@ fn words(events: &[Value]) -> String {
                 moves.push(format!("slot {slot} is free"));
                 continue;
             }
-            "full" => "full: nobody else is accepted".to_string(),
+            "full" => "full: no more clients are accepted".to_string(),
             "room" => "room again: clients are accepted".to_string(),
             "stopping" => "no more clients".to_string(),
             "summary" => format!("{} clients, {} slots closed", event["clients"], event["closed"]),
@@ -179,7 +179,7 @@ fn words(events: &[Value]) -> String {
     lines.join("\n")
 }
 
-/// Two to a line, which fits the column.
+/// Two to a line, to fit the column.
 fn pairs(moves: &mut Vec<String>) -> Vec<String> {
     let moves = std::mem::take(moves);
     moves.chunks(2).map(|pair| pair.join(", ")).collect()

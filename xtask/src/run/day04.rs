@@ -8,7 +8,7 @@ use super::conversation::{Conversation, check_count, converse};
 use super::quote::{quote, several, shorten, thousands};
 use super::report::{Failure, Trouble};
 
-/// The journal's answer, its closing zero included.
+/// The journal's answer, with its closing zero.
 const ACK: &[u8] = b"ack\0";
 const HELLO: &[u8] = b"hello";
 const GOODBYE: &[u8] = b"goodbye";
@@ -39,7 +39,8 @@ fn acknowledge(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Five clients, one of them without a request, and many in a row: how many bytes they sent.
+/// Five clients, one of them without a request, and many one after the other. Returns how many
+/// bytes they sent.
 fn ask_for_acks(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     let every_byte: Vec<u8> = (0..=255).collect();
     let long = vec![b'x'; LONG];
@@ -60,7 +61,7 @@ fn ask_for_acks(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     Ok(sent + many_in_a_row(talk)?)
 }
 
-/// One client after the other: enough of them to see what a request costs.
+/// One client after the other: enough to average what a request costs.
 fn many_in_a_row(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     for number in 1..=IN_A_ROW {
         let client = talk.client(format!("client {number} of those in a row"))?;
@@ -115,10 +116,10 @@ fn echo(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// One client, several messages: how many bytes it sent.
+/// One client, several messages. Returns how many bytes it sent.
 fn ask_for_echoes(talk: &mut Conversation<'_>) -> Result<usize, Failure> {
     let client = talk.client("the echo client")?;
-    // A pattern whose length divides no buffer: a piece out of place is seen.
+    // A pattern whose length divides no buffer shows a piece that is out of place.
     let large: Vec<u8> = (0..=250).cycle().take(LARGE).collect();
     let mut sent = 0;
     for message in [b"one", b"two".as_slice(), b"three", &large] {
@@ -142,8 +143,8 @@ fn received(events: &[Value]) -> usize {
     sizes.filter_map(|event| event["bytes"].as_u64()).sum::<u64>() as usize
 }
 
-/// What the server said, in words for its column. Pieces of one message stand together. Of a
-/// large one the server may drop lines that are not read in time.
+/// The server's events in words for its column. Pieces of one message stand together. The server
+/// may drop lines about a large message that are not read in time.
 fn words(events: &[Value]) -> String {
     let (pieces, rest): (Vec<_>, Vec<_>) =
         events.iter().partition(|event| event["event"] == "received");
@@ -192,7 +193,7 @@ fn sentence(event: &Value) -> String {
     }
 }
 
-/// What a request cost, where there were enough for starting and stopping not to count.
+/// The cost of a request, if there were enough of them to hide the cost of starting and stopping.
 fn per_request(summary: &Value) -> String {
     match summary["enters_per_request"].as_f64() {
         Some(ratio) if summary["requests"].as_u64() >= Some(IN_A_ROW as u64) => {

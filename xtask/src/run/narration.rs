@@ -19,7 +19,7 @@ pub struct Narrator {
     /// Why nothing more can be printed.
     failed: Option<io::Error>,
     silent: bool,
-    /// Whether the last line was an empty one.
+    /// Whether the last line was empty.
     spaced: bool,
 }
 
@@ -33,7 +33,7 @@ impl Narrator {
         Narrator::to(Box::new(out), colour)
     }
 
-    /// Says nothing, for `--json`.
+    /// Prints nothing, for `--json`.
     pub fn silent() -> Narrator {
         Narrator { silent: true, ..Narrator::to(Box::new(io::sink()), false) }
     }
@@ -47,7 +47,7 @@ impl Narrator {
         self.failed.is_some()
     }
 
-    /// Whether all could be printed.
+    /// Whether everything could be printed.
     ///
     /// # Errors
     /// If the reader went away, or the disk is full.
@@ -60,25 +60,25 @@ impl Narrator {
         self.silent
     }
 
-    /// A program printed to the same place.
+    /// Notes that a program printed to the same place.
     pub fn was_interrupted(&mut self) {
         self.spaced = false;
     }
 
-    /// A line as it is.
+    /// Prints a line as it is.
     pub fn line(&mut self, text: &str) {
         self.print(&format!("{text}\n"));
         self.spaced = text.is_empty();
     }
 
-    /// An empty line, unless there is one already.
+    /// Prints an empty line, unless there is one already.
     pub fn space(&mut self) {
         if !self.spaced {
             self.line("");
         }
     }
 
-    /// A day's heading: its name and title in a rule, and below it what to look at.
+    /// Prints a day's heading: its name and title in a rule, and below it what to look at.
     pub fn heading(&mut self, name: &str, title: &str, look: &str) {
         let line = format!("── {name} · {title} ");
         let rule = "─".repeat(WIDTH.saturating_sub(line.chars().count()));
@@ -98,12 +98,12 @@ impl Narrator {
         self.line(&rule);
     }
 
-    /// What the clients do, and beside it what the server says to that.
+    /// Prints what the clients do, and beside it what the server reports.
     pub fn exchange(&mut self, client: &str, server: &str) {
         self.line(&side_by_side(client, server));
     }
 
-    /// What keeps a day from its end.
+    /// Prints why a day did not end well.
     pub fn trouble(&mut self, day: &str, trouble: &Trouble) {
         let (code, indent, text) = match trouble {
             Trouble::Refused(words) => ("33", 7, words.clone()),
@@ -203,13 +203,13 @@ fn advice(reports: &[Report]) -> Option<String> {
     let refused = day(|outcome| matches!(outcome, Outcome::Refused { .. }));
     match (failed, refused) {
         (Some(day), _) => Some(format!(
-            "Above stands what {day} was asked and what came. `cargo run -p {day}` runs it alone, \
+            "What {day} was asked and what came is printed above. `cargo run -p {day}` runs it alone, \
              `cargo test -p {day}` looks closer."
         )),
         (None, Some(day)) => Some(format!(
-            "Above stands what {day} needs and this machine does not give, and what to do about \
-             it. Then `cargo xtask run` again. Until then, `cargo xtask run --recorded` tells the \
-             days from recorded runs."
+            "What {day} needs and this machine does not give is printed above, and what to do about \
+             it. Then run `cargo xtask run` again. Until then, `cargo xtask run --recorded` shows \
+             recorded runs of the days."
         )),
         (None, None) => None,
     }
@@ -236,7 +236,7 @@ mod tests {
     use super::super::report::Failure;
     use super::*;
 
-    /// What a narrator printed.
+    /// The output of a narrator.
     #[derive(Clone, Default)]
     struct Page(Rc<RefCell<Vec<u8>>>);
 
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn the_advice_fits_what_happened() {
         let page = narrate(false, |narrator| narrator.summary(&reports()[..2]));
-        assert!(page.contains("what day02 needs and this machine does not give"), "{page}");
+        assert!(page.contains("What day02 needs and this machine does not give"), "{page}");
         let page = narrate(false, |narrator| narrator.summary(&reports()[..1]));
         assert!(!page.contains("Above"), "{page}");
     }

@@ -2,13 +2,13 @@
 
 pub use common::text::{several, thousands};
 
-/// Of longer ones the size is given.
+/// For more bytes only the size is printed.
 const QUOTED: usize = 40;
 
 /// Bytes quoted and escaped if they are few, otherwise only their number.
 pub fn quote(bytes: &[u8]) -> String {
     if bytes.len() <= QUOTED {
-        // As Rust and C write a zero byte, and the journal its answer.
+        // A zero byte as Rust and C write it, and as the journal writes its answer.
         format!("\"{}\"", bytes.escape_ascii()).replace("\\x00", "\\0")
     } else {
         format!("{} bytes", thousands(bytes.len()))

@@ -21,7 +21,7 @@ const LOOK: [(&str, &str); 4] = [
     ("day04", "how many entries go with one call, and how many answers come back from it."),
 ];
 
-/// What is read of a recording, which `cargo xtask record` made.
+/// The part of a recording that is shown; `cargo xtask record` made it.
 #[derive(Deserialize)]
 struct Recording {
     title: String,
@@ -103,7 +103,7 @@ fn tell_one(recording: &Recording, narrator: &mut Narrator) {
     ));
 }
 
-/// A step with its number, and before it the call that it is, if it is one.
+/// A step with its number, and the system call that begins there, if any.
 fn line(step: &Step, number: usize, calls: usize) -> String {
     let call = if step.call.is_some() { format!("call {calls}") } else { String::new() };
     wrap(&format!("{number:>4}  {call:<8} {}", step.say), WIDTH, 15)

@@ -1,23 +1,23 @@
-//! What became of each day, for people and for programs.
+//! The results of the days, for people and for programs.
 
 use std::process::ExitStatus;
 
 use serde::Serialize;
 use testkit::{self, EndedEarly};
 
-/// What went wrong: as precise as a reader needs who was not there.
+/// What went wrong, in enough detail for a reader who saw only the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// What was being tried.
+    /// The step that failed.
     pub during: String,
-    /// What should have come.
+    /// What was expected.
     pub expected: String,
     /// What came instead.
     pub got: String,
 }
 
 impl Failure {
-    /// A failure while `during` went on.
+    /// A failure during the step `during`.
     pub fn new(
         during: impl Into<String>,
         expected: impl Into<String>,
@@ -26,8 +26,7 @@ impl Failure {
         Failure { during: during.into(), expected: expected.into(), got: got.into() }
     }
 
-    /// A program that should have ended well; what it wrote to the standard error may say
-    /// why it did not.
+    /// A program that should have ended well; its standard error may say why it did not.
     pub fn exit(during: &str, status: ExitStatus, stderr: &str) -> Failure {
         let got = format!("{}\n{stderr}", testkit::in_words(status));
         Failure::new(during, "exit status 0", got.trim_end())
@@ -37,7 +36,7 @@ impl Failure {
 /// Why a day did not come to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The day itself says that it cannot run on this machine; these are its words.
+    /// The day reports that it cannot run on this machine, in these words.
     Refused(String),
     /// The day did something wrong.
     Failed(Failure),
@@ -67,7 +66,7 @@ impl Trouble {
     }
 }
 
-/// What became of one day.
+/// The result of one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
@@ -90,15 +89,15 @@ pub enum Outcome {
     },
 }
 
-/// One day's line in the end.
+/// One day's line at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The program's name.
     pub day: &'static str,
-    /// What became of it.
+    /// Its result.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// Setup flags that this kernel refused and that the day did without.
+    /// Setup flags that this kernel refused and that the day left out.
     pub dropped: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Cargo: how it is called, and what it says, one JSON object a line.
+//! Cargo: how to call it, and the JSON lines that it prints.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,18 +10,18 @@ pub fn command() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// What `cargo build --message-format json` says of a target: that it was built, or what the
-/// compiler thinks of it.
+/// A line of `cargo build --message-format json` about a target: it was built, or the compiler has
+/// a message about it.
 #[derive(Debug, Deserialize)]
 pub struct Message {
     /// What is built.
     pub target: Target,
-    /// The program that came of it, if it is one.
+    /// The executable that was built, if there is one.
     pub executable: Option<PathBuf>,
-    /// All that came of it.
+    /// All files that were built.
     #[serde(default)]
     pub filenames: Vec<PathBuf>,
-    /// The compiler's words.
+    /// The compiler's message.
     pub message: Option<Diagnostic>,
 }
 

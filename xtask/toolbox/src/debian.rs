@@ -1,8 +1,7 @@
 //! Debian's packages by name, from the archive that apt is configured for.
 //!
-//! apt does the work: it knows the mirror, the proxy and the keys. It is given sources, lists
-//! and a cache of its own below `target/`, so that the system's are left alone and no root is
-//! needed.
+//! apt does the work: it knows the mirror, the proxy and the keys. It gets separate sources, lists
+//! and a cache below `target/`, so that the system's stay unchanged and root is not needed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Asks apt for its sources. `why` says what needs them, `otherwise` what to do without.
+    /// Asks apt for its sources. `why` says what needs them, `otherwise` what to do without them.
     ///
     /// # Errors
     /// A [`Refusal`] that says what is missing: apt, its package lists, or Debian.
@@ -76,8 +75,8 @@ impl Archive {
         (!archive.main.is_empty()).then_some(archive)
     }
 
-    /// The lines of a `sources.list` for these suites; those of an archive that apt does not
-    /// know are left out.
+    /// The lines of a `sources.list` for these suites; suites of an archive that apt does not know
+    /// are left out.
     pub fn sources(&self, suites: &[&str]) -> String {
         let line = |suite: &&str| {
             let security = suite.ends_with("-security");
@@ -90,7 +89,7 @@ impl Archive {
     }
 }
 
-/// An apt with sources, lists and a cache of its own.
+/// An apt with separate sources, lists and cache.
 pub struct Apt {
     directory: PathBuf,
 }
@@ -104,8 +103,8 @@ impl Apt {
         let directory = directory.to_path_buf();
         let files = [
             ("sources.list", sources.to_string()),
-            // One priority for all suites: the highest version is the candidate, also where
-            // a suite (backports) asks to be used only by name.
+            // One priority for all suites: the highest version is the candidate, even from a suite
+            // (backports) that is normally used only by name.
             ("preferences", "Package: *\nPin: release *\nPin-Priority: 500\n".to_string()),
             ("apt.conf", configuration(&directory)),
         ];
@@ -141,8 +140,8 @@ impl Apt {
         })
     }
 
-    /// Downloads these packages, and what they depend on, from an empty system on; unpacks them
-    /// into one folder and returns it.
+    /// Downloads these packages with everything that they depend on, unpacks them into one folder
+    /// and returns it.
     ///
     /// # Errors
     /// If apt does not have them.
@@ -201,7 +200,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// What apt complained of, on one line.
+    /// apt's errors, on one line.
     pub fn errors(&self) -> String {
         let lines: Vec<&str> =
             self.stderr.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
@@ -217,7 +216,7 @@ fn configuration(directory: &Path) -> String {
          #clear APT::Update;\n\
          APT::Architecture \"amd64\";\n\
          APT::Default-Release \"\";\n\
-         // root's apt would download as another user, who may not write here.\n\
+         // Run by root, apt would download as another user, who may not write here.\n\
          APT::Sandbox::User \"root\";\n\
          Acquire::Languages \"none\";\n\
          Acquire::Retries \"2\";\n\

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use common::environment;
 
-/// Runs a tool on its command line, if that can be understood. Else says why, or prints the help:
-/// a reader that has gone away (`--help | head`) is not a failure.
+/// Runs a tool on its command line. If that is wrong, prints why, or prints the help: a reader that
+/// has gone away (`--help | head`) is not a failure.
 pub fn parsed<Options: Parser>(tool: impl FnOnce(Options) -> ExitCode) -> ExitCode {
     let words = match Options::try_parse() {
         Ok(options) => return tool(options),

@@ -1,4 +1,4 @@
-//! Where the days' programs are: built now, or brought along.
+//! The days' programs: built now, or taken from a folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cargo::{self, Target};
 
-/// The executables that were found, by the name of their day.
+/// The executables that were found, by day.
 pub type Programs = BTreeMap<String, PathBuf>;
 
 /// How to get them.
@@ -72,13 +72,13 @@ pub fn build_examples(of: &[(&str, &str)]) -> Result<Programs> {
     Ok(executables(&messages, |target| target.is("example")))
 }
 
-/// Builds with optimisations what a comparison of `package` needs: its program, its examples
-/// and its bench targets. The names are those of the targets.
+/// Builds with optimisations what a comparison of `package` needs: its program, its examples and
+/// its bench targets, under the targets' names.
 ///
 /// # Errors
 /// If Cargo cannot be started.
 pub fn build_for_bench(package: &str) -> Result<Programs> {
-    // Not `--benches`: that would build the program once more, as a test of itself.
+    // Not `--benches`: that would build the program once more, as its own test.
     let messages =
         cargo_build(&["--release", "--package", package, "--bins", "--examples", "--bench=*"])?;
     Ok(executables(&messages, |target| {
@@ -109,7 +109,7 @@ fn cargo_build(arguments: &[&str]) -> Result<String> {
     run("build", &[&all, arguments].concat())
 }
 
-/// What Cargo prints. It ends when this program is killed.
+/// Cargo's output. Cargo ends when this program is killed.
 fn run(task: &str, arguments: &[&str]) -> Result<String> {
     let mut command = cargo::command();
     command.arg(task).arg("--manifest-path").arg(workspace().join("Cargo.toml")).args(arguments);
@@ -122,8 +122,8 @@ fn run(task: &str, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The workspace's folder: above the tool's package, and with the days in it. Cargo names the
-/// package at run time, so that a moved checkout is found.
+/// The workspace's folder: above the tool's package, with the days in it. Cargo names the package
+/// at run time, so that a moved checkout is found.
 pub fn workspace() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
