@@ -1,4 +1,4 @@
-//! The four days' pages in a headless Chromium: the ring player, and what it may not do.
+//! The four days' pages in a headless Chromium: the ring player, and what it must not do.
 
 #[path = "browser/server.rs"]
 mod server;
@@ -19,7 +19,7 @@ const DESKTOP: (u32, u32) = (1280, 800);
 const PROJECTOR: (u32, u32) = (1024, 768);
 const PHONE: (u32, u32) = (390, 844);
 
-/// Where the nth player stands, from 1, and of how many steps.
+/// The step of the nth player, from 1, and the number of its steps.
 async fn position(
     page: &Page,
     nth: usize,
@@ -32,7 +32,7 @@ async fn position(
     Ok((number(0)?, number(1)?))
 }
 
-/// What the nth player says.
+/// The words of the nth player.
 async fn caption(
     page: &Page,
     nth: usize,
@@ -112,7 +112,8 @@ async fn keys(page: &Page, figure: &fantoccini::elements::Element, nth: usize) -
     Ok(())
 }
 
-/// Outside the player the arrow keys are mdBook's: or the test above would prove nothing.
+/// Outside the player mdBook handles the arrow keys. Without this, the test above would prove
+/// nothing.
 #[test]
 fn arrow_keys_outside_the_player_turn_the_page() {
     in_browser("arrow_keys_outside_the_player_turn_the_page", |page| async move {
@@ -123,7 +124,7 @@ fn arrow_keys_outside_the_player_turn_the_page() {
     });
 }
 
-/// After the last step all that was counted is what the recording counts.
+/// After the last step the counts are those of the recording.
 #[test]
 fn the_drawing_ends_as_the_recording_does() {
     in_browser("the_drawing_ends_as_the_recording_does", |page| async move {
@@ -186,7 +187,7 @@ fn every_theme_and_width_from_files_and_served() {
     });
 }
 
-/// Whether the page fits its width, the player too, and its text can be read on its ground.
+/// Whether the page and the player fit the width, and whether the text has enough contrast.
 async fn looks(page: &Page, day: &str, theme: &str, (width, _): (u32, u32)) -> Tried {
     let script = "const root = document.documentElement;
         const drawing = document.querySelector('.ring-drawing');
@@ -290,7 +291,7 @@ fn without_javascript_and_on_paper_there_is_a_table() {
         assert_eq!(shown(&page).await?, (true, false), "the table on paper");
         page.devtools("Emulation.setEmulatedMedia", json!({ "media": "" })).await?;
 
-        // What asks from outside still runs, the page's own scripts do not.
+        // The test's scripts still run, the page's own do not.
         page.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await?;
         for (day, players) in DAYS {
             page.client.goto(&format!("{}{day}.html", from_files())).await?;

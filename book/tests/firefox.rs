@@ -1,5 +1,5 @@
-//! The built book in Debian's Firefox, which has no WebDriver program beside it: this speaks its own
-//! protocol, Marionette (a length, a colon, and `[0, id, command, parameters]`).
+//! The built book in Debian's Firefox, which comes without a WebDriver program: these tests speak
+//! its own protocol, Marionette (a length, a colon, and `[0, id, command, parameters]`).
 
 #[path = "living/serving.rs"]
 #[expect(dead_code, reason = "only its address is used")]
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The widths: a phone, a projector, a desk.
 const WIDTHS: [u64; 3] = [390, 1024, 1280];
 
-/// A headless Firefox with a folder of its own.
+/// A headless Firefox with its own folder.
 struct Firefox {
     child: Child,
     stream: BufReader<TcpStream>,
@@ -29,7 +29,7 @@ struct Firefox {
 }
 
 impl Firefox {
-    /// `None`, said aloud, where there is none.
+    /// `None`, with a message, if Firefox is missing.
     fn start(test: &str) -> Option<Firefox> {
         let home = tempfile::tempdir().expect("a folder");
         let port = {
@@ -100,7 +100,7 @@ impl Firefox {
         self.ask("WebDriver:ExecuteScript", parameters)["value"].clone()
     }
 
-    /// Opens a page of the built book in a window that is so wide inside.
+    /// Opens a page of the built book in a window whose inside has this width.
     fn open(&mut self, page: &str, width: u64) {
         let url = format!("{}{page}", session::from_files());
         self.open_at(&url, width);
@@ -131,7 +131,7 @@ fn pages_are_whole_at_every_width() {
                 return [root.scrollWidth - root.clientWidth, innerWidth]";
             let seen = firefox.js(wide);
             assert!(seen[0].as_i64().is_some_and(|it| it <= 0), "{page}, {width}: {seen}");
-            // Firefox makes no window narrower than it likes.
+            // Firefox has a least width for a window.
             assert!(seen[1].as_u64().is_some_and(|it| it <= width.max(500)), "{page}: {seen}");
         }
     }

@@ -1,4 +1,4 @@
-//! The pages by keyboard alone, and what a screen reader is given, in a headless Chromium.
+//! The pages by keyboard alone, and their names for a screen reader, in a headless Chromium.
 
 #[path = "browser/session.rs"]
 mod session;
@@ -10,7 +10,7 @@ use session::{from_files, in_browser};
 
 const DESKTOP: (u32, u32) = (1280, 800);
 
-/// What can be operated.
+/// Every element that a reader can operate.
 const ROLES: [&str; 8] =
     ["button", "link", "slider", "combobox", "searchbox", "textbox", "checkbox", "tab"];
 
@@ -47,7 +47,7 @@ fn by_tab_the_focus_is_seen_and_reaches_the_player() {
         page.open(&format!("{}day1.html", from_files()), "light", DESKTOP).await?;
         page.until("the player is drawn", "return !!document.querySelector('.ring-drawing')")
             .await?;
-        // Where a reader begins who has skipped the contents.
+        // Start where a reader begins who has skipped the contents.
         page.js("document.querySelector('main h1 a').focus()", vec![]).await?;
         let focus = "const node = document.activeElement;
             const box = node.getBoundingClientRect();

@@ -12,7 +12,7 @@ use session::{Page, Tried, from_files, in_browser};
 /// A projector of 1024 by 768 at 150 %.
 const PROJECTOR: (u32, u32) = (683, 512);
 
-/// Presses a key where the focus is.
+/// Presses a key at the focus.
 async fn press(page: &Page, key: char) -> Tried {
     page.client.active_element().await?.send_keys(&key.to_string()).await?;
     Ok(())
@@ -56,7 +56,7 @@ fn a_lesson_is_given_from_the_page() {
         for kind in ["diagram", "li", "pre", "ring-player"] {
             assert!(kinds.iter().any(|it| it.contains(kind)), "no {kind} among {kinds:?}");
         }
-        // The keys of a player are its own.
+        // Within a player, its own keys apply.
         while page.js(shown, vec![]).await?[1]
             .as_str()
             .is_some_and(|it| !it.contains("ring-player"))

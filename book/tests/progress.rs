@@ -1,4 +1,4 @@
-//! What a reader has done, in a headless Chromium.
+//! A reader's progress, in a headless Chromium.
 
 #[path = "browser/session.rs"]
 mod session;

@@ -1,4 +1,5 @@
-//! The search of the built book, in a headless Chromium: what a reader with a problem types.
+//! The search of the built book, in a headless Chromium, with the words of a reader who has a
+//! problem.
 
 #[path = "browser/session.rs"]
 mod session;

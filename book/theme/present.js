@@ -12,7 +12,7 @@
     /** A question is an item of a list that has an answer to open. */
     const isQuestion = (node) => node.matches('li') && node.querySelector('details') !== null;
 
-    /** What is worth a screen, in the order of the page. A served book adds what it runs. */
+    /** The items of a page that get a screen, in its order. A served book adds its runs. */
     function items() {
         const found = main.querySelectorAll('.runnable, figure, pre, li');
         return [...found].filter((node) => {
@@ -119,7 +119,7 @@
         if (all.length === 0 || view.open) {
             return;
         }
-        // From where the reader is.
+        // Begin where the reader is.
         const here = all.findIndex((node) => node.getBoundingClientRect().bottom > 80);
         view.showModal();
         show(Math.max(0, here));
@@ -138,7 +138,7 @@
         n: () => data && toggleNotes(),
     };
 
-    // Those of a player stay in it. None is mdBook's, which would turn the page.
+    // A player keeps its own keys. No key goes to mdBook, which would turn the page.
     view.addEventListener('keydown', (event) => {
         const plain = !event.altKey && !event.ctrlKey && !event.metaKey;
         const scrolls = notes.contains(event.target) && event.key !== 'n';

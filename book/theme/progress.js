@@ -1,5 +1,6 @@
-// What a reader has done, kept in this browser alone: pages read to their end, and questions
-// answered by a choice. The page with a map shows it; the contents mark pages that were read.
+// A reader's progress, kept only in this browser: pages that were read to their end, and questions
+// that were answered by a choice. The page with a map shows it; the contents mark pages that were
+// read.
 (function () {
     'use strict';
 
@@ -23,7 +24,7 @@
         try {
             localStorage.setItem(KEY, JSON.stringify(progress));
         } catch {
-            // A browser that keeps nothing: then nothing is kept.
+            // The browser allows no storage: the progress is lost at the next page.
         }
         show();
     }
@@ -59,7 +60,7 @@
 
     const isOne = main && document.querySelectorAll('main h1').length === 1;
     if (isOne && main.lastElementChild) {
-        // Read is what was read to its end, and a page is longer than a glance.
+        // A page counts as read at its end, and only after some time.
         const since = Date.now();
         const seen = new IntersectionObserver((found) => {
             if (found.some((one) => one.isIntersecting) && Date.now() - since > 3000) {

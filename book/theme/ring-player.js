@@ -1,24 +1,24 @@
 /* The ring player: plays a recorded run, step by step.
  *
  * Each figure of class `ring-player` holds a recording (`book/traces/NAME.json`, by `cargo xtask
- * record`) and a table of its steps. Without this script the table is what there is. The state
- * after a step is the fold of all steps up to it, so going back is as good as going forward.
+ * record`) and a table of its steps. Without this script a reader sees only the table. The state
+ * after a step is the fold of all steps up to it, so the player can go back as well as forward.
  * Classes only, no ids: the print page holds every figure of the book. */
 (function () {
     'use strict';
 
     const SVG = 'http://www.w3.org/2000/svg';
-    /** Below this width of the figure, in pixels, the drawing stands upright. */
+    /** Below this width of the figure, in pixels, the drawing is upright. */
     const NARROW = 560;
     /** A recording with more steps than this begins where the program gives the ring its first work. */
     const LONG = 30;
-    /** Places of a ring that are drawn, if it has more. */
+    /** How many places of a ring are drawn, if it has more. */
     const PLACES = 64;
     const still = window.matchMedia('(prefers-reduced-motion: reduce)');
 
     // ------------------------------------------------------------------ the state
 
-    /** What there is before the first step. */
+    /** The state before the first step. */
     function nothing() {
         return {
             ring: false,
@@ -91,7 +91,7 @@
         return state;
     }
 
-    /** What is left in flight: an entry that stays armed has one answer more. */
+    /** The entries left in flight; one that stays armed has one more answer. */
     function answered(flight, completions) {
         let left = flight;
         for (const completion of completions) {
@@ -296,7 +296,7 @@
                 role: 'img', 'aria-label': 'The two rings between the program and the kernel. ' +
                     'The caption below says what happens; the table has all steps.',
             });
-            // Beyond the sides, which may be further out than the drawing is wide.
+            // Measured beyond the drawing's sides, since the panels may lie further out.
             svg('rect', { class: 'ring-kernel', x: -g.width, y: g.border, width: 3 * g.width, height: g.height }, root);
             svg('line', { class: 'ring-border', x1: -g.width, x2: 2 * g.width, y1: g.border, y2: g.border }, root);
             const names = g.number - 1;
@@ -349,7 +349,7 @@
             });
             const column = g.flight.width / g.flight.columns;
             const few = state.flight.length <= 5 && !this.narrow;
-            // The last ones, where there is no room for all.
+            // Only the last ones, if there is no room for all.
             const room = Math.floor((g.height - g.flight.y) / row) * g.flight.columns;
             state.flight.slice(-room).forEach((one, at) => {
                 const [across, down] = few ? [0, at] : [at % g.flight.columns, Math.floor(at / g.flight.columns)];
@@ -381,7 +381,7 @@
                     svg('text', { y: 11, class: 'ring-answers', 'font-size': this.narrow ? 11 : 12 }, chip);
                     this.chips.set(key, chip);
                     if (moving && !key.startsWith('write')) {
-                        // Its number is on the way.
+                        // Its number is still moving.
                         chip.animate([{ opacity: 0 }, { opacity: 1 }],
                             { duration: 300, delay: 450, fill: 'backwards' });
                     }
@@ -559,7 +559,7 @@
             figure.classList.add('is-live');
             html('p', 'ring-keys', live, 'Space plays and pauses, ← and → step.').ariaHidden = 'true';
             figure.addEventListener('keydown', event => this.key(event));
-            // After a click anywhere, the keys are the player's.
+            // After a click anywhere, the player has the keys.
             figure.addEventListener('click', event => {
                 if (event.detail > 0 && !event.target.closest('select, input, a, table')) {
                     stage.focus({ preventScroll: true });
@@ -569,7 +569,7 @@
             this.fit();
         }
 
-        /** Draws anew where the figure became narrow or wide. */
+        /** Draws again when the figure became narrow or wide. */
         fit() {
             // With larger text the labels have to be larger, too.
             const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) / 10;
@@ -636,7 +636,7 @@
                 this.pause();
                 return;
             }
-            // As long as it takes to read, within reason.
+            // As long as it takes to read, within limits.
             const length = this.recording.steps[this.at].say.length;
             const time = Math.min(1200 + 28 * length, 5600) / Number(this.speed.value);
             this.timer = setTimeout(() => this.tick(), time);
@@ -663,7 +663,7 @@
             }
         }
 
-        /** Keys within the figure are the player's: mdBook's would turn the page. */
+        /** Keeps keys within the figure: mdBook would turn the page. */
         key(event) {
             if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) {
                 return;
@@ -705,6 +705,6 @@
     for (const figure of document.querySelectorAll('.ring-player')) {
         new Player(figure);
     }
-    // For figures that come later: the served book plays the reader's own runs.
+    // For figures that are added later: the served book plays the reader's own runs.
     window.playRings = figure => new Player(figure);
 })();

@@ -1,4 +1,4 @@
-// Wide things: a table or a listing that scrolls fades at the side where more is, and can be
+// Wide things: a table or listing that scrolls fades at the side with more content, and can be
 // scrolled by keyboard; an option such as --quiet is not broken at its hyphens.
 (function () {
     'use strict';
@@ -25,7 +25,7 @@
         sizes.observe(box);
     }
 
-    // As long as a word may be for a narrow phone.
+    // The longest word that fits a narrow phone.
     const LONGEST = 26;
     for (const code of document.querySelectorAll('main :not(pre) > code')) {
         if (code.children.length || !code.textContent.includes('-')) {

@@ -1,8 +1,8 @@
 //! The atlas as the book shows it: its files, and the recordings of runs.
 //!
-//! An entry's words and its listing come from its file in `day01/atlas` or `day02/atlas`; what it
-//! asked and what was answered come from `book/atlas/*.jsonl`, which `cargo xtask atlas --record`
-//! prints. An entry without a recording is shown without that.
+//! An entry's words and its listing come from its file in `day01/atlas` or `day02/atlas`. Its
+//! questions and answers come from `book/atlas/*.jsonl`, which `cargo xtask atlas --record` prints.
+//! An entry without a recording is shown without them.
 
 use std::fs;
 use std::path::Path;
@@ -15,8 +15,8 @@ use crate::problem::Complaint;
 /// The days that have an atlas.
 const DAYS: [&str; 2] = ["day01", "day02"];
 
-/// The recordings, and how the book speaks of the machines that they were made on. What the first
-/// cannot show, the second may.
+/// The recordings, and the book's words for the machines that they were made on. The second machine
+/// may show what the first cannot.
 pub const RECORDINGS: [(&str, &str); 2] =
     [("book/atlas/host.jsonl", ""), ("book/atlas/emulated.jsonl", "in the emulated machine")];
 
@@ -24,7 +24,7 @@ pub const RECORDINGS: [(&str, &str); 2] =
 pub struct Atlas {
     /// The folders, in the order of the days' programs.
     pub families: Vec<Family>,
-    /// Those of [`RECORDINGS`] that there are.
+    /// The files of [`RECORDINGS`] that exist.
     pub runs: Vec<Run>,
 }
 
@@ -32,7 +32,7 @@ pub struct Atlas {
 pub struct Family {
     /// The folder's name.
     pub name: String,
-    /// What its `mod.rs` says that it is about, as Markdown.
+    /// Its subject, from its `mod.rs`, as Markdown.
     pub about: String,
     /// Its entries, in the order of its `mod.rs`.
     pub entries: Vec<Entry>,
@@ -40,13 +40,13 @@ pub struct Family {
 
 /// The file of an entry.
 pub struct Entry {
-    /// What to type for it.
+    /// Its name on the command line.
     pub name: String,
     /// Its path from the workspace.
     pub file: String,
     /// The name in its first line.
     pub title: String,
-    /// What its first line says of it, as Markdown.
+    /// The words of its first line, as Markdown.
     pub lead: String,
     /// The rest of its header, as Markdown.
     pub prose: String,
@@ -58,7 +58,7 @@ pub struct Entry {
 pub struct Run {
     /// The kernel's release.
     linux: String,
-    /// Where, if it was not an ordinary machine.
+    /// The machine, if it was not an ordinary one.
     machine: &'static str,
     recording: Recording,
 }
@@ -95,7 +95,8 @@ impl Atlas {
         })
     }
 
-    /// The runs that show an entry: of the second machine only where the first left something out.
+    /// The runs that show an entry: those of the second machine only if the first left something
+    /// out.
     pub fn runs_of(&self, family: &str, name: &str) -> Vec<(&Run, &Recorded)> {
         let mut found: Vec<(&Run, &Recorded)> = Vec::new();
         for run in &self.runs {
@@ -111,8 +112,8 @@ impl Atlas {
         found
     }
 
-    /// The entry that shows a name of the catalogue: the one that is named after it, or else the
-    /// first that shows it beside other things.
+    /// The entry that shows a name of the catalogue: the entry of that name, or else the first that
+    /// shows it beside other things.
     pub fn that_shows(&self, name: &str) -> Option<(&Family, &Entry)> {
         let shows = |family: &Family, entry: &Entry, first: bool| {
             self.runs_of(&family.name, &entry.name).iter().any(|(_, recorded)| {
@@ -142,7 +143,7 @@ impl Family {
     fn read(root: &Path, day: &str, name: &str) -> Result<Family, Complaint> {
         let folder = format!("{day}/atlas/{name}");
         let text = load(root, &format!("{folder}/mod.rs"))?;
-        // fsync::ENTRY, and `r#async::ENTRY` for a word of the language.
+        // fsync::ENTRY, and `r#async::ENTRY` for a keyword of Rust.
         let files = text.split("::ENTRY").map(|before| {
             let start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             &before[start.map_or(0, |at| at + 1)..]
@@ -161,7 +162,7 @@ impl Family {
         format!("atlas-{}.md", self.name.replace('_', "-"))
     }
 
-    /// What its folder's name is called in a sentence.
+    /// Its folder's name in a sentence.
     pub fn called(&self) -> String {
         self.name.replace('_', " ")
     }
@@ -202,13 +203,13 @@ pub fn recording(root: &Path, file: &str) -> Result<Recording, Complaint> {
     })
 }
 
-/// The words at the top of a source file.
+/// The comment at the top of a source file.
 fn header(text: &str) -> String {
     let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
     lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// A header's lines, with a paragraph where a line ended although the next word had room in it.
+/// A header's lines, with a new paragraph after a line that had room for the next word.
 fn paragraphs(prose: &str) -> String {
     const WIDTH: usize = "//! ".len() + 92;
     let mut out = String::new();

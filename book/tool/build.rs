@@ -29,7 +29,7 @@ impl Place {
     }
 }
 
-/// Built pages.
+/// The result of a build.
 #[derive(Debug)]
 pub struct Pages {
     /// Where they are.
@@ -97,8 +97,8 @@ pub fn texts(book: &MDBook) -> Vec<String> {
     book.book.chapters().map(|chapter| chapter.content.clone()).collect()
 }
 
-/// What mdBook warned of. It names the chapter by its file in `book/src`, in backquotes, and
-/// goes on with all of the HTML.
+/// mdBook's warnings. It names the chapter by its file in `book/src`, in backquotes, and goes on
+/// with all of the HTML.
 fn warned(warning: &str) -> Problem {
     let first = warning.lines().next().unwrap_or_default();
     let is_page = |name: &&str| Path::new(name).extension().is_some_and(|it| it == "md");
@@ -110,7 +110,7 @@ fn warned(warning: &str) -> Problem {
     Problem::of(file, format!("mdBook warns: {first}"), remedy.trim_end())
 }
 
-/// mdBook failed where it should not.
+/// An unexpected failure of mdBook.
 fn unexpected(wrong: &mdbook_driver::errors::Error) -> Problem {
     Problem::of("book", format!("{wrong:#}"), "mdBook could not render the book")
 }

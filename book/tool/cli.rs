@@ -1,4 +1,4 @@
-//! What the command line asks for.
+//! Does what the command line asks for.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The workspace that is meant.
+/// The workspace of the options, or this one.
 fn place(options: &Options) -> Result<Place, Problem> {
     let root = options
         .root
@@ -102,7 +102,7 @@ fn record_task(place: &Place, names: &[String]) -> ExitCode {
     if problems.is_empty() { ExitCode::SUCCESS } else { told(&problems) }
 }
 
-/// Prints why a task cannot be done. The book may be right.
+/// Prints why a task failed; the book itself may be right.
 fn refused(problem: &Problem) -> ExitCode {
     output::aside(&problem.to_string());
     ExitCode::FAILURE
@@ -123,8 +123,8 @@ fn told(problems: &[Problem]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A page that leads to an address, and that only the reader can read. Other users of this machine
-/// see the words that a program such as the browser is started with.
+/// A page that redirects to an address, and that only the reader can read. Other users of this
+/// machine see the arguments of a program such as the browser.
 fn private_link(place: &Place, address: &str) -> std::io::Result<String> {
     use std::io::Write as _;
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -138,10 +138,10 @@ fn private_link(place: &Place, address: &str) -> std::io::Result<String> {
 
 /// Opens a page in the reader's browser, if there is one.
 fn show(page: &str) {
-    // xdg-open needs one of these, and would fail without a word of ours.
+    // xdg-open needs one of these, and its failure would print nothing helpful.
     let displays = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"];
     if !displays.iter().any(|name| std::env::var_os(name).is_some_and(|it| !it.is_empty())) {
-        return output::aside(&format!("no browser was opened, for there is no display: {page}"));
+        return output::aside(&format!("no browser was opened, since there is no display: {page}"));
     }
     let started = std::process::Command::new("xdg-open")
         .arg(page)
@@ -154,7 +154,7 @@ fn show(page: &str) {
     }
 }
 
-/// What mdBook starts: the book comes as JSON on the standard input.
+/// The preprocessor, started by mdBook: the book comes as JSON on the standard input.
 fn preprocess() -> ExitCode {
     use std::io::IsTerminal as _;
     if std::io::stdin().is_terminal() {

@@ -1,5 +1,5 @@
-//! `book.toml`, read strictly. mdBook itself drops all of `[output.html]` when one name in it is
-//! mistyped, and builds a book that looks otherwise.
+//! `book.toml`, read strictly. mdBook drops all of `[output.html]` when one name in it is misspelt,
+//! and builds a book that looks different.
 
 use std::fs;
 use std::path::Path;
@@ -68,7 +68,7 @@ fn strict(file: &str, text: &str, config: &Config) -> Result<(), Vec<Problem>> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-/// A configuration that mdBook does not take.
+/// A configuration that mdBook rejects.
 fn refused(file: &str, text: &str, wrong: &mdbook_driver::errors::Error) -> Problem {
     let reason = format!("{wrong:#}");
     let key = reason.split('`').skip(1).step_by(2).find_map(|word| line_with(text, word));
@@ -82,7 +82,7 @@ fn refused(file: &str, text: &str, wrong: &mdbook_driver::errors::Error) -> Prob
     }
 }
 
-/// The line on which a setting is made.
+/// The line of a setting.
 fn line_with(text: &str, key: &str) -> Option<usize> {
     text.lines().position(|line| line.trim_start().starts_with(key)).map(|index| index + 1)
 }

@@ -1,4 +1,5 @@
-//! The book's tool: builds it, shows it, and checks every sentence that a program can check.
+//! The book's tool: builds the book, shows it, and checks everything in it that a program can
+//! check.
 //!
 //! `cargo xtask book` starts it. It is mdBook with a preprocessor: what the chapters show is cut
 //! from compiled code, taken from runs, or played from recordings, and a directive that cannot be
@@ -7,7 +8,7 @@
 //! - [`preprocessor`] is what mdBook calls; [`scan`] finds the [`directives`] of a chapter;
 //! - [`transcript`]: commands and their output, run and compared;
 //! - [`atlas`]: the entries of the atlas, and what they did in recorded runs;
-//! - [`build`] makes the pages, [`serve`] shows them, [`check`] judges them and all behind them.
+//! - [`build`] makes the pages, [`serve`] shows them, [`check`] checks them and their sources.
 
 mod atlas;
 mod build;

@@ -1,6 +1,6 @@
-//! Words made safe for HTML and for Markdown.
+//! Escapes texts for HTML and for Markdown.
 
-/// `text` with the characters that HTML gives a meaning replaced.
+/// `text` with the special characters of HTML replaced.
 pub fn html(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
@@ -15,13 +15,13 @@ pub fn html(text: &str) -> String {
     })
 }
 
-/// `text` as code within a line. All punctuation is written as numbers, so that it comes out the
-/// same in a paragraph, in a table and in HTML.
+/// `text` as code within a line. All punctuation is written as numeric entities, so that it looks
+/// the same in a paragraph, in a table and in HTML.
 pub fn code(text: &str) -> String {
     format!("<code>{}</code>", plain(text))
 }
 
-/// `text` so that neither Markdown nor HTML finds anything in it.
+/// `text` with everything escaped that Markdown or HTML would interpret.
 pub fn plain(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         if c.is_ascii_punctuation() {
@@ -33,7 +33,7 @@ pub fn plain(text: &str) -> String {
     })
 }
 
-/// `body` in a fence that is longer than any fence in it.
+/// `body` in a fence that is longer than any fence inside.
 pub fn fenced(language: &str, body: &str) -> String {
     let longest = body
         .lines()
@@ -45,12 +45,12 @@ pub fn fenced(language: &str, body: &str) -> String {
     format!("{fence}{language}\n{}\n{fence}", body.trim_end_matches('\n'))
 }
 
-/// `json` so that it can stand within a script element: still the same JSON.
+/// `json` made safe for a script element: still the same JSON.
 pub fn json_in_script(json: &str) -> String {
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
-/// An address with its `%20` and the like as they are meant.
+/// An address with `%20` and the like decoded.
 pub fn decoded(mut rest: &[u8]) -> Result<String, std::string::FromUtf8Error> {
     let mut bytes = Vec::new();
     while let Some((first, after)) = rest.split_first() {

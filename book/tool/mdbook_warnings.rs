@@ -1,4 +1,4 @@
-//! Listens to what mdBook has to say: it warns of HTML that is not closed, and builds on.
+//! Collects mdBook's warnings: it warns of HTML that is not closed, and still builds.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 pub struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
-    /// What was heard so far.
+    /// The messages so far.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,5 +1,5 @@
-//! The teacher's notes of a page, for the presenter's view (`theme/present.js`): what the page
-//! *Teaching* says under a heading with the page's name.
+//! The teacher's notes of a page, for the presenter's view (`theme/present.js`): the section of the
+//! page *Teaching* with the page's name.
 
 use mdbook_preprocessor::book::Book;
 use pulldown_cmark::{Options, Parser, html};
@@ -7,7 +7,7 @@ use pulldown_cmark::{Options, Parser, html};
 /// The page that has the notes.
 const TEACHING: &str = "teaching.md";
 
-/// Puts the notes at the end of each page that has some, where no reader sees them.
+/// Adds the notes at the end of each page that has some, hidden from readers.
 pub fn attach(book: &mut Book) {
     let teaching = book.chapters().find(|chapter| {
         chapter.source_path.as_ref().is_some_and(|path| path.to_str() == Some(TEACHING))
@@ -20,14 +20,14 @@ pub fn attach(book: &mut Book) {
     });
 }
 
-/// The section for `Day 1: a greeting` is headed `Day 1`, or with all of the title.
+/// The section for `Day 1: a greeting` has the heading `Day 1`, or the whole title.
 fn notes<'t>(text: &'t str, title: &str) -> Option<&'t str> {
     let mut sections = text.split("\n## ").skip(1).filter_map(|it| it.split_once('\n'));
     let name = title.split(':').next().unwrap_or(title);
     sections.find(|(heading, _)| *heading == title || *heading == name).map(|(_, body)| body)
 }
 
-/// The notes as HTML within a script that is data.
+/// The notes as HTML within a script element for data.
 fn hidden(notes: &str) -> String {
     let mut out = String::new();
     html::push_html(&mut out, Parser::new_ext(notes, Options::ENABLE_DEFINITION_LIST));

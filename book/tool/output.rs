@@ -1,11 +1,11 @@
-//! Prints lines. A reader that has seen enough (`| head -1`) is not a reason to fail.
+//! Prints lines. A reader that has gone away (`| head -1`) is not a failure.
 
 use std::io::{self, Write as _};
 
 /// A line for the reader.
 pub fn line(text: &str) {
     if cfg!(test) {
-        // The harness keeps this for a test that fails.
+        // The test harness shows this for a test that fails.
         println!("{text}");
     } else {
         let _ = writeln!(io::stdout().lock(), "{text}");

@@ -14,11 +14,11 @@ pub struct Page {
     pub title: String,
     /// Its file in `book/src`.
     pub file: String,
-    /// The part that the summary puts it in; empty before the first.
+    /// Its part in the summary; empty before the first part.
     pub part: String,
-    /// How many pages it is nested in.
+    /// Its level of nesting.
     pub depth: usize,
-    /// What its first line says; 0 for a page to look things up.
+    /// The minutes from its first line; 0 for a page to look things up.
     pub minutes: u32,
 }
 
@@ -49,11 +49,11 @@ pub fn pages(root: &Path, book: &Book) -> (Vec<Page>, Vec<Problem>) {
     (pages, problems)
 }
 
-/// What a page says that nobody reads from its beginning to its end.
+/// The words on a page that is not read from beginning to end.
 const LOOKED_UP: &str = "to look things up";
 
-/// The minutes that a page's first line states: a number, or `exercises day01` for those of a
-/// day's exercises together. A page `to look things up` takes none.
+/// The minutes of a page's first line: a number, or `exercises day01` for the sum of a day's
+/// exercises. A page `to look things up` takes none.
 pub fn minutes(root: &Path, text: &str) -> Result<u32, Complaint> {
     let first = text.lines().next().unwrap_or_default().trim();
     let stated = first

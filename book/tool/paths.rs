@@ -2,13 +2,13 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// `path` as it is called in messages: from the workspace's root, if it lies in it.
+/// `path` for messages: from the workspace's root, if it lies in it.
 pub fn name(root: &Path, path: &Path) -> String {
     let clean = normal(path);
     clean.strip_prefix(normal(root)).unwrap_or(&clean).display().to_string()
 }
 
-/// `path` without `.` and `..`, as far as its own text tells. Links are not followed.
+/// `path` without `.` and `..`, by its text alone. Links are not followed.
 pub fn normal(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {

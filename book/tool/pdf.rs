@@ -1,6 +1,6 @@
 //! `pdf`: the book as one file for paper, with contents and page numbers. Chromium prints mdBook's
-//! page of all pages; `pdfinfo` (Debian's poppler-utils) says on which sheet each chapter begins. The
-//! first print has no numbers in its contents, the second does.
+//! page of all pages; `pdfinfo` (Debian's poppler-utils) says on which sheet each chapter begins.
+//! The first print has no page numbers in its contents, the second has them.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::pages::{self, Page};
 use crate::pictures::run;
 use crate::problem::Problem;
 
-/// Paper, page numbers, and how the contents look.
+/// The style of the paper, the page numbers and the contents.
 const STYLE: &str = "<style>
 @page { size: A4; margin: 16mm 14mm 18mm; @bottom-center { content: counter(page); font: 9pt serif; } }
 .contents { break-after: page; }
@@ -69,7 +69,7 @@ fn headings(text: &str) -> Vec<&str> {
     text.split(HEADING).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-/// The contents, with a page number where one is known.
+/// The contents, with the page numbers that are known.
 fn contents(title: &str, pages: &[Page], ids: &[&str], numbers: &HashMap<String, u32>) -> String {
     let mut out = format!("<section class=\"contents\"><h1>{}</h1>", markup::html(title));
     let mut part = "";
@@ -95,7 +95,7 @@ fn destination(line: &str) -> Option<(String, u32)> {
     Some((line.split('"').nth(1)?.to_string(), number))
 }
 
-/// Has Chromium print a page that lies beside the built ones.
+/// Lets Chromium print a page that lies beside the built ones.
 fn chromium(folder: &Path, page: &str, file: &Path) -> Result<(), Problem> {
     let beside = folder.join("paper.html");
     let failed = |wrong: std::io::Error| {

@@ -1,4 +1,4 @@
-//! `pictures`: what README shows, drawn again. Chromium draws the ring player of a page and the
+//! `pictures`: draws README's pictures again. Chromium draws the ring player of a page and the
 //! screen of `learn`, which runs in tmux in a copy of the workspace.
 
 use std::fs;
@@ -11,13 +11,13 @@ use crate::markup;
 use crate::output;
 use crate::problem::Problem;
 
-/// Where README finds them.
+/// The folder of README's pictures.
 const FOLDER: &str = "book/pictures";
 
-/// The page with the ring player, and how many steps it has made.
+/// The page with the ring player, and the step that it shows.
 const PLAYER: (&str, u32) = ("day1.html", 4);
 
-/// The first exercise, when it has been judged, shows this.
+/// The words on the screen when the first exercise has its verdict.
 const JUDGED: &str = "E-";
 
 /// How long a compiler may take.
@@ -33,7 +33,7 @@ pub fn draw(place: &Place) -> Result<(), Vec<Problem>> {
     learn(place, &pages, &folder.join("learn.png")).map_err(one)
 }
 
-/// The player alone, some steps on.
+/// The player alone, after some steps.
 fn player(pages: &Path, picture: &Path) -> Result<(), Problem> {
     let (page, steps) = PLAYER;
     let text = fs::read_to_string(pages.join(page)).map_err(|wrong| failed(page, &wrong))?;
@@ -76,7 +76,7 @@ fn learn(place: &Place, pages: &Path, picture: &Path) -> Result<(), Problem> {
     photograph(pages, &page, (780, 500), picture)
 }
 
-/// The screen when the starter has been saved and judged.
+/// The screen when the starter was saved and has its verdict.
 fn judged(screen: &dyn Fn() -> Result<String, Problem>, copy: &Path) -> Result<String, Problem> {
     let since = Instant::now();
     let mut saved = false;
@@ -87,7 +87,7 @@ fn judged(screen: &dyn Fn() -> Result<String, Problem>, copy: &Path) -> Result<S
         }
         let starter = copy.join("workbook/src/bin/first_nop.rs");
         if !saved && text.contains("first_nop") && starter.is_file() {
-            // What an editor does.
+            // Save as an editor does.
             let saved_again = fs::read(&starter).and_then(|bytes| fs::write(&starter, bytes));
             saved = saved_again.is_ok();
         }
@@ -130,7 +130,7 @@ fn style(code: &str) -> Option<&'static str> {
     })
 }
 
-/// Has Chromium draw a page that lies beside the built ones.
+/// Lets Chromium draw a page that lies beside the built ones.
 fn photograph(pages: &Path, page: &str, size: (u32, u32), picture: &Path) -> Result<(), Problem> {
     let file: PathBuf = pages.join("picture.html");
     fs::write(&file, page).map_err(|wrong| failed("picture.html", &wrong))?;
@@ -145,7 +145,7 @@ fn photograph(pages: &Path, page: &str, size: (u32, u32), picture: &Path) -> Res
     Ok(())
 }
 
-/// What a program printed.
+/// The output of a program.
 ///
 /// # Errors
 /// If it is missing, or fails.

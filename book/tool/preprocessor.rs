@@ -17,12 +17,12 @@ use crate::problem::Problem;
 /// The preprocessor's name in book.toml.
 pub const NAME: &str = "days";
 
-/// Resolves the directives. What is wrong goes to `problems`.
+/// Resolves the directives. Mistakes go to `problems`.
 #[derive(Default)]
 pub struct Days {
     /// What was wrong in the last run.
     pub problems: Rc<RefCell<Vec<Problem>>>,
-    /// Whether to go on with the rest of the book.
+    /// Whether to go on after a mistake.
     pub go_on: bool,
 }
 

@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-/// One thing that keeps the book from being right.
+/// One mistake in the book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The file, from the workspace's root.
     pub file: String,
-    /// The line in it, from 1, where there is one.
+    /// The line in it, from 1, if there is one.
     pub line: Option<usize>,
     /// What is wrong, in one or more lines.
     pub what: String,
-    /// What mends it.
+    /// How to mend it.
     pub remedy: String,
 }
 
@@ -45,12 +45,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What is wrong without the place, which the caller knows.
+/// A problem without its place, which the caller knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
     /// What is wrong.
     pub what: String,
-    /// What mends it.
+    /// How to mend it.
     pub remedy: String,
 }
 

@@ -5,11 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::problem::Complaint;
 
-/// What the book itself needs of a recording. The player reads the rest.
+/// The fields of a recording that the book itself needs. The player reads the rest.
 #[derive(Debug, Deserialize)]
 pub struct Recording {
-    /// How many there were of what: `enters`, `entries`, `completions`, `ACCEPT`,
-    /// `completions:ACCEPT`.
+    /// The counts: `enters`, `entries`, `completions`, `ACCEPT`, `completions:ACCEPT`.
     pub counts: Map<String, Value>,
 }
 
@@ -20,7 +19,7 @@ impl Recording {
             .map_err(|wrong| Complaint::new(format!("it is not a recording: {wrong}"), again(name)))
     }
 
-    /// One of the counts. An operation that the catalogue knows and the trace has not is zero.
+    /// One of the counts. An operation that the catalogue knows and the trace lacks is zero.
     pub fn count(&self, what: &str) -> Result<u64, Complaint> {
         if let Some(number) = self.counts.get(what).and_then(Value::as_u64) {
             return Ok(number);

@@ -15,7 +15,7 @@ pub struct Block {
     pub line: usize,
     /// The first word after the fence; `None` for a block that is only indented.
     pub language: Option<String>,
-    /// What is in it, without the quotation marks of a block quote.
+    /// Its content, without the quotation marks of a block quote.
     pub body: String,
 }
 
@@ -37,8 +37,8 @@ pub struct Directive {
     pub range: Range<usize>,
     /// Its line, from 1.
     pub line: usize,
-    /// What stands on its line before it, if nothing but white space, list indentation and
-    /// quotation marks of block quotes do; `None` if there is text before or after it.
+    /// The white space, list indentation and quotation marks of block quotes before it on its line;
+    /// `None` if there is other text before or after it.
     pub alone: Option<String>,
     /// The word after `#`.
     pub name: String,
@@ -48,20 +48,20 @@ pub struct Directive {
     pub inside: Inside,
 }
 
-/// What was found in a chapter.
+/// The code blocks and directives of a chapter.
 #[derive(Debug, Default)]
 pub struct Scan {
     /// In the order of the text.
     pub blocks: Vec<Block>,
     /// In the order of the text.
     pub directives: Vec<Directive>,
-    /// Where the backslash of `\{{#` stands, which is not shown.
+    /// The places of the backslash in `\{{#`, which is not shown.
     pub escapes: Vec<usize>,
-    /// The lines of directives that are not complete, and what is wrong with them.
+    /// The lines of incomplete directives, and what is wrong with them.
     pub broken: Vec<(usize, Complaint)>,
 }
 
-/// The options that mdBook parses a chapter with, as far as they say where code is.
+/// The options that mdBook parses a chapter with, as far as they decide where code is.
 fn options() -> Options {
     Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
@@ -179,7 +179,7 @@ fn directive(text: &str, at: usize, line: usize) -> Result<Directive, Complaint>
     })
 }
 
-/// The line that a place in the text is on, from 1.
+/// The line of a place in the text, from 1.
 pub fn line_of(text: &str, at: usize) -> usize {
     text[..at].matches('\n').count() + 1
 }

@@ -1,9 +1,9 @@
 //! The search finds a constant by any part of its name: `fsync` and `op_fs` lead to
 //! `IORING_OP_FSYNC`, and `E-NOT` to `E-NOT-SUBMITTED`.
 //!
-//! mdBook's index has words as they stand, cut at hyphens, and finds a word by its beginning. Here the
-//! built index gets more words: each end of a name that begins at a part of it, and the words with
-//! hyphens whole. `theme/search.js` keeps the hyphens of what a reader types.
+//! mdBook's index has words as they are, cut at hyphens, and finds a word by its beginning. This
+//! module adds words to the built index: each end of a name that begins at one of its parts, and
+//! whole words with hyphens. `theme/search.js` keeps the hyphens of the reader's words.
 
 use std::fs;
 use std::path::Path;
@@ -49,8 +49,8 @@ pub fn widen(folder: &Path) -> Result<(), String> {
     fs::write(&path, format!("{before}{plain}{after}")).map_err(|wrong| wrong.to_string())
 }
 
-/// All words of a tree, each with the sections that have it. A node's children are under one letter
-/// each, and its own sections under `docs`.
+/// All words of a tree, each with its sections. A node's children are under one letter each, and
+/// its own sections under `docs`.
 fn collect(node: &Value, word: &mut String, words: &mut Vec<(String, Map<String, Value>)>) {
     for (key, child) in node.as_object().into_iter().flatten() {
         if key == "docs" {
@@ -89,7 +89,7 @@ fn ends(word: &str) -> impl Iterator<Item = &str> {
     parts.filter(|end| end.len() > 2 && end.starts_with(char::is_alphabetic))
 }
 
-/// The words of a text that have a hyphen, in small letters.
+/// The words of a text that have a hyphen, in lower case.
 fn hyphenated(text: &str) -> impl Iterator<Item = String> {
     let words = text.split(|letter: char| !letter.is_alphanumeric() && !"-_".contains(letter));
     words

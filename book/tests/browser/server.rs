@@ -1,4 +1,4 @@
-//! As little of a web server as the book needs.
+//! A web server with just what the book needs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,11 +19,11 @@ pub fn served() -> String {
     format!("http://{address}/")
 }
 
-/// Answers one request. A browser that went away does not matter.
+/// Answers one request. A browser that went away is not an error.
 fn answer(mut stream: &TcpStream) {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let first = lines.next().unwrap_or_default();
-    // The head has to be read to its end, or closing would reset the connection.
+    // Read the head to its end: otherwise closing would reset the connection.
     lines.take_while(|line| !line.is_empty()).for_each(drop);
     let path = first.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or_default();
     let file = book().join(path.trim_start_matches('/'));

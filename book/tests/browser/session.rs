@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a test does with its browser.
 pub type Tried = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// Runs a test in a browser of its own, one test at a time: two cores have enough to do with
-/// one. Skips aloud where there is no Chromium, unless `REQUIRE_IO_URING=1` makes that a failure.
+/// Runs a test in its own browser, one test at a time: two cores are busy with one. Skips aloud if
+/// there is no Chromium, unless `REQUIRE_IO_URING=1` makes that a failure.
 pub fn in_browser<F>(test: &str, run: impl FnOnce(Page) -> F)
 where
     F: Future<Output = Tried> + Send + 'static,
@@ -44,7 +44,7 @@ where
         let client = connect(&driver.address, &chromium).await;
         let task = tokio::spawn(run(Page { client: client.clone() }));
         let outcome = tokio::time::timeout(PATIENCE * 2, task).await;
-        // Whatever came of it: an open session is a browser that runs on.
+        // Close it in any case: an open session keeps its browser running.
         let _ = client.close().await;
         outcome
     });
@@ -77,7 +77,7 @@ struct Driver {
 impl Driver {
     fn start(chromedriver: &PathBuf) -> Driver {
         let mut command = Command::new(chromedriver);
-        // Short, for the browser names sockets in it.
+        // A short path, since the browser names sockets in it.
         let folder = std::env::temp_dir().join(format!("browser.{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         command.env("TMPDIR", &folder).env("HOME", &folder);
@@ -110,7 +110,7 @@ async fn connect(address: &str, chromium: &PathBuf) -> Client {
         "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
         "goog:chromeOptions": {
             "binary": chromium,
-            // The sandbox needs what a container may not have; the pages are our own.
+            // The sandbox needs rights that a container may lack; the pages are our own.
             "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
         },
     });
@@ -141,7 +141,7 @@ pub fn from_files() -> String {
 /// The browser's one page.
 #[derive(Clone)]
 pub struct Page {
-    /// For what is not here.
+    /// The address of a page that is not in the book.
     pub client: Client,
 }
 
@@ -159,7 +159,7 @@ impl Page {
         Ok(())
     }
 
-    /// The size of the page, which a window cannot have if it is narrow.
+    /// The size of the page; a window cannot be that narrow.
     pub async fn size(&self, (width, height): (u32, u32)) -> Tried {
         let size = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
@@ -201,7 +201,7 @@ impl Page {
         let deadline = Instant::now() + PATIENCE / 3;
         while self.js(script, vec![]).await? != json!(true) {
             if Instant::now() > deadline {
-                return Err(format!("in vain: {what}").into());
+                return Err(format!("it did not happen: {what}").into());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -13,25 +13,26 @@ use serde_json::{Value, json};
 use crate::serving::Serving;
 use crate::session::{self, Page, Tried, in_browser};
 
-/// A compilation of everything that a reader's program needs may be among it.
+/// How long to wait: it may include compiling everything that a reader's program needs.
 const LONG: Duration = Duration::from_secs(600);
 
-/// A workspace with the exercises and what their programs need: no test touches a real workbook.
+/// A workspace with the exercises and what their programs need, so that no test touches a real
+/// workbook.
 struct Workspace {
     folder: PathBuf,
-    /// What stands for `cargo xtask`.
+    /// The command in place of `cargo xtask`.
     xtask: PathBuf,
 }
 
 impl Workspace {
     fn new() -> Self {
-        // The same path each time, so that what is compiled there is compiled once.
+        // The same path each time, so that it is compiled only once.
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("living-exercises");
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("a folder");
         let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let manifest = fs::read_to_string(real.join("Cargo.toml")).expect("the manifest");
-        // Of all packages only the one that the programs use.
+        // Of all packages, keep only the one that the programs use.
         let (before, rest) = manifest.split_once("members = [").expect("members");
         let (_, after) = rest.split_once("\n[").expect("another table");
         let manifest = format!("{before}members = [\"common\"]\n\n[{after}");
@@ -67,7 +68,7 @@ impl Workspace {
         assert!(program.is_file(), "{words}");
     }
 
-    /// `learn`, at work on an exercise of its own.
+    /// `learn`, running on its own exercise.
     fn learn(&self, name: &str) -> Learn {
         let mut command = Command::new(&self.xtask);
         command.args(["learn", "--plain", name]).stdin(Stdio::piped());
@@ -75,7 +76,7 @@ impl Workspace {
         Learn(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("learn"))
     }
 
-    /// What is noted of the exercises.
+    /// The progress file.
     fn progress(&self) -> Value {
         let text = fs::read_to_string(self.folder.join("workbook/progress.json"));
         serde_json::from_str(&text.expect("the progress")).expect("JSON")
@@ -136,7 +137,7 @@ async fn says(page: &Page, name: &str, words: &str) -> Tried {
     let script = format!("return {}.innerText.includes('{words}')", place(name));
     let mut tried = page.until(words, &script).await;
     for _ in 0..3 {
-        // A compiler may be among it.
+        // It may include a compilation.
         if tried.is_err() {
             tried = page.until(words, &script).await;
         }
@@ -171,7 +172,7 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
         return;
     }
     let workspace = Workspace::new();
-    // The libraries of all programs are compiled with it.
+    // The libraries of all programs are compiled first.
     workspace.check("probe_first");
     in_browser(TEST, |page| async move {
         let serving = Serving::start_with(|command| {
@@ -190,7 +191,7 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
         let within = format!("return {}.contains(document.activeElement)", place("first_nop"));
         assert_eq!(page.js(&within, vec![]).await?, json!(true), "the focus stays there");
 
-        // Not passed, not given up.
+        // Neither passed nor given up.
         let early = "return fetch('-/exercise/first_nop/solution').then(it => it.status)";
         assert_eq!(page.js(early, vec![]).await?, json!(409));
         workspace.solve("first_nop");
@@ -215,7 +216,7 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
         press(&page, "probe_first", "Yes").await?;
         says(&page, "probe_first", "^^^").await?;
         says(&page, "probe_first", "You gave it up.").await?;
-        // `learn` passes its own meanwhile, and nothing that was done is lost.
+        // Meanwhile `learn` passes its exercise, and no progress is lost.
         workspace.solve("hello_write");
         says(&page, "hello_write", "hello_write.rs: passed.").await?;
         testkit::wait_until("all are noted", || {

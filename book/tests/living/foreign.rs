@@ -1,4 +1,4 @@
-//! What a page from elsewhere can do to a book that is served: nothing.
+//! A page from elsewhere can do nothing to a book that is served.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::serving::Serving;
 use crate::session::in_browser;
 
-/// Tries everything that a page can try at an address, and says what it got.
+/// Tries everything that a page can try at an address, and returns the results.
 const ATTACK: &str = "
     const address = arguments[0];
     const done = arguments[arguments.length - 1];
@@ -57,13 +57,13 @@ const ATTACK: &str = "
 fn a_page_from_elsewhere_reads_nothing_and_starts_nothing() {
     in_browser("a_page_from_elsewhere_reads_nothing_and_starts_nothing", |page| async move {
         let serving = Serving::start();
-        // Also one that has found out the word.
+        // Even a page that has found out the word.
         for address in [serving.guessed(), serving.address.clone()] {
             page.client.goto(&elsewhere()).await?;
             let tried = page.client.execute_async(ATTACK, vec![json!(address)]).await?;
             let tried = tried.as_object().ok_or("an object")?;
             for (name, got) in tried {
-                // An answer that the page cannot look into.
+                // An answer that the page cannot read.
                 let refused = ["refused", "opaque"].map(Value::from);
                 assert!(refused.contains(got), "{name} of {address} got {got}");
             }
@@ -88,7 +88,7 @@ fn the_book_s_own_pages_complain_of_nothing() {
         }
         let complaints = page.log("browser").await?;
         assert!(complaints.is_empty(), "{complaints:#?}");
-        // A page that is not there is the book's own, with its style sheet.
+        // A page that does not exist shows the book's own error page, with its style sheet.
         page.client.goto(&format!("{}no/such/page.html", serving.address)).await?;
         let script = "return getComputedStyle(document.body).getPropertyValue('--sidebar-bg')";
         let ground = page.js(script, vec![]).await?;

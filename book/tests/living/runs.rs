@@ -1,4 +1,4 @@
-//! The button on transcripts and figures: it runs them here, and shows what came.
+//! The button on transcripts and figures: it runs them on this machine, and shows the result.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use crate::serving::Serving;
 use crate::session::{Page, Tried, from_files, in_browser};
 
-/// The place below the nth element of this kind, where its own run is shown.
+/// The place below the nth element of this kind that shows its own run.
 fn below(selector: &str, nth: usize) -> String {
     format!(
         "[...document.querySelectorAll('{selector}')].filter(it => !it.closest('.living'))[{nth}].nextElementSibling"
     )
 }
 
-/// Presses the button of the nth, by keyboard.
+/// Presses the nth button, by keyboard.
 async fn press_run(page: &Page, selector: &str, nth: usize) -> Tried {
     let place = below(selector, nth);
     let there = format!("return {place}.querySelector('.living-button') !== null");
@@ -28,7 +28,7 @@ async fn press_run(page: &Page, selector: &str, nth: usize) -> Tried {
     Ok(())
 }
 
-/// Waits for the end of the nth run, and returns what its place shows.
+/// Waits for the end of the nth run, and returns the text in its place.
 async fn end_of(
     page: &Page,
     selector: &str,
@@ -62,7 +62,7 @@ fn a_transcript_and_a_figure_run_from_their_page() {
         let text = end_of(&page, ".ring-player", 0).await?;
         assert!(text.contains("What your kernel did"), "{text}");
         assert!(text.contains("Recorded and yours, side by side"), "{text}");
-        // Both players stand there, and the own one is played by its keys.
+        // Both players are there, and the new one is played by its keys.
         let figure = format!("{}.querySelector('.ring-player')", below(".ring-player", 0));
         let script = format!(
             "const figure = {figure};
@@ -96,7 +96,7 @@ fn a_transcript_and_a_figure_run_from_their_page() {
     });
 }
 
-/// What a screen reader finds and cannot name.
+/// Elements without a name for a screen reader.
 async fn nameless(page: &Page) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
     const ROLES: [&str; 7] = ["button", "link", "slider", "combobox", "log", "status", "region"];
     page.devtools("Accessibility.enable", json!({})).await?;
@@ -106,7 +106,7 @@ async fn nameless(page: &Page) -> Result<Vec<String>, Box<dyn std::error::Error 
         |node: &Value, what: &str| node[what]["value"].as_str().unwrap_or_default().to_owned();
     let shown = nodes.iter().filter(|node| node["ignored"] != json!(true));
     let ours = shown.filter(|node| ROLES.contains(&text(node, "role").as_str()));
-    // What a status says is its content.
+    // A status is named by its content.
     let named = |node: &Value| text(node, "role") == "status" || !text(node, "name").is_empty();
     let (named, nameless): (Vec<_>, Vec<_>) = ours.partition(|node| named(node));
     let roles: Vec<String> = named.iter().map(|node| text(node, "role")).collect();
@@ -162,7 +162,7 @@ fn what_changes_something_says_why_it_has_no_button() {
         assert_eq!(said[1], json!(true));
         assert!(said[0].as_str().unwrap_or_default().contains("outside this workspace"), "{said}");
 
-        // In the built book there is nothing of all this.
+        // The built book has none of this.
         page.open(&format!("{}day1.html", from_files()), "light", (1280, 800)).await?;
         let none = "return document.querySelectorAll('.living, .living-button').length";
         assert_eq!(page.js(none, vec![]).await?, json!(0));

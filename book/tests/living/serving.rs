@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-/// A server of the book. Dropping it ends it.
+/// A server of the book. Dropping it ends the server.
 pub struct Serving {
     /// With the word, and `/` at its end.
     pub address: String,
@@ -48,13 +48,13 @@ impl Serving {
         self.said.lock().expect("no panic").clone()
     }
 
-    /// Ends it as no program can prevent.
+    /// Ends it with a signal that no program can handle.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// A request of a page of the book, by hand.
+    /// Sends a request as a page of the book would.
     pub fn post(&self, path: &str) -> TcpStream {
         let (host, word) = self.host_and_word();
         let mut client = TcpStream::connect(host).expect("the server");
@@ -65,14 +65,14 @@ impl Serving {
         client
     }
 
-    /// Its address and port, and the word.
+    /// Its host and port, and the word.
     pub fn host_and_word(&self) -> (&str, &str) {
         let rest = self.address.strip_prefix("http://").expect("an address");
         let (host, word) = rest.split_once('/').expect("a word");
         (host, word.trim_end_matches('/'))
     }
 
-    /// The address without the word, as everybody may guess it.
+    /// The address without the word, which any page can guess.
     pub fn guessed(&self) -> String {
         format!("http://{}/", self.host_and_word().0)
     }

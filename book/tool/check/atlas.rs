@@ -11,8 +11,8 @@ use crate::output;
 use crate::problem::Problem;
 use crate::transcript;
 
-/// What mends a recording.
-const AGAIN: &str = "if the new one is right, as root: cargo xtask atlas --record > \
+/// The command that makes a recording again.
+const AGAIN: &str = "if the new recording is right, as root: cargo xtask atlas --record > \
                      book/atlas/host.jsonl";
 
 /// What is wrong with the recording of the atlas; `None` if it cannot be made again here.
@@ -33,7 +33,7 @@ pub fn problems(root: &Path) -> Option<Vec<Problem>> {
     }
 }
 
-/// A fresh recording, or what `cargo xtask atlas` complains about.
+/// A new recording, or the complaint of `cargo xtask atlas`.
 fn run(root: &Path) -> Result<Recording, String> {
     let mut command = Command::new("cargo");
     command.args(["xtask", "atlas", "--record"]);
@@ -47,7 +47,7 @@ fn run(root: &Path) -> Result<Recording, String> {
     Recording::parse(&text).map_err(|wrong| format!("it printed no recording: {wrong:#}"))
 }
 
-/// What a fresh run says otherwise; `None` where it may: on another kernel, or as another user.
+/// The differences of a new run; `None` if it may differ: on another kernel, or as another user.
 fn compare(file: &str, recorded: &Recording, fresh: &Recording) -> Option<Vec<Problem>> {
     if recorded.made != fresh.made {
         let by = |root| if root { "root" } else { "an ordinary user" };

@@ -1,4 +1,4 @@
-//! Checks what lies in the folders: pages, snapshots, and what no page uses.
+//! Checks the files in the folders: pages, snapshots, and files that no page uses.
 
 use std::collections::HashSet;
 use std::fs;
@@ -8,8 +8,8 @@ use crate::paths::name;
 use crate::problem::Problem;
 use crate::scan;
 
-/// The files below a folder that are wanted, in order. Folders of builds and of learners are
-/// left out, and so is whatever is hidden.
+/// The files below a folder that `wanted` accepts, in order. Build folders, learners' folders and
+/// hidden files are left out.
 pub fn below(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     const LEFT_OUT: [&str; 2] = ["target", "workbook"];
     let mut files = Vec::new();
@@ -27,7 +27,7 @@ pub fn below(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     files
 }
 
-/// Snapshots that nobody has looked at yet.
+/// Snapshots that were not reviewed yet.
 pub fn pending_snapshots(root: &Path) -> Vec<Problem> {
     let pending = below(root, &|path| {
         let called = path.file_name().unwrap_or_default().to_string_lossy();
@@ -36,7 +36,7 @@ pub fn pending_snapshots(root: &Path) -> Vec<Problem> {
     let problem = |file: PathBuf| {
         Problem::of(
             name(root, &file),
-            "a snapshot that differs from the one in the repository, and waits for a decision",
+            "a snapshot that differs from the one in the repository, and was not reviewed",
             "cargo insta review",
         )
     };
@@ -53,7 +53,7 @@ pub fn not_in_summary(root: &Path, pages: &[String]) -> Vec<Problem> {
         if called != "SUMMARY.md" && !pages.contains(&called) {
             problems.push(Problem::of(
                 name(root, &file),
-                "no reader finds this page: the summary does not name it",
+                "no link leads to this page: the summary does not name it",
                 format!("add to book/src/SUMMARY.md: - [Title]({called})"),
             ));
         }
@@ -61,7 +61,7 @@ pub fn not_in_summary(root: &Path, pages: &[String]) -> Vec<Problem> {
     problems
 }
 
-/// Transcripts, traces and figures that no page shows: nobody would notice if they went wrong.
+/// Transcripts, traces and figures that no page shows: a mistake in them would not be noticed.
 pub fn unused(root: &Path, chapters: &[String]) -> Vec<Problem> {
     let mut used = HashSet::new();
     for text in chapters {

@@ -1,4 +1,4 @@
-//! What a built page has in it, as far as `check` asks.
+//! The parts of a built page that `check` needs.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -12,15 +12,15 @@ use html5ever::tokenizer::{
 /// One page.
 #[derive(Debug, Default)]
 pub struct Html {
-    /// Where a fragment can lead to.
+    /// The fragments that a link can lead to.
     pub ids: HashSet<String>,
-    /// Those of them that are of headings or of what a list defines, in the order of the page.
+    /// The fragments of headings and of definitions in lists, in the order of the page.
     pub headings: Vec<String>,
-    /// Where its links lead.
+    /// The targets of its links.
     pub links: Vec<String>,
     /// What it loads: the element, and the address.
     pub loads: Vec<(String, String)>,
-    /// Images and drawings that say nothing to who cannot see them.
+    /// Images and drawings without an alternative text.
     pub silent: Vec<String>,
     /// Whether a code block would be sent to the playground.
     pub playground: bool,

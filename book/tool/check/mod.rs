@@ -1,4 +1,4 @@
-//! `check`: everything about the book that a program can judge.
+//! `check`: everything about the book that a program can check.
 
 mod atlas;
 mod files;
@@ -24,11 +24,11 @@ use crate::problem::Problem;
 pub enum Depth {
     /// Pages, links and files.
     Pages,
-    /// Those, and every transcript and recording against a run.
+    /// The same, and every transcript and recording against a run.
     Everything,
 }
 
-/// Checks the book, tells on the way what is done, and returns what is wrong.
+/// Checks the book, prints each step, and returns what is wrong.
 pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
     let root = place.root.as_path();
     let mut problems = files::pending_snapshots(root);
@@ -42,7 +42,7 @@ pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
     };
     if let Some(mut book) = book {
         if place.dest.is_none() {
-            // A wrong book does not replace one that may be open in a browser.
+            // Build elsewhere: a wrong book must not replace one that may be open in a browser.
             book.config.build.build_dir.as_mut_os_string().push("-checked");
         }
         problems.extend(files::not_in_summary(root, &build::files(&book)));
@@ -64,8 +64,8 @@ pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
     problems
 }
 
-/// Whether a ring is available. If not, says so and names `what` is skipped; with
-/// `REQUIRE_IO_URING=1` that is a problem: a check that does not run proves nothing.
+/// Whether a ring is available. If not, says that `what` is skipped; with `REQUIRE_IO_URING=1` that
+/// is a problem, since a check that does not run proves nothing.
 fn has_ring(what: &str) -> Result<bool, Problem> {
     let Err(refusal) = ring::build_best(&RingOptions::default(), 2) else { return Ok(true) };
     if std::env::var_os("REQUIRE_IO_URING").is_some_and(|value| value == "1") {
@@ -76,7 +76,7 @@ fn has_ring(what: &str) -> Result<bool, Problem> {
     Ok(false)
 }
 
-/// Checks the built pages, and what the exercises say of them.
+/// Checks the built pages, and the links to them from the exercises.
 fn pages(root: &Path, folder: &Path) -> Vec<Problem> {
     let site = match site::Site::read(folder) {
         Ok(site) => site,
@@ -91,7 +91,7 @@ fn pages(root: &Path, folder: &Path) -> Vec<Problem> {
     problems
 }
 
-/// Prints the result of what had to be run; `None` if it was not run.
+/// Prints the result of a check that needs a run; `None` if it did not run.
 fn ran(what: &str, wrong: Option<Vec<Problem>>) -> Vec<Problem> {
     match wrong {
         Some(wrong) => {
@@ -105,7 +105,7 @@ fn ran(what: &str, wrong: Option<Vec<Problem>>) -> Vec<Problem> {
     }
 }
 
-/// Says what was checked.
+/// Prints what was checked.
 fn told(what: &str, wrong: usize) {
     match wrong {
         0 => output::line(&format!("{what}: right")),

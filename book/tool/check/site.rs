@@ -1,4 +1,4 @@
-//! Checks the built pages: links, what they load, and what they say to who cannot see them.
+//! Checks the built pages: their links, what they load, and their alternative texts.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -9,10 +9,10 @@ use crate::markup;
 use crate::paths::{name, normal};
 use crate::problem::Problem;
 
-/// The page for addresses that lead nowhere. Its links are those of a server's root.
+/// The error page of a server. Its links are relative to a server's root.
 const NOT_FOUND: &str = "404.html";
 
-/// All chapters on one page: mistakes in it are mistakes in a chapter, unless mdBook made them.
+/// All chapters on one page: a mistake there is a mistake in a chapter, unless mdBook made it.
 const PRINT: &str = "print.html";
 
 /// The built book.
@@ -66,7 +66,7 @@ impl Site {
             }
         }
         problems.extend(self.style_sheets(root));
-        // A mistake in a chapter is there on the page to print, too, in other words.
+        // A chapter's mistake is also on the page to print, in other words.
         let (printed, mut problems): (Vec<_>, Vec<_>) =
             problems.into_iter().partition(|problem| problem.file == PRINT);
         if problems.is_empty() {
@@ -162,7 +162,7 @@ impl Site {
     }
 }
 
-/// Where a page came from.
+/// The source of a page.
 struct Source {
     /// The chapter, or the built page if there is none.
     file: String,
@@ -192,7 +192,7 @@ impl Source {
     }
 }
 
-/// Whether a file's name ends so.
+/// Whether a file's name has this ending.
 fn has_extension(path: &Path, wanted: &str) -> bool {
     path.extension().is_some_and(|extension| extension == wanted)
 }
@@ -205,7 +205,7 @@ fn has_scheme(link: &str) -> bool {
             && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)))
 }
 
-/// `text` with its `%20` and the like as they are meant.
+/// `text` with `%20` and the like decoded.
 fn decoded(text: &str) -> String {
     markup::decoded(text.as_bytes()).unwrap_or_else(|_| text.to_owned())
 }

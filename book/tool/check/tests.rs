@@ -1,4 +1,4 @@
-//! A small book that is right, broken in one place after the other: `check` names each.
+//! A small book that is right, and that is broken in one place after the other: `check` names each.
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ const FILES: [(&str, &str); 12] = [
     ("day01/exercises/first/solution.rs", "fn main() {}\n"),
 ];
 
-/// The small workspace, in a folder of its own.
+/// The small workspace, in a temporary folder.
 fn workspace() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (file, text) in FILES {
@@ -72,7 +72,7 @@ fn checked(root: &Path, depth: Depth) -> Vec<Problem> {
     check(&Place { root: root.to_owned(), dest: None }, depth)
 }
 
-/// What `check` says of the pages when one text in one file is another.
+/// The messages of `check` when one text in one file is replaced.
 fn broken(file: &str, right: &str, wrong: &str) -> String {
     let folder = workspace();
     let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
@@ -221,7 +221,7 @@ fn each_mistake_is_named() {
             "book/src/SUMMARY.md",
             "- [Two](two.md)",
             "",
-            "book/src/two.md: no reader finds this page",
+            "book/src/two.md: no link leads to this page",
         ),
         ("book/src/SUMMARY.md", "(two.md)", "(three.md)", "book/src/SUMMARY.md: "),
         ("book/book.toml", "runnable", "runable", "book/book.toml:13: "),

@@ -1,4 +1,4 @@
-//! Has `xtask`, which owns the tracer, compare the recordings with fresh ones.
+//! Lets `xtask`, which has the tracer, compare the recordings with new ones.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,7 +18,7 @@ pub fn problems(root: &Path) -> Option<Vec<Problem>> {
     })
 }
 
-/// What is wrong with the recordings, of which `again` compares the one with this name.
+/// What is wrong with the recordings; `again` compares the one with this name.
 pub fn against(root: &Path, again: &dyn Fn(&str) -> Command) -> Option<Vec<Problem>> {
     let json = |path: &Path| path.extension().is_some_and(|it| it == "json");
     let mut problems = Vec::new();
@@ -40,13 +40,14 @@ pub fn against(root: &Path, again: &dyn Fn(&str) -> Command) -> Option<Vec<Probl
     }
     problems.extend(sound.iter().filter_map(|(file, name)| {
         let complaint = complaint(root, again(name))?;
-        let remedy = format!("{complaint}\nif the new one is right: cargo xtask record {name}");
-        Some(Problem::of(file, "a fresh recording tells another story", remedy))
+        let remedy =
+            format!("{complaint}\nif the new recording is right: cargo xtask record {name}");
+        Some(Problem::of(file, "a new recording has other steps", remedy))
     }));
     Some(problems)
 }
 
-/// What a comparison has to complain about.
+/// The complaint of a comparison.
 fn complaint(root: &Path, mut command: Command) -> Option<String> {
     transcript::run::environment(&mut command);
     match command.current_dir(root).stdin(Stdio::null()).output() {

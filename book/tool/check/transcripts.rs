@@ -14,7 +14,7 @@ use crate::paths::name;
 use crate::problem::Problem;
 use crate::transcript::{self, Transcript};
 
-/// What is wrong with the transcripts of the book; `None` if they cannot be run here.
+/// What is wrong with the transcripts of the book; `None` if they cannot run here.
 pub fn problems(root: &Path) -> Option<Vec<Problem>> {
     let (transcripts, mut problems) = read(root);
     match has_ring("the book's transcripts") {
@@ -36,7 +36,7 @@ pub fn problems(root: &Path) -> Option<Vec<Problem>> {
     Some(problems)
 }
 
-/// Has Cargo build what the transcripts run by it, so that none of them waits for a compiler.
+/// Lets Cargo build what the transcripts run, so that none of them waits for a compiler.
 fn prepare<'t>(
     root: &Path,
     transcripts: impl Iterator<Item = &'t Transcript>,
@@ -54,7 +54,7 @@ fn prepare<'t>(
         .map_err(|wrong| Problem::of("book/transcripts", wrong.what, wrong.remedy))
 }
 
-/// The transcripts of the book, and what cannot be read.
+/// The transcripts of the book, and the files that cannot be read.
 fn read(root: &Path) -> (Vec<(String, Transcript)>, Vec<Problem>) {
     let (mut transcripts, mut problems) = (Vec::new(), Vec::new());
     let text_file = |path: &Path| path.extension().is_some_and(|it| it == "txt");
@@ -102,7 +102,7 @@ fn compare(root: &Path, file: &str, transcript: &Transcript) -> Vec<Problem> {
     .collect()
 }
 
-/// Runs the transcripts with these names and writes what came into their files.
+/// Runs the transcripts with these names and writes the output into their files.
 pub fn record(root: &Path, names: &[String]) -> Vec<Problem> {
     let (transcripts, mut problems) = read(root);
     let known: BTreeSet<String> = transcripts.iter().map(|(file, _)| stem(file)).collect();

@@ -1,5 +1,5 @@
-//! `{{#answers NAME}}`: what the kernels answered to the program NAME of a chapter, one question a
-//! row. `{{#answers NAME "words"}}`: only the questions that begin with these words, without them.
+//! `{{#answers NAME}}`: the kernels' answers to the program NAME of a chapter, one question a row.
+//! `{{#answers NAME "words"}}`: only the questions that begin with these words, without them.
 //!
 //! The answers are in `book/answers/NAME/linux_6_1.txt`, one file a kernel, which `cargo xtask kernels
 //! --answers --record` writes.
@@ -15,7 +15,7 @@ use super::{Sources, in_file, load};
 use crate::markup;
 use crate::problem::Complaint;
 
-/// The kernel whose answers have a column of their own: the book speaks of it.
+/// The kernel that the book describes; its answers have their own column.
 const HERE: Kernel = match Kernel::parse("6.18") {
     Some(kernel) => kernel,
     None => panic!("a release"),
@@ -38,7 +38,7 @@ pub fn directive(sources: &Sources<'_>, arguments: &str) -> Result<String, Compl
         ));
     };
     let others: Vec<(&Kernel, &Lines)> = all.iter().filter(|(it, _)| **it != HERE).collect();
-    // A question that is new in a later kernel is asked there alone.
+    // A new question of a later kernel has answers only there.
     let mut seen = BTreeSet::new();
     let questions = here.iter().chain(others.iter().flat_map(|(_, lines)| *lines));
     let questions: Vec<&str> = questions
@@ -108,7 +108,7 @@ fn read(sources: &Sources<'_>, name: &str) -> Result<BTreeMap<Kernel, Lines>, Co
     Ok(all)
 }
 
-/// The release in `linux_6_1.txt`.
+/// The release of `linux_6_1.txt`.
 fn kernel_of(path: &Path) -> Option<Kernel> {
     let release = path.file_stem()?.to_str()?.strip_prefix("linux_")?.replace('_', ".");
     Kernel::parse(&release)
@@ -137,7 +137,7 @@ fn in_words(answer: Option<&str>) -> String {
     }
 }
 
-/// The kernels that answer otherwise, those with the same answer together.
+/// The kernels that answer differently, grouped by answer.
 fn differing(others: &[(&Kernel, &Lines)], question: &str, right: Option<&str>) -> String {
     let varies = |answer: Option<&str>| answer.is_none_or(|answer| answer.starts_with('~'));
     let mut groups: Vec<(Option<&str>, Vec<String>)> = Vec::new();

@@ -1,5 +1,5 @@
-//! `{{#atlas FAMILY}}`: a family of the atlas: of each entry what its file says, its listing, and
-//! what was asked and answered in the recorded runs.
+//! `{{#atlas FAMILY}}`: a family of the atlas: the words of each entry's file, its listing, and its
+//! questions and answers in the recorded runs.
 
 use std::fmt::Write as _;
 
@@ -43,7 +43,7 @@ fn one(atlas: &Atlas, family: &Family, entry: &Entry) -> String {
     out
 }
 
-/// What was asked and answered in a run.
+/// The questions and answers of a run.
 fn ran(command: &str, run: &Run, recorded: &Recorded) -> String {
     if recorded.report.rows.is_empty() {
         return String::new();
@@ -75,7 +75,7 @@ fn line(row: &Row, place: Option<&str>) -> String {
     format!("{asked} → {answered}{why}{place}")
 }
 
-/// What no run shows.
+/// The parts that no run shows.
 fn left_out(recorded: &Recorded) -> String {
     let left_out = recorded.report.left_out.iter();
     left_out.map(|it| format!("\nLeft out: {}.\n", markup::plain(&it.to_string()))).collect()

@@ -73,7 +73,7 @@ fn overview(all: &BTreeMap<String, Vec<Way<'_>>>) -> String {
     out
 }
 
-/// The ways to the errors that the page has no words about.
+/// The ways to the errors that the page does not explain.
 fn others(sources: &Sources<'_>, all: &BTreeMap<String, Vec<Way<'_>>>) -> String {
     let page = fs::read_to_string(sources.book.join("src/errors.md")).unwrap_or_default();
     let named = |name: &str| page.contains(&format!("{{{{#atlas-errors {name}}}}}"));
@@ -84,7 +84,7 @@ fn others(sources: &Sources<'_>, all: &BTreeMap<String, Vec<Way<'_>>>) -> String
     rest.map(section).collect()
 }
 
-/// The ways to one error, by families where there are many.
+/// The ways to one error, by families if there are many.
 fn list(ways: &[Way<'_>]) -> String {
     const MANY: usize = 20;
     let many = ways.len() > MANY;

@@ -1,4 +1,4 @@
-//! `{{#atlas-table NAME}}`: a table of the catalogue with the way to each entry of the atlas, where
+//! `{{#atlas-table NAME}}`: a table of the catalogue with a link to each entry of the atlas, where
 //! it ran, and on which kernel it was shown; or `families`, the families themselves.
 
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ pub fn directive(sources: &Sources<'_>, name: &str) -> Result<String, Complaint>
     }
 }
 
-/// The families, and what each is about.
+/// The families and their subjects.
 fn families(atlas: &Atlas) -> String {
     let mut out = String::from("| family | entries | |\n|---|--:|---|\n");
     for family in &atlas.families {
@@ -51,11 +51,11 @@ fn table(atlas: &Atlas, table: &catalog::Table) -> String {
     out
 }
 
-/// What the kernel's record always has a word for, unlike a flag in a ring's own memory.
+/// The tables whose names the kernel's record always shows, unlike a flag in a ring's own memory.
 const NAMED: [&str; 5] =
     ["IORING_OP_", "IORING_SETUP_", "IORING_FEAT_", "IORING_REGISTER_", "IORING_UNREGISTER_"];
 
-/// What the atlas has of a name.
+/// The atlas' entry for a name.
 #[derive(Default)]
 struct Shown {
     link: Option<String>,

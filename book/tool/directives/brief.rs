@@ -3,7 +3,7 @@
 use super::{Sources, Wrong, chapter, in_file, load};
 use crate::problem::Complaint;
 
-/// A brief with every heading some levels lower. What is in code blocks stays as it is.
+/// A brief with every heading some levels lower. Code blocks stay unchanged.
 pub fn lowered(text: &str, by: usize) -> Result<String, Complaint> {
     let mut out = String::new();
     let mut fence: Option<&str> = None;
@@ -31,7 +31,7 @@ pub fn lowered(text: &str, by: usize) -> Result<String, Complaint> {
     Ok(out)
 }
 
-/// Whether a line is a heading: up to six `#` and a blank.
+/// Whether a line is a heading: up to six `#` and a space.
 fn is_heading(line: &str) -> bool {
     let text = line.trim_start_matches('#');
     text.len() < line.len() && line.len() - text.len() <= 6 && text.starts_with(' ')

@@ -26,7 +26,7 @@ pub fn find(name: &str) -> Result<&'static Table, Complaint> {
     })
 }
 
-/// What a table may be called: `setup-flags`, and for the feature bits `features` too.
+/// The names of a table: `setup-flags`, and for the feature bits `features` too.
 fn names(table: &Table) -> Vec<String> {
     let slug = table.what.replace(' ', "-") + "s";
     let short = slug.strip_suffix("-bits").map(|short| format!("{short}s"));

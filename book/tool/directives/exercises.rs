@@ -12,7 +12,7 @@ use crate::output;
 use crate::paths::name;
 use crate::problem::{Complaint, Problem};
 
-/// What `exercise.toml` says, as far as the book asks.
+/// The fields of `exercise.toml` that the book needs.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 struct About {
     title: String,
@@ -32,8 +32,7 @@ pub struct Exercise {
     about: About,
 }
 
-/// The exercises of a day such as `day01`, in their order, and what those lack that are not
-/// finished.
+/// The exercises of a day such as `day01`, in their order, and what the unfinished ones lack.
 pub fn of_day(root: &Path, day: &str) -> Result<(Vec<Exercise>, Vec<String>), Complaint> {
     let folder = root.join(day).join("exercises");
     let plain = !day.is_empty() && day.chars().all(|c| c.is_ascii_alphanumeric() || c == '/');
@@ -98,7 +97,7 @@ pub fn table(exercises: &[Exercise]) -> String {
 }
 
 impl Exercise {
-    /// The heading, and what to know before the brief.
+    /// The heading, and the line above the brief.
     pub fn head(&self) -> String {
         let Self { name, about, .. } = self;
         let page = about.book.replace(".html", ".md");
@@ -146,7 +145,7 @@ pub fn directive(sources: &Sources<'_>, day: &str) -> Result<String, Wrong> {
         out.push_str(&format!("\n{}\n", exercise.head()));
         let (text, wrong) = chapter(sources, &file, &exercise.folder, &body);
         out.push_str(text.trim_start_matches('\n'));
-        // Where `book serve` shows how far the reader's program is.
+        // Where `book serve` shows the progress of the reader's program.
         out.push_str(&format!("\n<div data-exercise=\"{}\"></div>\n", exercise.name));
         // The title's line is not in the body.
         let counted = |it: Problem| Problem { line: it.line.map(|line| line + 1), ..it };

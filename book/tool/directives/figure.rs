@@ -3,7 +3,7 @@
 use crate::markup;
 use crate::problem::Complaint;
 
-/// The figure's HTML, on one line so that Markdown leaves it alone.
+/// The figure's HTML, on one line so that Markdown does not change it.
 pub fn html(name: &str, svg: &str) -> Result<String, Complaint> {
     let start = svg.find("<svg").ok_or_else(|| no("it has no <svg> element", "draw it"))?;
     let svg = without_comments(&svg[start..]);
@@ -58,7 +58,7 @@ fn values<'t>(text: &'t str, name: &str) -> impl Iterator<Item = &'t str> {
     })
 }
 
-/// What stands in the first element with this name, unless it is empty.
+/// The content of the first element with this name, unless it is empty.
 fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let (_, rest) = text.split_once(&format!("<{name}"))?;
     let (_, rest) = rest.split_once('>')?;
@@ -77,7 +77,7 @@ fn check_ids(name: &str, svg: &str) -> Result<(), Complaint> {
     }
 }
 
-/// A fixed colour is right in one theme and wrong in another.
+/// A fixed colour fits one theme and not another.
 fn check_colours(svg: &str) -> Result<(), Complaint> {
     const PAINTED: [&str; 4] = ["fill", "stroke", "stop-color", "color"];
     const FREE: [&str; 6] =
@@ -126,7 +126,7 @@ fn without_comments(text: &str) -> String {
     clean + rest
 }
 
-/// `text` with every stretch of white space made one blank.
+/// `text` with every run of white space replaced by one space.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

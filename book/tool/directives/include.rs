@@ -41,7 +41,7 @@ pub fn wanted(arguments: &str) -> Result<Wanted<'_>, Complaint> {
     }
 }
 
-/// Lines have no names, and they move.
+/// Refuses line numbers: they change with every edit.
 fn by_lines(path: &str, lines: &str) -> Complaint {
     Complaint::new(
         format!("`{path}:{lines}` is not an anchor: a listing is not cut by line numbers"),
@@ -50,12 +50,12 @@ fn by_lines(path: &str, lines: &str) -> Complaint {
     )
 }
 
-/// What an anchor's name is made of.
+/// The characters of an anchor's name.
 fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-/// The file that a chapter in the folder `from` means by `path`. It has to lie in the workspace.
+/// The file of `path` in a chapter of the folder `from`. It must lie in the workspace.
 pub fn file(root: &Path, from: &Path, path: &str) -> Result<PathBuf, Complaint> {
     let file = normal(&from.join(path));
     if !file.starts_with(normal(root)) {
@@ -73,8 +73,8 @@ pub fn file(root: &Path, from: &Path, path: &str) -> Result<PathBuf, Complaint> 
     Ok(file)
 }
 
-/// The passage of `text` with this anchor, or all of it: without the lines that hold anchors, and
-/// moved to the left as far as it goes. `file` is its name in messages.
+/// The passage of `text` with this anchor, or all of it: without the anchors' own lines, and
+/// without common indentation. `file` is its name in messages.
 pub fn passage(text: &str, anchor: Option<&str>, file: &str) -> Result<String, Complaint> {
     let lines: Vec<&str> = match anchor {
         None => text.lines().filter(|line| mark(line).is_none()).collect(),
@@ -85,7 +85,7 @@ pub fn passage(text: &str, anchor: Option<&str>, file: &str) -> Result<String, C
         let what = anchor.map_or(format!("{file} is empty"), |anchor| {
             format!("nothing stands between the anchors `{anchor}` in {file}")
         });
-        return Err(Complaint::new(what, "move the anchors round the passage that is meant"));
+        return Err(Complaint::new(what, "move the anchors round the passage"));
     }
     Ok(passage)
 }
@@ -101,7 +101,7 @@ fn between<'t>(text: &'t str, anchor: &str, file: &str) -> Result<Vec<&'t str>, 
                 if opened.is_some() {
                     return Err(Complaint::new(
                         format!("{file}:{}: a second anchor `{anchor}`", index + 1),
-                        "give each passage a name of its own",
+                        "give each passage its own name",
                     ));
                 }
                 opened = Some(index + 1);
@@ -130,12 +130,12 @@ fn between<'t>(text: &'t str, anchor: &str, file: &str) -> Result<Vec<&'t str>, 
     }
 }
 
-/// What an anchor's line says.
+/// An anchor's line.
 #[derive(Debug, PartialEq, Eq)]
 enum Mark<'t> {
     /// The passage begins after it.
     Start(&'t str),
-    /// The passage ended before it.
+    /// The passage ends before it.
     End(&'t str),
 }
 
@@ -217,7 +217,7 @@ pub fn visible(passage: &str) -> String {
         .collect()
 }
 
-/// Says above a listing which files it is cut from; nothing within a list or a quotation.
+/// Names above a listing the files that it is cut from; nothing within a list or a quotation.
 pub fn source(
     sources: &Sources<'_>,
     folder: &Path,

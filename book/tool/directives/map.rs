@@ -1,4 +1,4 @@
-//! `{{#map}}`: all pages with their minutes. `theme/progress.js` adds which of them were read.
+//! `{{#map}}`: all pages with their minutes. `theme/progress.js` marks the pages that were read.
 
 use std::fmt::Write as _;
 

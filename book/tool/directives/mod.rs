@@ -1,4 +1,4 @@
-//! Puts into a chapter what its directives ask for: one file for each directive.
+//! Replaces the directives of a chapter: one file for each directive.
 //!
 //! [`mod@include`], [`transcript`] (with `quote`), [`count`], [`ring`], [`figure`], [`catalog`],
 //! [`brief`], [`exercises`], [`plan`] (with `total`), [`atlas`], [`atlas_table`],
@@ -29,7 +29,7 @@ use crate::pages::Page;
 use crate::problem::{Complaint, Problem};
 use crate::scan::{self, Block, Directive, Inside};
 
-/// What every directive knows.
+/// What every directive can use.
 pub struct Sources<'a> {
     /// The workspace.
     pub root: &'a Path,
@@ -39,7 +39,7 @@ pub struct Sources<'a> {
     pub pages: &'a [Page],
 }
 
-/// The directives that there are, for messages.
+/// The names of the directives, for messages.
 const DIRECTIVES: &str = "include, transcript, quote, count, ring, figure, catalog, brief, exercises, plan, total, \
      atlas, atlas-table, atlas-errors, symptoms, choose, map, answers";
 
@@ -91,7 +91,7 @@ pub fn chapter(
     (out, problems)
 }
 
-/// A code block has a language, and Rust is cut from a file.
+/// Checks that a code block has a language, and that Rust is cut from a file.
 fn check_block(index: usize, block: &Block, directives: &[Directive]) -> Result<(), Complaint> {
     let Some(language) = &block.language else {
         return Err(Complaint::new(
@@ -126,7 +126,7 @@ fn check_block(index: usize, block: &Block, directives: &[Directive]) -> Result<
     Ok(())
 }
 
-/// What is wrong with a directive, or with what it takes in.
+/// What is wrong with a directive, or with a file that it includes.
 pub enum Wrong {
     Here(Complaint),
     Elsewhere(Vec<Problem>),
@@ -138,7 +138,7 @@ impl From<Complaint> for Wrong {
     }
 }
 
-/// What a directive becomes.
+/// The text in place of a directive.
 fn resolve(
     sources: &Sources<'_>,
     folder: &Path,
@@ -192,7 +192,7 @@ fn resolve(
     Ok(indented(&text, alone(directive)?))
 }
 
-/// A complaint about a directive that stands where it cannot.
+/// A complaint about a directive in a place where it has no meaning.
 fn out_of_place(directive: &Directive, where_to: &str) -> Complaint {
     Complaint::new(
         format!("`{{{{#{}}}}}` stands where it has no meaning", directive.name),
@@ -200,23 +200,23 @@ fn out_of_place(directive: &Directive, where_to: &str) -> Complaint {
     )
 }
 
-/// What stands before a directive that has to be alone on its line.
+/// The prefix of a directive that must be alone on its line.
 fn alone(directive: &Directive) -> Result<&str, Complaint> {
     directive.alone.as_deref().ok_or_else(|| {
         Complaint::new(
             format!("`{{{{#{}}}}}` shares its line", directive.name),
-            "give it a line of its own, with an empty line before and after",
+            "give it its own line, with an empty line before and after",
         )
     })
 }
 
-/// `text` with `prefix` before every line but the first, before which it stands already.
+/// `text` with `prefix` before every line but the first, which has it already.
 fn indented(text: &str, prefix: &str) -> String {
     let lines: Vec<&str> = text.trim_end_matches('\n').lines().collect();
     lines.join(&format!("\n{prefix}"))
 }
 
-/// The file that a name means: its path for messages, and its text.
+/// A file by its name: its path for messages, and its text.
 fn read(
     sources: &Sources<'_>,
     folder: &str,
@@ -238,7 +238,7 @@ fn read(
     Ok((shown.clone(), load(&path, &shown)?))
 }
 
-/// A complaint about a file that is not there, with those that are.
+/// A complaint about a missing file, with the files that exist.
 fn missing(path: &Path, shown: &str, folder: &str, name: &str, extension: &str) -> Complaint {
     let mut known: Vec<String> = path
         .parent()
@@ -267,7 +267,7 @@ fn load(path: &Path, shown: &str) -> Result<String, Complaint> {
     })
 }
 
-/// The same complaint with the file that it is about.
+/// The same complaint, with the name of the file.
 fn in_file(wrong: Complaint, file: &str) -> Complaint {
     Complaint::new(format!("{file}: {}", wrong.what), wrong.remedy)
 }

@@ -6,7 +6,7 @@ use crate::markup;
 use crate::pages::Page;
 use crate::problem::Complaint;
 
-/// The minutes of the page `name.md` and of those nested in it.
+/// The minutes of the page `name.md` and of the pages nested in it.
 pub fn total(pages: &[Page], name: &str) -> Result<u32, Complaint> {
     if name == "book" {
         return Ok(pages.iter().map(|page| page.minutes).sum());
@@ -22,15 +22,15 @@ pub fn total(pages: &[Page], name: &str) -> Result<u32, Complaint> {
     Ok(part(pages, at).iter().map(|page| page.minutes).sum())
 }
 
-/// A page and those nested in it.
+/// A page and the pages nested in it.
 fn part(pages: &[Page], at: usize) -> &[Page] {
     let below = &pages[at + 1..];
     let nested = below.iter().take_while(|page| page.depth > pages[at].depth).count();
     &pages[at..=at + nested]
 }
 
-/// The plan: every page that is read as a whole, with its minutes, added up for each part and for
-/// all.
+/// The plan: every page that is read as a whole, with its minutes, and sums for each part and for
+/// all pages.
 pub fn plan(pages: &[Page]) -> String {
     let mut out = String::from("| page | minutes |\n|---|--:|\n");
     let mut rest = pages;

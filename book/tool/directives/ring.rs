@@ -8,7 +8,7 @@ use crate::markup;
 use crate::problem::Complaint;
 use crate::recording::Recording;
 
-/// What of a recording stands in the page whether or not it is played.
+/// The part of a recording that is in the page even if it is not played.
 #[derive(Debug, Deserialize)]
 struct Playable {
     title: String,
@@ -26,8 +26,8 @@ struct Step {
     call: Option<String>,
 }
 
-/// The player with its recording: the JSON within the page, so that it works from `file://`.
-/// Without an empty line, at which Markdown would end the HTML.
+/// The player with its recording: the JSON is in the page, so that it works from `file://`. It has
+/// no empty line, which would end the HTML for Markdown.
 pub fn html(name: &str, json: &str) -> Result<String, Complaint> {
     let recording = parse(name, json)?;
     let value: Value = serde_json::from_str(json).map_err(|wrong| broken(name, &wrong))?;

@@ -1,5 +1,6 @@
-//! `{{#symptoms verdicts}}` and `{{#symptoms faults}}`: what the exercises and the tracer call a
-//! mistake, and the heading of the book that explains it. Both lists are read from the sources.
+//! `{{#symptoms verdicts}}` and `{{#symptoms faults}}`: the ids of the exercises' verdicts and of
+//! the tracer's faults, and the heading of the book that explains each. Both lists are read from
+//! the sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,7 +72,7 @@ fn faults(text: &str) -> Vec<[&str; 2]> {
         .collect()
 }
 
-/// A name that a link can lead to.
+/// A name with an anchor for links.
 fn anchor(name: &str) -> String {
     format!("<a id=\"{}\"></a>{}", name.to_lowercase(), markup::code(name))
 }

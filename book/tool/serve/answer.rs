@@ -4,14 +4,14 @@ use std::io::{self, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// Time for a client to take a part of an answer.
+/// How long a client may take for a part of an answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Time for it to take all of it.
+/// How long it may take for all of it.
 const AT_MOST: Duration = Duration::from_secs(60);
 
-/// Every answer's headers. The browser keeps nothing, guesses no kind, tells no other site the
-/// address, shows no page within a page from elsewhere, and calls no other machine for a page.
+/// Every answer's headers. The browser caches nothing, guesses no content type, sends the address
+/// to no other site, shows no page in a frame elsewhere, and loads nothing from other machines.
 const HEADERS: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
      Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n\
      Cross-Origin-Opener-Policy: same-origin\r\n\
@@ -19,7 +19,7 @@ const HEADERS: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosnif
      style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; \
      frame-ancestors 'none'; form-action 'none'; object-src 'none'\r\nConnection: close\r\n\r\n";
 
-/// An answer whose end is known.
+/// An answer of known length.
 #[derive(Debug)]
 pub struct Answer {
     status: &'static str,
@@ -33,7 +33,7 @@ impl Answer {
         Self { status, kind, body: body.into() }
     }
 
-    /// A sentence.
+    /// A plain sentence.
     pub fn plain(status: &'static str, text: &str) -> Self {
         Self::new(status, "text/plain; charset=utf-8", format!("{text}\n"))
     }
@@ -44,7 +44,7 @@ impl Answer {
         Self::new("200 OK", "application/json; charset=utf-8", body)
     }
 
-    /// Sends it; only its head, if that was asked for.
+    /// Sends it; only its head, if the request was HEAD.
     pub fn send(&self, mut client: &TcpStream, only_head: bool) -> io::Result<()> {
         let Self { status, kind, body } = self;
         let length = body.len();
@@ -64,7 +64,7 @@ impl Answer {
     }
 }
 
-/// Begins an answer whose end is the connection's: a line of JSON for each thing that happens.
+/// Begins an answer that ends with the connection: a line of JSON for each event.
 pub fn begin_stream(mut client: &TcpStream) -> io::Result<()> {
     client.set_write_timeout(Some(PATIENCE))?;
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n{HEADERS}");

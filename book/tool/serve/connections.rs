@@ -1,8 +1,7 @@
-//! Connections: one request each, one answer, the end; a thread for each.
+//! Connections: a thread for each, with one request and one answer.
 //!
-//! A client that is slow, silent or greedy takes nothing from the others: a request has ten
-//! seconds, an answer a minute, and where too many are open, the one that has been silent for
-//! longest makes room.
+//! A slow, silent or greedy client takes nothing from the others: a request has ten seconds, an
+//! answer a minute, and when too many are open, the one that has been silent for longest is closed.
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _};
@@ -15,14 +14,14 @@ use super::request::{Method, Request};
 use super::site::{Reply, Site};
 use crate::output;
 
-/// Connections at a time. A browser makes six.
+/// How many connections may be open. A browser opens six.
 const MOST: usize = 64;
 
 /// The open connections.
 #[derive(Default)]
 struct Open {
     all: usize,
-    /// Those whose request has not arrived, the oldest first.
+    /// Those that have not sent their request yet, the oldest first.
     asking: VecDeque<Arc<TcpStream>>,
 }
 
@@ -38,13 +37,13 @@ pub fn serve(listener: &TcpListener, site: &Arc<Site>) {
             let guest = Guest { open: Arc::clone(&open), client };
             let site = Arc::clone(site);
             let talk = move || {
-                // A client that has gone in the meantime wants no answer.
+                // A client that has gone meanwhile needs no answer.
                 let _ = converse(&guest, &site);
             };
             std::thread::Builder::new().spawn(talk).map(drop)
         });
         if let Err(wrong) = answering {
-            // A limit on descriptors or threads. Clients that are silent will have gone soon.
+            // A limit on descriptors or threads. Silent clients will soon be closed.
             output::aside(&format!("a browser could not be answered: {wrong}"));
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -55,7 +54,7 @@ fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts a client in, if there is room for it, or room can be made.
+/// Counts a client in, if there is room for it, or if room can be made.
 fn admit(open: &Mutex<Open>, client: &Arc<TcpStream>) -> bool {
     let mut open = lock(open);
     if open.all >= MOST {
@@ -74,7 +73,7 @@ struct Guest {
 }
 
 impl Guest {
-    /// Its request has arrived: it does not make room for another any more.
+    /// Its request has arrived: it is no longer closed to make room.
     fn has_asked(&self) {
         lock(&self.open).asking.retain(|other| !Arc::ptr_eq(other, &self.client));
     }
@@ -102,8 +101,8 @@ fn converse(guest: &Guest, site: &Arc<Site>) -> io::Result<()> {
     end(client)
 }
 
-/// Ends the sending. What is left of a request (its body) is read, for a moment: closing would
-/// reset the connection, and the client could lose the answer.
+/// Ends the sending. The rest of a request (its body) is read, for a moment: closing would reset
+/// the connection, and the client could lose the answer.
 fn end(mut client: &TcpStream) -> io::Result<()> {
     client.shutdown(Shutdown::Write)?;
     let deadline = Instant::now() + Duration::from_secs(1);

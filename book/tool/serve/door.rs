@@ -1,20 +1,20 @@
-//! Who is answered: only a browser on this machine that has the address which `book serve` printed.
+//! Admits only a browser on this machine that has the address which `book serve` printed.
 //!
-//! Any program on this machine can connect, and so can any page in the reader's browser, wherever
-//! it comes from. Three things keep them out:
+//! Any program on this machine can connect, and so can any page in the reader's browser, from any
+//! site. Three checks keep them out:
 //!
-//! - a word in the address that nobody can guess, new at each start. It is in the path, not in a
-//!   cookie: a browser sends its cookies for 127.0.0.1 to every port there;
+//! - a word in the address that cannot be guessed, new at each start. It is in the path, not in a
+//! cookie: a browser sends its cookies for 127.0.0.1 to every port there;
 //! - the name in `Host`: a page from elsewhere can have its own name resolved to 127.0.0.1, and
-//!   what is answered would count as its own;
-//! - what a browser says of the page that asks (`Origin`, `Sec-Fetch-Site`): another page gets
-//!   nothing, even if it knows the word.
+//! could then read the answers as its own;
+//! - the page that asks, as the browser names it (`Origin`, `Sec-Fetch-Site`): another page gets
+//! nothing, even if it knows the word.
 
 use std::io::{self, Read as _};
 
 use super::request::{Method, Request};
 
-/// The address below which everything lies.
+/// The prefix of all addresses.
 #[derive(Debug)]
 pub struct Door {
     /// `/WORD/`.

@@ -1,7 +1,7 @@
-//! The reader's own programs: how far they have come, and a check at each save.
+//! The reader's own programs: their progress, and a check at each save.
 //!
-//! `cargo xtask exercise` keeps the progress and decides, as for `learn`; here is only what a page
-//! needs to know. A page asks twice a second; programs are checked while one does.
+//! `cargo xtask exercise` keeps the progress and decides, as for `learn`; this module only has what
+//! a page needs. A page asks twice a second; programs are checked while a page asks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::paths;
 use crate::problem::Complaint;
 use crate::transcript::run;
 
-/// The exercises, and what is known of the reader's programs.
+/// The exercises, and the state of the reader's programs.
 #[derive(Debug)]
 pub struct Exercises {
     root: PathBuf,
@@ -44,18 +44,18 @@ struct Known {
 #[derive(Debug, Default)]
 struct Exercise {
     listed: Listed,
-    /// The program, when it was looked at last; a save is checked when it was the same twice.
+    /// The program at the last look; a save is checked when the file was the same twice.
     seen: Option<Stamp>,
     fresh: Option<Stamp>,
     looked: bool,
     checking: bool,
     /// The verdict of the last check, or why there was none.
     verdict: Option<Result<Value, String>>,
-    /// How many verdicts there were.
+    /// How many verdicts there were so far.
     version: u64,
 }
 
-/// What `exercise list --json` says, as far as a page asks.
+/// The fields of `exercise list --json` that a page needs.
 #[derive(Clone, Debug, Default, Deserialize)]
 struct Listed {
     exercise: String,
@@ -63,16 +63,16 @@ struct Listed {
     program: PathBuf,
 }
 
-/// When a file was written, how long it is, and which one it is.
+/// A file's time, length and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp(i64, i64, u64, u64);
 
-/// What a page gets to know of all exercises.
+/// The state of all exercises, for a page.
 #[derive(Debug, Serialize)]
 pub struct Look {
-    /// Why nothing is known.
+    /// Why it is not known.
     problem: Option<String>,
-    /// Nothing is known yet: the program that checks may have to be built first.
+    /// It is not known yet: the program that checks may have to be built first.
     waiting: bool,
     exercises: BTreeMap<String, State>,
 }
@@ -81,7 +81,7 @@ pub struct Look {
 struct State {
     /// As `exercise list` has it: passed, given up, skipped, begun, or nothing.
     state: String,
-    /// The path that the reader opens.
+    /// The path for the reader's editor.
     program: String,
     begun: bool,
     checking: bool,
@@ -95,7 +95,7 @@ impl Exercises {
         Self { root, xtask, known: Mutex::default(), checking: Mutex::default() }
     }
 
-    /// How far all are. What was saved since the last look is checked.
+    /// The state of all exercises. Files that were saved since the last look are checked.
     pub fn look(self: &Arc<Self>) -> Look {
         let mut known = self.lock();
         let progress = known.progress_now();
@@ -136,7 +136,7 @@ impl Exercises {
         exercise.verdict.clone().unwrap_or_else(|| Err("it was not checked yet".to_owned()))
     }
 
-    /// Checks a program now. One that is not there is put there first.
+    /// Checks a program now. A missing program is first made from the starter.
     pub fn check(self: &Arc<Self>, name: &str) -> Result<(), String> {
         let mut known = self.lock();
         if !known.all.contains_key(name) {
@@ -146,7 +146,7 @@ impl Exercises {
         Ok(())
     }
 
-    /// The solution, if it is open to the reader: after passing, or giving up.
+    /// The solution, once the reader has passed or given up.
     pub fn solution(&self, name: &str) -> Result<String, String> {
         let state = self.lock().all.get(name).map(|exercise| exercise.listed.state.clone());
         match state.as_deref() {
@@ -156,7 +156,7 @@ impl Exercises {
         }
     }
 
-    /// Notes that the reader gives up; the solution.
+    /// Notes that the reader gives up, and returns the solution.
     pub fn give_up(&self, name: &str) -> Result<String, String> {
         if !self.lock().all.contains_key(name) {
             return Err("there is no such exercise".to_owned());
@@ -170,7 +170,7 @@ impl Exercises {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a check, unless one is under way, which a save in the meantime comes after.
+    /// Starts a check. If one is under way, a save in the meantime is checked after it.
     fn start(self: &Arc<Self>, known: &mut Known, name: &str) {
         let Some(exercise) = known.all.get_mut(name).filter(|it| !it.checking) else { return };
         exercise.checking = true;
@@ -179,7 +179,7 @@ impl Exercises {
             let verdict = this.judge(&name);
             let mut known = this.lock();
             if let Some(exercise) = known.all.get_mut(&name) {
-                // The starter that was put there is no save.
+                // A starter that was just written is not a save.
                 exercise.seen = exercise.seen.or_else(|| stamp(&exercise.listed.program));
                 exercise.checking = false;
                 exercise.verdict = Some(verdict);
@@ -190,7 +190,7 @@ impl Exercises {
         });
     }
 
-    /// Has a program compiled, run and judged.
+    /// Compiles, runs and judges a program.
     fn judge(&self, name: &str) -> Result<Value, String> {
         let _one_at_a_time = self.checking.lock().unwrap_or_else(PoisonError::into_inner);
         let printed = self.ask(&format!("check --json --rings {name}"))?;
@@ -221,7 +221,7 @@ impl Exercises {
         }
     }
 
-    /// What `cargo xtask exercise` prints.
+    /// The output of `cargo xtask exercise`.
     fn ask(&self, what: &str) -> Result<String, String> {
         let words = |wrong: Complaint| format!("{}\n{}", wrong.what, wrong.remedy);
         let command = format!("{} exercise {what}", self.xtask);

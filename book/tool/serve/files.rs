@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::answer::Answer;
 use super::door::Door;
 
-/// What a page is given on its way to the browser, by the names under which it is asked for.
-/// The built book has none of it.
+/// The files that are added to a page on its way to the browser, by their names. The built book has
+/// none of them.
 const LIVING: [(&str, &str); 8] = [
     ("main.js", include_str!("page/main.js")),
     ("news.js", include_str!("page/news.js")),
@@ -36,14 +36,14 @@ pub fn of_book(folder: &Path, path: &str, door: &Door) -> Answer {
         },
         None => {
             let page = std::fs::read_to_string(folder.join("404.html")).unwrap_or_default();
-            // It is shown at any depth, so its links are counted from here.
+            // It is shown at any depth, so its links need a base.
             let base = format!("<base href=\"{}\">", door.path());
             self::page("404 Not Found", page.replace("<base href=\"/\">", &base), door)
         }
     }
 }
 
-/// A page that lives.
+/// A page with the live script.
 pub fn page(status: &'static str, body: impl Into<Vec<u8>>, door: &Door) -> Answer {
     let mut body = body.into();
     let script = format!("<script type=\"module\" src=\"{}-/main.js\"></script>\n", door.path());
@@ -51,7 +51,7 @@ pub fn page(status: &'static str, body: impl Into<Vec<u8>>, door: &Door) -> Answ
     Answer::new(status, "text/html; charset=utf-8", body)
 }
 
-/// The file that an address means; none outside the folder, not even through a link.
+/// The file of an address; `None` outside the folder, even through a link.
 fn file(folder: &Path, path: &str) -> Option<PathBuf> {
     let path = crate::markup::decoded(path.as_bytes()).ok()?;
     let mut file = folder.to_owned();
@@ -68,7 +68,7 @@ fn file(folder: &Path, path: &str) -> Option<PathBuf> {
     (file.starts_with(folder.canonicalize().ok()?) && file.is_file()).then_some(file)
 }
 
-/// What a file's name says of its kind.
+/// The content type, by a file's name.
 fn kind(file: &Path) -> &'static str {
     match file.extension().and_then(|it| it.to_str()).unwrap_or_default() {
         "html" => "text/html; charset=utf-8",

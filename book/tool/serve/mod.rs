@@ -1,12 +1,12 @@
 //! `serve`: shows the book on this machine, and builds it again when a file changes.
 //!
-//! The pages on the disk stay as they are: the script that makes a page live is added to it when
-//! it is sent. This file builds the book when [`sources`] change; the rest answers the browser,
-//! from the outside in:
+//! The pages on the disk stay unchanged: the script that makes a page live is added when the page
+//! is sent. This file builds the book when [`sources`] change; the rest answers the browser, from
+//! the outside in:
 //!
-//! - [`connections`] keeps slow and greedy clients harmless, [`request`] reads what one asks;
-//! - [`door`] decides who gets an answer, [`site`] what stands at which address;
-//! - [`files`] are the book's, [`shown`] is the state of it, [`answer`] is how a reply is sent;
+//! - [`connections`] keeps slow and greedy clients harmless, [`request`] reads a request;
+//! - [`door`] decides who gets an answer, [`site`] maps addresses to answers;
+//! - [`files`] are the book's, [`shown`] is their state, [`answer`] sends a reply;
 //! - [`runs`] is what a page may run, [`mod@run`] one run of it, which [`traced`] shows the tracer;
 //! - [`exercises`] checks the reader's own programs.
 
@@ -36,8 +36,8 @@ use crate::build::{self, Place};
 use crate::output;
 use crate::problem::Problem;
 
-/// Serves the book on `127.0.0.1` until it is stopped. Returns only if it cannot. `xtask` is what
-/// checks the exercises: `cargo xtask`.
+/// Serves the book on `127.0.0.1` until it is stopped. Returns only on a failure. `xtask` is the
+/// command that checks the exercises: `cargo xtask`.
 pub fn serve(place: &Place, port: u16, xtask: &str, ready: impl FnOnce(&str)) -> Problem {
     let listener = match TcpListener::bind(("127.0.0.1", port)) {
         Ok(listener) => listener,
@@ -93,7 +93,7 @@ pub fn serve(place: &Place, port: u16, xtask: &str, ready: impl FnOnce(&str)) ->
     Problem::of("book", "is no longer watched", "start `cargo xtask book serve` again")
 }
 
-/// A version that no earlier server has told: a page outlives the one that it came from.
+/// A version that no earlier server has sent: a page may outlive its server.
 fn first_version() -> u64 {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     since.as_secs() * 1000
@@ -101,7 +101,7 @@ fn first_version() -> u64 {
 
 /// Builds the pages, and prints the result. If they cannot be built, the old ones stay.
 fn rebuild(place: &Place, site: &Site) {
-    // Until all is built: mdBook removes the old pages first.
+    // Hold the lock until all is built: mdBook removes the old pages first.
     let mut shown = lock(&site.shown);
     match build::build(place) {
         Ok(folder) => {

@@ -1,4 +1,4 @@
-//! A request, of which only the head counts (RFC 9112).
+//! Reads a request, of which only the head is used (RFC 9112).
 
 use std::io::{self, Read as _};
 use std::net::TcpStream;
@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 /// The longest request line with its headers: a browser sends less than 2 KiB.
 const LONGEST: usize = 16 * 1024;
 
-/// What is wanted.
+/// The kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// To read something.
+    /// GET.
     Get,
-    /// To read how it would be sent.
+    /// HEAD.
     Head,
-    /// To start or stop something.
+    /// POST: to start or stop something.
     Post,
 }
 
 /// A request.
 #[derive(Debug)]
 pub struct Request {
-    /// What is wanted.
+    /// Its kind.
     pub method: Method,
-    /// Of what, without the query.
+    /// The path, without the query.
     pub path: String,
     headers: Vec<(String, String)>,
 }
@@ -48,8 +48,8 @@ impl Request {
         Self::parse(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// Takes a request apart. `None` if it is not one that this server answers: of another method,
-    /// or with a header twice, of which two readers could take different ones.
+    /// Parses a request. `None` if this server does not answer it: another method, or a header that
+    /// occurs twice, which two readers could read differently.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut lines = text.split("\r\n\r\n").next()?.split("\r\n");
@@ -73,7 +73,7 @@ impl Request {
         Some(Self { method, path, headers })
     }
 
-    /// The value of a header, whose name is given in small letters.
+    /// The value of a header, whose name is given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())

@@ -1,7 +1,7 @@
-//! A run, as a page hears of it: a line of JSON for each thing that happens ([`Event`]).
+//! A run, as a page receives it: a line of JSON for each [`Event`].
 //!
-//! Its deadlines are those of [`run`]. When the page's connection ends, the run is stopped; when this
-//! program ends, so does all that it started.
+//! Its deadlines are those of [`run`]. The run stops when the page's connection ends, and when this
+//! program ends, all programs that it started end.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -19,10 +19,10 @@ use crate::problem::Complaint;
 use crate::transcript::run::{self, Heard, Play};
 use crate::transcript::{Transcript, compare};
 
-/// Bytes of output that a page gets: none of the book's runs prints a tenth of it.
+/// The most bytes of output that a page gets: no run of the book prints a tenth of it.
 const MOST: usize = 1 << 20;
 
-/// One thing that happens in a run.
+/// An event of a run.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event<'a> {
@@ -32,7 +32,7 @@ enum Event<'a> {
     Command { text: &'a str, background: bool },
     /// A line of output.
     Output { text: &'a str },
-    /// It is over.
+    /// The run is over.
     End(End),
 }
 
@@ -41,33 +41,33 @@ enum Event<'a> {
 struct End {
     seconds: f64,
     stopped: bool,
-    /// What went wrong, if something did.
+    /// What went wrong, if anything.
     complaint: Option<String>,
-    /// Where the output is not that of the book: the command, and the lines.
+    /// The differences from the book's output: the command, and the lines.
     differences: Vec<(String, String)>,
-    /// What crossed the rings, by command: as `cargo xtask trace --recording` writes it.
+    /// The rings, by command, as `cargo xtask trace --recording` writes them.
     traces: Vec<Value>,
     /// Why there is no trace.
     untraced: Vec<String>,
 }
 
-/// A run that begins when it is played.
+/// A run that begins at [`Run::play`].
 #[derive(Debug)]
 pub struct Run {
-    /// While it has this, nothing else runs.
+    /// While this exists, no other run can begin.
     pub place: Option<Place>,
-    /// Set by anybody, it ends the run.
+    /// Any thread may set it to end the run.
     pub stop: Arc<AtomicBool>,
     /// The workspace.
     pub root: PathBuf,
-    /// What it is.
+    /// What to run.
     pub kind: Kind,
     /// Its commands.
     pub transcript: Transcript,
 }
 
 impl Run {
-    /// Runs it, and says what happens. Without a listener it ends.
+    /// Runs it, and sends its events. It ends when the page is gone.
     pub fn play(mut self, client: &TcpStream) {
         let Ok(own) = client.try_clone() else { return };
         let page = Page { client: Mutex::new(own), sent: AtomicUsize::new(0) };
@@ -111,7 +111,7 @@ impl Run {
         Ok(end)
     }
 
-    /// Passes on what happens, without what belongs to the tracer, which names its own folder.
+    /// Sends the output, without the tracer's own messages, which name its folder.
     fn hearing(&self, page: &Arc<Page>, own: String) -> Arc<dyn Fn(Heard<'_>) + Send + Sync> {
         let (page, stop, figure) =
             (Arc::clone(page), Arc::clone(&self.stop), self.kind == Kind::Figure);
@@ -130,7 +130,7 @@ impl Run {
         })
     }
 
-    /// A transcript is compared here; a figure is its recording, which the page compares.
+    /// A transcript is compared here; a figure's recording is compared by the page.
     fn compare(&self, outputs: &[Vec<String>], own: &str, end: &mut End) {
         if self.kind == Kind::Figure {
             let lines = outputs.iter().flatten();
@@ -168,7 +168,7 @@ fn stop_without(mut client: &TcpStream, stop: &AtomicBool, over: &AtomicBool) {
 /// The page that listens.
 #[derive(Debug)]
 struct Page {
-    /// Two commands may print at a time: a line is sent whole.
+    /// Two commands may print at the same time: each line is sent whole.
     client: Mutex<TcpStream>,
     sent: AtomicUsize,
 }
@@ -180,7 +180,7 @@ impl Page {
         }
     }
 
-    /// Sends an event. A page that does not take it does not listen any more.
+    /// Sends an event. If that fails, the page has gone.
     fn tell(&self, event: &Event<'_>, stop: &AtomicBool) {
         let mut line = serde_json::to_vec(event).unwrap_or_default();
         line.push(b'\n');

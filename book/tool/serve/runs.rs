@@ -1,6 +1,6 @@
-//! What a page may run: the book's transcripts with their own commands, its figures with the
-//! clients of their recordings. One at a time. A request says which by a name; nothing else of it
-//! reaches a shell.
+//! The runs that a page may start: the book's transcripts with their own commands, its figures with
+//! the clients of their recordings. One at a time. A request only selects one by name; no other
+//! part of it reaches a shell.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use super::run::Run;
 use crate::output;
 use crate::transcript::Transcript;
 
-/// What runs at the moment, if anything does.
+/// The current run, if any.
 #[derive(Debug, Default)]
 pub struct Runs {
     current: Mutex<Option<Current>>,
@@ -37,14 +37,14 @@ pub enum Kind {
     Figure,
 }
 
-/// Whether each can be run from a page: `None`, or why it cannot.
+/// Whether each can run from a page: `None`, or why not.
 #[derive(Debug, Serialize)]
 pub struct Offer {
     transcripts: BTreeMap<String, Option<String>>,
     figures: BTreeMap<String, Option<String>>,
 }
 
-/// What can be run from a page.
+/// Everything that can run from a page.
 pub fn offer(root: &Path) -> Offer {
     let may = |kind| {
         let names = names(root, kind).into_iter();
@@ -53,7 +53,7 @@ pub fn offer(root: &Path) -> Offer {
     Offer { transcripts: may(Kind::Transcript), figures: may(Kind::Figure) }
 }
 
-/// The names of what stands in the book.
+/// The names of the book's transcripts or figures.
 fn names(root: &Path, kind: Kind) -> Vec<String> {
     let (folder, extension) = kind.place();
     let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
@@ -64,7 +64,7 @@ fn names(root: &Path, kind: Kind) -> Vec<String> {
     named.collect()
 }
 
-/// The commands of something that may be run, or why it may not.
+/// The commands of a run, or why it is refused.
 fn load(root: &Path, kind: Kind, name: &str) -> Result<Transcript, String> {
     if !names(root, kind).iter().any(|known| known == name) {
         return Err("the book has no such thing to run".to_owned());
@@ -88,7 +88,7 @@ fn load(root: &Path, kind: Kind, name: &str) -> Result<Transcript, String> {
     }
 }
 
-/// Whether a command removes files, writes some that are not the workspace's, or needs root.
+/// Whether a command removes files, writes files outside the workspace, or needs root.
 fn changes(command: &str) -> bool {
     let mut words = command.split([' ', ';', '(', '|', '&']);
     let writes = |(at, _): (usize, &str)| !command[at..].starts_with(">/dev/");
@@ -106,7 +106,7 @@ impl Kind {
 }
 
 impl Runs {
-    /// Prepares a run. Refused if it cannot be run from a page, or while another one goes on.
+    /// Prepares a run. Refused if a page may not start it, or while another one runs.
     pub fn begin(self: &Arc<Self>, root: &Path, kind: Kind, name: &str) -> Result<Run, String> {
         let transcript = load(root, kind, name)?;
         let mut current = self.lock();
@@ -120,14 +120,14 @@ impl Runs {
         Ok(Run { place, stop, root: root.to_owned(), kind, transcript })
     }
 
-    /// Stops what runs.
+    /// Stops the current run.
     pub fn stop(&self) {
         if let Some(current) = self.lock().as_ref() {
             current.stop.store(true, Ordering::Relaxed);
         }
     }
 
-    /// The name of what runs.
+    /// The name of the current run.
     pub fn current(&self) -> Option<String> {
         self.lock().as_ref().map(|current| current.name.clone())
     }
@@ -137,7 +137,7 @@ impl Runs {
     }
 }
 
-/// The one place for a run. Dropping it makes room for another.
+/// The one place for a run. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Place(Arc<Runs>);
 

@@ -8,9 +8,9 @@ use serde::Serialize;
 /// The answer to a page that asks for news.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct News {
-    /// Another number than before: the pages were built again, or could not be.
+    /// Changes with every build, or failed build.
     pub version: u64,
-    /// What keeps them from being built; shown on the page.
+    /// Why the build failed; shown on the page.
     pub problems: Vec<String>,
 }
 
@@ -19,11 +19,11 @@ pub struct News {
 pub struct Shown {
     /// Where they are; empty before the first build.
     pub folder: PathBuf,
-    /// The news of them.
+    /// The state for pages that ask.
     pub news: News,
 }
 
-/// Locks what is shown. A thread that panicked while it held it has left no half of anything.
+/// Locks the state. A thread that panicked with the lock has left it consistent.
 pub fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
     shown.lock().unwrap_or_else(PoisonError::into_inner)
 }

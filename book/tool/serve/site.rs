@@ -1,4 +1,4 @@
-//! What stands at which address.
+//! Maps addresses to answers.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ use super::run::Run;
 use super::runs::{self, Kind, Runs};
 use super::shown::{Shown, lock};
 
-/// All that is served, and who may have it.
+/// Everything that is served, and who may have it.
 #[derive(Debug)]
 pub struct Site {
-    /// Who is answered.
+    /// Decides who is answered.
     pub door: Door,
     /// The built pages.
     pub shown: Mutex<Shown>,
@@ -24,17 +24,17 @@ pub struct Site {
     exercises: Arc<Exercises>,
 }
 
-/// What a request gets.
+/// The answer to a request.
 #[derive(Debug)]
 pub enum Reply {
-    /// An answer that is there already.
+    /// A complete answer.
     Whole(Answer),
-    /// The words of a run while it goes on.
+    /// The events of a run while it goes on.
     Live(Run),
 }
 
 impl Site {
-    /// Of the book in this workspace, before it is built.
+    /// The site of this workspace's book, before it is built.
     pub fn new(door: Door, root: PathBuf, xtask: &str) -> Self {
         let exercises = Arc::new(Exercises::new(&root, xtask));
         Self { door, shown: Mutex::default(), root, runs: Arc::default(), exercises }
@@ -63,7 +63,7 @@ impl Site {
         })
     }
 
-    /// Does what a page may ask for.
+    /// Does what a page asks for.
     fn act(&self, path: &str) -> Reply {
         let run = |kind, name| match self.runs.begin(&self.root, kind, name) {
             Ok(run) => Reply::Live(run),
@@ -100,7 +100,7 @@ fn or_refused(result: Result<impl serde::Serialize, String>) -> Answer {
     result.map_or_else(|why| refused(&why), |value| Answer::json(&value))
 }
 
-/// Not now, and why.
+/// Refused for now, with the reason.
 fn refused(why: &str) -> Answer {
     Answer::plain("409 Conflict", why)
 }

@@ -1,4 +1,4 @@
-//! Notices that a file changed which the book is made of.
+//! Notices changes of the files that the book is made of.
 
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use notify::{EventKind, RecursiveMode, Watcher as _};
 
-/// Editors write a file in several steps. What happens within this time is one change.
+/// Editors write a file in several steps. Changes within this time are one change.
 const CALM: Duration = Duration::from_millis(150);
 
-/// Waits until something changed and has been calm for a moment; false if nobody watches.
+/// Waits until something changed and then nothing for a moment; false if the watcher is gone.
 pub fn changed(changes: &Receiver<()>) -> bool {
     if changes.recv().is_err() {
         return false;
@@ -23,11 +23,11 @@ pub fn changed(changes: &Receiver<()>) -> bool {
     }
 }
 
-/// Sends a message for every change of a file that the book is made of, as long as the watcher lives.
+/// Sends a message for every change of a source file, as long as the watcher lives.
 pub fn watch(root: &Path, told: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
-        // Building reads all these files, which is no change.
+        // Building reads all these files; reads are not changes.
         let writes = !matches!(event.kind, EventKind::Access(_));
         if writes && event.paths.iter().any(|path| is_source(path)) {
             let _ = told.send(());
@@ -42,7 +42,7 @@ pub fn watch(root: &Path, told: mpsc::Sender<()>) -> notify::Result<notify::Reco
     Ok(watcher)
 }
 
-/// Whether the book may be made of this file.
+/// Whether a file may be a source of the book.
 fn is_source(path: &Path) -> bool {
     const KINDS: [&str; 9] = ["md", "toml", "css", "js", "svg", "txt", "json", "rs", "hbs"];
     path.extension().and_then(|it| it.to_str()).is_some_and(|it| KINDS.contains(&it))

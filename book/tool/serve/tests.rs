@@ -1,4 +1,4 @@
-//! The server as raw sockets see it.
+//! The server, tested by raw sockets.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -41,7 +41,7 @@ impl Served {
         client
     }
 
-    /// The answer to a request that comes with these lines.
+    /// The answer to a request with these lines.
     fn answer(&self, lines: &str) -> String {
         let mut answer = String::new();
         self.send(&format!("{lines}\r\n\r\n")).read_to_string(&mut answer).unwrap();
@@ -113,7 +113,8 @@ fn without_the_word_and_this_machine_s_name_there_is_nothing() {
         assert!(!answer.contains(&served.path), "{path}: {answer}");
     }
     assert!(served.answer(&format!("GET {path} HTTP/1.1")).starts_with("HTTP/1.1 403"));
-    // From a page of another origin, by a program that knows the word, and what is not HTTP.
+    // Requests from a page of another origin, from a program that knows the word, and what is not
+    // HTTP.
     let from = |origin: &str| format!("POST {path}-/stop HTTP/1.1\r\nHost: {address}{origin}");
     for origin in ["\r\nOrigin: http://127.0.0.1:1", "\r\nOrigin: null", ""] {
         let answer = served.answer(&from(origin));
@@ -128,12 +129,12 @@ fn without_the_word_and_this_machine_s_name_there_is_nothing() {
 fn no_client_keeps_another_from_its_answer() {
     let scratch = tempfile::tempdir().unwrap();
     let served = Served::new(scratch.path());
-    // More than the sockets hold, so that a client that does not read leaves some of it.
+    // More than the sockets hold, so that a client that does not read leaves part of it.
     std::fs::write(scratch.path().join("large.txt"), vec![b'x'; 64 << 20]).unwrap();
     let Served { address, path } = &served;
     let large = format!("GET {path}large.txt HTTP/1.1\r\nHost: {address}\r\n\r\n");
     let unread: Vec<_> = (0..3).map(|_| served.send(&large)).collect();
-    // More than there is room for: those that were silent for longest are let go.
+    // More connections than there is room for: those that were silent for longest are closed.
     let mut silent: Vec<_> = (0..200).map(|_| served.send("GET")).collect();
     assert!(served.ask("GET", "").contains("first"));
     let gone = silent.first_mut().unwrap().read(&mut [0]);
@@ -146,6 +147,6 @@ fn an_endless_request_is_cut_short() {
     let scratch = tempfile::tempdir().unwrap();
     let mut client = Served::new(scratch.path()).send("GET /");
     let line = [b'a'; 64 * 1024];
-    // The server closes; what is sent after that is refused.
+    // The server closes; later bytes are refused.
     testkit::wait_until("the end", || client.write_all(&line).is_err());
 }

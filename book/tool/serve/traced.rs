@@ -1,4 +1,4 @@
-//! A command of the book under the tracer, and what is built before.
+//! A command of the book under the tracer, and the builds before it.
 
 use std::fs;
 use std::io;
@@ -8,15 +8,15 @@ use tempfile::TempDir;
 
 use crate::transcript::Transcript;
 
-/// What a command that runs the tracer by itself begins with.
+/// The beginning of a command that runs the tracer by itself.
 const TRACE: &str = "cargo xtask trace ";
 
-/// The folder of a run, for what the tracer writes. Dropping it removes it.
+/// The folder of a run, for the tracer's output. Dropping it removes it.
 #[derive(Debug)]
 pub struct Folder(TempDir);
 
 impl Folder {
-    /// A new one, for nobody else.
+    /// A new folder that only this user can read.
     pub fn new() -> io::Result<Self> {
         tempfile::Builder::new().prefix("book-run.").tempdir().map(Self)
     }
@@ -26,7 +26,7 @@ impl Folder {
         self.0.path().display().to_string()
     }
 
-    /// What the shell runs for a command. What makes no ring runs as it is.
+    /// The shell's command line for a command. A command that makes no ring runs as it is.
     pub fn traced(&self, index: usize, text: &str) -> String {
         let rings = quoted(&format!("{}/{index}.json", self.path()));
         if text.contains(TRACE) {
@@ -35,14 +35,14 @@ impl Folder {
         if !["cargo run ", "cargo xtask run ", "target/debug/"].iter().any(|it| text.contains(it)) {
             return text.to_owned();
         }
-        // The tracer follows the shell to the program. Its own words are kept apart from the
-        // program's, whose standard error is the pipe's, too.
+        // The tracer follows the shell to the program. Its own messages go to a file, since the
+        // program's standard error goes to the pipe.
         let (command, words) = (quoted(&format!("exec 2>&1; {text}")), format!("{index}.txt"));
         let words = quoted(&format!("{}/{words}", self.path()));
         format!("{TRACE}--fast --summary --recording {rings} -- sh -c {command} 2>{words}")
     }
 
-    /// What the tracer wrote of so many commands, and its words where it wrote nothing.
+    /// What the tracer wrote for this many commands, and its messages if it wrote nothing.
     pub fn read(&self, commands: usize) -> (Vec<Value>, Vec<String>) {
         let (mut traces, mut words) = (Vec::new(), Vec::new());
         for index in 0..commands {
@@ -58,12 +58,13 @@ impl Folder {
     }
 }
 
-/// A word for the shell.
+/// Quotes a word for the shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The commands that build what a transcript runs, so that the deadline of a command is its own.
+/// The commands that build what a transcript runs, so that the deadline of a command does not
+/// include them.
 pub fn builds(transcript: &Transcript) -> String {
     let mut builds: Vec<String> = ["xtask", "ringtrace", "recorder"]
         .map(|package| format!("cargo build --quiet --locked -p {package}"))

@@ -1,8 +1,8 @@
-//! Compares what a run printed with what a transcript says.
+//! Compares the output of a run with a transcript.
 
 use std::collections::HashSet;
 
-/// What stands for any number of lines.
+/// Stands for any number of lines.
 const ANY_LINES: &str = "…";
 
 /// Lines around a difference that are shown with it.
@@ -14,12 +14,13 @@ pub fn difference(expected: &[String], printed: &[String]) -> Option<String> {
     (costs.at(0, 0) > 0).then(|| text(&costs.walk(), printed))
 }
 
-/// Whether a line of a transcript means this printed line: `⟨words⟩` stands for anything.
+/// Whether a line of a transcript matches a printed line: `⟨words⟩` stands for anything.
 fn means(pattern: &str, printed: &str) -> bool {
     let pattern = pattern.trim_end();
     let mut line = printed.trim_end().to_owned();
     if pattern.ends_with('⟩') {
-        // What was meant may be nothing, and the white space before it is gone with it.
+        // The placeholder may stand for nothing, and then the white space before it is missing,
+        // too.
         line.push(' ');
     }
     let mut rest = line.as_str();
@@ -34,7 +35,7 @@ fn means(pattern: &str, printed: &str) -> bool {
     if before.is_empty() { rest == *last } else { rest.ends_with(last) }
 }
 
-/// What stands between the `⟨words⟩` of a line: one piece more than there are of those.
+/// The fixed pieces around the `⟨words⟩` of a line: one more than there are placeholders.
 fn literals(pattern: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = pattern;
@@ -47,7 +48,7 @@ fn literals(pattern: &str) -> Vec<&str> {
     pieces
 }
 
-/// How many lines differ at least, from each line of both on.
+/// The least number of lines that differ, from each pair of lines on.
 struct Costs<'t> {
     expected: &'t [String],
     printed: &'t [String],
@@ -171,7 +172,7 @@ fn text(steps: &[Line<'_>], printed: &[String]) -> String {
     out
 }
 
-/// The printed line that shares the most words with `line`, if it shares some.
+/// The printed line that shares the most words with `line`, if any.
 fn most_like<'t>(line: &str, printed: &'t [String]) -> Option<&'t str> {
     let words: HashSet<&str> = line.split_whitespace().collect();
     let shared = |other: &str| {

@@ -18,11 +18,11 @@ use crate::problem::Complaint;
 pub struct Command {
     /// Its line in the file, from 1.
     pub line: usize,
-    /// What the shell is given, without the `&`.
+    /// The shell's command, without the `&`.
     pub text: String,
-    /// Whether it goes on running while the next ones do.
+    /// Whether it runs in the background.
     pub background: bool,
-    /// What it prints.
+    /// Its expected output.
     pub expected: Vec<String>,
 }
 
@@ -33,12 +33,12 @@ pub struct Transcript {
     pub needs: Option<Kernel>,
     /// In the order of the file; at least one.
     pub commands: Vec<Command>,
-    /// What the reader sees.
+    /// The text for the reader.
     pub shown: String,
 }
 
 impl Transcript {
-    /// Reads a transcript. What is wrong comes with its line.
+    /// Reads a transcript. A mistake is returned with its line.
     pub fn parse(text: &str) -> Result<Self, (usize, Complaint)> {
         let mut needs = None;
         let mut commands: Vec<Command> = Vec::new();
@@ -81,7 +81,7 @@ impl Transcript {
         Ok(Self { needs, commands, shown })
     }
 
-    /// The file's text `old` with other outputs below its commands.
+    /// The file's text `old` with new outputs below its commands.
     pub fn with_outputs(&self, old: &str, outputs: &[Vec<String>]) -> String {
         let first = self.commands.first().map_or(0, |command| command.line - 1);
         let mut out: String = old.lines().take(first).map(|line| format!("{line}\n")).collect();
@@ -110,13 +110,13 @@ impl Transcript {
             )),
             many => Err(Complaint::new(
                 format!("{} lines of the transcript's output contain \"{text}\"", many.len()),
-                format!("quote more of the one that is meant:\n{}", many.join("\n")),
+                format!("quote more of the line:\n{}", many.join("\n")),
             )),
         }
     }
 }
 
-/// What the reader sees, in the order of time: what a server prints after it listens comes below
+/// The text for the reader, in the order of time: what a server prints after it listens comes below
 /// its clients' commands.
 fn shown(commands: &[Command]) -> String {
     let mut lines: Vec<String> = Vec::new();
@@ -139,7 +139,7 @@ fn shown(commands: &[Command]) -> String {
     lines.join("\n").trim_end().to_owned() + "\n"
 }
 
-/// A line without the placeholder that it begins with, such as the tracer's `⟨seconds⟩`.
+/// A line without its first placeholder, such as the tracer's `⟨seconds⟩`.
 fn untimed(line: &str) -> &str {
     let rest = line.strip_prefix("⟨seconds").and_then(|it| it.split_once("⟩ "));
     rest.map_or(line, |(_, rest)| rest.trim_start())

@@ -14,7 +14,7 @@ use crate::transcript::Transcript;
 /// The port that the days listen on, as the reader types it.
 pub const PORT: &str = "4242";
 
-/// What happens while a transcript runs: commands by their place in it.
+/// Events of a run; commands are named by their place in the transcript.
 #[derive(Debug)]
 pub enum Heard<'t> {
     /// A command was started.
@@ -23,18 +23,18 @@ pub enum Heard<'t> {
     Printed(&'t str),
 }
 
-/// A run of a transcript, to be listened to and stopped.
+/// A run of a transcript, with a listener and a way to stop it.
 pub struct Play<'a> {
-    /// What the shell gets for a command, of which this is the place and the text.
+    /// Makes the shell's command line of a command, from its place and its text.
     pub command: &'a dyn Fn(usize, &str) -> String,
-    /// Hears what happens.
+    /// Receives the events.
     pub hear: Arc<dyn Fn(Heard<'_>) + Send + Sync>,
-    /// Set by anybody, it ends the run.
+    /// Any thread may set it to end the run.
     pub stop: &'a AtomicBool,
 }
 
-/// What a transcript's commands printed, line by line, or the line of the command that failed
-/// and how.
+/// The output of a transcript's commands, line by line, or the line of the command that failed, and
+/// how.
 pub fn run(root: &Path, transcript: &Transcript) -> Result<Vec<Vec<String>>, (usize, Complaint)> {
     let stop = AtomicBool::new(false);
     let play = Play { command: &|_, text| text.to_owned(), hear: Arc::new(|_| {}), stop: &stop };
@@ -42,7 +42,7 @@ pub fn run(root: &Path, transcript: &Transcript) -> Result<Vec<Vec<String>>, (us
 }
 
 impl Play<'_> {
-    /// As [`run`]. A run that was stopped has printed what it has printed.
+    /// As [`run`]. A stopped run returns what it has printed.
     pub fn run(
         &self,
         root: &Path,
@@ -79,7 +79,7 @@ impl Play<'_> {
     }
 }
 
-/// Runs one command that may take as long as a compiler; its end, and what it printed.
+/// Runs one command that may take as long as a compiler; returns its end and its output.
 pub fn alone(
     root: &Path,
     text: &str,
@@ -91,8 +91,8 @@ pub fn alone(
     Ok((status, running.text()))
 }
 
-/// A port that nobody listens on, of as many digits as the one in the book, so that lines break
-/// where they do there; none whose digits the transcript uses for something else.
+/// A free port with as many digits as the one in the book, so that lines break in the same places,
+/// and whose digits the transcript does not use otherwise.
 fn free_port(transcript: &Transcript) -> Result<String, Complaint> {
     if !transcript.shown.contains(PORT) {
         return Ok(PORT.to_owned());
@@ -106,8 +106,8 @@ fn free_port(transcript: &Transcript) -> Result<String, Complaint> {
         .ok_or_else(|| Complaint::new("no port is free on 127.0.0.1", "look at: ss -ltn"))
 }
 
-/// What a command finds around it: a terminal's width and no colours, and nothing of the Cargo
-/// that started this program, which would have everything built again.
+/// The environment of a command: a terminal's width and no colours, and no variables of the Cargo
+/// that started this program, which would cause a new build.
 pub fn environment(command: &mut Command) {
     const KEPT: [&str; 4] =
         ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "CARGO_BUILD_JOBS"];

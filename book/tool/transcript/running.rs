@@ -1,4 +1,4 @@
-//! A command that runs: in a process group of its own, which ends with this program.
+//! A running command, in its own process group, which ends with this program.
 
 use std::io::{self, BufRead as _, BufReader, PipeWriter};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -16,19 +16,19 @@ use super::run::{PORT, environment};
 use crate::problem::Complaint;
 use crate::transcript;
 
-/// What a server says when it is ready.
+/// A server prints this when it is ready.
 pub const READY: &str = "listening on";
 
-/// How long a command may take. Only a failure takes that long.
+/// How long a command may take. Only a failure takes this long.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Time for a command that was stopped to end by itself.
+/// How long a stopped command may take to end by itself.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How often a running command is looked at.
+/// How often to look at a running command.
 const POLL: Duration = Duration::from_millis(10);
 
-/// A command that was started, in a process group of its own.
+/// A command that was started, in its own process group.
 pub struct Running {
     child: Child,
     guard: Child,
@@ -61,7 +61,7 @@ impl Running {
         environment(&mut command);
         testkit::heed_stop_signals(&mut command);
         let mut child = command.spawn().map_err(no)?;
-        // The ends of the pipe that the command was given are open in it, too.
+        // The command also holds the ends of the pipe that it was given.
         drop(command);
         let (guard, life) = guard(&child).map_err(|wrong| {
             let _ = child.kill().and_then(|()| child.wait());
@@ -89,13 +89,13 @@ impl Running {
         })
     }
 
-    /// What it has printed so far.
+    /// Its output so far.
     pub fn text(&self) -> String {
         let printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&printed).into_owned()
     }
 
-    /// Its lines with the port that the reader knows.
+    /// Its lines, with the port of the book.
     pub fn lines(&self, port: &str) -> Vec<String> {
         let text = self.text().replace(port, PORT);
         let mut lines: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
@@ -105,7 +105,7 @@ impl Running {
         lines
     }
 
-    /// Its end, if it has come.
+    /// Its exit status, if it has ended.
     fn ended(&mut self) -> Result<Option<ExitStatus>, Complaint> {
         let ended = self.child.try_wait();
         ended.map_err(|wrong| Complaint::new(format!("cannot be waited for: {wrong}"), "try again"))
@@ -126,7 +126,7 @@ impl Running {
         Ok(())
     }
 
-    /// Waits until it ends, which it does within this time, or soon after the run is stopped.
+    /// Waits until it ends, within this time, or soon after the run is stopped.
     pub fn until_end(
         &mut self,
         stop: &AtomicBool,
@@ -153,7 +153,7 @@ impl Running {
             return Err(self.complaint("is not installed here"));
         }
         match status.signal() {
-            // The server ends as it should; Cargo and the shell around it die of the signal.
+            // The server ends in order; Cargo and the shell around it die of the signal.
             Some(signal) if self.interrupted.is_some() && signal == Signal::SIGINT as i32 => {}
             Some(signal) if !stopped => {
                 return Err(self.complaint(&format!("was killed by signal {signal}")));
@@ -163,7 +163,7 @@ impl Running {
         Ok(status)
     }
 
-    /// Asks it to end, once.
+    /// Asks it to end, if that was not done yet.
     fn interrupt(&mut self) {
         if self.interrupted.is_none() && killpg(self.group(), Signal::SIGINT).is_ok() {
             self.interrupted = Some(Instant::now());
@@ -183,7 +183,7 @@ impl Running {
         self.until_end(stop, PATIENCE)
     }
 
-    /// What is left of its group is ended, and the rest of its output read.
+    /// Ends the rest of its group, and reads the rest of its output.
     fn finish(&mut self) {
         let _ = killpg(self.group(), Signal::SIGKILL);
         let _ = self.guard.wait();
@@ -214,8 +214,8 @@ impl Drop for Running {
     }
 }
 
-/// A process that ends the command's group, with itself, when this program ends, however it ends:
-/// then the other end of its standard input is closed.
+/// A process that ends the command's group, and itself, when this program ends for any reason: then
+/// the other end of its standard input is closed.
 fn guard(child: &Child) -> io::Result<(Child, PipeWriter)> {
     let (waits, life) = io::pipe()?;
     let mut guard = Command::new("sh");

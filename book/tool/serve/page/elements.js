@@ -1,6 +1,6 @@
 /* Makes elements. Text is always set as text: what a program printed is never HTML. */
 
-/** An element with a class, and what is in it: texts and elements. */
+/** An element with a class, and its content: texts and elements. */
 export function make(name, className, ...content) {
     const node = document.createElement(name);
     if (className) {
@@ -32,7 +32,7 @@ export function button(sign, words, action) {
     return node;
 }
 
-/** A place for news of a few words, which are read out when they change. */
+/** A place for short messages, which a screen reader reads out when they change. */
 export function status() {
     const node = make('span', 'living-status');
     node.setAttribute('role', 'status');
@@ -54,7 +54,7 @@ export function table(caption, columns, rows) {
     return make('div', 'table-wrapper', node);
 }
 
-/** Keeps keys within a part of the page: mdBook's arrow keys turn the page. */
+/** Keeps keys within a part of the page: mdBook would turn the page. */
 export function keepKeys(node) {
     const sideways = ['ArrowLeft', 'ArrowRight'];
     const scrolling = ['ArrowUp', 'ArrowDown', 'PageUp', 'PageDown'];

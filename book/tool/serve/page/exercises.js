@@ -4,7 +4,7 @@ import { button, keepKeys, link, make, status, words } from './elements.js';
 import { rings } from './rings.js';
 import { Refused, get, post } from './server.js';
 
-/** How often the server is asked; a save is checked when the file was the same twice. */
+/** How often to ask the server; a save is checked when the file was the same twice. */
 const PAUSE = 500;
 
 class Exercise {
@@ -32,7 +32,7 @@ class Exercise {
         buttons.forEach(node => { node.hidden = true; });
     }
 
-    /** Shows a button, and keeps the focus where it was if its own went away. */
+    /** Shows or hides a button, and keeps the focus near if it was hidden. */
     show(node, shown) {
         if (!shown && document.activeElement === node) {
             this.section.tabIndex = -1;
@@ -42,13 +42,13 @@ class Exercise {
     }
 
     say(words) {
-        // A text that is set again would be read out again.
+        // Setting the same text again would make a screen reader read it again.
         if (this.status.textContent !== words) {
             this.status.textContent = words;
         }
     }
 
-    /** The server says how far it is. */
+    /** Shows the state that the server sent. */
     update({ state, program, begun, checking, version }) {
         const open = state === 'passed' || state === 'given up';
         this.show(this.begin, !begun && !checking);
@@ -128,7 +128,7 @@ class Exercise {
     }
 }
 
-/** A verdict in a word or two. */
+/** A short verdict. */
 function word({ verdict, id }) {
     return verdict === 'failed' ? `not yet (${id}).` : `${verdict}.`;
 }
@@ -215,10 +215,10 @@ async function look(all, sum) {
         });
     } catch (error) {
         if (error instanceof Refused) {
-            // Another server listens here now; the page says so.
+            // Another server uses this port now; the page says so.
             return;
         }
-        // The server was stopped. It may be started again.
+        // The server was stopped. It may start again.
     }
     setTimeout(() => look(all, sum), PAUSE);
 }

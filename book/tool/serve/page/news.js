@@ -1,4 +1,4 @@
-/* Loads the page again when the book was built again, and shows what keeps it from being built. */
+/* Reloads the page after a new build, and shows why a build failed. */
 import { get } from './server.js';
 
 let version = null;
@@ -36,11 +36,11 @@ async function ask() {
         version = news.version;
     } catch (error) {
         if (error.status !== undefined) {
-            // Another server listens here now.
+            // Another server uses this port now.
             show([error.message]);
             return;
         }
-        // The server was stopped. It may be started again.
+        // The server was stopped. It may start again.
     }
     setTimeout(ask, 700);
 }

@@ -1,7 +1,7 @@
 /* The rings of a run in the ring player, and what differs from a recorded run. */
 import { link, make, table, words } from './elements.js';
 
-/** All that is known of a run's rings: `traces` is what the tracer wrote of each command. */
+/** The rings of a run; `traces` is the tracer's output for each command. */
 export function rings(traces, recorded) {
     const place = make('div', 'living-rings');
     const all = traces.flatMap(trace => trace.rings);
@@ -9,7 +9,7 @@ export function rings(traces, recorded) {
         place.append(make('p', '', 'The run made no ring that could be followed.'));
         return place;
     }
-    // The one with the most to see.
+    // The ring with the most steps.
     const longest = all.reduce((best, ring) => ring.steps.length > best.steps.length ? ring : best);
     const shown = make('div', '');
     const show = ring => {
@@ -62,7 +62,7 @@ function player(ring) {
     return make('figure', 'ring-player', make('figcaption', '', title, ' ', source), steps, data);
 }
 
-/** What a ring counts, in the order of the table: the sums first. */
+/** The counts of a ring, in the order of the table: the sums first. */
 function names(...counts) {
     const sums = ['enters', 'entries', 'completions'];
     const all = new Set(counts.flatMap(Object.keys));

@@ -1,4 +1,4 @@
-/* A button on every transcript and figure that runs it here, and shows what came. */
+/* A button on every transcript and figure that runs it here, and shows the result. */
 import { button, keepKeys, make, status } from './elements.js';
 import { rings } from './rings.js';
 import { get, post } from './server.js';
@@ -11,7 +11,7 @@ class Runnable {
         this.section = make('section', 'living');
         this.section.setAttribute('aria-label', `Your run of ${name}`);
         keepKeys(this.section);
-        // Both are one thing: the presenter's view shows them together.
+        // Keep both together: the presenter's view shows them as one item.
         const both = make('div', 'runnable');
         shown.replaceWith(both);
         both.append(shown, this.section);
@@ -44,7 +44,7 @@ class Runnable {
         this.output.replaceChildren();
         this.result.replaceChildren();
         this.status.textContent = 'Asking…';
-        // A button that is disabled would lose the focus.
+        // A disabled button would lose the focus.
         this.run.setAttribute('aria-disabled', 'true');
         this.stop.hidden = false;
         this.ended = false;
@@ -84,7 +84,7 @@ class Runnable {
         }
     }
 
-    /** Adds to the output, whose end stays in sight unless the reader has scrolled. */
+    /** Adds to the output, and scrolls to its end unless the reader has scrolled. */
     print(text, className) {
         const output = this.output;
         output.hidden = false;
@@ -112,7 +112,7 @@ class Runnable {
     }
 }
 
-/** What a run printed otherwise than the book says. */
+/** The lines of a run that differ from the book's. */
 function differs(differences) {
     if (differences.length === 0) {
         return make('p', 'living-compared', 'Your machine printed what the book says.');

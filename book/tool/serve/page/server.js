@@ -1,6 +1,6 @@
 /* Asks the server of this page. */
 
-/** Everything that is asked for lies beside this file. */
+/** All requests are relative to this file. */
 const address = path => new URL(path, import.meta.url);
 
 /** The style sheet of what is added to a page. */
@@ -9,7 +9,7 @@ sheet.rel = 'stylesheet';
 sheet.href = address('living.css');
 document.head.append(sheet);
 
-/** A value that the server has. */
+/** Fetches a value from the server. */
 export async function get(path) {
     const answer = await fetch(address(path), { cache: 'no-store' });
     if (!answer.ok) {
@@ -18,7 +18,7 @@ export async function get(path) {
     return answer.json();
 }
 
-/** Has the server do something. Each line that it answers is given to `heard`. */
+/** Asks the server for an action, and passes each line of its answer to `heard`. */
 export async function post(path, heard) {
     const answer = await fetch(address(path), { method: 'POST' });
     if (!answer.ok) {
@@ -40,7 +40,7 @@ export async function post(path, heard) {
     }
 }
 
-/** The server's own words on why it does not do something. */
+/** The server's reason for a refusal. */
 export class Refused extends Error {
     constructor(words, status) {
         super(words.trim());
