@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// What a test does with its browser.
 pub type Tried = Result<(), Box<dyn std::error::Error + Send + Sync>>;

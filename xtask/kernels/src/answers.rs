@@ -110,7 +110,8 @@ fn file(workspace: &Path, program: &str, kernel: Kernel) -> PathBuf {
     workspace.join(FOLDER).join(program).join(name)
 }
 
-/// Writes what a kernel answered, and returns the files. A program that failed writes nothing.
+/// Writes what a kernel answered, and returns the files. A program that failed writes nothing. An
+/// answer that was marked as varying in the recording stays so.
 ///
 /// # Errors
 /// If they cannot be written.
@@ -118,14 +119,25 @@ pub fn keep(workspace: &Path, (kernel, all): &OfKernel) -> Result<Vec<PathBuf>> 
     let mut files = Vec::new();
     for asked in all.iter().filter(|asked| asked.failed.is_none()) {
         let file = file(workspace, &asked.program, *kernel);
-        let text: String =
-            asked.lines.iter().map(|(q, answer)| format!("{q}: {answer}\n")).collect();
+        let before = recorded(&asked.program, &file).unwrap_or_default();
+        let line = |(question, answer): &(String, String)| {
+            let marked = before.answer(question).is_some_and(varies) && !varies(answer);
+            format!("{question}: {}{answer}\n", if marked { "~" } else { "" })
+        };
+        let text: String = asked.lines.iter().map(line).collect();
         fs::create_dir_all(file.parent().unwrap_or(workspace))
             .and_then(|()| fs::write(&file, text))
             .with_context(|| format!("writing {}", file.display()))?;
         files.push(file);
     }
     Ok(files)
+}
+
+/// The answers that were kept.
+fn recorded(program: &str, file: &Path) -> std::io::Result<Asked> {
+    let stdout = fs::read_to_string(file)?;
+    let ran = Ran { command: program.to_owned(), code: Some(0), stdout, ..Ran::default() };
+    Ok(read(&ran).unwrap_or_default())
 }
 
 /// What is wrong with a kernel's answers: programs that failed and, if a recording must be
@@ -144,10 +156,7 @@ pub fn problems(workspace: &Path, (kernel, all): &OfKernel, compared: bool) -> R
         if !compared || !file.exists() {
             continue;
         }
-        let text = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
-        let recorded =
-            Ran { command: program.clone(), code: Some(0), stdout: text, ..Ran::default() };
-        let recorded = read(&recorded).unwrap_or_default();
+        let recorded = recorded(program, &file).with_context(|| format!("{}", file.display()))?;
         for question in questions([&recorded, asked]) {
             let [before, now] = [&recorded, asked].map(|it| it.answer(question));
             if !same(before, now) && ![before, now].into_iter().flatten().any(varies) {
@@ -262,6 +271,8 @@ mod tests {
         ];
         assert_eq!(differ(&now), expected);
         assert!(problems(workspace, &now, false).unwrap().is_empty());
+        keep(workspace, &of("6.1.0", "a: 0\nb: 2\n")).unwrap();
+        assert_eq!(fs::read_to_string(&files[0]).unwrap(), "a: 0\nb: ~2\n");
     }
 
     #[test]
