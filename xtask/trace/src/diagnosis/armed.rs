@@ -202,11 +202,8 @@ fn cancels(opcode: u8) -> bool {
 }
 
 fn arms_again(request: &Request, ended: &Request) -> bool {
-    let closes = request.entry.opcode == op::CLOSE && request.fd() == ended.fd();
-    let same = request.entry.opcode == ended.entry.opcode;
-    request.ring == ended.ring && (closes || same && request.same_file(ended))
-        || request.entry.opcode == op::CLOSE
-            && ended.slot().is_some_and(|slot| slot + 1 == request.entry.file_index)
+    let same = [op::CLOSE, ended.entry.opcode].contains(&request.entry.opcode);
+    same && request.ring == ended.ring && request.same_file(ended)
 }
 
 impl Armed {

@@ -376,8 +376,9 @@ fn bad_file(request: &Request, scene: &Scene<'_>, found: &mut Found) {
     }
 }
 
-/// Whether a receive takes nothing and does not wait: it tests whether the file is a socket.
+/// Whether EBADF is a good answer: to a receive that takes nothing and does not wait, which tests
+/// whether the file is a socket, and to a close, which may be there to be sure.
 fn only_asks(entry: &Entry) -> bool {
     const ASKS: u32 = (libc::MSG_PEEK | libc::MSG_DONTWAIT) as u32;
-    entry.opcode == op::RECV && entry.op_flags & ASKS == ASKS
+    entry.opcode == op::CLOSE || entry.opcode == op::RECV && entry.op_flags & ASKS == ASKS
 }

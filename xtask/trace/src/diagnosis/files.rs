@@ -98,12 +98,7 @@ fn handle(request: &Request) -> Option<Handle> {
 
 /// What an entry closes.
 fn closes(request: &Request) -> Option<Handle> {
-    let entry = &request.entry;
-    match entry.file_index {
-        _ if entry.opcode != op::CLOSE => None,
-        0 => Some(Handle::Fd(request.owner, entry.fd)),
-        slot => Some(Handle::Slot(request.ring, slot - 1)),
-    }
+    handle(request).filter(|_| request.entry.opcode == op::CLOSE)
 }
 
 impl Given {

@@ -41,14 +41,17 @@ impl Request {
         let entry = &self.entry;
         let operation = operation(entry.opcode);
         let about = match entry.opcode {
-            _ if entry.has(sqe::FIXED_FILE) => format!(", slot {}", entry.fd),
             op::OPENAT | op::OPENAT2 | op::STATX | op::UNLINKAT | op::MKDIRAT => {
                 let path = Reader::of(self.owner).string(entry.addr).filter(|path| {
                     path.len() < 60 && !path.is_empty() && !path.contains(char::is_control)
                 });
                 path.map_or_else(String::new, |path| format!(", \"{path}\""))
             }
-            _ => self.fd().map_or_else(String::new, |fd| format!(", fd {fd}")),
+            _ => match (self.fd(), self.slot()) {
+                (Some(fd), _) => format!(", fd {fd}"),
+                (None, Some(slot)) => format!(", slot {slot}"),
+                (None, None) => String::new(),
+            },
         };
         format!("entry {} ({operation}{about})", self.seq)
     }
@@ -91,13 +94,18 @@ impl Request {
             op::MADVISE,
             op::PIPE,
         ];
-        (!entry.has(sqe::FIXED_FILE) && entry.fd >= 0 && !other.contains(&entry.opcode))
+        (self.slot().is_none() && entry.fd >= 0 && !other.contains(&entry.opcode))
             .then_some(entry.fd)
     }
 
     /// The slot that it is about, if it names one.
     pub fn slot(&self) -> Option<u32> {
-        self.entry.has(sqe::FIXED_FILE).then_some(self.entry.fd as u32)
+        let entry = &self.entry;
+        match (entry.opcode, entry.file_index) {
+            // A close names it as those entries do that fill a slot.
+            (op::CLOSE, 1..) => Some(entry.file_index - 1),
+            _ => entry.has(sqe::FIXED_FILE).then_some(entry.fd as u32),
+        }
     }
 
     /// Whether both are about the same file.
@@ -110,5 +118,32 @@ impl Request {
             Some(_) => self.ring == other.ring,
             None => self.owner == other.owner,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_names_its_slot_or_its_descriptor() {
+        let about = |fd, file_index| {
+            let entry = Entry { opcode: op::CLOSE, fd, file_index, ..Default::default() };
+            let close = Request {
+                seq: 3,
+                us: 0,
+                tid: 0,
+                owner: 0,
+                ring: 1,
+                entry,
+                enter: 1,
+                behind: None,
+                answers: 0,
+                before: None,
+            };
+            (close.name(), close.fd(), close.slot())
+        };
+        assert_eq!(about(0, 1), ("entry 3 (CLOSE, slot 0)".to_string(), None, Some(0)));
+        assert_eq!(about(5, 0), ("entry 3 (CLOSE, fd 5)".to_string(), Some(5), None));
     }
 }
