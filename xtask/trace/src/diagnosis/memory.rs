@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use super::waits::awaits_notification;
 use super::{Fact, Found, Kind, Request, Rules, Scene, at};
 use crate::codes::{call, op};
 use crate::context::Reader;
@@ -12,7 +13,10 @@ use crate::ring_descriptors::RingId;
 const DEAD_STACK: Kind = Kind::new("dead-stack", "day1.html#what-an-entry-points-at");
 const UNMAPPED: Kind = Kind::new("unmapped-memory", "day1.html#what-an-entry-points-at");
 const CHANGED: Kind = Kind::new("changed-in-flight", "day1.html#what-an-entry-points-at");
-const ZERO_COPY: Kind = Kind::new("changed-before-notification", "day4-echo.html#echoing");
+const ZERO_COPY: Kind = Kind::new("changed-before-notification", "zero-copy.html#break-it");
+/// What that means.
+const TWO_COMPLETIONS: &str = "A zero-copy send has two completions. The first says how much was taken; the pages stay in \
+     the socket's queue until the one with NOTIF. Write to them after that.";
 const SHARED: Kind = Kind::new("memory-shared", "when-it-goes-wrong.html#receiving");
 
 const OUTSIDE: Kind = Kind::new("outside-registered-buffer", "c-to-rust.html#buffers");
@@ -76,13 +80,10 @@ impl Rules for Memory {
             }
             Fact::Submitted(request) => {
                 self.points_into_the_dead(request, scene, found);
+                self.fills_what_is_sent(request, scene, found);
                 match request.entry.opcode {
                     op::SHUTDOWN => _ = self.shut.insert(file(request)),
-                    op::CLOSE => {
-                        let slot = request.entry.file_index.checked_sub(1);
-                        let fd = slot.is_none().then_some(request.entry.fd);
-                        self.shut.remove(&(request.ring, fd, slot));
-                    }
+                    op::CLOSE => _ = self.shut.remove(&file(request)),
                     // Entries of one enter may be done one after the other.
                     _ => shares(
                         request,
@@ -189,7 +190,7 @@ impl Memory {
         }
         for request in changed {
             self.sent.remove(&request.seq);
-            if request.entry.zero_copy() && request.answers > 0 {
+            if awaits_notification(request) {
                 found.say(
                     scene,
                     ZERO_COPY,
@@ -198,9 +199,7 @@ impl Memory {
                         request.name(),
                         at(scene.us)
                     ),
-                    "A zero-copy send has two completions. The first says how much was taken; the \
-                     pages stay in the socket's queue until the one with NOTIF. Write to them after \
-                     that.",
+                    TWO_COMPLETIONS,
                 );
             } else {
                 found.say(
@@ -215,6 +214,34 @@ impl Memory {
                      may be the old bytes, the new ones or both.",
                 );
             }
+        }
+    }
+
+    /// An entry that starts now writes where a zero-copy send still reads.
+    fn fills_what_is_sent(&mut self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
+        let starts = request.entry.takes() && request.behind.is_none();
+        let Some(mine) = request.buffer().filter(|_| starts && !scene.polled()) else { return };
+        if scene.open.len() > WATCHED {
+            return;
+        }
+        let sent = scene.open_here().find(|other| {
+            awaits_notification(other)
+                && other.enter != request.enter
+                && other.buffer().is_some_and(|theirs| overlap(&mine, &theirs))
+        });
+        if let Some(sent) = sent {
+            // It is not said again when the bytes have changed.
+            self.sent.remove(&sent.seq);
+            found.say(
+                scene,
+                ZERO_COPY,
+                format!(
+                    "{} writes into the memory of {}, which was answered and awaits its notification",
+                    request.name(),
+                    sent.name()
+                ),
+                TWO_COMPLETIONS,
+            );
         }
     }
 

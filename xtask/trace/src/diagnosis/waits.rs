@@ -369,7 +369,7 @@ fn blocked(scene: &Scene<'_>, found: &mut Found) {
 }
 
 /// Whether it is a zero-copy send that was answered, and whose memory is not free yet.
-fn awaits_notification(request: &Request) -> bool {
+pub(super) fn awaits_notification(request: &Request) -> bool {
     request.entry.zero_copy() && request.answers > 0
 }
 

@@ -230,10 +230,16 @@ pub fn writes_while_it_sends(mended: bool) {
     message.fill(b'3');
 }
 
-pub fn zero_copy(mended: bool) {
+/// A client, and what the server has of it.
+fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let mut client = TcpStream::connect(listener.local_addr().expect("a port")).expect("a client");
+    let client = TcpStream::connect(listener.local_addr().expect("a port")).expect("a client");
     let (server, _) = listener.accept().expect("the client");
+    (client, server)
+}
+
+pub fn zero_copy(mended: bool) {
+    let (mut client, server) = connection();
     let mut ring = ring();
     let mut message = vec![b'1'; 1 << 16];
     let length = message.len();
@@ -253,11 +259,40 @@ pub fn zero_copy(mended: bool) {
     message.fill(b'3');
 }
 
+/// A file that has the bytes of before: what it overwrites does not change.
+pub fn zero_copy_read(mended: bool) {
+    let (mut client, server) = connection();
+    let mut ring = ring();
+    let mut message = vec![b'1'; 1 << 16];
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(&message).expect("the bytes");
+    let length = message.len();
+    let send = opcode::SendZc::new(fd(&server), message.as_ptr(), length as u32).build();
+    push(&mut ring, send, 1);
+    ring.submit_and_wait(1).expect("an enter");
+    let first = ring.completion().next().expect("a completion");
+    if first.result() < 0 {
+        not_here("no zero-copy sends");
+    }
+    let mut received = vec![0; first.result() as usize];
+    if mended {
+        client.read_exact(&mut received).expect("what was sent");
+        take(&mut ring, 1);
+    }
+    push(&mut ring, opcode::Read::new(fd(&file), message.as_mut_ptr(), 64).build(), 2);
+    ring.submit().expect("an enter");
+    if !mended {
+        client.read_exact(&mut received).expect("what was sent");
+    }
+    let mut left = if mended { 1 } else { 2 };
+    while left > 0 {
+        left -= take(&mut ring, 1).len();
+    }
+}
+
 /// More than the sockets take, for a client who does not read.
 pub fn reader_who_sleeps(mended: bool) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let mut client = TcpStream::connect(listener.local_addr().expect("a port")).expect("a client");
-    let (server, _) = listener.accept().expect("the client");
+    let (mut client, server) = connection();
     server.set_nonblocking(true).expect("a socket");
     let mut ring = ring();
     let message = vec![b'1'; 16 << 20];

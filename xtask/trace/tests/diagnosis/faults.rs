@@ -76,6 +76,7 @@ pub const ALL: &[Fault] = &[
     ("unmaps_in_flight", "unmapped-memory", entries::unmaps_in_flight),
     ("writes_while_it_sends", "changed-in-flight", entries::writes_while_it_sends),
     ("writes_before_the_notification", "changed-before-notification", entries::zero_copy),
+    ("reads_before_the_notification", "changed-before-notification", entries::zero_copy_read),
     ("reader_who_sleeps", "notification-missing", entries::reader_who_sleeps),
     ("spins_over_what_it_pushed", "never-submitted", queues::spins_over_what_it_pushed),
     ("one_buffer_in_one_enter", "memory-shared", entries::one_buffer_in_one_enter),
