@@ -10,7 +10,7 @@ use crate::names::{error_name, user_data};
 use crate::ring_descriptors::RingId;
 
 const MULTISHOT_ENDED: Kind = Kind::new("multishot-ended", "day3.html#losing-nobody");
-const CANCEL_MISSES: Kind = Kind::new("cancel-misses", "when-it-goes-wrong.html#pitfall-24");
+const CANCEL_MISSES: Kind = Kind::new("cancel-misses", "time-and-cancellation.html#cancels");
 const ONE_NAME: Kind = Kind::new("one-user-data-for-two", "day1.html#there-and-back");
 
 /// How many values are remembered.

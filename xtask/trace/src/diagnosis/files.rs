@@ -14,7 +14,7 @@ use crate::syscalls::Call;
 const ORPHAN: Kind =
     Kind::new("descriptor-lost", "when-it-goes-wrong.html#time-signals-and-the-end");
 const NOT_CLOSED: Kind = Kind::new("not-closed", "journal-corrected.html#3-slots-are-never-freed");
-const CLOSE_CANCELLED: Kind = Kind::new("slot-lost", "when-it-goes-wrong.html#pitfall-17");
+const CLOSE_CANCELLED: Kind = Kind::new("slot-lost", "links-and-drains.html#break-it");
 const TABLE_FULL: Kind = Kind::new("table-full", "when-it-goes-wrong.html#pitfall-4");
 
 /// A descriptor that is unused for this long was forgotten.

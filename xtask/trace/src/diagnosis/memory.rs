@@ -17,7 +17,7 @@ const ZERO_COPY: Kind = Kind::new("changed-before-notification", "zero-copy.html
 /// What that means.
 const TWO_COMPLETIONS: &str = "A zero-copy send has two completions. The first says how much was taken; the pages stay in \
      the socket's queue until the one with NOTIF. Write to them after that.";
-const SHARED: Kind = Kind::new("memory-shared", "when-it-goes-wrong.html#receiving");
+const SHARED: Kind = Kind::new("memory-shared", "a-future-from-a-ring.html#break-it");
 
 const OUTSIDE: Kind = Kind::new("outside-registered-buffer", "c-to-rust.html#buffers");
 

@@ -16,14 +16,14 @@ use crate::ring_descriptors::RingId;
 
 const SUBMITTER_ENDED: Kind = Kind::new("submitter-ended", "day2.html#one-thread-and-which-one");
 const WAIT_CUT: Kind = Kind::new("wait-cut-short", "when-it-goes-wrong.html#pitfall-23");
-const CLOSED_IN_USE: Kind = Kind::new("closed-in-use", "when-it-goes-wrong.html#pitfall-9");
+const CLOSED_IN_USE: Kind = Kind::new("closed-in-use", "time-and-cancellation.html#ends");
 const OLD_RIGHTS: Kind = Kind::new("poller-has-old-rights", "day2.html#a-thread-that-submits");
 const NO_RING: Kind = Kind::new("setup-refused", "when-it-goes-wrong.html#pitfall-26");
 
 const POLLER_BURNS: Kind =
     Kind::concluded("poller-burns", "ladder.html#7-and-8-pay-with-a-processor");
 const NOT_REGISTERED: Kind = Kind::new("register-refused", "c-to-rust.html#registering");
-const FORKED: Kind = Kind::new("ring-shared-by-fork", "day2.html#one-thread-and-which-one");
+const FORKED: Kind = Kind::new("ring-shared-by-fork", "rings-and-threads.html#fork-and-exec");
 
 /// What is known of the thread that polls a ring.
 #[derive(Debug, Default)]

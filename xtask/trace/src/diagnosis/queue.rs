@@ -14,7 +14,7 @@ const NEVER_SUBMITTED: Kind = Kind::new("never-submitted", "when-it-goes-wrong.h
 const SUBMIT_STOPPED: Kind = Kind::new("submit-stopped", "day1.html#many-entries-one-call");
 const ENTER_REFUSED: Kind = Kind::new("enter-refused", "when-it-goes-wrong.html#the-queues");
 const LEFT_OVER: Kind = Kind::new("left-over", "when-it-goes-wrong.html#the-queues");
-const LINK_CUT: Kind = Kind::new("link-cut", "day1.html#one-after-the-other");
+const LINK_CUT: Kind = Kind::new("link-cut", "links-and-drains.html#the-program-step-by-step");
 
 const DROPPED: Kind = Kind::new("entry-dropped", "when-it-goes-wrong.html#the-queues");
 

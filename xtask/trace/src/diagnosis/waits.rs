@@ -14,14 +14,15 @@ use crate::watch::RingNow;
 
 const DEAD_WAIT: Kind = Kind::new("dead-wait", "day1.html#there-and-back");
 const NEVER_FIRES: Kind = Kind::new("timeout-never-fires", "day1.html#what-an-entry-points-at");
-const HELD: Kind = Kind::new("notification-missing", "day4-echo.html#slow-clients");
-const IN_THE_PAST: Kind = Kind::new("timeout-in-the-past", "day1.html#what-an-entry-points-at");
-const BEHIND_MULTISHOT: Kind = Kind::new("behind-a-multishot", "day1.html#one-after-the-other");
-const DRAIN_HOLDS: Kind = Kind::new("drain-holds", "day1.html#one-after-the-other");
+const HELD: Kind = Kind::new("notification-missing", "zero-copy.html#invariants");
+const IN_THE_PAST: Kind =
+    Kind::new("timeout-in-the-past", "time-and-cancellation.html#the-program-step-by-step");
+const BEHIND_MULTISHOT: Kind = Kind::new("behind-a-multishot", "links-and-drains.html#answers");
+const DRAIN_HOLDS: Kind = Kind::new("drain-holds", "links-and-drains.html#break-it");
 const WORKERS_BUSY: Kind = Kind::concluded("workers-busy", "where-does-it-run.html#break-it");
-const ASLEEP_ELSEWHERE: Kind = Kind::new("asleep-elsewhere", "day2.html#when-completions-come");
-const QUIET_EVENTFD: Kind = Kind::new("quiet-eventfd", "day2.html#when-completions-come");
-const NOT_ASKED_FOR: Kind = Kind::concluded("not-asked-for", "day2.html#when-completions-come");
+const ASLEEP_ELSEWHERE: Kind = Kind::new("asleep-elsewhere", "rings-and-threads.html#epoll");
+const QUIET_EVENTFD: Kind = Kind::new("quiet-eventfd", "rings-and-threads.html#epoll");
+const NOT_ASKED_FOR: Kind = Kind::concluded("not-asked-for", "looking-inside.html#break-it");
 
 /// A timeout of more than this is a mistake, or meant as "never": a year.
 const NEVER_NS: i128 = 366 * 24 * 3600 * 1_000_000_000;
