@@ -106,6 +106,10 @@ pub fn answer_as_submitted(pid: pid_t, submitted: u64) -> io::Result<()> {
     sys::set_registers(pid, registers)
 }
 
+/// Whether a call that is to begin again can get a result when a signal comes. On aarch64 the
+/// kernel has gone back to the call's instruction by then.
+pub const ANSWERS_AT_A_SIGNAL: bool = cfg!(target_arch = "x86_64");
+
 #[cfg(target_arch = "x86_64")]
 fn set(registers: &mut libc::user_regs_struct, result: i64, to_submit: Option<u64>) {
     registers.rax = result as u64;

@@ -209,6 +209,7 @@ impl Tracer {
                 self.go_on(pid, 0)
             }
             Status::Signal(signal) => {
+                self.signal_ends_a_wait(pid, signal);
                 self.shared.lock().signal(pid, signal);
                 self.go_on(pid, signal)
             }

@@ -438,6 +438,19 @@ fn a_signal_that_the_program_ignores_ends_no_wait() {
     }
 }
 
+/// Under a tracer, the thread that sends a signal to its process may take it, although the kernel
+/// woke another one for it.
+#[test]
+fn a_signal_that_another_thread_takes_ends_no_wait() {
+    needs_io_uring!("a_signal_that_another_thread_takes_ends_no_wait");
+    for fast in [false, true] {
+        let program = Program { fast, ..program("interrupted_by_whom") };
+        let trace = Trace::start(program, false, Vec::new()).expect("a trace");
+        testkit::wait_until("the scenario to end", || trace.ended());
+        assert_eq!(trace.finish().status, 0, "fast: {fast}");
+    }
+}
+
 /// It is not begun again: it was not cut short by a stop.
 #[test]
 fn a_wait_of_a_polled_device_may_end_early() {

@@ -18,7 +18,7 @@ use crate::attach;
 use crate::event::{self, What};
 use crate::ring_descriptors::{RingId, TableId};
 use crate::sys::{self, Status};
-use crate::syscalls::{self, Call, Kind};
+use crate::syscalls::{self, ANSWERS_AT_A_SIGNAL, Call, Kind};
 
 /// A seized thread that has not stopped yet.
 #[derive(Debug)]
@@ -187,7 +187,7 @@ impl Tracer {
         if let Some((call, result)) = syscalls::returning(tid) {
             // The program's own signal may have ended a wait at the same time.
             match self.cut_short(tid, &call, 0, result) {
-                Some(submitted) if submitted > 0 && signals::for_task(tid) == Awaited::Handled => {}
+                Some(submitted) if submitted > 0 && signals::handles_one(tid) => {}
                 Some(submitted) => self.begin_again(tid, Again { call, begun: None, submitted }),
                 None => {}
             }
@@ -213,8 +213,9 @@ impl Tracer {
             let again = match signals::for_task(tid) {
                 Awaited::Ignored if begun.blocked.is_none() => true,
                 // With a time limit, it may have waited to the end. And other threads may have
-                // taken the completions that it waited for.
-                Awaited::Ignored | Awaited::Nothing => {
+                // taken the completions that it waited for. If it is this thread that takes the
+                // signal after all, `signal_ends_a_wait` ends the wait.
+                Awaited::Ignored | Awaited::Nothing | Awaited::HandledBySome => {
                     !timed && (submitted == 0 || self.alone(tid, begun.ring))
                 }
                 Awaited::Handled => false,
@@ -263,6 +264,20 @@ impl Tracer {
             if let Some(task) = self.tasks.get_mut(&tid) {
                 task.again = Some(again);
             }
+        }
+    }
+
+    /// A signal comes to a task whose enter is about to begin again: the enter ends.
+    pub(super) fn signal_ends_a_wait(&mut self, tid: pid_t, signal: i32) {
+        let ends = |again: &mut Again| {
+            ANSWERS_AT_A_SIGNAL && again.begun.is_some() && !signals::is_ignored(tid, signal)
+        };
+        let again = self.tasks.get_mut(&tid).and_then(|task| task.again.take_if(ends));
+        let Some(Again { submitted, .. }) = again else { return };
+        // Of one that submitted nothing, the kernel makes EINTR by itself.
+        let result = if submitted == 0 { -i64::from(libc::EINTR) } else { submitted as i64 };
+        if submitted == 0 || syscalls::answer_as_submitted(tid, submitted).is_ok() {
+            self.shared.lock().returned(tid, result);
         }
     }
 

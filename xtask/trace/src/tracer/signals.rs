@@ -9,7 +9,7 @@ use libc::pid_t;
 
 use crate::attach;
 use crate::sys;
-use crate::syscalls::Call;
+use crate::syscalls::{ANSWERS_AT_A_SIGNAL, Call};
 
 /// Lets a task that stands at the entry of `io_uring_enter` block the signals it ignores.
 /// Returns the set to [`restore`]; `None` if nothing was changed.
@@ -41,26 +41,42 @@ pub(super) enum Awaited {
     Ignored,
     /// One that does something.
     Handled,
+    /// One for its process: this thread or another one takes it.
+    HandledBySome,
 }
 
 /// The signals that wait for a task.
 pub(super) fn for_task(pid: pid_t) -> Awaited {
-    match pending(pid) {
-        0 => Awaited::Nothing,
-        pending if pending & !ignored(pid).unwrap_or(0) == 0 => Awaited::Ignored,
-        _ => Awaited::Handled,
+    let (own, shared) = pending(pid);
+    let ignored = ignored(pid).unwrap_or(0);
+    match (own & !ignored, shared & !ignored) {
+        (1.., _) => Awaited::Handled,
+        (_, 1..) if ANSWERS_AT_A_SIGNAL => Awaited::HandledBySome,
+        (_, 1..) => Awaited::Handled,
+        _ if own | shared != 0 => Awaited::Ignored,
+        _ => Awaited::Nothing,
     }
 }
 
-/// The signals that wait for a task and that it does not block.
-fn pending(pid: pid_t) -> u64 {
+/// Whether a signal waits for a task, or for its process, that does something.
+pub(super) fn handles_one(pid: pid_t) -> bool {
+    matches!(for_task(pid), Awaited::Handled | Awaited::HandledBySome)
+}
+
+/// Whether a signal is of no concern to a task.
+pub(super) fn is_ignored(pid: pid_t, signal: i32) -> bool {
+    ignored(pid).is_some_and(|set| signal <= 31 && set & 1 << (signal - 1) != 0)
+}
+
+/// The signals that wait for a task, and for its process, and that it does not block.
+fn pending(pid: pid_t) -> (u64, u64) {
     let set = |field| {
         let set = attach::status(pid, field)?;
         u64::from_str_radix(&set, 16).ok()
     };
     let [own, shared, blocked] =
         ["SigPnd", "ShdPnd", "SigBlk"].map(|field| set(field).unwrap_or(0));
-    (own | shared) & !blocked
+    (own & !blocked, shared & !blocked)
 }
 
 fn waits(call: &Call) -> bool {

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
@@ -53,6 +54,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("overflow", overflow),
     ("interrupted", interrupted),
     ("not_interrupted", not_interrupted),
+    ("interrupted_by_whom", interrupted_by_whom),
     ("iopoll", iopoll),
     ("rebind", rebind),
     ("links", links),
@@ -346,6 +348,67 @@ fn not_interrupted() {
         assert_eq!(reap(&mut ring), 1, "signal {signal} ended the wait");
         writes.join().expect("the byte is written");
     }
+}
+
+/// Signals for a process, while its first thread waits. The kernel prefers that one, and in a child
+/// it is this.
+fn interrupted_by_whom() {
+    // SAFETY: nobody else holds a lock that the child needs: the harness waits.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let good = std::panic::catch_unwind(waits_for_signals).is_ok();
+        std::process::exit(i32::from(!good));
+    }
+    let mut status = 0;
+    // SAFETY: `status` outlives the call.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0, "the child failed");
+}
+
+/// A wait ends if this thread handles the signal, and goes on if the other one does. In every second
+/// round the other one cannot.
+fn waits_for_signals() {
+    static HANDLED: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn count(_: libc::c_int) {
+        // SAFETY: calls without arguments, which a handler may make.
+        let first = unsafe { libc::gettid() == libc::getpid() };
+        HANDLED.fetch_add(u32::from(first), Ordering::Relaxed);
+    }
+    on_signal(libc::SIGUSR1, count as *const () as usize);
+    let mut ring = IoUring::new(2).expect("a ring");
+    let mut ended = 0;
+    for round in 0..40 {
+        let (reader, mut writer) = UnixStream::pair().expect("two ends");
+        let mut byte = [0_u8; 1];
+        let before = HANDLED.load(Ordering::Relaxed);
+        let other = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            // SAFETY: a set of this function's, and plain numbers.
+            unsafe {
+                let mut set = std::mem::zeroed();
+                libc::sigemptyset(&mut set);
+                libc::sigaddset(&mut set, libc::SIGUSR1);
+                let how = if round % 2 == 0 { libc::SIG_UNBLOCK } else { libc::SIG_BLOCK };
+                libc::pthread_sigmask(how, &set, std::ptr::null_mut());
+                libc::kill(libc::getpid(), libc::SIGUSR1);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            writer.write_all(b"!").expect("a byte");
+        });
+        let fd = types::Fd(reader.as_raw_fd());
+        let read = opcode::Read::new(fd, byte.as_mut_ptr(), 1).build().user_data(1);
+        push(&mut ring, &read);
+        assert_eq!(ring.submit_and_wait(1).expect("an enter"), 1, "round {round}");
+        if reap(&mut ring) == 0 {
+            ended += 1;
+            let handled = HANDLED.load(Ordering::Relaxed) - before;
+            assert_eq!(handled, 1, "round {round}: the wait ended for nothing");
+            submit(&mut ring, &[], 1);
+            assert_eq!(reap(&mut ring), 1, "round {round}");
+        }
+        other.join().expect("the byte is written");
+    }
+    assert!(ended > 0, "no signal ended a wait");
 }
 
 /// Waits on a ring of a device that is polled: such a wait may end early.
