@@ -16,6 +16,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("is told", "say who tells what: `the page says …`"),
     ("are told", "say who tells what: `the clients get …`"),
     ("was told", "say who told what"),
+    ("told of", "say who knows it, or write `gets`"),
     ("was to", "say what the program must do, in the imperative"),
     ("were to", "say what the program must do, in the imperative"),
     ("be it", "write `if it is … or …`"),
