@@ -1,4 +1,4 @@
-//! The atlas of operations: each one live, in a file of its own.
+//! The atlas of operations: each one live, in its own file.
 //!
 //! ```text
 //! cargo run -p day01 --example atlas                 the list
@@ -28,7 +28,7 @@ mod tasks;
 mod time;
 mod zero_copy;
 
-/// In the order in which the book tells of them.
+/// In the order of the book.
 const FAMILIES: &[Family] = &[
     Family { name: "nothing", entries: nothing::ENTRIES },
     Family { name: "files", entries: files::ENTRIES },

@@ -1,4 +1,4 @@
-//! What `/proc` says about this process and its rings: the other means by which an effect is seen.
+//! What `/proc` shows of this process and its rings: the second way to see an effect.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -13,7 +13,7 @@ pub fn fdinfo(ring: &impl AsRawFd, name: &str) -> Result<Option<String>> {
 
 /// The poller of a ring, or `None` if this kernel does not name it.
 ///
-/// Up to Linux 6.1 the poller of a ring is named while it sleeps only: this waits for that.
+/// Up to Linux 6.1 the poller of a ring is named only while it sleeps: this waits for that.
 pub fn poller(ring: &impl AsRawFd) -> Result<Option<i32>> {
     loop {
         match fdinfo(ring, "SqThread")?.map(|thread| thread.parse()).transpose()? {
@@ -42,7 +42,7 @@ pub fn status(thread: i32, name: &str) -> Result<Option<String>> {
     line(&format!("/proc/self/task/{thread}/status"), name)
 }
 
-/// What stands behind `name:` in a file.
+/// The text behind `name:` in a file.
 fn line(path: &str, name: &str) -> Result<Option<String>> {
     let text = fs::read_to_string(path)?;
     let value = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_string());
@@ -62,7 +62,7 @@ pub fn mapped_rings() -> Result<usize> {
 
 /// How many descriptors this process has.
 pub fn descriptors() -> Result<usize> {
-    // One of them lists the folder.
+    // One of them is for reading the folder.
     Ok(fs::read_dir("/proc/self/fd")?.count() - 1)
 }
 
@@ -81,11 +81,11 @@ pub fn has_capability(capability: u32) -> Result<bool> {
     Ok(u64::from_str_radix(&effective, 16)? & 1 << capability != 0)
 }
 
-/// The user that has no files: `nobody`.
+/// The user without files: `nobody`.
 pub const NOBODY: u32 = 65534;
 
-/// Has this thread, and no other, open files as that user, if it may. Returns as whom it opened
-/// them before.
+/// Makes this thread, and no other, open files as that user, if it may. Returns the user as whom it
+/// opened them before.
 pub fn open_files_as(user: u32) -> u32 {
     // SAFETY: the call takes no memory.
     unsafe { libc::setfsuid(user) as u32 }

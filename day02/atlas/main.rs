@@ -1,4 +1,4 @@
-//! The atlas of rings: each setup flag, register call and feature bit live, in a file of its own.
+//! The atlas of rings: each setup flag, register call and feature bit live, in its own file.
 //!
 //! ```text
 //! cargo run -p day02 --example ring_atlas                      the list

@@ -3,8 +3,8 @@
 //! Since 5.19. Stands for fgetxattr(2); liburing: `io_uring_prep_fgetxattr`; crate:
 //! `opcode::FGetXattr`.
 //! Takes a descriptor or a slot, a name, and a buffer with its length. Returns the value's length;
-//! with length 0, the length that a buffer needs. Sockets have one that is not of users: the name
-//! of their protocol. It always runs in a worker thread.
+//! with length 0, the length that a buffer needs. A socket has one that is not in the class `user`:
+//! the name of its protocol. It always runs in a worker thread.
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;

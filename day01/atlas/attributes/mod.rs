@@ -36,7 +36,7 @@ fn red_file(page: &mut Page) -> Result<CString> {
     }
 }
 
-/// What to say where FSETXATTR and FGETXATTR take no slot: so on 6.12, but not on 6.18.
+/// The words if FSETXATTR and FGETXATTR take no slot: they do not on 6.12, but do on 6.18.
 fn slots_missing() -> LeftOut {
     LeftOut {
         what: "attributes of a slot's file".to_string(),

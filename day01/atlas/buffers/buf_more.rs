@@ -3,8 +3,8 @@
 //! Since 6.12. liburing: `IOU_PBUF_RING_INC` for `io_uring_setup_buf_ring`; crate:
 //! `cqueue::buffer_more`.
 //! In a group registered with `IOU_PBUF_RING_INC`, a completion takes of a buffer what it needs.
-//! With `IORING_CQE_F_BUF_MORE` the kernel goes on behind these bytes: they are the program's, the
-//! rest is not. Without it, the buffer is used up and can be provided again.
+//! With `IORING_CQE_F_BUF_MORE` the kernel goes on behind these bytes: only they belong to the
+//! program. Without it, the buffer is used up and can be provided again.
 
 use std::io::Write;
 use std::os::fd::AsRawFd;

@@ -98,7 +98,7 @@ fn by_flags(flags: &[&str]) -> squeue::Entry {
     opcode::AsyncCancel::new(0).build().op_flags(flags)
 }
 
-/// Cancels, and sees that it found `those`. `flag` is what a kernel may not know yet.
+/// Cancels, and checks that it found `those`. `flag` is what a kernel may not know yet.
 fn cancel(
     page: &mut Page,
     ring: &mut IoUring,
@@ -150,12 +150,12 @@ fn in_a_worker(page: &mut Page, ring: &mut IoUring) -> Result<()> {
             break;
         }
     }
-    // Linux 6.18 answers 512, ERESTARTSYS, which the kernel should keep for itself.
+    // Linux 6.18 answers 512, ERESTARTSYS, which should never leave the kernel.
     let errnos = [Errno::EINTR, Errno::ECANCELED, Errno::UnknownErrno];
     page.ended_by_one_of(&splice, ring, &errnos, "it was interrupted").map(drop)
 }
 
-/// Waits until a worker of this process sleeps in a pipe; false if that cannot be seen.
+/// Waits until a worker of this process sleeps in a pipe; false if that cannot be observed.
 fn sleeps_in_a_pipe() -> bool {
     for _ in 0..10_000 {
         let Ok(tasks) = fs::read_dir("/proc/self/task") else { return false };

@@ -4,10 +4,10 @@
 //! `io_uring_prep_poll_add`, `io_uring_prep_poll_multishot`; crate: `opcode::PollAdd`.
 //! Takes a descriptor or a slot, and the events of `poll(2)`. Returns the events that are there:
 //! not 0, and not only those that were asked for (`POLLHUP` and `POLLERR` come unasked).
-//! With `MULTI` it completes at each change, not as long as something is there: read until
-//! EAGAIN. `IORING_POLL_ADD_LEVEL` (6.0) was meant to change that. It stands in the header, and no
-//! released kernel takes it: its support was withdrawn before 6.0. POLL_ADD without `MULTI`, once
-//! after each read, is what reports as long as something is there.
+//! With `MULTI` it completes at each change, and not again while data remains: read until EAGAIN.
+//! `IORING_POLL_ADD_LEVEL` (6.0) was meant to change that. It stands in the header, and no released
+//! kernel takes it: its support was withdrawn before 6.0. POLL_ADD without `MULTI`, once after each
+//! read, reports as long as something is there.
 
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -75,7 +75,7 @@ fn each_time(
         peer.write_all(byte)?;
         let more = page.answer(&multi, ring)?.more();
         page.saw("it reported the byte, and goes on", more)?;
-        // Nobody has read the byte, and yet there is no second report.
+        // The byte was not read, and yet there is no second report.
         page.waits(&multi, ring)?;
     }
     let cancel = opcode::AsyncCancel::new(multi.user_data()).build();

@@ -78,12 +78,12 @@ fn show(page: &mut Page) -> Result<()> {
 /// The `user_data` that a poll gets later.
 const NEW: u64 = 77;
 
-/// Changes a poll. The builder is that of the removal, which is the change of nothing.
+/// Changes a poll. The builder is that of the removal: a removal is an update without flags.
 fn change(user_data: u64, flags: u32) -> squeue::Entry {
     opcode::PollRemove::new(user_data).build().len(flags)
 }
 
-/// The events as the field holds them: on a big-endian machine the halves are swapped.
+/// The events as the field holds them: the halves are swapped on a big-endian machine.
 fn poll32(events: u32) -> u32 {
     if cfg!(target_endian = "big") { events.rotate_left(16) } else { events }
 }

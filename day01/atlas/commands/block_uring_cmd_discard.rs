@@ -1,9 +1,9 @@
-//! BLOCK_URING_CMD_DISCARD: tell a disk that nobody needs a range any more.
+//! BLOCK_URING_CMD_DISCARD: tell a disk that a range is no longer needed.
 //!
 //! A command of block devices, since 6.12. Stands for ioctl(2) with BLKDISCARD; liburing:
 //! `io_uring_prep_cmd_discard`; crate: `opcode::UringCmd16`.
 //! Takes a block device that is open for writing, and a range (`addr`, `addr3`: start and length in
-//! bytes). Returns 0. What the range holds afterwards is the disk's business.
+//! bytes). Returns 0. The disk decides what the range holds afterwards.
 //! Needs root: this one is emulated.
 
 use std::os::fd::AsRawFd;

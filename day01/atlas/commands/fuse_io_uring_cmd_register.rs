@@ -1,7 +1,7 @@
 //! FUSE_IO_URING_CMD_REGISTER: be a file system, by a ring.
 //!
 //! Commands of `/dev/fuse`, since 6.14. Stand for read(2) and write(2) of it: REGISTER waits for
-//! the first request, COMMIT_AND_FETCH answers it and waits for the next. Liburing:
+//! the first request, COMMIT_AND_FETCH answers it and waits for the next. liburing:
 //! `io_uring_prep_uring_cmd`; libfuse does it; crate: `opcode::UringCmd80`.
 //! Takes two buffers, for headers and for data, and 24 bytes that say which queue is meant: each CPU
 //! has one, and until each has a command waiting, all goes by read and write. A request of a CPU
@@ -77,7 +77,7 @@ struct Mount {
 }
 
 impl Mount {
-    /// Mounts it. `None`, and said on the page, for a user who may not.
+    /// Mounts it. `None`, noted on the page, if this user may not.
     fn new(page: &mut Page) -> Result<Option<Mount>> {
         let scratch = page.scratch()?;
         fs::create_dir(scratch.path("mounted"))?;
@@ -119,12 +119,12 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // A program that waits for an answer gets an error then. It is unmounted already, if all went well.
+        // A program that waits for an answer then gets an error. Normally it is unmounted already.
         let _ = self.unmount();
     }
 }
 
-/// The first message, FUSE_INIT, by read(2) and write(2): both say what they can.
+/// The first message, FUSE_INIT, by read(2) and write(2): both sides say what they support.
 fn greet(device: &mut File) -> Result<()> {
     let mut request = vec![0; 128 << 10];
     let length = device.read(&mut request)?;
@@ -202,7 +202,7 @@ impl Queue {
         u32_at(&self.headers.in_out, 4)
     }
 
-    /// Answers a GETATTR: a folder, so many bytes long.
+    /// Answers a GETATTR: a folder of this length.
     fn set_length(&mut self, length: u64) {
         // `struct fuse_attr_out`: 16 bytes of how long it is valid, then inode, size, …, mode, links.
         let mut attributes = [0_u8; 104];

@@ -3,10 +3,10 @@
 //! A command of a socket, since 6.17. Stands for recvmsg(2) with MSG_ERRQUEUE, again and again;
 //! liburing: `io_uring_prep_cmd_sock`; crate: `opcode::UringCmd16`.
 //! Takes a socket with SO_TIMESTAMPING, in a ring with large completions (`IORING_SETUP_CQE32`, or
-//! `CQE_MIXED`). It stays armed. Each completion tells one time: the second half has its seconds and
-//! nanoseconds, the result says which send it was. The upper half of the flags says what happened
-//! then (0 sent, 1 queued, 2 acknowledged), and its lowest bit, `IORING_CQE_F_TSTAMP_HW`, that the
-//! network card told the time.
+//! `CQE_MIXED`). It stays armed. Each completion carries one time: the second half has its seconds
+//! and nanoseconds, the result says which send it was. The upper half of the flags says what
+//! happened then (0 sent, 1 queued, 2 acknowledged), and its lowest bit, `IORING_CQE_F_TSTAMP_HW`,
+//! that the network card measured the time.
 
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
@@ -56,7 +56,7 @@ fn show(page: &mut Page) -> Result<()> {
     let cancel = opcode::AsyncCancel::new(times.user_data()).build();
     // SAFETY: the entry names no memory.
     unsafe { page.ask("ASYNC_CANCEL", &mut ring, cancel) }?;
-    page.ended(&times, &mut ring, Errno::ECANCELED, "it would stay armed for ever")?;
+    page.ended(&times, &mut ring, Errno::ECANCELED, "it stays armed until it is cancelled")?;
     let why = "loopback has no network card that could tell the time";
     page.cannot("IORING_CQE_F_TSTAMP_HW", why, Where::OtherMachine)
 }
@@ -65,7 +65,7 @@ fn show(page: &mut Page) -> Result<()> {
 /// A socket that notes when each of its datagrams goes to the network.
 fn socket() -> Result<UdpSocket> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
-    // To itself: then nobody refuses the datagrams.
+    // It sends to itself, so no datagram is refused.
     socket.connect(socket.local_addr()?)?;
     let wanted = libc::SOF_TIMESTAMPING_TX_SOFTWARE
         | libc::SOF_TIMESTAMPING_SOFTWARE

@@ -3,8 +3,8 @@
 //! Since 5.19; of a socket since 6.6. Stands for ioctl(2), and on a socket for getsockopt(2),
 //! setsockopt(2) and getsockname(2); liburing: `io_uring_prep_uring_cmd`, `io_uring_prep_cmd_sock`;
 //! crate: `opcode::UringCmd16`, `GetSockOpt`, `SetSockOpt`.
-//! Takes a descriptor or a slot, the command's number (`cmd_op`), and 16 bytes that mean what the
-//! driver says; in an entry of 128 bytes, 80. Returns what the driver says.
+//! Takes a descriptor or a slot, the command's number (`cmd_op`), and 16 bytes for the driver (80
+//! in an entry of 128 bytes). Returns the driver's result.
 //! Other files that know commands: NVMe's, block devices, ublk, FUSE.
 
 use std::fs::File;

@@ -1,10 +1,10 @@
 //! URING_CMD128: a driver's command in an entry of 128 bytes.
 //!
-//! Since 6.19. Stands for ioctl(2), as URING_CMD does; liburing: `io_uring_prep_uring_cmd128`; crate:
-//! no builder (`atlas::raw::uring_cmd128`).
+//! Since 6.19. Stands for ioctl(2), as URING_CMD does; liburing: `io_uring_prep_uring_cmd128`;
+//! crate: none (`atlas::raw::uring_cmd128`).
 //! For a ring whose entries have 64 bytes but for some that have 128 (`IORING_SETUP_SQE_MIXED`): 80
 //! of them are the driver's. NVMe's commands need 72. A command that needs less does as well.
-//! Returns what the driver says.
+//! Returns the driver's result.
 
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;

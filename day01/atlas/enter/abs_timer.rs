@@ -1,6 +1,6 @@
 //! IORING_ENTER_ABS_TIMER: the timeout is a moment, not a length.
 //!
-//! Since 6.12. liburing: none of its own; crate: `submit_with_args_and_flags`.
+//! Since 6.12. liburing: none; crate: `submit_with_args_and_flags`.
 //! With `IORING_ENTER_EXT_ARG`. By the ring's clock, which is `CLOCK_MONOTONIC` unless
 //! `IORING_REGISTER_CLOCK` chose another. For a loop with deadlines: a wait that a signal ended
 //! goes on with the same argument, and no time is lost or gained.

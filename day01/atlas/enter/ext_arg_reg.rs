@@ -1,10 +1,10 @@
 //! IORING_ENTER_EXT_ARG_REG: the argument is an offset into registered memory.
 //!
-//! Since 6.13. liburing: `io_uring_submit_and_wait_reg`; crate: nothing.
+//! Since 6.13. liburing: `io_uring_submit_and_wait_reg`; crate: none.
 //! With `IORING_ENTER_EXT_ARG`: without that, the wait has no limit. The memory is a region
 //! (`IORING_REGISTER_MEM_REGION`, with `IORING_MEM_REGION_REG_WAIT_ARG`, while the ring is
 //! disabled), and holds any number of `struct io_uring_reg_wait` of 64 bytes. The kernel copies
-//! nothing from the program in a wait; to change a limit is to write into the region.
+//! nothing from the program in a wait; to change a limit, write into the region.
 
 use std::os::fd::AsRawFd;
 use std::{io, ptr};
@@ -98,7 +98,7 @@ fn register(ring: &IoUring, limits: &'static Limits) -> io::Result<()> {
     let region = Region { at, size: page_size() as u64, flags: 1, rest: [0; 11] };
     let registration = Registration { region: &region, flags: 1, rest: [0; 2] };
     let call = REGISTER_OPERATIONS.code("REGISTER_MEM_REGION");
-    // SAFETY: the kernel reads both structures in the call, and the limits live for ever.
+    // SAFETY: the kernel reads both structures in the call, and the limits are never freed.
     let done = unsafe {
         libc::syscall(libc::SYS_io_uring_register, ring.as_raw_fd(), call, &registration, 1)
     };
@@ -107,6 +107,6 @@ fn register(ring: &IoUring, limits: &'static Limits) -> io::Result<()> {
 
 /// Bytes of a page.
 fn page_size() -> usize {
-    // SAFETY: it only asks.
+    // SAFETY: the call takes no memory.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }

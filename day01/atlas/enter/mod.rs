@@ -46,8 +46,8 @@ static LATER: Timespec = Timespec::new().sec(3_600);
 /// `io_uring_enter(2)` itself: returns how many entries it submitted. `arg` is where the argument
 /// lies, and its size.
 ///
-/// The kernel only reads the argument, and answers EFAULT if nothing is there. For the entries
-/// that it submits, those who pushed them have promised that their memory lives.
+/// The kernel only reads the argument, and answers EFAULT if nothing is there. The callers that
+/// pushed the submitted entries guarantee that their memory lives.
 fn enter(ring: RawFd, submit: u32, wait: u32, flags: u32, arg: (usize, usize)) -> io::Result<u32> {
     let (at, size) = arg;
     loop {
@@ -63,7 +63,7 @@ fn enter(ring: RawFd, submit: u32, wait: u32, flags: u32, arg: (usize, usize)) -
 }
 
 /// A ring whose submission queue a kernel thread polls, and which sleeps after a millisecond
-/// without entries; `None` for users that may not have one.
+/// without entries; `None` for a user who may not have one.
 fn polled_ring(page: &mut Page, entries: u32) -> Result<Option<IoUring>> {
     let asked = format!("a ring with SQPOLL, for {entries}");
     match IoUring::builder().setup_sqpoll(1).build(entries) {

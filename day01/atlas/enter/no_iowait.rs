@@ -3,7 +3,7 @@
 //! Since 6.15. liburing: `io_uring_set_iowait`; crate: `submit_with_args_and_flags`.
 //! A thread that waits for completions with entries in flight counts as waiting for a disk: `top`
 //! shows the CPU in "wa" although it is idle, and the CPU may not sleep deeply. For sockets and
-//! timers that is wrong, and this flag says so. It changes no answer.
+//! timers that is wrong, and this flag prevents it. Results stay the same.
 
 use std::io::Write;
 use std::os::fd::AsRawFd;

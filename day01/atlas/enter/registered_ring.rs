@@ -21,7 +21,7 @@ pub const ENTRY: Entry = Entry { shows: &["IORING_ENTER_REGISTERED_RING"], show 
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    // A thread of its own has no registered rings yet.
+    // A new thread has no registered rings yet.
     thread::scope(|scope| scope.spawn(|| in_new_thread(page)).join().expect("it does not panic"))
 }
 
@@ -50,7 +50,7 @@ fn in_new_thread(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// `IORING_REGISTER_RING_FDS`, which the crate's call does not say the index of.
+/// `IORING_REGISTER_RING_FDS`: the crate's call does not return the index.
 fn register(ring: RawFd) -> io::Result<RawFd> {
     /// `struct io_uring_rsrc_update`.
     #[repr(C)]

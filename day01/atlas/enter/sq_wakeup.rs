@@ -3,8 +3,8 @@
 //! Since 5.1. liburing: `io_uring_submit`, where it is needed; crate: `submit`, likewise.
 //! With `IORING_SETUP_SQPOLL`, a kernel thread takes entries from the queue without any call, until
 //! it has found nothing for `sq_thread_idle`. Then it sets `IORING_SQ_NEED_WAKEUP` in the ring, and
-//! sleeps. What is pushed from then on stays there until a call with this flag. What such a call
-//! returns is what it was asked to submit, and says nothing.
+//! sleeps. What is pushed from then on stays there until a call with this flag. Such a call returns
+//! the number that it was asked to submit, whatever the thread takes.
 
 use std::os::fd::AsRawFd;
 use std::thread;

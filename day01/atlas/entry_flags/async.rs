@@ -3,9 +3,9 @@
 //! Since 5.6. liburing: `io_uring_sqe_set_flags`; crate: `squeue::Flags::ASYNC`.
 //! Without it, the kernel first tries each operation in the submit itself; what would block waits
 //! for readiness (sockets, pipes) or goes to a worker (files). With it, the try is left out: the
-//! submit returns soon, but each entry costs a switch to a worker and back. Good for what blocks
-//! every time. Workers are threads of the program (`iou-wrk-TID`, since 5.12), and belong to the
-//! thread that submits.
+//! submit returns soon, but each entry costs a switch to a worker and back. Good for operations
+//! that block every time. Workers are threads of the program (`iou-wrk-TID`, since 5.12), and
+//! belong to the thread that submits.
 
 use std::os::fd::AsRawFd;
 use std::{fs, thread};
@@ -21,7 +21,7 @@ pub const ENTRY: Entry = Entry { shows: &["IOSQE_ASYNC"], show };
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    // A thread of its own has no workers yet.
+    // A new thread has no workers yet.
     thread::scope(|scope| scope.spawn(|| in_new_thread(page)).join().expect("it does not panic"))
 }
 

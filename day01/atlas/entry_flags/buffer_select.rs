@@ -36,7 +36,7 @@ fn show(page: &mut Page) -> Result<()> {
     // The kernel may write here as long as the group has it: two buffers of 16 bytes.
     let memory = common::memory::forever([[0_u8; 16]; 2]);
     let provide = opcode::ProvideBuffers::new(memory[0].as_mut_ptr(), 16, 2, GROUP, 40).build();
-    // SAFETY: the memory lives for ever, and is looked at only when a completion gave it back.
+    // SAFETY: the memory is never freed, and is read only when a completion gave it back.
     unsafe {
         page.ask("PROVIDE_BUFFERS 40 and 41, of 16 bytes each", &mut ring, provide)?;
         let recv = page.start("RECV with BUFFER_SELECT", &mut ring, pick(GROUP));

@@ -1,10 +1,11 @@
 //! IOSQE_CQE_SKIP_SUCCESS: no completion if it succeeds.
 //!
 //! Since 5.17. liburing: `io_uring_sqe_set_flags`; crate: `squeue::Flags::SKIP_SUCCESS`.
-//! For the entries of a chain whose last one says enough, and for a CLOSE. A failure is reported,
-//! and so is a short read. If an entry with this flag fails, the rest of its chain is silent, also
-//! entries without the flag: do not wait for them. Without a completion, nothing says when memory
-//! is free again. Not for multishots, and not with `IOSQE_IO_DRAIN` in one ring.
+//! For the entries of a chain whose last completion says enough, and for a CLOSE. A failure is
+//! reported, and so is a short read. If an entry with this flag fails, the rest of its chain is
+//! silent, also entries without the flag: do not wait for them. Without a completion, the program
+//! does not learn when memory is free again. Not for multishots, and not with `IOSQE_IO_DRAIN` in
+//! one ring.
 
 use std::fs;
 use std::os::fd::AsRawFd;

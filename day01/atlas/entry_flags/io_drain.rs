@@ -1,11 +1,11 @@
 //! IOSQE_IO_DRAIN: start when everything before it has completed.
 //!
 //! Since 5.2. liburing: `io_uring_sqe_set_flags`; crate: `squeue::Flags::IO_DRAIN`.
-//! A barrier across the whole ring: what was submitted before has completed when this entry
-//! starts, and what is submitted after it starts when this entry has completed. Results do not
-//! matter to it, as they do to a link. An operation that waits for a peer holds up the whole ring
-//! behind a drain, and so does a multishot until it ends. Once an entry with
-//! `IOSQE_CQE_SKIP_SUCCESS` was submitted, the ring takes no drain any more.
+//! A barrier across the whole ring: what was submitted before has completed when this entry starts,
+//! and what is submitted after it starts when this entry has completed. Unlike a link, it does not
+//! depend on results. An operation that waits for a peer holds up the whole ring behind a drain,
+//! and so does a multishot until it ends. Once an entry with `IOSQE_CQE_SKIP_SUCCESS` was
+//! submitted, the ring takes no drain any more.
 
 use std::io::Write;
 use std::os::fd::AsRawFd;

@@ -1,9 +1,9 @@
-//! IOSQE_IO_HARDLINK: the next entry starts when this one is done, however.
+//! IOSQE_IO_HARDLINK: the next entry starts when this one is done, whatever its result.
 //!
 //! Since 5.5. liburing: `io_uring_sqe_set_flags`; crate: `squeue::Flags::IO_HARDLINK`.
-//! A chain as with `IOSQE_IO_LINK`, that errors and short transfers do not break. Each entry has
-//! the link to its successor: both kinds can stand in one chain. An entry that the kernel refuses
-//! when it is submitted still ends the whole chain.
+//! A chain as with `IOSQE_IO_LINK`, that errors and short transfers do not break. Each entry
+//! chooses its own kind of link, so one chain can have both. An entry that the kernel refuses when
+//! it is submitted still ends the whole chain.
 
 use std::os::fd::AsRawFd;
 

@@ -2,10 +2,10 @@
 //!
 //! Since 5.3. liburing: `io_uring_sqe_set_flags`; crate: `squeue::Flags::IO_LINK`.
 //! Entries with this flag and the one after them are a chain; only within a chain is there an
-//! order. If one fails, or transfers less than it was asked to (READ, WRITE, SPLICE; a RECV or
-//! SEND only with `MSG_WAITALL`), the rest completes with ECANCELED. If the kernel refuses one
-//! when it is submitted, the whole chain does, also what stands before it. A chain ends with the
-//! submit: what is submitted later is not part of it.
+//! order. If one fails, or transfers less than it was asked to (READ, WRITE, SPLICE; a RECV or SEND
+//! only with `MSG_WAITALL`), the rest completes with ECANCELED. If the kernel refuses an entry at
+//! the submit, the whole chain completes with ECANCELED, also the entries before it. A chain ends
+//! with the submit: what is submitted later is not part of it.
 
 use std::os::fd::AsRawFd;
 

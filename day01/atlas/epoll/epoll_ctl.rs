@@ -4,7 +4,7 @@
 //! `opcode::EpollCtl`.
 //! Takes the epoll descriptor, `EPOLL_CTL_ADD`, `MOD` or `DEL`, the descriptor to watch, and an
 //! event: what to watch for, and a number to hand back. Returns 0, at once.
-//! For a loop that is still epoll's and saves calls; a ring's own loop watches with POLL_ADD.
+//! For a loop that still uses epoll and saves calls; a loop on the ring watches with POLL_ADD.
 //! A ring's descriptor can be watched too: it can be read when a completion is there.
 //! The builder takes `types::Fixed` as well. The kernel does not: it takes the number as a
 //! descriptor, whatever is open there.

@@ -30,7 +30,7 @@ pub const ENTRY: Entry = Entry {
     show,
 };
 
-/// A multiple of the blocks of any file system that this is likely to run on.
+/// A multiple of the blocks of all usual file systems.
 const BLOCK: u64 = 64 << 10;
 
 // ANCHOR: show

@@ -30,7 +30,7 @@ fn show(page: &mut Page) -> Result<()> {
     let data = opcode::Fsync::new(fd).flags(FsyncFlags::DATASYNC).build();
     let range = opcode::Fsync::new(fd).offset(4).len(4).build();
 
-    // SAFETY: the kernel reads a text of the program, which lives for ever.
+    // SAFETY: the kernel reads a constant.
     unsafe {
         let link = [
             Ask::new("WRITE, linked to", write(0).flags(Flags::IO_LINK)),
@@ -55,7 +55,7 @@ fn mistakes(page: &mut Page, ring: &mut IoUring, fd: Fd) -> Result<()> {
     let (reader, _writer) = pipe()?;
     let full = opcode::Write::new(fd, b"done".as_ptr(), 4).offset(i64::MAX as u64).build();
     let fsync = |fd| opcode::Fsync::new(fd);
-    // SAFETY: FSYNC names no memory, and the text of the WRITE lives for ever.
+    // SAFETY: FSYNC names no memory, and the WRITE's text is a constant.
     unsafe {
         let why = "a pipe has no disk to flush to";
         page.refused(

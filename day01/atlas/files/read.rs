@@ -7,8 +7,8 @@
 //! Pipes and sockets have no offset, and ignore it.
 //! Returns how many bytes came: fewer than asked for at any time, 0 at the end of the file. A
 //! short read counts as failed in a link.
-//! With nothing there yet, the entry waits: for a pipe without a thread, and so for a disk where
-//! the file system can; else a worker waits. `RWF_NOWAIT` asks for EAGAIN instead.
+//! If nothing is there yet, the entry waits: on a pipe without a thread, and on a disk as well if
+//! the file system can do that; else a worker waits. `RWF_NOWAIT` asks for EAGAIN instead.
 //! With O_DIRECT, memory, offset and length must be aligned as STATX_DIOALIGN says (see STATX).
 
 use std::fs::{self, File};
@@ -109,7 +109,7 @@ fn mistakes(page: &mut Page, ring: &mut IoUring, fd: Fd) -> Result<()> {
             "READ of a folder",
             read(Fd(folder.as_raw_fd())),
             Errno::EISDIR,
-            "getdents64(2) reads those, and no entry of io_uring",
+            "getdents64(2) reads folders; io_uring cannot",
         ),
         (
             "READ of a file open for writing",

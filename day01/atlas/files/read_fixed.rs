@@ -35,7 +35,7 @@ fn show(page: &mut Page) -> Result<()> {
     let read = |at: usize, length| {
         opcode::ReadFixed::new(fd, memory.wrapping_add(at), length, 0).offset(4).build()
     };
-    // SAFETY: the kernel writes to `bytes`, which nobody else uses meanwhile.
+    // SAFETY: the kernel writes to `bytes`, which is not used meanwhile.
     unsafe { page.ask("READ_FIXED of the file at 4, to its byte 32", &mut ring, read(32, 3)) }?;
     page.saw("bytes 32 to 34 are \"456\"", bytes[32..36] == *b"456\0")?;
     let beyond = "the registered buffer ends at byte 64";

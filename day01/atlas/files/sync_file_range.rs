@@ -5,8 +5,8 @@
 //! Takes a descriptor or a slot, a range (`off`, `len`; length 0 means to the end), and what to do:
 //! wait for the writing that is under way (`WAIT_BEFORE`), begin to write (`WRITE`), wait for that
 //! (`WAIT_AFTER`). Returns 0. Always runs in a worker.
-//! It is no FSYNC: it flushes no metadata (so a new file may be lost whole) and no write cache of
-//! the disk. It serves to spread the work that a later FSYNC would have at once.
+//! It is not an FSYNC: it flushes no metadata (so a new file may be lost whole) and no write cache
+//! of the disk. It serves to spread the work that a later FSYNC would have at once.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;

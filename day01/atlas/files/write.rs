@@ -7,7 +7,7 @@
 //! writes over again and again. A file with O_APPEND ignores the offset: see `RWF_NOAPPEND`.
 //! Returns how many bytes were written: fewer than asked for when a disk or pipe is nearly full.
 //! They are in the page cache then; on the disk after FSYNC, or with `RWF_DSYNC`.
-//! Even to the page cache a worker writes, unless the file system can do so without a wait
+//! A worker writes even to the page cache, unless the file system can do so without a wait
 //! (`FOP_BUFFER_WASYNC` in the kernel's source: XFS and Btrfs can, ext4 cannot).
 
 use std::fs::{self, File};
@@ -45,7 +45,7 @@ fn show(page: &mut Page) -> Result<()> {
     let write = |text: &'static str| opcode::Write::new(fd, text.as_ptr(), text.len() as u32);
     let at_end = write("3").rw_flags(libc::RWF_APPEND | libc::RWF_DSYNC).build();
 
-    // SAFETY: the kernel reads texts of the program, which live for ever.
+    // SAFETY: the kernel reads constants.
     unsafe {
         page.ask("WRITE \"1\" at 0", &mut ring, write("1").build())?;
         page.ask("WRITE \"2\" at -1", &mut ring, write("2").offset(-1_i64 as u64).build())?;
@@ -60,7 +60,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// A WRITE that is heard of only if it fails, before an FSYNC that is.
+/// A WRITE that reports only a failure, before an FSYNC that always reports.
 fn silent_success(page: &mut Page, ring: &mut IoUring, fd: Fd) -> Result<()> {
     if !ring.params().is_feature_skip_cqe_on_success() {
         return page.lacks("IOSQE_CQE_SKIP_SUCCESS");
@@ -87,7 +87,7 @@ fn newer_flags(page: &mut Page, ring: &mut IoUring, fd: Fd) -> Result<()> {
     let file = File::options().append(true).open(&path)?;
     let write = |fd| opcode::Write::new(fd, b"0".as_ptr(), 1);
     let ignored = write(Fd(file.as_raw_fd())).build();
-    // SAFETY: here and below, the kernel reads texts of the program, which live for ever.
+    // SAFETY: here and below, the kernel reads constants.
     unsafe { page.ask("WRITE \"0\" at 0 to a file with O_APPEND", ring, ignored) }?;
     page.saw("the file is \"12340\"", fs::read(&path)? == b"12340")?;
     let at_0 = write(Fd(file.as_raw_fd())).rw_flags(libc::RWF_NOAPPEND).build();
@@ -110,7 +110,7 @@ fn broken_pipe(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let (reader, writer) = pipe()?;
     drop(reader);
     let write = || opcode::Write::new(Fd(writer.as_raw_fd()), b"0".as_ptr(), 1);
-    let (errno, why) = (Errno::EPIPE, "nobody will read it");
+    let (errno, why) = (Errno::EPIPE, "it has no reader");
     // SAFETY: the handler stores to an atomic and does nothing else.
     let before = unsafe { signal(Signal::SIGPIPE, SigHandler::Handler(note_signal)) }?;
     // SAFETY: as above.
@@ -147,7 +147,7 @@ fn mistakes(page: &mut Page, ring: &mut IoUring, fd: Fd) -> Result<()> {
             "WRITE to /dev/full",
             write(Fd(full.as_raw_fd())),
             Errno::ENOSPC,
-            "so does a full disk answer",
+            "a full disk answers the same",
         ),
         (
             "WRITE to a file open for reading",

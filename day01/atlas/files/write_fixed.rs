@@ -56,7 +56,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// The kernel goes by the pages that it pinned, not by what is at their address now.
+/// The kernel uses the pages that it pinned, not what is at their address now.
 fn mapped_since(page: &mut Page, file: &File) -> Result<()> {
     /// Whole pages on every machine.
     const LENGTH: NonZeroUsize = NonZeroUsize::new(64 << 10).expect("not 0");

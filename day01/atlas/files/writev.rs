@@ -42,7 +42,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// A pipe takes what it has room for. The rest is the program's to send.
+/// A pipe takes what it has room for. The program must write the rest.
 fn short_write(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let (mut reader, writer) = pipe()?;
     let room = fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096))? as usize;

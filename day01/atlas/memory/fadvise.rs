@@ -2,10 +2,10 @@
 //!
 //! Since 5.6. Stands for posix_fadvise(2); liburing: `io_uring_prep_fadvise`; crate:
 //! `opcode::Fadvise`.
-//! Takes a descriptor or a slot, an offset, a length (0: to the end) and an advice. Returns 0 if
-//! the advice is one, whether or not anything comes of it: files in memory (tmpfs) follow none.
-//! `sqe->len` has 32 bits, and the builder cuts a longer length to them without a word. For newer
-//! kernels liburing has `io_uring_prep_fadvise64`: the length goes into `sqe->addr`.
+//! Takes a descriptor or a slot, an offset, a length (0: to the end) and an advice. Returns 0 for
+//! any known advice, even if it has no effect: files in memory (tmpfs) ignore it. `sqe->len` has 32
+//! bits, and the builder silently cuts a longer length. For newer kernels liburing has
+//! `io_uring_prep_fadvise64`: the length goes into `sqe->addr`.
 //! WILLNEED, DONTNEED and NOREUSE run in a worker thread, the others at once.
 
 use std::fs::File;
@@ -42,7 +42,7 @@ fn show(page: &mut Page) -> Result<()> {
     let mut ring = IoUring::new(4)?;
     let mut file = page.scratch()?.file("data")?;
     file.write_all(&vec![7; PAGES * page_size()])?;
-    // It is never touched, as DONTNEED leaves pages alone that somebody has in a page table.
+    // The mapping is never touched: DONTNEED leaves pages alone that are in a page table.
     let cached = Mapping::new(PAGES, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd())?;
     let fd = Fd(file.as_raw_fd());
     let advise = |advice, len| opcode::Fadvise::new(fd, len, advice).build();
@@ -61,7 +61,7 @@ fn show(page: &mut Page) -> Result<()> {
         page.saw("mincore(2) finds none of its pages in memory", drops)?;
         // SAFETY: as above.
         unsafe { page.ask("WILLNEED", &mut ring, advise(libc::POSIX_FADV_WILLNEED, 0)) }?;
-        page.saw("all are back, and nobody has read them", all_come(cached)?)?;
+        page.saw("all are back, without a read", all_come(cached)?)?;
         four_gibibytes(page, &mut ring, fd, cached)?;
     }
     ring.submitter().register_files(&[file.as_raw_fd()])?;
@@ -119,7 +119,7 @@ fn all_come(cached: Mapping) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether the file may have no place but memory. An overlay does not tell what it lies on.
+/// Whether the file may exist only in memory. An overlay does not say what it lies on.
 fn in_memory(file: &File) -> Result<bool> {
     const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
     let kind = fstatfs(file)?.filesystem_type();

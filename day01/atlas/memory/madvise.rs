@@ -2,9 +2,9 @@
 //!
 //! Since 5.6. Stands for madvise(2); liburing: `io_uring_prep_madvise`; crate: `opcode::Madvise`.
 //! Takes an address at the start of a page, a length of 32 bits (as FADVISE), and an advice.
-//! Returns 0. Some of it is no mere advice: DONTNEED empties private memory, REMOVE cuts a hole
-//! into the file behind it, GUARD_INSTALL makes each use a fault. With length 0 nothing happens:
-//! so a program asks whether a kernel knows an advice. It always runs in a worker thread.
+//! Returns 0. Some of it is more than advice: DONTNEED empties private memory, REMOVE cuts a hole
+//! into the file behind it, GUARD_INSTALL makes each use a fault. With length 0 nothing happens: a
+//! program can test so whether a kernel knows an advice. It always runs in a worker thread.
 
 use std::fs;
 use std::io::Write;
@@ -57,7 +57,7 @@ pub const ENTRY: Entry = Entry {
 fn show(page: &mut Page) -> Result<()> {
     let mut ring = IoUring::new(4)?;
     let mut file = page.scratch()?.file("data")?;
-    // Not by set_len: on a full disk, a write to the mapping would be the end (SIGBUS).
+    // Not by set_len: on a full disk, a write to the mapping would kill the program (SIGBUS).
     file.write_all(&vec![0; 4 * page_size()])?;
     let writable = libc::PROT_READ | libc::PROT_WRITE;
     let private = Mapping::new(4, writable, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)?;
@@ -95,14 +95,14 @@ fn show(page: &mut Page) -> Result<()> {
     huge_pages(page, &mut ring)?;
     locked(page, &mut ring, private)?;
     for name in ["HWPOISON", "SOFT_OFFLINE"] {
-        // For no byte: it would take memory from this machine for good.
+        // For no byte: a real one would take memory from this machine for good.
         try_advice(page, &mut ring, name, private.head(0))?;
     }
     mistakes(page, &mut ring, private, shared)
 }
 // ANCHOR_END: show
 
-/// Asks for an advice, unless madvise(2) itself cannot follow it here: it is tried with the last
+/// Asks for an advice, unless madvise(2) itself cannot follow it here, which is tried on the last
 /// page. Returns whether the ring was asked.
 fn try_advice(page: &mut Page, ring: &mut IoUring, name: &str, of: Mapping) -> Result<bool> {
     let fact = MEMORY_ADVICE.by_name(name).expect("an advice of the catalogue");
@@ -124,7 +124,7 @@ fn leave_out(page: &mut Page, advice: &catalog::Entry, errno: Errno) -> Result<(
     page.cannot(advice.name, format!("madvise(2) answers {errno:?} here as well"), seen)
 }
 
-/// Advice that leaves a mark at the mapping, and the advice that takes it away.
+/// Advice that leaves a mark on the mapping, and the advice that removes it.
 fn marks(page: &mut Page, ring: &mut IoUring, memory: Mapping) -> Result<()> {
     for (advice, mark, opposite) in [
         ("RANDOM", "rr", "NORMAL"),
@@ -172,7 +172,7 @@ fn huge_pages(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let to_boundary = (size - memory.start as usize % size) / page_size();
     let memory = memory.tail(pages - to_boundary).head(size / page_size());
     memory.fill(7);
-    // Memory may be too scattered for it. What madvise(2) has collapsed, the ring finds done.
+    // Memory may be too scattered for it. If madvise(2) has collapsed it, the ring finds it done.
     if let Err(errno) = memory.madvise(libc::MADV_COLLAPSE) {
         return leave_out(page, fact, errno);
     }
@@ -181,7 +181,7 @@ fn huge_pages(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     page.saw("/proc/self/smaps counts a huge page", memory.smaps("AnonHugePages")? != "0 kB")
 }
 
-/// Locked pages stay where they are, but for one advice.
+/// Only one advice frees locked pages.
 fn locked(page: &mut Page, ring: &mut IoUring, memory: Mapping) -> Result<()> {
     memory.fill(7);
     // SAFETY: it changes no memory.

@@ -14,7 +14,7 @@ mod madvise;
 /// The entries of this family.
 pub const ENTRIES: &[atlas::Entry] = &[fadvise::ENTRY, madvise::ENTRY];
 
-/// Memory of its own, mapped by mmap(2) until the end of the program.
+/// Memory that is mapped until the end of the program.
 #[derive(Clone, Copy)]
 struct Mapping {
     start: *mut libc::c_void,
@@ -59,7 +59,7 @@ impl Mapping {
 
     /// Writes a byte all over it.
     fn fill(self, byte: u8) {
-        // SAFETY: it is mapped for writing, and nobody has a reference to it.
+        // SAFETY: it is mapped for writing, and there is no reference to it.
         unsafe { self.start.cast::<u8>().write_bytes(byte, self.len()) };
     }
 
@@ -70,7 +70,7 @@ impl Mapping {
 
     /// madvise(2).
     fn madvise(self, advice: i32) -> nix::Result<()> {
-        // SAFETY: nobody has a reference to it, and it may hold any bytes.
+        // SAFETY: there is no reference to it, and it may hold any bytes.
         Errno::result(unsafe { libc::madvise(self.start, self.len(), advice) }).map(drop)
     }
 
@@ -98,6 +98,6 @@ impl Mapping {
 
 /// Bytes of a page.
 fn page_size() -> usize {
-    // SAFETY: it only asks.
+    // SAFETY: the call takes no memory.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }

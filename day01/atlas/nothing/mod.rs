@@ -1,4 +1,4 @@
-//! Entries that do nothing: for a look at the ring itself.
+//! Entries that do nothing: they show the ring itself.
 
 mod nop;
 mod nop128;

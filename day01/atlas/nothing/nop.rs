@@ -2,9 +2,9 @@
 //!
 //! Since 5.1. Stands for no call; liburing: `io_uring_prep_nop`; crate: `opcode::Nop`, without
 //! its flags (`atlas::raw` adds them).
-//! Takes nothing, so it is the entry to try a ring with. Its flags, since 6.10, have it go part
-//! of the way of other operations: look up a descriptor, a slot or a registered buffer, complete
-//! with a given result, by way of task work, or with 32 bytes. Returns 0, or the given result.
+//! Takes nothing, so it is the entry to try a ring with. Its flags, since 6.10, make it do parts of
+//! other operations: look up a descriptor, a slot or a registered buffer, complete with a given
+//! result, by way of task work, or with 32 bytes. Returns 0, or the given result.
 
 use atlas::raw::Fields;
 use atlas::{Entry, Page, Result};

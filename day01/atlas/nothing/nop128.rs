@@ -1,6 +1,6 @@
 //! NOP128: do nothing, in an entry of 128 bytes.
 //!
-//! Since 6.19. Stands for no call; liburing: `io_uring_prep_nop128`; crate: no builder
+//! Since 6.19. Stands for no call; liburing: `io_uring_prep_nop128`; crate: none
 //! (`atlas::raw::nop128`).
 //! For a ring whose entries have 64 bytes but for some that have 128 (`IORING_SETUP_SQE_MIXED`):
 //! such an entry takes two places of the queue. Returns 0.

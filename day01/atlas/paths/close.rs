@@ -30,7 +30,8 @@ fn show(page: &mut Page) -> Result<()> {
     // SAFETY: the buffer is never freed.
     let read = unsafe { page.start("READ of an empty pipe", &mut ring, read) };
     let close = opcode::Close::new(Fd(reader)).build();
-    // SAFETY: here and below, a CLOSE points at no memory, and nobody else has these descriptors.
+    // SAFETY: here and below, a CLOSE points at no memory, and these descriptors have no other
+    // owner.
     unsafe { page.ask("CLOSE of the descriptor that it reads", &mut ring, close) }?;
     let gone = read_link(format!("/proc/self/fd/{reader}")).is_err();
     page.saw("/proc/self/fd has it no more", gone)?;

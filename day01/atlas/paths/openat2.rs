@@ -116,8 +116,8 @@ fn rules(page: &mut Page, ring: &mut IoUring, at: Fd) -> Result<()> {
     Ok(())
 }
 
-/// A server that must not wait for a disk asks for what is in the cache, and has a worker open
-/// the rest.
+/// A server that must not wait for a disk asks for what is in the cache, and opens the rest in a
+/// worker.
 fn cached(page: &mut Page, ring: &mut IoUring, at: Fd) -> Result<()> {
     let how = OpenHow::new().resolve(libc::RESOLVE_CACHED);
     let open = |path: &'static CStr| opcode::OpenAt2::new(at, path.as_ptr(), &how).build();

@@ -106,7 +106,8 @@ fn mistakes(page: &mut Page, ring: &mut IoUring, file: Fd, into: *mut libc::stat
     Ok(())
 }
 
-/// `STATX_DIOALIGN` in words. Before 6.1 nobody tells, and files in memory need no O_DIRECT.
+/// `STATX_DIOALIGN` in words. Kernels before 6.1 do not have it, and files in memory need no
+/// O_DIRECT.
 fn direct_io(stat: &libc::statx) -> String {
     match (stat.stx_mask & libc::STATX_DIOALIGN, stat.stx_dio_offset_align) {
         (0, _) => "not said by this file system or kernel".to_string(),

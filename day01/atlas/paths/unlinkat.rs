@@ -31,7 +31,7 @@ fn show(page: &mut Page) -> Result<()> {
     unsafe { page.ask("UNLINKAT of an open file", &mut ring, unlink(at, c"report", 0)) }?;
     page.saw("its name is gone", !path.join("report").exists())?;
     page.saw("it has no name left", open.metadata()?.nlink() == 0)?;
-    page.saw("who has it open can read it", std::io::read_to_string(open)? == "still here")?;
+    page.saw("the open descriptor still reads it", std::io::read_to_string(open)? == "still here")?;
 
     fs::create_dir_all(path.join("full/empty"))?;
     fs::write(path.join("full/file"), "")?;

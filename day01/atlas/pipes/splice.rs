@@ -6,7 +6,7 @@
 //! a file means its cursor, which moves. Returns how many bytes moved: at most what the pipe has
 //! room for, 0 at the end of the input.
 //! A slot as input needs `SPLICE_F_FD_IN_FIXED`, which the builder sets for `types::Fixed`.
-//! It always runs in a worker thread, which waits for the pipe until somebody reads or writes it.
+//! It always runs in a worker thread, which waits until the pipe is read or written.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -71,7 +71,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// A pipe takes what it has room for, and then nothing until somebody reads.
+/// A pipe takes what it has room for, and then nothing until it is read.
 fn how_much(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let mut large = page.scratch()?.file("large")?;
     large.write_all(&vec![1; 1 << 20])?;
@@ -79,7 +79,7 @@ fn how_much(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let splice = || opcode::Splice::new(fd(&large), 0, fd(&writer), -1, 1 << 20);
     // SAFETY: here and below, a SPLICE points at no memory.
     let answer = unsafe { page.ask("SPLICE of 1 MiB into a pipe", ring, splice().build()) }?;
-    // SAFETY: it only asks.
+    // SAFETY: the call takes no memory.
     let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_GETPIPE_SZ) };
     page.saw("that is what the pipe holds (F_GETPIPE_SZ)", answer.result == size)?;
     let entry = splice().flags(libc::SPLICE_F_NONBLOCK).build();
@@ -87,7 +87,7 @@ fn how_much(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     // SAFETY: as above.
     unsafe { page.refused("NONBLOCK: SPLICE of some more", ring, entry, Errno::EAGAIN, why) }?;
     drop(reader);
-    let why = "nobody can read from that pipe any more";
+    let why = "that pipe has no reader any more";
     // SAFETY: as above.
     unsafe { page.refused("SPLICE of some more", ring, splice().build(), Errno::EPIPE, why) }
 }

@@ -2,8 +2,8 @@
 //!
 //! Since 5.8. Stands for tee(2); liburing: `io_uring_prep_tee`; crate: `opcode::Tee`.
 //! Takes two pipes, as descriptors or slots, a length and `SPLICE_F_*` flags; no offsets. Returns
-//! how many bytes the second pipe got, 0 if nobody can write to the first any more. The first keeps
-//! them: a second TEE copies the same bytes again, so take them with a SPLICE or READ.
+//! how many bytes the second pipe got, 0 if the first has no writer left. The first keeps them: a
+//! second TEE copies the same bytes again, so take them with a SPLICE or READ.
 //! It always runs in a worker thread.
 
 use std::os::fd::AsRawFd;
@@ -61,7 +61,7 @@ fn show(page: &mut Page) -> Result<()> {
     // SAFETY: as above.
     let answer = unsafe {
         page.ask(
-            "TEE when nobody can write any more",
+            "TEE when the pipe has no writer left",
             &mut ring,
             opcode::Tee::new(from, into, 4).build(),
         )

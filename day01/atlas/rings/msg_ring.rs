@@ -5,8 +5,9 @@
 //! `opcode::MsgRingData`, `opcode::MsgRingSendFd`.
 //! Takes the descriptor of the other ring, a result and a `user_data` for the completion there; or
 //! a slot here and a slot there. The other ring may belong to another thread or process: this is
-//! how a thread that waits for completions is woken. Returns 0, or of a file for any free slot
-//! the slot that it got. A full queue there is no error: the message waits as an overflow does.
+//! how a thread that waits for completions is woken. Returns 0, or for a file sent to any free
+//! slot, the number of that slot. A full queue there is not an error: the message waits as an
+//! overflow does.
 
 use std::io::Write;
 use std::os::fd::AsRawFd;

@@ -68,7 +68,7 @@ fn show(page: &mut Page) -> Result<()> {
             "ACCEPT with an address without its length",
             no_length,
             Errno::EFAULT,
-            "how much room is there? And the client is lost",
+            "the room for it is not given; and the client is lost",
         ),
     ] {
         // SAFETY: as above.
@@ -107,7 +107,7 @@ fn how_long_it_waits(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     page.saw("that was the last: no SOCK_NONEMPTY", !cqueue::sock_nonempty(answer.flags))?;
     close(answer.result);
     drop(clients);
-    let why = "nobody is there";
+    let why = "no client waits";
     // SAFETY: as above.
     unsafe {
         page.refused("ACCEPT, DONTWAIT, no client", ring, accept(dont_wait), Errno::EAGAIN, why)
@@ -131,7 +131,7 @@ fn every_client(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     // SAFETY: as above.
     unsafe { page.ask("ASYNC_CANCEL of it", ring, cancel) }?;
     let end = page.ended(&accepting, ring, Errno::ECANCELED, "it was cancelled")?;
-    page.saw("no MORE: it accepts nobody any longer", !end.more())
+    page.saw("no MORE: it accepts no more clients", !end.more())
 }
 
 fn into_slots(page: &mut Page, ring: &mut IoUring) -> Result<()> {
@@ -169,6 +169,6 @@ fn into_slots(page: &mut Page, ring: &mut IoUring) -> Result<()> {
 
 /// Closes what was accepted.
 fn close(fd: i32) {
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else closes it.
+    // SAFETY: the kernel has just made this descriptor for us, and it is closed only here.
     drop(unsafe { OwnedFd::from_raw_fd(fd) });
 }

@@ -47,7 +47,7 @@ fn show(page: &mut Page) -> Result<()> {
     for (asked, entry, errno, why) in [
         ("CONNECT of it again", connect(&ours, &there), Errno::EISCONN, "it is connected"),
         (
-            "CONNECT to a port where nobody listens",
+            "CONNECT to a port without a listener",
             connect(&again, &silent_there),
             Errno::ECONNREFUSED,
             "the host answered with a reset",

@@ -1,9 +1,9 @@
 //! LISTEN: let clients connect to a socket.
 //!
 //! Since 6.11. Stands for listen(2); liburing: `io_uring_prep_listen`; crate: `opcode::Listen`.
-//! Takes a socket or a slot that has an address, and how many connections may wait to be
-//! accepted (the kernel takes no more than `net.core.somaxconn`). Returns 0. From then on clients
-//! connect, whether or not anyone accepts them.
+//! Takes a socket or a slot that has an address, and how many connections may wait to be accepted
+//! (the kernel takes no more than `net.core.somaxconn`). Returns 0. From then on clients connect,
+//! even before they are accepted.
 
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd};
@@ -39,7 +39,7 @@ fn show(page: &mut Page) -> Result<()> {
     let listens = getsockopt(&first, sockopt::AcceptConn)?;
     page.saw("getsockopt(SO_ACCEPTCONN): it listens", listens)?;
     let client = TcpStream::connect((address.ip(), address.port()))?;
-    page.saw("a client connects, and nobody has accepted it", client.peer_addr().is_ok())?;
+    page.saw("a client connects before it is accepted", client.peer_addr().is_ok())?;
 
     let datagrams = UnixDatagram::unbound()?;
     for (asked, entry, errno, why) in [

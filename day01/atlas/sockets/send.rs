@@ -3,8 +3,8 @@
 //! Since 5.6. Stands for send(2); liburing: `io_uring_prep_send`; crate: `opcode::Send`.
 //! Takes a socket or a slot, the bytes, and the `MSG_*` flags; in `ioprio`, flags of its own. The
 //! kernel adds `MSG_NOSIGNAL`, so that no SIGPIPE comes. Returns how many bytes it took. Where
-//! there is no room for all, that is fewer, unless `MSG_WAITALL` is set; where there is no room
-//! at all, it waits. Of two sends under way on one socket, the second can be first.
+//! there is no room for all, that is fewer, unless `MSG_WAITALL` is set; where there is no room at
+//! all, it waits. Two sends under way on one socket can run in either order.
 
 use std::io::{IoSlice, Read};
 use std::net::UdpSocket;

@@ -61,7 +61,7 @@ fn show(page: &mut Page) -> Result<()> {
     let a_millisecond = Timespec::new().nsec(1_000_000);
     let chain = [
         Ask::new("FUTEX_WAIT while the word is 1, linked", wait(1).flags(squeue::Flags::IO_LINK))
-            .refused(Errno::ECANCELED, "nobody woke it in time"),
+            .refused(Errno::ECANCELED, "it was not woken in time"),
         Ask::new("LINK_TIMEOUT of 1 ms", opcode::LinkTimeout::new(&a_millisecond).build())
             .or_refused(Errno::ETIME, "the time is over"),
     ];
@@ -111,7 +111,7 @@ fn mistakes(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     Ok(())
 }
 
-/// What the header tells of the first thread. A process that has had one sees nothing of it.
+/// Shows what the header says of the first thread. A process that has had one sees no effect.
 fn before_the_first_thread(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     static EARLY: AtomicU32 = AtomicU32::new(0);
     let entry = opcode::FutexWait::new(EARLY.as_ptr(), 0, ANY, PRIVATE).build();

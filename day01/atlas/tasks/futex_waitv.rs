@@ -3,8 +3,8 @@
 //! Since 6.7. Stands for futex_waitv(2); liburing: `io_uring_prep_futex_waitv`; crate:
 //! `opcode::FutexWaitV`.
 //! Takes an array of `struct futex_waitv`, each with an address, a value and `FUTEX2_*` flags; 128
-//! at most. Returns the index of the one that was woken; EAGAIN at once if any value is another.
-//! It listens to every wake, whatever its mask. Then it waits on none of them any more.
+//! at most. Returns the index of the one that was woken; EAGAIN at once if any value is another. A
+//! wake with any mask ends it. Then it waits on none of them any more.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -35,7 +35,7 @@ fn show(page: &mut Page) -> Result<()> {
     page.saw("one woken, and the answer is the index", (woken.result, index) == (1, 2))?;
     // SAFETY: as above.
     let woken = unsafe { page.ask("FUTEX_WAKE of the third again", &mut ring, wake) }?;
-    page.saw("nobody waits there any more", woken.result == 0)?;
+    page.saw("no entry waits there any more", woken.result == 0)?;
 
     WORDS[1].store(5, Ordering::Release);
     let why = "the second is 5: look at it and at the others, then wait again";

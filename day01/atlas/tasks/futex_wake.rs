@@ -2,9 +2,9 @@
 //!
 //! Since 6.7. Stands for FUTEX_WAKE_BITSET of futex(2), and for futex_wake(2), which came with it;
 //! liburing: `io_uring_prep_futex_wake`; crate: `opcode::FutexWake`.
-//! Takes the address, how many to wake at most, a mask, and `FUTEX2_*` flags. Returns how many it
-//! woke, be they threads in futex(2) or entries of any ring; it does not look at the value. Who
-//! waits with `FUTEX2_PRIVATE` is woken only by those who say so too. With `FUTEX2_NUMA` the word
+//! Takes the address, how many to wake at most, a mask, and `FUTEX2_*` flags. Returns how many
+//! waiters it woke: threads in futex(2) and entries of any ring. It does not look at the value. A
+//! waiter with `FUTEX2_PRIVATE` is woken only by a wake with that flag. With `FUTEX2_NUMA` the word
 //! after the futex names the memory node whose queue is used (from 6.16 on; -1: the kernel picks).
 
 use std::fs;
@@ -44,9 +44,14 @@ fn show(page: &mut Page) -> Result<()> {
     // SAFETY: as above.
     let two = unsafe { page.start("FUTEX_WAIT with mask 2", &mut ring, wait(2)) };
     for (asked, entry, woken, whom) in [
-        ("FUTEX_WAKE without PRIVATE", wake(9, ANY, U32), 0, "nobody: all three said PRIVATE"),
-        ("FUTEX_WAKE with mask 4", wake(9, 4, PRIVATE), 0, "nobody: it meets neither 1 nor 2"),
-        ("FUTEX_WAKE of 0", wake(0, ANY, PRIVATE), 0, "nobody, as asked"),
+        (
+            "FUTEX_WAKE without PRIVATE",
+            wake(9, ANY, U32),
+            0,
+            "none: all three waiters have PRIVATE",
+        ),
+        ("FUTEX_WAKE with mask 4", wake(9, 4, PRIVATE), 0, "none: it meets neither 1 nor 2"),
+        ("FUTEX_WAKE of 0", wake(0, ANY, PRIVATE), 0, "none, as asked"),
         ("FUTEX_WAKE with mask 2", wake(9, 2, PRIVATE), 1, "the one with mask 2"),
         ("FUTEX_WAKE of u32::MAX", wake(ANY, ANY, PRIVATE), 1, "one of two: the kernel reads -1"),
         ("FUTEX_WAKE of i32::MAX", wake(i32::MAX as u64, ANY, PRIVATE), 1, "the last one"),
@@ -63,7 +68,7 @@ fn show(page: &mut Page) -> Result<()> {
 
     for (asked, entry, why) in [
         ("FUTEX_WAKE without a size", wake(1, ANY, 0), "0 means SIZE_U8: add SIZE_U32"),
-        ("FUTEX_WAKE with mask 0", wake(1, 0, PRIVATE), "it would meet nobody"),
+        ("FUTEX_WAKE with mask 0", wake(1, 0, PRIVATE), "it would meet no waiter"),
         (
             "FUTEX_WAKE of 1 << 32",
             wake(1 << 32, ANY, PRIVATE),

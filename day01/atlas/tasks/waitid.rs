@@ -1,13 +1,13 @@
 //! WAITID: wait until a child process changes state.
 //!
 //! Since 6.7. Stands for waitid(2); liburing: `io_uring_prep_waitid`; crate: `opcode::WaitId`.
-//! Takes whom to wait for (`P_PID`, `P_PIDFD`, `P_PGID`, `P_ALL`) with its number, what for
-//! (`WEXITED`, `WSTOPPED`, `WCONTINUED`), and a `siginfo_t` to fill in, or none. Returns 0, not the
-//! child's number: that is in `si_pid`. No thread waits meanwhile, and it can be cancelled: the
-//! child lives on. It has no timeout: link a LINK_TIMEOUT to it, which ends with ETIME (seen on
+//! Takes which child to wait for (`P_PID`, `P_PIDFD`, `P_PGID`, `P_ALL`) with its number, which
+//! changes (`WEXITED`, `WSTOPPED`, `WCONTINUED`), and a `siginfo_t` to fill in, or none. Returns 0,
+//! not the child's number: that is in `si_pid`. No thread waits meanwhile, and it can be cancelled:
+//! the child lives on. It has no timeout: link a LINK_TIMEOUT to it, which ends with ETIME (seen on
 //! 6.12) or with 1, as a cancel that found something (seen on 6.18).
-//! It takes the child away from all others who wait for it, `std::process::Child` included, unless
-//! `WNOWAIT` says to leave it.
+//! It takes the child away from all other waiters, `std::process::Child` included, unless `WNOWAIT`
+//! leaves it.
 
 use std::fs;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -160,7 +160,7 @@ fn mistakes(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     Ok(())
 }
 
-/// A child that ends at once with a status, or waits for signals as long as its parent lives.
+/// A child that ends at once with a status, or waits for signals until its parent ends.
 fn child(status: Option<i32>) -> Result<u32> {
     // SAFETY: the child makes system calls and nothing else, so no lock of the parent matters.
     match unsafe { fork() }? {

@@ -14,9 +14,9 @@
 //! its result                ENOENT         it ended at the very moment
 //! ```
 //!
-//! What was cancelled for its time has taken no bytes. The limit is for the one entry, not for
-//! the chain. What goes straight to a worker, as SPLICE does, is not limited: on Linux 6.18 the
-//! time begins when the worker is done.
+//! An entry that was cancelled for its time has taken no bytes. The limit is for the one entry, not
+//! for the chain. An operation that goes straight to a worker, such as SPLICE, is not limited: on
+//! Linux 6.18 the time begins when the worker is done.
 
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -49,7 +49,7 @@ fn show(page: &mut Page) -> Result<()> {
     let answers = unsafe { page.ask_all(&mut ring, [first, second]) }?;
     page.saw("the RECV came first, with 7 bytes", answers[0].result == 7)?;
 
-    let first = Ask::new("RECV, nobody sends", recv().flags(Flags::IO_LINK));
+    let first = Ask::new("RECV, no data comes", recv().flags(Flags::IO_LINK));
     let first = first.refused(Errno::ECANCELED, "its time was over");
     let second = Ask::new("LINK_TIMEOUT of 1 ms", limit(&SOON));
     let second = second.refused(Errno::ETIME, "the RECV was not in time");
@@ -72,7 +72,7 @@ fn poll(socket: &UnixStream, link: Flags) -> squeue::Entry {
     opcode::PollAdd::new(Fd(socket.as_raw_fd()), libc::POLLIN as u32).build().flags(link)
 }
 
-/// What stands behind LINK_TIMEOUT goes by how the entry before that ended.
+/// What stands behind LINK_TIMEOUT depends on how the entry before that ended.
 fn then_what(page: &mut Page, ring: &mut IoUring, socket: &UnixStream) -> Result<()> {
     for (link, with) in [(Flags::IO_LINK, "IO_LINK"), (Flags::IO_HARDLINK, "IO_HARDLINK")] {
         let limited = Ask::new(&format!("POLL_ADD with {with}"), poll(socket, link));

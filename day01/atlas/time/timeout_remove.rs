@@ -4,9 +4,9 @@
 //! `io_uring_prep_timeout_remove`, `io_uring_prep_timeout_update`; crate:
 //! `opcode::TimeoutRemove`, `opcode::TimeoutUpdate`.
 //! Takes the timer's `user_data`; to change it, `UPDATE`, the new time, and `ABS` if that is a
-//! moment. Of several timers with this `user_data`, the first is meant. Returns 0; the timer
-//! itself completes with ECANCELED, or later. The clock stays. `count` does not: a change makes a
-//! timer forget it, and one with `MULTISHOT` then goes on for ever.
+//! moment. Of several timers with this `user_data`, the first is meant. Returns 0; the timer itself
+//! completes with ECANCELED, or later. The clock stays. `count` does not: a change makes a timer
+//! forget it, and one with `MULTISHOT` then goes on without end.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -53,7 +53,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// A linked timeout is another list in the kernel: only `IORING_LINK_TIMEOUT_UPDATE` finds it.
+/// The kernel keeps linked timeouts in another list: only `IORING_LINK_TIMEOUT_UPDATE` finds them.
 fn linked(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let (quiet, _peer) = UnixStream::pair()?;
     let poll = opcode::PollAdd::new(Fd(quiet.as_raw_fd()), libc::POLLIN as u32).build();

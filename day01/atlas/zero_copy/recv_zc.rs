@@ -94,7 +94,7 @@ struct Refill {
 }
 
 impl Queue {
-    /// Registers it. `None`, and said on the page, where that is not possible.
+    /// Registers it. `None`, noted on the page, if that is not possible.
     fn register(page: &mut Page, ring: &Ring) -> Result<Option<Queue>> {
         let size = PLACES << 12;
         let memory = map(size)?;
@@ -155,8 +155,8 @@ impl Queue {
 }
 
 impl Queue {
-    /// Puts a place into the refill ring, and has the kernel look there (6.19). For a network card
-    /// it does so itself when it runs out of places; without a card it waits to be told.
+    /// Puts a place into the refill ring, and asks the kernel to look there (6.19). For a network
+    /// card the kernel looks by itself when it runs out of places; without a card it must be asked.
     fn give_back(&mut self, ring: &Ring, place: u64, len: u32) -> nix::Result<i64> {
         let place = place & !IORING_ZCRX_AREA_MASK | self.token;
         // SAFETY: the kernel reads the entries up to the tail; this one lies beyond it until the

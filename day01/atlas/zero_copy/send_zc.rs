@@ -3,9 +3,9 @@
 //! Since 6.0. Stands for send(2) and sendto(2) with `MSG_ZEROCOPY`; liburing:
 //! `io_uring_prep_send_zc`, `io_uring_prep_send_zc_fixed`; crate: `opcode::SendZc`.
 //! Takes what SEND takes, an address where the socket is not connected, and a part of a registered
-//! buffer with `IORING_RECVSEND_FIXED_BUF`. Two completions: the result, with
-//! `IORING_CQE_F_MORE`; then, when the kernel needs the bytes no longer, a notification
-//! (`IORING_CQE_F_NOTIF`). Until then nobody may change them. A refused send has one, too. With
+//! buffer with `IORING_RECVSEND_FIXED_BUF`. Two completions: the result, with `IORING_CQE_F_MORE`;
+//! then, when the kernel needs the bytes no longer, a notification (`IORING_CQE_F_NOTIF`). Until
+//! then the program must not change them. A refused send has one, too. With
 //! `IORING_SEND_ZC_REPORT_USAGE` it says whether the kernel has copied after all, as it does over
 //! loopback. Without a registered buffer, the bytes count against RLIMIT_MEMLOCK
 //! (io_uring_prep_send_zc(3)). Since 7.1 `addr3` is the `user_data` of the notification.

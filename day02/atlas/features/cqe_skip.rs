@@ -1,8 +1,8 @@
 //! FEAT_CQE_SKIP: an entry can ask for no completion when it succeeds.
 //!
-//! Since 5.17, by `IOSQE_CQE_SKIP_SUCCESS`. For the first ones of a link, whose success the last
-//! one implies, and for closes. A failure always completes, so a count of completions is no count
-//! of entries. Not together with `IOSQE_IO_DRAIN`, which counts them.
+//! Since 5.17, by `IOSQE_CQE_SKIP_SUCCESS`. For the first entries of a chain, whose success the
+//! last one implies, and for closes. A failure always completes, so the number of completions is
+//! not the number of entries. Not together with `IOSQE_IO_DRAIN`, which counts them.
 
 use atlas::{Ask, Entry, Page, Result};
 use io_uring::{opcode, squeue::Flags, types};

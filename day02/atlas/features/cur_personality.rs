@@ -1,7 +1,8 @@
-//! FEAT_CUR_PERSONALITY: operations run with the rights of who submits them.
+//! FEAT_CUR_PERSONALITY: operations run with the rights of the thread that submits them.
 //!
-//! Since 5.6. Before, with the rights of who had set the ring up. A program that gives rights up
-//! after the setup has them no more; what is to keep them is registered (REGISTER_PERSONALITY).
+//! Since 5.6. Before, with the rights of the thread that had set the ring up. A program that gives
+//! rights up after the setup no longer has them; to keep them for some entries, register them first
+//! (REGISTER_PERSONALITY).
 
 use std::fs::{self, Permissions};
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -28,7 +29,7 @@ fn show(page: &mut Page) -> Result<()> {
     let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).build();
     // SAFETY: here and below, `path` lives until the open has completed.
     let opened = unsafe { page.ask("OPENAT of a file of ours", &mut ring, open.clone()) }?.result;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     drop(unsafe { OwnedFd::from_raw_fd(opened) });
 
     let before = look::open_files_as(NOBODY);

@@ -1,4 +1,4 @@
-//! FEAT_EXT_ARG: a wait can carry a timeout of its own.
+//! FEAT_EXT_ARG: a wait can carry its own timeout.
 //!
 //! Since 5.11. `IORING_ENTER_EXT_ARG` makes the last argument of enter a structure with a signal
 //! mask and a timeout (`struct io_uring_getevents_arg`); liburing:

@@ -1,8 +1,8 @@
 //! FEAT_FAST_POLL: waiting for readiness costs no worker thread.
 //!
-//! Since 5.7. A read or receive that finds nothing is not handed to a worker that blocks: the
-//! kernel polls the file by itself, and tries again when there is something. For sockets, pipes and
-//! whatever can be polled. `IOSQE_ASYNC` has it done by a worker all the same, at first.
+//! Since 5.7. A read or receive that finds nothing does not block a worker: the kernel polls the
+//! file by itself, and tries again when there is something. For sockets, pipes and other files that
+//! can be polled. With `IOSQE_ASYNC` a worker does it all the same, at first.
 
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -19,7 +19,7 @@ pub const ENTRY: Entry = Entry { shows: &["IORING_FEAT_FAST_POLL"], show };
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    // A thread of its own, which has had no worker yet.
+    // A new thread, which has had no worker yet.
     let shown = thread::scope(|scope| scope.spawn(|| receive_without_worker(page)).join());
     shown.expect("the thread does not panic")
 }

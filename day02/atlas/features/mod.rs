@@ -1,4 +1,4 @@
-//! The feature bits: what a kernel does beyond the first one, seen in what a ring does.
+//! The feature bits: what a kernel does beyond the first one, seen in the behaviour of a ring.
 
 use std::os::unix::net::UnixStream;
 
@@ -46,7 +46,8 @@ pub const ENTRIES: &[atlas::Entry] = &[
     no_iowait::ENTRY,
 ];
 
-/// A ring with the feature whose bit `has` looks at; `None`, and said, where this kernel lacks it.
+/// A ring with the feature whose bit `has` looks at; `None`, noted on the page, if this kernel
+/// lacks it.
 fn ring_with(
     page: &mut Page,
     name: &str,

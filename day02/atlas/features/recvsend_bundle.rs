@@ -25,8 +25,8 @@ fn show(page: &mut Page) -> Result<()> {
     (0..4).for_each(|buffer| buffers.provide(buffer));
     let (ours, mut theirs) = sockets()?;
     page.call("10 bytes arrive; a buffer has 4", theirs.write_all(b"0123456789"))?;
-    // With a length it takes as many buffers as that needs. Without one, as many as the kernel
-    // thinks right, which for a Unix socket is one in Linux 6.12.
+    // With a length it takes as many buffers as that needs. Without a length the kernel chooses,
+    // and for a Unix socket chooses one in Linux 6.12.
     let receive = opcode::RecvBundle::new(types::Fd(ours.as_raw_fd()), 1).build().len(16);
     // SAFETY: here and below, the buffers are never freed, and read only after a completion.
     let answer = unsafe {

@@ -2,7 +2,7 @@
 //!
 //! Since 6.14. `attr_type_mask` and `attr_ptr` in the entry name a structure of attributes; the one
 //! that there is (`IORING_RW_ATTR_FLAG_PI`) gives a buffer with the checksums of each block, for
-//! disks that keep them. Liburing: by hand; crate: none (`atlas::raw`).
+//! disks that keep them. liburing: by hand; crate: none (`atlas::raw`).
 //! That the kernel understands it is seen without such a disk, too: in what it refuses.
 
 use std::os::fd::AsRawFd;

@@ -2,7 +2,8 @@
 //!
 //! Since 5.5. What describes an operation (a path, an array of iovecs, a timespec, an address of a
 //! peer) may be overwritten when the submit has returned. The data itself may not: it is read or
-//! written until the completion. With SQPOLL the submit is the poller's, and nobody says when.
+//! written until the completion. With SQPOLL the poller submits, and the program does not know
+//! when.
 
 use std::io::Write;
 use std::os::fd::AsRawFd;

@@ -2,11 +2,11 @@
 //!
 //! Since 7.0. Takes a classic BPF program for one operation (`struct io_uring_bpf`), on a ring, or
 //! with the descriptor -1 for all rings that this thread sets up afterwards; that needs
-//! no_new_privs or CAP_SYS_ADMIN. Liburing: `io_uring_register_bpf_filter`,
-//! `io_uring_register_bpf_filter_task`; crate: none, by hand.
-//! What restrictions allow or not, a filter decides by the arguments: of SOCKET the family, of
-//! OPENAT the flags, of CONNECT (7.2) the address. It returns 0 to deny: EACCES. Filters stack, and
-//! none can be taken off.
+//! no_new_privs or CAP_SYS_ADMIN. liburing: `io_uring_register_bpf_filter`,
+//! `io_uring_register_bpf_filter_task`; crate: none.
+//! Restrictions allow an operation or not; a filter decides by its arguments: the family of SOCKET,
+//! the flags of OPENAT, the address of CONNECT (7.2). It returns 0 to deny: EACCES. Filters stack,
+//! and cannot be removed.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -31,7 +31,7 @@ pub const ENTRY: Entry = Entry {
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    // A thread of its own, since it gives up the right to new privileges.
+    // A new thread, since it gives up the right to new privileges.
     let filtered = thread::scope(|scope| scope.spawn(|| filter_sockets(page)).join());
     filtered.expect("the thread does not panic")
 }
@@ -51,7 +51,7 @@ fn filter_sockets(page: &mut Page) -> Result<()> {
         |family| -> squeue::Entry { opcode::Socket::new(family, libc::SOCK_STREAM, 0).build() };
     // SAFETY: here and below, the entries point at no memory.
     let answer = unsafe { page.ask("SOCKET of AF_INET", &mut ring, socket(libc::AF_INET)) }?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     drop(unsafe { OwnedFd::from_raw_fd(answer.result) });
     let why = "the filter returned 0";
     let unix = socket(libc::AF_UNIX);
@@ -95,7 +95,7 @@ fn deny_the_rest(page: &mut Page) -> Result<()> {
     unsafe { page.refused("NOP", &mut ring, opcode::Nop::new().build(), Errno::EACCES, why) }
 }
 
-/// All rings that the thread sets up afterwards are bound.
+/// All rings that the thread sets up afterwards have the filter.
 fn filter_this_thread(page: &mut Page, socket: squeue::Entry) -> Result<()> {
     page.call("a filter for this thread: deny SOCKET", register(-1, &[ret(0)], SOCKET_PAYLOAD, 0))?;
     let mut later = IoUring::new(4)?;

@@ -27,7 +27,7 @@ fn show(page: &mut Page) -> Result<()> {
     memory.0[0][..5].copy_from_slice(b"fixed");
     let buffers = [iovec(&mut memory.0[0]), iovec(&mut memory.0[1])];
     let mut ring = IoUring::new(4)?;
-    // SAFETY: here and below, `memory` outlives the ring, and nobody touches it meanwhile.
+    // SAFETY: here and below, `memory` outlives the ring, and is not used meanwhile.
     let registered = unsafe { ring.submitter().register_buffers(&buffers) };
     page.call("register_buffers of two pages", registered)?;
     page.saw(
@@ -65,7 +65,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// Registers with RLIMIT_MEMLOCK at 0: refused, but for those who may lock any memory.
+/// Registers with RLIMIT_MEMLOCK at 0: refused, unless the thread may lock any memory.
 fn over_the_limit(page: &mut Page, ring: &IoUring, buffers: &[libc::iovec]) -> Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
     setrlimit(Resource::RLIMIT_MEMLOCK, 0, hard)?;

@@ -1,6 +1,6 @@
 //! REGISTER_BUFFERS2: pin memory with tags, or make a table of empty places.
 //!
-//! Since 5.13; empty tables (`IORING_RSRC_REGISTER_SPARSE`) since 5.19. Liburing:
+//! Since 5.13; empty tables (`IORING_RSRC_REGISTER_SPARSE`) since 5.19. liburing:
 //! `io_uring_register_buffers_tags`, `io_uring_register_buffers_sparse`; crate:
 //! `Submitter::register_buffers2`, `register_buffers_sparse`.
 //! A tag is a number of the program's own. When the kernel has really let go of the buffer (after
@@ -28,7 +28,7 @@ fn show(page: &mut Page) -> Result<()> {
     let mut memory = Box::new(Pages([[b'x'; 4096]; 2]));
     let buffers = [iovec(&mut memory.0[0]), iovec(&mut memory.0[1])];
     let mut ring = IoUring::new(4)?;
-    // SAFETY: here and below, `memory` outlives the ring, and nobody touches it meanwhile.
+    // SAFETY: here and below, `memory` outlives the ring, and is not used meanwhile.
     let registered = unsafe { ring.submitter().register_buffers2(&buffers, &[TAG, 0]) };
     let (name, asked) = ("IORING_REGISTER_BUFFERS2", "two pages, tags 0x7a6 and 0");
     if page.call_since(name, asked, registered)?.is_none() {

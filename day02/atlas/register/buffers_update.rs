@@ -1,6 +1,6 @@
 //! REGISTER_BUFFERS_UPDATE: replace pinned buffers.
 //!
-//! Since 5.13. Liburing: `io_uring_register_buffers_update_tag`; crate:
+//! Since 5.13. liburing: `io_uring_register_buffers_update_tag`; crate:
 //! `Submitter::register_buffers_update`.
 //! Takes the first place, iovecs and tags. An operation that is under way goes on with the old
 //! buffer: its memory is the program's again when its tag arrives, not when the update returns. An

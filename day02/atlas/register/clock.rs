@@ -1,9 +1,9 @@
 //! REGISTER_CLOCK: which clock the timeouts of waits run by.
 //!
 //! Since 6.12. Takes `CLOCK_MONOTONIC`, which it is without the call, or `CLOCK_BOOTTIME`, which
-//! goes on while the machine is suspended; liburing: `io_uring_register_clock`; crate: none, by
-//! hand. Only for the timeout of a wait, and there mostly with `IORING_ENTER_ABS_TIMER`: the moment
-//! of that clock, and not a length. TIMEOUT entries have flags of their own for it.
+//! goes on while the machine is suspended; liburing: `io_uring_register_clock`; crate: none. Only
+//! for the timeout of a wait, and there mostly with `IORING_ENTER_ABS_TIMER`: the moment of that
+//! clock, and not a length. TIMEOUT entries have flags of their own for it.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -39,7 +39,7 @@ fn show(page: &mut Page) -> Result<()> {
     let why = "a length taken for a moment is long past: a microsecond after the boot";
     let asked = "a wait of 1 µs, with ABS_TIMER";
     page.call_refused(asked, wait(&ring, 1000), Errno::ETIME, why)?;
-    let why = "a wait cannot run by a clock that somebody sets";
+    let why = "a wait cannot run by a clock that can be set";
     let set = register(&ring, libc::CLOCK_REALTIME);
     page.call_refused("the ring's clock: CLOCK_REALTIME", set, Errno::EINVAL, why)
 }
@@ -61,7 +61,7 @@ fn now(clock: libc::clockid_t) -> Result<u64> {
     Ok(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
 }
 
-/// Waits for a completion until a moment of the ring's clock. None comes.
+/// Waits for a completion until a moment of the ring's clock. No completion comes.
 fn wait(ring: &IoUring, moment: u64) -> io::Result<usize> {
     let moment = Timespec::new().sec(moment / 1_000_000_000).nsec((moment % 1_000_000_000) as u32);
     let arguments = SubmitArgs::new().timespec(&moment);

@@ -35,7 +35,7 @@ fn show(page: &mut Page) -> Result<()> {
     let [first, second] = &mut memory.0;
     let (start, buffers) = (first.as_ptr(), [iovec(first), iovec(second)]);
     let (source, mut ring) = (IoUring::new(4)?, IoUring::new(4)?);
-    // SAFETY: `memory` outlives the rings, and nobody touches it meanwhile.
+    // SAFETY: `memory` outlives the rings, and is not used meanwhile.
     page.call("two buffers of ring A", unsafe { source.submitter().register_buffers(&buffers) })?;
     let cloned = ring.submitter().register_buffers_clone(source.as_raw_fd());
     let name = "IORING_REGISTER_CLONE_BUFFERS";

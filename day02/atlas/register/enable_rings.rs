@@ -1,6 +1,6 @@
 //! REGISTER_ENABLE_RINGS: enable a ring that was started disabled.
 //!
-//! Since 5.10. Liburing: `io_uring_enable_rings`; crate: `Submitter::register_enable_rings`.
+//! Since 5.10. liburing: `io_uring_enable_rings`; crate: `Submitter::register_enable_rings`.
 //! Restrictions begin to bind with it. It also starts the poller of a ring with SQPOLL. With
 //! SINGLE_ISSUER the thread that calls it owns the ring (see that flag).
 

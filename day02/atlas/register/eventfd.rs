@@ -57,7 +57,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// The flag is the program's to set, in memory that the crate maps and does not give out.
+/// The program may set the flag, in memory that the crate maps and does not expose.
 fn held_off(page: &mut Page) -> Result<()> {
     let (mut ring, mut event) = (OwnRing::setup(4, 0)?, new_eventfd()?);
     let descriptor = event.as_raw_fd();

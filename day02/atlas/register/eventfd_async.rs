@@ -1,8 +1,8 @@
 //! REGISTER_EVENTFD_ASYNC: signal only what did not complete at once.
 //!
-//! Since 5.6. Liburing: `io_uring_register_eventfd_async`; crate:
+//! Since 5.6. liburing: `io_uring_register_eventfd_async`; crate:
 //! `Submitter::register_eventfd_async`.
-//! Meant to spare a wake-up for what completed inside the submit anyway. What it signals is what a
+//! Meant to spare a wake-up for entries that completed inside the submit. It signals only what a
 //! worker completed: an operation that waited for readiness and was finished by the program's own
 //! thread is not signalled either. A loop that sleeps on this eventfd misses it.
 

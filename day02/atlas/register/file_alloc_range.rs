@@ -1,7 +1,7 @@
 //! REGISTER_FILE_ALLOC_RANGE: which slots the kernel may pick by itself.
 //!
 //! Since 6.0. Takes the first slot and their number (`struct io_uring_file_index_range`); liburing:
-//! `io_uring_register_file_alloc_range`; crate: none, by hand.
+//! `io_uring_register_file_alloc_range`; crate: none.
 //! For operations that put a file into a slot of the kernel's choice
 //! (`DestinationSlot::auto_target`). The program keeps the others for files that it places itself.
 

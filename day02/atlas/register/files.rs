@@ -56,7 +56,7 @@ fn show(page: &mut Page) -> Result<()> {
     let again = ring.submitter().unregister_files();
     page.call_refused("unregister_files again", again, Errno::ENXIO, "there is no table")?;
     let itself = ring.submitter().register_files(&[ring.as_raw_fd()]);
-    let why = "a ring in a table of slots could keep itself alive for ever";
+    let why = "a ring in a table of slots could keep itself alive";
     page.call_refused("register_files: the ring itself", itself, Errno::EBADF, why)
 }
 // ANCHOR_END: show

@@ -1,6 +1,6 @@
 //! REGISTER_FILES2: make a table of slots, with tags or empty.
 //!
-//! Since 5.13; empty tables (`IORING_RSRC_REGISTER_SPARSE`) since 5.19. Liburing:
+//! Since 5.13; empty tables (`IORING_RSRC_REGISTER_SPARSE`) since 5.19. liburing:
 //! `io_uring_register_files_tags`, `io_uring_register_files_sparse`; crate: only
 //! `Submitter::register_files_sparse`, tags by hand.
 //! A tag is a number of the program's own. It arrives as the `user_data` of a completion when the

@@ -2,7 +2,7 @@
 //!
 //! Since 5.5. Takes the first slot and descriptors: -1 empties a slot, -2
 //! (`IORING_REGISTER_FILES_SKIP`, 5.12) leaves it. Returns how many it did: on an error in the
-//! middle, fewer than asked. Liburing: `io_uring_register_files_update`; crate:
+//! middle, fewer than asked. liburing: `io_uring_register_files_update`; crate:
 //! `Submitter::register_files_update`.
 //! FILES_UPDATE (day 1) does the same as an entry.
 

@@ -1,6 +1,6 @@
 //! REGISTER_FILES_UPDATE2: fill or empty slots, with tags.
 //!
-//! Since 5.13. Liburing: `io_uring_register_files_update_tag`; crate: none, by hand.
+//! Since 5.13. liburing: `io_uring_register_files_update_tag`; crate: none.
 //! What REGISTER_FILES_UPDATE does, with a tag for each new file: see REGISTER_FILES2.
 
 use std::io;

@@ -22,7 +22,7 @@ pub const ENTRY: Entry =
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    // A thread of its own, since its workers are bound.
+    // A new thread, since its workers are bound.
     let bound = thread::scope(|scope| scope.spawn(|| bind_workers(page)).join());
     bound.expect("the thread does not panic")
 }

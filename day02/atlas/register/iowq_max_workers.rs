@@ -2,10 +2,10 @@
 //!
 //! Since 5.15. Takes two limits, for bounded work (`IO_WQ_BOUND`: files, paths) and for unbounded
 //! work (`IO_WQ_UNBOUND`: sockets, pipes), 0 to leave one as it is, and gives back those of before.
-//! Liburing: `io_uring_register_iowq_max_workers`; crate: `Submitter::register_iowq_max_workers`.
-//! Holds for the calling thread (the man page: on each NUMA node). At first the limits are the ring's
-//! entries or 4 a CPU, whichever is less, and RLIMIT_NPROC. What would need a worker more waits for
-//! one.
+//! liburing: `io_uring_register_iowq_max_workers`; crate: `Submitter::register_iowq_max_workers`.
+//! Holds for the calling thread (the man page: on each NUMA node). At first the limits are the
+//! ring's entries or 4 a CPU, whichever is less, and RLIMIT_NPROC. What would need a worker more
+//! waits for one.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -25,7 +25,7 @@ pub const ENTRY: Entry =
 
 // ANCHOR: show
 fn show(page: &mut Page) -> Result<()> {
-    // A thread of its own, since its workers are limited.
+    // A new thread, since its workers are limited.
     let limited = thread::scope(|scope| scope.spawn(|| limit_workers(page)).join());
     limited.expect("the thread does not panic")
 }
@@ -88,7 +88,7 @@ fn workers_for_three_opens(page: &mut Page, ring: &mut IoUring, expected: usize)
     Ok(most)
 }
 
-/// Opens a FIFO for writing as soon as somebody is about to read.
+/// Opens a FIFO for writing as soon as a reader is about to open it.
 fn open_for_writing(path: PathBuf) -> File {
     loop {
         let mut options = OpenOptions::new();

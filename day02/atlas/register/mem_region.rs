@@ -2,7 +2,7 @@
 //!
 //! Since 6.13, once a ring; with `IORING_MEM_REGION_REG_WAIT_ARG` on a ring with R_DISABLED. Takes
 //! pages of the program (`IORING_MEM_REGION_TYPE_USER`), or has the kernel bring them; liburing:
-//! `io_uring_register_region`, `io_uring_submit_and_wait_reg`; crate: none, by hand.
+//! `io_uring_register_region`, `io_uring_submit_and_wait_reg`; crate: none.
 //! A wait with `IORING_ENTER_EXT_ARG_REG` then names its timeout and signal mask by an offset into
 //! that memory: the kernel need not copy them at each enter.
 

@@ -1,5 +1,4 @@
-//! The calls of `io_uring_register(2)`: what a ring is given, and what it is asked, apart from
-//! entries.
+//! The calls of `io_uring_register(2)`: what a ring gets, and what it answers, apart from entries.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -96,7 +95,7 @@ fn iovec(memory: &mut [u8]) -> libc::iovec {
 fn new_eventfd() -> Result<File> {
     // SAFETY: the call takes no memory.
     let descriptor = Errno::result(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK) })?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { File::from_raw_fd(descriptor) })
 }
 
@@ -109,8 +108,8 @@ fn count(eventfd: &mut File) -> Result<u64> {
     }
 }
 
-/// The answer to a register call that needs no ring, made with the descriptor -1. Before Linux 6.13
-/// there was none: that is EBADF there, and means that the kernel does not know the call.
+/// The answer to a register call that needs no ring, made with the descriptor -1. Linux before 6.13
+/// has no such calls: it answers EBADF, which here means that the kernel does not know the call.
 fn without_a_ring(answer: io::Result<u32>) -> io::Result<u32> {
     answer.map_err(|error| match error.raw_os_error() {
         Some(libc::EBADF) => Errno::EINVAL.into(),

@@ -4,7 +4,8 @@
 //! microseconds, and gives back the settings of before; liburing: `io_uring_register_napi`; crate:
 //! `Submitter::register_napi`.
 //! A wait then first looks at the card's queues of the ring's sockets, without an interrupt: less
-//! delay, for a CPU. The call works anywhere; an effect needs a card with NAPI: loopback has none.
+//! delay, at the cost of a CPU. The call works anywhere; an effect needs a card with NAPI: loopback
+//! has none.
 
 use atlas::{Entry, Page, Result, Where, raw};
 use common::catalog::SETUP_FLAGS;
@@ -56,7 +57,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// Static tracking: the program says which of a card's queues are to be polled, by their ids.
+/// Static tracking: the program names the card's queues to poll, by their ids.
 fn chosen_by_the_program(page: &mut Page, ring: &IoUring) -> Result<()> {
     let submitter = ring.submitter();
     let why = "the ring does not track ids that the program chose";
@@ -90,7 +91,7 @@ fn chosen_by_the_program(page: &mut Page, ring: &IoUring) -> Result<()> {
 /// An id that no card here has: the kernel only keeps it.
 const ID: u32 = 100_000;
 
-/// What `/proc/self/fdinfo` says, if it has such a line.
+/// The line of `/proc/self/fdinfo`, if it has one.
 fn is_polled(ring: &IoUring) -> Result<Option<bool>> {
     Ok(look::fdinfo(ring, "NAPI")?.map(|state| state != "disabled"))
 }

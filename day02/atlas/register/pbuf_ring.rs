@@ -132,7 +132,7 @@ fn memory_of_the_kernel(
     page.call_refused_by_one_of("mmap(2) of group 6", map(ring, 6), errnos, "no such group")
 }
 
-/// Maps the ring of buffers of a group: its number stands from bit 16 of the offset on
+/// Maps the ring of buffers of a group: the group's number begins at bit 16 of the offset
 /// (`IORING_OFF_PBUF_SHIFT`).
 fn map(ring: &IoUring, group: u16) -> Result<NonNull<std::ffi::c_void>, Errno> {
     let (length, prot) =

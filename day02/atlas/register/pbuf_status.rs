@@ -1,8 +1,8 @@
 //! REGISTER_PBUF_STATUS: how far the kernel is in a ring of buffers.
 //!
 //! Since 6.8. Takes a group (`struct io_uring_buf_status`) and gives back the head: how many
-//! buffers the kernel has taken since the group was registered. Liburing: `io_uring_buf_ring_head`,
-//! `io_uring_buf_ring_available`; crate: none, by hand.
+//! buffers the kernel has taken since the group was registered. liburing: `io_uring_buf_ring_head`,
+//! `io_uring_buf_ring_available`; crate: none.
 //! Tail minus head are the buffers that are left.
 
 use std::io::{self, Write};
@@ -35,7 +35,7 @@ fn show(page: &mut Page) -> Result<()> {
         theirs.write_all(b"bytes")?;
         let receive = opcode::Recv::new(types::Fd(ours.as_raw_fd()), ptr::null_mut(), 0);
         let receive = receive.buf_group(1).build().flags(squeue::Flags::BUFFER_SELECT);
-        // SAFETY: the buffer is never freed, and nobody reads it here.
+        // SAFETY: the buffer is never freed, and is not read here.
         unsafe { page.ask("RECV, which takes the buffer", &mut ring, receive) }?;
         let head = page.call("pbuf_status of group 1", self::head(&ring, 1))?;
         page.saw(&format!("the head is {taken}"), head == u32::from(taken))?;

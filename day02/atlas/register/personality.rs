@@ -40,7 +40,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// Opens a file of this user's with and without the personality, as somebody else.
+/// Opens a file of this user's with and without the personality, as another user.
 fn with_other_rights(page: &mut Page, ring: &mut IoUring, ours: u16) -> Result<()> {
     let scratch = page.scratch()?;
     fs::write(scratch.path("secret"), "")?;
@@ -61,7 +61,7 @@ fn with_other_rights(page: &mut Page, ring: &mut IoUring, ours: u16) -> Result<(
     };
     look::open_files_as(before);
     let opened = answers?.result;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     drop(unsafe { OwnedFd::from_raw_fd(opened) });
     page.saw("it was opened with the rights that were kept", opened >= 0)
 }

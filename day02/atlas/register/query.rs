@@ -1,7 +1,7 @@
 //! REGISTER_QUERY: which operations, flags and features there are.
 //!
 //! Since 6.18. Takes a chain of questions, each with a place for its answer; needs no ring (the
-//! descriptor is -1). Liburing: `io_uring_register_query`; crate: none, by hand.
+//! descriptor is -1). liburing: `io_uring_register_query`; crate: none.
 //! What the probe and the feature bits do not say: how many operations and register calls, and all
 //! setup, enter and entry flags at once. A question that the kernel does not know has
 //! EOPNOTSUPP as its own result, and the call succeeds.
@@ -70,7 +70,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// Asks a question that came later. `None`, and said, where the kernel does not know it.
+/// Asks a question that came later. `None`, noted on the page, if the kernel does not know it.
 fn others(page: &mut Page, short: &str) -> Result<Option<[u64; 16]>> {
     let (mut question, mut answer) = (Question::new(short), [0; 16]);
     page.call(&format!("QUERY_{short}"), question.ask(&mut answer))?;

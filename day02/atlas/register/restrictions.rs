@@ -2,11 +2,10 @@
 //!
 //! Since 5.10, on a ring with R_DISABLED, once. Takes a list of what is allowed: register calls,
 //! operations, entry flags that may and that must be set. What is not on it gets EACCES from the
-//! moment the ring is enabled. Liburing: `io_uring_register_restrictions`; crate:
+//! moment the ring is enabled. liburing: `io_uring_register_restrictions`; crate:
 //! `Submitter::register_restrictions`.
-//! For a ring that is handed to code that one does not trust. Since 7.0 a thread can restrict
-//! itself (the descriptor is -1): all rings that it sets up afterwards are bound, and those of its
-//! children.
+//! For a ring that untrusted code uses. Since 7.0 a thread can restrict itself (the descriptor is
+//! -1): all rings that it sets up afterwards are bound, and those of its children.
 
 use std::io;
 use std::thread;
@@ -41,7 +40,7 @@ fn show(page: &mut Page) -> Result<()> {
     let registered = ring.submitter().register_restrictions(&mut list);
     page.call("allow NOP, IOSQE_ASYNC and REGISTER_PROBE", registered)?;
     let again = ring.submitter().register_restrictions(&mut list);
-    page.call_refused("register_restrictions again", again, Errno::EBUSY, "once is all")?;
+    page.call_refused("register_restrictions again", again, Errno::EBUSY, "it can be done once")?;
     page.call("register_enable_rings", ring.submitter().register_enable_rings())?;
 
     let nop = opcode::Nop::new().build();
@@ -64,7 +63,7 @@ fn show(page: &mut Page) -> Result<()> {
     let why = "the ring is enabled: it needs R_DISABLED";
     page.call_refused("register_restrictions, too late", late, Errno::EBADFD, why)?;
     demanded(page)?;
-    // A thread of its own: what is taken from it, it never gets back.
+    // A new thread: it never gets back what it gives up.
     let alone = thread::scope(|scope| scope.spawn(|| restrict_this_thread(page)).join());
     alone.expect("the thread does not panic")
 }
@@ -108,7 +107,7 @@ fn allow_only(operation: u8) -> io::Result<u32> {
 }
 
 fn restrict_this_thread(page: &mut Page) -> Result<()> {
-    // For this thread only: no program that it starts gets more rights than it has.
+    // For this thread only: a program that it starts gets no more rights than it has.
     // SAFETY: the call takes no memory.
     Errno::result(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
     let restricted = allow_only(opcode::Nop::CODE);
@@ -125,6 +124,6 @@ fn restrict_this_thread(page: &mut Page) -> Result<()> {
     // SAFETY: as above.
     unsafe { page.refused("CLOSE on a new ring", &mut ring, close, Errno::EACCES, why) }?;
     let again = allow_only(opcode::Close::CODE);
-    let why = "once is all: nobody can loosen it";
+    let why = "it can be done once, and not loosened";
     page.call_refused("allow this thread CLOSE", again, Errno::EPERM, why)
 }

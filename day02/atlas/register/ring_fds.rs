@@ -1,11 +1,11 @@
 //! REGISTER_RING_FDS, UNREGISTER_RING_FDS: register the ring's own descriptor.
 //!
 //! Since 5.18. Puts the ring into a table of 16 places that the thread has; enter names it by index
-//! with `IORING_ENTER_REGISTERED_RING`. Liburing: `io_uring_register_ring_fd`; crate:
+//! with `IORING_ENTER_REGISTERED_RING`. liburing: `io_uring_register_ring_fd`; crate:
 //! `Submitter::register_ring_fd`, for that `Submitter` only.
 //! Spares the look-up of the descriptor at each enter, which counts in a program of many threads.
-//! The table keeps the ring open: who closes the descriptor and forgets the place keeps it for
-//! ever.
+//! The table keeps the ring open: a thread that closes the descriptor and forgets the place keeps
+//! the ring open.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -69,14 +69,14 @@ fn show(page: &mut Page) -> Result<()> {
 /// `struct io_uring_rsrc_update`: a place in the thread's table of rings.
 #[repr(C)]
 pub struct Place {
-    /// Which; -1 before it is registered: any.
+    /// Its index; -1 before it is registered means any.
     pub index: u32,
     resv: u32,
     ring: u64,
 }
 
 impl Place {
-    /// A place that this ring is to get.
+    /// A place for this ring.
     pub fn of(ring: RawFd) -> Place {
         Place { index: u32::MAX, resv: 0, ring: ring as u64 }
     }
@@ -88,14 +88,14 @@ impl Place {
         unsafe { raw::register(ring.as_raw_fd(), call, std::ptr::from_mut(self), 1) }
     }
 
-    /// Empties the place. The call goes to a ring, by descriptor: any will do.
+    /// Empties the place. The call names any ring, by its descriptor.
     pub fn unregister(&self, ring: RawFd) -> io::Result<u32> {
         let place = Place { ring: 0, ..*self };
         // SAFETY: the call reads this one structure.
         unsafe { raw::register(ring, call("UNREGISTER_RING_FDS"), &place, 1) }
     }
 
-    /// The same, the call going to the place's own ring (6.3).
+    /// The same, by a call that names the place's own ring (6.3).
     pub fn unregister_by_index(&self) -> io::Result<u32> {
         let place = Place { ring: 0, ..*self };
         let by_index = REGISTER_FLAGS.code("USE_REGISTERED_RING");

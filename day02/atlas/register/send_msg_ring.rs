@@ -1,9 +1,9 @@
 //! REGISTER_SEND_MSG_RING: post to another ring without having one.
 //!
 //! Since 6.13. Takes a MSG_RING entry, and needs no ring (the descriptor is -1); liburing:
-//! `io_uring_register_sync_msg`; crate: none, by hand.
-//! For a thread without a ring that is to wake one that has: one call instead of an eventfd. Data
-//! only: a file cannot be sent, since that comes out of the sender's slots.
+//! `io_uring_register_sync_msg`; crate: none.
+//! For a thread without a ring that must wake a thread with one: one call instead of an eventfd.
+//! Data only: a file cannot be sent, since that comes out of the sender's slots.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};

@@ -2,9 +2,9 @@
 //!
 //! Since 6.19. Takes the queue's number and what to do (`struct zcrx_ctrl`): have the kernel take
 //! back what lies in the refill queue; get a descriptor by which another ring imports the queue; or
-//! (7.2) have it report an event once more. Liburing: `io_uring_register_zcrx_ctrl`; crate: none,
-//! by hand. Events are asked for at the registration: each type comes once, as a completion, until
-//! it is armed again. `ZCRX_EVENT_COPY` says that bytes were copied after all.
+//! (7.2) have it report an event once more. liburing: `io_uring_register_zcrx_ctrl`; crate: none.
+//! Events are asked for at the registration: each type comes once, as a completion, until it is
+//! armed again. `ZCRX_EVENT_COPY` says that bytes were copied after all.
 
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
@@ -51,7 +51,7 @@ fn show(page: &mut Page) -> Result<()> {
     page.call("FLUSH_RQ of it", Control::new(id, "FLUSH_RQ").register(&ring))?;
     let mut export = Control::new(id, "EXPORT");
     page.call("EXPORT of it", export.register(&ring))?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     let exported = unsafe { OwnedFd::from_raw_fd(export.rest[0] as i32) };
     let Some(other) = zcrx_ifq::ring(page)? else { return Ok(()) };
     let mut import = io_uring_zcrx_ifq_reg {
@@ -71,10 +71,10 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// What the events of a queue arrive with.
+/// The `user_data` of the events of a queue.
 const EVENT: u64 = 0xe7e27;
 
-/// Receives without a card, where all bytes are copied: an event, but once.
+/// Receives without a card, where all bytes are copied: one event, not one each.
 fn events(page: &mut Page) -> Result<()> {
     let (Some(mut ring), mut queue) = (zcrx_ifq::ring(page)?, Queue::without_a_card()) else {
         return Ok(());
@@ -133,7 +133,7 @@ struct Control {
     id: u32,
     operation: u32,
     resv: [u64; 2],
-    /// Of EXPORT the descriptor, of ARM_EVENT the event.
+    /// The descriptor of EXPORT, or the event of ARM_EVENT.
     rest: [u32; 12],
 }
 

@@ -3,9 +3,9 @@
 //! Since 6.15, for CAP_NET_ADMIN, on a ring with DEFER_TASKRUN and CQE32 (or CQE_MIXED, 6.18).
 //! Takes an area that bytes arrive in, and a refill queue by which the program gives its parts
 //! back; liburing: `io_uring_register_ifq`; crate: `Submitter::register_ifq`.
-//! The card writes straight into the program's memory; RECV_ZC (day 1) tells where. Needs a card
-//! that splits headers from data. Since 7.1 there is `ZCRX_REG_NODEV`, without a card: the kernel
-//! copies.
+//! The card writes straight into the program's memory; RECV_ZC (day 1) names the place. Needs a
+//! card that splits headers from data. Since 7.1 there is `ZCRX_REG_NODEV`, without a card: the
+//! kernel copies.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -117,7 +117,7 @@ impl Queue {
         import(&mut self.registration, ring)
     }
 
-    /// Registers it: `false`, and said on the page, where that is not possible.
+    /// Registers it. Returns `false`, noted on the page, if that is not possible.
     pub fn register_or_say_why(&mut self, page: &mut Page, ring: &IoUring) -> Result<bool> {
         let registered = self.register(ring);
         let (why, seen) = match &registered {

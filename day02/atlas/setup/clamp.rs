@@ -1,6 +1,6 @@
 //! CLAMP: cut sizes that are too large to the largest allowed.
 //!
-//! Since 5.6. Liburing: `io_uring_queue_init`; crate: `Builder::setup_clamp`.
+//! Since 5.6. liburing: `io_uring_queue_init`; crate: `Builder::setup_clamp`.
 //! The largest queues are 32768 entries and 65536 completions. Without CLAMP a larger number is
 //! EINVAL; with it the ring is made with the largest, and says so in `params`.
 

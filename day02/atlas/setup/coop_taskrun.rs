@@ -1,6 +1,6 @@
-//! COOP_TASKRUN: complete at the next call, and interrupt the program for nothing.
+//! COOP_TASKRUN: complete at the next call, without an interrupt.
 //!
-//! Since 5.19. Liburing: `io_uring_queue_init`; crate: `Builder::setup_coop_taskrun`.
+//! Since 5.19. liburing: `io_uring_queue_init`; crate: `Builder::setup_coop_taskrun`.
 //! An operation that had to wait is finished by the program's own thread. Without the flag the
 //! kernel interrupts that thread at once, also on another CPU; with it, it waits until the thread
 //! enters the kernel anyway: any system call will do, or the clock's interrupt.

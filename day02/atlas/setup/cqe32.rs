@@ -1,6 +1,6 @@
 //! CQE32: completions of 32 bytes.
 //!
-//! Since 5.19. Liburing: `io_uring_queue_init`; crate: `IoUring<_, cqueue::Entry32>`, whose
+//! Since 5.19. liburing: `io_uring_queue_init`; crate: `IoUring<_, cqueue::Entry32>`, whose
 //! completions have `big_cqe()`.
 //! The second half is for commands (an NVMe disk's result), zero-copy receives (where the bytes
 //! are) and send timestamps. The queue takes twice the memory: CQE_MIXED (6.18) has both sizes.

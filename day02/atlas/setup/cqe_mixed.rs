@@ -1,6 +1,6 @@
 //! CQE_MIXED: completions of 16 and of 32 bytes in one queue.
 //!
-//! Since 6.18. Liburing: `io_uring_queue_init`; crate: none (`atlas::raw::ring`).
+//! Since 6.18. liburing: `io_uring_queue_init`; crate: none (`atlas::raw::ring`).
 //! A large completion has `IORING_CQE_F_32` and takes two places. It never goes round the end of
 //! the queue: a filler with `IORING_CQE_F_SKIP` takes the last place instead. A program that steps
 //! by one place reads garbage.
@@ -37,8 +37,8 @@ fn show(page: &mut Page) -> Result<()> {
             answer.flags & F_32 != 0 && answer.extra == [7, 8],
         )?;
     }
-    // Place 7 is the last: a filler takes it. Now read place by place, as a program does that
-    // knows one size only. This is the classic mistake.
+    // Place 7 is the last: a filler takes it. Now read place by place, like a program that knows
+    // only one size. This is the classic mistake.
     // SAFETY: as above.
     unsafe { ring.submission().push(&large().user_data(9)) }?;
     ring.submit_and_wait(1)?;

@@ -1,4 +1,4 @@
-//! CQSIZE: a completion queue of a size of one's own.
+//! CQSIZE: choose the size of the completion queue.
 //!
 //! Since 5.5. The size stands in `params.cq_entries`; liburing: `io_uring_queue_init_params`;
 //! crate: `Builder::setup_cqsize`.

@@ -1,6 +1,6 @@
 //! DEFER_TASKRUN: do completion work only when the program waits for it.
 //!
-//! Since 6.1, with SINGLE_ISSUER. Liburing: `io_uring_queue_init`; crate:
+//! Since 6.1, with SINGLE_ISSUER. liburing: `io_uring_queue_init`; crate:
 //! `Builder::setup_defer_taskrun`.
 //! No interrupt, and all the work of a round in one go: the fastest way for a loop that submits and
 //! waits in one call. Completions come in an enter with `IORING_ENTER_GETEVENTS` by the ring's own

@@ -1,6 +1,6 @@
 //! HYBRID_IOPOLL: with IOPOLL, sleep a little before polling.
 //!
-//! Since 6.13. Liburing: `io_uring_queue_init`; crate: none (`atlas::raw::ring`).
+//! Since 6.13. liburing: `io_uring_queue_init`; crate: none (`atlas::raw::ring`).
 //! The kernel learns how long the disk takes, sleeps for half of that, and only then polls: most of
 //! the speed of IOPOLL for much less of the CPU.
 

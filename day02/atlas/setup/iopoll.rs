@@ -1,10 +1,10 @@
 //! IOPOLL: poll the device for completions, without interrupts.
 //!
-//! Since 5.1. Liburing: `io_uring_queue_init`; crate: `Builder::setup_iopoll`.
+//! Since 5.1. liburing: `io_uring_queue_init`; crate: `Builder::setup_iopoll`.
 //! For reads and writes with O_DIRECT of a fast disk that has poll queues (`nvme.poll_queues=2`),
-//! and for commands to it. The program that waits looks at the device itself: the shortest answer
-//! there is, for a CPU of its own. Whatever completes by interrupt has no place on such a ring: not
-//! sockets, and not the OPENAT of the file that it is to read.
+//! and for commands to it. The program that waits looks at the device itself: the shortest delay,
+//! at the cost of a CPU. Operations that complete by interrupt cannot use such a ring: neither
+//! sockets, nor the OPENAT of the file to read.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -29,7 +29,7 @@ fn show(page: &mut Page) -> Result<()> {
     let socket = types::Fd(socket.as_raw_fd());
     let receive = opcode::Recv::new(socket, bytes.as_mut_ptr(), 16).build();
     let why = "a socket cannot be polled like a disk: it needs a ring of its own";
-    // SAFETY: the memory lives, and is nobody else's, until `refused` has the completion.
+    // SAFETY: the memory lives, and is not used elsewhere, until `refused` has the completion.
     unsafe { page.refused("RECV", &mut ring, receive, Errno::EINVAL, why) }?;
     let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), c"".as_ptr()).build();
     let open = Ask::new("OPENAT", open)

@@ -1,4 +1,4 @@
-//! The flags of `io_uring_setup(2)`: what a ring is to be, once and for all.
+//! The flags of `io_uring_setup(2)`: what a ring is, for its whole life.
 
 use common::catalog::SETUP_FLAGS;
 

@@ -1,7 +1,7 @@
 //! NO_MMAP: the program brings the memory of the rings.
 //!
 //! Since 6.5. The addresses stand in `params.cq_off.user_addr` (both queues) and
-//! `params.sq_off.user_addr` (the entries). Liburing: `io_uring_queue_init_mem`; crate: none
+//! `params.sq_off.user_addr` (the entries). liburing: `io_uring_queue_init_mem`; crate: none
 //! (`atlas::own_ring`).
 //! For rings in huge pages, or in memory that the program has anyway. Each of the two parts must be
 //! contiguous memory (`io_uring_setup(2)`): one page is, and so is a huge page.

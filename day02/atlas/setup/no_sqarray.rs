@@ -1,9 +1,9 @@
 //! NO_SQARRAY: no index array between the submission queue and its entries.
 //!
-//! Since 6.6. Liburing: `io_uring_queue_init` (and by itself since 2.6); crate:
+//! Since 6.6. liburing: `io_uring_queue_init` (and by itself since 2.6); crate:
 //! `Builder::setup_no_sqarray`.
-//! Without it the queue is an array of indices: place 3 of the queue may name entry 0. Hardly a
-//! program wants that, and each submit pays for the look-up. With it the n-th place is the n-th
+//! Without it the queue is an array of indices: place 3 of the queue may name entry 0. Hardly any
+//! program needs that, and each submit pays for the look-up. With it the n-th place is the n-th
 //! entry, and `sq_off.array` is 0: a program that fills the array in all the same overwrites the
 //! queue's head.
 
@@ -33,7 +33,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// Puts NOPs 1 and 2 into the entries 0 and 1, and says in which order they completed.
+/// Puts NOPs 1 and 2 into the entries 0 and 1, and returns the order in which they completed.
 fn order_of_two(ring: &mut OwnRing) -> Result<Vec<u64>> {
     for number in [1, 2] {
         // SAFETY: a NOP points at no memory.

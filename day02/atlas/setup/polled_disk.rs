@@ -26,8 +26,8 @@ fn find() -> Option<(String, File)> {
     })
 }
 
-/// Reads the disk's first 4096 bytes through a ring with IOPOLL, and compares them with what
-/// pread(2) gets. Says so where there is no such disk.
+/// Reads the disk's first 4096 bytes through a ring with IOPOLL, and compares them with those of
+/// pread(2). Notes it on the page if there is no such disk.
 pub fn read(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let Some((name, disk)) = find() else {
         let why =
@@ -36,9 +36,9 @@ pub fn read(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     };
     let mut bytes = Aligned::full_of(0xff);
     let read = opcode::Read::new(types::Fd(disk.as_raw_fd()), bytes.0.as_mut_ptr(), 4096).build();
-    // Nobody else uses this one.
+    // This ring is not used elsewhere.
     let before = nvme::is_emulated(&name).then(nvme::interrupts_at_rest).transpose()?;
-    // SAFETY: the memory lives, and is nobody else's, until `ask` has the completion.
+    // SAFETY: the memory lives, and is not used elsewhere, until `ask` has the completion.
     let answer = unsafe { page.ask("READ of 4096 bytes, O_DIRECT", ring, read) }?;
     if let Some(before) = before {
         page.saw("the disk interrupted no CPU", nvme::interrupts()? == before)?;
@@ -48,12 +48,12 @@ pub fn read(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     page.saw("4096 bytes, those that pread(2) gets", answer.result == 4096 && bytes.0 == plain.0)
 }
 
-/// What such a ring refuses: a file without O_DIRECT.
+/// The refusal on such a ring: a file without O_DIRECT.
 pub fn refuse_buffered(page: &mut Page, ring: &mut IoUring) -> Result<()> {
     let file = page.scratch()?.file("buffered")?;
     let mut bytes = [0; 16];
     let read = opcode::Read::new(types::Fd(file.as_raw_fd()), bytes.as_mut_ptr(), 16).build();
     let why = "a read through the page cache completes by interrupt: the file needs O_DIRECT";
-    // SAFETY: the memory lives, and is nobody else's, until `refused` has the completion.
+    // SAFETY: the memory lives, and is not used elsewhere, until `refused` has the completion.
     unsafe { page.refused("READ of a file without O_DIRECT", ring, read, Errno::EOPNOTSUPP, why) }
 }

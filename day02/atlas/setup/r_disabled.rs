@@ -1,6 +1,6 @@
 //! R_DISABLED: start disabled.
 //!
-//! Since 5.10. Liburing: `io_uring_queue_init`; crate: `Builder::setup_r_disabled`.
+//! Since 5.10. liburing: `io_uring_queue_init`; crate: `Builder::setup_r_disabled`.
 //! Nothing can be submitted before `IORING_REGISTER_ENABLE_RINGS`. In between, restrictions are
 //! registered, and with SINGLE_ISSUER the thread that enables the ring becomes its owner.
 

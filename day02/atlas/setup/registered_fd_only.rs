@@ -1,9 +1,10 @@
 //! REGISTERED_FD_ONLY: no descriptor, only an index.
 //!
 //! Since 6.5, with NO_MMAP. The setup returns an index in the thread's own table of registered
-//! rings. Liburing: `io_uring_queue_init_mem`; crate: none (`atlas::own_ring`).
-//! For libraries that want no descriptor in the process: none to leak over an exec(2), to be closed
-//! by a program that closes all, or to be passed on. Only the thread that has the index can use it.
+//! rings. liburing: `io_uring_queue_init_mem`; crate: none (`atlas::own_ring`).
+//! For libraries that want no descriptor in the process, which could leak over an exec(2), be
+//! passed on, or be closed by a program that closes all. Only the thread that has the index can use
+//! it.
 
 use std::ptr;
 use std::thread;

@@ -1,6 +1,6 @@
 //! SINGLE_ISSUER: only one thread submits.
 //!
-//! Since 6.0. Liburing: `io_uring_queue_init`; crate: `Builder::setup_single_issuer`.
+//! Since 6.0. liburing: `io_uring_queue_init`; crate: `Builder::setup_single_issuer`.
 //! A promise that the kernel checks: the thread that set the ring up (with R_DISABLED, the one that
 //! enabled it) owns it, and any other gets EEXIST. A runtime that moves tasks between threads
 //! stumbles over it. Alone it saves little; it is what DEFER_TASKRUN needs.
@@ -46,7 +46,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// What another thread gets.
+/// Runs it in another thread.
 fn elsewhere<T: Send>(ask: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(ask).join().expect("the thread does not panic"))
 }

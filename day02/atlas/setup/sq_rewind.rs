@@ -1,9 +1,9 @@
 //! SQ_REWIND: each submit reads the entries from the first one on.
 //!
-//! Since 7.0, with NO_SQARRAY. Liburing: `io_uring_queue_init`; crate: none (`atlas::own_ring`).
-//! The submission queue is no ring any more: no head, no tail. The program fills the entries from
-//! place 0, and the number that it gives to enter says how many. So the entries in use stay in
-//! few cache lines. Who asks for more than were filled in runs old ones once more.
+//! Since 7.0, with NO_SQARRAY. liburing: `io_uring_queue_init`; crate: none (`atlas::own_ring`).
+//! The submission queue is no longer a ring: no head, no tail. The program fills the entries from
+//! place 0, and the number that it gives to enter says how many. So the entries in use stay in few
+//! cache lines. A program that submits more than it filled in runs old entries once more.
 
 use atlas::own_ring::OwnRing;
 use atlas::{Entry, Page, Result, raw};
@@ -30,7 +30,7 @@ fn show(page: &mut Page) -> Result<()> {
     let why = "it needs NO_SQARRAY: there is no order but that of the places";
     page.call_refused("SQ_REWIND alone", raw::ring(4, flag("SQ_REWIND")), Errno::EINVAL, why)?;
     let flags = flag("SQ_REWIND") | flag("NO_SQARRAY") | flag("SQPOLL");
-    let why = "a poller needs the tail: nobody tells it how many there are";
+    let why = "a poller needs the tail: no call tells it how many there are";
     page.call_refused("SQ_REWIND, SQPOLL", raw::ring(4, flags), Errno::EINVAL, why)
 }
 // ANCHOR_END: show

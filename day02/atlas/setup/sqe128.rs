@@ -1,6 +1,6 @@
 //! SQE128: submission queue entries of 128 bytes.
 //!
-//! Since 5.19. Liburing: `io_uring_queue_init`; crate: `IoUring<squeue::Entry128, _>`.
+//! Since 5.19. liburing: `io_uring_queue_init`; crate: `IoUring<squeue::Entry128, _>`.
 //! Only commands use the second half (`IORING_OP_URING_CMD`: 80 bytes for an NVMe disk instead of
 //! 16). All other operations ignore it, and the queue takes twice the memory: SQE_MIXED (6.19) has
 //! both sizes in one queue.
@@ -44,8 +44,8 @@ fn show(page: &mut Page) -> Result<()> {
 
 /// The classic mistake: entries every 64 bytes, as in any other ring.
 fn strides_of_64(page: &mut Page) -> Result<()> {
-    // It is mapped as a ring with 64 bytes an entry, which is the mistake. Nothing is written
-    // outside: that is less than the kernel made.
+    // It is mapped as a ring with 64-byte entries, which is the mistake. The mapping is smaller
+    // than what the kernel made, so nothing is written outside.
     // SAFETY: only NOPs are pushed, which point at no memory.
     let built = unsafe { raw::ring_taken_for_plain(4, flag("SQE128")) };
     let mut ring = page.call("a ring with SQE128, taken for one without", built)?;

@@ -1,6 +1,6 @@
 //! SQE_MIXED: entries of 64 and of 128 bytes in one queue.
 //!
-//! Since 6.19. Liburing: `io_uring_queue_init`, `io_uring_get_sqe128`; crate: none
+//! Since 6.19. liburing: `io_uring_queue_init`, `io_uring_get_sqe128`; crate: none
 //! (`atlas::raw::ring`, `atlas::Ask::new_128`).
 //! The operation says which size its entry has: NOP128 and URING_CMD128 take two places next to
 //! each other. They never go round the end of the queue: the program fills the last place with a

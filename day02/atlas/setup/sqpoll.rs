@@ -2,8 +2,8 @@
 //!
 //! Since 5.1; for users with CAP_SYS_NICE since 5.11, for every user since 5.13.
 //! `params.sq_thread_idle` says after how many milliseconds without work it sleeps (0: a second).
-//! Liburing: `io_uring_queue_init_params`; crate: `Builder::setup_sqpoll`.
-//! While the thread is awake, to submit takes no system call. Asleep, it sets
+//! liburing: `io_uring_queue_init_params`; crate: `Builder::setup_sqpoll`.
+//! While the thread is awake, a submit takes no system call. Asleep, it sets
 //! `IORING_SQ_NEED_WAKEUP` and waits for an enter with `IORING_ENTER_SQ_WAKEUP`. It burns a CPU
 //! while it is awake.
 
@@ -52,7 +52,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// A ring with a poller that runs; `None` where this kernel gives it to root only.
+/// A ring with a poller that runs; `None` if this kernel allows it only for root.
 pub(super) fn polled(
     page: &mut Page,
     asked: &str,
@@ -64,7 +64,7 @@ pub(super) fn polled(
         return Ok(None);
     }
     let mut ring = page.call(asked, built)?;
-    // Only when it has done something is it sure that the thread runs, and where it is to run.
+    // Only when it has completed an entry is it certain that the thread runs, and where.
     // SAFETY: a NOP points at no memory.
     unsafe { page.ask("NOP", &mut ring, opcode::Nop::new().build()) }?;
     Ok(Some(ring))
@@ -92,8 +92,8 @@ fn asleep(ring: &mut IoUring) -> Result<()> {
     Ok(())
 }
 
-/// Whether a poller that says it sleeps sees a NOP. It looks once more after it said so, and may
-/// be just in time: then it is asked again.
+/// Whether a poller that says it sleeps sees a NOP. The poller looks once more after it said so,
+/// and may just see it: then this asks again.
 fn sees_a_nop(ring: &mut IoUring) -> Result<bool> {
     for _ in 0..100 {
         push_nop(ring)?;

@@ -1,9 +1,9 @@
 //! SUBMIT_ALL: go on submitting after an entry that fails.
 //!
-//! Since 5.18. Liburing: `io_uring_queue_init`; crate: `Builder::setup_submit_all`.
+//! Since 5.18. liburing: `io_uring_queue_init`; crate: `Builder::setup_submit_all`.
 //! Without it an entry that cannot even be started (an unknown operation, a flag that does not fit
 //! it) ends the submit: it gets its completion, and those behind it wait in the queue for the next
-//! enter. The count that enter returns says so, and few programs look.
+//! enter. The count that enter returns says so, and few programs check it.
 
 use atlas::{Entry, Page, Result};
 use io_uring::{IoUring, opcode, squeue};
@@ -35,7 +35,7 @@ fn show(page: &mut Page) -> Result<()> {
 }
 // ANCHOR_END: show
 
-/// A NOP, a NOP that is to pick a buffer, which NOP cannot, and a NOP.
+/// A NOP, a NOP that asks for a buffer, which NOP cannot use, and a NOP.
 fn push_three(ring: &mut IoUring) -> Result<()> {
     let (good, bad) = (squeue::Flags::empty(), squeue::Flags::BUFFER_SELECT);
     for (number, flags) in (1..).zip([good, bad, good]) {
@@ -46,7 +46,7 @@ fn push_three(ring: &mut IoUring) -> Result<()> {
     Ok(())
 }
 
-/// The results in the order of the entries: kernels differ in that of the completions.
+/// The results in the order of the entries, since kernels complete them in different orders.
 fn results(ring: &mut IoUring) -> String {
     let mut results: Vec<(u64, i32)> =
         ring.completion().map(|entry| (entry.user_data(), entry.result())).collect();

@@ -1,7 +1,7 @@
 //! TASKRUN_FLAG: a flag in the ring says that completion work is waiting.
 //!
 //! Since 5.19, with COOP_TASKRUN or DEFER_TASKRUN. The flag is `IORING_SQ_TASKRUN` in the
-//! submission queue's flags. Liburing: `io_uring_queue_init`; crate: `Builder::setup_taskrun_flag`,
+//! submission queue's flags. liburing: `io_uring_queue_init`; crate: `Builder::setup_taskrun_flag`,
 //! `SubmissionQueue::taskrun`.
 //! A program that only looks at its completion queue learns by it that an enter would bring more.
 
