@@ -1,4 +1,4 @@
-//! `drop_in_flight`: a receive that is dropped keeps its buffer, and is cancelled.
+//! `drop_in_flight`: a dropped receive keeps its buffer, and the program cancels it.
 
 use crate::exercise::prelude::*;
 
@@ -24,7 +24,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         measured = Measured::of(&record);
     }
     Ok(Passed::new(
-        "The receive that was dropped had its buffer to the end, and took no byte with it.",
+        "The dropped receive kept its buffer until its completion, and took no bytes of the next \
+         one.",
     )
     .measured(measured))
 }
@@ -37,8 +38,8 @@ fn fail(record: &Record, id: Id) -> Failure {
     )
 }
 
-/// The second receive has another buffer than the first, which is in flight. The two buffers of
-/// the program have different lengths.
+/// Fails if the second receive has the buffer of the first one, which is in flight. The check knows
+/// the program's two buffers by their lengths.
 fn one_owner(record: &Record) -> Result<(), Failure> {
     let mut receives = record.submits().filter(|it| it.op == "RECV");
     let (Some(first), Some(second)) = (receives.next(), receives.next()) else {
@@ -57,17 +58,18 @@ fn one_owner(record: &Record) -> Result<(), Failure> {
         return Ok(());
     }
     Err(fail(record, ids::STALE).rule(
-        "The second receive got the buffer of the first one, which was still in flight: its length \
-         says so. Keep the buffer of a dropped receive until you have taken its completion.",
+        "The second receive has a buffer of the same length as the first one, which was still in \
+         flight: it is the same buffer. Keep the buffer of a dropped receive until you have taken \
+         its completion.",
     ))
 }
 
-/// The first receive was ended by a cancel.
+/// Fails unless a cancel ended the first receive.
 fn cancelled(record: &Record) -> Result<(), Failure> {
     if record.submitted("ASYNC_CANCEL").is_empty() {
         return Err(fail(record, ids::NO_ENTRY).rule(
-            "A receive was dropped, and no ASYNC_CANCEL went in. The receive waits on, and takes \
-             the next bytes of its socket. Cancel it when its future is dropped.",
+            "The program dropped a receive and submitted no ASYNC_CANCEL. The receive still waits, \
+             and will take the next bytes of its socket. Cancel it when its future is dropped.",
         ));
     }
     let first = record.submits().find(|it| it.op == "RECV");
@@ -83,7 +85,7 @@ fn cancelled(record: &Record) -> Result<(), Failure> {
     ))
 }
 
-/// Both texts came through the ring, and were printed in order.
+/// Fails unless both texts came through the ring, and the program printed them in order.
 fn received(
     record: &Record,
     [first, second]: [&str; 2],
@@ -92,14 +94,14 @@ fn received(
     let wanted = (first.len() + second.len()) as u64;
     if came < wanted && record.summary.unseen_entries == 0 {
         return Err(fail(record, ids::NO_ENTRY).rule(format!(
-            "Both texts have {wanted} bytes. RECVs of the ring that were not lost brought {came}."
+            "Both texts have {wanted} bytes, but the RECVs that were not dropped brought {came}."
         )));
     }
     if record.stdout == format!("{second}\n{first}\n") {
         return Ok(());
     }
     Err(record.fail(ids::OUTPUT).kernel([record.printed()]).rule(format!(
-        "It must print what the second peer sent, and then what the first one sent: {second}, \
-         and {first}."
+        "The program must print the text of the second peer, and then that of the first one: \
+         {second}, and {first}."
     )))
 }

@@ -1,4 +1,4 @@
-//! drop_in_flight: what the kernel may write to has no second owner.
+//! drop_in_flight: keep a dropped receive's buffer until its completion.
 //!
 //! `drop_in_flight FIRST SECOND` receives from one peer, stops waiting before
 //! anything comes, and receives from another peer. Then both peers send.
@@ -76,7 +76,7 @@ impl Executor {
         })
     }
 
-    /// Submits what was pushed, waits, and notes the results.
+    /// Submits the pushed entries, waits, and notes the results.
     fn turn(&mut self) -> Result<()> {
         self.ring.submit_and_wait(1)?;
         for completion in self.ring.completion() {
@@ -93,7 +93,7 @@ impl Executor {
     }
 }
 
-/// Never freed, so that a mistake here does no other harm.
+/// Never freed, so that a mistake here corrupts no other memory.
 fn buffer(length: usize) -> Buffer {
     forever((0..length).map(|_| AtomicU8::new(0)).collect::<Vec<_>>())
 }

@@ -1,4 +1,4 @@
-//! drop_in_flight: what the kernel may write to has no second owner.
+//! drop_in_flight: keep a dropped receive's buffer until its completion.
 //!
 //! `drop_in_flight FIRST SECOND` receives from one peer, stops waiting before
 //! anything comes, and receives from another peer. Then both peers send. When
@@ -72,7 +72,7 @@ impl Executor {
         })
     }
 
-    /// Submits what was pushed, waits, and notes the results.
+    /// Submits the pushed entries, waits, and notes the results.
     fn turn(&mut self) -> Result<()> {
         self.ring.submit_and_wait(1)?;
         for completion in self.ring.completion() {
@@ -80,13 +80,13 @@ impl Executor {
             let at = self.flights.iter().position(|it| it.tag == tag);
             let Some(at) = at else { continue };
             self.flights[at].result = Some(completion.result());
-            // TODO: what if the future of this one has been dropped?
+            // TODO: what if the future of this receive has been dropped?
         }
         Ok(())
     }
 }
 
-/// Never freed, so that a mistake here does no other harm.
+/// Never freed, so that a mistake here corrupts no other memory.
 fn buffer(length: usize) -> Buffer {
     forever((0..length).map(|_| AtomicU8::new(0)).collect::<Vec<_>>())
 }

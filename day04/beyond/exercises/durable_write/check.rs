@@ -1,4 +1,4 @@
-//! `durable_write`: acknowledged by the completion of an FSYNC that began after
+//! `durable_write`: the program acknowledges a text when an FSYNC has completed that began after
 //! the last WRITE.
 
 use std::fs;
@@ -30,7 +30,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         short(attempt)?;
     }
     Ok(Passed::new(
-        "Acknowledged by the completion of the FSYNC, and not when a write was short.",
+        "The program printed `durable` after the completion of the FSYNC, and not when a write was \
+         short.",
     )
     .measured(measured))
 }
@@ -59,7 +60,7 @@ fn writes(record: &Record) -> Vec<(usize, &Submit)> {
     .collect()
 }
 
-/// The completion of an entry: the number of its event, when it came, and its result.
+/// The completion of an entry: the number of its event, its time, and its result.
 fn answer(record: &Record, seq: u64) -> Option<(usize, u64, i32)> {
     record.events.iter().enumerate().find_map(|(at, event)| match &event.what {
         What::Complete(it) if it.seq == Some(seq) => {
@@ -94,7 +95,7 @@ fn whole(record: &Record, text: &str, file: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// When the FSYNC completed that began after the last WRITE had ended.
+/// The time at which the FSYNC completed that began after the last WRITE had ended.
 fn flushed(record: &Record) -> Result<u64, Failure> {
     let writes = writes(record);
     let fail = |id: Id, rule: &str| {
@@ -115,7 +116,7 @@ fn flushed(record: &Record) -> Result<u64, Failure> {
         };
         let linked = at == last_at + 1 && has(last, "IO_LINK");
         let drained = at > *last_at && has(fsync, "IO_DRAIN");
-        // With a polling thread the moment of a submit is not known.
+        // With a polling thread the record does not show when an entry was submitted.
         let after = at > done || record.summary.polled && at > *last_at;
         match answer(record, fsync.seq) {
             Some((_, us, 0)) if linked || drained || after => return Ok(us),
@@ -126,9 +127,9 @@ fn flushed(record: &Record) -> Result<u64, Failure> {
     if early {
         return fail(
             ids::ORDER,
-            "Nothing says that this FSYNC begins after the WRITE: the kernel may run it first, \
-             and then it flushes an empty file. Link the WRITE to it (IOSQE_IO_LINK), or submit \
-             the FSYNC when the WRITE has completed.",
+            "This FSYNC need not begin after the WRITE: the kernel may run it first, and then it \
+             flushes an empty file. Set IOSQE_IO_LINK on the WRITE, or submit the FSYNC when the \
+             WRITE has completed.",
         );
     }
     fail(
@@ -137,7 +138,7 @@ fn flushed(record: &Record) -> Result<u64, Failure> {
     )
 }
 
-/// It says so, and not before it is true.
+/// The program prints `durable` after the FSYNC's completion.
 fn said(record: &Record, flushed_us: u64) -> Result<(), Failure> {
     const STDOUT: u64 = 1;
     if record.stdout.trim_end() != "durable" {
@@ -182,8 +183,8 @@ fn short(attempt: &Attempt) -> Result<(), Failure> {
     if record.stdout.contains("durable") || record.status == Some(0) {
         return fail(
             ids::RESULT,
-            "The text is not whole in the file, and the program said that it is durable, or ended \
-             with status 0. A WRITE may be short: compare its result with the length of what you gave it.",
+            "A part of the text is missing in the file, but the program printed `durable` or ended \
+             with status 0. A WRITE may be short: compare its result with the length of the text.",
         );
     }
     if record.status.is_none_or(|status| status > 128) {
@@ -193,23 +194,23 @@ fn short(attempt: &Attempt) -> Result<(), Failure> {
     if tried.is_empty() && record.summary.unseen_entries == 0 {
         return fail(ids::NO_ENTRY, "There is no WRITE in the ring.");
     }
-    // The rest was asked for, where it belongs.
+    // The second WRITE asked for the rest, at the right offset.
     let rest = |(_, it): &(usize, &Submit)| {
         let at = number(it, "offset").unwrap_or(u64::MAX);
-        // -1 is the file's own position, which is there.
+        // -1 is the file's own position, which is also right.
         at == room || at == u64::MAX
     };
     let Some((_, rest)) = tried.iter().skip(1).find(|it| rest(it)) else {
         return fail(
             ids::LOST,
-            "The WRITE was short, and the program did not try to write the rest: a WRITE of what \
-             is left, at the offset behind what was written.",
+            "The WRITE was short, and the program did not try to write the rest. Submit a WRITE of \
+             the rest, at the offset where the first one ended.",
         );
     };
     match number(rest, "bytes") {
         Some(bytes) if bytes != text.len() as u64 - room => fail(
             ids::WRONG_ENTRY,
-            "The second WRITE asks for another number of bytes than are left.",
+            "The second WRITE does not have the length of the rest.",
         ),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! durable_write: "it is on the disk", said when it is.
+//! durable_write: report a text as durable when it is on the disk.
 //!
 //! `durable_write PATH TEXT` writes a text to a file, and prints `durable` when
 //! it is on the disk.

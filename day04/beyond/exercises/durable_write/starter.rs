@@ -1,4 +1,4 @@
-//! durable_write: "it is on the disk", said when it is.
+//! durable_write: report a text as durable when it is on the disk.
 //!
 //! `durable_write PATH TEXT` writes a text to a file, and prints `durable` when
 //! it is on the disk.
@@ -30,7 +30,7 @@ fn write_durably(ring: &mut IoUring, file: &File, bytes: &[u8]) -> Result<()> {
     let write = opcode::Write::new(fd, bytes.as_ptr(), bytes.len() as u32)
         .build()
         .user_data(WRITE);
-    // TODO: nothing says that the FSYNC waits for the WRITE.
+    // TODO: nothing makes the FSYNC wait for the WRITE.
     let fsync = opcode::Fsync::new(fd).build().user_data(FSYNC);
 
     // SAFETY: the kernel reads the bytes until the completion of the WRITE. The
@@ -38,7 +38,7 @@ fn write_durably(ring: &mut IoUring, file: &File, bytes: &[u8]) -> Result<()> {
     unsafe { ring.submission().push_multiple(&[write, fsync]) }?;
     ring.submit_and_wait(2)?;
 
-    // TODO: how much was written? Was it flushed? Is there something left?
+    // TODO: how many bytes were written? Were they flushed? Are any left?
     for _completion in ring.completion() {}
     Ok(())
 }

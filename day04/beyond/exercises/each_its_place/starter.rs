@@ -1,4 +1,4 @@
-//! each_its_place: four writes at once, each in its place.
+//! each_its_place: four writes at once, each at its own offset.
 //!
 //! `each_its_place PATH A B C D` writes four records to a file, one behind the
 //! other. This starter submits four writes at the file's own position, which

@@ -1,5 +1,5 @@
-//! `few_workers`: what arrives in many silent FIFOs is moved by SPLICE, and not by a worker for
-//! each of them.
+//! `few_workers`: the program moves the bytes of many FIFOs by SPLICE, without a worker for each
+//! silent FIFO.
 
 use std::io::Write;
 
@@ -7,9 +7,10 @@ use crate::exercise::cost::Cost;
 use crate::exercise::prelude::*;
 
 const PIPES: usize = 12;
-/// Pipes that are ready take a worker or two, and a busy machine starts another.
+/// Ready pipes take a worker or two, and a busy machine starts another.
 const WORKERS: usize = 4;
-/// Calls for each line, and as many at both ends: poll and splice one by one take two.
+/// Calls for each line, and again as many for the start and the end. A poll and a SPLICE, each by
+/// its own call, take two.
 const ENTERS: usize = 8;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -32,14 +33,14 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     run.settles();
     need_few_workers(&run.record())?;
 
-    // The last first: a program that serves the first ones only has no luck.
+    // The last FIFO first, so that a program that serves only the first ones fails.
     let mut order: Vec<usize> = (0..PIPES).rev().collect();
     order.push(attempt.number(0..=PIPES as u64 - 2) as usize);
     let mut sent = String::new();
     let before = Cost::of(&run.record());
     for (sent_before, nth) in order.iter().enumerate() {
         if sent_before == PIPES {
-            run.did(format!("FIFO {PIPES} ended, and the others did not."));
+            run.did(format!("FIFO {PIPES} ended; the others did not."));
             pipes.pop();
             run.settles();
         }
@@ -79,15 +80,15 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     .measured(measured))
 }
 
-/// What a program that has too few workers for what blocks them looks like.
+/// Explains a hang of a program in which blocked SPLICEs keep all workers.
 fn starved(failure: Failure) -> Failure {
     if failure.id != ids::HANG_IN_FLIGHT {
         return failure;
     }
     failure.rule(
-        "A line came, and no SPLICE moved it. A SPLICE of a silent pipe keeps its worker, so a limit \
-         for the workers lets the others wait. Submit a SPLICE only when its FIFO has something: \
-         POLL_ADD says so.",
+        "A line came, and no SPLICE moved it. A SPLICE of a silent pipe keeps its worker, so with \
+         a limit on the workers the other SPLICEs wait. Submit a SPLICE only when its FIFO has \
+         bytes: a POLL_ADD completes then.",
     )
 }
 
@@ -95,7 +96,7 @@ fn is_workers(what: &What) -> bool {
     matches!(what, What::Workers(_))
 }
 
-/// The most workers that the kernel had for the program at a time.
+/// The largest number of workers of the program at a time.
 fn most_workers(record: &Record) -> usize {
     let counts = record.events.iter().filter_map(|event| match &event.what {
         What::Workers(workers) => Some(workers.count),
@@ -115,24 +116,26 @@ fn need_few_workers(record: &Record) -> Result<(), Failure> {
     );
     kernel.extend(record.last_lines(is_workers).into_iter().rev().take(1));
     Err(record.fail(ids::TOO_MANY_WORKERS).kernel(kernel).rule(format!(
-        "The kernel runs {most} worker threads for the program, and at most one FIFO had something. A \
-         SPLICE always goes to a worker and blocks there. Let a POLL_ADD wait in its place, which \
-         needs no thread, and submit the SPLICE behind it.",
+        "The kernel runs {most} worker threads for the program, and at most one FIFO had bytes. A \
+         SPLICE always goes to a worker and blocks there. First wait by a POLL_ADD, which needs no \
+         thread, and link the SPLICE behind it.",
     )))
 }
 
-/// All that was sent came out, by SPLICE, in not too many calls.
+/// Fails unless SPLICEs moved all bytes to the output, in few calls.
 fn judge(record: &Record, sent: &str, lines: usize) -> Result<(), Failure> {
     record.need_ring()?;
     record.need_all_submitted()?;
     if record.submitted("SPLICE").is_empty() {
         return Err(record.fail(ids::NO_ENTRY).rule(
-            "The kernel got no SPLICE. Let SPLICE move the bytes, so that the program never has them.",
+            "The kernel got no SPLICE. Move the bytes by SPLICE, without a copy in the program's \
+             memory.",
         ));
     }
     if record.stdout != sent {
         return Err(record.fail(ids::OUTPUT).kernel([record.printed()]).rule(
-            "The standard output must be what came through the FIFOs, in the order in which it came.",
+            "The standard output must have the bytes of the FIFOs, in the order in which they \
+             came.",
         ));
     }
     let moved: i64 = record
@@ -142,7 +145,7 @@ fn judge(record: &Record, sent: &str, lines: usize) -> Result<(), Failure> {
         .sum();
     if moved < sent.len() as i64 {
         return Err(record.fail(ids::NOT_THROUGH_RING).rule(format!(
-            "{} bytes came out, and SPLICE entries moved {moved}. Let them move all.",
+            "{} bytes came out, but SPLICE entries moved only {moved}. Move all of them by SPLICE.",
             sent.len()
         )));
     }
@@ -150,8 +153,8 @@ fn judge(record: &Record, sent: &str, lines: usize) -> Result<(), Failure> {
     let enough = ENTERS * (lines + 2 + PIPES / 2);
     if enters > enough {
         return Err(record.fail(ids::ENTERS).rule(format!(
-            "{enters} calls of io_uring_enter for {lines} lines, and {enough} are plenty. Wait for \
-             completions, and do not ask again and again whether there is something.",
+            "{enters} calls of io_uring_enter for {lines} lines; {enough} are enough. Wait for \
+             completions, and do not poll in a loop.",
         )));
     }
     record.need_all_reaped()?;

@@ -1,7 +1,7 @@
-//! few_workers: what arrives in many FIFOs goes to the standard output.
+//! few_workers: move the bytes of many FIFOs to the standard output.
 //!
-//! `few_workers FIFO…` moves it by SPLICE, and has few worker threads although
-//! most FIFOs are silent.
+//! `few_workers FIFO…` moves them by SPLICE. It must have few worker threads
+//! although most FIFOs are silent.
 //!
 //! Run it:
 //! `cargo run --bin few_workers -- /tmp/a /tmp/b | cat`
@@ -46,7 +46,7 @@ fn forward(ring: &mut IoUring, pipes: &[File]) -> Result<()> {
     Ok(())
 }
 
-/// Adds what moves the next bytes of a pipe.
+/// Pushes the entry that moves the next bytes of a pipe.
 fn add(ring: &mut IoUring, pipes: &[File], nth: usize) -> Result<()> {
     let pipe = Fd(pipes[nth].as_raw_fd());
     let poll = opcode::PollAdd::new(pipe, libc::POLLIN as u32)

@@ -19,7 +19,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     .measured(measured))
 }
 
-/// So many files: their paths, and their first lines.
+/// This many files: their paths, and their first lines.
 fn files(
     attempt: &Attempt,
     count: u64,
@@ -56,16 +56,16 @@ fn files_that_are_there(
     printed(&record, &files)?;
     few_enters(&record)?;
     record.need_all_reaped()?;
-    // The solution's par is that of three files.
+    // The exercise's par is for three files.
     Ok(Measured::of(&record))
 }
 
-/// A folder, which can be opened and not be read, and a file that is not there.
+/// A folder, of which the open succeeds and the read fails, and a file that does not exist.
 fn with_failures(attempt: &Attempt) -> Result<(), Failure> {
     let files = files(attempt, 2)?;
     let folder = attempt.folder()?;
     let record = attempt
-        .run("The program was given a file, a folder, a file that is not there, and a file.")
+        .run("The program was given a file, a folder, a file that does not exist, and a file.")
         .arg(&files[0].0)
         .arg(folder)
         .arg(folder.join("missing"))
@@ -105,7 +105,7 @@ fn result(record: &Record, submit: &Submit) -> Option<i32> {
     record.answers(submit.seq).first().map(|answer| answer.res)
 }
 
-/// Each file was opened into a slot, and brought bytes from there.
+/// Fails unless the ring opened each file into a slot, and read bytes from there.
 fn through_slots(record: &Record, files: usize) -> Result<(), Failure> {
     let unseen = record.summary.unseen_entries as usize;
     let opened = record
@@ -115,7 +115,7 @@ fn through_slots(record: &Record, files: usize) -> Result<(), Failure> {
         .count();
     if opened + unseen < files {
         return Err(fail(record, ids::NO_ENTRY).rule(format!(
-            "OPENATs of the ring that opened a file into a slot: {opened} of {files}."
+            "The ring must open each file into a slot. Its OPENATs opened {opened} of {files}."
         )));
     }
     let read = record
@@ -127,13 +127,13 @@ fn through_slots(record: &Record, files: usize) -> Result<(), Failure> {
         .count();
     if read + unseen < files {
         return Err(fail(record, ids::NO_ENTRY).rule(format!(
-            "READs of the ring that brought bytes from a slot: {read} of {files}."
+            "The ring must read each file from its slot. Its READs read {read} of {files}."
         )));
     }
     Ok(())
 }
 
-/// What the kernel said of the slots when the ring was closed.
+/// Fails if the kernel listed a taken slot when the ring was closed.
 fn nothing_left(record: &Record) -> Result<(), Failure> {
     let Some(left) = record.left() else {
         return Err(Failure::not_observed(
@@ -150,13 +150,13 @@ fn nothing_left(record: &Record) -> Result<(), Failure> {
         slots.join(", ")
     ));
     Err(failure.rule(
-        "A file stayed in its slot. An entry that fails, and a READ that brings fewer bytes than \
-         it asks for, drop what is linked behind them, the CLOSE too. Tie the CLOSE with a hard \
-         link, or submit a CLOSE of its own.",
+        "A file stayed in its slot. If a READ fails or is short, the kernel cancels the entries \
+         linked behind it, also the CLOSE. Link the CLOSE to the READ by a hard link, or submit a \
+         separate CLOSE.",
     ))
 }
 
-/// With a hard link on the OPENAT the READ runs, whatever is in the slot.
+/// With a hard link on the OPENAT the READ runs even if the OPENAT has failed.
 fn not_behind_a_failed_open(record: &Record) -> Result<(), Failure> {
     for open in record.submits().filter(|it| OPENS.contains(&it.op.as_str())) {
         if result(record, open).is_none_or(|result| result >= 0) {
@@ -169,9 +169,9 @@ fn not_behind_a_failed_open(record: &Record) -> Result<(), Failure> {
         });
         if ran.is_some() {
             return Err(fail(record, ids::FLAGS).rule(
-                "The OPENAT failed, and the READ behind it ran all the same: it would have read \
-                 what another chain left in the slot. A READ must run only if the OPENAT before \
-                 it has succeeded, so that link is a soft one.",
+                "The OPENAT failed, and the READ behind it still ran: it could have read another \
+                 chain's file in that slot. Put a soft link on the OPENAT, so that the READ runs \
+                 only after a success.",
             ));
         }
     }
@@ -184,9 +184,12 @@ fn printed(record: &Record, files: &[(String, String)]) -> Result<(), Failure> {
     };
     match files.iter().map(|(_, line)| line).find(missing) {
         None => Ok(()),
-        Some(line) => Err(record.fail(ids::OUTPUT).kernel([record.printed()]).rule(format!(
-            "The first line of a file is not among what the program printed: {line}"
-        ))),
+        Some(line) => Err(record
+            .fail(ids::OUTPUT)
+            .kernel([record.printed()])
+            .rule(format!(
+                "The program did not print the first line of a file: {line}"
+            ))),
     }
 }
 

@@ -58,8 +58,8 @@ fn read_all(
         let close = opcode::Close::new(Fixed(slot)).build();
         let chain = [open, read, close];
         let tagged = chain.map(|entry| entry.user_data(u64::from(slot)));
-        // SAFETY: names and buffers are the caller's, who uses them after our
-        // return. We return when all entries have completed.
+        // SAFETY: names and buffers belong to the caller, and we return when
+        // all entries have completed.
         unsafe { ring.submission().push_multiple(&tagged) }?;
     }
     let entries = 3 * names.len();

@@ -47,7 +47,7 @@ fn read_all(
             .file_index(into)
             .build()
             .flags(Flags::IO_LINK);
-        // TODO: a READ that brings fewer than LENGTH bytes drops the CLOSE.
+        // TODO: after a READ of fewer than LENGTH bytes the CLOSE does not run.
         let read =
             opcode::Read::new(Fixed(slot), buffer.as_mut_ptr(), LENGTH as u32)
                 .build()
@@ -55,8 +55,8 @@ fn read_all(
         let close = opcode::Close::new(Fixed(slot)).build();
         let chain = [open, read, close];
         let tagged = chain.map(|entry| entry.user_data(u64::from(slot)));
-        // SAFETY: names and buffers are the caller's, who uses them after our
-        // return. We return when all entries have completed.
+        // SAFETY: names and buffers belong to the caller, and we return when
+        // all entries have completed.
         unsafe { ring.submission().push_multiple(&tagged) }?;
     }
     let entries = 3 * names.len();

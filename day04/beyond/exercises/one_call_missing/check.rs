@@ -1,13 +1,13 @@
-//! `one_call_missing`: all entries are submitted, all completions asked for, and the program
-//! sleeps in between.
+//! `one_call_missing`: the program submits all entries, fetches all completions, and sleeps in
+//! between.
 
 use std::io::Write;
 
 use crate::exercise::prelude::*;
 
-/// More than the two queues hold.
+/// The number of NOPs: more than the two queues hold.
 const TAGS: u64 = 17;
-/// A wait for each part that comes is enough.
+/// One wait for each batch of completions is enough.
 const ENTERS: usize = 12;
 
 pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
@@ -34,21 +34,22 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     let record = run.end().map_err(explain)?;
     judge(&record, &tags, line.len())?;
     Ok(Passed::new(
-        "All is submitted, asked for and taken. One call did all three.",
+        "One call submits the entries, fetches the completions and waits for them.",
     )
     .measured(Measured::of(&record)))
 }
 
-/// A program that sleeps elsewhere most likely looks at the queue's memory in between.
+/// Explains a program that sleeps outside the ring: most likely it looks at the queue's memory in
+/// between.
 fn explain(failure: Failure) -> Failure {
     if failure.id != ids::HANG_CALL {
         return failure;
     }
     failure.rule(
-        "The program sleeps in a call of its own, and looks at the queue's memory, if at all. What \
-         found no room in the queue, and what a ring with DEFER_TASKRUN has to finish, comes there \
-         only in an enter that asks for completions. `submit_and_wait(1)` does, and sleeps until \
-         there is one; an enter that waits for nothing asks for nothing.",
+        "The program sleeps outside the ring, and at most looks at the queue's memory. Only an \
+         enter that asks for completions moves those that found no room to the queue, and finishes \
+         the work of a ring with DEFER_TASKRUN. `submit_and_wait(1)` does that, and sleeps until \
+         there is a completion; an enter that waits for 0 completions does not.",
     )
 }
 
@@ -62,7 +63,7 @@ fn judge(record: &Record, tags: &[u64], length: usize) -> Result<(), Failure> {
     });
     if !read {
         return Err(record.fail(ids::NO_ENTRY).rule(
-            "No READ of the ring brought what came through the FIFO. Leave it in the ring, and ask for \
+            "No READ of the ring returned the FIFO's bytes. Leave the READ in the ring, and fetch \
              its completion.",
         ));
     }
@@ -71,8 +72,8 @@ fn judge(record: &Record, tags: &[u64], length: usize) -> Result<(), Failure> {
     let enters = record.enters().count();
     if enters > ENTERS {
         return Err(record.fail(ids::ENTERS).rule(format!(
-            "{enters} calls of io_uring_enter. Wait in it until there is a completion, and do not ask \
-             again and again.",
+            "{enters} calls of io_uring_enter. Wait in the call until there is a completion, and \
+             do not poll in a loop.",
         )));
     }
     let mut wanted: Vec<String> =

@@ -23,8 +23,8 @@ fn main() -> Result<()> {
     let path = args.next().context("usage: one_call_missing FIFO TAG…")?;
     let fifo = File::open(&path).context(path)?;
     let tags: Vec<u64> = args.map(|it| it.parse()).collect::<Result<_, _>>()?;
-    // Four entries and eight completions; what has to wait is done when the
-    // program asks for completions, and at no other time.
+    // Four entries and eight completions. The kernel finishes operations that
+    // had to wait only when the program asks for completions.
     let mut ring = IoUring::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
@@ -44,7 +44,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Prints a line for each completion, until there were so many.
+/// Prints a line for each completion, until all have come.
 fn print_all(ring: &mut IoUring, mut left: usize) -> io::Result<()> {
     while left > 0 {
         for completion in ring.completion() {
@@ -58,7 +58,7 @@ fn print_all(ring: &mut IoUring, mut left: usize) -> io::Result<()> {
             }
             left -= 1;
         }
-        // TODO: this waits, and the kernel does not know for what.
+        // TODO: this waits, but the kernel does not know about it.
         thread::sleep(Duration::from_millis(10));
     }
     Ok(())
@@ -69,7 +69,7 @@ fn push(ring: &mut IoUring, entry: &squeue::Entry) -> Result<()> {
     if ring.submission().is_full() {
         ring.submit()?;
     }
-    // SAFETY: a READ is into memory that is never freed, a NOP names none.
+    // SAFETY: a READ writes to memory that is never freed, and a NOP uses none.
     unsafe { ring.submission().push(entry) }?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `only_what_it_uses`: a ring with a list, of which its guest feels every line.
+//! `only_what_it_uses`: a ring with a list of what it allows, and a guest that tries more.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use ringtrace::event::Register;
 
 use crate::exercise::prelude::*;
 
-/// What the guest asks for, by its `user_data`.
+/// The guest's entries, by their `user_data`.
 const JOBS: [(&str, &str); 3] =
     [("0x1", "WRITE"), ("0x2", "UNLINKAT"), ("0x3", "WRITE with IOSQE_ASYNC")];
 
@@ -32,7 +32,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
         record.need_all_reaped()?;
     }
     Ok(Passed::new(
-        "The guest could write, and nothing else: the kernel refused the rest.",
+        "The guest could write, and the kernel refused everything else.",
     ))
 }
 
@@ -43,7 +43,7 @@ fn fail(record: &Record, id: Id, rule: &str) -> Failure {
     record.fail(id).kernel(told).rule(rule)
 }
 
-/// The ring was set up disabled, got this list, and was enabled.
+/// Fails unless the ring was set up disabled, got this list, and was then enabled.
 fn need_list(record: &Record) -> Result<(), Failure> {
     record.need_ring()?;
     let fail = |id, rule: &str| Err(fail(record, id, rule));
@@ -52,8 +52,8 @@ fn need_list(record: &Record) -> Result<(), Failure> {
     if !record.setups().all(disabled) {
         return fail(
             ids::SETUP,
-            "A ring that is not set up disabled takes entries at once, and never a list. Build it \
-             with `setup_r_disabled()`.",
+            "A ring that is not set up disabled takes entries at once, and no list. Build it with \
+             `setup_r_disabled()`.",
         );
     }
     let Some(list) =
@@ -63,7 +63,7 @@ fn need_list(record: &Record) -> Result<(), Failure> {
             ids::REGISTER,
             match calls(record, "REGISTER_RESTRICTIONS").next() {
                 Some(_) => {
-                    "The kernel refused the list. A ring takes one, once, and only before it is \
+                    "The kernel refused the list. A ring takes one list, and only before it is \
                      enabled."
                 }
                 None => {
@@ -90,20 +90,21 @@ fn need_list(record: &Record) -> Result<(), Failure> {
     if probes == 0 {
         return fail(
             ids::TOO_OPEN,
-            "The list names no register call. This kernel may refuse them all then; Linux 7.3 allows \
-             them all. Name one that does no harm: `Restriction::register_op(8)`, the probe.",
+            "The list names no register call. With such a list this kernel may refuse all register \
+             calls, but Linux 7.3 allows all of them. Name a harmless one: \
+             `Restriction::register_op(8)`, the probe.",
         );
     }
     if !calls(record, "REGISTER_ENABLE_RINGS").any(|it| it.result == 0) {
         return fail(
             ids::REGISTER,
-            "The ring was never enabled, so it takes no entry at all: `register_enable_rings()`.",
+            "The ring was never enabled, so it takes no entry: call `register_enable_rings()`.",
         );
     }
     Ok(())
 }
 
-/// The register calls of that name, those that were refused as well.
+/// The register calls with this name, also the refused ones.
 fn calls<'a>(
     record: &'a Record,
     name: &'static str,
@@ -116,21 +117,21 @@ fn calls<'a>(
     })
 }
 
-/// The guest's first entry has written the text.
+/// Fails unless the guest's first entry wrote the text.
 fn need_written(record: &Record, text: &str) -> Result<(), Failure> {
     let writes = answers(record, JOBS[0].0);
     if writes.contains(&-i64::from(libc::EACCES)) {
         return Err(fail(
             record,
             ids::FAILED_ENTRY,
-            "The ring refused the WRITE that the guest is there for. Put `opcode::Write::CODE` on \
+            "The ring refused the guest's WRITE, which it must allow. Put `opcode::Write::CODE` on \
              the list.",
         ));
     }
     written::need_line_through_ring(record, text)
 }
 
-/// All else that it asks for was asked for, and refused.
+/// Fails unless the guest tried everything else, and the kernel refused it.
 fn need_refusals(record: &Record) -> Result<(), Failure> {
     for (tag, job) in JOBS.into_iter().skip(1) {
         let answers = answers(record, tag);
@@ -139,7 +140,7 @@ fn need_refusals(record: &Record) -> Result<(), Failure> {
             Some(_) => format!("The ring took the guest's {job}."),
             None => {
                 format!(
-                    "The guest did not get to its {job}. Leave it as it is."
+                    "The guest did not submit its {job}. Leave the guest as it is."
                 )
             }
         };
@@ -156,12 +157,12 @@ fn need_refusals(record: &Record) -> Result<(), Failure> {
         None => Err(fail(
             record,
             ids::AS_GIVEN,
-            "The guest did not get to its register call. Leave it as it is.",
+            "The guest did not make its register call. Leave the guest as it is.",
         )),
     }
 }
 
-/// What the entries with this `user_data` were answered with.
+/// The results of the entries with this `user_data`.
 fn answers(record: &Record, tag: &str) -> Vec<i64> {
     let tagged = |entry: &&Submit| entry.user_data == tag;
     let entries = record.submits().filter(tagged);

@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     guest(&mut locked_ring()?, &text, &path)
 }
 
-/// A ring that takes WRITE, and nothing else.
+/// A ring that allows WRITE, and nothing else.
 fn locked_ring() -> Result<IoUring> {
     let ring: IoUring = IoUring::builder().setup_r_disabled().build(8)?;
     //                                     ^^^^^^^^^^^^^^^^ only such a ring can

@@ -1,7 +1,7 @@
 //! only_what_it_uses: a ring that takes only what it is used for.
 //!
-//! `only_what_it_uses TEXT PATH` lends a ring to a guest, who shall write TEXT
-//! and do nothing else. The ring of this starter takes everything.
+//! `only_what_it_uses TEXT PATH` lends a ring to a guest, which may write TEXT
+//! and do nothing else. The ring of this starter allows everything.
 //!
 //! Run it: `touch /tmp/precious; cargo run --bin only_what_it_uses -- hello
 //! /tmp/precious`
@@ -20,7 +20,7 @@ fn main() -> Result<()> {
     guest(&mut locked_ring()?, &text, &path)
 }
 
-/// A ring that takes WRITE, and nothing else.
+/// A ring that allows WRITE, and nothing else.
 fn locked_ring() -> Result<IoUring> {
     // TODO: set it up disabled, give it its list, and enable it.
     Ok(IoUring::new(8)?)

@@ -1,5 +1,5 @@
-//! `second_completion`: a peer that reads late gets the blocks as they were
-//! sent, and one that goes away ends the program with an error.
+//! `second_completion`: a peer that reads late gets the blocks unchanged. If the peer resets the
+//! connection, the program ends with an error.
 
 use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
@@ -31,12 +31,13 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     gone.need_error_status()?;
     let doubt = match at_once {
         0 | 1 => {
-            " The second buffer was never used while the first one waited."
+            " The program never used the second buffer while the first one waited for its \
+                  notification."
         }
         _ => "",
     };
     Ok(Passed::new(format!(
-        "{count} blocks, each as it was sent, though the peer read late.{doubt}"
+        "{count} blocks arrived unchanged, although the peer read late.{doubt}"
     ))
     .measured(Measured::of(&one)))
 }
@@ -50,7 +51,7 @@ fn whole(
     let (record, got) = run(attempt, did, words, |mut peer| {
         sleep(LATE);
         let (mut bytes, mut part) = (Vec::new(), [0; 32 << 10]);
-        // What came before an error counts.
+        // Bytes that came before an error count.
         for _ in 0..12 {
             sleep(LATE / 10);
             let length = peer.read(&mut part).unwrap_or(0);
@@ -69,8 +70,8 @@ fn whole(
     Ok(record)
 }
 
-/// Runs the program with a peer, and what the peer returns; `None` if the program
-/// did not connect.
+/// Runs the program with a peer. Also returns the peer's result; `None` if the program did not
+/// connect.
 fn run(
     attempt: &Attempt,
     did: &str,
@@ -101,14 +102,14 @@ fn run(
         }
     });
     let record = run.end()?;
-    // A program that has ended without connecting will not do so any more.
+    // The program has ended, so it will not connect any more.
     if record.submitted("SEND_ZC").is_empty() {
         return Ok((record, None));
     }
     Ok((record, peer.join().ok().flatten()))
 }
 
-/// A listener whose connections take few bytes that are not read.
+/// A listener whose connections buffer few unread bytes.
 fn narrow() -> io::Result<TcpListener> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     setsockopt(&listener, sockopt::RcvBuf, &(32 << 10))?;
@@ -128,7 +129,7 @@ fn is_notification(complete: &Complete) -> bool {
     complete.flags.iter().any(|flag| flag == "NOTIF")
 }
 
-/// SEND_ZC has sent all bytes.
+/// Fails unless SEND_ZC sent all bytes.
 fn through_the_ring(record: &Record, count: usize) -> Result<(), Failure> {
     let sends = ["SEND_ZC", "SENDMSG_ZC"];
     let sent: i64 = record
@@ -139,17 +140,14 @@ fn through_the_ring(record: &Record, count: usize) -> Result<(), Failure> {
         .sum();
     if sent < (count * BLOCK) as i64 && record.summary.unseen_entries == 0 {
         let kib = sent / 1024;
-        return Err(record
-            .fail(ids::NO_ENTRY)
-            .kernel(record.last_lines(of_sends))
-            .rule(format!(
-                "SEND_ZC has sent {kib} KiB. In this task it sends all blocks."
-            )));
+        return Err(record.fail(ids::NO_ENTRY).kernel(record.last_lines(of_sends)).rule(
+            format!("SEND_ZC has sent only {kib} KiB. In this exercise it must send all blocks."),
+        ));
     }
     Ok(())
 }
 
-/// The peer has the blocks, in the order of the words.
+/// Fails unless the peer got the blocks, in the order of the words.
 fn as_sent(
     record: &Record,
     words: &[String],
@@ -166,7 +164,7 @@ fn as_sent(
         |id: Id| record.fail(id).kernel(record.lines_at_most(6, of_sends));
     if got.len() != sent.len() {
         return Err(fail(ids::LOST).rule(format!(
-            "{} bytes came to the peer, of {}. Send a block for each word.",
+            "The peer got {} bytes of {}. Send a block for each word.",
             got.len(),
             sent.len()
         )));
@@ -174,15 +172,15 @@ fn as_sent(
     let at = got.iter().zip(&sent).position(|(is, was)| is != was).unwrap_or(0);
     let block = at / BLOCK;
     Err(fail(ids::WRONG_ANSWER).rule(format!(
-        "Block {}, of {:?}, came with other bytes in it. The buffer was filled again while the \
-         kernel was still sending from it: it is free when its notification has come (NOTIF), not \
-         when the send has completed (MORE).",
+        "Block {}, of {:?}, arrived with other bytes in it: the program filled the buffer again \
+         while the kernel was still sending from it. A buffer is free when its notification has \
+         come (NOTIF), not when the send has completed (MORE).",
         block + 1,
         words[block]
     )))
 }
 
-/// The program has waited for all notifications.
+/// Fails unless the program waited for all notifications.
 fn all_notified(record: &Record) -> Result<(), Failure> {
     let sends =
         || record.completes().filter(|it| it.op.as_deref() == Some("SEND_ZC"));
@@ -192,8 +190,8 @@ fn all_notified(record: &Record) -> Result<(), Failure> {
         return Ok(());
     }
     Err(record.fail(ids::NOT_REAPED).kernel(record.last_lines(of_sends)).rule(format!(
-        "{} sends completed with MORE, and {came} notifications were taken. Until the last one \
-         the kernel sends from the buffers: wait for it before the program ends.",
+        "{} sends completed with MORE, but the program took {came} notifications. Until the last \
+         one the kernel may send from the buffers: wait for it before the program ends.",
         promised
     )))
 }

@@ -45,7 +45,7 @@ struct Sender {
     buffers: [&'static mut [u8; BLOCK]; BUFFERS],
     /// The buffers that the kernel does not need.
     free: Vec<usize>,
-    /// A send has not completed. The next one would overtake it.
+    /// A send has not completed. Another one could overtake it.
     sending: bool,
 }
 

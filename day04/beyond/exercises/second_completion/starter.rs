@@ -39,9 +39,9 @@ struct Sender {
     socket: TcpStream,
     /// Never freed: the kernel may read them.
     buffers: [&'static mut [u8; BLOCK]; BUFFERS],
-    /// The buffers that can be filled.
+    /// The buffers that the program may fill.
     free: Vec<usize>,
-    /// A send has not completed. The next one would overtake it.
+    /// A send has not completed. Another one could overtake it.
     sending: bool,
 }
 

@@ -1,5 +1,4 @@
-//! `short_link`: a copy by chains of a READ and a WRITE, of which the last READ
-//! is short.
+//! `short_link`: a copy by chains of a READ and a WRITE. The last READ is short.
 
 use std::fs;
 
@@ -17,7 +16,8 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     }
     without_a_source(attempt)?;
     without_room(attempt)?;
-    Ok(Passed::new("Whole pieces went by chains, and the short one by itself.")
+    Ok(Passed::new("The program copied whole pieces by chains, and the short one by a WRITE of its \
+                    own.")
         .measured(measured))
 }
 
@@ -47,7 +47,7 @@ fn copied(attempt: &Attempt, length: usize) -> Result<Measured, Failure> {
 fn without_a_source(attempt: &Attempt) -> Result<(), Failure> {
     let folder = attempt.folder()?;
     let record = attempt
-        .run("The program was given a folder to copy, of which a READ fails with EISDIR.")
+        .run("The program was given a folder to copy, so that its READ fails with EISDIR.")
         .arg(folder)
         .arg(folder.join("to"))
         .to_end()?;
@@ -108,7 +108,7 @@ fn chains(record: &Record) -> Vec<(&Submit, &Submit)> {
         .collect()
 }
 
-/// What a hard link does.
+/// Fails if a WRITE ran behind a short READ, as with a hard link.
 fn no_write_behind_a_short_read(record: &Record) -> Result<(), Failure> {
     let bytes = |it: &Submit| number(it, "bytes").unwrap_or_default() as i32;
     let wrong = chains(record).into_iter().find(|(read, write)| {
@@ -118,8 +118,8 @@ fn no_write_behind_a_short_read(record: &Record) -> Result<(), Failure> {
     });
     if wrong.is_some() {
         return Err(fail(record, ids::FLAGS).rule(
-            "A WRITE ran although the READ before it had brought fewer bytes: it wrote what was \
-             left in the buffer. Only a soft link (IO_LINK) stops there.",
+            "A WRITE ran although the READ before it was short: it also wrote old bytes of the \
+             buffer. Use a soft link (IO_LINK), which a short READ breaks.",
         ));
     }
     Ok(())
@@ -135,10 +135,10 @@ fn same(record: &Record, wanted: &[u8], found: &[u8]) -> Result<(), Failure> {
     );
     failure.kernel.push(format!("the copy has {} bytes", found.len()));
     Err(failure.rule(if wanted.starts_with(found) {
-        "The copy lacks its last bytes. A READ that brings fewer bytes than it asks for breaks \
-         its link, and the WRITE is dropped: write what came by a WRITE of its own."
+        "The copy lacks its last bytes. A short READ breaks its link, and the kernel cancels the \
+         WRITE: write the bytes of the short READ by a WRITE of its own."
     } else {
-        "The copy holds other bytes than the file."
+        "The copy has other bytes than the file."
     }))
 }
 
@@ -160,20 +160,20 @@ fn through_the_ring(record: &Record, length: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whole pieces: as many chains, and hardly more calls.
+/// Fails unless there is a chain for each whole piece, and hardly more calls.
 fn chained(record: &Record, whole: usize) -> Result<(), Failure> {
     let chains = chains(record).len();
     if chains < whole && record.summary.unseen_entries == 0 {
         return Err(fail(record, ids::NOT_LINKED).rule(format!(
-            "READs that are linked to a WRITE: {chains}; whole pieces: {whole}. Both are known \
-             before the READ runs: submit them together, with a link.",
+            "READs that are linked to a WRITE: {chains}; whole pieces: {whole}. Submit the READ \
+             and the WRITE of a piece together, with a link.",
         )));
     }
     let (calls, most) = (record.enters().count(), whole + 4);
     if calls > most && !record.summary.polled {
         return Err(fail(record, ids::ENTERS).rule(format!(
             "The program called io_uring_enter {calls} times for {whole} whole pieces; at most \
-             {most} are allowed. One call submits a chain and waits for both completions.",
+             {most} are allowed. Submit a chain and wait for both completions by one call.",
         )));
     }
     Ok(())

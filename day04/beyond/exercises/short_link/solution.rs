@@ -58,8 +58,8 @@ fn copy(ring: &mut IoUring, from: &File, to: &File) -> Result<()> {
     }
 }
 
-/// Submits the entries and waits for them: the bytes that were read, and those
-/// that were written. An entry that was dropped has moved none.
+/// Submits the entries and waits for them. Returns how many bytes were read,
+/// and how many written: 0 for a cancelled entry.
 fn both(ring: &mut IoUring, entries: &[Entry]) -> Result<[usize; 2]> {
     // SAFETY: they use the caller's buffer, and have completed at our return.
     unsafe { ring.submission().push_multiple(entries) }?;

@@ -43,7 +43,7 @@ fn copy(ring: &mut IoUring, from: &File, to: &File) -> Result<()> {
                 .user_data(WRITE)
         };
         let [length, written] = both(ring, &[read, write(PIECE)])?;
-        // TODO: a short READ is not the end, and what it brought is lost here.
+        // TODO: a short READ is not the end, and its bytes are lost here.
         if length < PIECE {
             return Ok(());
         }
@@ -52,8 +52,8 @@ fn copy(ring: &mut IoUring, from: &File, to: &File) -> Result<()> {
     }
 }
 
-/// Submits the entries and waits for them: the bytes that were read, and those
-/// that were written. An entry that was dropped has moved none.
+/// Submits the entries and waits for them. Returns how many bytes were read,
+/// and how many written: 0 for a cancelled entry.
 fn both(ring: &mut IoUring, entries: &[Entry]) -> Result<[usize; 2]> {
     // SAFETY: they use the caller's buffer, and have completed at our return.
     unsafe { ring.submission().push_multiple(entries) }?;

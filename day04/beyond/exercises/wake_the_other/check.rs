@@ -56,12 +56,13 @@ fn fail(record: &Record, id: Id) -> Failure {
     record.fail(id).kernel(record.last_lines(of_messages))
 }
 
-/// What came into a ring without an entry there.
+/// The completions in a ring that have no entry there.
 fn arrived(record: &Record, ring: u32) -> impl Iterator<Item = &Complete> {
     record.completes().filter(move |it| it.ring == ring && it.seq.is_none())
 }
 
-/// Each number went as a message to another ring. The sender's ring, and the receiver's.
+/// Fails unless each number went as a message to another ring. Returns the sender's ring and the
+/// receiver's.
 fn need_messages(
     record: &Record,
     numbers: &[u64],
@@ -74,7 +75,7 @@ fn need_messages(
         });
         let Some(sent) = sent else {
             return Err(fail(record, ids::NO_ENTRY).rule(format!(
-                "No MSG_RING carried {number}. Give each number by a MSG_RING to the other \
+                "No MSG_RING carried {number}. Send each number by a MSG_RING to the other \
                  thread's ring, as the user_data of the message."
             )));
         };
@@ -83,8 +84,8 @@ fn need_messages(
         });
         let Some(came) = came else {
             return Err(fail(record, ids::WRONG_ENTRY).rule(format!(
-                "The message {number} did not come into another ring. Its descriptor must be that \
-                 of the other thread's ring."
+                "The message {number} did not arrive in another ring. Name the descriptor of the \
+                 other thread's ring in the MSG_RING."
             )));
         };
         pairs.insert((sent.ring, came.ring));
@@ -97,7 +98,7 @@ fn need_messages(
     }
 }
 
-/// For each number, a message came back.
+/// Fails unless a message came back for each number.
 fn need_answers(
     record: &Record,
     from: u32,
@@ -111,14 +112,13 @@ fn need_answers(
         return Ok(());
     }
     Err(fail(record, ids::NO_ENTRY).rule(format!(
-        "Messages that the printing thread sent back: {sent}; that came into the main thread's \
-         ring: {came}; numbers: {numbers}. Tell the main thread by a MSG_RING when a number is \
-         printed."
+        "For {numbers} numbers the printing thread sent {sent} messages back, and {came} arrived \
+         in the main thread's ring. When a number is printed, send a MSG_RING to the main thread."
     )))
 }
 
-/// A thread waited in its ring, and called not much more often than there were numbers. A message
-/// may be there before the wait, and then a program need not wait for it.
+/// Fails unless a thread waited in its ring, with hardly more calls than there were numbers. A
+/// message may arrive before the wait; then the program need not wait for it.
 fn need_waits(
     record: &Record,
     ring: u32,
@@ -149,7 +149,7 @@ fn need_waits(
     Ok(())
 }
 
-/// Each ring is another thread's.
+/// Fails unless each ring belongs to another thread.
 fn need_two_threads(
     record: &Record,
     here: u32,
@@ -165,7 +165,7 @@ fn need_two_threads(
         return Ok(());
     }
     Err(record.fail(ids::WRONG_ENTRY).kernel(record.lines(|what| matches!(what, What::Enter(_)))).rule(
-        "One thread entered both rings. The thread that prints must have a ring of its own, and \
-         wait in that.",
+        "One thread entered both rings. The printing thread must have its own ring, and wait in \
+         it.",
     ))
 }

@@ -1,7 +1,7 @@
 //! wake_the_other: two threads wake each other by messages.
 //!
-//! `wake_the_other NUMBER…` gives each number to a second thread, which prints
-//! it. When a number is printed, the next one goes.
+//! `wake_the_other NUMBER…` sends each number to a second thread, which prints
+//! it. When a number is printed, the main thread sends the next one.
 //!
 //! Run it: `cargo run --bin wake_the_other -- 5 7 9`
 
@@ -15,7 +15,7 @@ use io_uring::squeue::Flags;
 use io_uring::types::Fd;
 use io_uring::{IoUring, opcode};
 
-/// No number comes after this.
+/// Sent after the last number.
 const END: u64 = 0;
 
 fn main() -> Result<()> {
@@ -28,14 +28,14 @@ fn main() -> Result<()> {
     let there = told.recv().context("the other thread has failed")?;
     for number in numbers {
         send(&mut ring, there, number)?;
-        wait(&mut ring)?; // until it is printed
+        wait(&mut ring)?; // for the number to be printed
     }
     send(&mut ring, there, END)?;
     ring.submit()?;
     printer.join().expect("it does not panic")
 }
 
-/// Prints what comes from the main thread, whose ring is `back`.
+/// Prints the numbers from the main thread, whose ring is `back`.
 fn print_all(back: RawFd, tell: &Sender<RawFd>) -> Result<()> {
     let mut ring = IoUring::new(8)?;
     tell.send(ring.as_raw_fd())?;
@@ -58,7 +58,7 @@ fn send(ring: &mut IoUring, to: RawFd, number: u64) -> Result<()> {
     Ok(unsafe { ring.submission().push(&message) }?)
 }
 
-/// Sends what is prepared, and waits for a message.
+/// Submits the prepared messages, and waits for one.
 fn wait(ring: &mut IoUring) -> Result<u64> {
     ring.submit_and_wait(1)?;
     //   ^^^^^^^^^^^^^^^^^^ sends, sleeps and wakes: one call

@@ -1,7 +1,7 @@
 //! wake_the_other: two threads wake each other by messages.
 //!
-//! `wake_the_other NUMBER…` gives each number to a second thread, which prints
-//! it. When a number is printed, the next one goes.
+//! `wake_the_other NUMBER…` sends each number to a second thread, which prints
+//! it. When a number is printed, the main thread sends the next one.
 //!
 //! Run it: `cargo run --bin wake_the_other -- 5 7 9`
 
@@ -14,12 +14,12 @@ use std::thread;
 use anyhow::{Context, Result};
 use io_uring::IoUring;
 
-/// No number comes after this.
+/// Sent after the last number.
 const END: u64 = 0;
-/// In the word when nothing is given.
+/// The word's value while it holds no number.
 const NOTHING: u64 = u64::MAX;
 
-/// TODO: this goes; a message brings the number instead.
+/// TODO: remove this; send the number by a message.
 static WORD: AtomicU64 = AtomicU64::new(NOTHING);
 
 fn main() -> Result<()> {
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     printer.join().expect("it does not panic")
 }
 
-/// Prints what comes from the main thread, whose ring is `back`.
+/// Prints the numbers from the main thread, whose ring is `back`.
 fn print_all(_back: RawFd, tell: &Sender<RawFd>) -> Result<()> {
     let ring = IoUring::new(8)?;
     tell.send(ring.as_raw_fd())?;

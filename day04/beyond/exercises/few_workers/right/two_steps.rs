@@ -56,7 +56,7 @@ fn forward(ring: &mut IoUring, pipes: &[File]) -> Result<()> {
     Ok(())
 }
 
-/// Adds what moves the next bytes of a pipe.
+/// Pushes the entry that moves the next bytes of a pipe.
 fn add(ring: &mut IoUring, pipes: &[File], nth: usize) -> Result<()> {
     let pipe = Fd(pipes[nth].as_raw_fd());
     let poll = opcode::PollAdd::new(pipe, libc::POLLIN as u32)
