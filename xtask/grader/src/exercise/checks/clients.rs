@@ -1,4 +1,4 @@
-//! Being the client of a learner's server, and saying in its terms what went wrong.
+//! Clients of a learner's server, which explain failures from the client's side.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -23,20 +23,21 @@ use super::late_close;
 use super::served::{need_no_slot_as_fd, of_requests};
 use super::tokens::{another_slots, astray};
 
-/// How long a client waits. Only a failure takes that long.
+/// How long a client waits. Only a failure takes this long.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The rule that a server breaks when a client reads the end before its answer.
-pub const EARLY_END: &str = "The server ended the connection before the whole answer was there.";
+pub const EARLY_END: &str = "The server ended the connection before the client had the whole \
+                             answer.";
 
 /// How a connection ended.
 #[derive(Debug)]
 pub enum Ending {
     /// The server ended it.
     End,
-    /// It broke, or nothing more came in time.
+    /// The connection broke, or nothing more came in time.
     Broken(io::Error),
-    /// More bytes than were expected came.
+    /// The client got more bytes than expected.
     More,
 }
 
@@ -47,8 +48,8 @@ pub fn serve(attempt: &Attempt) -> Result<Run, Failure> {
     Ok(run)
 }
 
-/// What it means that a client's read or write failed, as [`Run::trouble`] has it. A program
-/// that is about to end is given the time to do so: its end says more than a reset.
+/// Explains why a client's read or write failed, like [`Run::trouble`]. First waits for a program
+/// that is about to end: its end says more than a reset.
 pub fn trouble(run: &mut Run, did: &str, error: &io::Error) -> Failure {
     let silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
     let deadline = Instant::now() + Duration::from_millis(if silent { 0 } else { 500 });
@@ -57,7 +58,7 @@ pub fn trouble(run: &mut Run, did: &str, error: &io::Error) -> Failure {
     }
     let mut failure = run.trouble(did, error);
     if failure.id == ids::EXIT {
-        failure.rule.push_str(" It must go on serving.");
+        failure.rule.push_str(" It must keep serving.");
     }
     match astray(&run.record()) {
         Some((kernel, rule)) if waits(&failure) => failure.kernel(kernel).rule(rule),
@@ -65,12 +66,12 @@ pub fn trouble(run: &mut Run, did: &str, error: &io::Error) -> Failure {
     }
 }
 
-/// Whether a failure says that the program stands still, and no more.
+/// Whether a failure only says that the program stands still.
 pub fn waits(failure: &Failure) -> bool {
     [ids::NO_ANSWER, ids::HANG_WAIT, ids::HANG_IN_FLIGHT].contains(&failure.id)
 }
 
-/// A client whose socket holds little: what it does not read stays with the server.
+/// A client with a small receive buffer, so that the server keeps the bytes that it does not read.
 pub fn connect_narrow(run: &mut Run, receive: usize, send: usize) -> Result<TcpStream, Failure> {
     connect_with(run, |fd| {
         setsockopt(fd, sockopt::RcvBuf, &receive)?;
@@ -84,7 +85,7 @@ pub fn connect_from(run: &mut Run, address: Ipv4Addr) -> Result<TcpStream, Failu
     connect_with(run, |fd| bind(fd.as_raw_fd(), &address))
 }
 
-/// A client whose socket is made ready before it connects.
+/// A client whose socket gets options before it connects.
 fn connect_with(
     run: &mut Run,
     ready: impl Fn(&OwnedFd) -> nix::Result<()>,
@@ -130,15 +131,14 @@ pub fn echo(run: &mut Run, client: &TcpStream, bytes: &[u8], did: &str) -> Resul
     expect(run, client, bytes, did)
 }
 
-/// A client that has said and heard everything ends its side when the server sleeps, which then ends
-/// its own.
+/// Ends the client's side when the server sleeps, and expects the server to end its own side.
 pub fn leaves(run: &mut Run, client: &TcpStream, did: &str) -> Result<(), Failure> {
     rests(run);
     client.shutdown(Shutdown::Write).map_err(|error| trouble(run, did, &error))?;
     expect_end(run, client, did)
 }
 
-/// So many bytes, of which no two chunks are alike unless 251 bytes or a multiple lie between them.
+/// This many bytes. Two chunks differ unless their distance is a multiple of 251 bytes.
 pub fn pattern(length: usize) -> Vec<u8> {
     let period: Vec<u8> = (0..251).collect();
     let mut bytes = period.repeat(length / period.len() + 1);
@@ -146,8 +146,8 @@ pub fn pattern(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Reads what there is. A client whose patience is over waits until the program has done what there
-/// is to do, and looks once more: a busy machine is slow.
+/// Reads the available bytes. When its time is over, a client waits until the program is idle, and
+/// looks once more, because a busy machine is slow.
 fn read(run: &Run, mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     let result = loop {
         match stream.read(buffer) {
@@ -208,27 +208,28 @@ fn told(mut failure: Failure, got: usize, of: usize) -> Failure {
     failure
 }
 
-/// A client got other bytes than it should.
+/// The failure of a client that got wrong bytes.
 pub fn wrong_answer(run: &mut Run, got: &[u8], expected: &[u8], did: &str) -> Failure {
     run.did(did);
     let record = run.record();
     let at = got.iter().zip(expected).take_while(|(got, wanted)| got == wanted).count();
     let client = if expected.len() > 64 || got.len() > 64 {
-        format!("{did} Byte {at} of the {} that came is another than it should be.", got.len())
+        format!("{did} Byte {at} of the {} bytes is wrong.", got.len())
     } else {
         format!("{did} This client got {} instead of {}.", quoted(got), quoted(expected))
     };
     not_its_own(&record, client)
 }
 
-/// A client got what it should not have got.
+/// The failure of a client that got bytes it must not get.
 fn not_its_own(record: &Record, client: String) -> Failure {
     let failure = Failure::new(ids::WRONG_ANSWER, client);
     match another_slots(record) {
         Some((kernel, rule)) => failure.kernel(kernel).rule(rule),
         None => failure.kernel(record.last_lines(of_requests)).rule(
-            "A client gets the answer to its own request, and nothing else. If this one belongs \
-             to another slot's request: which slot does the completion's `user_data` name?",
+            "A client must get the answer to its own request, and nothing else. If this answer \
+             belongs to another client's request, look at the slot that the completion's \
+             `user_data` names.",
         ),
     }
 }
@@ -238,14 +239,14 @@ pub fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", bytes.escape_ascii())
 }
 
-/// The server ends the connection now, and sends nothing before that.
+/// The server must end the connection now, without sending anything before.
 pub fn expect_end(run: &mut Run, stream: &TcpStream, did: &str) -> Result<(), Failure> {
     let mut buffer = [0; 64];
     match read(run, stream, &mut buffer) {
         Ok(0) => Ok(()),
         Ok(count) => {
             let got = quoted(&buffer[..count]);
-            let did = format!("{did} This client got {got} where only the end was due.");
+            let did = format!("{did} This client got {got}, but should only see the end.");
             Err(not_its_own(&run.record(), did))
         }
         Err(error) => {
@@ -254,15 +255,17 @@ pub fn expect_end(run: &mut Run, stream: &TcpStream, did: &str) -> Result<(), Fa
                 return Err(failure);
             }
             need_no_slot_as_fd(&run.record())?;
-            let failure = Failure { id: ids::NOT_CLOSED, ..failure }
-                .rule("The client waits for the end of the connection, and it does not come.");
+            let failure = Failure { id: ids::NOT_CLOSED, ..failure }.rule(
+                "The client waits for the end of its connection, but the server does not \
+                       close it.",
+            );
             Err(late_close::or_not_observed(failure, &run.record()))
         }
     }
 }
 
-/// What arrives, or how it ended, without waiting; `None` if the connection is there and
-/// silent.
+/// The bytes that have arrived, or how the connection ended, without waiting. `None` if it is open
+/// and silent.
 pub fn glance(mut stream: &TcpStream) -> Option<String> {
     let _ = stream.set_nonblocking(true);
     let mut buffer = [0; 64];
@@ -276,7 +279,7 @@ pub fn glance(mut stream: &TcpStream) -> Option<String> {
     seen
 }
 
-/// Stops the program (SIGSTOP): what clients do meanwhile, it finds all at once.
+/// Stops the program (SIGSTOP), so that it then finds everything at once that clients do meanwhile.
 pub fn pause(run: &Run) {
     run.signal(Signal::SIGSTOP);
     let deadline = Instant::now() + Duration::from_secs(2);
@@ -290,12 +293,12 @@ pub fn pause(run: &Run) {
     }
 }
 
-/// Lets it go on.
+/// Continues the program (SIGCONT).
 pub fn resume(run: &Run) {
     run.signal(Signal::SIGCONT);
 }
 
-/// Does something while the program is stopped: it finds all of that at once.
+/// Does something while the program is stopped, so that it then finds all of it at once.
 pub fn at_once<T>(run: &mut Run, act: impl FnOnce(&mut Run) -> T) -> T {
     pause(run);
     let done = act(run);
@@ -303,7 +306,7 @@ pub fn at_once<T>(run: &mut Run, act: impl FnOnce(&mut Run) -> T) -> T {
     done
 }
 
-/// Waits until the record shows it; whether it did in time.
+/// Waits until the record satisfies `enough`. Returns whether it did in time.
 pub fn seen(run: &Run, patience: Duration, shows: impl Fn(&Record) -> bool) -> bool {
     let deadline = Instant::now() + patience;
     loop {

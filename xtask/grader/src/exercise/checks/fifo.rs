@@ -1,4 +1,4 @@
-//! A FIFO, which lets a program wait for as long as a check wants.
+//! A FIFO, by which a check makes a program wait.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
@@ -8,7 +8,7 @@ use nix::unistd::mkfifo;
 
 use crate::exercise::failure::Failure;
 
-/// Makes one, open at both ends, so that no open has to wait.
+/// Makes a FIFO that is open at both ends, so that no open has to wait.
 ///
 /// # Errors
 /// Not observed, if it cannot be made.

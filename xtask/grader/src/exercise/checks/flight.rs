@@ -1,4 +1,4 @@
-//! What was in flight, how much of it, and for how long.
+//! Which operations were in flight, how many, and for how long.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,7 +10,7 @@ use crate::exercise::ids;
 use crate::exercise::record::Record;
 use ringtrace::event::{Complete, What};
 
-/// Nothing was in flight on a slot when it was closed.
+/// Fails if an operation was in flight on a slot when it was closed.
 pub fn need_quiet_closes(record: &Record) -> Result<(), Failure> {
     let Some((close, other)) = record.closed_under().first().copied() else { return Ok(()) };
     let its = |what: &What| match what {
@@ -19,15 +19,16 @@ pub fn need_quiet_closes(record: &Record) -> Result<(), Failure> {
         _ => false,
     };
     Err(record.fail(ids::IN_FLIGHT).kernel(record.lines_at_most(4, its)).rule(format!(
-        "The slot was closed while a {} was in flight on it. A close does not end what is in \
-         flight: its completion comes when the slot may be the next client's. Wait for it first.",
+        "The slot was closed while a {} was in flight on it. A close does not end this operation, \
+         and when it completes the slot may belong to the next client. Wait for its completion \
+         first.",
         other.op
     )))
 }
 
-/// The most entries of these operations that were in flight at once: counted when the next call
-/// begins, for what a call has ended and begun has no order in the record. `ends` says which last
-/// completions count as an end.
+/// The most entries of these operations that were in flight at once. It counts when the next call
+/// begins, because the record has no order among the ends and the beginnings within a call. `ends`
+/// says which last completions count as an end.
 pub fn most_in_flight(record: &Record, ops: &[&str], ends: impl Fn(&Complete) -> bool) -> usize {
     let (mut now, mut most) = (0_usize, 0);
     for (at, event) in record.events.iter().enumerate() {
@@ -47,8 +48,8 @@ pub fn most_in_flight(record: &Record, ops: &[&str], ends: impl Fn(&Complete) ->
     most
 }
 
-/// A slot on which two entries of an operation were in flight at once, which share their place in
-/// memory, with the lines of both. A ring that a kernel thread polls is not judged.
+/// A slot on which two entries of an operation were in flight at once, so that they share their
+/// memory, and the lines of both. `None` for a ring that a kernel thread polls.
 pub fn two_on_a_slot(record: &Record, op: &str) -> Option<(u64, Vec<String>)> {
     let mut open: Vec<(u64, u64)> = Vec::new();
     for event in record.events.iter().filter(|_| !record.summary.polled) {
@@ -70,8 +71,8 @@ pub fn two_on_a_slot(record: &Record, op: &str) -> Option<(u64, Vec<String>)> {
     None
 }
 
-/// The longest time that the program itself measures, as timeouts and waits that it asked the
-/// kernel for say, and a little more: whatever it does when that is over, it has done then.
+/// The longest time in the program's timeouts and waits, and a little more. After this time the
+/// program has acted on the last of them.
 pub fn own_time(record: &Record) -> Duration {
     const LONGEST: Duration = Duration::from_secs(8);
     let entries = record.submits().filter_map(|it| number(it, "nanoseconds"));
@@ -80,9 +81,9 @@ pub fn own_time(record: &Record) -> Duration {
     if longest.is_zero() { longest } else { longest.min(LONGEST) + Duration::from_millis(300) }
 }
 
-/// How long clients stayed at the longest, as `act` measures it, and whose time that was if it is
-/// too long twice. A machine that is busy with other things may be late once; `act` gives `None` if
-/// it kept the check from what it wanted to do.
+/// The longest time that a client stayed, as `act` measures it, and which client's it was if it is
+/// too long twice. A busy machine may be late once; `act` returns `None` if the machine was too
+/// slow for it.
 ///
 /// # Errors
 /// The failure of `act`; not observed, if the machine is too busy to be sure.
@@ -105,12 +106,12 @@ pub fn in_time<T>(
         }
     }
     Err(Failure::not_observed(
-        "this machine is too busy: it cannot be seen whether clients are let go in time",
+        "this machine is too busy to see whether clients are disconnected in time",
     ))
 }
 
-/// What `act` gives, and by how much this machine was late meanwhile to wake a thread that sleeps:
-/// a program that it runs may be as late, several times.
+/// The result of `act`, and how late this machine meanwhile woke a sleeping thread. The program may
+/// have been as late, several times.
 fn with_lateness<T>(act: impl FnOnce() -> T) -> (T, Duration) {
     const NAP: Duration = Duration::from_millis(5);
     let done = AtomicBool::new(false);

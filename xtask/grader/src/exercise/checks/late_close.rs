@@ -1,7 +1,7 @@
-//! Kernels on which a close of a slot ends no connection.
+//! Kernels on which closing a slot does not end the connection at once.
 //!
-//! Up to Linux 6.12 a file leaves the table of slots only when all entries have ended that were
-//! submitted before, on whichever slot. The client of a closed slot sees no end until then.
+//! Up to Linux 6.12 the file of a closed slot stays open until all entries have ended that were
+//! submitted before, on any slot. Only then does its client see the end.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
@@ -15,8 +15,8 @@ use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::record::Record;
 
-/// The failure of a client that waits for the end of its connection; not observed, if a slot was
-/// closed and this kernel may be what keeps the connection open.
+/// The failure of a client that waits for the end of its connection. Not observed, if a slot was
+/// closed and this kernel may keep the connection open.
 pub fn or_not_observed(failure: Failure, record: &Record) -> Failure {
     let excused = failure.id == ids::NOT_CLOSED && has_closed(record) && is_late();
     if excused { hidden() } else { failure }
@@ -31,12 +31,13 @@ fn has_closed(record: &Record) -> bool {
 
 fn hidden() -> Failure {
     Failure::not_observed(
-        "On this kernel the connection of a closed slot ends only when everything has ended that \
-         was in flight before (up to Linux 6.12). When the program closed it cannot be seen here.",
+        "On this kernel (up to Linux 6.12) the connection of a closed slot ends only when all \
+         operations have ended that were in flight before. So the check cannot see when the \
+         program closed it.",
     )
 }
 
-/// What a check asks first whose many clients have to leave quickly.
+/// For checks in which many clients have to leave quickly.
 ///
 /// # Errors
 /// Not observed, on a kernel where each connection may last a second longer than its slot.
@@ -45,8 +46,8 @@ pub fn need_prompt_closes() -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::not_observed(
-        "On this kernel the connection of a closed slot may last a second longer (up to Linux \
-         6.12): the quick clients of this check would not be quick.",
+        "On this kernel (up to Linux 6.12) the connection of a closed slot may last a second \
+         longer, and this check needs clients that leave quickly.",
     ))
 }
 
@@ -56,7 +57,7 @@ fn is_late() -> bool {
     *LATE.get_or_init(|| ask().unwrap_or(false))
 }
 
-/// Closes one slot while a poll is in flight on another, and looks whether its peer sees the end.
+/// Closes one slot while a poll is in flight on another, and checks whether the peer sees the end.
 fn ask() -> std::io::Result<bool> {
     let (mut peer, closed) = UnixStream::pair()?;
     let (_silent, in_use) = UnixStream::pair()?;

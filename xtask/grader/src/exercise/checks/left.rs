@@ -1,4 +1,4 @@
-//! What a server does when its clients have gone: it sleeps, and holds nothing of theirs.
+//! A server whose clients have left must sleep, and have no slots or descriptors for them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use crate::exercise::ids;
 use crate::exercise::record::Record;
 use crate::exercise::run::Run;
 
-/// With nothing to do the program sleeps in the kernel, in the wait for completions: it
-/// neither burns CPU time nor looks again and again. What it still has to do is waited for.
+/// Fails unless an idle program sleeps in the kernel, in the wait for completions, without using
+/// CPU time or polling. First waits until the program is idle.
 pub fn sleeps(run: &mut Run) -> Result<(), Failure> {
     sleeps_but_for(run, 100)
 }
 
-/// As [`sleeps`], but for so many enters.
+/// Like [`sleeps`], but allows this many enters.
 pub fn sleeps_but_for(run: &mut Run, most: u64) -> Result<(), Failure> {
     const LOOKS: u32 = 20;
     const TIME: Duration = Duration::from_millis(400);
@@ -26,7 +26,7 @@ pub fn sleeps_but_for(run: &mut Run, most: u64) -> Result<(), Failure> {
     let others = |record: &Record| record.summary.other_calls.values().sum::<u64>();
     run.settles();
     let (before, burnt) = (run.record(), hang::cpu(run.pid()));
-    // On a busy machine a program that spins gets little CPU time, but it is awake.
+    // On a busy machine a spinning program gets little CPU time, but it is awake.
     let mut awake = 0;
     for _ in 0..LOOKS {
         std::thread::sleep(TIME / LOOKS);
@@ -49,13 +49,13 @@ pub fn sleeps_but_for(run: &mut Run, most: u64) -> Result<(), Failure> {
         burnt.as_millis()
     ));
     Err(run.record().fail(ids::SPIN).kernel(kernel).rule(
-        "Nothing happens, and the program looks again and again whether something has. A wait \
-         for a completion (`submit_and_wait(1)`) sleeps until there is one, and costs nothing.",
+        "Nothing happens, but the program polls again and again. A wait for a completion \
+         (`submit_and_wait(1)`) sleeps until there is one, and costs nothing.",
     ))
 }
 
-/// Asks until there is none, for as long as a client waits; then once more, when the program has
-/// done what there is to do: a busy machine is slow.
+/// Asks until `left` is `None`, for as long as a client waits. Then asks once more when the program
+/// is idle, because a busy machine is slow.
 fn until_none<T>(run: &Run, ask: impl Fn() -> Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -72,7 +72,7 @@ fn until_none<T>(run: &Run, ask: impl Fn() -> Result<Vec<T>, Failure>) -> Result
     }
 }
 
-/// Waits until no client has a slot. A listener may sit in one for good.
+/// Waits until no client has a slot. A listener may keep one.
 pub fn need_free_slots(run: &mut Run, did: &str) -> Result<(), Failure> {
     let taken = until_none(run, || slots_of_clients(run))?;
     if taken.is_empty() {
@@ -83,13 +83,13 @@ pub fn need_free_slots(run: &mut Run, did: &str) -> Result<(), Failure> {
     let mut kernel = record.last_lines(of_ops(&["ACCEPT", "CLOSE"]));
     kernel.push(format!("now: {}", list(&taken)));
     Err(record.fail(ids::NOT_CLOSED).kernel(kernel).rule(
-        "All clients have gone, and slots are still taken. A slot is free only when an \
+        "All clients have left, but slots are still taken. A slot is free only when an \
          IORING_OP_CLOSE for it has completed, however its client left.",
     ))
 }
 
-/// The slots that are taken now and were filled for clients. Where the tracer was too late to read
-/// how a slot was filled, those that were taken before the first client do not count.
+/// The slots that are taken now by clients. If the tracer was too late to see what filled a slot,
+/// slots that were taken before the first client do not count.
 pub fn slots_of_clients(run: &Run) -> Result<Vec<u32>, Failure> {
     let taken = run.slots()?;
     let record = run.record();
@@ -100,8 +100,8 @@ pub fn slots_of_clients(run: &Run) -> Result<Vec<u32>, Failure> {
     Ok(taken.into_iter().filter(counts).collect())
 }
 
-/// Waits until the program has hardly more descriptors than before: `clients` came meanwhile, and
-/// each cost none. A log, or a pipe, may be opened when it is needed.
+/// Waits until the program has hardly more descriptors than before the `clients`. It may have
+/// opened a log or a pipe meanwhile.
 pub fn need_few_descriptors(
     run: &mut Run,
     before: &BTreeMap<i32, String>,
@@ -121,8 +121,8 @@ pub fn need_few_descriptors(
     let lines = more.iter().take(3).map(|(fd, file)| format!("fd {fd} -> {file}"));
     run.did(did);
     Err(run.record().fail(ids::NOT_CLOSED).kernel(lines).rule(format!(
-        "{clients} clients came and went, and the program has {} new descriptors. A shutdown ends a \
-         connection; only a close gives its descriptor back.",
+        "{clients} clients have connected and left, and the program has {} new descriptors. A \
+         shutdown ends a connection, but only a close frees its descriptor.",
         more.len()
     )))
 }

@@ -1,10 +1,10 @@
-//! What decides whether an exercise is passed, by the kernel's record, by `/proc` and by what
-//! clients experience. Never by the program's text.
+//! The checks of exercises. They judge by the kernel's record, by `/proc` and by what clients
+//! receive, never by the program's text.
 //!
-//! A check lies in its exercise's folder. A `check.toml` is a value, a [`Plan`]; a `check.rs` is a
-//! procedure and a module of this one, and `build.rs` lists them. What those have in common is here:
-//! [`nops`] that carry tags, what was [`written`], [`clients`] of a server, what it [`served`] them
-//! and what is [`left`] when they have gone, [`tokens`], a [`fifo()`].
+//! A check is in its exercise's folder. A `check.toml` is a value, a [`Plan`]; a `check.rs` is a
+//! procedure and a submodule of this module, and `build.rs` lists them. Their common parts are
+//! here: [`nops`] with tags, [`written`] bytes, [`clients`] of a server, how it [`served`] them,
+//! what is [`left`] after they have left, [`tokens`], and a [`fifo()`].
 
 pub mod clients;
 mod fifo;
@@ -33,7 +33,7 @@ pub enum Check {
     Plan(Arc<Plan>),
 }
 
-/// What a `check.rs` has.
+/// The entry point of a `check.rs`.
 pub type Procedure = fn(&Attempt) -> Result<Passed, Failure>;
 
 include!(concat!(env!("OUT_DIR"), "/checks.rs"));
@@ -55,7 +55,7 @@ impl Check {
         }
     }
 
-    /// The plan, if it is one.
+    /// The plan, if the check is one.
     pub fn plan(&self) -> Option<&Plan> {
         match self {
             Check::Procedure(_) => None,

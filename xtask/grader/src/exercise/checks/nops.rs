@@ -1,4 +1,4 @@
-//! NOPs that carry tags: which of them the kernel took, and which tags were printed.
+//! NOPs with tags: which of them the kernel took, and which tags the program printed.
 
 use crate::exercise::attempt::Attempt;
 use crate::exercise::failure::Failure;
@@ -6,13 +6,13 @@ use crate::exercise::ids;
 use crate::exercise::record::{Record, user_data};
 use ringtrace::event::What;
 
-/// A random tag that the trace shows as a number, not as text.
+/// A random tag that the trace shows as a number, not as a text.
 pub fn tag(attempt: &Attempt) -> u64 {
     attempt.number(100_000..=989_999)
 }
 
-/// The kernel took one NOP for each tag, and no other. Entries that the tracer was too late to
-/// read count as right.
+/// Fails unless the kernel took one NOP for each tag, and no other. Entries that the tracer was too
+/// late to read count as right.
 ///
 /// # Errors
 /// `E-NO-RING`, `E-NOT-SUBMITTED`, `E-NO-ENTRY`, `E-TAG`, `E-TOO-MANY-ENTRIES`.
@@ -54,7 +54,8 @@ pub fn need_tags(record: &Record, tags: &[u64]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Each tag is printed once, a line for each, in any order; other words may stand after it.
+/// Fails unless the program printed each tag once, in a line of its own, in any order. Other words
+/// may follow it in the line.
 ///
 /// # Errors
 /// `E-OUTPUT`.
@@ -85,7 +86,7 @@ pub fn need_printed(record: &Record, tags: &[u64]) -> Result<(), Failure> {
     let mut kernel = record.lines_at_most(2, |what| matches!(what, What::Complete(_)));
     kernel.push(told);
     Err(record.fail(ids::OUTPUT).kernel(kernel).rule(
-        "Print the `user_data` of every completion once, one a line, and nothing else on the \
+        "Print the `user_data` of every completion once, one on each line, and nothing else on the \
          standard output.",
     ))
 }

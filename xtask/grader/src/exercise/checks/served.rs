@@ -1,4 +1,4 @@
-//! What the ring has done for clients: by the record alone.
+//! How the ring served the clients, by the record alone.
 
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
@@ -11,7 +11,7 @@ pub fn of_requests(what: &What) -> bool {
     matches!(what, What::Submit(_) | What::Complete(_) | What::Enter(_))
 }
 
-/// Picks the entries and completions of some operations.
+/// Selects the entries and completions of some operations.
 pub fn of_ops<'a>(ops: &'a [&'a str]) -> impl Fn(&What) -> bool + 'a {
     move |what| match what {
         What::Submit(submit) => ops.contains(&submit.op.as_str()),
@@ -40,8 +40,9 @@ pub fn number(submit: &Submit, key: &str) -> Option<u64> {
     submit.details.get(key).and_then(serde_json::Value::as_u64)
 }
 
-/// Clients go into slots, and stay there: no plain accept, neither as a call nor as an entry, no
-/// descriptor made of a slot, and nothing is sent or received beside the ring.
+/// Fails unless clients are accepted into slots and stay there. The program must make no plain
+/// accept (a call or an entry), make no descriptor of a slot, and neither send nor receive outside
+/// the ring.
 pub fn need_slots(record: &Record) -> Result<(), Failure> {
     record.need_ring()?;
     record.need_no_plain(&["accept", "accept4", "connect"])?;
@@ -51,8 +52,8 @@ pub fn need_slots(record: &Record) -> Result<(), Failure> {
             .fail(ids::DESCRIPTOR)
             .kernel(record.lines(of_ops(&["FIXED_FD_INSTALL"])))
             .rule(
-                "FIXED_FD_INSTALL makes a descriptor of what is in a slot. A client has no \
-                 descriptor here: an operation takes the slot itself, `types::Fixed(slot)`.",
+                "FIXED_FD_INSTALL makes a descriptor for the file in a slot. A client must have no \
+                 descriptor: name the slot itself in an operation, `types::Fixed(slot)`.",
             ));
     }
     if record.submitted("ACCEPT").iter().all(|accept| into_slot(accept)) {
@@ -65,8 +66,7 @@ pub fn need_slots(record: &Record) -> Result<(), Failure> {
     ))
 }
 
-/// The number of a client's slot was never taken for a descriptor's: neither in a call nor in an
-/// entry.
+/// Fails if a call or an entry uses the number of a client's slot as a descriptor.
 pub fn need_no_slot_as_fd(record: &Record) -> Result<(), Failure> {
     let slots: Vec<u64> = record.slots_of_clients().into_iter().map(u64::from).collect();
     let calls = record.plain_calls(&["close", "shutdown"]);
@@ -86,13 +86,13 @@ pub fn need_no_slot_as_fd(record: &Record) -> Result<(), Failure> {
         record.lines_at_most(1, |what| matches!(what, What::Complete(it) if brought(&it)));
     kernel.push(what);
     Err(record.fail(ids::SLOT_AS_FD).kernel(kernel).rule(
-        "A slot's number is not a descriptor: this closes whatever file the process has open under \
-         that number (0 is its standard input), and the client in the slot notices nothing. A slot \
-         is closed by the ring: `opcode::Close` on `types::Fixed`.",
+        "A slot's number is not a descriptor: this closes another file of the process (0 is its \
+         standard input), and the client in the slot stays connected. Close a slot through the \
+         ring: `opcode::Close` on `types::Fixed`.",
     ))
 }
 
-/// Nothing is sent or received by plain calls, whatever descriptor they use.
+/// Fails if the program sends or receives by plain calls, on any descriptor.
 pub fn need_no_talk(record: &Record) -> Result<(), Failure> {
     let calls = record.plain_talk();
     let Some(call) = calls.first() else { return Ok(()) };
@@ -102,8 +102,8 @@ pub fn need_no_talk(record: &Record) -> Result<(), Failure> {
         .fail(ids::NOT_THROUGH_RING)
         .kernel(record.lines_at_most(2, of_ops(&["FIXED_FD_INSTALL"])).into_iter().chain([first]))
         .rule(format!(
-            "{}(2) moves bytes of a connection as a system call of its own. This is to go through \
-             the ring, as an entry.",
+            "{}(2) moves bytes of a connection by a system call. Send and receive by entries of \
+             the ring.",
             call.name
         )))
 }
@@ -112,9 +112,9 @@ fn called(call: &OtherCall) -> String {
     format!("{}, fd {}", call.name, call.args[0] as i32)
 }
 
-/// As many clients as these came by accepts of the ring, and entries sent them at least these
-/// bytes: what a client got, no plain call sent. In a ring that a kernel thread polls some of it
-/// may have gone by unseen.
+/// Fails unless accepts of the ring took at least this many clients, and entries sent at least this
+/// many bytes; then no plain call sent them. In a ring that a kernel thread polls, the tracer may
+/// have missed some.
 ///
 /// # Errors
 /// `E-NOT-THROUGH-RING`.
@@ -122,7 +122,8 @@ pub fn need_served(record: &Record, clients: usize, bytes: u64) -> Result<(), Fa
     let served = record.served();
     let sent: u64 = served.iter().map(|client| client.sent).sum();
     let unseen = record.summary.unseen_entries + record.summary.unseen_completions;
-    // What was not seen may also have been taken for another entry's of the same `user_data`.
+    // The record may also count a missed entry's completion for another entry with the same
+    // `user_data`.
     let part = |all: u64| if record.summary.polled { all - all / 10 } else { all };
     if (served.len() as u64 >= part(clients as u64) && sent >= part(bytes)) || unseen > 0 {
         return Ok(());
@@ -132,12 +133,12 @@ pub fn need_served(record: &Record, clients: usize, bytes: u64) -> Result<(), Fa
         format!("bytes that they got: {bytes}; sent by entries: {sent}"),
     ];
     Err(record.fail(ids::NOT_THROUGH_RING).kernel(told).rule(
-        "The ring must accept every client, and send every byte that a client gets. The \
-         completions show fewer than that.",
+        "The ring must accept every client, and send every byte that a client gets. Its \
+         completions show fewer clients or bytes.",
     ))
 }
 
-/// The sizes with which tables of slots were registered.
+/// The sizes of the registered tables of slots.
 fn tables(record: &Record) -> impl Iterator<Item = u64> {
     record
         .registers()
@@ -145,15 +146,15 @@ fn tables(record: &Record) -> impl Iterator<Item = u64> {
         .filter_map(|register| register.detail.split(' ').next()?.parse().ok())
 }
 
-/// The table is as large as given.
+/// Fails unless the table has the given size.
 pub fn need_table(record: &Record, slots: u64) -> Result<(), Failure> {
     match tables(record).find(|asked| *asked != slots) {
         Some(_) => Err(record
             .fail(ids::AS_GIVEN)
             .kernel(record.lines(|what| matches!(what, What::Register(_))))
             .rule(format!(
-                "Keep the table's size: {slots} slots. With another size the situation that this task is \
-                 about does not happen."
+                "Keep the table's size: {slots} slots. With another size the situation of this \
+                 exercise does not occur."
             ))),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Entries that miss their client: the usual reasons why one waits in vain.
+//! Entries that miss their client: the usual reasons why a client gets no answer.
 
 use common::token::Op;
 
@@ -6,14 +6,14 @@ use super::served::number;
 use crate::exercise::record::{Record, gives, takes, token};
 use ringtrace::event::{Submit, What};
 
-/// The lines and the rule for an entry that no client can notice, if there is one: it names the slot
-/// of another in its `user_data`, works on a slot in which nobody ever was, or waits for all that
-/// went in before.
+/// The lines and the rule for an entry that misses its client, if there is such an entry: its
+/// `user_data` names another client's slot, it works on a slot that never had a client, or it waits
+/// for all earlier entries.
 pub fn astray(record: &Record) -> Option<(Vec<String>, String)> {
     another_slots(record).or_else(|| empty_slot(record)).or_else(|| drained(record))
 }
 
-/// What belongs to an entry.
+/// The events of an entry.
 fn its(submit: &Submit) -> impl Fn(&What) -> bool + '_ {
     |what| match what {
         What::Submit(other) => other.seq == submit.seq,
@@ -32,8 +32,8 @@ fn empty_slot(record: &Record) -> Option<(Vec<String>, String)> {
     };
     let submit = record.submits().find(empty)?;
     let rule = format!(
-        "No client ever was in slot {}, on which this {} works. A client's slot is the result of \
-         its accept's completion.",
+        "Slot {}, on which this {} works, never had a client. A client's slot is the result in its \
+         accept's completion.",
         number(submit, "slot")?,
         submit.op
     );
@@ -43,13 +43,13 @@ fn empty_slot(record: &Record) -> Option<(Vec<String>, String)> {
 fn drained(record: &Record) -> Option<(Vec<String>, String)> {
     let drains = |submit: &&Submit| submit.flags.iter().any(|flag| flag.contains("DRAIN"));
     let submit = record.submits().find(|it| drains(it) && record.answers(it.seq).is_empty())?;
-    let rule = "An entry with IOSQE_IO_DRAIN waits for all that went in before it, whosever they \
-                are, an armed accept among them. Links order the entries of one client only.";
+    let rule = "An entry with IOSQE_IO_DRAIN waits for all earlier entries, also those of other \
+                clients and an armed accept. Links order the entries of one client only.";
     Some((record.lines_at_most(2, its(submit)), rule.to_string()))
 }
 
-/// The lines and the rule for an entry whose `user_data` names another slot than the one that it
-/// works on, if there is one.
+/// The lines and the rule for an entry whose `user_data` names another slot than its own, if there
+/// is such an entry.
 pub fn another_slots(record: &Record) -> Option<(Vec<String>, String)> {
     let another = |submit: &&Submit| {
         let slot = number(submit, "slot");
@@ -58,8 +58,8 @@ pub fn another_slots(record: &Record) -> Option<(Vec<String>, String)> {
     };
     let submit = record.submits().find(another)?;
     let rule = format!(
-        "This {} works on slot {}, and its `user_data` names another: [{}]. A program that goes \
-         by that gives the answer to another slot's client.",
+        "This {} works on slot {}, but its `user_data` names another one: [{}]. By that token the \
+         program sends the answer to another client.",
         submit.op,
         number(submit, "slot")?,
         submit.meaning

@@ -1,4 +1,4 @@
-//! Who wrote what was written: the ring, or a plain system call.
+//! Whether the ring or a plain system call wrote the output.
 
 use common::text::several;
 use serde_json::Value;
@@ -28,19 +28,19 @@ const CALLS: &[&str] = &[
     "sendmsg",
 ];
 
-/// Added where a plain call wrote to the standard output.
-const TOO: &str = " A write system call (`print!` makes one) put something there, too.";
+/// Added if a plain call wrote to the standard output.
+const TOO: &str = " A write system call (`print!` makes one) wrote there, too.";
 
-/// Added where an entry wrote as many bytes as the line has.
-const ELSEWHERE: &str = " As many bytes were written: did the line still lie at the entry's \
-                         address when the kernel read it? It has to, until the completion.";
+/// Added if an entry wrote as many bytes as the line has.
+const ELSEWHERE: &str = " The number of bytes is right. Keep the line at the entry's address until \
+                         the completion: the kernel reads it there.";
 
 /// The entries that write.
 pub fn entries(record: &Record) -> Vec<&Submit> {
     record.submits().filter(|submit| WRITES.contains(&submit.op.as_str())).collect()
 }
 
-/// Whether an event is such an entry, or its completion.
+/// Whether an event is an entry that writes, or its completion.
 pub fn is_write(what: &What) -> bool {
     match what {
         What::Submit(submit) => WRITES.contains(&submit.op.as_str()),
@@ -49,7 +49,7 @@ pub fn is_write(what: &What) -> bool {
     }
 }
 
-/// The plain system calls that write, but for those to the descriptors that are `free`.
+/// The plain system calls that write, except to descriptors in `free`.
 pub fn calls<'a>(record: &'a Record, free: &[u64]) -> Vec<&'a OtherCall> {
     let calls = record.calls.iter();
     calls
@@ -57,7 +57,7 @@ pub fn calls<'a>(record: &'a Record, free: &[u64]) -> Vec<&'a OtherCall> {
         .collect()
 }
 
-/// The standard output holds `line` and nothing else, and entries of the ring put it there.
+/// Fails unless the standard output has `line` and nothing else, and entries of the ring wrote it.
 ///
 /// # Errors
 /// `E-NOT-SUBMITTED`, `E-NO-ENTRY`, `E-WRONG-ENTRY`, `E-FAILED-ENTRY`, `E-OUTPUT`,
@@ -75,7 +75,7 @@ pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure
             (false, _) => TOO.to_string(),
             (true, true) => ELSEWHERE.to_string(),
             (true, false) if begins && put < line.len() as u64 => format!(
-                " The line has {} bytes, and entries wrote {put}. The length of an entry is in \
+                " The line has {} bytes, but entries wrote {put}. The length of an entry is in \
                  bytes, and a letter can have several.",
                 line.len()
             ),
@@ -87,17 +87,17 @@ pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure
                 .fail(ids::OUTPUT)
                 .kernel(lines().into_iter().chain([record.printed()]))
                 .rule(format!(
-                    "The standard output must hold {}, once and nothing else.{too}",
+                    "The standard output must hold {} once, and nothing else.{too}",
                     quoted(line)
                 )),
         });
     }
-    // No other bytes are there: if entries have put in as many, they have put in all of them.
+    // The output has no other bytes. If entries wrote as many bytes, they wrote all of them.
     let put = record.bytes_into(Target::File(&record.stdout_is));
     if put >= line.len() as u64 {
         return Ok(());
     }
-    // A polling thread may have been faster than the tracer's look at its queue.
+    // A polling thread may have taken an entry before the tracer read the queue.
     let missed = record.summary.unseen_entries + record.summary.unseen_completions;
     if plain.is_empty() && missed > 0 {
         return Ok(());
@@ -107,19 +107,19 @@ pub fn need_line_through_ring(record: &Record, line: &str) -> Result<(), Failure
         format!("system call {name}, fd {fd}, {}", several(bytes as usize, "byte"))
     });
     let rule = match put {
-        0 => "The line is there, but no entry of the ring wrote it: a plain system call did \
-              (`print!` makes one). Let an entry write it."
+        0 => "The line is right, but a plain system call wrote it (`print!` makes one). Write it \
+              by an entry of the ring."
             .to_string(),
         put => format!(
-            "Entries of the ring wrote {put} of the {} bytes. The others came from a plain system \
-             call (`print!` makes one): let entries write the whole line.",
+            "Entries of the ring wrote {put} of the {} bytes. A plain system call wrote the others \
+             (`print!` makes one). Write the whole line by entries.",
             line.len()
         ),
     };
     Err(record.fail(ids::NOT_THROUGH_RING).kernel(lines().into_iter().chain(call)).rule(rule))
 }
 
-/// What is behind another output than asked, if it is more than other words.
+/// Explains a wrong output, if there is a cause other than wrong words.
 fn wrong_output(
     record: &Record,
     line: &str,
@@ -137,26 +137,26 @@ fn wrong_output(
         let error = failed.error.as_deref().unwrap_or("an error");
         return Ok(Some(record.fail(ids::FAILED_ENTRY).kernel(record.lines(is_write)).rule(
             format!(
-                "The write was answered with {error}. What it asked for is in the entry: the \
-                 descriptor (1 is the standard output), the address, the length."
+                "The write failed with {error}. Look at the fields of the entry: the descriptor (1 \
+                 is the standard output), the address, the length."
             ),
         )));
     }
     if answers.is_empty() {
         let mut kernel = record.last_lines(|what| matches!(what, What::Submit(_)));
         if kernel.is_empty() {
-            kernel.push("no entry ever went in".to_string());
+            kernel.push("the program submitted no entry".to_string());
         }
         return Ok(Some(record.fail(ids::NO_ENTRY).kernel(kernel).rule(format!(
-            "{} must be on the standard output, by an entry such as `opcode::Write` for \
-             descriptor 1. Nothing was written.",
+            "Nothing was written. Write {} to the standard output by an entry, such as \
+             `opcode::Write` for descriptor 1.",
             quoted(line)
         ))));
     }
     Ok(all_by_ring.then(|| {
         record.fail(ids::WRONG_ENTRY).kernel(record.lines(is_write)).rule(
-            "The write went in, but nothing arrived on the standard output. That is descriptor \
-             1, `types::Fd(1)`, and the length is that of the whole line.",
+            "The program submitted a write, but nothing arrived on the standard output. Use \
+             descriptor 1, `types::Fd(1)`, and the length of the whole line.",
         )
     }))
 }
