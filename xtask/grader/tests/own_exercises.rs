@@ -183,7 +183,7 @@ fn what_a_folder_cannot_be_is_said_with_what_to_do() {
     );
     spoil("check.toml", "pased =", "passed =");
     spoil("check.toml", "{piece.length}", "{peace.length}");
-    says(&folder, 2, &["line 11: nothing is called peace.length", "has head, piece, tail, letter"]);
+    says(&folder, 2, &["line 11: there is no value or file called peace.length", "has head, piece, tail, letter"]);
     spoil("check.toml", "{peace.length}", "{piece.length}");
 
     fs::write(one.join("check.rs"), "").expect("a file");

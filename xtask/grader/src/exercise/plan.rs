@@ -1,9 +1,9 @@
-//! A check as a value: how a program is run, and what must come of it. An exercise's `check.toml` is
-//! this value as text; the book's page *Writing an exercise* shows each field.
+//! A check as a value: how to run a program, and the expected results. An exercise's `check.toml`
+//! is this value as text; the book's page *Writing an exercise* shows each field.
 //!
-//! [`draw`] has what is drawn again for each run and put into arguments and expectations, [`names`]
-//! those of the kernel, and [`validate`] finds mistakes in a plan. [`judge`] compares what was seen
-//! with what was asked for; [`entries`] does so for the entries.
+//! [`draw`] draws random values for each run and puts them into arguments and expectations.
+//! [`names`] has the kernel's names, and [`validate`] finds mistakes in a plan. [`judge`] compares
+//! a run with the plan; [`entries`] does so for the entries.
 
 mod draw;
 mod entries;
@@ -37,38 +37,38 @@ const ENTERS: &str = "enters";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// What a program that passes hears, in a sentence. It may have the values of all runs, and
-    /// `{enters}`, the number of enters of the last.
+    /// The sentence for a program that passes. It may contain the values of all runs, and
+    /// `{enters}`, the number of enters of the last run.
     pub passed: String,
     /// The runs, one after the other.
     #[serde(rename = "run")]
     pub runs: Vec<PlannedRun>,
 }
 
-/// A run of the program, and what must come of it. In all texts `{NAME}` stands for a value of
+/// A run of the program, and its expected results. In all texts `{NAME}` stands for a value of
 /// `draw` or for the path of a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlannedRun {
-    /// How often, each time with new values: an answer made for one does not fit another.
+    /// How many times to run it, each time with new values, so that a fixed answer fails.
     pub times: u32,
     /// Random values, by name.
     pub draw: BTreeMap<String, Draw>,
-    /// Files that are there for the program, by name.
+    /// Files for the program, by name.
     pub files: BTreeMap<String, PlannedFile>,
-    /// The arguments. A list is as many arguments.
+    /// The arguments. Each value of a list is an argument.
     pub args: Vec<String>,
-    /// What the program reads from its standard input.
+    /// The program's standard input.
     pub stdin: String,
-    /// A file as its standard output, such as `/dev/full`. Then nothing is known of what it prints.
+    /// A file as its standard output, such as `/dev/full`. Then the check does not see the output.
     pub stdout: Option<String>,
-    /// How it must end.
+    /// How the program must end.
     pub exit: Exit,
-    /// Entries that the kernel must take.
+    /// Entries that the program must submit.
     pub entries: Vec<Entries>,
     /// How often it may call `io_uring_enter`.
     pub enters: Option<Enters>,
-    /// What it must print.
+    /// What the program must print.
     pub output: Option<Output>,
 }
 
@@ -93,11 +93,11 @@ impl Default for PlannedRun {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlannedFile {
-    /// What is in it; without this there is no file yet.
+    /// Its content before the run. Without this field the file does not exist yet.
     pub before: Option<String>,
-    /// What must be in it at the end, byte for byte.
+    /// Its content at the end, byte for byte.
     pub after: Option<String>,
-    /// What is said if it is not.
+    /// The sentence for a wrong content.
     pub otherwise: Option<String>,
 }
 
@@ -105,19 +105,22 @@ pub struct PlannedFile {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Exit {
-    /// By an exit status other than 0. Then it need not have taken every completion.
+    /// Whether it must end with an exit status other than 0. Then it need not have taken every
+    /// completion.
     pub failure: bool,
-    /// What is said if it does not.
+    /// The sentence for another end.
     pub otherwise: Option<String>,
 }
 
-/// Entries of one operation. Each must have been answered.
+/// Entries of one operation. Each must have completed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entries {
-    /// The operation, as the trace writes it: `NOP`; or several, each of which will do.
+    /// The operation, as the trace writes it: `NOP`; or a list of operations, of which any is
+    /// right.
     pub op: Operations,
-    /// How many of them, exactly. Without any of the three: one, or one for each `user_data`.
+    /// How many of them, exactly. Without any of the three counts: one, or one for each
+    /// `user_data`.
     pub count: Option<u64>,
     /// How many at least.
     pub at_least: Option<u64>,
@@ -125,19 +128,19 @@ pub struct Entries {
     pub at_most: Option<u64>,
     /// The `user_data` of each. With a list, one entry for each of its values.
     pub user_data: Option<String>,
-    /// Flags that each must have, as the trace writes them: `IO_LINK`.
+    /// Flags that each entry must have, as the trace writes them: `IO_LINK`.
     #[serde(default)]
     pub flags: Vec<EntryFlag>,
-    /// Flags that none may have.
+    /// Flags that no entry may have.
     #[serde(default)]
     pub without_flags: Vec<EntryFlag>,
-    /// What else each must ask for, by the names of `cargo xtask trace --json`: `offset`, `bytes`.
+    /// Other fields of each entry, by the names of `cargo xtask trace --json`: `offset`, `bytes`.
     #[serde(default)]
     pub details: BTreeMap<String, Detail>,
-    /// What each must be answered with: a number, or an error such as `ETIME`. Without it, anything
-    /// but an error.
+    /// The result of each: a number, or an error such as `ETIME`. Without this field, any result
+    /// that is not an error.
     pub result: Option<Detail>,
-    /// What is said in place of the usual sentence.
+    /// The sentence to print instead of the usual one.
     pub otherwise: Option<String>,
 }
 
@@ -145,28 +148,29 @@ pub struct Entries {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Enters {
-    /// No more often.
+    /// The largest allowed number.
     pub at_most: u64,
-    /// What is said in place of the usual sentence.
+    /// The sentence to print instead of the usual one.
     pub otherwise: Option<String>,
 }
 
-/// What must be printed on the standard output.
+/// The expected standard output.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Output {
-    /// All of it, byte for byte.
+    /// The whole output, byte for byte.
     pub exactly: Option<String>,
-    /// Each of these in a line of its own, in any order, and no other lines. More words may stand
-    /// in a line.
+    /// Each of these texts in a line of its own, in any order, and no other lines. A line may have
+    /// more words.
     pub lines: Vec<String>,
-    /// Words that must be somewhere.
+    /// Words that the output must contain.
     pub contains: Vec<String>,
-    /// Entries of the ring must have written it. Goes with `exactly`.
+    /// Whether entries of the ring must have written the output. Needs `exactly`.
     pub through_ring: bool,
-    /// The operation before whose first entry it cannot be known, and must not be printed.
+    /// The operation on which the output depends: the program must not print before its first
+    /// entry.
     pub after: Option<Operations>,
-    /// What is said in place of the usual sentence.
+    /// The sentence to print instead of the usual one.
     pub otherwise: Option<String>,
 }
 
@@ -203,10 +207,10 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Runs a program as planned.
+    /// Runs a program by the plan.
     ///
     /// # Errors
-    /// The first thing that is not as planned.
+    /// The first deviation from the plan.
     pub fn check(&self, attempt: &Attempt) -> Result<Passed, Failure> {
         let mut all = Values::default();
         let mut measured = None;
@@ -216,7 +220,7 @@ impl Plan {
                 all.extend(values);
                 let its = Measured::of(&record);
                 all.set(ENTERS, its.cost.enters.to_string());
-                // One that fails may have done only the half.
+                // A program that must fail may have done only a part.
                 measured = if run.exit.failure { measured } else { Some(its) };
             }
         }
@@ -225,11 +229,11 @@ impl Plan {
 }
 
 impl PlannedRun {
-    /// Runs a program and looks at everything that this run asks for. What was seen, and the
-    /// values that were drawn, are there for more questions.
+    /// Runs a program and compares it with this run of the plan. Returns the record and the drawn
+    /// values.
     ///
     /// # Errors
-    /// The first thing that is not as planned.
+    /// The first deviation from the plan.
     pub fn play(&self, attempt: &Attempt) -> Result<(Record, Values), Failure> {
         let mut values = Values::draw(&self.draw, attempt);
         for name in self.files.keys() {
@@ -240,7 +244,7 @@ impl PlannedRun {
             let path = values.fill(&format!("{{{name}}}"));
             let written = match &file.before {
                 Some(before) => fs::write(&path, values.fill(before)),
-                // One that another run has left.
+                // A file from an earlier run.
                 None => fs::remove_file(&path).or(Ok(())),
             };
             written.map_err(|error| Failure::not_observed(format!("{path}: {error}")))?;
@@ -260,7 +264,7 @@ impl PlannedRun {
         Ok((record, values))
     }
 
-    /// How it is run, as a learner would type it.
+    /// The command, as a learner would type it.
     fn did(&self, attempt: &Attempt, args: &[String]) -> String {
         const LONGEST: usize = 30;
         let mut line = attempt.name().to_string();

@@ -1,5 +1,5 @@
-//! What was seen of a program: the kernel's record of its rings, its other system calls, and
-//! what it printed. Checks ask it.
+//! The record of a program, which checks query: the events of its rings, its other system calls,
+//! and its output.
 
 mod calls;
 mod ends;
@@ -24,31 +24,31 @@ use super::ids::Id;
 
 /// Columns of a trace line in a verdict.
 const WIDTH: usize = 76;
-/// Trace lines in a verdict, unless a check picks its own.
+/// Trace lines in a verdict, unless a check selects them.
 const LINES: usize = 3;
 
-/// A program, as far as it has run.
+/// The record of a program so far.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
-    /// What crossed its rings, in order.
+    /// The events of its rings, in order.
     pub events: Vec<Event>,
     /// Its other system calls, in order; empty in the fast mode.
     pub calls: Vec<OtherCall>,
     /// The totals.
     pub summary: Summary,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it printed to the standard error.
+    /// Its standard error.
     pub stderr: String,
-    /// What its standard output is: `pipe:[45]`, a path.
+    /// The file of its standard output: `pipe:[45]`, or a path.
     pub stdout_is: String,
-    /// What its standard error is.
+    /// The file of its standard error.
     pub stderr_is: String,
     /// Its exit status once it has ended: 128 and the signal, if one killed it.
     pub status: Option<i32>,
     /// How it was run, in words: the first part of every failure.
     pub did: String,
-    /// CPU time that it took, and was awake most of the time, while it could only wait.
+    /// CPU time that it used while it had to wait, if it was awake most of that time.
     pub burnt: Duration,
 }
 
@@ -61,20 +61,20 @@ pub fn user_data(value: u64) -> String {
     ringtrace::names::hex(value)
 }
 
-/// The token in a `user_data` that the trace has written, if it is one.
+/// The token in a `user_data` of the trace, if it is a token.
 pub fn token(user_data: &str) -> Option<Token> {
     let digits = user_data.strip_prefix("0x")?;
     Token::unpack(u64::from_str_radix(digits, 16).ok()?)
 }
 
 impl Record {
-    /// Its rings and what is wrong, as the book's pages show them.
+    /// Its rings and their faults, as the book's pages show them.
     pub fn rings_for_a_page(&self, command: &str) -> serde_json::Value {
         let kernel = common::environment::kernel_release();
         ringtrace::player::rings::page(command, &kernel, &self.events, &self.summary)
     }
 
-    /// The setups that were granted.
+    /// The successful setups.
     pub fn setups(&self) -> impl Iterator<Item = &Setup> {
         self.events.iter().filter_map(|event| match &event.what {
             What::Setup(setup) if setup.granted.is_some() => Some(setup),
@@ -132,7 +132,7 @@ impl Record {
         self.completes().filter(|complete| complete.op.as_deref() == Some(op)).collect()
     }
 
-    /// The completions that answer one entry.
+    /// The completions of one entry.
     pub fn answers(&self, seq: u64) -> Vec<&Complete> {
         self.completes().filter(|complete| complete.seq == Some(seq)).collect()
     }
@@ -145,8 +145,8 @@ impl Record {
         rings
     }
 
-    /// The part of the record that is about one ring: its setup, registrations, enters, entries and
-    /// completions. The totals and the other calls stay those of the whole program.
+    /// The record of one ring: its setup, registrations, enters, entries and completions. The
+    /// totals and the other calls are still those of the whole program.
     pub fn of_ring(&self, ring: u32) -> Record {
         let its = |event: &&Event| ring_of(&event.what) == Some(ring);
         let events = self.events.iter().filter(its).cloned().collect();
@@ -158,8 +158,8 @@ impl Record {
         self.registers().filter_map(|register| register.resized.as_ref())
     }
 
-    /// What `/proc` said of the program's rings when it closed the last of them: taken slots, and
-    /// operations that waited. `None` if the kernel did not say.
+    /// The taken slots and waiting operations that `/proc` listed when the program closed its last
+    /// ring. `None` if the kernel does not list them.
     pub fn left(&self) -> Option<Left> {
         self.events.iter().rev().find_map(|event| match &event.what {
             What::Close(close) => Some(close.left.clone()),
@@ -167,11 +167,11 @@ impl Record {
         })?
     }
 
-    /// What it printed, in one line of a verdict.
+    /// Its output, in one line of a verdict.
     pub fn printed(&self) -> String {
         match self.stdout.len() {
             0 => "printed: nothing".to_string(),
-            // A byte that is not UTF-8 became three: the length says nothing then.
+            // Each byte that is not UTF-8 became three, so the length would be wrong.
             _ if self.stdout.contains(char::REPLACEMENT_CHARACTER) => {
                 format!("printed, not all of it UTF-8: {}", quoted(&self.stdout))
             }
@@ -179,19 +179,19 @@ impl Record {
         }
     }
 
-    /// Lines of the trace for the events that are picked, at most `most`.
+    /// Lines of the trace for the selected events, at most `most`.
     pub fn lines_at_most(&self, most: usize, pick: impl Fn(&What) -> bool) -> Vec<String> {
         let picked: Vec<Event> =
             self.events.iter().filter(|event| pick(&event.what)).take(most).cloned().collect();
         text::lines(&picked, WIDTH)
     }
 
-    /// The first few lines of the trace for the events that are picked.
+    /// The first few lines of the trace for the selected events.
     pub fn lines(&self, pick: impl Fn(&What) -> bool) -> Vec<String> {
         self.lines_at_most(LINES, pick)
     }
 
-    /// The last few lines of the trace for the events that are picked.
+    /// The last few lines of the trace for the selected events.
     pub fn last_lines(&self, pick: impl Fn(&What) -> bool) -> Vec<String> {
         let picked: Vec<&Event> = self.events.iter().filter(|event| pick(&event.what)).collect();
         let from = picked.len().saturating_sub(LINES);
@@ -199,14 +199,14 @@ impl Record {
         text::lines(&picked, WIDTH)
     }
 
-    /// A failure of this run: how it was run is filled in; the lines and the rule are to be
-    /// added.
+    /// A failure of this run, with the words on how it was run. The caller adds the lines and the
+    /// rule.
     pub fn fail(&self, id: Id) -> Failure {
         Failure::new(id, self.did.clone())
     }
 }
 
-/// A text in quotes; of a long one the beginning.
+/// A text in quotes; only the beginning of a long one.
 pub fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let short: String = text.chars().take(SHOWN).collect();
@@ -214,7 +214,7 @@ pub fn quoted(text: &str) -> String {
     format!("{short:?}{more}")
 }
 
-/// The ring that an event is about.
+/// The ring of an event.
 fn ring_of(what: &What) -> Option<u32> {
     match what {
         What::Setup(setup) => setup.ring,

@@ -1,4 +1,4 @@
-//! A run of a learner's program: traced, fed, listened to, and never left behind.
+//! A run of a learner's program: traces it, writes its input, reads its output, and always ends it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -27,32 +27,33 @@ use super::ids;
 use super::printed::Printed;
 use super::record::Record;
 
-/// How often something that is waited for is looked at.
+/// The pause between two looks of a wait.
 const LOOK: Duration = Duration::from_millis(5);
-/// No run takes longer, however busy it is.
+/// The longest time of a run.
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// More entries and completions than any server needs for all its clients.
 const MOST: u64 = 60_000;
 
-/// What a program has to do when its clients have got everything is done within this time.
+/// Within this time a program becomes idle after its clients have got everything.
 const SETTLES: Duration = Duration::from_secs(20);
 
 static ALONE: AtomicBool = AtomicBool::new(false);
 
-/// Says that all other processes that this one may send signals to come from its programs, and
-/// that none is to outlive its run. The first process of a namespace may say so, and one with a
-/// user of its own. A program can start a process that no tracer sees (`CLONE_UNTRACED`).
+/// Declares that all processes to which this one may send signals come from its programs, so that
+/// the end of a run kills them. Only the first process of a namespace may call it, or a process
+/// with its own user. The reason: a program can start a process that no tracer sees
+/// (`CLONE_UNTRACED`).
 pub fn all_others_are_programs() {
     ALONE.store(true, Ordering::Relaxed);
 }
 
-/// A program that runs. Dropping it kills it and all that it started.
+/// A running program. Dropping this value kills it and all processes that it started.
 #[derive(Debug)]
 pub struct Run {
-    /// Until it is over.
+    /// `Some` until the run has ended.
     trace: Option<Trace>,
-    /// Then.
+    /// The record, once the run has ended.
     done: Option<Record>,
     pid: Pid,
     stdout: Printed,
@@ -69,7 +70,7 @@ pub struct Run {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What a descriptor of ours is of.
+/// The file of one of our descriptors.
 fn file_of(fd: &OwnedFd) -> String {
     let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
     link.map_or_else(|_| String::new(), |file| file.display().to_string())
@@ -96,12 +97,12 @@ impl Run {
             fast: launch.fast,
             tracepoints: false,
         };
-        // The exercises use `common::token`, as the days do.
+        // The exercises use the tokens of `common::token`, like the days.
         let trace = Trace::start(program, true, Vec::new())
             .map_err(|refusal| Failure::not_observed(refusal.to_string()))?;
         let (stdout, stderr) = (Printed::new(out), Printed::new(err));
         let bytes = launch.stdin;
-        // A program need not read it: the thread ends when the pipe breaks.
+        // If the program does not read its input, the thread ends when the pipe breaks.
         thread::spawn(move || File::from(feed).write_all(&bytes));
         Ok(Run {
             pid: trace.pid(),
@@ -127,7 +128,7 @@ impl Run {
         self.pid.as_raw() as u32
     }
 
-    /// Says what the client did since, in the words of a verdict.
+    /// Sets what the client has done, in the words of a verdict.
     pub fn did(&mut self, did: impl Into<String>) {
         self.did = did.into();
     }
@@ -137,7 +138,7 @@ impl Run {
         self.trace.as_ref().is_none_or(Trace::ended)
     }
 
-    /// What was seen so far.
+    /// The record so far.
     pub fn record(&self) -> Record {
         let Some(trace) = &self.trace else { return self.done.clone().unwrap_or_default() };
         Record {
@@ -154,7 +155,7 @@ impl Run {
         }
     }
 
-    /// The totals so far: cheaper than the whole record.
+    /// The totals so far. Cheaper than the whole record.
     pub fn summary(&self) -> Summary {
         match (&self.trace, &self.done) {
             (Some(trace), _) => trace.summary(),
@@ -162,12 +163,12 @@ impl Run {
         }
     }
 
-    /// The rings that it has open, at this moment.
+    /// Its open rings at this moment.
     pub fn rings(&self) -> Vec<RingNow> {
         self.trace.as_ref().map(Trace::rings).unwrap_or_default()
     }
 
-    /// What it printed so far.
+    /// Its output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
@@ -175,40 +176,40 @@ impl Run {
     /// The slots that are taken in its rings' registered file tables.
     ///
     /// # Errors
-    /// Not observed, if the kernel does not tell.
+    /// Not observed, if the kernel does not list them.
     pub fn slots(&self) -> Result<Vec<u32>, Failure> {
         testkit::ring_slots(self.pid())
             .map_err(|error| Failure::not_observed(format!("the taken slots: {error}")))
     }
 
-    /// Its open descriptors and what they are.
+    /// Its open descriptors and their files.
     ///
     /// # Errors
-    /// Not observed, if the kernel does not tell.
+    /// Not observed, if the kernel does not list them.
     pub fn descriptors(&self) -> Result<std::collections::BTreeMap<i32, String>, Failure> {
         testkit::descriptors(self.pid())
             .map_err(|error| Failure::not_observed(format!("the open descriptors: {error}")))
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the program.
     pub fn signal(&self, signal: Signal) {
         if let Some(trace) = &self.trace {
             trace.signal(signal);
         }
     }
 
-    /// Asks until there is an answer.
+    /// Calls `ask` until it returns a value.
     ///
     /// # Errors
-    /// What `ask` fails with. `E-ENDED-EARLY` (or a panic, a signal, an exit status) if the
-    /// program ends first; a hang, explained, if it stands still for too long.
+    /// The error of `ask`. `E-ENDED-EARLY` (or a panic, a signal, an exit status) if the program
+    /// ends first; an explained hang if it stands still for too long.
     pub fn until<T>(
         &mut self,
         mut ask: impl FnMut(&Run) -> Result<Option<T>, Failure>,
     ) -> Result<T, Failure> {
         let mut still = Stillness::new(self.patience, self.events);
         loop {
-            // Before the question: what it printed last is there when it has ended.
+            // Before `ask`, so that the last output of a program that has ended is there.
             let ended = self.ended();
             if let Some(answer) = ask(self)? {
                 return Ok(answer);
@@ -219,14 +220,17 @@ impl Run {
                 return Err(record
                     .fail(ids::ENDED_EARLY)
                     .kernel(record.last_lines(|_| true))
-                    .rule("The program ended, with status 0, while it was still needed."));
+                    .rule(
+                        "The program ended with status 0 before the check was over. It must run \
+                           on.",
+                    ));
             }
             self.hangs(&mut still)?;
             thread::sleep(LOOK);
         }
     }
 
-    /// Fails if the program does not go on any more.
+    /// Fails if the program has stopped making progress.
     fn hangs(&self, still: &mut Stillness) -> Result<(), Failure> {
         let Some(trace) = &self.trace else { return Ok(()) };
         let printed = self.stdout.length() + self.stderr.length();
@@ -237,14 +241,14 @@ impl Run {
         }
     }
 
-    /// Whether it has done more than all clients together may cause.
+    /// Whether it has had more events than all clients together can cause.
     fn overdoes(&self) -> bool {
         let summary = self.summary();
         summary.all_entries() + summary.all_completions() > MOST
     }
 
-    /// Fails if it goes on and on, with entries and completions that no client asked for: each wait
-    /// for it would only make the record longer.
+    /// Fails if the program submits entries endlessly that no client caused: every wait would only
+    /// make the record longer.
     ///
     /// # Errors
     /// `E-SPIN`.
@@ -263,10 +267,10 @@ impl Run {
         self.until(|run| Ok(enough(&run.record().events).then_some(())))
     }
 
-    /// Waits for a server's line `listening on 127.0.0.1:PORT`; the address.
+    /// Waits for a server's line `listening on 127.0.0.1:PORT`. Returns the address.
     ///
     /// # Errors
-    /// `E-NO-LISTENER` if it prints no such line although it has started; else as
+    /// `E-NO-LISTENER` if it prints no such line although it has started; otherwise as
     /// [`Run::until`].
     pub fn listening(&mut self) -> Result<SocketAddr, Failure> {
         if let Some(address) = self.address {
@@ -285,14 +289,14 @@ impl Run {
         let address = match found {
             Ok(address) => address,
             Err(failure) if failure.id == ids::ENDED_EARLY => {
-                // Nothing was set up, or the line is missing: both are said by the first part.
+                // The first part explains both a missing ring and a missing line.
                 let record = self.over();
                 record.need_ring()?;
                 return Err(self.no_listener());
             }
             Err(failure) => {
                 let record = self.record();
-                // It hangs before it listens: most likely it does listen, and never said so.
+                // It hangs before it listens. Most likely it listens, but printed no line.
                 let quiet = [ids::HANG_IN_FLIGHT, ids::HANG_CALL].contains(&failure.id);
                 return Err(if quiet && !record.stdout.contains("listening on") {
                     self.no_listener()
@@ -306,7 +310,7 @@ impl Run {
         Ok(address)
     }
 
-    /// The slots that were taken when it said where it listens: before the first client.
+    /// The slots that were taken when it printed its address, before the first client.
     pub fn slots_before(&self) -> &[u32] {
         &self.slots_before
     }
@@ -316,19 +320,19 @@ impl Run {
         self.trace.as_ref().map_or(u64::MAX, Trace::clock)
     }
 
-    /// The CPU time that it has taken.
+    /// The CPU time that it has used.
     pub fn cpu(&self) -> Duration {
         hang::cpu(self.pid())
     }
 
-    /// Lets it be while it can only wait, and notes the CPU time that it burns then. Returns sooner
-    /// if it ends.
+    /// Watches the program for a moment in which it can only wait, and notes the CPU time that it
+    /// uses then. Returns sooner if it ends.
     pub fn idles(&mut self) {
         const TIME: Duration = Duration::from_millis(200);
         let before = self.cpu();
         let (mut looks, mut awake, mut cpu) = (0, 0, before);
         testkit::holds_within(TIME, || {
-            // One that is starved is awake, and burns nothing.
+            // A starved program is awake, and uses no CPU time.
             awake += u32::from(!hang::sleeps(self.pid()));
             looks += 1;
             cpu = self.cpu().max(cpu);
@@ -339,9 +343,9 @@ impl Run {
         }
     }
 
-    /// Waits until the program has done what there is to do: for a while no completion without an
-    /// error has come, and all its threads sleep, or burn CPU time for nothing. Whether it did so
-    /// in time; a machine that is busy with other things takes longer.
+    /// Waits until the program is idle: for a while no completion without an error has come, and
+    /// all its threads sleep, or spin. Returns whether it was idle in time; a busy machine takes
+    /// longer.
     pub fn settles(&self) -> bool {
         const QUIET: Duration = Duration::from_millis(200);
         const BURNT: Duration = Duration::from_millis(100);
@@ -367,15 +371,15 @@ impl Run {
             None => "it printed nothing".to_string(),
         };
         Failure::new(ids::NO_LISTENER, self.did.clone()).kernel([said]).rule(
-            "A server prints one line, `listening on 127.0.0.1:PORT` with the real port, as soon \
-             as clients may come.",
+            "Print one line, `listening on 127.0.0.1:PORT` with the real port, as soon as clients \
+             may connect.",
         )
     }
 
     /// Connects a client, with the run's patience for every read and write.
     ///
     /// # Errors
-    /// `E-NO-LISTENER` if no socket listens there; else as [`Run::listening`].
+    /// `E-NO-LISTENER` if no socket listens there; otherwise as [`Run::listening`].
     pub fn connect(&mut self) -> Result<TcpStream, Failure> {
         let address = self.listening()?;
         self.need_an_end()?;
@@ -387,7 +391,7 @@ impl Run {
             Ok(stream)
         });
         connected.map_err(|error| {
-            // A program that is just ending has closed its listener first.
+            // A program that is ending closes its listener first.
             if testkit::holds_within(Duration::from_secs(1), || self.ended()) {
                 let did = self.did.clone();
                 return self.trouble(did, &error);
@@ -398,8 +402,8 @@ impl Run {
         })
     }
 
-    /// What it means that a client's read or write failed: the program is gone, hangs, or
-    /// reset the connection. `did` is what the client did, in the words of a verdict.
+    /// Explains why a client's read or write failed: the program has ended, hangs, or reset the
+    /// connection. `did` says what the client did, in the words of a verdict.
     pub fn trouble(&mut self, did: impl Into<String>, error: &io::Error) -> Failure {
         self.did(did);
         if self.ended() {
@@ -408,7 +412,7 @@ impl Run {
                 record
                     .fail(ids::ENDED_EARLY)
                     .kernel(record.last_lines(|_| true))
-                    .rule("The program ended while clients were still there.")
+                    .rule("The program ended while clients were still connected.")
             });
         }
         if let Err(endless) = self.need_an_end() {
@@ -425,41 +429,40 @@ impl Run {
             }
             io::ErrorKind::UnexpectedEof => Failure::new(ids::NO_ANSWER, self.did.clone())
                 .kernel(self.record().last_lines(|what| !matches!(what, What::Task(_))))
-                .rule("The connection was closed before the whole answer was there."),
+                .rule("The program closed the connection before the client had the whole answer."),
             _ => Failure::new(ids::NO_ANSWER, format!("{} It got: {error}.", self.did))
                 .kernel(self.record().last_lines(|what| !matches!(what, What::Task(_))))
                 .rule("The client's connection broke."),
         }
     }
 
-    /// A client waited in vain: why the program does not go on, as far as that can be seen.
+    /// Explains why a client got no answer, as far as the record shows.
     pub fn no_answer(&mut self) -> Failure {
         let mut failure =
             hang::explain(&self.record(), &self.rings(), self.pid(), hang::Kind::Still);
         if failure.id == ids::HANG_WAIT {
             failure.id = ids::NO_ANSWER;
-            failure.rule = "A client waits, and nothing is in flight that could notice it: no \
-                            accept is armed, and no receive."
-                .to_string();
+            failure.rule = "A client waits, but neither an accept nor a receive is in flight for \
+                            it."
+            .to_string();
         }
         let rings = self.rings();
         let mut inside = rings.iter().flat_map(|ring| ring.inside.iter().zip(Some(ring.unreaped)));
         let for_more = inside.find(|(enter, there)| {
             (1..enter.min_complete).contains(there) && enter.at_most_us.is_none()
         });
-        // A server may well wait for a client: then the hang is no more than a missing answer.
+        // A server may wait for a client, so the hang is only a missing answer.
         if let (ids::HANG_IN_FLIGHT, Some((enter, there))) = (failure.id, for_more) {
             failure.id = ids::HANG_NOT_REAPED;
             failure.rule = format!(
                 "The program waits for {} completions at once, and does not take the {there} that \
-                 came. A server waits for one (`submit_and_wait(1)`) and takes all that are there.",
+                 came. Wait for one (`submit_and_wait(1)`), and then take all in the queue.",
                 enter.min_complete
             );
         } else if failure.id == ids::HANG_IN_FLIGHT {
             failure.id = ids::NO_ANSWER;
-            failure.rule = "The client waits, and the program waits for something else: what is \
-                            in flight will not answer this client."
-                .to_string();
+            failure.rule =
+                "The client waits, but no operation in flight will lead to its answer.".to_string();
         }
         failure
     }
@@ -467,7 +470,7 @@ impl Run {
     /// Waits for its end.
     ///
     /// # Errors
-    /// A hang, explained, if it does not end. How it ends is for the record to judge.
+    /// An explained hang if it does not end. The record judges how it ended.
     pub fn end(mut self) -> Result<Record, Failure> {
         let mut still = Stillness::new(self.patience, self.events);
         while !self.ended() {
@@ -477,8 +480,8 @@ impl Run {
         Ok(self.over())
     }
 
-    /// Asks it to stop (SIGINT), kills it if it has not in time, and tells what was seen: for
-    /// programs whose end is not part of the task.
+    /// Sends SIGINT, and kills the program if it does not end in time. Returns the record. For
+    /// programs whose end is not part of the exercise.
     pub fn stop(mut self) -> Record {
         self.signal(Signal::SIGINT);
         let deadline = Instant::now() + Duration::from_millis(500);
@@ -489,10 +492,10 @@ impl Run {
         self.over()
     }
 
-    /// Asks it to stop (SIGINT), which it must do by itself.
+    /// Sends SIGINT; the program must then end by itself.
     ///
     /// # Errors
-    /// `E-STOP` if it does not.
+    /// `E-STOP` if it does not end.
     pub fn interrupt(self) -> Result<Record, Failure> {
         self.signal(Signal::SIGINT);
         self.stopped()
@@ -504,7 +507,7 @@ impl Run {
     /// As [`Run::interrupt`].
     pub fn stopped(self) -> Result<Record, Failure> {
         self.end().map_err(|failure| {
-            let rule = format!("It was asked to stop and goes on. {}", failure.rule);
+            let rule = format!("The program got SIGINT and did not end. {}", failure.rule);
             Failure { id: ids::STOP, rule, ..failure }
         })
     }
@@ -512,7 +515,7 @@ impl Run {
     fn kill_all(&self) {
         let Some(trace) = &self.trace else { return };
         let _ = kill(self.pid, Signal::SIGKILL);
-        // What it started, and what that started meanwhile.
+        // Its child processes, and theirs.
         while !trace.ended() {
             kill_others();
             for event in trace.events() {
@@ -527,10 +530,10 @@ impl Run {
         }
     }
 
-    /// The end: everything is known. May be called again.
+    /// Ends the run and completes the record. May be called again.
     fn over(&mut self) -> Record {
         let Some(trace) = self.trace.take() else { return self.record() };
-        // They may hold the pipes open that it printed to.
+        // They may keep the pipes of its output open.
         kill_others();
         let (Outcome { status, summary, .. }, events, calls) = trace.finish_with_record();
         let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
@@ -552,14 +555,14 @@ impl Run {
     }
 }
 
-/// Kills all processes but this one, where they are known to be the program's.
+/// Kills all other processes, if all of them are the program's.
 pub fn kill_others() {
     if ALONE.load(Ordering::Relaxed) {
         let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     }
 }
 
-/// Whether a process is still the one that we trace, and not another with its number.
+/// Whether a process is still the one that we trace, and not a new one with the same number.
 fn is_traced_by_us(pid: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")).unwrap_or("0");

@@ -1,4 +1,4 @@
-//! Values that are drawn again for each run, and `{NAME}` in texts, which stands for them.
+//! Random values, drawn for each run, and `{NAME}`, which stands for them in texts.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,24 @@ use crate::exercise::checks::nops;
 /// `{NAME.length}` is the number of bytes of a value.
 const LENGTH: &str = ".length";
 
-/// How a value is drawn.
+/// How to draw a value.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Draw {
     /// A number from the first to the second.
     Number([u64; 2]),
-    /// So many different numbers of six digits: a list.
+    /// A list of this many different numbers of six digits.
     Tags(usize),
-    /// So many small letters, from the first number to the second.
+    /// A word of lower-case letters; its length is between the two numbers.
     Word([usize; 2]),
-    /// Words that are not all ASCII, with single spaces, of so many bytes; no newline.
+    /// Words with single spaces and some non-ASCII letters, without a newline; the length in bytes.
     Text([usize; 2]),
 }
 
 impl Draw {
-    /// Whether it can be drawn.
+    /// Fails if no value can be drawn.
     pub fn validate(&self) -> Result<()> {
-        /// No argument may be longer (`MAX_ARG_STRLEN`).
+        /// The limit on the length of an argument (`MAX_ARG_STRLEN`).
         const LONGEST: usize = 100_000;
         match self {
             Draw::Number([from, to]) => ensure!(from <= to, "[{from}, {to}] holds no number"),
@@ -61,28 +61,29 @@ impl Draw {
     }
 }
 
-/// The values of a run, by name. One value is a list of one.
+/// The values of a run, by name. A single value is a list of length 1.
 #[derive(Clone, Debug, Default)]
 pub struct Values(BTreeMap<String, Vec<String>>);
 
 impl Values {
-    /// Draws them.
+    /// Draws the values.
     pub fn draw(draws: &BTreeMap<String, Draw>, attempt: &Attempt) -> Values {
         let drawn = draws.iter().map(|(name, draw)| (name.clone(), draw.draw(attempt)));
         Values(drawn.collect())
     }
 
-    /// Adds one.
+    /// Adds a value.
     pub fn set(&mut self, name: &str, value: String) {
         self.0.insert(name.to_string(), vec![value]);
     }
 
-    /// Takes those of another run; a value of the same name takes the place of the old one.
+    /// Adds the values of another run. A value replaces an old one with the same name.
     pub fn extend(&mut self, other: Values) {
         self.0.extend(other.0);
     }
 
-    /// A text with the values in place of their names; those of a list with spaces between.
+    /// A text with the values in place of their names. The values of a list are separated by
+    /// spaces.
     pub fn fill(&self, text: &str) -> String {
         let mut filled = String::new();
         for part in parts(text) {
@@ -94,7 +95,7 @@ impl Values {
         filled
     }
 
-    /// A text that is no more than the name of a list: its values. Else the text, filled.
+    /// The values of a list, if the text is only its name. Otherwise the filled text.
     pub fn expand(&self, text: &str) -> Vec<String> {
         match parts(text).as_slice() {
             [Part::Name(name)] => self.value(name),
@@ -130,7 +131,7 @@ enum Part<'a> {
     Name(&'a str),
 }
 
-/// A text, taken apart. `{{` is a brace, and so is one that nothing closes.
+/// The parts of a text. `{{` is a brace, and so is a brace that is not closed.
 fn parts(text: &str) -> Vec<Part<'_>> {
     let (mut parts, mut rest) = (Vec::new(), text);
     while let Some(at) = rest.find('{') {

@@ -1,4 +1,4 @@
-//! The entries that a program submitted, compared with those that were asked for.
+//! Compares the entries that a program submitted with those of the plan.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use crate::exercise::ids::{self, Id};
 use crate::exercise::record::{Record, user_data};
 use ringtrace::event::{Complete, Submit, What};
 
-/// Entries of one operation, with the values of this run.
+/// Expected entries of one operation, with the values of this run.
 pub struct Asked<'a> {
     op: &'a Operations,
     entries: &'a Entries,
-    /// One entry each; `None` if any `user_data` will do.
+    /// One entry for each; `None` if any `user_data` is right.
     tags: Option<Vec<String>>,
-    /// The `user_data` of all blocks of this operation, if each of them names its own.
+    /// The `user_data` of all blocks of this operation, if each block has a `user_data`.
     all_tags: Option<Vec<String>>,
     details: BTreeMap<&'a str, String>,
     result: Option<String>,
 }
 
 impl<'a> Asked<'a> {
-    /// For one block of `all`.
+    /// The expectation for one block of `all`.
     pub fn new(entries: &'a Entries, all: &[Entries], values: &Values) -> Asked<'a> {
         let tags = |entries: &Entries| entries.user_data.as_ref().map(|it| values.expand(it));
         let filled = |detail: &Detail| match detail {
@@ -42,14 +42,14 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The kernel took them, as asked, and answered.
+    /// Fails unless the kernel took the expected entries and completed them.
     ///
     /// # Errors
     /// `E-NO-ENTRY`, `E-TOO-MANY-ENTRIES`, `E-TAG`, `E-FLAGS`, `E-WRONG-ENTRY`, `E-NOT-REAPED`,
     /// `E-FAILED-ENTRY`.
     pub fn need(&self, record: &Record) -> Result<(), Failure> {
         let all: Vec<&Submit> = record.submits().filter(|it| self.op.has(&it.op)).collect();
-        // Entries of a polled ring that went by unread count as right.
+        // Entries of a polled ring that the tracer missed count as right.
         let unseen = record.summary.unseen_entries;
         let strange = |entry: &&&Submit| {
             self.all_tags.as_ref().is_some_and(|tags| !tags.iter().any(|tag| carries(entry, tag)))
@@ -71,7 +71,7 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    /// The numbers of entries that are allowed.
+    /// The allowed numbers of entries.
     fn least(&self) -> u64 {
         let Entries { count, at_least, at_most, .. } = self.entries;
         match (count, at_least, at_most) {
@@ -93,7 +93,7 @@ impl<'a> Asked<'a> {
     fn need_count(&self, record: &Record, own: &[&Submit], unseen: u64) -> Result<(), Failure> {
         let (op, got) = (self.op, own.len() as u64);
         let mut kernel = match record.submits().next() {
-            None => vec!["a ring was set up, and no entry ever went in".to_string()],
+            None => vec!["the program set up a ring, but submitted no entry".to_string()],
             Some(_) => record.last_lines(|what| op.is_entry(what)),
         };
         kernel.push(format!("{op} entries: {got}"));
@@ -138,13 +138,13 @@ impl<'a> Asked<'a> {
             tags => format!("it must carry one of the {} tags", tags.len()),
         };
         record.fail(ids::TAG).kernel(record.lines(|what| is(what, entry))).rule(format!(
-            "The {} carries {} as its user_data; {wanted}. The kernel gives nothing else back to \
-             tell one completion from another.",
+            "The {} carries {} as its user_data; {wanted}. Only the user_data tells one completion \
+             from another.",
             entry.op, entry.meaning
         ))
     }
 
-    /// The flags and details of one entry.
+    /// Compares the flags and details of one entry.
     fn need_as_asked(&self, record: &Record, entry: &Submit) -> Result<(), Failure> {
         let fail = |id: Id, rule: String| {
             Err(record.fail(id).kernel(record.lines(|what| is(what, entry))).rule(rule))
@@ -181,7 +181,7 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    /// The entry was answered, and as planned.
+    /// Fails unless the entry completed, with the planned result.
     fn need_answer(&self, record: &Record, entry: &Submit) -> Result<(), Failure> {
         let op = &entry.op;
         let answers = answers(record, entry);
@@ -220,7 +220,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The completions of an entry, or those that could be its own.
+/// The completions of an entry, or those that may belong to it.
 fn answers<'a>(record: &'a Record, entry: &Submit) -> Vec<&'a Complete> {
     let own = |answer: &&Complete| match answer.seq {
         Some(seq) => seq == entry.seq,

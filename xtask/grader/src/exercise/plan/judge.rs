@@ -1,4 +1,4 @@
-//! What was seen of a run, compared with what was planned.
+//! Compares the record of a run with the plan.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::exercise::ids;
 use crate::exercise::record::{Record, quoted};
 use ringtrace::event::What;
 
-/// Compares everything, in the order in which one mistake leads to the next.
+/// Compares everything, causes of mistakes before their consequences.
 pub fn judge(run: &PlannedRun, record: &Record, values: &Values) -> Result<(), Failure> {
     let otherwise = |words: &Option<String>| words.as_ref().map(|words| values.fill(words));
     if run.exit.failure {
@@ -35,7 +35,8 @@ pub fn judge(run: &PlannedRun, record: &Record, values: &Values) -> Result<(), F
     if let Some(output) = &run.output {
         need_output(output, record, values).map_err(|failure| match failure.id {
             ids::OUTPUT => instead(failure, otherwise(&output.otherwise)),
-            // Right words, printed too early or by a system call: the plan knows nothing of that.
+            // The words may be right, but printed too early or by a system call; the plan's own
+            // sentence does not fit then.
             _ => failure,
         })?;
     }
@@ -64,7 +65,8 @@ fn need_failure(exit: &Exit, record: &Record, values: &Values) -> Result<(), Fai
             kernel.push("exit status 0".to_string());
             let rule = exit.otherwise.as_ref().map_or_else(
                 || {
-                    "Something failed, and the program ended with status 0. End with another."
+                    "An operation failed, and the program ended with status 0. End with another \
+                     status."
                         .to_string()
                 },
                 |words| values.fill(words),
@@ -86,7 +88,7 @@ fn need_enters(record: &Record, at_most: u64) -> Result<(), Failure> {
     kernel.push(format!("calls of io_uring_enter: {calls}"));
     Err(record.fail(ids::ENTERS).kernel(kernel).rule(format!(
         "The program called io_uring_enter {calls} times; at most {at_most} are allowed. One call \
-         submits everything that is in the submission queue, and can wait as well."
+         submits all entries in the submission queue, and can also wait."
     )))
 }
 
@@ -151,7 +153,7 @@ fn need_lines(record: &Record, wanted: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// Whether a text has these words, and not within a longer word or number.
+/// Whether a text has these words, not as part of a longer word or number.
 fn has_words(text: &str, words: &str) -> bool {
     let longer = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
     text.match_indices(words).any(|(at, _)| {
@@ -160,12 +162,12 @@ fn has_words(text: &str, words: &str) -> bool {
     })
 }
 
-/// What was asked for was not printed before the first entry of an operation went in: nothing of
-/// it can be known then.
+/// Fails if the program printed its answer before it had submitted the first entry of an operation,
+/// on which the answer depends.
 fn need_after(record: &Record, op: &Operations, bytes: usize) -> Result<(), Failure> {
     const STDOUT: u64 = 1;
     let first = record.events.iter().find(|event| op.is_entry(&event.what));
-    // With a polling thread the moment is not known.
+    // With a polling thread the moment of a submit is unknown.
     let Some(first) = first.filter(|_| !record.summary.polled) else { return Ok(()) };
     let early = record
         .calls
@@ -178,8 +180,8 @@ fn need_after(record: &Record, op: &Operations, bytes: usize) -> Result<(), Fail
     let kernel = record.lines_at_most(1, |what| op.is_entry(what));
     let printed = format!("printed before it: {early} bytes of {}", record.stdout.len());
     Err(record.fail(ids::ORDER).kernel(kernel.into_iter().chain([printed])).rule(format!(
-        "The program printed its answer before it had submitted the {}. Print what the completion \
-         says.",
+        "The program printed its answer before it had submitted the {}. Print the result from the \
+         completion.",
         op
     )))
 }

@@ -1,4 +1,4 @@
-//! The kernel's names in a plan, looked up in the catalogue.
+//! The kernel's names in a plan, checked against the catalogue.
 
 use std::fmt;
 use std::io;
@@ -43,12 +43,12 @@ impl TryFrom<OneOrMore> for Operations {
 }
 
 impl Operations {
-    /// Whether this is one of them.
+    /// Whether the list has this operation.
     pub fn has(&self, op: &str) -> bool {
         self.0.iter().any(|name| name == op)
     }
 
-    /// Whether an event is an entry of one of them.
+    /// Whether an event is an entry of one of these operations.
     pub fn is_entry(&self, what: &What) -> bool {
         matches!(what, What::Submit(submit) if self.has(&submit.op))
     }
@@ -77,12 +77,12 @@ fn known(table: &Table, name: &str) -> Result<String, String> {
     })
 }
 
-/// Whether it is the name of an error, such as `ETIME`.
+/// Fails unless this is a number or the name of an error, such as `ETIME`.
 ///
 /// # Errors
-/// What was meant, most likely.
+/// An unknown name, with the most similar ones.
 pub fn known_error(name: &str) -> Result<(), String> {
-    // The numbers that a kernel gives to programs.
+    // The error numbers that a kernel returns to programs.
     let names = (1..=133).map(|code| errno_name(&io::Error::from_raw_os_error(code)));
     let names: Vec<String> = names.filter(|name| name.starts_with('E')).collect();
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -92,7 +92,7 @@ pub fn known_error(name: &str) -> Result<(), String> {
     }
 }
 
-/// What was meant, most likely: names of nearly the same letters, or of which one has the other.
+/// Suggests names with nearly the same letters, or of which one contains the other.
 fn likely(name: &str, all: &[&str]) -> String {
     let name = name.to_uppercase();
     let part = |other: &&str| name.contains(other) || other.contains(&name);

@@ -48,7 +48,10 @@ fn a_mistake_is_named_with_its_line_and_what_may_stand_there() {
     let words = fails("[[run.entries]]\nop = 'NOP'\nresult = 1.5\n");
     assert!(words.contains("expected a number, or a text in quotes"), "{words}");
     let words = fails("stdin = '{tga}'\n");
-    assert!(words.starts_with("line 5: nothing is called tga; this run has tag"), "{words}");
+    assert!(
+        words.starts_with("line 5: there is no value or file called tga; this run has tag"),
+        "{words}"
+    );
     let words = fails("draw.count = { number = [9, 1] }\n");
     assert!(words.contains("line 5: [9, 1] holds no number"), "{words}");
     let words = fails("draw.count = { nunber = [1, 9] }\n");
@@ -61,8 +64,8 @@ fn what_cannot_be_checked_is_refused() {
         ("times = 0\n", "checks nothing"),
         ("times = 50\n", "at most 20"),
         ("[run.output]\n", "write `exactly`, `lines` or `contains`"),
-        ("[run.output]\nlines = ['x']\nthrough_ring = true\n", "goes with `exactly`"),
-        ("stdout = '/dev/full'\n[run.output]\nexactly = 'x'\n", "cannot be looked at"),
+        ("[run.output]\nlines = ['x']\nthrough_ring = true\n", "needs `exactly`"),
+        ("stdout = '/dev/full'\n[run.output]\nexactly = 'x'\n", "cannot be compared"),
         ("[[run.entries]]\nop = 'NOP'\ncount = 1\nat_most = 2\n", "`count` is exact"),
         (
             "draw.it = { word = [3, 3] }\n[[run.entries]]\nop = 'NOP'\nuser_data = '{it}'\n",

@@ -1,4 +1,4 @@
-//! Whether a plan can be meant: its names are known, and what it asks for can be seen.
+//! Validates a plan: its names must be known, and its expectations observable.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
@@ -7,10 +7,10 @@ use super::names::known_error;
 use super::{Detail, PlannedRun};
 
 impl PlannedRun {
-    /// Whether the values are used as they can be.
+    /// Fails if the plan uses a value in a way that cannot work.
     ///
     /// # Errors
-    /// What is wrong, with its line in `text`.
+    /// The mistake, with its line in `text`.
     pub fn validate(&self, text: &str) -> Result<()> {
         ensure!(self.times > 0, "`times = 0` checks nothing");
         for (name, draw) in &self.draw {
@@ -56,23 +56,21 @@ impl PlannedRun {
         let Some(output) = &self.output else { return Ok(()) };
         ensure!(
             self.stdout.is_none(),
-            "`stdout` sends what is printed to a file, so `output` cannot be looked at"
+            "`stdout` sends the output to a file, so `output` cannot be compared"
         );
         let ways =
             [output.exactly.is_some(), !output.lines.is_empty(), !output.contains.is_empty()];
         ensure!(
             ways.contains(&true),
-            "`output` says nothing of what is printed: write `exactly`, `lines` or `contains`"
+            "`output` has no expectation: write `exactly`, `lines` or `contains`"
         );
         if output.through_ring && output.exactly.is_none() {
-            bail!(
-                "`through_ring` goes with `exactly`: the bytes that entries have written are counted"
-            );
+            bail!("`through_ring` needs `exactly`, because it counts the bytes that entries wrote");
         }
         Ok(())
     }
 
-    /// Every text in which a name may stand.
+    /// Every text that may contain a name.
     fn texts(&self) -> Vec<&str> {
         let mut texts: Vec<&str> = self.args.iter().map(String::as_str).collect();
         texts.push(&self.stdin);
@@ -121,15 +119,15 @@ impl PlannedRun {
             there => format!("this run has {}", there.join(", ")),
         };
         bail!(
-            "{}: nothing is called {name}; {there}. Draw it, as in `draw.{} = {{ number = [1, 9] }}`, \
-             or write {{{{ for a brace.",
+            "{}: there is no value or file called {name}; {there}. Draw a value, as in `draw.{} = \
+             {{ number = [1, 9] }}`, or write {{{{ for a brace.",
             at(text, &format!("{{{name}}}")),
             draw::plain(name)
         )
     }
 }
 
-/// `line 7`, for the first line that has these words.
+/// `line 7`, for the first line with these words.
 fn at(text: &str, words: &str) -> String {
     match text.lines().position(|line| line.contains(words)) {
         Some(line) => format!("line {}", line + 1),

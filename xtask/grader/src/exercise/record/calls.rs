@@ -26,7 +26,7 @@ pub const WAITS: &[&str] = &[
     "waitid",
 ];
 
-/// System calls that the loader and the runtime make, too, before the program's own part begins.
+/// System calls that the loader and the runtime also make, before the program's own code begins.
 const LOADERS: &[&str] = &["close", "fcntl", "ioctl", "open", "openat", "poll", "pread64", "read"];
 
 /// A socket option that the program has set.
@@ -39,9 +39,9 @@ pub struct SocketOption {
 }
 
 impl Record {
-    /// The other system calls of these names, from the program's beginning on; those that the
-    /// loader makes as well, from the first ring on. A program may always write to its standard
-    /// error.
+    /// The other system calls with these names, from the beginning of the program. Calls that the
+    /// loader also makes count only after the first setup of a ring. Writes to the standard error
+    /// do not count.
     pub fn plain_calls(&self, names: &[&str]) -> Vec<&OtherCall> {
         let ring = |what: &What| matches!(what, What::Setup(setup) if setup.granted.is_some());
         let since = self.events.iter().find(|event| ring(&event.what)).map(|event| event.us);
@@ -62,7 +62,7 @@ impl Record {
         }
     }
 
-    /// The plain calls that put bytes into a file, by whatever descriptor: a path, or
+    /// The plain calls that write to a file, by any descriptor. The file is a path, or
     /// [`Record::stdout_is`].
     pub fn plain_writes_into(&self, file: &str) -> Vec<&OtherCall> {
         let real = std::fs::canonicalize(file);
@@ -71,8 +71,8 @@ impl Record {
         self.calls.iter().filter(into).collect()
     }
 
-    /// The plain calls that move bytes over a connection, by whatever descriptor: also by a copy of
-    /// it, or by one that the ring made of a slot. Sockets of `unix(7)` do not count.
+    /// The plain calls that move bytes over a connection, by any descriptor: also by a copy, or by
+    /// one that the ring made of a slot. Sockets of `unix(7)` do not count.
     pub fn plain_talk(&self) -> Vec<&OtherCall> {
         let socket =
             |file: &Option<String>| file.as_ref().is_some_and(|file| file.starts_with("socket:"));
@@ -121,21 +121,21 @@ impl Record {
         options.find(|option| option.name == "SO_LINGER").map(|option| option.line)
     }
 
-    /// Why a client's connection was reset, as far as the record shows.
+    /// Explains why a client's connection was reset, as far as the record shows.
     pub fn why_reset(&self) -> &'static str {
         match self.lingers() {
             Some(_) => {
-                "The client's connection was reset. The program has set SO_LINGER: with a time of 0 \
-                 a close throws away what was not sent, and resets the connection."
+                "The client's connection was reset. The program has set SO_LINGER: with a time of \
+                 0 a close discards the unsent bytes, and resets the connection."
             }
             None => {
-                "The client's connection was reset. A socket that is closed with unread input does \
-                 that, and so does one that no process has open any more."
+                "The client's connection was reset. That happens when the program closes a socket \
+                 with unread input, or ends with the socket open."
             }
         }
     }
 
-    /// The program makes none of these system calls, counted as [`Record::plain_calls`] does.
+    /// Fails if the program made one of these system calls, as [`Record::plain_calls`] counts them.
     ///
     /// # Errors
     /// `E-NO-RING`, `E-NOT-THROUGH-RING`; not observed in the fast mode.
@@ -155,13 +155,13 @@ impl Record {
                 first.args[0]
             )])
             .rule(format!(
-                "This is to go through the ring, as an entry; {name}(2) is a system call of its \
-                 own."
+                "The program must do this by an entry of the ring, not by the system call \
+                 {name}(2)."
             )))
     }
 
-    /// What the record cannot answer for: calls and tasks that no check can look into. Every run of
-    /// a program that passes is asked for this.
+    /// Fails if the program used calls or tasks that no check can see. Every run of a passing
+    /// program is checked for this.
     pub fn out_of_sight(&self) -> Option<Failure> {
         let fail = |line: String, rule: &str| {
             Some(self.fail(ids::NOT_THROUGH_RING).kernel([line]).rule(rule))
@@ -169,26 +169,26 @@ impl Record {
         if self.summary.untraced > 0 {
             return fail(
                 format!("tasks started with CLONE_UNTRACED: {}", self.summary.untraced),
-                "A task that no tracer sees can do anything beside the ring. None is needed here.",
+                "The tracer cannot see what such a task does outside the ring. Start none.",
             );
         }
         if self.summary.foreign_calls > 0 {
             return fail(
                 format!("system calls of a 32-bit program: {}", self.summary.foreign_calls),
-                "The program makes system calls in another convention than this machine's own \
-                 (`int 0x80`). None is needed here.",
+                "The program makes system calls by another convention than this machine's (`int \
+                 0x80`). Make none.",
             );
         }
         if let Some(call) = self.calls.iter().find(|call| call.name == "io_submit") {
             return fail(
                 format!("system call io_submit, {} operations", call.args[1]),
-                "io_submit(2) is the older interface for asynchronous I/O. Here the ring is to do \
-                 the work.",
+                "io_submit(2) is the older interface for asynchronous I/O. Use the ring.",
             );
         }
         (self.summary.calls_not_kept > 0).then(|| {
             Failure::not_observed(format!(
-                "the program made more than {} other system calls, and the record holds no more",
+                "the program made more than {} other system calls, and the record has room for no \
+                 more",
                 self.calls.len()
             ))
         })

@@ -7,7 +7,7 @@ use crate::exercise::ids;
 use ringtrace::event::What;
 
 impl Record {
-    /// The program ended by itself with status 0.
+    /// Fails unless the program ended by itself with status 0.
     ///
     /// # Errors
     /// `E-PANIC`, `E-SIGNAL`, `E-EXIT`.
@@ -15,24 +15,25 @@ impl Record {
         self.need_exit_status(0)
     }
 
-    /// The program ended by itself with this status.
+    /// Fails unless the program ended by itself with this status.
     ///
     /// # Errors
     /// As [`Record::need_exit`].
     pub fn need_exit_status(&self, wanted: i32) -> Result<(), Failure> {
         match self.status {
             Some(status) if status == wanted => Ok(()),
-            // Then any program ends badly, and rightly.
+            // Then every program must end with an error.
             _ if self.refused_here() => Err(no_rings()),
             _ => Err(self.bad_end(wanted)),
         }
     }
 
-    /// The program ended by itself with an exit code other than 0. That of a panic, 101, is one.
+    /// Fails unless the program ended by itself with an exit code other than 0. A panic's code,
+    /// 101, is right.
     ///
     /// # Errors
-    /// `E-RESULT` with status 0, without a rule: the check knows what failed; `E-SIGNAL`; `E-EXIT`
-    /// if it has not ended.
+    /// `E-RESULT` with status 0, without a rule, because only the check knows what failed;
+    /// `E-SIGNAL`; `E-EXIT` if the program has not ended.
     pub fn need_error_status(&self) -> Result<(), Failure> {
         match self.status {
             Some(0) => {
@@ -51,7 +52,7 @@ impl Record {
         panicked.then(|| panic_of(&self.stderr))
     }
 
-    /// The program ended with an error, and had set up no ring.
+    /// The failure of a program that ended with an error before it set up a ring.
     pub(super) fn ended_without_a_ring(&self) -> Failure {
         let status = self.status.unwrap_or_default();
         let said = last_words(&self.stderr);
@@ -66,7 +67,7 @@ impl Record {
         let refused = self.summary.refused.keys().cloned().collect::<Vec<_>>().join(", ");
         let last = || match self.setups().next() {
             Some(_) => last(),
-            None if refused.is_empty() => vec!["the program had no ring".to_string()],
+            None if refused.is_empty() => vec!["the program set up no ring".to_string()],
             None => vec![format!("the kernel refused the program's ring: {refused}")],
         };
         let mut said = last_words(&self.stderr);
@@ -90,7 +91,7 @@ impl Record {
             Some(status) => {
                 let words =
                     format!("The program ended with status {status}; it must be {wanted}.{said}");
-                // Then the end is only a consequence of that.
+                // Then the exit status is only a consequence of that.
                 let entered = self.enters().next().is_some();
                 let never = !entered && self.summary.all_entries() == 0;
                 match self.need_all_submitted() {
@@ -104,12 +105,12 @@ impl Record {
             None => self
                 .fail(ids::EXIT)
                 .kernel(last())
-                .rule("The program has not ended, and must end by itself."),
+                .rule("The program has not ended. It must end by itself."),
         }
     }
 }
 
-/// What a program said before it ended, for a sentence to end with.
+/// The program's last message before it ended, as the end of a sentence.
 fn last_words(stderr: &str) -> String {
     let words: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
     match words.as_slice() {

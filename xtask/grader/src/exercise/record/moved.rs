@@ -16,7 +16,7 @@ pub enum Target<'a> {
     Fd(i32),
     /// A slot of the ring's table.
     Slot(u32),
-    /// A path, or [`Record::stdout_is`], whatever descriptor or slot it is in.
+    /// A path, or [`Record::stdout_is`], by any descriptor or slot.
     File(&'a str),
 }
 
@@ -25,23 +25,24 @@ pub enum Target<'a> {
 pub struct Moved<'a> {
     /// The entry.
     pub submit: &'a Submit,
-    /// Its completion; `None` if the entry answers only when it fails, and has not.
+    /// Its completion. `None` for an entry that posts a completion only on failure, and has not
+    /// failed.
     pub complete: Option<&'a Complete>,
-    /// How many. An entry without a completion counts with its full length.
+    /// The number of bytes. An entry without a completion counts with its full length.
     pub bytes: u64,
 }
 
-/// An entry that has no more than its operation.
+/// An entry without details.
 fn operation(submit: &Submit) -> Entry {
     Entry { opcode: submit.opcode, ..Entry::default() }
 }
 
-/// Whether an entry puts bytes into a file.
+/// Whether an entry writes to a file.
 pub fn gives(submit: &Submit) -> bool {
     operation(submit).gives() || submit.opcode == op::SPLICE
 }
 
-/// Whether an entry takes bytes out of a file.
+/// Whether an entry reads from a file.
 pub fn takes(submit: &Submit) -> bool {
     operation(submit).takes() || submit.opcode == op::SPLICE
 }
@@ -50,13 +51,13 @@ fn number(submit: &Submit, key: &str) -> Option<u64> {
     submit.details.get(key).and_then(Value::as_u64)
 }
 
-/// The file that an entry puts bytes into, or is about.
+/// The file to which an entry writes, or that it names.
 pub fn target(submit: &Submit) -> Option<Target<'static>> {
     let slot = number(submit, "slot").map(|slot| Target::Slot(slot as u32));
     slot.or_else(|| number(submit, "fd").map(|fd| Target::Fd(fd as i32)))
 }
 
-/// The file that an entry takes bytes out of.
+/// The file from which an entry reads.
 pub fn source(submit: &Submit) -> Option<Target<'static>> {
     if submit.opcode != op::SPLICE {
         return target(submit);
@@ -65,14 +66,15 @@ pub fn source(submit: &Submit) -> Option<Target<'static>> {
     slot.or_else(|| number(submit, "from_fd").map(|fd| Target::Fd(fd as i32)))
 }
 
-/// The bytes that a completion says were moved; the second one of a zero-copy send moves none.
+/// The bytes that an operation moved, by its completion. The second completion of a zero-copy send
+/// counts as none.
 pub fn count(complete: &Complete) -> u64 {
     let notification = complete.flags.iter().any(|flag| flag == "NOTIF");
     if notification { 0 } else { u64::from(complete.res.max(0).unsigned_abs()) }
 }
 
 impl Record {
-    /// What entries put into a file.
+    /// The writes of entries to a file.
     pub fn moved_into(&self, file: Target<'_>) -> Vec<Moved<'_>> {
         let named = real(file);
         let into = |submit: &Submit| {
@@ -85,7 +87,7 @@ impl Record {
         self.moved(into)
     }
 
-    /// What entries took out of a file. What a splice takes from is known by number only.
+    /// The reads of entries from a file. The source of a splice is known by its number only.
     pub fn moved_out_of(&self, file: Target<'_>) -> Vec<Moved<'_>> {
         let named = real(file);
         let out_of = |submit: &Submit| {
@@ -98,22 +100,22 @@ impl Record {
         self.moved(out_of)
     }
 
-    /// How many bytes entries put into a file.
+    /// How many bytes entries wrote to a file.
     pub fn bytes_into(&self, file: Target<'_>) -> u64 {
         self.moved_into(file).iter().map(|moved| moved.bytes).sum()
     }
 
-    /// How many bytes entries took out of a file.
+    /// How many bytes entries read from a file.
     pub fn bytes_out_of(&self, file: Target<'_>) -> u64 {
         self.moved_out_of(file).iter().map(|moved| moved.bytes).sum()
     }
 
-    /// How many bytes entries put into files, all together.
+    /// How many bytes entries wrote to all files together.
     pub fn bytes_given(&self) -> u64 {
         self.moved(gives).iter().map(|moved| moved.bytes).sum()
     }
 
-    /// How many bytes entries took out of files, all together.
+    /// How many bytes entries read from all files together.
     pub fn bytes_taken(&self) -> u64 {
         self.moved(takes).iter().map(|moved| moved.bytes).sum()
     }
@@ -142,7 +144,7 @@ impl Record {
     }
 }
 
-/// Whether an entry answers only when it fails (`IOSQE_CQE_SKIP_SUCCESS`).
+/// Whether an entry posts a completion only on failure (`IOSQE_CQE_SKIP_SUCCESS`).
 pub fn silent(submit: &Submit) -> bool {
     submit.flags.iter().any(|flag| flag == "CQE_SKIP_SUCCESS")
 }

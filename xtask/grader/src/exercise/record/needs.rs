@@ -1,4 +1,4 @@
-//! What every program needs: a ring, entries, nothing left in a queue.
+//! Checks for every program: it has a ring, submits entries, and leaves nothing in a queue.
 
 use super::moved::silent;
 use super::{Record, user_data};
@@ -7,10 +7,11 @@ use crate::exercise::ids;
 use ringtrace::event::{Setup, What};
 
 impl Record {
-    /// The program has a ring.
+    /// Fails unless the program has a ring.
     ///
     /// # Errors
-    /// `E-NO-RING`; `E-EXIT` if an error ended it before; or not observed, if the kernel refused it or the tracer cannot follow it.
+    /// `E-NO-RING`; `E-EXIT` if an error ended the program before; not observed, if the machine
+    /// grants no ring or the tracer cannot follow it.
     pub fn need_ring(&self) -> Result<(), Failure> {
         if let Some(why) = self.events.iter().find_map(|event| match &event.what {
             What::Setup(Setup { not_followed: Some(why), .. }) => Some(why),
@@ -32,24 +33,25 @@ impl Record {
                 .kernel(self.lines(|what| matches!(what, What::Setup(_))))
                 .rule("The kernel refused the ring. Day 2 lists the rules a setup must keep."));
         }
-        // An error ended it. A panic is explained by the caller, a signal can be the checker's.
+        // An error ended the program. The caller explains a panic, and a signal may come from the
+        // checker.
         if matches!(self.status, Some(1..=128)) && self.panicked().is_none() {
             return Err(self.ended_without_a_ring());
         }
         Err(self
             .fail(ids::NO_RING)
             .kernel(["the program never called io_uring_setup"])
-            .rule("Everything here goes through a ring, and `IoUring::new` sets one up."))
+            .rule("The program must use a ring. `IoUring::new` sets one up."))
     }
 
-    /// The machine grants no ring to anybody, whatever is asked for.
+    /// The failure if this machine grants no ring to any program.
     pub(super) fn refused_here(&self) -> bool {
         let refused = &self.summary.refused;
         let blocked = ["EPERM", "EACCES", "ENOSYS", "SIGSYS"];
         self.setups().next().is_none() && blocked.iter().any(|name| refused.contains_key(*name))
     }
 
-    /// Every entry that the program pushed was submitted.
+    /// Fails unless every pushed entry was submitted.
     ///
     /// # Errors
     /// `E-NOT-SUBMITTED`.
@@ -62,13 +64,13 @@ impl Record {
             "The program ended before the polling thread had taken the entry. Look at the completion \
              queue again and again until the completion is there."
         } else {
-            "A push only writes into memory that the kernel shares. The kernel looks at it when \
-             `submit` (or `submit_and_wait`) calls io_uring_enter."
+            "A push only writes to memory that the program shares with the kernel. The kernel \
+             reads it when `submit` (or `submit_and_wait`) calls io_uring_enter."
         };
         Err(self.fail(ids::NOT_SUBMITTED).kernel(self.lines(close)).rule(rule))
     }
 
-    /// Every completion that was posted was taken.
+    /// Fails unless the program took every posted completion.
     ///
     /// # Errors
     /// `E-NOT-REAPED`.
@@ -82,14 +84,14 @@ impl Record {
             self.lines(|what| matches!(what, What::Close(close) if close.never_reaped > 0)),
         );
         Err(self.fail(ids::NOT_REAPED).kernel(lines).rule(
-            "The kernel posted the answer and the program never took it from the completion \
-             queue. `ring.completion()` is where it lies. The kernel learns what was taken \
-             when that iterator is dropped, or by `sync()`; `process::exit` drops nothing.",
+            "The kernel posted a completion, and the program did not take it from the queue, \
+             `ring.completion()`. The kernel sees that a completion was taken when this iterator \
+             is dropped, or by `sync()`; `process::exit` drops nothing.",
         ))
     }
 
-    /// One completion was posted for each of these `user_data`, and with result 0. Completions that
-    /// the tracer was too late to read count as right.
+    /// Fails unless one completion was posted for each of these `user_data`, with result 0.
+    /// Completions that the tracer was too late to read count as right.
     ///
     /// # Errors
     /// `E-FLAGS`, `E-FAILED-ENTRY` or `E-NOT-REAPED`.
@@ -106,7 +108,7 @@ impl Record {
         if let Some(failed) = tags.iter().filter_map(answer).find(|answer| answer.res != 0) {
             let its = |what: &What| matches!(what, What::Complete(it) if it.seq == failed.seq);
             return Err(self.fail(ids::FAILED_ENTRY).kernel(self.lines(its)).rule(format!(
-                "A {op} was answered with {}; 0 says that it succeeded.",
+                "A {op} completed with {}; 0 means that it succeeded.",
                 failed.words
             )));
         }
@@ -121,13 +123,13 @@ impl Record {
             tags.len()
         ));
         Err(self.fail(ids::NOT_REAPED).kernel(kernel).rule(format!(
-            "The program ended before the completion of the {op} with the tag {} was posted: it \
-             did not wait for it.",
+            "The program ended before the {op} with the tag {} had completed. Wait for its \
+             completion.",
             missing[0]
         )))
     }
 
-    /// The kernel took at least `count` entries of this operation.
+    /// Fails unless the kernel took at least `count` entries of this operation.
     ///
     /// # Errors
     /// `E-NO-RING`, `E-NOT-SUBMITTED` or `E-NO-ENTRY`.
@@ -140,7 +142,7 @@ impl Record {
         self.need_all_submitted()?;
         let mut lines = self.lines(|what| matches!(what, What::Submit(_)));
         if lines.is_empty() {
-            lines = vec!["a ring was set up, and no entry ever went in".to_string()];
+            lines = vec!["the program set up a ring, but submitted no entry".to_string()];
         }
         Err(self.fail(ids::NO_ENTRY).kernel(lines).rule(format!(
             "{count} {op} {} asked for; the kernel took {got}.",
@@ -151,6 +153,6 @@ impl Record {
 
 pub(super) fn no_rings() -> Failure {
     Failure::not_observed(
-        "this machine grants no ring; `cargo run -p day01` says why, and what to do",
+        "this machine grants no ring; `cargo run -p day01` says why, and what to type",
     )
 }

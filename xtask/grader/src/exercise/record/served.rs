@@ -13,13 +13,13 @@ use ringtrace::event::{Complete, Submit, What};
 pub struct Served {
     /// The ring.
     pub ring: u32,
-    /// Where it sat: a slot, or a descriptor.
+    /// Its slot or descriptor.
     pub at: Target<'static>,
     /// When its accept completed, in microseconds of the record's clock.
     pub came: u64,
-    /// When its slot was closed by an entry; `None` if it was not.
+    /// When an entry closed its slot; `None` if none did.
     pub left: Option<u64>,
-    /// Bytes that entries took from it.
+    /// Bytes that entries received from it.
     pub received: u64,
     /// Bytes that entries sent to it.
     pub sent: u64,
@@ -31,14 +31,14 @@ impl Served {
     }
 }
 
-/// The slot that a completion filled: the one that the program chose, or the one that the kernel
-/// picked. `None` for a descriptor, or if nothing was filled.
+/// The slot that a completion filled, chosen by the program or by the kernel. `None` for a
+/// descriptor, or if no slot was filled.
 pub fn filled(submit: &Submit, complete: &Complete) -> Option<u32> {
     let chosen = submit.details.get("into_slot").filter(|_| complete.res >= 0)?;
     Some(chosen.as_u64().map_or(complete.res as u32, |slot| slot as u32))
 }
 
-/// The slots that an entry empties: by a CLOSE, or by a FILES_UPDATE with -1.
+/// The slots that an entry empties, by a CLOSE or by a FILES_UPDATE with -1.
 fn emptied(submit: &Submit) -> Vec<u32> {
     let number = |key: &str| submit.details.get(key).and_then(Value::as_u64);
     match submit.op.as_str() {
@@ -59,11 +59,11 @@ impl Record {
         self.submits().map(|submit| (submit.seq, submit)).collect()
     }
 
-    /// The clients that were accepted through a ring, in the order in which they came.
+    /// The clients that a ring accepted, in order.
     pub fn served(&self) -> Vec<Served> {
         let entries = self.by_seq();
         let mut all: Vec<Served> = Vec::new();
-        // Which client has which slot, and which client an entry is for.
+        // The client in each slot, and the client of each entry.
         let mut seats: HashMap<(u32, Target<'static>), usize> = HashMap::new();
         let mut sends: HashMap<u64, usize> = HashMap::new();
         let mut receives: HashMap<u64, usize> = HashMap::new();
@@ -109,8 +109,8 @@ impl Record {
         all
     }
 
-    /// The slots whose last content came by an accept, or after the first accept by a SOCKET: those
-    /// of clients, and not of a listener. Whether they are closed is not asked.
+    /// The slots that an accept filled last, or after the first accept a SOCKET: slots of clients,
+    /// not of a listener. Includes closed ones.
     pub fn slots_of_clients(&self) -> Vec<u32> {
         let entries = self.by_seq();
         let mut slots: HashMap<u32, bool> = HashMap::new();
@@ -126,8 +126,8 @@ impl Record {
         slots.into_iter().filter(|(_, client)| *client).map(|(slot, _)| slot).collect()
     }
 
-    /// The slots that entries emptied; one that answers only when it fails has emptied its own if it
-    /// did not answer.
+    /// The slots that entries emptied. An entry that posts a completion only on failure counts if
+    /// it posted none.
     pub fn slots_emptied(&self) -> Vec<u32> {
         let done = |submit: &&Submit| match self.answers(submit.seq).as_slice() {
             [] => silent(submit),
@@ -136,9 +136,9 @@ impl Record {
         self.submits().filter(done).flat_map(emptied).collect()
     }
 
-    /// Slots that were closed while other operations on them were in flight, which the close does
-    /// not end: the CLOSE, and one that completed after it or never. Of the two that are silent
-    /// when they succeed nothing is known.
+    /// Slots that were closed while another operation on them was in flight, which a close does not
+    /// end. Returns the CLOSE and that operation, which completed later or never. Entries that post
+    /// a completion only on failure are left out.
     pub fn closed_under(&self) -> Vec<(&Submit, &Submit)> {
         let entries = self.by_seq();
         let mut open: HashMap<u64, &Submit> = HashMap::new();
@@ -170,7 +170,7 @@ impl Record {
     }
 }
 
-/// The clients leave whose slots an entry empties.
+/// Notes the end of the clients whose slots an entry empties.
 fn leave(
     submit: &Submit,
     us: u64,

@@ -1,4 +1,4 @@
-//! Records made by hand: what the queries find in them.
+//! Queries on records that the tests build.
 
 use serde_json::{Map, Value, json};
 
