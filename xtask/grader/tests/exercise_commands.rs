@@ -1,5 +1,5 @@
-//! The commands as a learner and a teacher use them, on a copy of the workspace: so that no
-//! test ever touches a real workbook.
+//! The commands as a learner and a teacher use them, on a copy of the workspace, so that no test
+//! changes a real workbook.
 
 mod workspace;
 
@@ -55,7 +55,7 @@ fn the_list_the_hints_and_the_solutions_can_be_had() {
     );
 }
 
-/// What a teacher reads: all other answers, and one with its edit marked.
+/// For a teacher: all other answers, and one with its edit marked.
 #[test]
 fn other_answers_are_listed_and_shown_with_their_edits() {
     let workspace = Workspace::new("exercise_show");
@@ -120,7 +120,7 @@ fn an_unfinished_exercise_stops_no_other() {
     assert!(list.contains("first_nop") && !list.contains("granted"), "{list}");
     assert!(left_out.contains("left out: day01/exercises/half has no exercise.toml"), "{left_out}");
     assert!(left_out.contains("left out: day02/exercises/granted/exercise.toml: "), "{left_out}");
-    // Nothing is proved as long as an exercise cannot be.
+    // One unfinished exercise stops all proofs.
     let output = workspace.run(&["exercise", "verify"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
     assert!(text(&output.stderr).contains("2 unfinished exercises"), "{}", text(&output.stderr));
@@ -168,7 +168,7 @@ fn a_reset_keeps_what_was_there_and_can_be_undone() {
     assert_eq!(program(), "mine");
     let error = workbook.undo(&exercise).expect_err("nothing is left to take back");
     assert!(error.to_string().contains("no other program of first_nop"), "{error}");
-    // What was written since the reset is kept by the undo.
+    // The undo keeps files that were written since the reset.
     workbook.reset(&exercise).expect("a reset");
     fs::write(workspace.program("first_nop"), "mine, too").expect("a save");
     let kept = workbook.undo(&exercise).expect("an undo").expect("something to keep");
@@ -204,7 +204,7 @@ fn crates_and_features_of_the_learners_stay_and_versions_follow_the_workspace() 
     }
     workbook.prepare().expect("a workbook");
     assert_eq!(fs::read_to_string(&path).expect("a manifest"), text, "nothing is left to do");
-    // Cargo says what is wrong with it, and nobody throws it away.
+    // Cargo reports the fault, and the tool does not replace the file.
     fs::write(&path, "[package").expect("a change");
     workbook.prepare().expect("a workbook");
     assert_eq!(fs::read_to_string(&path).expect("a manifest"), "[package");
@@ -229,7 +229,7 @@ fn a_program_that_is_checked_is_not_replaced_by_another_of_its_name() {
     assert!(programs.iter().all(|program| !program.exists()), "{programs:?}");
 }
 
-/// Cargo goes by times: a program that is older than what was compiled is nothing new to it.
+/// Cargo compares times: a program that is older than its compiled file is not compiled again.
 #[test]
 fn a_program_that_comes_with_its_old_time_is_compiled() {
     let workspace = Workspace::new("exercise_times");
@@ -264,7 +264,7 @@ fn a_program_that_comes_with_its_old_time_is_compiled() {
 fn the_tool_is_found_from_every_folder_of_the_workbook() {
     let workspace = Workspace::new("exercise alias ü");
     Workbook::of(&workspace.0).prepare().expect("a workbook");
-    // A tool that is compiled in a moment.
+    // A tool that compiles quickly.
     let manifest = fs::read_to_string(workspace.0.join("Cargo.toml")).expect("a manifest");
     let manifest = manifest.replace("[\"common\"]", "[\"xtask\"]");
     fs::write(workspace.0.join("Cargo.toml"), manifest).expect("a file");
@@ -280,7 +280,7 @@ fn the_tool_is_found_from_every_folder_of_the_workbook() {
         let output = command.output().expect("Cargo");
         assert_eq!(text(&output.stdout), "Some(\"learn\")", "{folder}: {}", text(&output.stderr));
     }
-    // It is the one that is compiled already, not a second one beside the learner's programs.
+    // It is the compiled tool of the workspace, not a second one beside the learner's programs.
     assert!(workspace.0.join("target/debug/xtask").is_file());
     assert!(!workspace.0.join("target/workbook").exists());
 }
@@ -290,7 +290,7 @@ fn a_full_disk_leaves_no_half_file() {
     let workspace = Workspace::new("exercise_full");
     let mut command = workspace.xtask(&["exercise", "check", "first_nop"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // As a full disk, but for anybody: no file may be longer than this, and Cargo.lock is.
+    // Like a full disk, also for root: no file may be longer than this, and Cargo.lock is longer.
     let limit = || {
         nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_FSIZE, 4096, 4096)?;
         // SAFETY: it sets a disposition, in a child that has no other thread.
@@ -311,7 +311,7 @@ fn a_full_disk_leaves_no_half_file() {
     Workbook::of(&workspace.0).prepare().expect("a workbook");
     let lock = |folder: &str| fs::read(workspace.0.join(folder).join("Cargo.lock")).expect("it");
     assert!(lock("workbook") == lock("."), "with room on the disk it is made");
-    // As Cargo leaves it when it has no room.
+    // As Cargo leaves it on a full disk.
     fs::write(workspace.0.join("workbook/Cargo.lock"), "[[package]]\nname = \"any")
         .expect("a file");
     Workbook::of(&workspace.0).prepare().expect("a workbook");
@@ -336,7 +336,7 @@ fn a_progress_that_cannot_be_read_is_said_and_kept() {
     assert!(output.status.success() && words.contains("progress.spoilt.1.json"), "{words}");
 }
 
-/// What a learner reads stands in 80 columns, which the book promises.
+/// The book promises 80 columns for all texts of a learner.
 #[test]
 fn briefs_hints_starters_and_solutions_fit_the_screen() {
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -371,8 +371,8 @@ fn briefs_hints_starters_and_solutions_fit_the_screen() {
     }
 }
 
-/// The rule that decides is worded alike everywhere, and the book has a place for each exercise on
-/// a page of its day. That the place is there is a matter of `book check`.
+/// All briefs introduce the acceptance rule with the same words, and each exercise has a place on a
+/// page of its day. `book check` tests that the place exists.
 #[test]
 fn each_exercise_says_when_it_is_passed_and_has_a_place_of_its_own() {
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -493,7 +493,7 @@ fn who_gives_up_is_noted_as_learn_does_and_a_passed_exercise_stays_passed() {
     assert_ne!(state("in_order"), "given up", "it was only printed");
 }
 
-/// Wrong tokens, and what the learner reads of them.
+/// Wrong tokens, and the verdict on them.
 #[test]
 fn a_wrong_user_data_is_named_in_the_verdict() {
     if !io_uring_or_skip("a_wrong_user_data_is_named_in_the_verdict") {
@@ -519,12 +519,12 @@ fn a_wrong_user_data_is_named_in_the_verdict() {
         "{words}"
     );
     let words = check("rearm", accept, ".user_data(Token::of(Op::Send).pack())");
-    assert!(words.contains("came with the user_data send slot 0 #0, and nothing"), "{words}");
+    assert!(words.contains("came with the user_data send slot 0 #0, and the program"), "{words}");
     // All receives carry the token of slot 0.
     let receive = "self.push(Op::Recv, slot, recv)";
     let words = check("buffer_ring", receive, "self.push(Op::Recv, 0, recv)");
     assert!(
-        words.contains("This RECV works on slot 1, and its `user_data` names another"),
+        words.contains("This RECV works on slot 1, but its `user_data` names another one"),
         "{words}"
     );
     assert!(words.contains("[recv slot 0 #0]"), "{words}");
@@ -547,7 +547,7 @@ fn where_rings_are_blocked_nothing_is_passed_and_nothing_failed() {
     }
 }
 
-/// The tool on a terminal of its own, 80 columns by 24 rows.
+/// The tool on its own terminal of 80 columns and 24 rows.
 struct Screen {
     child: Child,
     keys: File,
@@ -564,7 +564,7 @@ impl Screen {
         let terminal = openpty(&size, None).expect("a terminal");
         let end = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("a descriptor"));
         command.env("TERM", "xterm").env("NO_COLOR", "1").env("EDITOR", "true");
-        // A group of its own, as a shell gives it: one that no shell watches cannot be stopped.
+        // A separate process group, as a shell makes it: an orphaned group cannot be stopped.
         command.process_group(0);
         command.stdin(end(&terminal.slave)).stdout(end(&terminal.slave));
         let child = command.stderr(end(&terminal.slave)).spawn().expect("the tool");
@@ -574,7 +574,7 @@ impl Screen {
         let mut output = File::from(terminal.master.try_clone().expect("a descriptor"));
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // It ends with an error when nobody holds the other side any more.
+            // It ends with an error when no process has the other side open any more.
             while let Ok(count @ 1..) = output.read(&mut bytes) {
                 theirs.lock().expect("a lock").push_str(&text(&bytes[..count]));
             }
@@ -582,7 +582,7 @@ impl Screen {
         Screen { child, keys: File::from(terminal.master), seen }
     }
 
-    /// What was drawn since the last key.
+    /// The output since the last key.
     fn drawn(&self) -> String {
         self.seen.lock().expect("a lock").clone()
     }
@@ -649,7 +649,7 @@ fn a_learner_passes_an_exercise_is_killed_and_goes_on() {
         status.is_some()
     });
     assert!(ended && status.is_some_and(|status| status.success()), "{status:?}");
-    // Given back: the cursor, and the screen as it was.
+    // The cursor and the old screen are restored.
     screen.shows("\x1b[?25h\x1b[?1049l");
 }
 
@@ -664,7 +664,7 @@ fn any_exercise_can_be_chosen_and_ctrl_z_suspends() {
     screen.shows(">   12 rearm");
     screen.press("\r");
     screen.shows("Day 3: rearm");
-    // Three down from where one is.
+    // Three down from the present one.
     screen.press("l\x1b[B\x1b[B\x1b[B\r");
     screen.shows("Day 3: last_orders");
 
@@ -684,7 +684,7 @@ fn any_exercise_can_be_chosen_and_ctrl_z_suspends() {
 #[test]
 fn the_libraries_are_compiled_while_the_task_is_read() {
     let workspace = Workspace::new("exercise_first");
-    // A tool in a target folder where nothing is compiled, and a Cargo that takes its time.
+    // A tool in an empty target folder, and a slow Cargo.
     let target = workspace.0.join("target/debug");
     fs::create_dir_all(&target).expect("a folder");
     let tool = target.join("xtask");
@@ -706,7 +706,7 @@ fn the_libraries_are_compiled_while_the_task_is_read() {
     screen.shows("Hint 1 of 3");
     screen.press("c");
     screen.shows("waiting for the libraries, then compiling first_nop");
-    // Whatever is read meanwhile, that stays.
+    // The page that was opened meanwhile stays.
     screen.press("?");
     screen.shows("put the starter back; your program is kept");
     screen.press("n");
@@ -738,7 +738,7 @@ fn without_a_terminal_there_are_only_lines() {
     for words in
         ["Hint 1 of 3", "> you are here", "0 of ", "Give it up", "Day 1: one_enter", "e edit"]
     {
-        // Once: what was read before is not read again.
+        // Each text once.
         assert_eq!(lines.matches(words).count(), 1, "{words}: {lines}");
     }
     assert_eq!(lines.matches("An entry there").count(), 2, "the brief, and in the list: {lines}");

@@ -1,5 +1,5 @@
-//! A teacher's exercises, in a folder outside of the repository: `exercises/` beside this file,
-//! which were written by the book's page *Writing an exercise*.
+//! A teacher's exercises, in a folder outside of the repository. They are in `exercises/` beside
+//! this file, and follow the book's page *Writing an exercise*.
 
 mod workspace;
 
@@ -79,7 +79,7 @@ fn it_is_checked_and_verified_as_the_books_are() {
     assert!(table.lines().any(|line| line.starts_with("ada") && line.contains('*')), "{table}");
 }
 
-/// More than passed: where a program stands beside the solution, and the best one so far.
+/// The comparison with the solution, and the lowest cost so far.
 #[test]
 fn a_program_that_passes_is_told_where_it_stands() {
     if !io_uring_or_skip("a_program_that_passes_is_told_where_it_stands") {
@@ -127,7 +127,7 @@ fn a_program_that_passes_is_told_where_it_stands() {
     assert!(told.contains("its par is `enters = 1, entries = 1`"), "{told}");
     fs::write(&about, text.replace("par =", "# par =")).expect("a file");
     let (code, told) = exercise(&workspace, &folder, &["verify", "read_at"]);
-    assert!(code == Some(1) && told.contains("there is no par"), "{told}");
+    assert!(code == Some(1) && told.contains("the cost of the solution, is missing"), "{told}");
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn what_a_folder_cannot_be_is_said_with_what_to_do() {
         let output = workspace.run(&arguments);
         assert!(output.status.success(), "{typed}: {}", self::text(&output.stderr));
     }
-    says(Path::new("~/mine"), 2, &["did not put your home in the place of `~`"]);
+    says(Path::new("~/mine"), 2, &["did not replace `~` with your home"]);
     says(&folder.join("nothing"), 2, &["there is no folder", "exercise new NAME"]);
     says(&workspace.0.join("common"), 2, &["holds no finished exercise", "exercise new NAME"]);
 
@@ -183,7 +183,14 @@ fn what_a_folder_cannot_be_is_said_with_what_to_do() {
     );
     spoil("check.toml", "pased =", "passed =");
     spoil("check.toml", "{piece.length}", "{peace.length}");
-    says(&folder, 2, &["line 11: there is no value or file called peace.length", "has head, piece, tail, letter"]);
+    says(
+        &folder,
+        2,
+        &[
+            "line 11: there is no value or file called peace.length",
+            "has head, piece, tail, letter",
+        ],
+    );
     spoil("check.toml", "{peace.length}", "{piece.length}");
 
     fs::write(one.join("check.rs"), "").expect("a file");
@@ -226,7 +233,7 @@ fn a_new_exercise_compiles_and_is_red_and_says_what_is_missing() {
         assert_eq!(code, Some(2), "{text}");
         assert!(!folder.join(name).exists(), "{name}");
     }
-    // In the repository it is the day's last.
+    // In the repository it is the last exercise of its day.
     let output = workspace.run(&["exercise", "new", "my_other", "--day", "3"]);
     assert!(output.status.success());
     let last = folders::load(&workspace.0).expect("the exercises");

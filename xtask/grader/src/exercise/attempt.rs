@@ -1,4 +1,4 @@
-//! A learner's program, compiled, to be run as often as a check wants.
+//! A learner's compiled program, which a check runs as often as it needs.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -12,13 +12,13 @@ use super::record::Record;
 use super::run::Run;
 use super::unwatched;
 
-/// How long a program may do nothing at all before it counts as hanging. Only a hang that
-/// could be a slow machine takes so long; what cannot go on is found out at once.
+/// How long a program may do nothing before it counts as hanging. Only a hang that a slow machine
+/// could explain takes this long; the others are found at once.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More events than a server needs for all its clients.
+/// The most events of a server: more than it needs for all its clients.
 const EVENTS: usize = 400_000;
-/// More events than a program needs that runs to its end by itself.
+/// The most events of a program that ends by itself: more than it needs.
 const FEW_EVENTS: usize = 10_000;
 
 /// A program to check.
@@ -30,14 +30,14 @@ pub struct Attempt {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What the runs of one check leave behind.
+/// The results of the runs of one check.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// The record of the last run that is over: the one that decided.
+    /// The record of the last finished run, which decided the verdict.
     last: Option<Record>,
-    /// Why a run is not to be trusted, if one is not.
+    /// Why a run cannot be trusted, if there is a reason.
     out_of_sight: Option<Failure>,
-    /// The runs that went to their ends by themselves, to be made again without a tracer.
+    /// The runs that ended by themselves, which are repeated without a tracer.
     ended: Vec<(Launch, Ended)>,
 }
 
@@ -45,9 +45,9 @@ pub(super) struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) status: Option<i32>,
-    /// The lines that it printed, sorted: completions come in any order.
+    /// The printed lines, sorted, because completions come in any order.
     pub(super) printed: Vec<String>,
-    /// A plain system call wrote to the standard output.
+    /// Whether a plain system call wrote to the standard output.
     pub(super) wrote: bool,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 }
 
 impl Seen {
-    /// A run is over.
+    /// Notes a finished run.
     pub(super) fn over(&mut self, record: &Record) {
         self.out_of_sight = self.out_of_sight.take().or_else(|| record.out_of_sight());
         self.last = Some(record.clone());
@@ -73,8 +73,7 @@ impl Seen {
 }
 
 impl Attempt {
-    /// With the name of the exercise, the compiled program, and a folder of its own for what it
-    /// reads and writes.
+    /// A program with the name of its exercise, the compiled file, and its own folder for files.
     pub fn new(
         name: impl Into<String>,
         program: impl Into<PathBuf>,
@@ -89,8 +88,8 @@ impl Attempt {
         &self.name
     }
 
-    /// A run of the program, to be given arguments and started. `did` says in the words of a
-    /// verdict how it is run: "The program was run with the tag 17."
+    /// Prepares a run of the program. `did` says in the words of a verdict how the program is run:
+    /// "The program was run with the tag 17."
     pub fn run(&self, did: impl Into<String>) -> Launch {
         Launch {
             program: self.program.clone(),
@@ -108,13 +107,13 @@ impl Attempt {
         }
     }
 
-    /// What was seen of the last run, for the learner to look at.
+    /// The record of the last run, for the learner.
     pub fn last_run(&self) -> Option<Record> {
         lock(&self.seen).last.take()
     }
 
-    /// After a check that is passed: nothing happened out of the tracer's sight, and every run that
-    /// ended by itself ends alike, and prints the same, without a tracer.
+    /// After a passed check: fails if something happened out of the tracer's sight, or if a run
+    /// that ended by itself ends or prints differently without a tracer.
     ///
     /// # Errors
     /// `E-NOT-THROUGH-RING`, `E-OUTPUT`, `E-EXIT`; not observed, if a record was not complete.
@@ -129,7 +128,7 @@ impl Attempt {
         }
     }
 
-    /// An empty folder for files that a check makes; it is removed after the check.
+    /// An empty folder for a check's files, which is removed after the check.
     ///
     /// # Errors
     /// Not observed, if it cannot be made.
@@ -140,24 +139,24 @@ impl Attempt {
         Ok(&self.folder)
     }
 
-    /// A random number, so that no program can know it beforehand.
+    /// A random number, which no program can know beforehand.
     pub fn number(&self, range: RangeInclusive<u64>) -> u64 {
         fastrand::u64(range)
     }
 
-    /// A `user_data` that nobody can know beforehand; fits a positive i64 and is no small
-    /// number, so that it is not met by chance.
+    /// A random `user_data`, which no program can know beforehand. It fits a positive i64 and is
+    /// not small, so that no program uses it by chance.
     pub fn tag(&self) -> u64 {
         self.number(1 << 33..=(1 << 62))
     }
 
-    /// A word of small letters that nobody can know beforehand.
+    /// A random word of lower-case letters.
     pub fn word(&self, length: usize) -> String {
         std::iter::repeat_with(fastrand::lowercase).take(length).collect()
     }
 
-    /// Words that nobody can know beforehand, of so many bytes in all. Not every letter is ASCII,
-    /// so that bytes and letters are not the same number.
+    /// Random words with this many bytes in all. Some letters are not ASCII, so that the numbers of
+    /// bytes and letters differ.
     pub fn text(&self, bytes: usize) -> String {
         const LONGER: [&str; 4] = ["é", "ß", "я", "水"];
         let mut text = String::new();
@@ -176,14 +175,14 @@ impl Attempt {
     }
 }
 
-/// The variables of this process that no program gets: those that say how it is run.
+/// The environment variables that a program does not get, because they show how it is run.
 pub(super) fn unset() -> Vec<OsString> {
     let says = |name: &str| name.starts_with("CARGO") || name.starts_with("RUST");
     let names = std::env::vars_os().map(|(name, _)| name);
     names.filter(|name| says(&name.to_string_lossy())).collect()
 }
 
-/// How to start a run.
+/// A run that is being prepared.
 #[derive(Debug)]
 pub struct Launch {
     pub(super) program: PathBuf,
@@ -201,79 +200,78 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// With one more argument.
+    /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Launch {
         self.args.push(arg.into());
         self
     }
 
-    /// With an environment variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Launch {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// With bytes to read from the standard input, and then its end.
+    /// Gives the program bytes on its standard input, and then its end.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Launch {
         self.stdin = bytes.into();
         self
     }
 
-    /// With a file as its standard output; then nothing that it prints is recorded.
+    /// Gives the program a file as its standard output. Then the record has no output.
     #[must_use]
     pub fn stdout(mut self, file: File) -> Launch {
         self.stdout = Some(file);
         self
     }
 
-    /// With files that grow no larger than this (`RLIMIT_FSIZE`): a write that begins there fails
-    /// with EFBIG, one that goes beyond is short. So not only the first write can fail.
+    /// Limits the size of files (`RLIMIT_FSIZE`), so that a later write can fail: a write that
+    /// begins at the limit fails with EFBIG, and a write across it is short.
     #[must_use]
     pub fn file_limit(mut self, bytes: u64) -> Launch {
         self.file_limit = Some(bytes);
         self
     }
 
-    /// With an operation that the kernel has, and denies when the program asks for a probe.
+    /// Removes an operation from the answer to the program's probe, although the kernel has it.
     #[must_use]
     pub fn denied(mut self, operation: u8) -> Launch {
         self.denied = Some(operation);
         self
     }
 
-    /// Without looking at system calls that have nothing to do with rings: faster, for many
-    /// clients.
+    /// Records no system calls outside the ring, which is faster with many clients.
     #[must_use]
     pub fn fast(mut self) -> Launch {
         self.fast = true;
         self
     }
 
-    /// With another patience than [`PATIENCE`], for programs that are to be slow.
+    /// Sets another patience than [`PATIENCE`], for programs that must be slow.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Launch {
         self.patience = patience;
         self
     }
 
-    /// Starts it.
+    /// Starts the program.
     ///
     /// # Errors
-    /// Not observed, if it cannot be started or traced here.
+    /// Not observed, if the program cannot be started or traced on this machine.
     pub fn start(self) -> Result<Run, Failure> {
         Run::start(self)
     }
 
-    /// Starts it and waits for its end, which comes within a few thousand events.
+    /// Starts the program and waits for its end, which comes within a few thousand events.
     ///
     /// # Errors
-    /// As [`Launch::start`]; a hang, explained, if it does not end.
+    /// As [`Launch::start`]; an explained hang if it does not end.
     pub fn to_end(mut self) -> Result<Record, Failure> {
         self.events = FEW_EVENTS;
-        // Without a tracer no operation is denied.
+        // A probe can be changed only under a tracer.
         let again = self.again().filter(|launch| launch.denied.is_none());
         let seen = Arc::clone(&self.seen);
         let record = self.start()?.end()?;
@@ -283,7 +281,7 @@ impl Launch {
         Ok(record)
     }
 
-    /// The same once more, by itself; `None` if its standard output cannot be copied.
+    /// A copy of this value; `None` if its standard output cannot be copied.
     pub(super) fn again(&self) -> Option<Launch> {
         let stdout = match &self.stdout {
             Some(file) => Some(file.try_clone().ok()?),

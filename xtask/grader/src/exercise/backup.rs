@@ -1,10 +1,10 @@
-//! Fresh starts: what a reset takes away is moved to the workbook's folder `backup`, and an undo
-//! brings it back. Nothing is ever written over that is not kept there.
+//! Resets and their undo. A reset moves files to the workbook's folder `backup`, and an undo brings
+//! them back. Nothing is overwritten without a copy there.
 //!
-//! - `backup/NAME.1.rs`: a program that made room for its starter, or for an earlier program;
-//! - `backup/all.1`: all programs and the progress, moved there by a reset of everything. While
-//!   that is under way its name is `all.1.unfinished`, and after an interruption the next reset
-//!   goes on with it.
+//! - `backup/NAME.1.rs`: a program that was replaced by its starter, or by an earlier program;
+//! - `backup/all.1`: all programs and the progress, moved there by a reset of everything. During
+//!   the reset its name is `all.1.unfinished`, and after an interruption the next reset continues
+//!   it.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use super::exercises::Exercise;
 use super::progress::Progress;
 use super::workbook::{Workbook, lock, write_whole, written_now};
 
-/// What a reset of everything moved away, or its undo brought back.
+/// What a reset of everything moved away, or an undo brought back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
     /// The folder of the backup.
@@ -31,11 +31,11 @@ pub struct Moved {
 }
 
 impl Workbook {
-    /// Puts the starter back; where the learner's program is kept. `None` if it was the starter
-    /// already.
+    /// Puts the starter back. Returns where the learner's program is kept; `None` if it was the
+    /// starter.
     ///
     /// # Errors
-    /// If there is nothing to put back, or it cannot be written.
+    /// If the exercise is not begun, or a file cannot be written.
     pub fn reset(&self, exercise: &Exercise) -> Result<Option<PathBuf>> {
         let path = self.program(&exercise.name);
         ensure!(path.exists(), "{} is not begun: there is nothing to reset", exercise.name);
@@ -50,8 +50,8 @@ impl Workbook {
         Ok(Some(backup))
     }
 
-    /// Takes a reset back: the newest backup becomes the program again. What was there is kept,
-    /// unless it is the starter; where.
+    /// Undoes a reset: the newest backup becomes the program again. Keeps the present program,
+    /// unless it is the starter, and returns where.
     ///
     /// # Errors
     /// If there is no backup, or it cannot be written.
@@ -73,12 +73,12 @@ impl Workbook {
         Ok(kept)
     }
 
-    /// Begins again with everything: moves the programs and the progress to a backup. `None` if
-    /// there was nothing of the learner's. Programs of no exercise stay where they are.
+    /// Resets everything: moves the programs and the progress to a backup. `None` if the learner
+    /// had neither. Programs that belong to no exercise stay where they are.
     ///
     /// # Errors
-    /// If something cannot be moved. The next reset goes on with the rest, and an undo brings back
-    /// what was moved so far.
+    /// If something cannot be moved. The next reset continues with the rest, and an undo brings
+    /// back the files moved so far.
     pub fn reset_all(&self, all: &[Exercise]) -> Result<Option<Moved>> {
         if !self.folder().exists() {
             return Ok(None);
@@ -93,7 +93,7 @@ impl Workbook {
         }
         let mut progress = Progress::load(self.folder())?;
         if progress.is_empty() {
-            // At most the place where the learner was.
+            // Then only the current exercise may be noted.
             progress.change(|progress| (progress.current, progress.testing) = (None, false))?;
         } else {
             progress.move_to(&folder)?;
@@ -107,11 +107,12 @@ impl Workbook {
         Ok(Some(Moved { folder: finished, programs, passed, kept: Vec::new() }))
     }
 
-    /// Takes the last reset of everything back. What was done since is kept: programs beside the
-    /// other backups, and the progress by adding it.
+    /// Undoes the last reset of everything. Keeps later work: moves later programs to the other
+    /// backups, and adds later progress.
     ///
     /// # Errors
-    /// If there is none, or something cannot be moved; then the next undo goes on with the rest.
+    /// If there is no such reset, or something cannot be moved. Then the next undo continues with
+    /// the rest.
     pub fn undo_all(&self, all: &[Exercise]) -> Result<Moved> {
         let _alone = self.alone()?;
         let full = |reset: &Reset| {
@@ -146,7 +147,7 @@ impl Workbook {
         Ok(moved)
     }
 
-    /// Moves the learner's program to a folder; the starter needs no backup.
+    /// Moves the learner's program to a folder. The starter needs no backup.
     fn move_away(&self, exercise: &Exercise, folder: &Path) -> Result<()> {
         let path = self.program(&exercise.name);
         if !path.exists() {
@@ -158,7 +159,7 @@ impl Workbook {
         }
         let kept = folder.join(format!("{}.rs", exercise.name));
         if let Some(earlier) = read_if_there(&kept)? {
-            // From a reset that was interrupted, and the learner began this one again.
+            // An interrupted reset left this one, and the learner began the exercise again.
             self.keep(&exercise.name, &earlier)?;
         }
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
@@ -169,7 +170,7 @@ impl Workbook {
         self.folder().join("backup")
     }
 
-    /// No other reset, and no undo, meanwhile.
+    /// Locks out other resets and undos.
     fn alone(&self) -> Result<Flock<File>> {
         ensure!(self.folder().exists(), "there is no workbook: no exercise is begun");
         lock(&self.folder().join(".backup.lock"))
@@ -223,7 +224,7 @@ fn programs_in(folder: &Path) -> Vec<(String, PathBuf)> {
     entries(folder).filter_map(program).collect()
 }
 
-/// The names and paths in a folder; none, if it cannot be read.
+/// The names and paths in a folder; empty, if it cannot be read.
 fn entries(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
     let named =
         |entry: fs::DirEntry| (entry.file_name().to_string_lossy().into_owned(), entry.path());
@@ -238,7 +239,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("reading {}", path.display()))
 }
 
-/// A file that cannot be read is not one that is not there.
+/// An unreadable file is an error; a missing one is `None`.
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -246,8 +247,9 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// A rename needs no room on the disk, and no moment in which neither file is whole. Cargo goes
-/// by the time of a program, and this one may be older than what was compiled last.
+/// Renames a file, which needs no room on the disk, and at no moment leaves a half-written file.
+/// Then sets its time to now: Cargo compares times, and this file may be older than the compiled
+/// program.
 fn bring_back(kept: &Path, path: &Path) -> Result<()> {
     written_now(kept);
     let folder = path.parent().unwrap_or(Path::new("."));

@@ -17,7 +17,7 @@ pub fn program(exercise: &Exercise, program: &Path) -> Verdict {
     with_record(exercise, program).0
 }
 
-/// Checks a compiled program; with what was seen of its last run.
+/// Checks a compiled program. Also returns the record of its last run.
 pub fn with_record(exercise: &Exercise, program: &Path) -> (Verdict, Option<Record>) {
     if let Some(failure) = too_old(exercise) {
         return (Verdict::Failed(failure), None);
@@ -39,7 +39,7 @@ pub fn with_record(exercise: &Exercise, program: &Path) -> (Verdict, Option<Reco
     (Verdict::of(answer), record)
 }
 
-/// Where a check measures nothing, and the par is that of a run, the last run decides.
+/// If a check measures no cost and the par is for a run, takes the cost of the last run.
 fn measured(mut passed: Passed, exercise: &Exercise, last: Option<&Record>) -> Passed {
     let of_run = exercise.about.par.as_ref().is_some_and(Par::is_of_run);
     let last = last.filter(|_| of_run).map(Measured::of);
@@ -47,8 +47,8 @@ fn measured(mut passed: Passed, exercise: &Exercise, last: Option<&Record>) -> P
     passed
 }
 
-/// A program that panicked before it could print has no output that is wrong, and one that panicked
-/// before its first ring was not done.
+/// Reports a panic instead of its consequences: a wrong output of a program that panicked before it
+/// printed, or a missing ring.
 fn rather_the_panic(failure: Failure, record: Option<&Record>) -> Failure {
     let early = |record: &Record| match failure.id {
         ids::OUTPUT => true,
@@ -63,7 +63,7 @@ fn rather_the_panic(failure: Failure, record: Option<&Record>) -> Failure {
     }
 }
 
-/// What this kernel is too old for.
+/// The failure if this kernel is too old for the exercise.
 fn too_old(exercise: &Exercise) -> Option<Failure> {
     let text = environment::kernel_release();
     let running = release(&text)?;
@@ -87,7 +87,7 @@ mod tests {
         let told = rather_the_panic(record.fail(ids::OUTPUT), Some(&record));
         assert_eq!(told.id, ids::PANIC);
         assert!(told.rule.contains("no room"), "{}", told.rule);
-        // Its ring was never asked for.
+        // It never asked for a ring.
         assert_eq!(rather_the_panic(record.fail(ids::NO_RING), Some(&record)).id, ids::PANIC);
         record.stdout = "17".to_string();
         assert_eq!(rather_the_panic(record.fail(ids::OUTPUT), Some(&record)).id, ids::OUTPUT);

@@ -40,7 +40,7 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
-    /// Compile and check programs in workbook/; one that is missing is put there first
+    /// Compile and check programs in workbook/; a missing one gets its starter first
     Check {
         /// The exercises
         #[arg(required = true, value_name = "NAME")]
@@ -52,7 +52,7 @@ enum Task {
         #[arg(long, requires = "json")]
         rings: bool,
     },
-    /// The brief and a hint: the first, or the one asked for
+    /// The brief and a hint: the first, or the one with this number
     Hint {
         /// The exercise
         name: String,
@@ -62,8 +62,8 @@ enum Task {
     },
     /// Put the starter back; your program is kept in workbook/backup
     ///
-    /// With --all, begin again with everything: your programs and your progress are moved to
-    /// workbook/backup, and each exercise begins with its starter.
+    /// With --all, reset everything: your programs and your progress are moved to workbook/backup,
+    /// and each exercise begins with its starter.
     #[command(group(clap::ArgGroup::new("which").required(true)))]
     Reset {
         /// The exercise
@@ -93,11 +93,11 @@ enum Task {
     },
     /// Make the folder of an exercise that you write
     ///
-    /// It lies in the day's folder of this repository, or with --exercises in DIR.
+    /// The folder is made in the day's folder of this repository, or with --exercises in DIR.
     New(new::Options),
     /// Prove that starters fail as stated, solutions pass, and wrong answers fail as stated
     Verify(verify::Options),
-    /// Judge one program, shut in
+    /// Judge one program in isolation
     #[command(hide = true)]
     Judge,
 }
@@ -137,7 +137,7 @@ fn run(task: &Task, folders: &Folders) -> Result<bool> {
         }
         Task::Show { name, variant } => show(exercises::find(&all, name)?, variant.as_deref()),
         Task::Verify(options) => verify::main(options, &all, folders, &workspace),
-        // Done before anything was read.
+        // Handled before anything was read.
         Task::New(_) | Task::Judge => Ok(true),
     }
 }
@@ -211,7 +211,7 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool, rings: bool) -> R
             }
             false => say(&verdict.text(exercise, Paint::for_stdout())),
         };
-        // After the verdict, which is worth reading even if this cannot be written.
+        // After the verdict, so that the learner sees it even if this cannot be written.
         if verdict.passed() {
             progress(workbook)?.change(|progress| progress.pass(&exercise.name, verdict.cost()))?;
         }
@@ -220,7 +220,7 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool, rings: bool) -> R
     Ok(passed)
 }
 
-/// What was done so far; says so if that could not be understood.
+/// Reads the progress, and prints a notice if it was unreadable.
 fn progress(workbook: &Workbook) -> Result<Progress> {
     let mut progress = Progress::load(workbook.folder())?;
     if let Some(words) = progress.notice() {
@@ -229,9 +229,9 @@ fn progress(workbook: &Workbook) -> Result<Progress> {
     Ok(progress)
 }
 
-/// Compiles and checks the learner's program; with what was seen of its last run.
+/// Compiles and checks the learner's program. Also returns the record of its last run.
 fn checked(exercise: &Exercise, workbook: &Workbook) -> Result<(Verdict, Option<Record>)> {
-    // Only on a terminal: a script needs no progress line.
+    // Only on a terminal, because a script needs no progress line.
     if io::stderr().is_terminal() {
         let once = if workbook.is_compiled() {
             ""
@@ -305,7 +305,8 @@ fn undo_all(all: &[Exercise], workbook: &Workbook) -> Result<bool> {
     Ok(true)
 }
 
-/// What a reset of everything moves, as the subject of a sentence and its verb.
+/// The programs and progress that a reset of everything moves, as the subject and verb of a
+/// sentence.
 fn everything(programs: usize, passed: usize) -> String {
     let programs = match programs {
         1 => "1 program".to_string(),

@@ -1,4 +1,4 @@
-//! Cargo, asked to compile a learner's program: from what is on this machine already.
+//! Compiles learners' programs with Cargo, from the crates on this machine.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,24 +14,24 @@ use anyhow::{Context, Result};
 
 use toolbox::cargo::{self, Diagnostic, Message};
 
-/// What a build gave.
+/// The result of a build.
 #[derive(Clone, Debug, Default)]
 pub struct Built {
     /// The programs, by name.
     pub programs: BTreeMap<String, PathBuf>,
-    /// The compiler's own words on each program that does not compile, by name.
+    /// The compiler's messages on each program that does not compile, by name.
     pub errors: BTreeMap<String, String>,
-    /// The libraries that they are linked with, by the names that programs use.
+    /// The libraries that the programs are linked with, by the names that programs use.
     pub libraries: BTreeMap<String, PathBuf>,
     /// The compiler's warnings, by name.
     pub warnings: BTreeMap<String, String>,
-    /// What Cargo said besides.
+    /// Cargo's other messages.
     pub cargo: String,
-    /// Where the copies of the programs are, if they are copies.
+    /// The folder of the programs, if they are copies.
     copies: Option<Arc<Copies>>,
 }
 
-/// A folder that is removed with its last owner.
+/// A folder that is removed when its last owner is dropped.
 #[derive(Debug)]
 struct Copies(PathBuf);
 
@@ -46,21 +46,21 @@ impl Drop for Copies {
 pub struct Build<'a> {
     /// The package.
     pub manifest: &'a Path,
-    /// Where it puts what it builds.
+    /// The target folder.
     pub target: &'a Path,
-    /// One program of it; all, if none.
+    /// One program of the package. If `None`, all of them.
     pub program: Option<&'a str>,
-    /// When it is given up.
+    /// The time limit.
     pub within: Duration,
     /// Variables for Cargo.
     pub env: Vec<(OsString, OsString)>,
 }
 
 impl Build<'_> {
-    /// Compiles.
+    /// Compiles the package.
     ///
     /// # Errors
-    /// If Cargo cannot be started, or does not come to an end.
+    /// If Cargo cannot be started, or does not end in time.
     pub fn run(&self) -> Result<Built> {
         let colours = std::io::stdout().is_terminal()
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -77,7 +77,7 @@ impl Build<'_> {
             None => command.arg("--bins"),
         };
         command.envs(self.env.iter().cloned()).stdin(Stdio::null());
-        // Cargo's own: a package elsewhere is not to see this one's.
+        // Cargo's variables of this package would be wrong for another one.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CARGO_PKG_") {
                 command.env_remove(name);
@@ -92,7 +92,7 @@ impl Build<'_> {
 }
 
 impl Built {
-    /// Puts copies in place of the programs, below `folder`, that nobody else overwrites.
+    /// Copies the programs below `folder`, where no other check overwrites them.
     ///
     /// # Errors
     /// If the disk has no room for them.
@@ -100,7 +100,7 @@ impl Built {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let all = folder.join("checks");
-        // Those of checks that were killed.
+        // Removes the folders of checks that were killed.
         for old in fs::read_dir(&all).into_iter().flatten().flatten() {
             let name = old.file_name().to_string_lossy().into_owned();
             let process = name.split('.').next().unwrap_or_default();
@@ -120,13 +120,13 @@ impl Built {
         Ok(())
     }
 
-    /// From Cargo's messages, one JSON object a line.
+    /// Reads Cargo's messages, one JSON object on each line.
     fn read(messages: &str) -> Built {
         let mut built = Built::default();
         for message in cargo::messages(messages) {
             built.note(message);
         }
-        // A program that did not compile may have been there before.
+        // If a program did not compile, an older one may still exist.
         let failed: Vec<String> = built.errors.keys().cloned().collect();
         for name in failed {
             built.programs.remove(&name);
@@ -161,7 +161,7 @@ impl Built {
     /// The program of that name.
     ///
     /// # Errors
-    /// The compiler's words, or Cargo's if it never came to compiling.
+    /// The compiler's messages, or Cargo's if it did not start the compiler.
     pub fn program(&self, name: &str) -> Result<PathBuf, String> {
         match (self.programs.get(name), self.errors.get(name)) {
             (Some(program), _) => Ok(program.clone()),

@@ -1,8 +1,9 @@
-//! What a program that passes takes of the kernel, how that compares with its exercise's solution,
-//! and what it does to no purpose.
+//! The cost of a passing program, in calls and entries, how it compares with the exercise's
+//! solution, and the program's needless work.
 //!
-//! A program that runs to its end is measured in its last run, a server while clients come one after
-//! the other ([`one_by_one`]): there the numbers are the same each time, on a busy machine too.
+//! A program that ends by itself is measured in its last run, and a server while clients come one
+//! after the other ([`one_by_one`]). Then the numbers are the same each time, even on a busy
+//! machine.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -17,37 +18,37 @@ use super::record::{Record, WAITS};
 use super::run::Run;
 use ringtrace::event::What;
 
-/// So many more calls or entries than needed may have a purpose that the check cannot see.
+/// This many calls or entries more than needed get no remark: they may have a purpose.
 const FEW: u64 = 3;
-/// CPU time that is not an error of the clock, which counts in steps of 10 ms.
+/// CPU time above the error of the clock, which counts in steps of 10 ms.
 const BURNT: Duration = Duration::from_millis(20);
-/// A server sleeps again within this time after it has served a client.
+/// Within this time after serving a client a server sleeps again.
 const SLEEPS: Duration = Duration::from_secs(2);
 /// What to do instead.
 const SLEEP: &str = "`submit_and_wait(1)` sleeps until there is a completion.";
 /// System calls by which a program gets memory.
 const MEMORY: [&str; 3] = ["brk", "mmap", "mremap"];
 
-/// Calls of `io_uring_enter`, and entries. Of two the better one is the smaller one.
+/// Calls of `io_uring_enter`, and entries. The smaller cost is the better one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cost {
-    /// The calls, those too that never came back; one that a signal interrupts is made again, and
-    /// counts once.
+    /// The calls, also those that never returned. A call that a signal interrupts and the kernel
+    /// restarts counts once.
     pub enters: u64,
     /// The entries that the kernel took.
     pub entries: u64,
 }
 
 impl Cost {
-    /// Of a program so far.
+    /// The cost of a program so far.
     pub fn of(record: &Record) -> Cost {
         let interrupted = record.returns().filter(|back| back.error.as_deref() == Some("EINTR"));
         let enters = (record.enters().count() - interrupted.count()) as u64;
         Cost { enters, entries: record.summary.all_entries() }
     }
 
-    /// Of `part`, if this is the cost of `all`: to the nearest whole number, but not 0 if it is
-    /// something.
+    /// The cost of `part`, if this is the cost of `all`, rounded to a whole number, but to 1 at
+    /// least if it is not 0.
     #[must_use]
     pub fn share(self, part: u64, all: u64) -> Cost {
         let all = all.max(1);
@@ -55,7 +56,7 @@ impl Cost {
         Cost { enters: share(self.enters), entries: share(self.entries) }
     }
 
-    /// In words, without what costs so much.
+    /// In words, without the unit.
     pub fn words(self) -> String {
         let enters = calls(self.enters);
         let entries = match self.entries {
@@ -70,7 +71,7 @@ fn calls(count: u64) -> String {
     several(count as usize, "call")
 }
 
-/// What an exercise's solution takes, as `exercise.toml` has it.
+/// The cost of an exercise's solution, as in `exercise.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Par {
@@ -78,7 +79,7 @@ pub struct Par {
     pub enters: u64,
     /// As in [`Cost`].
     pub entries: u64,
-    /// What costs so much: `client`, `8 tags`.
+    /// The unit of the cost: `client`, `8 tags`.
     #[serde(default = "run")]
     pub per: String,
 }
@@ -88,13 +89,13 @@ fn run() -> String {
 }
 
 impl Par {
-    /// Whether it is that of a whole run.
+    /// Whether the cost is for a whole run.
     pub fn is_of_run(&self) -> bool {
         self.per == run()
     }
 
-    /// How a program compares with the solution, in enters and in entries. Of what a server takes a
-    /// tenth is chance: whether two completions came one by one or together.
+    /// How a program compares with the solution, in enters and in entries. A difference of a tenth
+    /// in a server's cost is chance: two completions may come one by one or together.
     fn compared(&self, cost: Cost) -> (Ordering, Ordering) {
         let near = |took: u64, par: u64| !self.is_of_run() && took.abs_diff(par) <= par / 10;
         let compare =
@@ -102,18 +103,18 @@ impl Par {
         (compare(cost.enters, self.enters), compare(cost.entries, self.entries))
     }
 
-    /// Whether a program takes what the solution takes.
+    /// Whether a program's cost is that of the solution.
     pub fn is_met(&self, cost: Cost) -> bool {
         self.compared(cost) == (Ordering::Equal, Ordering::Equal)
     }
 
-    /// Whether a program takes no more than the solution, neither of the one nor of the other.
+    /// Whether a program needs no more enters and no more entries than the solution.
     pub fn is_reached(&self, cost: Cost) -> bool {
         let (enters, entries) = self.compared(cost);
         enters.is_le() && entries.is_le()
     }
 
-    /// Where a program stands beside the solution: one line.
+    /// How a program compares with the solution, in one line.
     pub fn standing(&self, cost: Cost) -> String {
         let Par { enters, entries, per } = self;
         let words = format!("{} per {per}", cost.words());
@@ -130,45 +131,46 @@ impl Par {
     }
 }
 
-/// What was measured of a program that passes.
+/// The measurements of a passing program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Measured {
-    /// What it takes.
+    /// Its cost.
     pub cost: Cost,
-    /// What it does to no purpose, a sentence each.
+    /// Its needless work, one sentence each.
     pub remarks: Vec<String>,
 }
 
 impl Measured {
-    /// Of a program that has run to its end.
+    /// The measurements of a program that has ended.
     pub fn of(record: &Record) -> Measured {
         let mut remarks = Counts::of(record).remarks();
         if record.burnt >= BURNT {
             remarks.push(format!(
-                "{} ms of CPU time went by while there was nothing to do but wait. {SLEEP}",
+                "The program used {} ms of CPU time while it could only wait. {SLEEP}",
                 record.burnt.as_millis()
             ));
         }
         Measured { cost: Cost::of(record), remarks }
     }
 
-    /// The same with the cost of `part` of `all`.
+    /// The same measurements with the cost of `part` of `all`.
     #[must_use]
     pub fn share(self, part: u64, all: u64) -> Measured {
         Measured { cost: self.cost.share(part, all), ..self }
     }
 }
 
-/// What is counted from a program's beginning on.
+/// Counters since the program's beginning.
 struct Counts {
     cost: Cost,
-    /// Enters that submitted nothing, did not wait, and brought nothing.
+    /// Enters that submitted nothing, did not wait, and fetched nothing.
     vain: u64,
-    /// Calls that wait or give the CPU away, beside the ring, by name.
+    /// Calls outside the ring that wait or yield the CPU, by name.
     waits: BTreeMap<String, u64>,
-    /// Calls by which it got memory.
+    /// Calls that allocate memory.
     memory: u64,
-    /// A kernel thread polls one of its rings: such a program looks at memory, and wakes the thread.
+    /// Whether a kernel thread polls one of its rings. Such a program polls memory, and wakes the
+    /// thread.
     polled: bool,
 }
 
@@ -184,7 +186,7 @@ impl Counts {
         Counts { cost: Cost::of(record), vain: vain(record), waits, memory, polled }
     }
 
-    /// From then on.
+    /// The difference since an earlier moment.
     fn since(mut self, before: &Counts) -> Counts {
         self.cost.enters -= before.cost.enters;
         self.cost.entries -= before.cost.entries;
@@ -196,7 +198,7 @@ impl Counts {
         self
     }
 
-    /// On calls that a wait for a completion would have saved.
+    /// Remarks on calls that a wait for a completion would have saved.
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.polled {
@@ -204,23 +206,22 @@ impl Counts {
         }
         if self.vain > FEW {
             remarks.push(format!(
-                "{} of io_uring_enter submitted nothing, waited for nothing and brought nothing. \
-                 {SLEEP}",
+                "{} of io_uring_enter submitted nothing, did not wait and fetched nothing. {SLEEP}",
                 calls(self.vain)
             ));
         }
         for (name, count) in self.waits.iter().filter(|(_, count)| **count > FEW) {
-            remarks.push(format!("{} of {name} waited beside the ring. {SLEEP}", calls(*count)));
+            remarks.push(format!("{} of {name} waited outside the ring. {SLEEP}", calls(*count)));
         }
         remarks
     }
 }
 
-/// The enters that submitted nothing, did not wait, and returned with nothing. One that fetches what
-/// found no room in the queue has a purpose.
+/// The enters that submitted nothing, did not wait, and fetched nothing. An enter that fetches
+/// completions from the overflow list does not count.
 fn vain(record: &Record) -> u64 {
     let mut vain = 0;
-    // The enters that asked for nothing, and the completions so far.
+    // The candidates, and the completions so far.
     let mut asked = BTreeMap::new();
     let (mut posted, mut overflow) = (0_u64, false);
     for event in &record.events {
@@ -240,19 +241,19 @@ fn vain(record: &Record) -> u64 {
     vain
 }
 
-/// Waits until the program sleeps, as a server does that has nothing more to do.
+/// Waits until the program sleeps, like an idle server.
 pub fn rests(run: &Run) {
     testkit::holds_within(SLEEPS, || hang::sleeps(run.pid()) || run.ended());
 }
 
-/// How many clients are enough to measure one.
+/// How many clients the measurement of one needs.
 pub const ALONE: u64 = 10;
 
-/// The cost of one of `clients` that come one after the other, each when the server sleeps again;
-/// one more comes before them. `visit` brings one and sees it go.
+/// The cost of one of `clients` that come one after the other, each when the server sleeps again.
+/// One more client comes before them. `visit` connects a client and waits for its end.
 ///
 /// # Errors
-/// Those of `visit`.
+/// The errors of `visit`.
 pub fn one_by_one(
     run: &mut Run,
     clients: u64,
@@ -261,7 +262,7 @@ pub fn one_by_one(
     let rests =
         |run: &Run| testkit::holds_within(SLEEPS, || hang::sleeps(run.pid()) || run.ended());
     let open = |run: &Run| run.descriptors().map_or(0, |them| them.len());
-    // Before the first one it may not have begun to wait for any.
+    // Before the first client the server may not wait for clients yet.
     visit(run)?;
     rests(run);
     let (before, descriptors) = (Counts::of(&run.record()), open(run));
@@ -273,15 +274,15 @@ pub fn one_by_one(
     let mut remarks = counts.remarks();
     if counts.memory >= clients {
         remarks.push(format!(
-            "{} of mmap or brk for {clients} clients: the kernel has to find memory for each. \
-             Keep what one has left for the next.",
+            "{} of mmap or brk for {clients} clients. Keep a client's memory for the next one: \
+             then the kernel need not find memory for each.",
             calls(counts.memory)
         ));
     }
     let more = open(run).saturating_sub(descriptors);
     if more as u64 * 2 > clients {
         remarks.push(format!(
-            "{clients} clients came and went, and the program holds {} more than before.",
+            "{clients} clients have connected and left, and the program has {} more than before.",
             several(more, "descriptor")
         ));
     }

@@ -1,4 +1,4 @@
-//! An exercise, its files, and how one is found by its name.
+//! An exercise, its files, and the search for one by name.
 
 use std::fmt;
 use std::fs;
@@ -13,38 +13,37 @@ use similar::get_close_matches;
 use super::checks::Check;
 use super::cost::Par;
 
-/// What an `exercise.toml` says.
+/// The content of an `exercise.toml`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// In a few words.
+    /// The title, a few words.
     pub title: String,
-    /// The day, if the folder lies outside the repository.
+    /// The day, for a folder outside the repository.
     pub day: Option<u32>,
     /// Its place within the day, from 1.
     pub order: u32,
-    /// How long it takes.
+    /// How long it takes, in minutes.
     pub minutes: u32,
     /// Page and fragment of the book.
     pub book: String,
     /// The id that the starter must fail with.
     pub starter: String,
-    /// What the solution takes; `verify` says so if it is something else.
+    /// The cost of the solution; `verify` reports another cost.
     pub par: Option<Par>,
     /// The lowest kernel, as in `6.0`, if it is above the day's.
     pub needs: Option<String>,
-    /// Whether passing it shows, in `learn --test`, that the rest of its day can be skipped: one a
-    /// day.
+    /// Whether, in `learn --test`, passing it skips the rest of its day. One exercise of each day.
     #[serde(default)]
     pub test: bool,
-    /// The name that it had before, under which a learner may have passed it.
+    /// The former name, under which a learner may have passed it.
     pub formerly: Option<String>,
 }
 
 /// An exercise.
 #[derive(Clone)]
 pub struct Exercise {
-    /// Its name, which is its program's too.
+    /// Its name, also that of its program.
     pub name: String,
     /// The day, from 1.
     pub day: u32,
@@ -52,12 +51,12 @@ pub struct Exercise {
     pub about: About,
     /// Its folder.
     pub folder: PathBuf,
-    /// What decides.
+    /// Its check.
     pub check: Check,
 }
 
 impl Exercise {
-    /// What to do.
+    /// The brief.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -65,12 +64,12 @@ impl Exercise {
         read(&self.folder.join("brief.md"))
     }
 
-    /// The program to begin with.
+    /// The file of the starter.
     pub fn starter(&self) -> PathBuf {
         self.folder.join("starter.rs")
     }
 
-    /// The program solved.
+    /// The file of the solution.
     pub fn solution(&self) -> PathBuf {
         self.folder.join("solution.rs")
     }
@@ -78,7 +77,7 @@ impl Exercise {
     /// The three hints: a question, a pointer, nearly the code.
     ///
     /// # Errors
-    /// If the file cannot be read, or does not hold three sections.
+    /// If the file cannot be read, or does not have three sections.
     pub fn hints(&self) -> Result<Vec<String>> {
         let path = self.folder.join("hints.md");
         let hints = sections(&read(&path)?);
@@ -88,7 +87,7 @@ impl Exercise {
         Ok(hints)
     }
 
-    /// The lowest kernel that it runs on.
+    /// The oldest kernel on which it runs.
     pub fn kernel(&self) -> (u32, u32) {
         let days = if self.day < 3 { (5, 10) } else { (5, 19) };
         self.about.needs.as_deref().and_then(release).map_or(days, |needs| needs.max(days))
@@ -101,7 +100,7 @@ pub fn release(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// What stands under each `## ` heading.
+/// The text under each `## ` heading.
 fn sections(text: &str) -> Vec<String> {
     let mut sections: Vec<String> = Vec::new();
     for line in text.lines() {
@@ -115,7 +114,7 @@ fn sections(text: &str) -> Vec<String> {
     sections.into_iter().map(|section| trim_lines(&section)).collect()
 }
 
-/// Without the empty lines before and after; indents stay.
+/// Removes the empty lines before and after. Indents stay.
 fn trim_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let full = |line: &&str| !line.trim().is_empty();
@@ -132,10 +131,10 @@ pub fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
 }
 
-/// Picks exercises by name; all, if none is named.
+/// Selects exercises by name; without names, all.
 ///
 /// # Errors
-/// If there is none of that name: says which one was meant, most likely.
+/// If there is no exercise of that name. The error suggests a similar name.
 pub fn pick(all: &[Exercise], names: &[String]) -> Result<Vec<Exercise>> {
     if names.is_empty() {
         return Ok(all.to_vec());
@@ -143,7 +142,7 @@ pub fn pick(all: &[Exercise], names: &[String]) -> Result<Vec<Exercise>> {
     names.iter().map(|name| find(all, name).cloned()).collect()
 }
 
-/// From 0 to 1, how much of two names must be the same for one to be a misspelt other.
+/// How similar two names must be, from 0 to 1, for a suggestion.
 pub const ALIKE: f32 = 0.7;
 
 /// The exercise of that name.
@@ -169,12 +168,12 @@ pub fn find<'a>(all: &'a [Exercise], name: &str) -> Result<&'a Exercise> {
     Err(WrongUsage::error(format!("there is no exercise {name}; {likely}")))
 }
 
-/// A command line that cannot be meant, in a sentence: no exercise has that name, for example.
+/// A wrong command line, explained in a sentence: for example, no exercise has that name.
 #[derive(Debug)]
 pub struct WrongUsage(String);
 
 impl WrongUsage {
-    /// As the error that ends a command.
+    /// The error that ends a command.
     pub fn error(sentence: String) -> anyhow::Error {
         WrongUsage(sentence).into()
     }
@@ -188,8 +187,8 @@ impl fmt::Display for WrongUsage {
 
 impl std::error::Error for WrongUsage {}
 
-/// Prints why a command failed. The exit code is 2 for wrong usage, or else as
-/// [`environment::report`] has it.
+/// Prints why a command failed. The exit code is 2 for wrong usage, and otherwise that of
+/// [`environment::report`].
 pub fn failed(command: &str, error: anyhow::Error) -> ExitCode {
     let usage = error.is::<WrongUsage>();
     let code = environment::report(command, Err(error));

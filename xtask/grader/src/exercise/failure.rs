@@ -1,26 +1,26 @@
-//! What a check answers.
+//! The result of a check.
 
 use common::text::several;
 
 use super::cost::Measured;
 use super::ids::{self, Id};
 
-/// The program did what was asked.
+/// The program passes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
-    /// What the kernel saw, in a sentence, for the learner to be proud of.
+    /// One sentence on what the program did, by the kernel's record.
     pub note: String,
-    /// What it takes, if that was measured.
+    /// Its cost, if that was measured.
     pub measured: Option<Measured>,
 }
 
 impl Passed {
-    /// With a sentence on what was seen.
+    /// A pass with a sentence on what the program did.
     pub fn new(note: impl Into<String>) -> Passed {
         Passed { note: note.into(), measured: None }
     }
 
-    /// With what was measured.
+    /// Adds the measured cost.
     #[must_use]
     pub fn measured(mut self, measured: Measured) -> Passed {
         self.measured = Some(measured);
@@ -28,70 +28,70 @@ impl Passed {
     }
 }
 
-/// Why an exercise is not passed.
+/// Why a program does not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Which way to fail it is.
+    /// The kind of failure.
     pub id: Id,
-    /// What the client did, or how the program was run.
+    /// What the client did, or how the check ran the program.
     pub client: String,
-    /// What the kernel recorded: two or three lines of the trace that matter.
+    /// The relevant lines of the kernel's record, two or three.
     pub kernel: Vec<String>,
-    /// Which rule that breaks, and what to do, in one or two sentences.
+    /// The broken rule, and what to do, in one or two sentences.
     pub rule: String,
-    /// Where the book explains it, as in `day3.html#re-arming`; the exercise's own place if
-    /// there is none.
+    /// Where the book explains it, as in `day3.html#re-arming`. If it is `None`, the exercise's own
+    /// place.
     pub book: Option<String>,
 }
 
 impl Failure {
-    /// A failure that says no more than its id means; the other functions add to it.
+    /// A failure with only its id; the other functions add the rest.
     pub fn new(id: Id, client: impl Into<String>) -> Failure {
         Failure { id, client: client.into(), kernel: Vec::new(), rule: String::new(), book: None }
     }
 
-    /// Neither passed nor failed: what cannot be seen here, and why.
+    /// Neither passed nor failed. `why` says what cannot be observed on this machine.
     pub fn not_observed(why: impl Into<String>) -> Failure {
         Failure { rule: why.into(), ..Failure::new(ids::NOT_OBSERVED, "") }
     }
 
-    /// Whether it says nothing about the program: the check itself could not run.
+    /// Whether the check itself could not run, so that this is not about the program.
     pub fn is_not_observed(&self) -> bool {
         self.id == ids::NOT_OBSERVED
     }
 
-    /// What the client did, in place of what was said before.
+    /// Replaces what the client did.
     #[must_use]
     pub fn client(mut self, did: impl Into<String>) -> Failure {
         self.client = did.into();
         self
     }
 
-    /// The lines of the kernel's record that matter.
+    /// Sets the relevant lines of the kernel's record.
     #[must_use]
     pub fn kernel(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Failure {
         self.kernel = lines.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The rule that was broken.
+    /// Sets the broken rule.
     #[must_use]
     pub fn rule(mut self, rule: impl Into<String>) -> Failure {
         self.rule = rule.into();
         self
     }
 
-    /// Where the book explains it.
+    /// Sets the place in the book.
     #[must_use]
     pub fn book(mut self, place: impl Into<String>) -> Failure {
         self.book = Some(place.into());
         self
     }
 
-    /// With no text longer than a reader wants: what a program printed may be.
+    /// Shortens long texts, which may quote a program's output.
     #[must_use]
     pub fn shortened(self) -> Failure {
-        /// Characters. The longest rule of ours has half as many.
+        /// The limit in characters. Our longest rule has half as many.
         const LONGEST: usize = 1000;
         let short = |text: String| shortened(&text, LONGEST);
         Failure {
@@ -103,8 +103,8 @@ impl Failure {
     }
 }
 
-/// The first and the last characters of a text that has more than `longest`. What it quotes stands
-/// in its middle, and what to do at its end.
+/// The beginning and the end of a text with more than `longest` characters. Quotes are in its
+/// middle, and what to do is at its end.
 pub fn shortened(text: &str, longest: usize) -> String {
     let count = text.chars().count();
     if count <= longest {

@@ -1,4 +1,4 @@
-//! Where exercises lie: in the days' folders, or in folders of a teacher's own.
+//! The folders of exercises: the days', or a teacher's.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,14 +14,14 @@ use super::checks::{self, Check};
 use super::exercises::{About, Exercise, WrongUsage, read};
 use super::plan::Plan;
 
-/// What every exercise has beside its check.
+/// The files of every exercise, besides its check.
 const FILES: [&str; 6] =
     ["exercise.toml", "brief.md", "hints.md", "starter.rs", "solution.rs", "variants.toml"];
 
 /// The days, each with a folder of the workspace.
 pub const DAYS: std::ops::RangeInclusive<u32> = 1..=4;
 
-/// Where a day would stand: the exercises of the chapters after the journal.
+/// The "day" of the exercises for the chapters after the journal.
 pub const BEYOND: u32 = 5;
 
 /// A day, as a heading: `Day 4`.
@@ -29,34 +29,34 @@ pub fn heading(day: u32) -> String {
     if day == BEYOND { "Beyond".to_string() } else { format!("Day {day}") }
 }
 
-/// Which exercises are meant: the book's own, unless folders are named.
+/// Which exercises to use: the book's, unless folders are named.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Folders {
-    /// The exercises in DIR, in place of the book's own
+    /// Use the exercises in DIR instead of the book's
     ///
-    /// DIR is an exercise or holds exercises, a folder each. Give the option several times for several
-    /// folders: `--exercises day01/exercises` brings those of day 1 back. The book's page Writing an
-    /// exercise says what is in such a folder.
+    /// DIR is the folder of an exercise, or has such folders in it. Give the option several times
+    /// for several folders: `--exercises day01/exercises` adds those of day 1. The book's page
+    /// Writing an exercise explains the files in such a folder.
     #[arg(long = "exercises", value_name = "DIR", global = true, value_parser = PathBufValueParser::new().try_map(expanded))]
     folders: Vec<PathBuf>,
 }
 
 impl Folders {
-    /// The folders that are named; none for the book's own.
+    /// The named folders; empty for the book's exercises.
     pub fn named(&self) -> &[PathBuf] {
         &self.folders
     }
 
-    /// As they stand in a command that means the same exercises, with a space before each.
+    /// The options for a command on the same exercises, with a space before each.
     pub fn options(&self) -> String {
         self.folders.iter().map(|folder| format!(" --exercises {}", folder.display())).collect()
     }
 
-    /// All finished exercises in the order in which they are to be done. One that is not finished
-    /// is named on the standard error, and stops no other.
+    /// All finished exercises in their order. Names unfinished ones on the standard error, and
+    /// leaves them out.
     ///
     /// # Errors
-    /// If none is left, or a folder cannot be meant.
+    /// If no exercise is left, or a folder is wrong.
     pub fn load(&self, workspace: &Path) -> Result<Vec<Exercise>> {
         let (exercises, unfinished) = self.look(workspace)?;
         for why in &unfinished {
@@ -77,7 +77,7 @@ impl Folders {
         }
     }
 
-    /// The finished exercises, and what the others lack.
+    /// The finished exercises, and what each of the others lacks.
     ///
     /// # Errors
     /// If a folder cannot be read, or two exercises have one name.
@@ -114,7 +114,7 @@ impl Folders {
     }
 }
 
-/// The book's own exercises, as [`Folders::load`] has them.
+/// The book's exercises, as from [`Folders::load`].
 ///
 /// # Errors
 /// If there is none.
@@ -127,12 +127,12 @@ pub fn day_folder(day: u32) -> String {
     if day == BEYOND { "day04/beyond/exercises".into() } else { format!("day{day:02}/exercises") }
 }
 
-/// A shell that is given `--exercises=~/mine` leaves the `~` as it is.
+/// For `--exercises=~/mine` a shell does not replace the `~`.
 fn expanded(folder: PathBuf) -> Result<PathBuf, String> {
     match folder.to_string_lossy().starts_with('~') {
         true => {
-            Err("the shell did not put your home in the place of `~`; write a space before it \
-                     and not `=`, and no quotes"
+            Err("the shell did not replace `~` with your home; write a space before it instead of \
+                     `=`, and no quotes"
                 .to_string())
         }
         false => Ok(folder),
@@ -144,8 +144,8 @@ fn subfolders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries.filter(|path| path.is_dir()).collect())
 }
 
-/// The exercises of a folder that was named: itself, or what lies in it. A folder without any file of
-/// an exercise is something else.
+/// The exercises of a named folder: the folder itself, or folders in it. A folder without any file
+/// of an exercise is ignored.
 fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let path = folder.canonicalize().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => WrongUsage::error(format!(
@@ -167,7 +167,7 @@ fn unreadable(folder: &Path, error: &io::Error) -> anyhow::Error {
     WrongUsage::error(format!("the folder {} cannot be read: {error}", folder.display()))
 }
 
-/// The day in whose folder an exercise lies; `None` outside the workspace.
+/// The day to whose folder an exercise belongs; `None` outside the workspace.
 fn day_of(workspace: &Path, folder: &Path) -> Option<u32> {
     let parent = folder.canonicalize().ok()?.parent()?.to_path_buf();
     let is_its = |day: &u32| {
@@ -203,7 +203,7 @@ fn one(workspace: &Path, folder: &Path) -> Result<Exercise> {
     Ok(Exercise { name, day, about, folder: folder.to_path_buf(), check })
 }
 
-/// What decides: `check.toml` or `check.rs`.
+/// The check: `check.toml` or `check.rs`.
 fn check_of(folder: &Path, name: &str, shown: &str, is_own: bool) -> Result<Check> {
     let (data, code) = (folder.join("check.toml"), folder.join("check.rs"));
     match (data.is_file(), code.is_file()) {
@@ -224,8 +224,8 @@ fn check_of(folder: &Path, name: &str, shown: &str, is_own: bool) -> Result<Chec
     }
 }
 
-/// A name that a program and a module can have, and that no exercise of the book has: all programs
-/// lie together in the workbook.
+/// Fails unless a program and a module can have this name, and no exercise of the book has it: the
+/// workbook has all programs in one folder.
 ///
 /// # Errors
 /// What is wrong with the name.
@@ -247,10 +247,10 @@ pub fn free_name(workspace: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// As many letters as the list has room for.
+/// The longest name, in letters, for which the list has room.
 const LONGEST_NAME: usize = 17;
 
-/// Words that are not a name of a module or of a program.
+/// Words that cannot be the name of a module or of a program.
 const RESERVED: &[&str] = &[
     "abstract",
     "as",

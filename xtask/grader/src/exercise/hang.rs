@@ -1,4 +1,4 @@
-//! Why a program does not go on, as a verdict. What it is finds the tracer.
+//! Explains a hang that the tracer found, as a verdict.
 
 use ringtrace::diagnosis::hang::{Done, Place};
 use ringtrace::event::What;
@@ -14,13 +14,13 @@ fn of_interest(what: &What) -> bool {
     matches!(what, What::Enter(_) | What::Submit(_) | What::Complete(_) | What::Register(_))
 }
 
-/// Puts a hang into words.
+/// The failure for a hang.
 pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Failure {
     let printed = record.stdout.len() + record.stderr.len();
     let done = Done { events: &record.events, summary: &record.summary, printed };
     let hang = ringtrace::diagnosis::hang::explain(&done, rings, pid, kind);
     let mut kernel = record.last_lines(of_interest);
-    // Its rings say nothing: it was looked where the program is.
+    // Its rings show nothing, so this is where the program was seen.
     if kernel.is_empty()
         && matches!(hang.place, Place::Call | Place::Spin)
         && !matches!(kind, Kind::Endless | Kind::Stopped)

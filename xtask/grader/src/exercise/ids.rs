@@ -1,7 +1,7 @@
-//! Every way to fail an exercise has a name that stays: for scripts, for a class's table of
-//! mistakes, and for the wrong answers, which say which of them they must get.
+//! The ids of failures. They do not change, because scripts, a class's table of mistakes and the
+//! wrong answers' `expect` use them.
 
-/// A way to fail.
+/// An id of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     /// Its name, as in `E-NO-RING`.
@@ -9,7 +9,7 @@ pub struct Id {
 }
 
 impl Id {
-    /// What it means, for a table.
+    /// Its meaning, for a table.
     pub fn meaning(self) -> &'static str {
         ALL.iter().find(|(id, _)| *id == self).map_or("", |(_, meaning)| meaning)
     }
@@ -21,15 +21,15 @@ impl std::fmt::Display for Id {
     }
 }
 
-/// Defines the constants and [`ALL`] in one go, so that none is missing from the list: a constant,
-/// its name, what it means, and the place in the book that explains it. The book's page *Find by
-/// symptom* is made from these lines.
+/// Defines the constants and [`ALL`] together, so that the list has every constant. Each line has a
+/// constant, its name, its meaning, and the place in the book that explains it. The book's page
+/// *Find by symptom* is made from these lines.
 macro_rules! ids {
     ($($constant:ident $name:literal $meaning:literal $place:literal)*) => {
         $(#[doc = concat!("`", $name, "`: ", $meaning, "; ", $place)]
         pub const $constant: Id = Id { name: $name };)*
 
-        /// All of them, and what they mean.
+        /// All ids with their meanings.
         pub const ALL: &[(Id, &str)] = &[$(($constant, $meaning)),*];
     };
 }

@@ -1,11 +1,11 @@
-//! The little Markdown of briefs and hints, for a terminal.
+//! Shows the Markdown of briefs and hints on a terminal.
 
 use common::text::wrap;
 
 use super::verdict::Paint;
 
-/// A text as lines of at most `width` columns. Code keeps its own lines; paragraphs and lists are
-/// folded again.
+/// A text as lines of at most `width` columns. Code keeps its lines; paragraphs and lists are
+/// wrapped again.
 pub fn page(text: &str, width: usize, paint: Paint) -> String {
     let mut page = Page { lines: Vec::new(), paragraph: String::new(), indent: 0, width, paint };
     let mut fenced = false;
@@ -43,7 +43,7 @@ fn heading(line: &str) -> Option<&str> {
     (rest.len() < line.len()).then(|| rest.strip_prefix(' ')).flatten()
 }
 
-/// How far the lines after the first of a list's item are indented.
+/// The indent of the lines after the first one of a list's item.
 fn item(line: &str) -> Option<usize> {
     let bare = line.trim_start();
     let before = line.len() - bare.len();
@@ -60,7 +60,7 @@ struct Page {
     paint: Paint,
 }
 
-/// Where bold begins and ends, until the lines are folded.
+/// Marks the beginning and the end of bold text until the lines are wrapped.
 const BOLD: char = '\x01';
 
 /// Text without the marks of emphasis and links: [`BOLD`] stands for `**`. Code keeps its stars.
@@ -78,7 +78,7 @@ fn inline(text: &str) -> String {
         let mut before = ' ';
         let mut letters = part.chars().peekable();
         while let Some(letter) = letters.next() {
-            // One between spaces is an item's mark, or a product.
+            // A star between spaces is an item's mark, or a multiplication.
             let alone = before == ' ' && letters.peek().is_none_or(|next| *next == ' ');
             if letter != '*' || alone {
                 plain.push(letter);
@@ -126,7 +126,7 @@ impl Page {
         }
     }
 
-    /// A line in which every second part is bold; what is bold at its end goes on in the next.
+    /// A line in which every second part is bold. Bold text at its end continues in the next line.
     fn bold(&self, line: &str, bold: &mut bool) -> String {
         let mut painted = String::new();
         for (nth, part) in line.split(BOLD).enumerate() {
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(page(text, 80, PLAIN), plain);
         let colour = Paint { colour: true };
         assert_eq!(page("**Accepted when** all", 80, colour), "\x1b[1mAccepted when\x1b[0m all");
-        // Bold ends with each line, so that it never runs into what is drawn below.
+        // Bold ends with each line, so that it does not affect the text drawn below.
         assert_eq!(page("**a b**", 3, colour), "\x1b[1ma\x1b[0m\n\x1b[1mb\x1b[0m");
     }
 }

@@ -1,15 +1,15 @@
-//! `cargo xtask exercise`: the exercises, for scripts, and what `learn` and `class` build on.
+//! `cargo xtask exercise`: the exercises, for scripts, and the base of `learn` and `class`.
 //!
-//! - [`exercises`]: one of them and its files; [`folders`]: where they lie, the days' or a
-//!   teacher's; [`variants`]: other answers, as edits; [`checks`]: what decides, one file each;
-//! - [`plan`]: a check as a value, which `check.toml` is; a `check.rs` is a procedure;
-//! - [`workbook`]: the learner's folder; [`progress`]: what was done in it; [`backup`]: fresh
-//!   starts; [`compile`]: Cargo, asked to build in it;
-//! - [`attempt`] runs a program, [`run`] is one run of it, [`record`] what was seen of it,
-//!   [`hang`] why it does not go on, `unwatched` a run without a tracer;
-//! - [`failure`] and [`ids`]: what a check answers; [`cost`]: what a program that passes takes;
-//!   [`verdict`]: all that for people and scripts;
-//! - [`new`] makes a folder for one more; [`verify`] proves the exercises themselves.
+//! - [`exercises`]: an exercise and its files; [`folders`]: the folders of exercises, the days' or
+//!   a teacher's; [`variants`]: other answers, as edits; [`checks`]: the checks, one file each;
+//! - [`plan`]: a check as a value, from a `check.toml`; a `check.rs` is a procedure;
+//! - [`workbook`]: the learner's folder; [`progress`]: the learner's progress; [`backup`]: resets;
+//!   [`compile`]: compiling with Cargo;
+//! - [`attempt`] runs a program, [`run`] is one run of it, [`record`] the record of that run,
+//!   [`hang`] explains a hang, `unwatched` is a run without a tracer;
+//! - [`failure`] and [`ids`]: the result of a check; [`cost`]: the cost of a passing program;
+//!   [`verdict`]: both, for people and scripts;
+//! - [`new`] makes the folder of a new exercise; [`verify`] proves the exercises themselves.
 
 pub mod attempt;
 pub mod backup;

@@ -1,5 +1,5 @@
-//! `cargo xtask exercise new`: makes the folder of a new exercise. It compiles, its starter fails
-//! with the id that it states, and every place to fill in says TODO.
+//! `cargo xtask exercise new`: makes the folder of a new exercise. The exercise compiles, its
+//! starter fails with the stated id, and every place to fill in is marked TODO.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ use super::verdict::Paint;
 use crate::learn::book::has_place;
 use toolbox::output::say;
 
-/// What to make.
+/// What to make, by the options.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Its name, which is its program's too: small letters, digits and `_`
+    /// The name of the exercise and of its program: lower-case letters, digits and `_`
     name: String,
 
-    /// The day that it belongs to; 5 is after the four days
+    /// The day of the exercise; 5 is for the chapters after the four days
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5))]
     day: u32,
 }
@@ -53,13 +53,13 @@ const FILES: [(&str, &str, &str); 9] = [
     ("wrong/hard_coded.rs", include_str!("template/hard_coded.rs"), ""),
 ];
 
-/// As many letters as the list has room for.
+/// The longest title, in letters, for which the list has room.
 const LONGEST_TITLE: usize = 43;
 
-/// Wrong answers that a finished exercise has at least.
+/// The fewest wrong answers of a finished exercise.
 const WRONG_ANSWERS: usize = 4;
 
-/// Makes the folder, in the day's or in the one that was named.
+/// Makes the folder, in the day's folder or in the named one.
 ///
 /// # Errors
 /// If the name is not free, or a file cannot be written.
@@ -74,7 +74,7 @@ pub fn main(options: &Options, folders: &Folders, workspace: &Path) -> Result<bo
     let folder = parent.join(name);
     if folder.exists() {
         let there = folder.display();
-        return Err(WrongUsage::error(format!("{there} is there already; nothing was changed")));
+        return Err(WrongUsage::error(format!("{there} exists already; nothing was changed")));
     }
     if parent.join("exercise.toml").is_file() {
         let parent = parent.display();
@@ -117,14 +117,14 @@ fn page(name: &str, folder: &Path, folders: &Folders) -> String {
     page
 }
 
-/// The first free place in the day.
+/// The first free number in the day's order.
 fn next_order(folders: &Folders, workspace: &Path, day: u32) -> u32 {
     let there = folders.look(workspace).map(|(exercises, _)| exercises).unwrap_or_default();
     let orders = there.iter().filter(|exercise| exercise.day == day).map(|it| it.about.order);
     orders.max().unwrap_or(0) + 1
 }
 
-/// What an exercise lacks of a finished one; a line each.
+/// What an exercise lacks, one line each.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -148,7 +148,7 @@ pub fn lacks(exercise: &Exercise, workspace: &Path) -> Result<Vec<String>> {
         Vec::new()
     });
     if let Some(at) = hints.iter().position(String::is_empty) {
-        lacks.push(format!("hints.md: nothing stands under `## {}`", at + 1));
+        lacks.push(format!("hints.md: there is no text under `## {}`", at + 1));
     }
     let brief = exercise.brief()?;
     let About { title, book, .. } = &exercise.about;
@@ -161,7 +161,7 @@ pub fn lacks(exercise: &Exercise, workspace: &Path) -> Result<Vec<String>> {
     if !has_place(workspace, book) {
         lacks.push(format!("exercise.toml: the book has no place {book}"));
     }
-    // Prose is wrapped for a learner; code is not.
+    // Prose must be wrapped; code need not.
     let shown = |text: &str| markdown::page(text, WIDTH, Paint::default());
     for (file, text) in [
         ("brief.md", shown(&brief)),
@@ -180,7 +180,7 @@ pub fn lacks(exercise: &Exercise, workspace: &Path) -> Result<Vec<String>> {
         ));
     }
     if exercise.about.par.is_none() {
-        lacks.push("exercise.toml: there is no par, what the solution takes".to_string());
+        lacks.push("exercise.toml: `par`, the cost of the solution, is missing".to_string());
     }
     let variants = variants::of(exercise)?;
     let wrong = || variants.iter().filter(|variant| variant.expect != PASSED);

@@ -1,4 +1,4 @@
-//! What a `check.rs` begins with: `use crate::exercise::prelude::*;`.
+//! The imports of a `check.rs`: `use crate::exercise::prelude::*;`.
 
 // This list does not change when an exercise is added or removed.
 #![allow(unused_imports)]

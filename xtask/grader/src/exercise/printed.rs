@@ -1,4 +1,4 @@
-//! What a program prints, taken in by a thread while it runs.
+//! A program's output, read by a thread while it runs.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Bytes that are kept.
+/// The most bytes that are kept.
 const MOST: usize = 1 << 20;
 
-/// What a program has printed so far, read by a thread.
+/// A program's output so far, read by a thread.
 #[derive(Debug)]
 pub struct Printed {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -17,7 +17,7 @@ pub struct Printed {
 }
 
 impl Printed {
-    /// Begins to read.
+    /// Starts reading.
     pub fn new(pipe: OwnedFd) -> Printed {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let theirs = Arc::clone(&bytes);
@@ -40,17 +40,17 @@ impl Printed {
         Printed { bytes, reader: Some(reader) }
     }
 
-    /// All that has come.
+    /// The output so far, as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&lock(&self.bytes)).into_owned()
     }
 
-    /// Its bytes.
+    /// The output so far, as bytes.
     pub fn length(&self) -> usize {
         lock(&self.bytes).len()
     }
 
-    /// After the program's end: waits for the last of it.
+    /// After the program's end: waits for the rest of the output.
     pub fn rest(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();

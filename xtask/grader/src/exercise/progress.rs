@@ -1,4 +1,4 @@
-//! What a learner has done, in a file beside the programs.
+//! A learner's progress, in a file beside the programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,44 +13,44 @@ use super::cost::Cost;
 use super::exercises::Exercise;
 use super::workbook::{lock, write_whole};
 
-/// What was done so far. Every change is made to what the file says at that moment, and the file
-/// is replaced as a whole: nothing is lost when two programs write it, or when one is killed. A
-/// name that no exercise has stays: its exercise may come back.
+/// The progress so far. Every change reads the file again and replaces it as a whole, so nothing is
+/// lost if two programs write it or one is killed. Names of unknown exercises stay, because the
+/// exercise may come back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
-    /// Exercises that were passed.
+    /// The passed exercises.
     pub passed: BTreeSet<String>,
-    /// Exercises whose solution was looked at before.
+    /// Exercises whose solution the learner looked at before passing.
     pub given_up: BTreeSet<String>,
-    /// Exercises that this machine cannot decide.
+    /// Exercises that cannot be observed on this machine.
     pub not_observed: BTreeSet<String>,
-    /// Exercises before the place that the learner began at.
+    /// Exercises before the one at which the learner began.
     pub skipped: BTreeSet<String>,
-    /// How many hints were taken.
+    /// The number of hints that the learner took.
     pub hints: BTreeMap<String, usize>,
-    /// What the best program took that passed each.
+    /// The lowest cost of a program that passed, for each exercise.
     pub best: BTreeMap<String, Cost>,
-    /// The one that was worked on last.
+    /// The exercise that the learner worked on last.
     pub current: Option<String>,
-    /// Whether that one is part of a test.
+    /// Whether that exercise is part of a placement test.
     pub testing: bool,
-    /// What a newer version of this program wrote, for that one to find again.
+    /// Fields of a newer version of this program, which are kept.
     #[serde(flatten)]
     other: Map<String, Value>,
     #[serde(skip)]
     path: PathBuf,
-    /// Where a file is kept that could not be understood.
+    /// Where an unreadable file is kept.
     #[serde(skip)]
     spoilt: Option<PathBuf>,
 }
 
 impl Progress {
-    /// Reads it; empty if there is no file. A file that was spoilt is kept under another name:
+    /// Reads the progress; empty if there is no file. Keeps a spoilt file under another name, and
     /// [`Progress::notice`] says so.
     ///
     /// # Errors
-    /// If it cannot be read, or a spoilt one cannot be kept.
+    /// If the file cannot be read, or a spoilt one cannot be kept.
     pub fn load(folder: &Path) -> Result<Progress> {
         let path = folder.join("progress.json");
         let bytes = match fs::read(&path) {
@@ -60,7 +60,7 @@ impl Progress {
             }
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
         };
-        // A list would be read as the fields in their order.
+        // Serde would read a JSON list as the fields in their order.
         if let Ok(object) = serde_json::from_slice::<Map<_, _>>(&bytes) {
             if let Ok(progress) = serde_json::from_value::<Progress>(object.into()) {
                 return Ok(Progress { path, ..progress });
@@ -75,14 +75,14 @@ impl Progress {
         Ok(Progress { path, spoilt: kept, ..Progress::default() })
     }
 
-    /// Changes what the file says now, which other programs may have written. Returns what `change`
-    /// returns.
+    /// Changes the file's present content, which another program may have written. Returns the
+    /// result of `change`.
     ///
     /// # Errors
     /// If the file cannot be read or written.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Progress) -> T) -> Result<T> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        // Held until the new file is in its place.
+        // Held until the new file has replaced the old one.
         let _held = lock(&folder.join(".progress.lock"))?;
         let mut now = Progress::load(folder)?;
         now.spoilt = now.spoilt.or(self.spoilt.take());
@@ -97,10 +97,11 @@ impl Progress {
         write_whole(&self.path, text.as_bytes())
     }
 
-    /// Moves everything to a file in another folder, which may have some of it, and begins again.
+    /// Moves all progress to a file in another folder, which may have some already, and starts
+    /// again from nothing.
     ///
     /// # Errors
-    /// If a file cannot be read or written; then nothing is lost.
+    /// If a file cannot be read or written. Then nothing is lost.
     pub fn move_to(&mut self, folder: &Path) -> Result<()> {
         let mut kept = Progress::load(folder)?;
         self.change(|now| {
@@ -111,7 +112,7 @@ impl Progress {
         })?
     }
 
-    /// Adds what another one has done. The other one's place becomes this one's.
+    /// Adds another progress. Its current exercise replaces this one's.
     pub fn add(&mut self, other: &Progress) {
         self.passed.extend(other.passed.iter().cloned());
         self.given_up.extend(other.given_up.iter().cloned());
@@ -130,13 +131,13 @@ impl Progress {
         }
     }
 
-    /// Whether nothing was done yet; an exercise may have been opened.
+    /// Whether the learner has done nothing yet, except to open an exercise.
     pub fn is_empty(&self) -> bool {
         let Progress { path, spoilt, current, testing, .. } = self.clone();
         *self == Progress { path, spoilt, current, testing, ..Progress::default() }
     }
 
-    /// Has what was done under an exercise's former name count for it.
+    /// Counts progress under an exercise's former name for the exercise.
     pub fn rename(&mut self, all: &[Exercise]) {
         for exercise in all {
             let Some(old) = &exercise.about.formerly else { continue };
@@ -159,7 +160,7 @@ impl Progress {
         }
     }
 
-    /// Notes that an exercise was passed, and what that program takes.
+    /// Notes a passed exercise, and the program's cost.
     pub fn pass(&mut self, name: &str, cost: Option<Cost>) {
         for set in [&mut self.given_up, &mut self.not_observed, &mut self.skipped] {
             set.remove(name);
@@ -175,28 +176,28 @@ impl Progress {
         *best = cost.min(*best);
     }
 
-    /// What to say, once, if the file could not be understood: a sentence or two.
+    /// A notice, given once, that the file was unreadable.
     pub fn notice(&mut self) -> Option<String> {
         let kept = self.spoilt.take()?;
         Some(format!(
-            "Your progress could not be read. It begins again from nothing, and the old file is kept \
-             as {}. `cargo xtask exercise check NAME…` counts each program that passes.",
+            "Your progress could not be read, so it starts again from nothing. The old file is \
+             kept as {}. `cargo xtask exercise check NAME…` counts each program that passes.",
             kept.file_name().unwrap_or_default().to_string_lossy()
         ))
     }
 
-    /// Whether nothing is left to do for an exercise.
+    /// Whether the learner need do nothing more for an exercise.
     pub fn is_done(&self, name: &str) -> bool {
         [&self.passed, &self.given_up, &self.not_observed].iter().any(|set| set.contains(name))
     }
 
-    /// Whether the next exercise is open after this one.
+    /// Whether the next exercise is available after this one.
     pub fn is_behind(&self, name: &str) -> bool {
         self.is_done(name) || self.skipped.contains(name)
     }
 
-    /// One character for a list: passed, given up, not observed, skipped, or open. What was done
-    /// counts more than that it was skipped.
+    /// One character for a list: passed, given up, not observed, skipped, or open. A result
+    /// outweighs that the exercise was skipped.
     pub fn mark(&self, name: &str) -> char {
         match name {
             name if self.passed.contains(name) => '+',

@@ -1,4 +1,4 @@
-//! A run without a tracer: a program that does its task only while it is watched has not done it.
+//! A run without a tracer. A program must do its task also when no tracer watches.
 
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -15,15 +15,15 @@ use super::run::kill_others;
 use ringtrace::filter;
 use ringtrace::launch;
 
-/// Nothing that ended by itself under a tracer takes longer without one.
+/// The time limit. A program that ended by itself under a tracer needs less without one.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Runs a program again, without a tracer. If no plain call wrote to its standard output, none may
-/// do so now.
+/// Runs a program again, without a tracer. If no plain call wrote to its standard output under the
+/// tracer, none may do so now.
 ///
 /// # Errors
-/// `E-NOT-THROUGH-RING`, `E-OUTPUT` or `E-EXIT` if it ends in another way than when it was watched.
-/// A program that is not the same when it is watched twice is not judged by this.
+/// `E-NOT-THROUGH-RING`, `E-OUTPUT` or `E-EXIT` if it ends or prints differently than under a
+/// tracer. A program that also differs between two runs under a tracer passes.
 pub(super) fn same(launch: &Launch, watched: &Ended) -> Result<(), Failure> {
     let alike = |now: &Unwatched| now.status == watched.status && now.printed == watched.printed;
     let refuse = !watched.wrote;
@@ -33,8 +33,8 @@ pub(super) fn same(launch: &Launch, watched: &Ended) -> Result<(), Failure> {
     }
     let by_hand = refuse && alike(&run(launch, false)?);
     let (id, rule) = if by_hand {
-        let rule = "Without a tracer a plain system call writes to the standard output. The ring must \
-                    do that, with and without a tracer.";
+        let rule = "Without a tracer the program writes to the standard output by a plain system \
+                    call. It must write through the ring, with and without a tracer.";
         (ids::NOT_THROUGH_RING, rule.to_string())
     } else if first.status != watched.status {
         let status = |status: Option<i32>| match status {
@@ -44,7 +44,7 @@ pub(super) fn same(launch: &Launch, watched: &Ended) -> Result<(), Failure> {
         let (then, now) = (status(watched.status), status(first.status));
         (ids::EXIT, format!("Under the tracer the program {then}; without one it {now}."))
     } else {
-        let rule = "Without a tracer the program prints something else than under one.";
+        let rule = "Without a tracer the program prints other lines than under a tracer.";
         (ids::OUTPUT, rule.to_string())
     };
     let mut lines: Vec<String> = Vec::new();
@@ -56,7 +56,7 @@ pub(super) fn same(launch: &Launch, watched: &Ended) -> Result<(), Failure> {
     Err(Failure::new(id, did).kernel(lines).rule(rule))
 }
 
-/// Whether the program, watched once more, does the same again.
+/// Whether the program does the same again in another run under a tracer.
 fn settled(launch: &Launch, before: &Ended) -> bool {
     let again = launch.again().and_then(|launch| launch.start().ok()?.end().ok());
     again.is_some_and(|record| Ended::of(&record) == *before)
@@ -101,7 +101,7 @@ fn run(launch: &Launch, no_writes: bool) -> Result<Unwatched, Failure> {
     let group = Pid::from_raw(child.id() as i32);
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let bytes = launch.stdin.clone();
-    // A program need not read it: the thread ends when the pipe breaks.
+    // If the program does not read its input, the thread ends when the pipe breaks.
     std::thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(&bytes)));
     let printed = std::thread::spawn(move || {
         let mut text = Vec::new();
@@ -113,7 +113,7 @@ fn run(launch: &Launch, no_writes: bool) -> Result<Unwatched, Failure> {
         ended = child.try_wait().ok().flatten();
         ended.is_some()
     });
-    // What it started is not to hold the pipe open.
+    // Its child processes must not keep the pipe open.
     let _ = killpg(group, Signal::SIGKILL);
     kill_others();
     let _ = child.wait();

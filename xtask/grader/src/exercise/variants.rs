@@ -23,7 +23,7 @@ use super::exercises::{Exercise, WrongUsage};
 use super::ids;
 use super::verdict::Paint;
 
-/// What a right answer is expected to get, in place of an id.
+/// The `expect` of a right answer, in place of an id.
 pub const PASSED: &str = "passed";
 
 /// Another answer.
@@ -35,20 +35,20 @@ pub struct Variant {
     pub expect: String,
     /// What it does differently, in a sentence.
     pub why: String,
-    /// Words that a remark on it must have, if it passes and still does harm.
+    /// Words that a remark on it must have, if it passes with needless work.
     pub remark: Option<String>,
     /// The program.
     pub program: Program,
 }
 
-/// Where a program comes from.
+/// The source of a variant's program.
 #[derive(Clone, Debug)]
 pub enum Program {
-    /// A file, whole.
+    /// A whole file.
     File(PathBuf),
     /// An edited base.
     Edited {
-        /// What was edited.
+        /// The base file.
         base: Base,
         /// Its text, without the comments that point at code.
         before: String,
@@ -57,7 +57,7 @@ pub enum Program {
     },
 }
 
-/// What the edits of a variant begin with.
+/// The file that a variant edits.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Base {
@@ -83,7 +83,7 @@ struct List {
     variant: Vec<Entry>,
 }
 
-/// One variant as the file has it: with one edit, with several, or with a program of its own.
+/// A variant in the file: with one edit, with several, or with its own program.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -99,7 +99,7 @@ struct Entry {
     edit: Vec<Edit>,
 }
 
-/// Replaces a text that the program has exactly once.
+/// An edit: replaces a text that the program has exactly once.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Edit {
@@ -110,8 +110,8 @@ struct Edit {
 /// The variants of an exercise, in the order of its `variants.toml`.
 ///
 /// # Errors
-/// If the file cannot be read, an edit does not fit its base, or a program is listed and not
-/// there, or there and not listed.
+/// If the file cannot be read, an edit does not fit its base, a listed program is missing, or a
+/// program is not listed.
 pub fn of(exercise: &Exercise) -> Result<Vec<Variant>> {
     let shown = exercise.folder.join("variants.toml");
     load(&exercise.folder).with_context(|| shown.display().to_string())
@@ -192,8 +192,11 @@ impl Entry {
         match (find, put) {
             (None, None) => {}
             (Some(find), Some(put)) if edits.is_empty() => edits.push(Edit { find, put }),
-            (Some(_), Some(_)) => bail!("`find` and `put` stand beside a list of edits"),
-            _ => bail!("an edit is a `find` and a `put`"),
+            (Some(_), Some(_)) => bail!(
+                "a variant has either `find` and `put`, or a list of \
+                                         edits, not both"
+            ),
+            _ => bail!("an edit needs a `find` and a `put`"),
         }
         let program = if edits.is_empty() {
             let kind = if expect == PASSED { "right" } else { "wrong" };
@@ -215,7 +218,7 @@ fn edited(base: Base, before: &str, edits: &[Edit]) -> Result<String> {
         ensure!(!find.is_empty(), "`find` is empty; write a text that is in {file} once");
         let why = match count {
             0 => "comments of carets are left out, and earlier edits are made",
-            _ => "take in more of what stands around it",
+            _ => "add more of the lines around it",
         };
         ensure!(
             count == 1,
@@ -227,8 +230,8 @@ fn edited(base: Base, before: &str, edits: &[Edit]) -> Result<String> {
     Ok(text)
 }
 
-/// A program without the comments that point at the line above. Edits would have to repeat
-/// them, and what they say is no longer true of an edited line.
+/// A program without the comments that point at the line above. Edits would have to repeat them,
+/// and they would be wrong for an edited line.
 fn without_carets(text: &str) -> String {
     let mut pointing = false;
     let kept = text.lines().filter(|line| {
@@ -242,7 +245,7 @@ fn without_carets(text: &str) -> String {
 }
 
 impl Variant {
-    /// What it is, and its program with `-` and `+` before what the edits took and put.
+    /// Its description, and its program with `-` before removed lines and `+` before added ones.
     ///
     /// # Errors
     /// If its file cannot be read.
@@ -261,7 +264,7 @@ impl Variant {
         Ok(page)
     }
 
-    /// Its name, what it gets, and why.
+    /// Its name, its verdict, and why.
     pub fn entry(&self) -> String {
         let heading = format!("{:<28}{}", self.name, self.expect);
         let why = common::text::wrap(&format!("  {}", self.why), common::text::WIDTH, 2);
@@ -269,7 +272,7 @@ impl Variant {
     }
 }
 
-/// The second text, and between its lines those of the first that are not in it.
+/// The second text, with the lines that are only in the first between its lines.
 fn marked(before: &str, after: &str, paint: Paint) -> String {
     let line = |(mark, line): (ChangeTag, &str)| match mark {
         ChangeTag::Equal => format!(" {line}").trim_end().to_string() + "\n",
@@ -326,7 +329,7 @@ mod tests {
         assert!(words.contains("comments of carets") && words.ends_with("\nask(3);"), "{words}");
         let words = fails("expect = 'E-TAG'\nbase = 'starter'\nfind = 'ask('\nput = ''\n");
         assert!(words.starts_with("`find` is in starter.rs 2 times, not once"), "{words}");
-        assert!(words.contains("take in more") && words.ends_with("\nask("), "{words}");
+        assert!(words.contains("add more") && words.ends_with("\nask("), "{words}");
         let words = fails("expect = 'E-TAG'\nfind = ''\nput = ''\n");
         assert!(words.starts_with("`find` is empty"), "{words}");
     }
@@ -337,7 +340,7 @@ mod tests {
         assert!(fails(&format!("expect = 'E-NOPE'\n{edit}")).starts_with("E-NOPE is neither"));
         assert!(fails("expect = 'E-TAG'\nput = ''\n").contains("a `find` and a `put`"));
         let both = format!("expect = 'E-TAG'\n{edit}[[variant.edit]]\n{edit}");
-        assert!(fails(&both).contains("beside a list"), "{both}");
+        assert!(fails(&both).contains("not both"), "{both}");
         assert!(fails("expect = 'E-TAG'\nfound = ''\n").contains("found"));
     }
 

@@ -14,16 +14,16 @@ use super::ids;
 /// The verdict of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As asked.
+    /// The program passes.
     Passed(Passed),
-    /// Not as asked, or not observed.
+    /// The program fails, or cannot be observed.
     Failed(Failure),
-    /// Not a program yet: the compiler's own words.
+    /// The program does not compile. Has the compiler's messages.
     NotCompiled(String),
 }
 
 impl Verdict {
-    /// From what a check answers.
+    /// The verdict for the result of a check.
     pub fn of(answer: Result<Passed, Failure>) -> Verdict {
         match answer {
             Ok(passed) => Verdict::Passed(passed),
@@ -36,7 +36,7 @@ impl Verdict {
         matches!(self, Verdict::Passed(_))
     }
 
-    /// The name of the way to fail; `passed` if it did not.
+    /// The id's name; `passed` if it did not fail.
     pub fn id(&self) -> &'static str {
         match self {
             Verdict::Passed(_) => "passed",
@@ -45,17 +45,17 @@ impl Verdict {
         }
     }
 
-    /// What a program that passes takes, if that was measured.
+    /// The cost of a passing program, if it was measured.
     pub fn cost(&self) -> Option<Cost> {
         self.measured().map(|measured| measured.cost)
     }
 
-    /// Where a program that passes stands beside the solution: one line.
+    /// How a passing program compares with the solution, in one line.
     pub fn standing(&self, exercise: &Exercise) -> Option<String> {
         Some(exercise.about.par.as_ref()?.standing(self.cost()?))
     }
 
-    /// What a program that passes does to no purpose, a sentence each.
+    /// The needless work of a passing program, one sentence each.
     pub fn remarks(&self) -> &[String] {
         self.measured().map_or(&[], |measured| &measured.remarks)
     }
@@ -67,7 +67,7 @@ impl Verdict {
         }
     }
 
-    /// In one word or two.
+    /// The verdict in one or two words.
     pub fn word(&self) -> &'static str {
         match self {
             Verdict::Passed(_) => "passed",
@@ -77,7 +77,7 @@ impl Verdict {
         }
     }
 
-    /// As an object, for scripts.
+    /// The verdict as a JSON object, for scripts.
     pub fn json(&self, exercise: &Exercise) -> Value {
         let mut object = json!({
             "exercise": exercise.name,
@@ -107,12 +107,12 @@ impl Verdict {
         object
     }
 
-    /// For people: at most 80 columns.
+    /// The verdict for people, in at most 80 columns.
     pub fn text(&self, exercise: &Exercise, paint: Paint) -> String {
         self.text_within(WIDTH, exercise, paint)
     }
 
-    /// For people, in lines of at most `width` columns; but for the compiler's words.
+    /// The verdict for people, in lines of at most `width` columns, except the compiler's messages.
     pub fn text_within(&self, width: usize, exercise: &Exercise, paint: Paint) -> String {
         let name = &exercise.name;
         let mut page = String::new();
@@ -155,11 +155,11 @@ impl Verdict {
             }
             Verdict::NotCompiled(words) => {
                 let _ = writeln!(page, "{}", printable(words, paint.colour).trim_end());
-                // What Cargo and the compiler say of a crate that is not there.
+                // Messages of Cargo and the compiler about a missing crate.
                 if ["unlinked crate", "`cargo add", "--offline"].iter().any(|it| words.contains(it))
                 {
-                    let hint = "A crate of your own goes into workbook/Cargo.toml: in the folder \
-                                workbook, `cargo add NAME` and `cargo fetch`.";
+                    let hint = "Add a crate of your own to workbook/Cargo.toml: in the folder \
+                                workbook, type `cargo add NAME` and `cargo fetch`.";
                     let _ = writeln!(page, "\n{}", wrap(hint, width, 0));
                 }
                 page.push('\n');
@@ -171,24 +171,24 @@ impl Verdict {
     }
 }
 
-/// One of the four parts; the lines keep their own indents.
+/// One of the four parts. The lines keep their indents.
 fn part(page: &mut String, width: usize, paint: Paint, title: &str, lines: &[String]) {
     let _ = writeln!(page, "  {}", paint.strong(title));
     for line in lines.iter().filter(|line| !line.is_empty()) {
         let indent = 4 + line.len() - line.trim_start().len();
-        // A line may quote what the program printed.
+        // A line may quote the program's output.
         let line = printable(line, false);
         let _ = writeln!(page, "{}", wrap(&format!("    {line}"), width, indent));
     }
 }
 
-/// The compiler colours its words for a terminal.
+/// The compiler colours its messages for a terminal.
 fn without_colours(text: &str) -> String {
     printable(text, false)
 }
 
-/// A text that cannot move the cursor: other control characters than the end of a line are
-/// written as escapes. Colours are kept, or left out.
+/// Makes a text safe for a terminal: writes control characters other than newlines as escapes.
+/// Colours are kept or removed.
 pub fn printable(text: &str, colours: bool) -> String {
     let mut plain = String::new();
     let mut rest = text;
@@ -206,7 +206,7 @@ pub fn printable(text: &str, colours: bool) -> String {
     plain
 }
 
-/// The length of the colour that a text begins with: `ESC [`, digits and semicolons, `m`.
+/// The length of the colour code at the beginning of a text: `ESC [`, digits and semicolons, `m`.
 fn colour(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("\x1b[")?;
     let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
@@ -217,7 +217,7 @@ fn book<'a>(exercise: &'a Exercise, failure: &'a Failure) -> &'a str {
     failure.book.as_deref().unwrap_or(&exercise.about.book)
 }
 
-/// Colours, or none.
+/// Whether to use colours, and their codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Paint {
     /// Whether there are any.
@@ -225,7 +225,7 @@ pub struct Paint {
 }
 
 impl Paint {
-    /// Only for a terminal, and not where `NO_COLOR` is set.
+    /// With colours on a terminal, unless `NO_COLOR` is set.
     pub fn for_stdout() -> Paint {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");

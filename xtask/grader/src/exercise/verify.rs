@@ -1,5 +1,5 @@
-//! Proving the exercises: every starter fails with the id that it states, every solution
-//! passes, in whatever way it is written, every wrong answer fails with its own id.
+//! Proves the exercises: every starter fails with the stated id, every solution and other right
+//! answer passes, and every wrong answer fails with its stated id.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -27,10 +27,10 @@ use super::verdict::{Paint, Verdict};
 use super::workbook::{manifest_of, target, write_whole};
 use toolbox::output::say;
 
-/// What to prove.
+/// What to prove, by the options.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// The exercises; all, if none is named
+    /// The exercises. Without names, all of them
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
@@ -42,8 +42,8 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: u32,
 
-    /// How often a program that is not as stated is checked again, alone: a machine that is
-    /// busy with other things can upset a check
+    /// How often a program that is not as stated is checked again, alone, because a busy machine
+    /// can disturb a check
     #[arg(long, value_name = "N", default_value_t = 0)]
     again: u32,
 
@@ -51,7 +51,7 @@ pub struct Options {
     #[arg(long)]
     show: bool,
 
-    /// Take the programs from this folder, compiled, and leave out those that it has not
+    /// Use the compiled programs in this folder, and leave out those that are missing there
     #[arg(long, value_name = "DIR", hide = true)]
     programs: Option<PathBuf>,
 
@@ -69,18 +69,18 @@ pub struct Proof {
     pub expected: String,
     /// The id it got, or `passed`.
     pub got: String,
-    /// Why it could not be observed, or what the verdict was if it is another than expected.
+    /// Why it could not be observed, or the verdict if it differs from the expected one.
     pub words: Option<String>,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proofs {
     /// In the order in which they were checked.
     pub exercises: Vec<Proof>,
 }
 
-/// All programs compile within this time, or Cargo hangs.
+/// The time limit for compiling all programs.
 const COMPILE: Duration = Duration::from_secs(1800);
 
 /// A program and the verdict that it must get.
@@ -92,14 +92,14 @@ struct Case {
     source: Program,
     /// `passed`, or an id's name.
     expected: String,
-    /// Words of a remark that it must get.
+    /// Words of a remark that it must get, if any.
     remark: Option<String>,
 }
 
-/// Proves them; whether all was as stated.
+/// Proves the exercises. Returns whether all was as stated.
 ///
 /// # Errors
-/// If an exercise's files are not as they should be, or nothing can be compiled.
+/// If an exercise's files are wrong, or nothing can be compiled.
 pub fn main(
     options: &Options,
     all: &[Exercise],
@@ -124,7 +124,7 @@ pub fn main(
     if let Some(folder) = &options.programs {
         return compiled(&cases, folder, options);
     }
-    // A package of its own for some, so that it does not undo the one for all.
+    // Some exercises get another package, so that the one for all is not compiled again.
     let package = if options.names.is_empty() { "all" } else { "some" };
     let exercises = several(picked.len(), "exercise");
     say(&format!("compiling {} programs of {exercises}", cases.len()))?;
@@ -164,7 +164,8 @@ pub fn main(
     Ok(bad.is_empty() && lacking.is_empty())
 }
 
-/// Prints on the way. What fails here fails at the last line too, which says so.
+/// Prints progress. If printing fails here, it also fails at the last line, which returns the
+/// error.
 fn tell(text: &str) {
     let _ = say(text);
 }
@@ -190,7 +191,7 @@ fn cases_of(exercise: &Exercise) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Checks programs that are there already, one after the other.
+/// Checks compiled programs, one after the other.
 fn compiled(cases: &[Case], folder: &Path, options: &Options) -> Result<bool> {
     let mut proofs = Vec::new();
     for case in cases {
@@ -233,7 +234,7 @@ fn prove(case: &Case, program: &Path) -> Proof {
     }
 }
 
-/// Compiles the starters and solutions with variables of their own for Cargo, into `target`.
+/// Compiles the starters and solutions into `target`, with these variables for Cargo.
 ///
 /// # Errors
 /// If they do not compile.
@@ -255,7 +256,7 @@ pub fn starters_and_solutions(
     cases.iter().map(program).collect()
 }
 
-/// One package with all of them as programs, so that what they share is compiled once.
+/// Makes one package with all of them, so that the shared crates are compiled once.
 fn compile(
     cases: &[Case],
     package: &str,
@@ -295,7 +296,7 @@ fn compile(
     build.run()
 }
 
-/// Leaves a file that has this text as it is, so that Cargo compiles nothing again.
+/// Writes a file, unless it already has this text, so that Cargo compiles nothing again.
 fn write_changed(path: &Path, text: &str) -> Result<()> {
     match fs::read_to_string(path) {
         Ok(old) if old == text => Ok(()),
@@ -303,7 +304,7 @@ fn write_changed(path: &Path, text: &str) -> Result<()> {
     }
 }
 
-/// Starters and solutions compile without a warning, wrong answers compile.
+/// Fails unless starters and solutions compile without a warning, and wrong answers compile.
 fn not_compiled(cases: &[Case], built: &Built) -> Vec<String> {
     let mut bad = Vec::new();
     for case in cases {
@@ -321,7 +322,7 @@ fn not_compiled(cases: &[Case], built: &Built) -> Vec<String> {
     bad
 }
 
-/// Checks them, some at a time; the names of those that were not as stated.
+/// Checks them, several at a time. Returns the names of those that were not as stated.
 fn check_all(jobs: &[&Case], built: &Built, options: &Options) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let bad = Mutex::new(Vec::new());
@@ -344,14 +345,14 @@ fn check_all(jobs: &[&Case], built: &Built, options: &Options) -> Vec<String> {
     bad
 }
 
-/// Checks a program that was not as stated again, by itself; whether it is now.
+/// Checks a program that was not as stated again, alone. Returns whether it is as stated now.
 fn good_at_last(program: &str, cases: &[Case], built: &Built, options: &Options) -> bool {
     let Some(case) = cases.iter().find(|case| case.program == program) else { return false };
     let Ok(path) = built.program(program) else { return false };
     (0..options.again).any(|_| one(case, &path, options.show))
 }
 
-/// What is wrong with the par of an exercise, by its solution's verdict.
+/// A wrong par of an exercise, by its solution's verdict.
 fn off_par(case: &Case, verdict: &Verdict) -> Option<String> {
     let is_solution = case.program.ends_with("--solution") && verdict.passed();
     let par = case.exercise.about.par.as_ref().filter(|_| is_solution)?;
@@ -368,7 +369,7 @@ fn off_par(case: &Case, verdict: &Verdict) -> Option<String> {
     })
 }
 
-/// A remark on a program that passes which is not stated, or the other way round.
+/// A remark on a passing program that was not expected, or an expected one that is missing.
 fn off_remark(case: &Case, verdict: &Verdict) -> Option<String> {
     let remarks = verdict.remarks();
     match &case.remark {
@@ -385,7 +386,7 @@ fn one(case: &Case, program: &Path, show: bool) -> bool {
     let began = Instant::now();
     let verdict = check::program(&case.exercise, program);
     let got = verdict.id();
-    // What cannot be seen here is neither proven nor refuted.
+    // A program that cannot be observed on this machine is neither proven nor refuted.
     let unseen = matches!(&verdict, Verdict::Failed(failure) if failure.is_not_observed());
     let off = off_par(case, &verdict).or_else(|| off_remark(case, &verdict));
     let good = (got == case.expected || unseen) && off.is_none();

@@ -1,5 +1,5 @@
-//! The learner's folder: a small Cargo workspace of its own that git ignores, so that a pull
-//! never meets it and half-typed code breaks nothing else.
+//! The learner's folder: a small separate Cargo workspace that git ignores, so that a pull does not
+//! change it and its code cannot break the workspace.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,7 +15,7 @@ use toml_edit::{DocumentMut, Item, value};
 use super::compile::{Build, Built};
 use super::exercises::Exercise;
 
-/// What the manifest begins with.
+/// The manifest's first lines.
 const YOURS: &str = "# Yours: `cargo add` what you like. `cargo xtask` keeps the versions of the\n\
                      # crates that it needs, and makes this file again when you delete it.\n";
 
@@ -31,12 +31,12 @@ pub struct Workbook {
 }
 
 impl Workbook {
-    /// The workbook of a workspace, whether it is there yet or not.
+    /// The workbook of a workspace. It need not exist yet.
     pub fn of(workspace: &Path) -> Workbook {
         Workbook::at(workspace, &workspace.join("workbook"))
     }
 
-    /// A workbook elsewhere.
+    /// A workbook in another folder.
     pub fn at(workspace: &Path, folder: &Path) -> Workbook {
         Workbook {
             workspace: workspace.to_path_buf(),
@@ -55,8 +55,8 @@ impl Workbook {
         self.folder.join("src/bin").join(format!("{name}.rs"))
     }
 
-    /// Makes what is missing. What is there stays as it is, but for the versions of the crates that
-    /// the programs depend on: they follow the workspace.
+    /// Makes the missing files. Existing files do not change, except the versions of the crates
+    /// that the programs depend on: these follow the workspace.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -65,7 +65,7 @@ impl Workbook {
         fs::create_dir_all(&bins).with_context(|| format!("making {}", bins.display()))?;
         self.write_manifest()?;
         self.write_configs()?;
-        // The learner's programs are formatted as the starters are.
+        // The learner's programs have the starters' format.
         write_if_missing(
             &self.folder.join("rustfmt.toml"),
             "max_width = 80\nuse_small_heuristics = \"Max\"\n",
@@ -73,7 +73,7 @@ impl Workbook {
         self.follow_lock()
     }
 
-    /// The learner may have added crates: only the versions of ours change.
+    /// Only the versions of our crates change: the learner may have added others.
     fn write_manifest(&self) -> Result<()> {
         let path = self.folder.join("Cargo.toml");
         let ours = manifest_of(&self.workspace, "workbook", "../common")?;
@@ -82,15 +82,15 @@ impl Workbook {
         };
         match with_versions_of(&there, &ours) {
             Some(text) if text != there => write_whole(&path, text.as_bytes()),
-            // Cargo says what is wrong with one that cannot be read.
+            // Cargo explains a manifest that cannot be read.
             _ => Ok(()),
         }
     }
 
-    /// Lets `cargo xtask` work in each folder here. Cargo takes the path in an alias from the folder
-    /// that it is called in, so each has its own; an absolute path could hold no space, and would be
-    /// wrong on another machine. The tool itself stays in the workspace's target folder, where it is
-    /// compiled already.
+    /// Makes `cargo xtask` work in each folder of the workbook. Each folder has its own alias,
+    /// because Cargo resolves the path in an alias from the folder in which it is called. An
+    /// absolute path could not contain a space, and would be wrong on another machine. The tool
+    /// stays in the workspace's target folder, where it is already compiled.
     fn write_configs(&self) -> Result<()> {
         for (folder, up) in
             [("", ".."), ("src", "../.."), ("src/bin", "../../.."), ("backup", "../..")]
@@ -105,7 +105,7 @@ impl Workbook {
             config.push_str(&format!("[alias]\n{alias}"));
             let path = self.folder.join(folder).join(".cargo/config.toml");
             write_if_missing(&path, &config)?;
-            // What we wrote once compiled the tool a second time, beside the learner's programs.
+            // An older alias, which compiled the tool a second time, beside the learner's programs.
             let once = format!("xtask = \"{manifest} --package xtask --\"\n");
             match fs::read_to_string(&path) {
                 Ok(there) if there.contains(&once) => {
@@ -130,9 +130,10 @@ impl Workbook {
         )
     }
 
-    /// The same versions as the workspace has: they are on this machine already. What was copied is
-    /// remembered, for a workbook may come from another machine, where the times of its files say
-    /// nothing. A lock that Cargo left half-written, when the disk was full, is made again.
+    /// Copies the workspace's lock file, so that the workbook uses versions that are already on
+    /// this machine. Remembers what it copied, because a workbook may come from another machine, so
+    /// that file times mean nothing. Replaces a lock that Cargo left half-written when the disk was
+    /// full.
     fn follow_lock(&self) -> Result<()> {
         let theirs = self.workspace.join("Cargo.lock");
         let (ours, copied) = (self.folder.join("Cargo.lock"), self.folder.join(".workspace.lock"));
@@ -146,8 +147,8 @@ impl Workbook {
         Ok(())
     }
 
-    /// Puts the starter of an exercise there, unless the learner has begun already; whether
-    /// it was put there now.
+    /// Copies the starter of an exercise, unless the learner has a program already. Returns whether
+    /// it copied.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -163,7 +164,7 @@ impl Workbook {
         Ok(true)
     }
 
-    /// A program that was begun when its exercise had another name gets the new one.
+    /// Renames a program that was begun under the exercise's former name.
     pub(super) fn take_over(&self, exercise: &Exercise) -> Result<()> {
         let Some(former) = &exercise.about.formerly else { return Ok(()) };
         let (old, new) = (self.program(former), self.program(&exercise.name));
@@ -173,7 +174,7 @@ impl Workbook {
         Ok(())
     }
 
-    /// Whether what every program depends on is compiled: the first time takes about a minute.
+    /// Whether the libraries of all programs are compiled. The first time takes about a minute.
     pub fn is_compiled(&self) -> bool {
         let Ok(files) = fs::read_dir(self.target.join("debug/deps")) else { return false };
         files.flatten().any(|file| {
@@ -182,8 +183,8 @@ impl Workbook {
         })
     }
 
-    /// Cargo compiles again what was written since. A program that was copied here from elsewhere may
-    /// be older than what was compiled and yet another one: it counts as written now.
+    /// Cargo compiles a file again if it is newer than the compiled program. A file that was copied
+    /// here may be older and still different, so it gets the present time.
     fn let_cargo_see(&self, name: &str) {
         let Ok(program) = fs::metadata(self.program(name)) else { return };
         let built = fs::metadata(self.target.join("debug").join(name));
@@ -194,11 +195,11 @@ impl Workbook {
         }
     }
 
-    /// Compiles the learner's program. The result is a copy: another check may compile another
-    /// program of that name to the same place. One compiles at a time.
+    /// Compiles the learner's program, one at a time. The result is a copy, because another check
+    /// may compile another program of that name to the same place.
     ///
     /// # Errors
-    /// If Cargo cannot be started. That the program does not compile is part of the answer.
+    /// If Cargo cannot be started. A program that does not compile is not an error here.
     pub fn compile(&self, name: &str) -> Result<Built> {
         self.prepare()?;
         let _one_at_a_time = lock(&self.target.join(".compile.lock"))?;
@@ -216,10 +217,10 @@ impl Workbook {
     }
 }
 
-/// What programs may use besides `common`.
+/// The crates that programs may use besides `common`.
 pub const LIBRARIES: [&str; 4] = ["io-uring", "anyhow", "libc", "nix"];
 
-/// The manifest of a package of programs, with the workspace's versions of what they may use.
+/// The manifest of a package of programs, with the workspace's versions of these crates.
 ///
 /// # Errors
 /// If the workspace's manifest lacks one of them.
@@ -245,8 +246,7 @@ pub fn manifest_of(workspace: &Path, name: &str, common: &str) -> Result<String>
     Ok(manifest)
 }
 
-/// A manifest in which the dependencies of another are named, in their versions; `None` if it
-/// is not TOML.
+/// A manifest with the dependencies of another one, and their versions. `None` if it is not TOML.
 fn with_versions_of(there: &str, ours: &str) -> Option<String> {
     let (mut there, ours) = (there.parse::<DocumentMut>().ok()?, ours.parse::<DocumentMut>().ok()?);
     let dependencies = there["dependencies"].or_insert(toml_edit::table()).as_table_like_mut()?;
@@ -261,12 +261,12 @@ fn with_versions_of(there: &str, ours: &str) -> Option<String> {
     Some(there.to_string())
 }
 
-/// The version that a dependency asks for; a path has none.
+/// The version that a dependency asks for. A path has no version.
 fn version(dependency: &Item) -> Option<&str> {
     dependency.as_str().or_else(|| dependency.get("version")?.as_str())
 }
 
-/// Sets a dependency's version and leaves its features, which the learner may have added to.
+/// Sets a dependency's version. Its features stay, because the learner may have added some.
 fn set_version(dependency: &mut Item, wanted: Option<&str>) {
     let Some(wanted) = wanted.filter(|wanted| version(dependency) != Some(wanted)) else { return };
     match dependency.as_table_like_mut() {
@@ -277,7 +277,7 @@ fn set_version(dependency: &mut Item, wanted: Option<&str>) {
     }
 }
 
-/// Where Cargo puts what it builds: this program lies there itself.
+/// Cargo's target folder, in which this program itself is.
 pub fn target(workspace: &Path) -> PathBuf {
     let own = std::env::current_exe().ok();
     let found = own.as_deref().and_then(|program| {
@@ -287,7 +287,7 @@ pub fn target(workspace: &Path) -> PathBuf {
     found.unwrap_or_else(|| workspace.join("target"))
 }
 
-/// When a file was changed in any way: also moved here, or copied with its old time.
+/// When a file last changed in any way, also by a move or by a copy with its old time.
 fn changed(about: &fs::Metadata) -> SystemTime {
     let since = |seconds: i64, nanoseconds: i64| {
         Duration::new(seconds.try_into().unwrap_or(0), nanoseconds.try_into().unwrap_or(0))
@@ -295,12 +295,12 @@ fn changed(about: &fs::Metadata) -> SystemTime {
     SystemTime::UNIX_EPOCH + since(about.ctime(), about.ctime_nsec())
 }
 
-/// Has a file count as written now, as far as that is allowed.
+/// Sets a file's time to now, if that is allowed.
 pub(super) fn written_now(path: &Path) {
     let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
 }
 
-/// Waits for this lock file, and holds it until it is dropped.
+/// Waits for this lock file. Dropping the result unlocks it.
 ///
 /// # Errors
 /// If the file cannot be made or locked.
@@ -317,7 +317,8 @@ fn write_if_missing(path: &Path, text: &str) -> Result<()> {
     if path.exists() { Ok(()) } else { write_whole(path, text.as_bytes()) }
 }
 
-/// Writes a file so that it is either as before or whole, whenever the program is killed.
+/// Writes a file so that it has either its old content or all of its new one, even if the program
+/// is killed.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -325,7 +326,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Of its own: two threads may write the same file.
+    // A separate name, because two threads may write the same file.
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let beside = folder.join(format!(".{name}.{}.{number}", std::process::id()));
