@@ -1,5 +1,5 @@
-//! The grader: [`exercise`] holds the exercises and what judges a program by its record;
-//! [`learn`] is that for a learner, [`class`] for a teacher.
+//! The grader: [`exercise`] has the exercises and judges programs by their records; [`learn`] is
+//! for a learner, [`class`] for a teacher.
 
 pub mod class;
 pub mod exercise;

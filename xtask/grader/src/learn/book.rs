@@ -1,10 +1,10 @@
-//! A place in the book, to be read in the terminal.
+//! Shows a place in the book on the terminal.
 
 use std::fs;
 use std::path::Path;
 
-/// The section that `day3.html#re-arming` names, as Markdown; the page's beginning, if it has
-/// no such heading. `None` if there is no such page.
+/// The section of a place such as `day3.html#re-arming`, as Markdown. The page's beginning, if it
+/// has no such heading; `None` if there is no such page.
 pub fn section(workspace: &Path, place: &str) -> Option<String> {
     let (page, fragment) = place.split_once('#').unwrap_or((place, ""));
     let text = text(workspace, page)?;
@@ -25,7 +25,7 @@ fn text(workspace: &Path, page: &str) -> Option<String> {
     fs::read_to_string(workspace.join("book/src").join(page).with_extension("md")).ok()
 }
 
-/// Whether the book has that page, and that heading on it. A checkout without the book does not say.
+/// Whether the book has this page with this heading. Always true in a checkout without the book.
 pub fn has_place(workspace: &Path, place: &str) -> bool {
     if !workspace.join("book/src").is_dir() {
         return true;
@@ -36,7 +36,7 @@ pub fn has_place(workspace: &Path, place: &str) -> bool {
     })
 }
 
-/// The page as a browser finds it, if the book has been built.
+/// The page's address for a browser, if the book has been built.
 pub fn built(workspace: &Path, place: &str) -> Option<String> {
     let page = place.split('#').next()?;
     ["target/book", "target/book/html"]
@@ -59,7 +59,7 @@ fn parts(heading: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The fragment that a heading has: its own, or the one that mdBook gives it.
+/// The fragment of a heading: its own, or the one that mdBook gives it.
 fn slug(heading: &str) -> String {
     let (words, own) = parts(heading);
     if let Some(own) = own {

@@ -1,9 +1,8 @@
 //! `cargo xtask learn`: the exercises one after the other, checked at every save.
 //!
-//! [`session`] knows where the learner is and what each key does, [`pages`] what can be shown;
-//! [`placement`] where to begin and what is skipped; [`screen`] and [`plain`] show it,
-//! [`terminal`] reads keys, [`saves`] notices a save, [`worker`] checks, [`book`] finds a place in
-//! the book.
+//! [`session`] has the learner's place and what each key does, [`pages`] the texts, and
+//! [`placement`] where to begin and what to skip. [`screen`] and [`plain`] show it, [`terminal`]
+//! reads keys, [`saves`] notices a save, [`worker`] checks, and [`book`] finds a place in the book.
 
 pub mod book;
 pub mod pages;
@@ -37,25 +36,25 @@ use session::Session;
 /// the tracer, and judged by what the kernel saw. Your progress is kept there too.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Begin at this exercise, and not where you left off
+    /// Begin at this exercise, not where you left off
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// Begin at this day (day1 to day4, or beyond) or exercise, and skip what lies before it
+    /// Begin at this day (day1 to day4, or beyond) or exercise, and skip the exercises before it
     ///
-    /// What you skip can be chosen from the list. `--from day1` skips nothing any more.
+    /// You can still choose skipped exercises from the list. `--from day1` skips none.
     #[arg(long, value_name = "DAY|NAME", conflicts_with_all = ["name", "test"])]
     from: Option<String>,
 
-    /// Find out where to begin: one exercise a day decides whether you skip the day
+    /// Find out where to begin: one exercise for each day decides whether you skip the day
     ///
-    /// When you pass it, the rest of its day is skipped and the next day's comes. When you cannot
-    /// solve it, press n: you start with that day. Quit whenever you like: `cargo xtask learn`
-    /// goes on with the test.
+    /// If you pass it, the rest of its day is skipped, and the test goes on with the next day. If
+    /// you cannot solve it, press n: you start with that day. You can quit at any time:
+    /// `cargo xtask learn` continues the test.
     #[arg(long, conflicts_with = "name")]
     test: bool,
 
-    /// Only lines: no colours, no screen control; for screen readers and logs
+    /// Print lines only, without colours and screen control, for screen readers and logs
     #[arg(long)]
     plain: bool,
 
@@ -84,12 +83,12 @@ fn run(options: &Options) -> Result<()> {
     if plain { plain::run(session, workbook) } else { screen::run(session, workbook) }
 }
 
-/// Opens a file in the learner's editor and waits for its end; an editor with a window of its
-/// own may end at once.
+/// Opens a file in the learner's editor and waits for the editor to end. An editor with its own
+/// window may end at once.
 fn edit(path: &Path) -> Result<()> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(a_common_editor);
-    // Through a shell, for it may have arguments: `code --wait`.
+    // Through a shell, because the command may have arguments: `code --wait`.
     let mut line = editor.clone();
     line.push(" \"$1\"");
     let status = Command::new("sh")

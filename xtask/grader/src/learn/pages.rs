@@ -1,4 +1,4 @@
-//! What `learn` can show, as lines that fit a terminal.
+//! The pages of `learn`, as lines that fit a terminal.
 
 use common::text::wrap;
 
@@ -9,34 +9,34 @@ use crate::exercise::record::Record;
 use crate::exercise::verdict::Verdict;
 use ringtrace::{summary_text, text};
 
-/// What is shown.
+/// The page on the screen.
 #[derive(Clone, Debug)]
 pub enum Page {
     /// The exercise's brief, as Markdown.
     Brief(String),
     /// Another text, as Markdown.
     Text(String),
-    /// The solution: lines that stay as they are.
+    /// The solution, whose lines are not wrapped.
     Solution(String),
-    /// The verdict of the last check, and what can be done next.
+    /// The verdict of the last check, and the next steps.
     Verdict(Box<Verdict>, String),
-    /// What crossed the rings in the last run.
+    /// The trace of the last run.
     Trace(Box<Record>),
     /// All exercises, to choose from.
     List(Choice),
 }
 
-/// An exercise that is pointed at in the list.
+/// The selected exercise of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// Its place among all.
     pub at: usize,
-    /// The digits that were typed last.
+    /// The last typed digits.
     pub typed: String,
 }
 
 impl Choice {
-    /// Points at the exercise whose number the digits make, if there are that many.
+    /// Selects the exercise whose number the digits make, if there is one.
     pub fn digit(&mut self, digit: char, count: usize) {
         self.typed.push(digit);
         let number = |digits: &str| digits.parse().ok().filter(|nth| (1..=count).contains(nth));
@@ -85,11 +85,11 @@ pub fn keys(plain: bool) -> String {
     )
 }
 
-/// Trace lines that are shown at most.
+/// The most trace lines on the page.
 const TRACED: usize = 2000;
 
 impl Page {
-    /// The lines, of at most `width` columns wherever they can be folded.
+    /// The lines, wrapped at `width` columns where possible.
     pub fn lines(&self, session: &Session, width: usize) -> String {
         let paint = session.paint;
         match self {
@@ -104,9 +104,9 @@ impl Page {
     }
 }
 
-/// What stands above and below the page, and after a verdict.
+/// The texts above and below the page, and after a verdict.
 impl Session {
-    /// Where the learner is, in a line.
+    /// The learner's place, in one line.
     pub fn header(&self) -> String {
         let exercise = self.exercise();
         let mark = match self.progress.mark(&exercise.name) {
@@ -127,14 +127,14 @@ impl Session {
         self.all.iter().filter(|exercise| self.progress.mark(&exercise.name) == mark).count()
     }
 
-    /// How much is done, as a bar and in words.
+    /// The progress, as a bar and in words.
     pub fn bar(&self) -> String {
         const WIDTH: usize = 24;
         let filled = self.marked('+') * WIDTH / self.all.len().max(1);
         format!("[{}{}] {}", "#".repeat(filled), "-".repeat(WIDTH - filled), self.done())
     }
 
-    /// How much is done, in words.
+    /// The progress, in words.
     pub fn done(&self) -> String {
         let mut line = format!("{} of {} passed", self.marked('+'), self.all.len());
         for (mark, what) in [('x', "given up"), ('?', "not observed"), ('-', "skipped")] {
@@ -146,7 +146,7 @@ impl Session {
         line
     }
 
-    /// What can be done after a verdict.
+    /// The next steps after a verdict.
     pub(super) fn what_next(&self, verdict: &Verdict) -> String {
         let day = self.exercise().day;
         let next = match (verdict, verdict.word(), self.testing) {
@@ -174,7 +174,7 @@ impl Session {
         self.all.iter().filter(|exercise| !self.progress.is_behind(&exercise.name)).count()
     }
 
-    /// The keys that matter now.
+    /// The keys for the present page.
     pub fn keys(&self) -> &'static [&'static str] {
         match (self.question, &self.page) {
             (Some(Question::GiveUp), _) => {
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(choice.at, 1);
         choice.digit('3', 24);
         assert_eq!(choice.at, 22);
-        // There is no 234, but a 4.
+        // There is no exercise 234, but there is a 4.
         choice.digit('4', 24);
         assert_eq!(choice.at, 3);
         choice.digit('0', 24);

@@ -1,5 +1,5 @@
-//! Where a learner begins, and what is skipped: what lies before `--from`, and in a test
-//! (`--test`) the rest of each day whose exercise for the test is passed.
+//! Where a learner begins, and which exercises are skipped: those before `--from`, and in a test
+//! (`--test`) the rest of each day whose test exercise is passed.
 
 use std::collections::BTreeSet;
 
@@ -11,24 +11,24 @@ use crate::exercise::exercises::{Exercise, WrongUsage, find};
 use crate::exercise::folders::BEYOND;
 use crate::exercise::progress::Progress;
 
-/// Where to begin; an exercise by its place in the list.
+/// Where to begin. An exercise is its place in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// Where the learner left off.
     LeftOff,
     /// At this exercise; nothing is skipped.
     At(usize),
-    /// At this exercise; what lies before it is skipped.
+    /// At this exercise; those before it are skipped.
     From(usize),
-    /// At the first open exercise of the day that begins with this one; what lies before it is
+    /// At the first open exercise of the day that begins with this one; those before the day are
     /// skipped.
     FromDay(usize),
-    /// With the test, or where it was left.
+    /// With the test, from where the learner left it.
     Test,
 }
 
 impl Start {
-    /// As the command line asks.
+    /// The start that the command line names.
     ///
     /// # Errors
     /// If there is no such exercise or day, or no test.
@@ -52,7 +52,7 @@ impl Start {
     }
 }
 
-/// The day that `day3` names, or `beyond`.
+/// The day of a name such as `day3` or `beyond`.
 fn day_of(name: &str) -> Option<u32> {
     if name == "beyond" { Some(BEYOND) } else { name.strip_prefix("day")?.parse().ok() }
 }
@@ -71,7 +71,7 @@ fn first_of(all: &[Exercise], day: u32) -> Result<usize> {
     })
 }
 
-/// Skips what is not done before an exercise, and nothing after it.
+/// Marks the exercises before this one as skipped unless they are done, and no others.
 pub fn skip_before(all: &[Exercise], at: usize, progress: &mut Progress) {
     for (nth, exercise) in all.iter().enumerate() {
         if nth < at && !progress.is_done(&exercise.name) {
@@ -82,8 +82,8 @@ pub fn skip_before(all: &[Exercise], at: usize, progress: &mut Progress) {
     }
 }
 
-/// The test of the first day that has something left to do and whose test is not passed. Skips the
-/// days before it; without one, all days that have a test.
+/// The test of the first day with open exercises whose test is not passed. Skips the days before
+/// it. If there is no such day, skips all days with a test.
 pub fn next_test(all: &[Exercise], progress: &mut Progress) -> Option<usize> {
     let left = |day: u32| all.iter().any(|it| it.day == day && !progress.is_done(&it.name));
     let decides = |test: &Exercise| !progress.passed.contains(&test.name) && left(test.day);
@@ -95,9 +95,9 @@ pub fn next_test(all: &[Exercise], progress: &mut Progress) -> Option<usize> {
     next
 }
 
-/// Getting there.
+/// Moving to the start.
 impl Session {
-    /// Where the learner was, if there is something left to do; or else at the first open one.
+    /// Goes to the learner's last exercise if it is open, and otherwise to the first open one.
     pub(super) fn left_off(&self) -> usize {
         let current = self.progress.current.as_ref();
         let last = self.all.iter().position(|exercise| current == Some(&exercise.name));
@@ -107,7 +107,7 @@ impl Session {
             .unwrap_or(0)
     }
 
-    /// Skips what lies before `from`, and opens `at`.
+    /// Skips the exercises before `from`, and opens `at`.
     pub(super) fn open_from(&mut self, from: usize, at: usize) -> Result<()> {
         self.progress.change(|progress| skip_before(&self.all, from, progress))?;
         self.testing = false;
@@ -125,7 +125,7 @@ impl Session {
         self.open_from(first, at)
     }
 
-    /// Goes on with the test, or to where the learner left off if everything is tested.
+    /// Continues the test, or goes to where the learner left off if every day is tested.
     pub(super) fn test(&mut self) -> Result<()> {
         let next = self.progress.change(|progress| next_test(&self.all, progress))?;
         self.testing = next.is_some();
@@ -145,7 +145,7 @@ impl Session {
         Ok(())
     }
 
-    /// What was skipped, if anything was.
+    /// A sentence on skipped exercises, if there are any.
     pub(super) fn skipped(&self) -> Option<String> {
         match self.marked('-') {
             0 => None,

@@ -1,4 +1,5 @@
-//! The loop in lines: a letter and Enter for a key. Nothing on the screen moves.
+//! The loop in lines: the learner types a letter and Enter for a key. It moves nothing on the
+//! screen.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -14,10 +15,10 @@ use super::session::{Act, Session};
 use super::worker::{News, Worker};
 use crate::exercise::workbook::Workbook;
 
-/// Milliseconds between two looks at everything that is not a line.
+/// Milliseconds between two looks at everything except input.
 const TICK: u16 = 100;
 
-/// Runs it until the learner quits, or the input ends and the last check is over.
+/// Runs the loop until the learner quits, or the input ends and the last check is over.
 ///
 /// # Errors
 /// If a file cannot be read or written.
@@ -33,7 +34,7 @@ pub fn run(mut session: Session, workbook: Workbook) -> Result<()> {
         say(&wrap(words, WIDTH, 0));
     }
     while !input.over() || checking {
-        // Waits for a check: what is typed meanwhile is about its verdict.
+        // Waits for a check, because a key typed meanwhile is for its verdict.
         let line = if checking { input.pause() } else { input.line() };
         for key in line.as_deref().map(|line| keys(line, &session)).unwrap_or_default() {
             match session.press(key)? {
@@ -92,7 +93,7 @@ fn keys(line: &str, session: &Session) -> Vec<char> {
     vec![line.chars().next().unwrap_or('?')]
 }
 
-/// What was printed last. Only what is new is printed, because a screen reader reads all of it.
+/// The last printed texts. Only new texts are printed, because a screen reader reads all of them.
 #[derive(Default)]
 struct Said {
     shown: u64,
@@ -118,11 +119,11 @@ impl Said {
         if !session.notice.is_empty() {
             say(&wrap(&session.notice, WIDTH, 0));
         }
-        // No picture of a bar: a screen reader would read every dash.
+        // Without the bar, because a screen reader would read every dash.
         if fresh(&mut self.done, session.done()) {
             say(&self.done);
         }
-        // Each once; but the keys that answer a question stand below it each time.
+        // Each text once, except the keys for a question, which follow it each time.
         let keys = session.keys();
         if session.asks() || !self.keys.contains(&keys) {
             self.keys.push(keys);
@@ -138,7 +139,7 @@ fn say(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Lines of the standard input. It never waits for long, and has no thread, which would take an
+/// Lines of the standard input. It does not wait long, and uses no thread, which would take an
 /// editor's keys.
 #[derive(Default)]
 struct Input {
@@ -147,7 +148,7 @@ struct Input {
 }
 
 impl Input {
-    /// Nothing is left to be read.
+    /// The input has ended.
     fn over(&self) -> bool {
         self.ended && !self.bytes.contains(&b'\n')
     }

@@ -1,4 +1,4 @@
-//! Noticing that a file was saved.
+//! Notices when a file is saved.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,23 +8,22 @@ use std::time::{Duration, Instant};
 
 use notify::{Config, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
 
-/// How often the file is checked without a notice: some file systems send none (network mounts,
-/// for example).
+/// How often the file is checked without a notice, because some file systems send none (for example
+/// network mounts).
 const SELDOM: Duration = Duration::from_secs(1);
 
-/// A file, and what it was when it was last looked at.
+/// A file, and its state at the last look.
 pub struct Saves {
     _watcher: Option<Box<dyn Watcher>>,
     told: Receiver<()>,
     path: PathBuf,
     seen: Option<Stamp>,
-    /// Seen once so far: an editor may still be writing.
+    /// A new state that was seen once: an editor may still be writing.
     fresh: Option<Stamp>,
     looked: Instant,
 }
 
-/// When it was written, how long it is, and which file it is: an editor may put another in
-/// its place.
+/// Its time, its length, and its inode, because an editor may replace it with another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp(i64, i64, u64, u64);
 
@@ -71,7 +70,7 @@ impl Saves {
     }
 }
 
-/// The kernel's own notices (inotify), or else a look every half second.
+/// The kernel's notices (inotify), or a look every half second.
 fn watcher(
     folder: &Path,
     heard: impl Fn(notify::Result<notify::Event>) + Send + Clone + 'static,

@@ -1,4 +1,4 @@
-//! The loop on a terminal's whole screen: a header, a page that scrolls, and a few lines below.
+//! The loop on the whole terminal: a header, a scrolling page, and a few lines below.
 
 use anyhow::{Context, Result};
 use common::text::wrap;
@@ -10,7 +10,7 @@ use super::terminal::{Key, Terminal, pieces};
 use super::worker::{News, Worker};
 use crate::exercise::workbook::Workbook;
 
-/// Milliseconds between two looks at everything that is not a key.
+/// Milliseconds between two looks at everything except keys.
 const TICK: u16 = 100;
 /// The header and the gap under it.
 const ABOVE: usize = 2;
@@ -20,25 +20,25 @@ struct Screen {
     session: Session,
     saves: Saves,
     worker: Worker,
-    /// How far the check is that is under way.
+    /// The progress of the running check.
     checking: Option<String>,
     top: usize,
     page: Shown,
 }
 
-/// A page as lines, and for which page and width they were made.
+/// A page's lines, and the page and width for which they were made.
 #[derive(Default)]
 struct Shown {
     of: (u64, usize),
     lines: Vec<String>,
 }
 
-/// Runs it until the learner quits.
+/// Runs the loop until the learner quits.
 ///
 /// # Errors
-/// If the terminal goes away, or a file cannot be read or written.
+/// If the terminal is closed, or a file cannot be read or written.
 pub fn run(session: Session, workbook: Workbook) -> Result<()> {
-    // First, for it blocks signals, and threads take that over from who makes them.
+    // First, because it blocks signals, and a thread inherits that from the thread that makes it.
     let terminal = Terminal::open().context("taking over the terminal; try --plain")?;
     let mut saves = Saves::new(&workbook.folder().join("src/bin"));
     saves.follow(&session.program());
@@ -63,7 +63,7 @@ pub fn run(session: Session, workbook: Workbook) -> Result<()> {
 }
 
 impl Screen {
-    /// Whether to go on.
+    /// Returns whether to go on.
     fn press(&mut self, key: Key) -> Result<bool> {
         let room = self.room();
         let end = self.page.lines.len().saturating_sub(room);
@@ -71,7 +71,7 @@ impl Screen {
             Key::Quit => return Ok(false),
             Key::Suspend => {
                 self.terminal.stop()?;
-                // The program that was checked meanwhile could not be watched.
+                // No program could be watched during the check.
                 if self.checking.is_some() {
                     self.check();
                 }
@@ -143,7 +143,7 @@ impl Screen {
         }
     }
 
-    /// What is below the page: the news, the bar and the keys, folded at the width.
+    /// The lines below the page: the notice, the bar and the keys, wrapped at the width.
     fn below(&self, more: &str) -> Vec<String> {
         let (columns, rows) = self.terminal.size();
         let bar = self.session.bar();
@@ -152,10 +152,10 @@ impl Screen {
         let bar = if gap < 2 { bar } else { bar + &" ".repeat(gap) + more };
         let mut keys = vec![bar];
         keys.extend(folded(self.session.keys(), columns));
-        // A key may have said something meanwhile; a check that is under way is said below it.
+        // The notice may be about a key, so a running check is shown below it.
         let notice = format!("{}\n{}", self.session.notice, self.checking.as_deref().unwrap_or(""));
         let news = wrap(notice.trim(), columns, 0);
-        // Some of the page stays, whatever there is to say.
+        // A part of the page always stays visible.
         let room = rows.saturating_sub(ABOVE + 2 + keys.len()).max(1);
         let mut below: Vec<String> = news.lines().take(room).map(str::to_string).collect();
         if below.is_empty() {
@@ -181,7 +181,7 @@ impl Screen {
                 self.top = 0;
             }
             self.page = Shown { of, lines };
-            // What is pointed at in the list stays in sight.
+            // The selected exercise of the list stays visible.
             if self.session.chooses() {
                 let here = self.page.lines.iter().position(|line| line.starts_with('>'));
                 let here = here.unwrap_or(0);
@@ -206,7 +206,7 @@ impl Screen {
     }
 }
 
-/// Words that belong together, as many in a line as fit.
+/// Joins groups of words into lines, as many groups as fit.
 pub fn folded(parts: &[&str], width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for part in parts {

@@ -1,5 +1,5 @@
-//! Where a learner is, and what each key does. It knows no terminal: the screen, the plain mode
-//! and the tests drive it in the same way.
+//! The learner's place, and what each key does. It uses no terminal: the screen, the plain mode and
+//! the tests drive it in the same way.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::exercise::record::Record;
 use crate::exercise::verdict::{Paint, Verdict};
 use crate::exercise::workbook::Workbook;
 
-/// What the caller does after a key.
+/// What the caller must do after a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// Show the page.
@@ -52,14 +52,14 @@ pub struct Session {
     /// Whether keys are read as letters in a line; then there are no arrow keys.
     pub(super) plain: bool,
     pub(super) page: Page,
-    /// How often another page was shown.
+    /// How many times the page has changed.
     shown: u64,
     /// A line or two of news.
     pub notice: String,
 }
 
 impl Session {
-    /// Begins where `start` says.
+    /// Begins at `start`.
     ///
     /// # Errors
     /// If the workbook cannot be written.
@@ -102,7 +102,7 @@ impl Session {
         Ok(session)
     }
 
-    /// The exercise that is worked on.
+    /// The current exercise.
     pub fn exercise(&self) -> &Exercise {
         &self.all[self.at]
     }
@@ -112,7 +112,7 @@ impl Session {
         self.workbook.program(&self.exercise().name)
     }
 
-    /// The name of the program that the learner sees.
+    /// The program's path, as the learner sees it.
     pub fn shown_program(&self) -> String {
         let path = self.program();
         path.strip_prefix(&self.workspace).unwrap_or(&path).display().to_string()
@@ -141,7 +141,7 @@ impl Session {
         Ok(())
     }
 
-    /// The learner's program was removed: there is nothing to compile.
+    /// Puts the starter back if the learner's program was removed.
     fn begin_again(&mut self) -> Result<Act> {
         self.enter(self.at)?;
         self.notice = format!("{} was gone. The starter is in its place.", self.shown_program());
@@ -159,12 +159,13 @@ impl Session {
         self.shown += 1;
     }
 
-    /// How often another page was shown: what was printed or scrolled belongs to one of them.
+    /// How many times the page has changed, so that the caller knows to which page its output or
+    /// scrolling belongs.
     pub fn shown(&self) -> u64 {
         self.shown
     }
 
-    /// What is shown, in lines of at most `width` columns wherever they can be folded.
+    /// The page, in lines that are wrapped at `width` columns where possible.
     pub fn page(&self, width: usize) -> String {
         self.page.lines(self, width)
     }
@@ -179,7 +180,7 @@ impl Session {
         matches!(self.page, Page::List(_))
     }
 
-    /// Points at another exercise of the list, so many further down.
+    /// Moves the selection of the list down by this many.
     pub fn point(&mut self, by: i32) {
         let last = self.all.len().saturating_sub(1);
         if let Page::List(choice) = &mut self.page {
@@ -199,7 +200,7 @@ impl Session {
         after.clone().find(open).or_else(|| (0..self.at).find(open)).or(after.into_iter().next())
     }
 
-    /// A key was pressed.
+    /// Handles a key.
     ///
     /// # Errors
     /// If a file cannot be read or written.
@@ -321,7 +322,7 @@ impl Session {
         }
     }
 
-    /// One hint more each time; all that were taken are shown.
+    /// Takes one more hint each time, and shows all that were taken.
     fn hint(&mut self) -> Result<()> {
         let hints = self.exercise().hints()?;
         let name = self.exercise().name.clone();
@@ -342,7 +343,7 @@ impl Session {
         Ok(())
     }
 
-    /// What crossed the rings of the learner's program when it was last checked.
+    /// Shows the trace of the last check.
     fn trace(&mut self) {
         match &self.last {
             Some(record) => self.show(Page::Trace(Box::new(record.clone()))),
@@ -367,7 +368,7 @@ impl Session {
         self.progress.passed.contains(&self.exercise().name)
     }
 
-    /// Open after passing, or after giving up.
+    /// Shows the solution after passing or giving up.
     fn solution(&mut self) -> Result<Act> {
         let name = self.exercise().name.clone();
         if !self.is_passed() && !self.progress.given_up.contains(&name) {
@@ -383,7 +384,7 @@ impl Session {
         Ok(Act::Show)
     }
 
-    /// A check has come to its end.
+    /// Handles the end of a check.
     ///
     /// # Errors
     /// If the progress cannot be written; the verdict is still shown.

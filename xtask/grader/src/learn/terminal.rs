@@ -1,5 +1,5 @@
-//! The terminal, taken over and given back: keys one by one, the screen drawn as a whole.
-//! It takes termios and a few escape sequences.
+//! The terminal: reads single keys, and draws the whole screen. It needs only termios and a few
+//! escape sequences.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -28,24 +28,24 @@ pub enum Key {
     End,
     /// Ctrl-Z.
     Suspend,
-    /// Ctrl-C, a signal, or a terminal that has gone away.
+    /// Ctrl-C, a signal, or a closed terminal.
     Quit,
 }
 
-/// A terminal in raw mode, on its alternate screen. Dropping it gives it back as it was.
+/// A terminal in raw mode, on its alternate screen. Dropping this value restores it.
 pub struct Terminal {
     before: Termios,
     signals: Option<SignalFd>,
 }
 
 impl Terminal {
-    /// Takes it over.
+    /// Switches the terminal to raw mode and the alternate screen.
     ///
     /// # Errors
     /// If standard input is not a terminal.
     pub fn open() -> io::Result<Terminal> {
         let before = tcgetattr(io::stdin().as_fd())?;
-        // What ends us elsewhere must give the terminal back here.
+        // Signals that would end the program must first restore the terminal.
         let mut set = SigSet::empty();
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
             set.add(signal);
@@ -57,10 +57,10 @@ impl Terminal {
         Ok(terminal)
     }
 
-    /// Takes it over again.
+    /// Switches to raw mode again.
     ///
     /// # Errors
-    /// If it has gone away.
+    /// If the terminal is closed.
     pub fn resume(&self) -> io::Result<()> {
         let mut raw = self.before.clone();
         cfmakeraw(&mut raw);
@@ -69,17 +69,17 @@ impl Terminal {
         write_out("\x1b[?1049h\x1b[?25l\x1b[2J")
     }
 
-    /// Gives it to another program.
+    /// Restores the terminal for another program.
     pub fn suspend(&self) {
         let _ = write_out("\x1b[?25h\x1b[?1049l");
         let _ = tcsetattr(io::stdin().as_fd(), SetArg::TCSADRAIN, &self.before);
     }
 
-    /// Stops this program as Ctrl-Z does elsewhere, until the shell lets it go on. Only this one:
-    /// a compilation goes on, and a program that is traced must not be stopped unseen.
+    /// Stops this program like Ctrl-Z, until the shell continues it. Stops this process only: a
+    /// compilation goes on, and a traced program must not be stopped without the tracer.
     ///
     /// # Errors
-    /// If the terminal has gone away meanwhile.
+    /// If the terminal is closed meanwhile.
     pub fn stop(&self) -> io::Result<()> {
         self.suspend();
         let _ = kill(Pid::this(), Signal::SIGTSTP);
@@ -96,7 +96,7 @@ impl Terminal {
     /// Draws all rows.
     ///
     /// # Errors
-    /// If the terminal has gone away.
+    /// If the terminal is closed.
     pub fn draw(&self, rows: &[String]) -> io::Result<()> {
         let (columns, _) = self.size();
         let mut frame = String::from("\x1b[H");
@@ -147,7 +147,7 @@ fn write_out(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Whether both ends are a terminal that knows more than lines.
+/// Whether input and output are a terminal that can do more than lines.
 pub fn is_there() -> bool {
     let terminal = |fd: BorrowedFd<'_>| nix::unistd::isatty(fd).unwrap_or(false);
     let (input, output) = (io::stdin(), io::stdout());
@@ -155,7 +155,7 @@ pub fn is_there() -> bool {
     terminal(input.as_fd()) && terminal(output.as_fd()) && !dumb
 }
 
-/// What the bytes of a read stand for. A sequence arrives in one piece.
+/// The keys in the bytes of a read. An escape sequence arrives in one piece.
 fn keys_of(bytes: &[u8]) -> Vec<Key> {
     let text = String::from_utf8_lossy(bytes);
     let mut rest = text.as_ref();
@@ -168,7 +168,7 @@ fn keys_of(bytes: &[u8]) -> Vec<Key> {
             continue;
         }
         if letter == '\x1b' {
-            // A sequence that means nothing here: up to its final letter.
+            // Skips an unknown sequence, up to its final letter.
             let end = rest
                 .char_indices()
                 .skip(2)
@@ -205,8 +205,8 @@ const SEQUENCES: [(&str, Key); 12] = [
     ("\x1bOF", Key::End),
 ];
 
-/// A line in pieces that fit the width, broken after a space where there is one. Colours take no
-/// room; each piece ends its own.
+/// A line in pieces that fit the width, broken after a space if there is one. Colours take no room;
+/// each piece ends its colour.
 pub fn pieces(line: &str, width: usize) -> Vec<String> {
     let line = &printable(line, true);
     let mut pieces = vec![String::new()];
@@ -239,7 +239,7 @@ pub fn pieces(line: &str, width: usize) -> Vec<String> {
     pieces
 }
 
-/// How many letters go into each piece but the last.
+/// The number of letters in each piece except the last.
 fn breaks(line: &str, width: usize) -> Vec<usize> {
     let mut escaped = false;
     let seen = |letter: &char| {

@@ -1,4 +1,4 @@
-//! Compiling and checking on a thread of its own, so that keys work meanwhile.
+//! Compiles and checks on another thread, so that keys work meanwhile.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -9,16 +9,16 @@ use crate::exercise::record::Record;
 use crate::exercise::verdict::Verdict;
 use crate::exercise::workbook::Workbook;
 
-/// How far a check has come.
+/// The progress of a check.
 #[derive(Debug)]
 pub enum News {
     /// The libraries that every program uses are compiled.
     Ready,
-    /// It compiles; the program is being run.
+    /// The program is compiled, and now runs.
     Compiled,
-    /// The verdict, and what was seen of the last run.
+    /// The verdict, and the record of the last run.
     Done(Box<(Verdict, Option<Record>)>),
-    /// Nothing could be compiled at all.
+    /// Compiling failed, not because of the program.
     Broken(String),
 }
 
@@ -31,14 +31,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts it. The libraries are compiled at once, by compiling the program of that name,
-    /// while the learner reads the task; a check waits for them.
+    /// Starts the thread. It compiles the libraries at once, by compiling the program of that name,
+    /// while the learner reads the task. A check waits for them.
     pub fn new(workbook: Workbook, name: &str) -> Worker {
         let (jobs, asked) = mpsc::channel::<(u64, Exercise)>();
         let (tell, news) = mpsc::channel();
         let (ready, name) = (workbook.is_compiled(), name.to_string());
         thread::spawn(move || {
-            // A mistake of the program is said when it is checked.
+            // The check reports the program's mistakes later.
             let _ = workbook.compile(&name);
             let _ = tell.send((0, News::Ready));
             while let Ok(job) = asked.recv() {
@@ -55,7 +55,7 @@ impl Worker {
         Worker { jobs, news, number: 0, ready }
     }
 
-    /// Starts a check, and forgets the one before. Returns what to say about it.
+    /// Starts a check, and drops the one before. Returns a sentence about it.
     pub fn check(&mut self, exercise: &Exercise) -> String {
         self.forget();
         let _ = self.jobs.send((self.number, exercise.clone()));
@@ -65,19 +65,19 @@ impl Worker {
         }
     }
 
-    /// What to say at the beginning, if the libraries are not compiled yet.
+    /// A sentence for the beginning, if the libraries are not compiled yet.
     pub fn notice(&self) -> Option<&'static str> {
         (!self.ready).then_some(
             "The libraries are being compiled, this once: about a minute. The first check waits.",
         )
     }
 
-    /// Forgets the check that is under way.
+    /// Drops the running check.
     pub fn forget(&mut self) {
         self.number += 1;
     }
 
-    /// News of the last check; and of the libraries, if the learner waits for them.
+    /// News of the last check, and of the libraries if the learner waits for them.
     pub fn news(&mut self) -> Option<News> {
         let (number, ready) = (self.number, self.ready);
         let step = self.news.try_iter().find_map(|(of, step)| match step {
