@@ -1,13 +1,13 @@
-//! The table as comma-separated values: a line for each student and exercise. A spreadsheet takes
-//! every field for text.
+//! The table as comma-separated values: one line for each student and exercise. Spreadsheets treat
+//! every field as text.
 
 use std::fmt::Write as _;
 
 use super::row::{Cell, Mark, Row};
 use crate::exercise::exercises::Exercise;
 
-/// The names of the columns: `next` marks what the student does next; `first_try` is the id of a
-/// try that does not count. What a program that passes takes has that of the solution beside it.
+/// The names of the columns. `next` marks the student's next exercise; `first_try` is the id of a
+/// first try that does not count. Beside the cost of a passing program is that of the solution.
 const COLUMNS: &str = "student,day,exercise,verdict,id,reason,next,first_try,\
                        enters,par_enters,entries,par_entries,remarks";
 
@@ -42,9 +42,8 @@ pub fn csv(exercises: &[Exercise], rows: &[Row]) -> String {
     csv
 }
 
-/// A field that may hold anything. A spreadsheet takes what begins with one of these signs, or
-/// with its wide form, for a formula, and passes over white space before it; an apostrophe makes it
-/// text.
+/// A field with any text. Spreadsheets treat a field as a formula if it begins with one of these
+/// signs or its wide form, also after white space; an apostrophe before it makes it a text.
 fn quoted(field: &str) -> String {
     let signs = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
     let formula = field.starts_with(['\t', '\r', '\n']) || field.trim_start().starts_with(signs);

@@ -1,4 +1,4 @@
-//! A text for each student: the verdict on every program, for the teacher to hand out.
+//! A text for each student, with the verdict on every program.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::submission::Submission;
 use toolbox::output::writable;
 
-/// Bytes of a student's name in the name of a file, which may have 255.
+/// The most bytes of a student's name in the name of a file, which may have 255.
 const NAME: usize = 200;
 
 /// The files, one for each submission in the same order.
@@ -17,10 +17,11 @@ const NAME: usize = 200;
 pub struct Details(Vec<PathBuf>);
 
 impl Details {
-    /// Makes the folder and the files; what is in them stays until it is replaced.
+    /// Makes the folder and the files. Existing files keep their content until [`write`].
     ///
     /// # Errors
-    /// If one cannot be written: better now than after the last program.
+    /// If a file cannot be written. It fails here, before the first program, not after the last
+    /// one.
     pub fn open(folder: &Path, submissions: &[Submission]) -> Result<Details> {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let mut taken = BTreeSet::new();
@@ -42,7 +43,7 @@ impl Details {
     /// Writes the texts, one for each submission in the same order.
     ///
     /// # Errors
-    /// If one cannot be written.
+    /// If a file cannot be written.
     pub fn write(&self, texts: &[String]) -> Result<()> {
         for (path, text) in self.0.iter().zip(texts) {
             fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;

@@ -1,6 +1,6 @@
-//! Finds the programs of a class: a folder for each student, and below it the files that are
-//! called like an exercise. They need not lie in `workbook/src/bin`: students hand in the whole
-//! repository, or a few loose files. No symbolic link is followed.
+//! Finds the programs of a class: each student has a folder, and below it are files named like an
+//! exercise. They need not be in `workbook/src/bin`: students submit the whole repository, or a few
+//! loose files. Symbolic links are not followed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,27 +11,27 @@ use common::text::several;
 use super::submission::{Submission, printable};
 use crate::exercise::exercises::{Exercise, WrongUsage};
 
-/// Folders without a student's program: earlier versions, what Cargo built, what a Mac adds to
-/// an archive, and this tool itself, whose checks are called like the exercises.
+/// Folders without a student's program: earlier versions, Cargo's output, a Mac's additions to an
+/// archive, and this tool itself, whose checks are named like the exercises.
 const PASSED_OVER: [&str; 4] = ["backup", "target", "__MACOSX", "xtask"];
-/// Folders below each other that are looked into: `io_uring-main/io_uring/workbook/src/bin`.
+/// The depth of the search: `io_uring-main/io_uring/workbook/src/bin`.
 const DEEPEST: usize = 5;
-/// Files and folders of one student that are looked at.
+/// The most files and folders of one student that are searched.
 const MOST: usize = 20_000;
 
-/// What lies in the folder of a class.
+/// The content of a class's folder.
 #[derive(Clone, Debug)]
 pub struct Class {
-    /// The students' folders, in the order of their names.
+    /// The students' folders, sorted by name.
     pub submissions: Vec<Submission>,
-    /// What was skipped, or found elsewhere than expected: a sentence each.
+    /// Skipped files, and programs in unexpected places, one sentence each.
     pub remarks: Vec<String>,
 }
 
-/// Looks into `folder` for programs that are called like one of `all` exercises.
+/// Searches `folder` for programs that are named like one of `all` exercises.
 ///
 /// # Errors
-/// If the folder cannot be read, holds no folder, or is a student's own.
+/// If the folder cannot be read, has no folder in it, or is one student's folder.
 pub fn find(folder: &Path, all: &[Exercise]) -> Result<Class> {
     let shown = folder.display();
     let entries = fs::read_dir(folder).with_context(|| format!("reading {shown}"))?;
@@ -83,11 +83,11 @@ fn is_archive(name: &str) -> bool {
 struct Search<'a> {
     folder: &'a Path,
     all: &'a [Exercise],
-    /// Rust files that are called like an exercise, and which.
+    /// Rust files that are named like an exercise, with that exercise.
     programs: Vec<(String, PathBuf)>,
     /// Other Rust files.
     others: Vec<PathBuf>,
-    /// Links that could lead to programs.
+    /// Symbolic links that could lead to programs.
     links: Vec<PathBuf>,
     seen: usize,
 }
@@ -116,7 +116,7 @@ impl<'a> Search<'a> {
                     self.look_into(&path, deeper - 1);
                 }
             } else if let Some(stem) = name.to_lowercase().strip_suffix(".rs") {
-                // `First-Nop.rs` is meant for first_nop.
+                // `First-Nop.rs` counts as first_nop.
                 let stem = stem.replace(['-', ' '], "_");
                 match self.all.iter().any(|exercise| exercise.name == stem) {
                     true => self.programs.push((stem, path)),
@@ -128,9 +128,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The programs, and what to say of their places.
+    /// The programs, and remarks on their places.
     fn submission(mut self, student: &str) -> (Submission, Vec<String>) {
-        // One in src/bin goes before others of the same name.
+        // A file in src/bin has priority over others with the same name.
         let placed: Vec<String> = self
             .programs
             .iter()
@@ -150,7 +150,7 @@ impl<'a> Search<'a> {
         if !elsewhere.is_empty() {
             remarks.push(format!("taken from {}", some(&elsewhere)));
         }
-        // Files beside the programs, or any where there are no programs.
+        // Other files in the programs' folders, or all other files if there are no programs.
         let beside = |path: &Path| self.programs.iter().any(|(_, it)| it.parent() == path.parent());
         let alone = self.programs.is_empty();
         let others: Vec<String> = self
@@ -183,7 +183,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether a file lies where Cargo looks for programs.
+/// Whether a file is where Cargo looks for programs.
 fn in_bins(path: &Path) -> bool {
     path.parent().is_some_and(|folder| folder.ends_with("src/bin"))
 }
@@ -214,7 +214,7 @@ mod tests {
             Folder(tempfile::tempdir().unwrap())
         }
 
-        /// Hands in a file; its text is its path.
+        /// Adds a file to the submission; its text is its path.
         fn file(&self, path: &str) {
             let file = self.0.path().join(path);
             fs::create_dir_all(file.parent().unwrap()).unwrap();

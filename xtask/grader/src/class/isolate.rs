@@ -1,28 +1,29 @@
-//! The walls round a program that a stranger wrote: it is compiled and run behind them.
+//! The isolation of a student's program: it is compiled and run behind walls.
 //!
-//! Bubblewrap (`bwrap`) builds them out of namespaces, for an ordinary user and for root. Behind
-//! them are the system's programs and libraries (`/usr`), Rust, the libraries of a workbook, all
-//! read-only, and an empty `/tmp` in memory. There are five devices (`null`, `zero`, `full`,
-//! `random`, `urandom`), a network that has loopback only, and no process, terminal, message
-//! queue, variable of the environment or open file of ours.
+//! Bubblewrap (`bwrap`) builds the walls from namespaces, for an ordinary user and for root. Behind
+//! them are the system's programs and libraries (`/usr`), Rust and the libraries of a workbook, all
+//! read-only; an empty `/tmp` in memory; five devices (`null`, `zero`, `full`, `random`,
+//! `urandom`); and a network with loopback only. The program does not get our processes, terminal,
+//! message queues, environment or open files.
 //!
-//! The judge is behind them too, because it has to trace the program and to be its client. The
-//! program still cannot reach it:
+//! The judge is behind the walls too, because it has to trace the program and be its client. The
+//! program still cannot affect it:
 //! - It is the first process of its process namespace: the kernel drops the signals that the
 //!   others send it, and kills all others when it ends.
-//! - It keeps one capability, and the programs that it starts have none. Of two processes of one
-//!   user, `ptrace(2)` and `/proc/PID` open only the one that has no more capabilities than the
-//!   other: the judge may trace the program, and the program may not even read the judge.
+//! - It keeps one capability, and the programs that it starts have none. `ptrace(2)` and
+//!   `/proc/PID` refuse access to a process of the same user that has more capabilities: the judge
+//!   may trace the program, but the program may not even read the judge.
 //!
 //! If root runs it, each program also has its own user. Otherwise programs run as your user, in a
-//! user namespace in which they can make no other.
+//! user namespace in which they cannot create another.
 //!
-//! With or without walls, the tracer sees everything that a program starts. So when the judge ends,
-//! in whatever way, the kernel kills all of it.
+//! With or without walls, the tracer traces all processes that a program starts. When the judge
+//! ends, for any reason, the kernel kills them.
 //!
-//! The walls do not cover vsock, if it reaches something; memory that no process has mapped, such as
-//! that of pipes; and which files below `/usr` are opened, which inotify shows. Without walls, much
-//! more is open. [`Walls::words`] says what depends on the machine.
+//! The walls do not isolate vsock, where it reaches another machine. They do not limit memory that
+//! no process has mapped, such as that of pipes. And inotify shows which files below `/usr` are
+//! opened. Without walls, much more is open. [`Walls::words`] describes what depends on the
+//! machine.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -46,31 +47,31 @@ use ringtrace::filter;
 use ringtrace::launch;
 use tempfile::TempDir;
 
-/// What programs are shut off from here.
+/// The isolation that this machine allows.
 #[derive(Debug)]
 pub struct Walls {
-    /// The program that builds them, or why there are none.
+    /// The program that builds the walls, or why there are no walls.
     bwrap: Result<PathBuf, String>,
 }
 
-/// A process that is to run behind the walls, and where it finds what it needs.
+/// A process behind the walls, and the paths that it needs.
 #[derive(Debug)]
 pub struct Inside {
-    /// The judge, to be started.
+    /// The command that starts the judge.
     pub command: Command,
-    /// The libraries, where the judge sees them.
+    /// The path of the libraries for the judge.
     pub libraries: Libraries,
-    /// Where it works, if that is a folder outside of memory.
+    /// Its working folder, if that is not in memory.
     _folder: Option<TempDir>,
 }
 
-/// The judge's one capability. What it allows does not matter.
+/// The judge's one capability. Any capability is right.
 const KEPT: &str = "net_bind_service";
 
-/// Bytes of the folder in memory.
+/// The size of the folder in memory, in bytes.
 const MEMORY: &str = "134217728";
 
-/// Processes and threads that a program may have; an honest one has fewer than twenty.
+/// The most processes and threads of a program. An honest program has fewer than twenty.
 const TASKS: u64 = 128;
 
 impl Walls {
@@ -81,17 +82,17 @@ impl Walls {
         Walls { bwrap }
     }
 
-    /// None, and why not.
+    /// No walls, and the reason.
     pub fn none(why: String) -> Walls {
         Walls { bwrap: Err(why) }
     }
 
-    /// Whether there are any.
+    /// Whether there are walls.
     pub fn stand(&self) -> bool {
         self.bwrap.is_ok()
     }
 
-    /// Why there are none.
+    /// Why there are no walls.
     pub fn lack(&self) -> Option<&str> {
         self.bwrap.as_ref().err().map(String::as_str)
     }
@@ -111,7 +112,7 @@ impl Walls {
         Ok(inside)
     }
 
-    /// What programs are shut off from and what not, for people.
+    /// Describes the isolation for people.
     pub fn words(&self) -> String {
         let mut words = match (&self.bwrap, can_be_others()) {
             (Ok(_), _) => "Each program is compiled and run behind walls: no files but the \
@@ -200,7 +201,7 @@ fn capabilities(names: &[&str]) -> Vec<String> {
     names.iter().flat_map(add).collect()
 }
 
-/// The judge without walls, with what there is.
+/// The judge without walls, isolated as far as possible.
 fn unshut(own: &Path, libraries: &Libraries, user: Option<u32>) -> Result<Inside> {
     let folder = folder(user).context("a folder for programs")?;
     let mut command = match user {
@@ -232,20 +233,20 @@ fn become_user(user: u32) -> [String; 7] {
 /// The first of the user numbers that are not assigned (systemd's `docs/UIDS-GIDS.md`).
 const FREE: u32 = 0x7000_0000;
 
-/// A user of its own: limits count all that a user has. Process numbers have 22 bits.
+/// A separate user, because limits count all processes of a user. Process numbers have 22 bits.
 fn own_user() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     FREE + std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed) % 64
 }
 
-/// Whether programs can have users of their own: this is root, and not of a container that has only
-/// some of the users.
+/// Whether programs can have their own users: this is root, and not in a container with only some
+/// of the user numbers.
 fn can_be_others() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     Uid::effective().is_root() && has_free_users(&map)
 }
 
-/// Whether a `/proc/PID/uid_map` (`user_namespaces(7)`) has the users that belong to nobody.
+/// Whether a `/proc/PID/uid_map` (`user_namespaces(7)`) contains the unassigned user numbers.
 fn has_free_users(map: &str) -> bool {
     let last = u64::from(FREE) + (1 << 28);
     map.lines().any(|line| {
@@ -257,39 +258,40 @@ fn has_free_users(map: &str) -> bool {
     })
 }
 
-/// Whether this process runs as a user of its own.
+/// Whether this process runs as a separate user.
 pub fn is_own_user() -> bool {
     Uid::current().as_raw() >= FREE
 }
 
-/// A folder of its own, that only this user may enter, and that is removed when it is dropped.
+/// A new folder that only this user may enter. Dropping it removes the folder.
 fn folder(user: Option<u32>) -> io::Result<TempDir> {
     let folder = tempfile::Builder::new().prefix("class").tempdir()?;
     chown(folder.path(), user, user)?;
     Ok(folder)
 }
 
-/// What the judge does first, behind walls or without: no terminal, no open file but its three,
-/// limits. It begins with one thread.
+/// The judge's first step, behind walls or without: gives up the terminal and all open files but
+/// three, and sets limits. Must run in the only thread.
 ///
 /// `others` are the tasks of its user that do not belong to it.
 pub fn shut_in(others: u64) {
     let _ = setsid();
     let _ = prctl::set_no_new_privs();
     let _ = filter::all_traced().install();
-    // SAFETY: plain numbers. No descriptor above 2 is ours: nothing was opened so far.
+    // SAFETY: the arguments are numbers. We have opened nothing yet, so no descriptor above 2 is in
+    // use.
     unsafe {
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0);
-        // What it starts has no capability.
+        // Processes that it starts have no capability.
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        // A new keyring for the session, in place of the teacher's.
+        // A new session keyring, in place of the teacher's.
         libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, 0);
     }
-    // Where memory ends, it ends here first.
+    // If the machine runs out of memory, the kernel kills this process first.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     const MIB: u64 = 1 << 20;
     for (resource, limit) in [
-        // For one that hides from the sum.
+        // For a process that the sum misses.
         (Resource::RLIMIT_CPU, limits::CPU),
         (Resource::RLIMIT_AS, 4096 * MIB),
         (Resource::RLIMIT_FSIZE, 64 * MIB),
@@ -301,8 +303,8 @@ pub fn shut_in(others: u64) {
     }
 }
 
-/// The threads that this user has, as far as a limit on processes counts them for a judge: kernels
-/// before 5.14 count all that the user has anywhere. A user of its own has none.
+/// The user's threads that the limit on processes counts for a judge: kernels before 5.14 count all
+/// threads of the user. A separate user has no other threads.
 pub fn others() -> u64 {
     if can_be_others() {
         return 0;
@@ -316,8 +318,8 @@ pub fn others() -> u64 {
         .sum()
 }
 
-/// Whether a vsock would reach the host of this machine: no kernel before 7.0 ties it to a network
-/// namespace, and no filter sees a ring's SOCKET and CONNECT.
+/// Whether a vsock reaches the host of this machine: kernels before 7.0 do not tie it to a network
+/// namespace, and no seccomp filter sees a ring's SOCKET and CONNECT.
 fn reaches_host() -> bool {
     const ANY_PORT: u32 = 1;
     let kind = SockType::Stream;

@@ -1,4 +1,4 @@
-//! One program, judged in a process of its own that is shut in and can be killed.
+//! Judges one program in a separate, isolated process that can be killed.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -29,40 +29,41 @@ use crate::exercise::plan::Plan;
 use crate::exercise::run;
 use crate::exercise::verdict::{Paint, Verdict};
 
-/// A last resort: the limits of a program and the patience of its check end each of them sooner.
+/// The last resort: the limits of a program and its check's patience normally end it sooner.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Characters of the reason of a verdict, where it is to fit a cell.
+/// The most characters of a verdict's reason in a cell.
 const SENTENCE: usize = 300;
 
-/// Starts the processes that judge. Any number of threads may ask it.
+/// Starts the judging processes. Several threads may use it at once.
 #[derive(Debug)]
 pub struct Judge {
     walls: Walls,
     libraries: Libraries,
 }
 
-/// What a judging process is asked, on its standard input.
+/// The task of a judging process, on its standard input.
 #[derive(Debug, Serialize, Deserialize)]
 struct Task {
     /// The exercise.
     name: String,
     day: u32,
     about: About,
-    /// Its check, if that is not a procedure of this tool.
+    /// Its check, if it is not a procedure of this tool.
     plan: Option<Plan>,
     /// The program.
     text: String,
     libraries: Libraries,
-    /// Tasks of its user that do not belong to it.
+    /// How many tasks of its user belong to other processes.
     others: u64,
 }
 
 impl Judge {
-    /// Finds out what programs can be shut off from here, by a program of ours for this exercise.
+    /// Finds out which isolation works on this machine, by judging a program of ours for this
+    /// exercise.
     ///
     /// # Errors
-    /// If no program can be compiled and run here at all.
+    /// If no program can be compiled and run on this machine.
     pub fn new(workspace: &Path, exercise: &Exercise) -> Result<Judge> {
         let libraries = Libraries::build(workspace)?;
         let mut judge = Judge { walls: Walls::find(), libraries };
@@ -75,7 +76,8 @@ impl Judge {
                 }
             }
         }
-        // Root's programs have users of their own: a closed folder above Rust keeps them out.
+        // With root each program has its own user, and a folder above Rust may be closed to that
+        // user.
         judge.tries(exercise).with_context(|| {
             let why = judge.walls.lack().unwrap_or_default();
             format!("no program can be judged here: there are no walls ({why}), and without them")
@@ -98,7 +100,7 @@ impl Judge {
         let began = Instant::now();
         let answer = self.ask(exercise, text).unwrap_or_else(|_| {
             let rule = format!(
-                "Its judge ended without a verdict: a signal killed it, or {} s were over.",
+                "The judge ended without a verdict: a signal killed it, or it took more than {} s.",
                 LONGEST.as_secs()
             );
             let failure = Failure::new(ids::LIMIT, "The program was compiled and run.").rule(rule);
@@ -136,7 +138,8 @@ impl Judge {
         let mut command = inside.command;
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (given_up, wait) = mpsc::channel::<()>();
-        // A pipe holds less than a long program. It stays open as long as we want an answer.
+        // In a thread, because a pipe holds less than a long program. The pipe stays open while we
+        // wait for the answer.
         thread::spawn(move || {
             let mut asked = File::from(asked);
             let _ = asked.write_all(&task).and_then(|()| asked.write_all(b"\n"));
@@ -154,14 +157,13 @@ impl Judge {
         self.walls.stand()
     }
 
-    /// What the programs are shut off from and what not, in words.
+    /// Describes the isolation of the programs.
     pub fn words(&self) -> String {
         self.walls.words()
     }
 }
 
-/// Whether a failure of this id can come of a busy machine: somebody waited for a time, and then no
-/// longer.
+/// Whether a busy machine can cause a failure with this id, because a time limit ended a wait.
 pub fn can_be_slowness(id: &str) -> bool {
     let waited = [
         ids::NO_LISTENER,
@@ -182,8 +184,8 @@ pub fn can_be_slowness(id: &str) -> bool {
     ids::by_name(id).is_some_and(|id| waited.contains(&id))
 }
 
-/// The process in which a program is judged, started by `cargo xtask class`: shuts itself in, judges
-/// what the standard input says, and prints the verdict.
+/// The judging process, started by `cargo xtask class`: isolates itself, judges the program from
+/// its standard input, and prints the verdict.
 pub fn main() -> ExitCode {
     match verdict() {
         Ok(answer) => print(&answer),
@@ -198,7 +200,7 @@ fn verdict() -> Result<Value> {
     let mut task = String::new();
     io::stdin().read_line(&mut task).context("what to judge")?;
     let task: Task = serde_json::from_str(&task).context("what to judge")?;
-    // The pipe ends when nobody wants the verdict any more, even if `class` was killed. Behind
+    // The pipe ends when `class` no longer waits for the verdict, even if it was killed. Behind
     // walls this is the first process, and all others end with it.
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -229,7 +231,7 @@ fn verdict() -> Result<Value> {
     Ok(answer)
 }
 
-/// A verdict, with what it says in one sentence and as its author would read it.
+/// A verdict, with one sentence for the table and the full text for its author.
 fn answer(exercise: &Exercise, verdict: &Verdict) -> Value {
     let mut answer = verdict.json(exercise);
     answer["sentence"] = json!(begin_of(sentence(verdict), SENTENCE));
@@ -248,7 +250,7 @@ fn sentence(verdict: &Verdict) -> &str {
     }
 }
 
-/// The first characters of a text; one that is cut ends in `…`.
+/// The first characters of a text. A cut text ends in `…`.
 fn begin_of(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -256,7 +258,8 @@ fn begin_of(text: &str, most: usize) -> String {
     }
 }
 
-/// Prints one answer and ends this process: a second one waits for the lock and is never printed.
+/// Prints the answer and ends this process. A second answer waits for the lock and is never
+/// printed.
 fn print(answer: &Value) -> ! {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{answer}").and_then(|()| out.flush());

@@ -1,5 +1,5 @@
-//! The table as JUnit XML, which forges and CI systems show: a `testsuite` for each student, a
-//! `testcase` for each exercise.
+//! The table as JUnit XML for forges and CI systems: a `testsuite` for each student, a `testcase`
+//! for each exercise.
 //!
 //! The format has no standard. These are the elements and attributes that all readers know.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::row::{Cell, Mark, Row};
 use crate::exercise::exercises::Exercise;
 
-/// Test cases, and how many of them are not passed.
+/// The number of test cases, and how many did not pass.
 #[derive(Clone, Copy, Default)]
 struct Counts {
     tests: usize,
@@ -72,13 +72,13 @@ fn case(page: &mut String, student: &str, exercise: &Exercise, cell: &Cell) -> C
     let (message, text) = (escaped(message), escaped(&cell.text));
     let inside = match (&cell.mark, &cell.first_try) {
         (Mark::Passed, None) => String::new(),
-        // Maven's Surefire writes this element; a reader that does not know it passes over it.
+        // Maven's Surefire writes this element; other readers ignore it.
         (Mark::Passed, Some(id)) => format!("<flakyFailure type=\"{}\"/>", escaped(id)),
         (Mark::Failed(id), _) => {
             counts.failures = 1;
             format!("<failure type=\"{}\" message=\"{message}\">{text}</failure>", escaped(id))
         }
-        // It was handed in, and could not be judged.
+        // The program was submitted, but could not be judged.
         (Mark::Refused, _) => {
             counts.errors = 1;
             format!("<error type=\"not read\" message=\"{message}\"/>")
@@ -98,8 +98,8 @@ fn case(page: &mut String, student: &str, exercise: &Exercise, cell: &Cell) -> C
     counts
 }
 
-/// Text for an element or an attribute. Control characters, which XML may not have, are out of every
-/// [`Cell`] already.
+/// Text for an element or an attribute. No [`Cell`] has control characters, which XML does not
+/// allow.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for letter in text.chars() {
@@ -123,7 +123,7 @@ mod tests {
     use crate::exercise::folders;
     use toolbox::programs::workspace;
 
-    /// A name and a text with all that XML takes for its own or may not have.
+    /// A name and a text with all characters that XML reserves or does not allow.
     const EVIL: &str = "<a&b>\"'\u{1b}[31m\0\u{fffe}\u{ffff}\u{202e}]]>\r\n学生";
 
     #[test]

@@ -2,8 +2,8 @@
 //! with them.
 //!
 //! Cargo builds the libraries with an empty program of ours. A student's program is one file, and
-//! `rustc` alone compiles it behind the walls: there is no folder that two students, or two runs,
-//! have in common, and nothing left that Cargo could take for fresh.
+//! `rustc` compiles it behind the walls, without Cargo. So two students or two runs share no
+//! folder, and no old output can be taken for a new one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,15 +19,15 @@ use crate::exercise::failure::{Failure, shortened};
 use crate::exercise::verdict::Verdict;
 use crate::exercise::workbook::{LIBRARIES, manifest_of, target, write_whole};
 
-/// A compilation that takes longer is given up. One of a program has its limit of CPU time besides.
+/// The time limit of a compilation. That of a program also has a limit of CPU time.
 const LONGEST: Duration = Duration::from_secs(600);
-/// Characters of the compiler's words that are kept.
+/// The most characters of the compiler's messages that are kept.
 const WORDS: usize = 10_000;
 
-/// Where they are.
+/// The compiled libraries.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Libraries {
-    /// The folder of the compiler: `bin/rustc` is in it.
+    /// The compiler's folder, with `bin/rustc` in it.
     pub rust: PathBuf,
     /// The folder of the compiled libraries.
     pub folder: PathBuf,
@@ -36,12 +36,12 @@ pub struct Libraries {
 }
 
 impl Libraries {
-    /// Builds them, as far as they are not there yet.
+    /// Builds the libraries, unless they exist already.
     ///
     /// # Errors
     /// If there is no compiler, or they do not compile.
     pub fn build(workspace: &Path) -> Result<Libraries> {
-        // Not below a target folder that another checkout may share.
+        // Not in the target folder, which another checkout may share.
         let package = workspace.join("target/class/libraries");
         let common = workspace.join("common").canonicalize().context("the folder of `common`")?;
         let manifest = manifest_of(workspace, "libraries", &common.display().to_string())?;
@@ -74,7 +74,7 @@ impl Libraries {
     /// Compiles a program into the current folder.
     ///
     /// # Errors
-    /// The verdict, if there is no program to be run.
+    /// The verdict, if the program does not compile.
     pub fn compile(&self, name: &str, text: &str) -> Result<PathBuf, Verdict> {
         let not_observed = |why: String| Verdict::Failed(Failure::not_observed(why));
         let (source, program) = (format!("{name}.rs"), PathBuf::from(format!("./{name}")));
@@ -87,7 +87,7 @@ impl Libraries {
         for (name, file) in &self.files {
             command.arg("--extern").arg(format!("{name}={}", self.folder.join(file).display()));
         }
-        // What Cargo tells a program of itself.
+        // The variables that Cargo sets for a program.
         command.envs([("CARGO_BIN_NAME", name), ("CARGO_CRATE_NAME", name)]);
         command.envs([("CARGO_PKG_NAME", "workbook"), ("CARGO_PKG_VERSION", "0.1.0")]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -98,7 +98,7 @@ impl Libraries {
                 let words = String::from_utf8_lossy(&output.stderr);
                 Err(Verdict::NotCompiled(shortened(&words, WORDS)))
             }
-            // The machine's fault, not the program's.
+            // The machine is the cause, not the program.
             Err(error) => Err(not_observed(format!("{error:#}."))),
         }
     }

@@ -1,5 +1,6 @@
 //! The limits for one student's program and all processes that it starts. `setrlimit(2)` limits
-//! each process alone, so these are sums. CPU time is the same on a busy machine and on a quiet one.
+//! each process alone, so this module computes sums. The limit is on CPU time, because a busy
+//! machine does not change it.
 
 use std::fs;
 use std::path::Path;
@@ -13,10 +14,10 @@ pub const CPU: u64 = 60;
 /// GiB of memory. Only the compiler needs more than a few MiB.
 pub const MEMORY: u64 = 2;
 
-/// How often the sums are taken.
+/// The time between two sums.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What has been taken so far.
+/// The use so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Taken {
     /// Ticks of the clock that counts CPU time.
@@ -25,8 +26,8 @@ struct Taken {
     memory: u64,
 }
 
-/// Watches this process, its children and all that it traces. Calls `end` as soon as they have taken
-/// more than `cpu` seconds of CPU time or `memory` GiB, with what it was.
+/// Watches this process, its children and all processes that it traces. Calls `end` with a
+/// description as soon as they have used more than `cpu` seconds of CPU time or `memory` GiB.
 pub fn watch(cpu: u64, memory: u64, end: impl FnOnce(&str) + Send + 'static) {
     let second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as u64;
     thread::spawn(move || {
@@ -46,7 +47,7 @@ pub fn watch(cpu: u64, memory: u64, end: impl FnOnce(&str) + Send + 'static) {
 fn taken() -> Taken {
     let mut sum = Taken::default();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        // One that ends meanwhile counts no more; what it took is its parent's then.
+        // A process that ends meanwhile no longer counts, but its CPU time is then in its parent's.
         let Ok(status) = fs::read_to_string(entry.path().join("status")) else { continue };
         if is_ours(&status) {
             let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
@@ -58,16 +59,16 @@ fn taken() -> Taken {
     sum
 }
 
-/// Whether a `/proc/PID/status` is that of this process, of a child, or of one that it traces.
+/// Whether a `/proc/PID/status` is that of this process, a child, or a traced process.
 fn is_ours(status: &str) -> bool {
     let own = u64::from(std::process::id());
-    // A thread traces, not a process.
+    // The tracer of a process is a thread.
     let tracer = number(status, "TracerPid:");
     let traced = tracer > 0 && Path::new("/proc/self/task").join(tracer.to_string()).exists();
     traced || [number(status, "Pid:"), number(status, "PPid:")].contains(&own)
 }
 
-/// A line's number.
+/// The number in a line.
 fn number(status: &str, name: &str) -> u64 {
     let rest = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     rest.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
@@ -75,7 +76,7 @@ fn number(status: &str, name: &str) -> u64 {
 
 /// The CPU time in a `/proc/PID/stat`, with that of the children that have ended.
 fn ticks(stat: &str) -> u64 {
-    // The name is in parentheses and may hold any character.
+    // The name is in parentheses and may contain any character.
     let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
     fields.split(' ').skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum()
 }

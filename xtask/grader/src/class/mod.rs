@@ -1,10 +1,9 @@
-//! `cargo xtask class`: the workbooks of a class, each program checked by itself, and who
-//! passed what.
+//! `cargo xtask class`: checks each program in the workbooks of a class, and shows who passed what.
 //!
-//! [`find`] looks for the programs, [`submission`] takes their texts. [`judge`] is the process in
-//! which one program is compiled, run and judged, with the [`libraries`] of a workbook, behind the
-//! walls of [`isolate`] and within the [`limits`]. What comes of a student's programs is a [`row`].
-//! [`table`], [`csv`] and [`junit`] show all rows, and [`details`] is what each student gets back.
+//! [`find`] looks for the programs, and [`submission`] reads their texts. [`judge`] is the process
+//! in which one program is compiled, run and judged, with the [`libraries`] of a workbook, behind
+//! the walls of [`isolate`] and within the [`limits`]. A student's verdicts are a [`row`].
+//! [`table`], [`csv`] and [`junit`] show all rows, and [`details`] writes a text for each student.
 
 pub mod csv;
 pub mod details;
@@ -41,29 +40,29 @@ use judge::Judge;
 use row::{Cell, Mark, Row};
 use submission::{Found, Submission};
 
-/// Students whose programs are judged at the same time, where walls stand between them.
+/// How many students' programs are judged at the same time, if walls separate them.
 const AT_A_TIME: usize = 2;
 
 /// Check the workbooks of a class: who passed what, who does what next, the commonest mistakes
 ///
-/// DIR holds a folder for each student: their workbook/, the repository around it, or their
-/// programs alone. Only files that are called like an exercise are read. Each program is
-/// compiled offline and run by itself, two at a time, behind walls that bubblewrap builds: no
-/// files but the system's programs and an empty folder, no network but loopback, no other
-/// processes, no terminal, no environment, and limits on time, memory, processes and files.
-/// What cannot be shut off here is said before the first program runs, and below the table.
-/// A failure that a busy machine can bring about is judged again when nothing else is.
+/// DIR has a folder for each student: their workbook/, the repository around it, or only their
+/// programs. Only files that are named like an exercise are read. Each program is compiled offline
+/// and run separately, two at a time, behind walls that bubblewrap builds: no files but the
+/// system's programs and an empty folder, no network but loopback, no other processes, no terminal,
+/// no environment, and limits on time, memory, processes and files. If this machine cannot isolate
+/// something, a warning says so before the first program runs, and below the table. A failure that
+/// a busy machine can cause is judged again, alone.
 #[derive(Args, Debug)]
 pub struct Options {
     /// The folder of submissions
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 
-    /// Write the table as comma-separated values too
+    /// Also write the table as comma-separated values
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 
-    /// Write the table as JUnit XML too, for forges and CI systems
+    /// Also write the table as JUnit XML, for forges and CI systems
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
@@ -79,7 +78,7 @@ pub struct Options {
     folders: Folders,
 }
 
-/// Runs the command. It succeeds when the table could be made, whatever is in it.
+/// Runs the command. It succeeds if the table could be made, whatever the verdicts.
 pub fn main(options: &Options) -> ExitCode {
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -125,16 +124,16 @@ fn run(options: &Options) -> Result<()> {
     for remark in remarks {
         page.push_str(&(wrap(&remark, WIDTH, 2) + "\n"));
     }
-    // The table comes in any case: an error does not take the work of minutes with it.
+    // The table is printed in any case, so that an error does not lose the work of minutes.
     say(page.trim_end())?;
     kept
 }
 
-/// A line that the next one replaces, for a person who waits; logs are spared.
+/// A progress line, which the next one replaces. Only on a terminal.
 fn progress(text: &str) {
     use std::io::IsTerminal;
     if io::stderr().is_terminal() {
-        // One that is too long would take two lines, and the next could not replace it.
+        // A longer line would take two rows, and the next one could not replace it.
         let line: String = text.chars().take(WIDTH - 1).collect();
         let _ = write!(io::stderr(), "\r\x1b[K{line}");
     }
@@ -164,7 +163,7 @@ fn rows(submissions: &[Submission], picked: &[Exercise], judge: &Judge) -> Vec<R
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-/// One student's programs. Whatever is wrong with them ends up in the row.
+/// Judges one student's programs. All faults are in the row.
 fn one(submission: &Submission, picked: &[Exercise], judge: &Judge, place: &str) -> Row {
     let mut row = Row::new(submission.student());
     for exercise in picked {
@@ -182,8 +181,8 @@ fn one(submission: &Submission, picked: &[Exercise], judge: &Judge, place: &str)
     row
 }
 
-/// Judges again what failed in a way that time can explain: one program after the other, with
-/// nothing of ours beside it. The second verdict counts.
+/// Judges programs again whose failure a busy machine can explain: one after the other, alone. The
+/// second verdict counts.
 fn second_tries(
     rows: &mut [Row],
     submissions: &[Submission],
@@ -212,7 +211,7 @@ mod tests {
     fn what_time_can_explain_is_judged_again() {
         let all = folders::load(&workspace()).unwrap();
         let picked = &all[..3];
-        // Any text will do.
+        // Any text is right.
         let programs = picked.iter().map(|it| (it.name.clone(), it.folder.join("solution.rs")));
         let submissions = [Submission::new("ada", programs.collect())];
         let failed = |id: &str| Cell::unjudged(Mark::Failed(id.into()), "");

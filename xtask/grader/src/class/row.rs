@@ -1,4 +1,4 @@
-//! One student: the verdict on each program, and what to do next.
+//! One student: the verdict on each program, and the next exercise.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,18 +18,18 @@ pub enum Mark {
     Passed,
     /// It failed with this id.
     Failed(String),
-    /// This machine cannot decide.
+    /// Not observed on this machine.
     NotObserved,
-    /// The starter was handed in as it was.
+    /// The student submitted the unchanged starter.
     Untouched,
-    /// Nothing was handed in.
+    /// The student submitted nothing.
     Missing,
-    /// What was handed in is not read.
+    /// The submitted file was not read.
     Refused,
 }
 
 impl Mark {
-    /// For a table with one column for each exercise.
+    /// One character, for a table with one column for each exercise.
     pub fn letter(&self) -> char {
         match self {
             Mark::Passed => '+',
@@ -42,7 +42,7 @@ impl Mark {
         }
     }
 
-    /// In a word or two.
+    /// One word or two.
     pub fn word(&self) -> &'static str {
         match self {
             Mark::Passed => "passed",
@@ -62,7 +62,7 @@ impl Mark {
         }
     }
 
-    /// The id of a failure and what it means, or the word.
+    /// The id of a failure and its meaning, or the word.
     pub fn meaning(&self) -> String {
         match self.id() {
             Some(id) => format!("{id}: {}", ids::by_name(id).map_or("", |id| id.meaning())),
@@ -76,29 +76,29 @@ impl Mark {
 pub struct Cell {
     /// In a word.
     pub mark: Mark,
-    /// Why, in a sentence; may be empty.
+    /// Why, in one sentence; may be empty.
     pub sentence: String,
     /// The verdict in full, as the student would read it; empty if no program was judged.
     pub text: String,
-    /// How long that took.
+    /// How long it took to judge.
     pub took: Duration,
     /// The id of a first try that does not count.
     pub first_try: Option<String>,
-    /// What a program that passes takes, if that was measured.
+    /// The cost of a passing program, if it was measured.
     pub cost: Option<Cost>,
-    /// What it does to no purpose, a sentence each.
+    /// Its needless work, one sentence each.
     pub remarks: Vec<String>,
 }
 
 impl Cell {
-    /// Of an exercise for which no program was judged, and why.
+    /// The cell of an exercise for which no program was judged, and why.
     pub fn unjudged(mark: Mark, why: &str) -> Cell {
         let (sentence, text) = (why.to_string(), String::new());
         let took = Duration::ZERO;
         Cell { mark, sentence, text, took, first_try: None, cost: None, remarks: Vec::new() }
     }
 
-    /// With nothing in its texts that spoils a terminal or a file.
+    /// Removes everything from its texts that spoils a terminal or a file.
     fn printable(self) -> Cell {
         let lines = |text: &str| text.trim_end().lines().map(printable).collect::<Vec<_>>();
         Cell {
@@ -119,7 +119,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Without programs.
+    /// A student without programs.
     pub fn new(student: &str) -> Row {
         Row { student: student.to_string(), cells: BTreeMap::new() }
     }
@@ -139,7 +139,8 @@ impl Row {
         self.cell(exercise).map_or(&Mark::Missing, |cell| &cell.mark)
     }
 
-    /// The mark in one character: `*` for a program that takes no more than the solution.
+    /// The mark in one character: `*` for a program that needs no more calls and entries than the
+    /// solution.
     pub fn letter(&self, exercise: &Exercise) -> char {
         let par = exercise.about.par.as_ref();
         let cost = self.cell(&exercise.name).and_then(|cell| cell.cost);

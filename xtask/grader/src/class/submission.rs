@@ -1,5 +1,5 @@
-//! What a student handed in. Of all that may lie there, only the text of a program is taken:
-//! no manifest, no build script, nothing behind a symbolic link.
+//! A student's submission. Only the text of a program is read: no manifest, no build script,
+//! nothing behind a symbolic link.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
@@ -10,10 +10,10 @@ use anyhow::Result;
 
 use crate::exercise::exercises::Exercise;
 
-/// A program is longer than this only by mistake or ill will.
+/// The longest program, in bytes. A longer file is a mistake or an attack.
 const LONGEST: u64 = 256 * 1024;
 
-/// What a student handed in: the files that are called like an exercise.
+/// A student's submission: the files that are named like an exercise.
 #[derive(Clone, Debug)]
 pub struct Submission {
     student: String,
@@ -21,16 +21,16 @@ pub struct Submission {
     programs: Vec<(String, PathBuf)>,
 }
 
-/// What was handed in for an exercise.
+/// The submission for an exercise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A program's text.
     Program(String),
     /// Nothing.
     Missing,
-    /// The starter as it was.
+    /// The unchanged starter.
     Untouched,
-    /// Something that is not read, and why.
+    /// A file that is not read, and why.
     Refused(String),
 }
 
@@ -40,12 +40,12 @@ impl Submission {
         Submission { student: printable(folder), programs }
     }
 
-    /// The student's name: the folder's, as far as it can be printed.
+    /// The student's name: the folder's name in printable characters.
     pub fn student(&self) -> &str {
         &self.student
     }
 
-    /// What was handed in for an exercise.
+    /// The submission for an exercise.
     pub fn program(&self, exercise: &Exercise) -> Found {
         let named = self.programs.iter().filter(|(name, _)| *name == exercise.name);
         let paths: Vec<&PathBuf> = named.map(|(_, path)| path).collect();
@@ -64,19 +64,19 @@ impl Submission {
     }
 }
 
-/// A name that spoils no terminal and no table: control characters, and those that only change
-/// how others look, such as U+202E, become `?`.
+/// Makes a name safe for terminals and tables: control characters, and those that change how others
+/// look, such as U+202E, become `?`.
 pub fn printable(name: &str) -> String {
     let shown = |letter: &char| {
-        // The letter before it keeps an accent that is a character of its own.
+        // A combining accent after a letter stays.
         let escaped = format!("a{letter}").escape_debug().to_string();
         !letter.is_control() && !escaped.contains("\\u{")
     };
     name.chars().map(|letter| if shown(&letter) { letter } else { '?' }).collect()
 }
 
-/// Reads a file that may change while we look: no link is followed, a pipe is not waited for,
-/// and no more is read than may be.
+/// Reads a file that may change meanwhile: follows no symbolic link, does not wait for a pipe, and
+/// reads no more than the limit.
 fn read(path: &Path) -> Result<String, &'static str> {
     if path.is_symlink() {
         return Err("it is a symbolic link");

@@ -1,5 +1,5 @@
-//! Who passed what, what each student does next, and the commonest mistakes: at most 80 columns, for
-//! a projector.
+//! Who passed what, each student's next exercise, and the commonest mistakes, in at most 80 columns
+//! for a projector.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::exercise::exercises::Exercise;
 
 /// Columns for a name.
 const NAME: usize = 24;
-/// Mistakes that are listed; more do not fit a projector.
+/// The most listed mistakes: more do not fit a projector.
 const MISTAKES: usize = 10;
 
 /// The whole page.
@@ -51,7 +51,7 @@ pub fn text(exercises: &[Exercise], rows: &[Row]) -> String {
     page
 }
 
-/// One column for each exercise, a gap between days.
+/// One column for each exercise, with a gap between days.
 fn line(exercises: &[Exercise], letter: impl Fn(usize, &Exercise) -> char) -> String {
     let mut line = String::new();
     let mut today = exercises.first().map_or(0, |exercise| exercise.day);
@@ -78,7 +78,7 @@ fn refused(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
     lines
 }
 
-/// What programs that pass do to no purpose.
+/// The needless work of passing programs.
 fn remarks(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
     let mut lines = Vec::new();
     for row in rows {
@@ -91,7 +91,7 @@ fn remarks(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
     lines
 }
 
-/// How many programs got a second try, and those whose verdict is another one now.
+/// How many programs got a second try, and those whose verdict changed.
 fn again(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
     let mut tries = 0;
     let mut changed = Vec::new();
@@ -142,7 +142,7 @@ fn next(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
     lines
 }
 
-/// The commonest ids, each with its exercise, and how many of the programs have it.
+/// The commonest ids, each with its exercise and the number of programs that have it.
 fn mistakes(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     for Exercise { name, .. } in exercises {
@@ -169,13 +169,13 @@ fn mistakes(rows: &[Row], exercises: &[Exercise]) -> Vec<String> {
     lines
 }
 
-/// A name for a column in one character: 1 to 9, then a to z.
+/// The name of a column in one character: 1 to 9, then a to z.
 fn column(nth: usize) -> char {
     const NAMES: &[u8] = b"123456789abcdefghijklmnopqrstuvwxyz";
     NAMES.get(nth).map_or('*', |name| char::from(*name))
 }
 
-/// A name that fits its column; one that is cut ends in `…`.
+/// A name that fits its column. A cut name ends in `…`.
 fn shortened(name: &str) -> String {
     match name.chars().count() {
         ..=NAME => name.to_string(),
