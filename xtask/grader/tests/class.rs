@@ -1,6 +1,6 @@
-//! `cargo xtask class` and programs that mean ill: what they reach, and whom they harm.
+//! `cargo xtask class` and hostile programs: what they can reach and what they can harm.
 //!
-//! A program tells what it reached by its panic, which its student's text quotes.
+//! A program reports what it reached by a panic, which the student's text quotes.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -38,7 +38,7 @@ fn solution() -> String {
     fs::read_to_string(days.join("day01/exercises/first_nop/solution.rs")).expect("the solution")
 }
 
-/// The command; with an empty environment but for what Cargo needs, and a secret.
+/// The command, with only Cargo's variables and a secret in its environment.
 fn class(folder: &Path, details: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_grader"));
     command.arg("class").arg(folder).args(["--only", "first_nop", "--details"]).arg(details);
@@ -56,8 +56,8 @@ fn run(command: Command) -> String {
     text
 }
 
-/// Whether programs were behind walls. They must be, unless bubblewrap does not work here: then
-/// this says so aloud and names the `test` that is skipped.
+/// Whether programs were behind walls. They must be, unless bubblewrap does not work here; then it
+/// prints that the `test` is skipped.
 fn walls_or_skip(test: &str, table: &str) -> bool {
     let mut bwrap = Command::new("bwrap");
     bwrap.args([
@@ -218,7 +218,7 @@ fn on_a_terminal(mut command: Command) -> String {
     drop((command, terminal.slave));
     let mut output = File::from(terminal.master);
     let (mut printed, mut bytes) = (Vec::new(), [0; 4096]);
-    // It ends with an error when nobody holds the other side any more.
+    // It ends with an error when no process has the other side open any more.
     while let Ok(count @ 1..) = output.read(&mut bytes) {
         printed.extend_from_slice(&bytes[..count]);
     }
@@ -266,7 +266,7 @@ fn a_fork_bomb_ends_with_its_run_and_harms_nobody() {
         called(&name)
     );
 
-    // Nor does one outlive `class` itself, though its judge would wait for it.
+    // None outlives `class` itself either, although its judge would wait for it.
     let sleepless = format!(
         "fn main() {{ unsafe {{ {begin} }} loop {{ println!(\"on\"); \
          std::thread::sleep(std::time::Duration::from_millis(50)); }} }}"
@@ -299,7 +299,7 @@ fn without_walls_too_all_that_a_program_starts_ends_with_it() {
     }
     let name = format!("free{}", std::process::id());
     let begin = format!("libc::prctl(libc::PR_SET_NAME, c{name:?}.as_ptr());");
-    // Two ways to hide a child, and one that kills the judge.
+    // Two ways to hide a child, and a program that kills the judge.
     let hides = format!(
         "fn main() {{ unsafe {{ {begin} let judge = libc::getppid(); \
          let flags = (libc::CLONE_UNTRACED | libc::SIGCHLD) as u64; \
@@ -371,7 +371,7 @@ fn the_memory_of_all_processes_of_a_program_is_limited() {
     let _ = fs::remove_dir_all(&folder);
 }
 
-/// Whatever students call themselves and whatever their programs say.
+/// Any names of students, and any output of their programs.
 #[test]
 fn every_file_is_safe_to_open_and_short() {
     const TEST: &str = "every_file_is_safe_to_open_and_short";
@@ -451,7 +451,7 @@ fn two_runs_at_a_time_judge_each_its_own_programs() {
         "{good}{bad}"
     );
 
-    // What Cargo built lies in the future now: the clock was set back.
+    // The built files are now in the future, as after the clock was set back.
     in_the_future(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder"));
     hand_in(&folder.join("third"), "four", "fn main() { println!(\"nothing\") }");
     let third = run(class(&folder.join("third"), &folder.join("out_third")));
@@ -459,7 +459,7 @@ fn two_runs_at_a_time_judge_each_its_own_programs() {
     let _ = fs::remove_dir_all(&folder);
 }
 
-/// Moves what was built for classes an hour ahead.
+/// Sets the times of the files built for classes an hour ahead.
 fn in_the_future(folder: &Path) {
     let ahead = SystemTime::now() + Duration::from_secs(3600);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -1,5 +1,5 @@
-//! How a learner's program is run, and how its hangs are explained. The programs are this very
-//! test executable, started again with `LEARNER` naming one of the functions below.
+//! How the grader runs a learner's program, and explains its hangs. The programs are this test
+//! executable, started again with the name of a function below in `LEARNER`.
 
 use std::io::Read;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use testkit::io_uring_or_skip;
 /// of its own; the main thread waits for that.
 const AGAIN: [&str; 4] = ["--exact", "learner", "--nocapture", "--quiet"];
 
-/// Not a test of its own: the program that the others run.
+/// Not a test: the program that the other tests run.
 #[test]
 fn learner() {
     let Some(name) = std::env::var_os("LEARNER") else { return };
@@ -87,14 +87,14 @@ fn never_submitted() {
     drop(ring_with_a_nop());
 }
 
-/// As a server that forgets to submit: its queue is full at last.
+/// Like a server that forgets to submit: in the end its queue is full.
 fn never_submitted_and_fails() {
     let _ring = ring_with_a_nop();
     eprintln!("Error: submission queue is full");
     std::process::exit(1);
 }
 
-/// The answer is there and taken, and the program goes on and on.
+/// The program takes its completion, and then runs endlessly.
 fn ends_in_a_loop() {
     one_nop();
     loop {
@@ -115,7 +115,7 @@ fn spins_unsubmitted() {
     while ring.completion().next().is_none() {}
 }
 
-/// Looks at a queue that it has not asked for news of.
+/// Looks at a completion queue without a `sync()`.
 fn ignores_the_answer() {
     let mut ring = ring_with_a_nop();
     let (submitter, mut sq, cq) = ring.split();
@@ -146,7 +146,7 @@ fn accepting() -> (IoUring, Listener) {
     (ring, listener)
 }
 
-/// Accepts one client, and nobody after it.
+/// Accepts one client, and no other.
 fn serves_one() {
     let (ring, _listener) = accepting();
     ring.submit_and_wait(1).expect("a client");
@@ -221,7 +221,7 @@ fn submits_by_aio() {
     unsafe { libc::syscall(libc::SYS_io_submit, 0, 0, std::ptr::null::<u8>()) };
 }
 
-/// What failed because there was no room fails again.
+/// Repeats an operation that fails each time for lack of room.
 fn retries_for_ever() {
     let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
     let mut ring = IoUring::new(8).expect("a ring");
@@ -234,7 +234,7 @@ fn retries_for_ever() {
     }
 }
 
-/// A read that is silent when it succeeds, and never does.
+/// A read that posts a completion only on failure, and never ends.
 fn waits_silently() {
     let (reader, _writer) = nix::unistd::pipe().expect("a pipe");
     let mut ring = ring_with_a_nop();
@@ -246,7 +246,7 @@ fn waits_silently() {
     ring.submit_and_wait(2).expect("never");
 }
 
-/// Its entry lies behind a tail that only the program knows.
+/// Its entry is behind a tail that the program has not published.
 fn publishes_nothing() {
     let mut ring: IoUring = IoUring::builder().setup_sqpoll(50).build(8).expect("a ring");
     let (_submitter, mut sq, mut cq) = ring.split();
@@ -257,7 +257,7 @@ fn publishes_nothing() {
     }
 }
 
-/// Ends with an armed accept, and with a slot that is taken.
+/// Ends with an armed accept, and with a taken slot.
 fn leaves_an_accept() {
     let (ring, listener) = accepting();
     ring.submitter().register_files(&[-1, listener.fd()]).expect("a table");
@@ -265,8 +265,8 @@ fn leaves_an_accept() {
     drop(ring);
 }
 
-/// A server whose listener sits in a slot, too: "hi", and the next. It closes its clients' slots, or
-/// not; it may also talk by a plain call, to a copy of a descriptor that it makes of the slot.
+/// A server whose listener is in a slot, too. It sends "hi" to each client, and closes its slot or
+/// not. It may send by a plain call, on a copy of a descriptor that it makes of the slot.
 fn serves_in_slots(closes: bool, by_hand: bool) {
     let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let mut ring = IoUring::new(8).expect("a ring");
@@ -353,7 +353,7 @@ fn ends_before_its_child() {
     }
 }
 
-/// Each step takes a while, and something happens all along.
+/// Each step takes a while, and events come all the time.
 fn takes_its_time() {
     let mut ring = IoUring::new(8).expect("a ring");
     let pause = types::Timespec::new().nsec(400_000_000);
@@ -375,7 +375,7 @@ fn attempt() -> Attempt {
     )
 }
 
-/// A run with little patience; it is the longest that a test here waits in vain.
+/// A run with little patience, which is the longest wait of these tests.
 fn launch(program: &str) -> Launch {
     let launch = attempt().run(format!("The program was run as {program}."));
     let launch = AGAIN.into_iter().fold(launch, Launch::arg);
@@ -655,7 +655,7 @@ fn nothing_is_left_behind_of_a_program_that_forks() {
     let child = children(pid).remove(0);
     drop(run);
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
-    // It may be a zombie, whom nobody in a container buries.
+    // It may be a zombie, which no process in a container reaps.
     let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
 }
@@ -684,7 +684,7 @@ fn a_client_that_waits_in_vain_is_told_what_the_server_waits_for() {
     assert_eq!(failure.client, "A client waits for an answer.");
 }
 
-/// Serves two clients; the run, to be asked.
+/// Serves two clients. Returns the run.
 fn two_clients(program: &str) -> Run {
     let mut run = launch(program).start().expect("a run");
     for _ in 0..2 {
@@ -754,7 +754,7 @@ fn a_server_that_ends_while_it_is_needed_is_told_so() {
     testkit::wait_until("the server's end", || run.ended());
     let failure = run.connect().expect_err("nobody listens any more");
     assert_eq!(failure.id, ids::ENDED_EARLY, "{failure:#?}");
-    // What was seen stays known.
+    // The record stays available.
     assert_eq!(run.record().completed("ACCEPT").len(), 1);
 }
 

@@ -1,5 +1,5 @@
-//! Where a learner begins, what is skipped, and beginning again: on a workbook of its own, with
-//! the real exercises. Nothing is compiled here.
+//! Where a learner begins, which exercises are skipped, and resets, on a separate workbook with the
+//! real exercises. Nothing is compiled here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ impl Learner {
         self.session(start(&self.all, arguments).expect("a place"), false)
     }
 
-    /// The names of what is skipped.
+    /// The names of the skipped exercises.
     fn skipped(&self) -> Vec<String> {
         let progress = self.progress();
         let skipped = |it: &&Exercise| progress.mark(&it.name) == '-';
@@ -136,7 +136,7 @@ fn what_lies_before_the_beginning_is_skipped_and_stays_open_to_the_learner() {
     assert!(list.contains("  -  1 first_nop") && list.contains("  +  2 hello_write"), "{list}");
     assert!(list.contains(">   11 one_accept") && list.contains("- skipped"), "{list}");
 
-    // Gone back to, left, and gone back to once more: it is where the learner was.
+    // The learner returns to it, quits, and returns again: it is still the current exercise.
     for key in ['1', '\n'] {
         session.press(key).expect("a key");
     }
@@ -150,7 +150,7 @@ fn what_lies_before_the_beginning_is_skipped_and_stays_open_to_the_learner() {
     assert_eq!(session.press('n').expect("the next"), Act::Follow);
     assert_eq!(session.exercise().name, "one_accept", "what is skipped is not next");
 
-    // Another beginning decides again, and never about what was done.
+    // Another `--from` decides again, but does not change finished exercises.
     let session = learner.learns(&["--from", "overflow"]);
     assert_eq!(session.exercise().name, "overflow");
     assert_eq!(learner.skipped(), ["one_enter", "in_order", "probe_first", "granted"]);
@@ -192,7 +192,7 @@ fn a_test_skips_the_days_whose_exercise_is_passed() {
     let learner = Learner::new("fresh_test");
     let mut session = learner.learns(&["--test"]);
     assert_eq!(session.header(), "Test of day 1: in_order (15 minutes)");
-    // One that fails can be mended.
+    // A program that fails can be corrected.
     session.judged(failed(), None).expect("a verdict");
     assert!(session.notice.contains("n ends the test"), "{}", session.notice);
     session.judged(passed(), None).expect("a verdict");
@@ -200,7 +200,8 @@ fn a_test_skips_the_days_whose_exercise_is_passed() {
     let first_day = without(learner.names_of(&[1]), "in_order");
     assert_eq!(learner.skipped(), first_day, "at once");
 
-    // Left by quitting, it goes on; left for another exercise, it waits to be asked for.
+    // After quitting, the test continues. After opening another exercise, it continues only with
+    // `--test`.
     let mut session = learner.learns(&[]);
     assert_eq!(session.header(), "Test of day 2: no_descriptor (15 minutes)");
     session.press('p').expect("the previous one");
@@ -209,7 +210,7 @@ fn a_test_skips_the_days_whose_exercise_is_passed() {
     let mut session = learner.learns(&["--test"]);
     assert_eq!(session.header(), "Test of day 2: no_descriptor (15 minutes)");
 
-    // Given up, after second thoughts: the solution stays closed, and the day is open.
+    // After ending the test the solution stays hidden, and the day is open.
     for (key, notice) in [
         ('s', "End the test and start with day 2?"),
         ('x', "Nothing was changed."),
@@ -228,7 +229,7 @@ fn a_test_skips_the_days_whose_exercise_is_passed() {
 #[test]
 fn a_test_that_is_passed_leaves_nothing_but_what_one_likes() {
     let learner = Learner::new("fresh_all");
-    // As a check at the command line counts it; and all of day 2, but for the test, is done.
+    // As a check on the command line counts it. All of day 2 is done except its test exercise.
     learner.passes(&["in_order"]);
     let second_day = without(learner.names_of(&[2]), "no_descriptor");
     learner.passes(&second_day.iter().map(String::as_str).collect::<Vec<_>>());
@@ -244,7 +245,7 @@ fn a_test_that_is_passed_leaves_nothing_but_what_one_likes() {
         assert!(page.contains(next), "{page}");
         session.press('n').expect("a key");
     }
-    // What follows the days has no test.
+    // The exercises after the days have no test.
     assert_eq!(session.done(), format!("8 of {} passed, 16 skipped", learner.all.len()));
     assert!(session.header().starts_with("Beyond: "), "{}", session.header());
     let session = learner.learns(&["--test"]);
@@ -342,7 +343,7 @@ fn everything_begins_again_and_comes_back() {
         ("first_nop", format!("0 of {} passed", learner.all.len()))
     );
 
-    // Once more, when there is nothing but a starter: the backup is not buried under it.
+    // Again, with only a starter there: it makes no new backup.
     assert_eq!(learner.workbook.reset_all(&learner.all).expect("a reset"), None);
     assert!(learner.workbook.begin(first).expect("a starter"));
     let moved = learner.workbook.undo_all(&learner.all).expect("an undo");
@@ -387,7 +388,7 @@ fn a_reset_or_an_undo_that_is_interrupted_can_be_finished() {
     learner.writes("first_nop", "mine");
     learner.writes("one_enter", "mine");
     learner.passes(&["first_nop"]);
-    // Something in its way, where a signal could have ended it.
+    // An obstacle, at a place where a signal could end it.
     let folder = learner.workbook.folder().join("backup/all.1.unfinished");
     fs::create_dir_all(folder.join("one_enter.rs")).expect("a folder");
     learner.workbook.reset_all(&learner.all).expect_err("a folder is in its way");
@@ -413,7 +414,7 @@ fn a_reset_or_an_undo_that_is_interrupted_can_be_finished() {
 #[test]
 fn the_commands_say_what_they_did_and_how_to_take_it_back() {
     let learner = Learner::new("fresh_said");
-    // The tool takes the folder above its own for the workspace.
+    // The tool treats the folder above its own as the workspace.
     fs::create_dir(learner.folder.join("xtask")).expect("a folder");
     for file in ["Cargo.toml", "Cargo.lock", "day01", "day02", "day03", "day04"] {
         std::os::unix::fs::symlink(workspace().join(file), learner.folder.join(file))
@@ -455,7 +456,7 @@ fn the_commands_say_what_they_did_and_how_to_take_it_back() {
     assert!(list.contains("10 min  passed") && list.contains("15 min  skipped"), "{list}");
 }
 
-/// What a learner copies to another machine: nothing in it may be of this one.
+/// Files that a learner copies to another machine must not depend on this one.
 #[test]
 fn a_workbook_speaks_of_no_place_outside() {
     let learner = Learner::new("fresh_carried");
@@ -490,7 +491,7 @@ fn a_lock_of_another_machine_gives_way_and_the_learners_own_stays() {
     let read = || fs::read_to_string(&lock).expect("a lock");
     let theirs = fs::read_to_string(workspace().join("Cargo.lock")).expect("a lock");
     assert_eq!(read(), theirs);
-    // With a crate of the learner's own; a workspace that was checked out again changes nothing.
+    // With a crate that the learner added. A new checkout of the workspace changes nothing.
     let mine = theirs.clone() + "\n[[package]]\nname = \"rand\"\nversion = \"0.9.0\"\n";
     fs::write(&lock, &mine).expect("a change");
     let long_ago = std::time::SystemTime::UNIX_EPOCH;
