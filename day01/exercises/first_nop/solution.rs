@@ -17,7 +17,7 @@ fn main() -> Result<()> {
 
     let nop = opcode::Nop::new().build().user_data(tag);
     //                                  ^^^^^^^^^^^^^^^
-    // the kernel carries it, and never looks
+    // the kernel copies it to the completion
 
     // SAFETY: a NOP points at no memory.
     unsafe { ring.submission().push(&nop)? };

@@ -36,15 +36,15 @@ fn write_line(ring: &mut IoUring, line: &str) -> Result<()> {
     let written = completion.result();
     ensure!(
         written >= 0,
-        // ^^^^^^^^^ the call succeeded; the operation is another matter, and
-        //           its error is a negative number in the completion
+        // ^^^^^^^^^ the call succeeded, but the operation may have failed: then
+        //           its completion has a negative result
         "the write failed: {}",
         io::Error::from_raw_os_error(-written)
     );
     ensure!(
         written as usize == line.len(),
-        // ^^^^^^^^^^^^^^^^^^^^^^^^^^^ as with write(2), fewer bytes than asked
-        //                             for is not an error, and not all of them
+        // ^^^^^^^^^^^^^^^^^^^^^^^^^^^ as with write(2), a short write is not an
+        //                             error
         "only {written} bytes of {} written",
         line.len()
     );

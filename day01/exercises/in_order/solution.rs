@@ -25,9 +25,9 @@ fn main() -> Result<()> {
         let answer = match result {
             _ if written => "written",
             result if result == -libc::ECANCELED => "not tried",
-            //                   ^^^^^^^^^^^^^^^ a cancelled entry is answered
+            //                   ^^^^^^^^^^^^^^^ a cancelled entry completes
             //                                   too: three entries, three
-            //                                   completions, whatever happened
+            //                                   completions
             _ => "failed",
         };
         println!("{answer}");
@@ -47,8 +47,8 @@ fn append(
         let last = index + 1 == pieces.len() as u64;
         let link =
             if last { squeue::Flags::empty() } else { squeue::Flags::IO_LINK };
-        //            ^^^^^^^^^^^^^^^^^^^^^^ the flag means "and then the next
-        //                                   one": the last has no next one
+        //            ^^^^^^^^^^^^^^^^^^^^^^ links to the next entry; the last
+        //                                   one has no next one
         let entry =
             opcode::Write::new(types::Fd(file.as_raw_fd()), address, len)
                 .offset(u64::MAX)
@@ -62,7 +62,7 @@ fn append(
     }
     ring.submit_and_wait(pieces.len())?;
     // ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ one submit for the whole chain: a link
-    //                                 does not reach over the end of a submit
+    //                                 ends where the submit ends
 
     let mut results = vec![0; pieces.len()];
     for completion in ring.completion() {

@@ -42,9 +42,8 @@ fn has(ring: &IoUring, code: u8) -> bool {
     //                                          ^^^^^^^
     // a kernel without the probe has none of the operations that came later
         && probe.is_supported(code)
-    //     ^^^^^^^^^^^^^^^^^^ the version number would be no proof:
-    //                        distributions carry features back, others leave
-    //                        out
+    //     ^^^^^^^^^^^^^^^^^^ the version number is no proof: distributions add
+    //                        features to old kernels, or leave some out
 }
 
 /// An entry of operation `code` with the fields of a write to the standard

@@ -39,7 +39,7 @@ fn read_file(
     let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr())
         .file_index(Some(target))
         // ^^^^^^^^ where to put the file. We chose the slot, so the result is
-        //          0, and no number
+        //          0, not its number
         .build();
     submit(ring, &open)?;
 
@@ -52,8 +52,8 @@ fn read_file(
     let read = submit(ring, &read)?;
 
     submit(ring, &opcode::Close::new(file).build())?;
-    //                               ^^^^ and close(2) knows nothing of slots:
-    //                                    only this can
+    //                               ^^^^ close(2) cannot close a slot, only
+    //                                    this can
     Ok(read as usize)
 }
 

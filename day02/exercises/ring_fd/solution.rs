@@ -24,8 +24,8 @@ fn main() -> Result<()> {
 /// Registers the ring, and sends the NOPs one after the other.
 fn send(ring: &mut IoUring, count: usize, first: u64) -> Result<()> {
     let (mut submitter, mut sq, mut cq) = ring.split();
-    //   ^^^^^^^^^^^^^ one submitter for the whole life of the ring. The index
-    //                 is remembered by the one that registered it;
+    //   ^^^^^^^^^^^^^ one submitter for the whole life of the ring: only the
+    //                 one that registered it knows the index, and
     //                 `ring.submit_and_wait` makes a new one
     submitter.register_ring_fd()?;
     for tag in (first..).take(count) {
@@ -33,12 +33,12 @@ fn send(ring: &mut IoUring, count: usize, first: u64) -> Result<()> {
         // SAFETY: a NOP points at no memory.
         unsafe { sq.push(&entry) }?;
         sq.sync();
-        // ^^^^ these queues live on, so their ends are published by hand: here
-        //      the tail, so that the kernel sees what was pushed
+        // ^^^^ these queues are not dropped, so this publishes the tail: the
+        //      kernel sees the push
         submitter.submit_and_wait(1)?;
         cq.sync();
-        // ^^^^ and here the kernel's tail is read, and our head published:
-        //      what was taken is free
+        // ^^^^ this reads the kernel's tail, and publishes our head, which
+        //      frees the entries we took
         let completion = cq.next().context("a wait without a completion")?;
         ensure!(completion.user_data() == tag, "a completion of another NOP");
     }

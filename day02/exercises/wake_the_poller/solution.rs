@@ -46,8 +46,8 @@ fn nop(ring: &mut IoUring, tag: u64) -> Result<()> {
     unsafe { ring.submission().push(&entry) }?;
     ring.submit()?;
     // ^^^^^^^^^^ on a polled ring it looks at the flag IORING_SQ_NEED_WAKEUP,
-    //            and enters only if the thread sleeps. A push alone would wait
-    //            for a sleeper forever
+    //            and enters only if the thread sleeps. A sleeping thread does
+    //            not see a push
     let completion = loop {
         if let Some(completion) = ring.completion().next() {
             //                    ^^^^^^^^^^^^^^^^^^^^^^^^
@@ -55,8 +55,7 @@ fn nop(ring: &mut IoUring, tag: u64) -> Result<()> {
             break completion;
         }
         thread::yield_now();
-        //      ^^^^^^^^^ so that the thread gets on where there is one CPU for
-        //                both
+        //      ^^^^^^^^^ so that the thread can run if both share one CPU
     };
     ensure!(completion.user_data() == tag, "a completion of another NOP");
     Ok(())

@@ -1,9 +1,10 @@
 //! Last orders: Ctrl-C ends the server, with nothing in flight and no slot
 //! taken.
 //!
-//! Clients sit in slots until they leave. When SIGINT comes, the server cancels
-//! everything in flight. Each operation completes with ECANCELED; then its slot
-//! is closed. The server returns when no slot is taken and no accept is armed.
+//! Clients keep their slots until they leave. When SIGINT comes, the server
+//! cancels everything in flight. Each operation completes with ECANCELED; then
+//! its slot is closed. The server returns when no slot is taken and no accept
+//! is armed.
 
 use std::process::ExitCode;
 
@@ -124,7 +125,7 @@ impl Bar<'_> {
         self.slots.occupy(slot);
         if self.closing {
             return self.close(slot);
-            //     ^^^^^^^^^^^^^^^^ it came in while the accept was being
+            //     ^^^^^^^^^^^^^^^^ it was accepted while the accept was being
             //                      cancelled
         }
         self.discard(slot)

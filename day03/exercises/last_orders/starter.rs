@@ -1,7 +1,7 @@
 //! Last orders: Ctrl-C ends the server, with nothing in flight and no slot
 //! taken.
 //!
-//! Clients sit in slots until they leave. When SIGINT comes, this server
+//! Clients keep their slots until they leave. When SIGINT comes, this server
 //! returns at once: an accept and a receive for every client are still in
 //! flight, and no slot is closed. Cancel what is in flight, close every slot,
 //! wait for the last completion, and only then return.

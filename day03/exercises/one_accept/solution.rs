@@ -17,9 +17,9 @@ fn main() -> Result<()> {
     println!("listening on {}", listener.address());
 
     let accept = opcode::AcceptMulti::new(types::Fd(listener.fd())).build();
-    //                   ^^^^^^^^^^^ stays armed: no address can be asked for,
-    //                               since all completions would write to the
-    //                               same place
+    //                   ^^^^^^^^^^^ stays armed. It has no place for the
+    //                               address, because all completions would
+    //                               write there
     // SAFETY: the entry points at no memory; the listener outlives the ring's
     // use.
     unsafe { ring.submission().push(&accept)? };
@@ -27,8 +27,7 @@ fn main() -> Result<()> {
 
     loop {
         ring.submit_and_wait(1)?;
-        // ^^^^^^^^^^^^^^^^^ from the second turn on it submits nothing, and
-        //                   only waits
+        // ^^^^^^^^^^^^^^^^^ from the second turn on it only waits
         for completion in ring.completion() {
             close(completion.result())?;
         }

@@ -83,8 +83,8 @@ impl Server<'_> {
 
     fn serve(&mut self, slot: u32) -> Result<()> {
         self.queues.room_for(3)?;
-        // ^^^^^^^^^^^^^^^^^^^^ a link ends where a submit ends: all three, or
-        //                      none
+        // ^^^^^^^^^^^^^^^^^^^^ a link ends where a submit ends, so make room
+        //                      for all three
         let linked = Flags::IO_LINK | Flags::SKIP_SUCCESS;
         //                            ^^^^^^^^^^^^^^^^^^^
         // no completion if it succeeds (Linux 5.17)

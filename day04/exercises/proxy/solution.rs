@@ -134,15 +134,15 @@ impl Proxy<'_> {
                 end.sent += result as usize;
                 if end.sent < end.received {
                     self.send(slot)
-                //  ^^^^^^^^^^^^^^^ the chunk is free again: no more is held
-                //                  than one of them
+                //  ^^^^^^^^^^^^^^^ the chunk is free again: no more than one
+                //                  chunk is held
                 } else {
                     self.receive(slot)
                 }
             }
             RECV | SEND => self.end(slot),
             //             ^^^^^^^^^^^^^^ the input has ended, or one of the two
-            //                            sides is gone
+            //                            sides has failed
             SHUTDOWN => {
                 let peer = self.ends[slot as usize].peer;
                 self.ends[slot as usize].done = true;

@@ -95,8 +95,8 @@ impl Shop<'_> {
             Op::Send if result > 0 => {
                 let client = &mut self.clients[slot as usize];
                 client.sent += result as usize;
-                //             ^^^^^^ what the kernel took, which may be less
-                //                    than was asked
+                //             ^^^^^^ the number of bytes that the kernel took,
+                //                    which may be fewer than asked
                 if client.sent < client.reply.len() {
                     self.send(slot)
                 //  ^^^^^^^^^^^^^^^ only now: two sends at a time could overtake

@@ -119,8 +119,8 @@ impl Echo<'_> {
                 self.send(slot)?;
                 let client = &mut self.clients[slot as usize];
                 if client.paused && client.queued.len() < LIMIT {
-                    // ^^^^^^^^^ after the send took over what was queued: now
-                    //           there is room
+                    // ^^^^^^^^^ after the send took the queued bytes: now there
+                    //           is room
                     client.paused = false;
                     return self.receive(slot);
                 }

@@ -140,9 +140,8 @@ impl Inn<'_> {
         let client = &mut self.clients[slot as usize];
         client.here = true;
         client.generation = client.generation.wrapping_add(1);
-        //                  ^^^^^^^^^^^^^^^^ at the accept: whatever was
-        //                                   submitted before is for another
-        //                                   client
+        //                  ^^^^^^^^^^^^^^^^ at the accept: earlier operations
+        //                                   are for another client
         let recv = opcode::Recv::new(
             Fixed(slot),
             client.request.as_mut_ptr(),

@@ -52,9 +52,9 @@ fn read_all(
             opcode::Read::new(Fixed(slot), buffer.as_mut_ptr(), LENGTH as u32)
                 .build()
                 .flags(Flags::IO_HARDLINK);
-        //             ^^^^^^^^^^^^^^^^^^ the CLOSE runs whatever this one
-        //                                returns; a short READ breaks a
-        //                                soft link
+        //             ^^^^^^^^^^^^^^^^^^ the CLOSE runs after any result of
+        //                                this READ; a short READ breaks a soft
+        //                                link
         let close = opcode::Close::new(Fixed(slot)).build();
         let chain = [open, read, close];
         let tagged = chain.map(|entry| entry.user_data(u64::from(slot)));

@@ -27,8 +27,8 @@ fn main() -> Result<()> {
 /// A ring that allows WRITE, and nothing else.
 fn locked_ring() -> Result<IoUring> {
     let ring: IoUring = IoUring::builder().setup_r_disabled().build(8)?;
-    //                                     ^^^^^^^^^^^^^^^^ only such a ring can
-    //                                     get a list
+    //                                     ^^^^^^^^^^^^^^^^ only a disabled ring
+    //                                                      takes a list
     ring.submitter().register_restrictions(&mut [
         Restriction::sqe_op(opcode::Write::CODE),
         Restriction::register_op(REGISTER_PROBE),
@@ -36,7 +36,7 @@ fn locked_ring() -> Result<IoUring> {
         //           kernel as well
     ])?;
     ring.submitter().register_enable_rings()?;
-    //               ^^^^^^^^^^^^^^^^^^^^^ until here, the list binds nobody
+    //               ^^^^^^^^^^^^^^^^^^^^^ the list takes effect from here
     Ok(ring)
 }
 

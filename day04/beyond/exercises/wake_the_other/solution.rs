@@ -53,7 +53,8 @@ fn send(ring: &mut IoUring, to: RawFd, number: u64) -> Result<()> {
     let message = opcode::MsgRingData::new(Fd(to), 0, number, None)
         .build()
         .flags(Flags::SKIP_SUCCESS);
-    //         ^^^^^^^^^^^^^^^^^^^ or our own completion would end our wait
+    //         ^^^^^^^^^^^^^^^^^^^ so that our own completion does not end our
+    //                             wait
     // SAFETY: a message points at no memory.
     Ok(unsafe { ring.submission().push(&message) }?)
 }

@@ -12,7 +12,7 @@ fn main() -> Result<()> {
         std::env::args().nth(1).context("usage: NAME TAG")?.parse()?;
     let ring = IoUring::new(8)?;
 
-    // TODO: what the learner is to write here.
+    // TODO: what the learner must write here.
     println!("the tag is {tag}; {} entries fit", ring.params().sq_entries());
     Ok(())
 }
