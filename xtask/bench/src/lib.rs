@@ -2,7 +2,7 @@
 //! own machine.
 //!
 //! - [`plan`]: which servers, with which workloads; [`machine`]: which CPUs they get, and what else
-//! keeps the machine busy;
+//!   keeps the machine busy;
 //! - [`measure`]: one server with its client;
 //! - [`results`]: the results of the rounds, judged by [`statistics`];
 //! - [`text`] and [`plot`]: the two views.
