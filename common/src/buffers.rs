@@ -1,8 +1,8 @@
 //! A ring of provided buffers (`io_uring_register_buf_ring(3)`, Linux 5.19).
 //!
-//! A receive that brings its own buffer ties that memory up while the client is silent.
-//! With a provided-buffer ring a receive that waits holds none: a few buffers serve many
-//! idle connections. The completion tells which one the kernel took.
+//! A receive with its own buffer occupies that memory while the client is silent. With a
+//! provided-buffer ring a waiting receive holds no buffer: a few buffers serve many idle
+//! connections. The completion names the buffer that the kernel took.
 
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
@@ -18,8 +18,8 @@ use crate::ring::whole_pages;
 
 /// Buffers that the kernel fills, and the ring through which they go back to it.
 ///
-/// The completions say which buffers are the kernel's, and a program can get that wrong. Two
-/// rules make a mistake cost wrong bytes and no more: the memory is never freed (see
+/// The completions say which buffers belong to the kernel, and a program can get that wrong. Two
+/// rules limit the damage to wrong bytes: the memory is never freed (see
 /// [`crate::memory`]), and there is no `&[u8]` into it, only copies and addresses.
 pub struct Buffers {
     /// The ring's entries, as many as there are buffers.
@@ -29,7 +29,7 @@ pub struct Buffers {
     size: u32,
     group: u16,
     tail: u16,
-    /// Which buffers are ours now; the kernel may write to the others at any moment.
+    /// Which buffers belong to the program now; the kernel may write to the others at any moment.
     ours: Vec<bool>,
     with_kernel: u16,
 }
@@ -39,7 +39,7 @@ pub const MAX_BUFFERS: u16 = 32768;
 
 impl Buffers {
     /// Registers `count` buffers (a power of two, at most [`MAX_BUFFERS`]) of `size` bytes
-    /// each as buffer group `group`, and hands all of them to the kernel.
+    /// each as buffer group `group`, and gives all of them to the kernel.
     ///
     /// # Errors
     /// A [`Refusal`] if the kernel is older than 5.19 or has no memory for them.
@@ -98,7 +98,7 @@ impl Buffers {
         self.group
     }
 
-    /// Bytes in a buffer.
+    /// The size of a buffer in bytes.
     pub fn size(&self) -> u32 {
         self.size
     }
@@ -113,11 +113,11 @@ impl Buffers {
         self.with_kernel
     }
 
-    /// A completion says that the kernel filled buffer `id`: it is ours until it is given
-    /// back.
+    /// A completion says that the kernel filled buffer `id`: it belongs to the program until it is
+    /// given back.
     ///
     /// # Panics
-    /// If it was ours already: two owners of one buffer would overwrite each other.
+    /// If it belonged to the program already: two owners of one buffer would overwrite each other.
     pub fn take(&mut self, id: u16) {
         let ours = &mut self.ours[usize::from(id)];
         assert!(!*ours, "buffer {id} completed twice");
@@ -125,17 +125,17 @@ impl Buffers {
         self.with_kernel -= 1;
     }
 
-    /// A copy of the first `len` bytes of a buffer that is ours.
+    /// A copy of the first `len` bytes of a buffer that belongs to the program.
     ///
     /// # Panics
-    /// If the buffer is the kernel's, or shorter.
+    /// If the buffer belongs to the kernel, or is shorter.
     pub fn copy(&self, id: u16, len: u32) -> Vec<u8> {
         assert!(self.ours[usize::from(id)], "buffer {id} belongs to the kernel");
         assert!(len <= self.size, "{len} bytes of a buffer of {}", self.size);
         self.buffer(id)[..len as usize].iter().map(|byte| byte.load(Ordering::Relaxed)).collect()
     }
 
-    /// Where a buffer starts, for an operation that reads from it.
+    /// The address of a buffer, for an operation that reads from it.
     ///
     /// # Panics
     /// If there is no such buffer.
@@ -148,8 +148,8 @@ impl Buffers {
         &self.memory[usize::from(id) * size..][..size]
     }
 
-    /// Hands a buffer back to the kernel, which may fill it at once. A send out of it must
-    /// have completed, or other bytes are sent.
+    /// Gives a buffer back to the kernel, which may fill it at once. A send from it must have
+    /// completed, or other bytes are sent.
     ///
     /// # Panics
     /// If the kernel has it already.
@@ -265,7 +265,7 @@ mod tests {
         }
     }
 
-    /// Whether something else could come to lie there.
+    /// Whether a new mapping could lie there.
     fn is_free(address: *const u8) -> bool {
         let page = NonZeroUsize::new(address as usize).unwrap();
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE;

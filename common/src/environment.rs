@@ -45,8 +45,8 @@ impl std::error::Error for Refusal {}
 
 /// Ends a program: prints an error to stderr as `day03: …`, and gives the exit code, 0 or 1.
 ///
-/// A reader that closed our stdout early (`day01 | head -1`) has seen enough. That is no
-/// error, and nothing is printed.
+/// A reader that closed our stdout early (`day01 | head -1`) is not an error, and nothing is
+/// printed.
 pub fn report(program: &str, result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     if reader_is_gone(&error) {
@@ -65,15 +65,15 @@ pub fn report(program: &str, result: anyhow::Result<()>) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Any step may need a descriptor. What to do about it is always the same.
+/// Any step may need a descriptor, and the remedy is always the same.
 fn out_of_descriptors(error: &anyhow::Error) -> Option<Refusal> {
     let cause = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).next_back()?;
     (cause.raw_os_error() == Some(libc::EMFILE)).then(|| explain("a system call", cause))
 }
 
-/// Whether it all goes back to a pipe without a reader. Rust programs ignore SIGPIPE, so a
-/// write to one fails with EPIPE. (A send through a ring is no such write: its error is in
-/// the completion.)
+/// Whether the cause is a pipe without a reader. Rust programs ignore SIGPIPE, so a write to such a
+/// pipe fails with EPIPE. (A send through a ring is not such a write: its error is in the
+/// completion.)
 fn reader_is_gone(error: &anyhow::Error) -> bool {
     error
         .chain()
@@ -135,7 +135,7 @@ pub fn explain_memory(call: &str, error: &io::Error, bytes: u64) -> Refusal {
     }
 }
 
-/// What this machine allows this process. `None` wherever there was nothing to read.
+/// What this machine allows this process. A field is `None` if it could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// The kernel's release (`uname -r`).
@@ -158,8 +158,8 @@ pub struct Environment {
     pub groups: Vec<u32>,
     /// The effective capabilities, one bit each (`capabilities(7)`).
     pub capabilities: u64,
-    /// Whether users are mapped, as in a rootless container. There capabilities count for
-    /// less than they seem to: the kernel asks for those of the machine.
+    /// Whether users are mapped, as in a rootless container. Capabilities are worth less there than
+    /// they seem: the kernel asks for those of the machine.
     pub user_namespace: bool,
     /// `RLIMIT_MEMLOCK` in bytes: how much memory all processes of this user may lock.
     /// [`Environment::locked_memory_limit`] says whether it binds this process.
@@ -175,9 +175,9 @@ pub struct Environment {
 /// A resource limit (`getrlimit(2)`). `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// What is in force; a process may raise it as far as `hard`.
+    /// The limit in force; a process may raise it as far as `hard`.
     pub soft: Option<u64>,
-    /// What only a privileged process may raise.
+    /// The limit that only a privileged process may raise.
     pub hard: Option<u64>,
 }
 
@@ -216,7 +216,7 @@ impl Environment {
         }
     }
 
-    /// What `/proc/self/status` tells (`proc_pid_status(5)`).
+    /// Reads `/proc/self/status` (`proc_pid_status(5)`).
     fn of_status(status: &str) -> Environment {
         let field = |name: &str| {
             status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")

@@ -1,7 +1,7 @@
-//! What every day of the journal needs, and no more.
+//! The parts that every day of the journal needs, and no more.
 //!
-//! The days themselves show io_uring: its entries, its completions, the calls of the
-//! [`io_uring`] crate. This crate does the chores around that, and knows no day.
+//! The days themselves show io_uring: its entries, its completions, the calls of the [`io_uring`]
+//! crate. This crate does the work around that, and knows no day.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

@@ -78,7 +78,7 @@ impl Listener {
         Ok(Listener { socket, address })
     }
 
-    /// The address it listens on, with the real port.
+    /// The address that it listens on, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -92,7 +92,7 @@ impl Listener {
     /// Stops listening, whichever ring accepts here: an armed accept ends with EINVAL, and
     /// clients that were not accepted are reset (`shutdown(2)`).
     pub fn shut(&self) {
-        // It fails only if it does not listen any more.
+        // It fails only if the socket no longer listens.
         let _ = shutdown(self.fd(), Shutdown::Both);
     }
 }
@@ -104,9 +104,9 @@ impl From<Listener> for TcpListener {
     }
 }
 
-/// Accepted sockets inherit this, too: a send completes when fewer than so many bytes wait for
-/// the client's window, not when a third of a buffer of megabytes is free. So a send that
-/// completes is news of a client that reads, however slowly (`tcp(7)`, TCP_NOTSENT_LOWAT).
+/// Accepted sockets inherit this, too: a send completes when fewer than this many bytes wait for
+/// the client's window, not when a third of a buffer of megabytes is free. So a completed send
+/// shows that the client reads, however slowly (`tcp(7)`, TCP_NOTSENT_LOWAT).
 fn set_unsent_mark(socket: &OwnedFd) -> io::Result<()> {
     let bytes: libc::c_int = 16 << 10;
     // SAFETY: the kernel reads one `c_int`, ours, before the call returns.

@@ -1,5 +1,5 @@
-//! Both queues of a ring in use: pushing, submitting, waiting and reaping, with the answers
-//! that a full queue, an interrupted wait or a sleeping poller need.
+//! Both queues of a ring in use: pushing, submitting, waiting and reaping, with the handling that a
+//! full queue, an interrupted wait or a sleeping poller needs.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,9 +12,9 @@ use crate::environment;
 
 /// A ring's submitter and queues, and how often they called the kernel.
 ///
-/// There is one submitter for the whole life of the ring: `ring.submit()` would make a new
-/// one each time, which knows nothing of a registered ring descriptor. That is registered
-/// for one thread, so the queues stay on it:
+/// There is one submitter for the whole life of the ring: `ring.submit()` would make a new one each
+/// time, which does not know a registered ring descriptor. That descriptor is registered for one
+/// thread, so the queues stay on it:
 ///
 /// ```compile_fail,E0277
 /// fn move_to_another_thread(queues: impl Send) {}
@@ -25,7 +25,7 @@ pub struct Queues<'ring> {
     submitter: Submitter<'ring>,
     sq: SubmissionQueue<'ring>,
     cq: CompletionQueue<'ring>,
-    /// Completions taken early, when the kernel would submit no more until some were.
+    /// Completions that were taken early, because the kernel would not submit more before that.
     early: VecDeque<cqueue::Entry>,
     sqpoll: bool,
     enters: u64,
@@ -46,23 +46,23 @@ impl<'ring> Queues<'ring> {
         self.enters
     }
 
-    /// Registers the ring's own descriptor (Linux 5.18), so that every enter from here on
-    /// passes an index instead. On an older kernel nothing changes, and the answer is
-    /// `false`. It is undone on drop.
+    /// Registers the ring's own descriptor (Linux 5.18), so that every enter from here on passes an
+    /// index instead. An older kernel changes nothing, and the answer is `false`. It is undone on
+    /// drop.
     pub fn register_ring_fd(&mut self) -> bool {
         self.submitter.register_ring_fd().is_ok()
     }
 
     // ANCHOR: push
-    /// Queues an entry. If the queue is full, what is in it is submitted first: nothing is
-    /// ever dropped.
+    /// Queues an entry. If the queue is full, its entries are submitted first: none is ever
+    /// dropped.
     ///
     /// # Safety
-    /// The memory that the entry points at must stay valid until the operation has ended, and
-    /// until then nobody may change what the kernel reads, or read what it writes except as
-    /// atomics. Only the last completion says that the operation has ended; the end of the
-    /// ring does not ([`crate::memory`]). An entry that skips its completion has ended when a
-    /// later one of its chain completes.
+    /// The memory that the entry points at must stay valid until the operation has ended. Until
+    /// then the program must not change what the kernel reads, and may read what it writes only as
+    /// atomics. Only the last completion says that the operation has ended; the end of the ring
+    /// does not ([`crate::memory`]). An entry that skips its completion has ended when a later one
+    /// of its chain completes.
     ///
     /// Memory that the entry keeps for later operations (`IORING_OP_PROVIDE_BUFFERS`) must
     /// stay valid until those have ended. A descriptor that the entry closes must be the
@@ -75,8 +75,8 @@ impl<'ring> Queues<'ring> {
         Ok(())
     }
 
-    /// Makes room for a chain of `entries`: a link ends where a submit ends, so a chain goes
-    /// in whole or not at all. `false` if the queue is too small for it.
+    /// Makes room for a chain of `entries`: a link ends where a submit ends, so a chain must go in
+    /// whole. `false` if the queue is too small for it.
     pub fn room_for(&mut self, entries: usize) -> io::Result<bool> {
         if entries > self.sq.capacity() {
             return Ok(false);
@@ -92,7 +92,7 @@ impl<'ring> Queues<'ring> {
         self.sq.sync();
         let mut flags = EnterFlags::empty();
         if self.sqpoll {
-            // The poller does the submitting: wake it if it sleeps, and wait for room.
+            // The poller submits: wake it if it sleeps, and wait for room.
             flags |= EnterFlags::SQ_WAIT;
             if self.sq.need_wakeup() {
                 flags |= EnterFlags::SQ_WAKEUP;
@@ -108,8 +108,8 @@ impl<'ring> Queues<'ring> {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EINTR) => Ok(()),
-                // Too many completions outstanding, or no memory for more operations until
-                // some end. Make room for completions, and let the kernel bring more.
+                // Too many completions are outstanding, or there is no memory for more operations
+                // until some end. Make room for completions, and let the kernel post more.
                 Some(libc::EBUSY | libc::EAGAIN) => {
                     self.early.extend(&mut self.cq);
                     self.wait(1, Some(Duration::from_millis(1)), Duration::ZERO)
@@ -141,8 +141,8 @@ impl<'ring> Queues<'ring> {
         min_wait: Duration,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
-        /// Without a timeout the kernel would take the end of `min_wait` for the end of the
-        /// wait, and return with nothing (`io_cqring_min_timer_wakeup` in its `io_uring.c`).
+        /// Without a timeout the kernel would take the end of `min_wait` for the end of the wait,
+        /// and return without a completion (`io_cqring_min_timer_wakeup` in its `io_uring.c`).
         const LONG: Duration = Duration::from_secs(3600);
         // ANCHOR: wait_sync
         // The queues hold copies of tail and head. Unless they are synchronised, the kernel
@@ -159,9 +159,8 @@ impl<'ring> Queues<'ring> {
         self.wait(want, timeout, min_wait)
     }
 
-    /// Whether a completion is there. A look at memory, not a system call; nothing is
-    /// submitted. A ring with DEFER_TASKRUN delivers in the wait only, so there it never
-    /// sees anything new.
+    /// Whether a completion is there. It looks at memory, makes no system call and submits nothing.
+    /// A ring with DEFER_TASKRUN delivers only in the wait, so there this never sees a new one.
     pub fn has_completion(&mut self) -> bool {
         self.cq.sync();
         !self.early.is_empty() || !self.cq.is_empty()
@@ -188,9 +187,9 @@ impl<'ring> Queues<'ring> {
         match waited {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
-                // Time is up; a signal came, or a stop and continue of the process; more
-                // completions wait in the kernel than the queue holds. All of these are
-                // answered by reaping and coming back.
+                // The time is up; or a signal came, or a stop and continue of the process; or more
+                // completions wait in the kernel than the queue holds. In each case: reap, and come
+                // back.
                 Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
                 _ => Err(refused(&error)),
             },
@@ -198,15 +197,14 @@ impl<'ring> Queues<'ring> {
     }
     // ANCHOR_END: wait
 
-    /// The next completion, oldest first; `None` when those that the last wait brought are
-    /// used up.
+    /// The next completion, oldest first; `None` when those of the last wait are used up.
     pub fn next_completion(&mut self) -> Option<cqueue::Entry> {
         self.early.pop_front().or_else(|| self.cq.next())
     }
 }
 
 /// A registered descriptor keeps the ring open until the thread ends: its accepts go on, and its
-/// clients see no end. A thread has room for 16 of them.
+/// clients get no end-of-file. A thread has room for 16 of them.
 impl Drop for Queues<'_> {
     fn drop(&mut self) {
         // It fails if none is registered.
@@ -214,8 +212,8 @@ impl Drop for Queues<'_> {
     }
 }
 
-/// An enter that failed for good, with cause and remedy: a filter, say, that lets a ring be set
-/// up and refuses to let it be used.
+/// An enter that failed for good, with cause and remedy: for example a filter that allows a ring to
+/// be set up but not to be used.
 fn refused(error: &io::Error) -> io::Error {
     io::Error::other(environment::explain("io_uring_enter", error))
 }

@@ -78,8 +78,8 @@ pub struct SetupFlags {
 }
 
 impl SetupFlags {
-    /// The flags that suit one thread that submits, waits and reaps; the kernel may refuse some.
-    /// A ring with a poller cannot have the two task-run flags: the poller runs the work.
+    /// The flags that suit one thread that submits, waits and reaps; the kernel may refuse some. A
+    /// ring with a poller cannot have the two task-run flags: the poller does the completion work.
     pub fn best(options: &RingOptions) -> SetupFlags {
         SetupFlags {
             clamp: false,
@@ -103,8 +103,8 @@ impl SetupFlags {
         ]
     }
 
-    /// Clears the newest flag that is still set and returns its name; `None` when there is
-    /// nothing left to drop. DEFER_TASKRUN needs SINGLE_ISSUER, so it goes first.
+    /// Clears the newest flag that is still set and returns its name; `None` when no flag is left.
+    /// DEFER_TASKRUN needs SINGLE_ISSUER, so it is cleared first.
     fn drop_newest(&mut self) -> Option<&'static str> {
         let mut newest_first = self.each().into_iter().rev();
         let (flag, name) = newest_first.find(|(flag, _)| **flag)?;
@@ -142,8 +142,8 @@ impl Granted {
     }
 }
 
-/// Sets up exactly this ring (`io_uring_setup(2)`), with `entries` where the options name
-/// none. Errors are the kernel's; [`refusal`] explains them.
+/// Sets up exactly this ring (`io_uring_setup(2)`), with `entries` if the options give no number.
+/// Errors are the kernel's; [`refusal`] explains them.
 pub fn build(options: &RingOptions, entries: u32, flags: SetupFlags) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     if let Some(cq_entries) = options.cq_entries {
@@ -208,8 +208,8 @@ pub fn patiently(
 
 /// Sets up a ring with the best flags that this kernel takes, and names those it refused.
 ///
-/// A kernel answers a flag that it does not know with a bare EINVAL and does not say which
-/// one it was. So the newest is dropped first, until the kernel agrees.
+/// A kernel answers an unknown flag with a bare EINVAL and does not say which flag it was. So the
+/// newest is dropped first, until the kernel agrees.
 ///
 /// # Errors
 /// A [`Refusal`] with the cause and the remedy, if no ring is available.
@@ -270,7 +270,7 @@ pub fn table_refusal(slots: u32, error: &io::Error) -> Refusal {
                 largest_table()
             ),
             remedy: match largest_table() {
-                // No limit of the process can be raised to hold more than the kernel does.
+                // No limit of the process allows more than the kernel does.
                 MAX_FIXED_FILES => format!("--slots {MAX_FIXED_FILES} or less"),
                 largest if slots > MAX_FIXED_FILES => format!("--slots {largest} or less"),
                 largest => {
@@ -315,8 +315,8 @@ pub fn largest_table() -> u32 {
     hard.min(MAX_FIXED_FILES.into()) as u32
 }
 
-/// How large a table to register for `slots` clients and `spare` slots beyond: less spare
-/// ones, if RLIMIT_NOFILE leaves no room for them.
+/// How large a table to register for `slots` clients and `spare` slots beyond: with fewer spare
+/// slots, if RLIMIT_NOFILE leaves no room for them.
 ///
 /// # Errors
 /// A [`Refusal`] if not even the slots for clients fit.
@@ -333,10 +333,9 @@ pub fn table_size(slots: u32, spare: u32) -> Result<u32> {
     Ok(slots.saturating_add(spare).min(largest))
 }
 
-/// A defect that this kernel is known for, in one line.
+/// A known defect of this kernel, in one line.
 ///
-/// The only use that a day makes of the version: whether a *feature* is there is always
-/// found out by asking for it.
+/// The only use that a day makes of the version: a *feature* is always found out by asking for it.
 pub fn known_trouble(release: &str) -> Option<&'static str> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse().ok());
     let version: (u32, u32) = (numbers.next()?, numbers.next()?);

@@ -15,8 +15,8 @@ use crate::memory::forever;
 /// A `struct signalfd_siginfo` in words, of which the first is the signal's number
 /// (`signalfd(2)`).
 ///
-/// Atomics, because the kernel writes here as another thread would: a program that looks too
-/// early reads an older number, and nothing worse happens.
+/// Atomics, because the kernel writes here as another thread would: a program that looks too early
+/// only reads an older number.
 type Raw = [AtomicU32; size_of::<libc::signalfd_siginfo>() / size_of::<u32>()];
 
 /// The signals that ask a server to stop, readable through a ring.
@@ -46,8 +46,8 @@ impl StopSignals {
         self.signalfd.as_raw_fd()
     }
 
-    /// Where a read puts its record, and its length in bytes. The memory is the kernel's from
-    /// the moment the read is queued until its completion, and is never freed.
+    /// The address and length of a read's record. The memory belongs to the kernel from the moment
+    /// the read is queued until its completion, and is never freed.
     pub fn record(&mut self) -> (*mut u8, u32) {
         (self.record.as_ptr().cast_mut().cast(), size_of::<Raw>() as u32)
     }
@@ -70,7 +70,7 @@ mod tests {
     use crate::ring::{RingOptions, SetupFlags, build};
     use testkit::io_uring_or_skip;
 
-    /// Signals are blocked, sent and read in the thread of this test alone.
+    /// Signals are blocked, sent and read only in this test's thread.
     #[test]
     fn a_read_in_flight_follows_neither_a_move_nor_an_early_look() {
         const NAME: &str = "a_read_in_flight_follows_neither_a_move_nor_an_early_look";

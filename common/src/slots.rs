@@ -1,8 +1,8 @@
 //! The direct slots of a ring, and which client has which.
 //!
-//! The kernel hands out slots of the registered file table (`IORING_FILE_INDEX_ALLOC`) and
-//! takes them back on `IORING_OP_CLOSE`. It keeps no record of which client had a slot
-//! before. [`Slots`] does.
+//! The kernel gives out slots of the registered file table (`IORING_FILE_INDEX_ALLOC`) and takes
+//! them back on `IORING_OP_CLOSE`. It keeps no record of the client that had a slot before.
+//! [`Slots`] does.
 
 /// The ledger of a sparse table: one entry a slot.
 #[derive(Debug)]
@@ -51,8 +51,8 @@ impl Slots {
     }
 
     // ANCHOR: finish
-    /// An operation's last completion came in. `false`: it was for an earlier client, and
-    /// must not touch this one.
+    /// An operation's last completion came in. `false`: it was for an earlier client, and must not
+    /// affect this one.
     pub fn finish(&mut self, slot: u32, generation: u16) -> bool {
         if !self.is_current(slot, generation) {
             return false;
@@ -81,7 +81,7 @@ impl Slots {
         self.table[slot as usize].in_flight
     }
 
-    /// The slot was closed: it may be handed out again.
+    /// The slot was closed: it may be given out again.
     ///
     /// # Panics
     /// If an operation on it is still in flight: it would reach the next client.

@@ -1,8 +1,8 @@
 //! What a server prints: text for people, or JSON lines for programs.
 //!
-//! A full pipe (its reader is slow or stopped) or a held terminal (Ctrl-S) makes `write(2)` wait.
-//! A server that waits for it serves no client and sees no stop signal. So lines that the output
-//! does not take at once are kept, up to a limit. Lines beyond the limit are dropped and counted.
+//! A full pipe (its reader is slow or stopped) or a held terminal (Ctrl-S) makes `write(2)` wait. A
+//! server that waits in it serves no client and sees no stop signal. So lines that the output does
+//! not take at once are kept, up to a limit. Lines beyond the limit are dropped and counted.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,16 +22,16 @@ use crate::text::{self, several};
 
 /// Bytes that are kept for an output that takes nothing; a line is added whole.
 const MOST: usize = 4 << 20;
-/// How soon an output that took nothing is tried again.
+/// How soon to try an output again that took nothing.
 const RETRY: Duration = Duration::from_millis(20);
-/// How long the first and the last words wait for an output that takes nothing: no client is
-/// served then.
+/// How long the first and the last words wait for an output that takes nothing: meanwhile no client
+/// is served.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// `--quiet` and `--json`, as the servers take them.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct TalkOptions {
-    /// Say nothing about single clients: only the address and the summary
+    /// Print nothing about single clients: only the address and the summary
     #[arg(long)]
     pub quiet: bool,
 
@@ -50,7 +50,7 @@ pub struct Talk {
     rest: VecDeque<u8>,
     /// Lines that were dropped.
     dropped: usize,
-    /// Those of them that no printed notice has counted.
+    /// How many of them no printed notice has counted.
     untold: usize,
     gone: bool,
 }
@@ -62,12 +62,12 @@ impl Talk {
         Talk { options, output, rest: VecDeque::new(), dropped: 0, untold: 0, gone: false }
     }
 
-    /// Whether [`Talk::detail`] prints anything. Ask before work that only printing needs.
+    /// Whether [`Talk::detail`] prints anything. Ask before doing work only for printing.
     pub fn is_quiet(&self) -> bool {
         self.options.quiet || self.gone
     }
 
-    /// How many lines the output did not take: for the summary, which is not among them.
+    /// How many lines the output did not take: for the summary, which does not count itself.
     pub fn dropped(&self) -> usize {
         self.dropped
     }
@@ -80,21 +80,21 @@ impl Talk {
         }
     }
 
-    /// The first or the last words, which `--quiet` prints too: `text` for people, `event` for
+    /// Prints the first or the last words, also with `--quiet`: `text` for people, `event` for
     /// programs. Waits a limited time for an output that is full.
     pub fn always(&mut self, text: fmt::Arguments<'_>, event: impl Serialize) {
         self.say(text, event, PATIENCE);
     }
 
-    /// An event that `--quiet` silences. Waits for nothing.
+    /// Prints an event, unless `--quiet` is set. Does not wait.
     pub fn detail(&mut self, text: fmt::Arguments<'_>, event: impl Serialize) {
         if !self.is_quiet() {
             self.say(text, event, Duration::ZERO);
         }
     }
 
-    /// Words for people only, wrapped to fit a terminal: neither `--quiet` nor `--json`
-    /// prints them. Waits for nothing.
+    /// Prints words for people only, wrapped to fit a terminal: not with `--quiet` or `--json`.
+    /// Does not wait.
     pub fn explain(&mut self, text: fmt::Arguments<'_>) {
         if !self.options.json {
             let text = text.to_string();
@@ -104,12 +104,12 @@ impl Talk {
         }
     }
 
-    /// Goes on with what the output has not taken yet, without waiting. Call it once a turn.
+    /// Writes what the output has not taken yet, without waiting. Call it once a turn.
     pub fn go_on(&mut self) {
         self.write_rest(Duration::ZERO);
     }
 
-    /// When to go on at the latest, if something is left: the loop should not sleep longer.
+    /// When to write again at the latest, if something is left: the loop must not sleep longer.
     pub fn goes_on_in(&self) -> Option<Duration> {
         (!self.rest.is_empty()).then_some(RETRY)
     }
@@ -166,7 +166,7 @@ impl Talk {
     }
 }
 
-/// Standard output, which a write should not wait for.
+/// Standard output, without writes that wait.
 #[derive(Debug)]
 struct Output {
     shared: Stdout,
@@ -179,7 +179,7 @@ impl Output {
     fn standard() -> Output {
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let again = OpenOptions::new().write(true).custom_flags(flags).open("/proc/self/fd/1");
-        // A write to a regular file does not wait, and opened again it would start at its beginning.
+        // A write to a regular file does not wait, and a second open would start at its beginning.
         let waits = |file: &File| {
             let kind = file.metadata().map(|metadata| metadata.file_type());
             kind.is_ok_and(|kind| kind.is_fifo() || kind.is_char_device())
@@ -193,7 +193,7 @@ impl Output {
         match &self.own {
             Some(own) => unistd::write(own, bytes),
             None if self.is_ready_within(Duration::ZERO) => {
-                // A pipe that is ready has room for so many (pipe(7)).
+                // A pipe that is ready has room for this many bytes (pipe(7)).
                 unistd::write(&self.shared, &bytes[..bytes.len().min(libc::PIPE_BUF)])
             }
             None => Err(Errno::EAGAIN),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-/// Columns that every day's output fits into.
+/// The columns that every day's output fits into.
 pub const WIDTH: usize = 80;
 
 /// Breaks long lines at spaces to fit `width` columns, and indents what follows a break.

@@ -1,10 +1,10 @@
 //! `user_data` as a typed value.
 //!
-//! The kernel carries the 64 bits of `user_data` from a submission queue entry to its
-//! completions and reads no meaning into them (`io_uring_enter(2)`); only a cancel compares
-//! them, to find its operation. A server has three questions for a completion: which
-//! operation was it, on which slot, and is that slot still the same client's? A [`Token`]
-//! answers them without an allocation:
+//! The kernel carries the 64 bits of `user_data` from a submission queue entry to its completions
+//! and gives them no meaning (`io_uring_enter(2)`); only a cancel compares them, to find its
+//! operation. A server has three questions about a completion: which operation was it, on which
+//! slot, and does that slot still belong to the same client? A [`Token`] answers them without an
+//! allocation:
 //!
 //! ```text
 //!  63      56 55              40 39              24 23                     0
@@ -15,7 +15,7 @@
 
 use std::fmt;
 
-/// The operations that the days tell apart when they complete.
+/// The operations that the days distinguish when they complete.
 ///
 /// The discriminant is what travels in `user_data`. Zero is left out, so that a forgotten
 /// `user_data` is never taken for a token.
@@ -24,11 +24,11 @@ use std::fmt;
 pub enum Op {
     /// `IORING_OP_ACCEPT` on the listener, multishot or single.
     Accept = 1,
-    /// `IORING_OP_RECV` of bytes that will be looked at.
+    /// `IORING_OP_RECV` of bytes that the program uses.
     Recv = 2,
     /// `IORING_OP_SEND` of an answer.
     Send = 3,
-    /// `IORING_OP_RECV` of bytes that are thrown away, up to the client's end.
+    /// `IORING_OP_RECV` of bytes that are discarded, up to the client's end.
     Discard = 4,
     /// `IORING_OP_SHUTDOWN` of a connection.
     Shutdown = 5,

@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 
 // ANCHOR: run
 fn run(options: &Options) -> Result<()> {
-    // First of all, so that a signal cannot interrupt what follows.
+    // Before everything else, so that a signal cannot interrupt what follows.
     let mut signals = StopSignals::block()?;
     let listener = Listener::bind(options.listen)?;
     let (mut ring, dropped) = ring::build_best(&options.ring, ENTRIES)?;
@@ -82,7 +82,7 @@ fn run(options: &Options) -> Result<()> {
 // ANCHOR_END: run
 
 impl Options {
-    /// How large the table is, and what that allows.
+    /// How large the table is, and which accept that allows.
     fn limits(&self, spare: u32) -> Result<Limits> {
         let (capacity, max) = (self.slots, self.max);
         if self.naive {

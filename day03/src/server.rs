@@ -1,4 +1,4 @@
-//! The accepting server: one turn submits what the last one led to, waits, and reaps.
+//! The accepting server: one turn submits the entries that the last one prepared, waits, and reaps.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -23,17 +23,17 @@ pub mod capacity;
 
 /// Bytes that one receive discards at most.
 const DISCARD: u32 = 1 << 20;
-/// The pause before the next accept, after one failed because memory or files ran out.
+/// The pause before the next accept after one that failed because memory or files ran out.
 const REST: Duration = Duration::from_millis(100);
 
-/// What we know of the client in a slot.
+/// The record of a client in a slot.
 #[derive(Default)]
 struct Client {
-    /// Clients are numbered as they come, from 1; `None` for one that came too late.
+    /// Clients are numbered as they come, from 1; `None` for a client that came after the limit.
     number: Option<u64>,
     /// Sent to the client; the kernel reads it until the send completes.
     greeting: String,
-    /// The client has ended, or must go.
+    /// The client has ended, or the server ends it.
     leaving: bool,
 }
 
@@ -50,14 +50,14 @@ enum Accept {
     Resting { until: Instant },
 }
 
-/// How far the server is from its end.
+/// The stages up to the server's end.
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
-    /// Clients are let in.
+    /// Clients are accepted.
     Serving,
     /// There were enough clients. Those that are in may stay.
     Finishing,
-    /// A stop signal came. Those that are in must go.
+    /// A stop signal came. The clients that are in are closed.
     Stopping,
 }
 
@@ -127,7 +127,7 @@ impl<'ring> Server<'ring> {
     // ANCHOR_END: turn
 
     // ANCHOR: handle
-    /// Takes one completion to the function that it belongs to.
+    /// Calls the function that handles a completion.
     fn handle(&mut self, completion: &cqueue::Entry, signals: &mut StopSignals) -> Result<()> {
         let (result, flags) = (completion.result(), completion.flags());
         let Some(Token { op, slot, generation }) = Token::unpack(completion.user_data()) else {
@@ -168,11 +168,11 @@ impl<'ring> Server<'ring> {
     // ANCHOR_END: accept
 
     // ANCHOR: accepted
-    /// A client, or the news that the accept has ended. Both may come in one completion.
+    /// A client, or the end of the accept. One completion may be both.
     fn handle_accept(&mut self, result: i32, flags: u32) -> Result<()> {
         if !cqueue::more(flags) {
-            // Without this the next client would wait forever. A multishot can end on a
-            // success too, when the completion queue is full.
+            // Without this the next client would wait without end. A multishot can end on a success
+            // too, when the completion queue is full.
             self.accept = Accept::Idle;
         }
         match u32::try_from(result) {
@@ -246,15 +246,15 @@ impl<'ring> Server<'ring> {
     /// Ends the connection; then its slot is emptied.
     ///
     /// On new kernels the close alone is enough. Up to Linux 6.12 it takes effect only when all
-    /// older operations, on *any* slot, have ended. While other clients stay, that never
-    /// happens, and this client would not see the end.
+    /// older operations, on *any* slot, have ended. While other clients stay, that does not happen,
+    /// and this client would not get its end-of-file.
     fn add_shutdown(&mut self, slot: u32) -> Result<()> {
         let shutdown = opcode::Shutdown::new(Fixed(slot), libc::SHUT_RDWR).build();
         self.push_on(slot, Op::Shutdown, shutdown)
     }
 
     /// The shutdown fails if the client has reset the connection, or if the kernel has no worker
-    /// thread for it. The close ends what is left.
+    /// thread for it. The close then ends the connection.
     ///
     /// `close(2)` would take the number for a descriptor: slot 0 is not standard input.
     fn add_close(&mut self, slot: u32) -> Result<()> {
@@ -293,7 +293,8 @@ impl<'ring> Server<'ring> {
         match -result {
             libc::EINTR | libc::EAGAIN => return self.add_signal_read(signals),
             libc::ECANCELED => return Ok(()), // by us, after the last client
-            // After any other error it would never bring a signal, so we stop as well.
+            // After any other error the read would never bring a signal, so the server stops as
+            // well.
             _ => self.tell(&Event::Stopping { signal: signals.name() }),
         }
         self.stage = Stage::Stopping;
@@ -312,7 +313,8 @@ impl<'ring> Server<'ring> {
     }
     // ANCHOR_END: stop
 
-    /// Cancels what is in flight. Success is left out: what was cancelled completes, too.
+    /// Cancels what is in flight. A successful cancel posts no completion; the cancelled operation
+    /// does.
     fn add_cancel(&mut self, which: CancelBuilder) -> Result<()> {
         let cancel = opcode::AsyncCancel2::new(which).build().flags(squeue::Flags::SKIP_SUCCESS);
         self.push(Token::of(Op::Cancel), cancel)
@@ -335,7 +337,8 @@ impl<'ring> Server<'ring> {
     }
     // ANCHOR_END: push
 
-    /// How long to wait at most: until the pause after a failed accept ends, or lines must be printed.
+    /// How long to wait at most: until the pause after a failed accept ends, or lines must be
+    /// printed.
     fn timeout(&self) -> Option<Duration> {
         let rest = match self.accept {
             Accept::Resting { until } => Some(until.saturating_duration_since(Instant::now())),

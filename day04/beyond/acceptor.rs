@@ -1,5 +1,5 @@
 //! An echo server of several threads, with a ring each, that share nothing: one ring accepts, and
-//! hands every client over to the ring with the fewest.
+//! sends every client to the ring with the fewest.
 //!
 //! ```text
 //! cargo run -p day04 --example acceptor -- --threads 2
@@ -7,17 +7,17 @@
 //! ```
 //!
 //! An accepted client is in the acceptor's only slot. MSG_RING puts it into a slot of a worker's
-//! table as well, and posts a completion there: so the worker wakes, and knows of it. A worker
-//! whose client has left says so by MSG_RING, too. Nothing is locked. It needs Linux 6.0.
+//! table as well, and posts a completion there, which wakes the worker. A worker whose client has
+//! left reports that by MSG_RING, too. Nothing is locked. It needs Linux 6.0.
 //!
 //! No client is lost. The acceptor accepts only while a worker has room; the others wait in the
 //! backlog. At Ctrl-C each client gets the echo of what has arrived, and then its end.
 //!
 //! What it does not do:
-//! - A client that sends and never reads keeps its slot. A second Ctrl-C ends the server, then.
+//! - A client that sends and never reads keeps its slot. Then a second Ctrl-C ends the server.
 //! - A client stays with its worker, however busy that is: few clients can be much work.
-//! - It hands over one client at a time, with three entries. A multishot accept would save one of
-//!   them, and would go on accepting when all tables are full.
+//! - It moves one client at a time, with three entries. A multishot accept would save one of them,
+//!   and would go on accepting when all tables are full.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
@@ -134,11 +134,11 @@ fn wait(ring: &IoUring) -> Result<()> {
     }
 }
 
-/// What the acceptor knows of a worker.
+/// The acceptor's record of a worker.
 struct Peer {
     ring: RawFd,
     thread: thread::JoinHandle<()>,
-    /// Those that it has, and the one that is promised to it.
+    /// Its clients, and the one that is on its way to it.
     clients: u32,
     served: u64,
 }
@@ -220,7 +220,7 @@ impl Acceptor {
             .build();
         let anywhere = DestinationSlot::auto_target();
         let hand = opcode::MsgRingSendFd::new(Fd(worker.ring), Fixed(0), anywhere, CLIENT).build();
-        // The worker has a slot of its own for the file. While ours is open, nothing ends it.
+        // The worker has its own slot for the file. While ours is open, the file stays open, too.
         let close = opcode::Close::new(Fixed(0)).build();
         let chain = [
             (accept.flags(silent_link), ACCEPT | number),
@@ -243,7 +243,7 @@ impl Acceptor {
         Ok(())
     }
 
-    /// The accept failed. What comes behind it in the chain has not run, and posts nothing.
+    /// The accept failed. The entries behind it in the chain have not run, and post nothing.
     fn handle_accept(&mut self, number: usize, result: i32) -> Result<()> {
         self.armed = false;
         self.workers[number].clients -= 1;

@@ -1,5 +1,5 @@
 //! An echo server in async/await, on an executor of our own. It asks a silent client whether it is
-//! still there, and lets it go if it says nothing again.
+//! still there, and closes its connection if it stays silent.
 //!
 //! ```text
 //! cargo run -p day04 --example async_echo
@@ -85,7 +85,7 @@ async fn serve(listener: TcpListener, silence: Duration) -> Result<()> {
 // ANCHOR_END: serve
 
 // ANCHOR: echo
-/// Serves one client, and says how that ended.
+/// Serves one client, and returns how that ended.
 async fn echo(client: &Rc<OwnedFd>, silence: Duration) -> io::Result<&'static str> {
     let mut asked = false;
     loop {

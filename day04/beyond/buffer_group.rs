@@ -61,8 +61,8 @@ impl BufferGroup {
     /// Adds a buffer as the last one: the kernel takes them in this order.
     ///
     /// # Safety
-    /// The memory must stay valid, and nobody may use it until a completion says that the kernel
-    /// is done with it. There must be room: at most `count` buffers are in the group.
+    /// The memory must stay valid and unused until a completion says that the kernel is done with
+    /// it. There must be room: at most `count` buffers are in the group.
     pub unsafe fn provide(&mut self, id: u16, address: *const u8, len: u32) {
         // SAFETY: the index is masked to the size of the ring. The kernel reads the entry only
         // after the tail has moved.

@@ -101,7 +101,7 @@ struct Counts {
 }
 
 // ANCHOR: place
-/// What goes on in a slot.
+/// The state of a slot.
 #[derive(Default)]
 struct Place {
     name: &'static CStr,
@@ -174,7 +174,7 @@ impl Counter<'_> {
         let read = opcode::Read::new(Fixed(slot), piece, PIECE as u32)
             .offset(offset)
             .build()
-            // The CLOSE runs whatever became of the READ, and a short one is the rule.
+            // The CLOSE runs whatever the result of the READ, and a short READ is the rule.
             .flags(Flags::IO_HARDLINK);
         let close = opcode::Close::new(Fixed(slot)).build();
         // A chain ends where a submit ends.
@@ -209,7 +209,7 @@ impl Counter<'_> {
             _ if result < 0 => place.failure = Some(format!("CLOSE: {}", error())),
             _ => place.open = false,
         }
-        // The CLOSE is the last of the chain, whatever became of it.
+        // The CLOSE is the last of the chain, whatever its result.
         if op == CLOSE { self.after_chain(slot) } else { Ok(false) }
     }
     // ANCHOR_END: handle

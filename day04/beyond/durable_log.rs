@@ -169,10 +169,10 @@ impl Log {
 
     fn add_read(&mut self) -> Result<()> {
         let input = Fd(io::stdin().as_raw_fd());
-        // At -1: where the input's own position is. A pipe has no other.
+        // At -1: at the input's own position. A pipe has no other.
         let read = opcode::Read::new(input, self.input.as_mut_ptr(), INPUT as u32).offset(u64::MAX);
         self.reading = true;
-        // SAFETY: `input` is never freed, and nobody looks at it before the completion.
+        // SAFETY: `input` is never freed, and not used before the completion.
         Ok(unsafe { self.ring.submission().push(&read.build().user_data(READ)) }?)
     }
 

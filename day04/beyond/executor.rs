@@ -2,7 +2,7 @@
 //!
 //! - [`block_on`] runs a future, and those that it spawns. It has one system call a turn.
 //! - What the kernel uses lies in a table here from the submission to the last completion, whatever
-//!   becomes of the future. So a future can be dropped or forgotten at any time.
+//!   happens to the future. So a future can be dropped or forgotten at any time.
 //!
 //! What it does not do: threads. A waker that another thread calls is seen at the next completion.
 
@@ -22,9 +22,10 @@ use anyhow::{Context as _, Result, bail};
 use common::ring::{self, RingOptions};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-/// The `user_data` of cancels, whose own results are of no use: the operation's result says all.
+/// The `user_data` of cancels. Their own results are not needed: the operation's result is enough.
 const CANCEL: u64 = 0;
-/// Numbers of operations and tasks. None comes twice, so nothing is taken for something older.
+/// Numbers of operations and tasks. No number is used twice, so nothing is mistaken for an older
+/// one.
 static NEXT: AtomicU64 = AtomicU64::new(CANCEL + 1);
 
 thread_local! {
@@ -55,14 +56,14 @@ pub struct Driver {
     ready: Arc<Mutex<VecDeque<u64>>>,
 }
 
-/// An operation from its submission to its last completion, whatever becomes of its future.
+/// An operation from its submission to its last completion, whatever happens to its future.
 pub struct Flight {
-    /// What the kernel uses: the buffer, and the file, so that its number stays its own.
+    /// What the kernel uses: the buffer, and the file, so that its number is not used again.
     pub buffer: Box<dyn Any>,
     pub _file: Option<Rc<OwnedFd>>,
     /// What the future has not taken yet. Only a multishot has more than one result.
     pub results: VecDeque<i32>,
-    /// The results are descriptors, which somebody must close.
+    /// The results are descriptors, which must be closed.
     pub opens: bool,
     /// No further completion comes.
     pub ended: bool,
@@ -94,7 +95,7 @@ impl Wake for Wakeup {
 // ANCHOR_END: waker
 
 // ANCHOR: block_on
-/// Runs `main` to its end, and what it spawns as long.
+/// Runs `main` to its end, with the tasks that it spawns.
 pub fn block_on<T>(main: impl Future<Output = T>) -> Result<T> {
     let ready = Arc::new(Mutex::new(VecDeque::new()));
     let _end = start(ready.clone())?;
@@ -109,7 +110,7 @@ pub fn block_on<T>(main: impl Future<Output = T>) -> Result<T> {
                 if let Poll::Ready(output) = main.as_mut().poll(&mut context) {
                     return Ok(output);
                 }
-            // Out of the table while it is polled: it may spawn.
+            // Out of the table while it is polled: it may spawn others.
             } else if let Some(mut future) = driver(|driver| driver.tasks.remove(&task)) {
                 if future.as_mut().poll(&mut context).is_pending() {
                     driver(|driver| driver.tasks.insert(task, future));
@@ -183,7 +184,7 @@ impl Driver {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         for result in flight.results.drain(..) {
             if flight.opens && result >= 0 {
-                let _ = nix::unistd::close(result); // Nobody else knows of this descriptor.
+                let _ = nix::unistd::close(result); // This descriptor has no other owner.
             }
         }
         if flight.ended {
@@ -197,13 +198,13 @@ impl Driver {
 
     /// Asks the kernel to end an operation. It has not ended before its own completion.
     pub fn cancel(&mut self, id: u64) {
-        // If there is no room for it, the operation ends when it ends.
+        // If there is no room for the cancel, the operation ends by itself.
         let _ = self.push(&opcode::AsyncCancel::new(id).build().user_data(CANCEL));
     }
 
     pub fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         // SAFETY: an entry points into the buffer of its flight, if anywhere. The flight stays in
-        // the table until the last completion, and nobody else can reach it there.
+        // the table until the last completion, and no other code can reach it there.
         while unsafe { self.ring.submission().push(entry) }.is_err() {
             self.ring.submit()?;
         }

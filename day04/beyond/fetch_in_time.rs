@@ -5,13 +5,14 @@
 //!     127.0.0.1:8000/page 127.0.0.1:8001/page
 //! ```
 //!
-//! Two mirrors are asked at once, each in a *lane*; whatever fails makes room for the next one. A
-//! mirror has three deadlines: for the connection, for the first byte, for the whole page. All three
-//! are LINK_TIMEOUTs, so each operation has a limit of its own and no timer is left behind. The
+//! Two mirrors are asked at once, each in a *lane*; a lane that fails takes the next mirror. A
+//! mirror has three deadlines: for the connection, for the first byte, for the whole page. All
+//! three are LINK_TIMEOUTs, so each operation has its own limit and no timer is left behind. The
 //! first whole page is printed, and the others are cancelled.
 //!
 //! The rule of the program: a lane is used again when *everything* that it has submitted has
-//! completed: the operation, its limit, and the cancel. Only then is its memory ours.
+//! completed: the operation, its limit, and the cancel. Only then does its memory belong to the
+//! program.
 //!
 //! What it does not do: names are looked up before the ring is asked (`getaddrinfo(3)` blocks), and
 //! it speaks HTTP/1.0 without TLS.
@@ -115,7 +116,7 @@ struct Lane {
     result: i32,
     sent: usize,
     reply: Vec<u8>,
-    /// Another one was first.
+    /// Another mirror was first.
     is_cancelled: bool,
 }
 
@@ -186,7 +187,8 @@ impl Fetch<'_> {
     }
 
     // ANCHOR: add
-    /// Queues an operation with its limit: so many milliseconds, but no longer than for the whole.
+    /// Queues an operation with its limit: this many milliseconds, but no longer than for the
+    /// whole.
     fn add(&mut self, at: usize, step: Step, entry: Entry, limit: Option<u64>) -> Result<()> {
         let lane = &mut *self.lanes[at];
         lane.step = step;
@@ -206,7 +208,7 @@ impl Fetch<'_> {
     // ANCHOR_END: add
 
     // ANCHOR: step
-    /// All that this lane had in flight has completed: its memory is ours.
+    /// Everything that this lane had in flight has completed: its memory belongs to the program.
     fn step(&mut self, at: usize) -> Result<()> {
         let Options { connect, first, whole, .. } = self.options;
         let lane = &mut *self.lanes[at];
@@ -230,7 +232,7 @@ impl Fetch<'_> {
                     self.add_recv(at, Step::FirstByte, Some(*first))
                 };
             }
-            // A limit that was over at the same moment takes nothing away: these bytes came.
+            // A limit that ended at the same moment does not matter: these bytes came.
             (_, length @ 1..) => {
                 lane.reply.extend_from_slice(&lane.chunk[..length as usize]);
                 return self.add_recv(at, Step::Whole, None);

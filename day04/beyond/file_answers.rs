@@ -4,9 +4,9 @@
 //! cargo run -p day04 --example file_answers -- /var/tmp
 //! ```
 //!
-//! It works on files of its own in that folder (without one, the current one) and removes them. Each
-//! line is a question and its answer; an answer that the next run or another disk may change begins
-//! with `~`.
+//! It works on its own files in that folder (without one, the current one) and removes them. Each
+//! line is a question and its answer; an answer that may differ in the next run or on another disk
+//! begins with `~`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -144,7 +144,7 @@ fn direct(ring: &mut IoUring, path: &Path) -> Result<()> {
 
 // ANCHOR: registered
 /// A buffer that is unmapped after it was registered is still read and written: the ring has the
-/// pages, whatever the address means now.
+/// pages, whatever is mapped at the address now.
 fn registered(ring: &mut IoUring, path: &Path) -> Result<()> {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
     let fd = Fd(file.as_raw_fd());

@@ -1,4 +1,4 @@
-//! What becomes of an operation whose future is dropped: the questions of the chapter *A future
+//! What happens to an operation whose future is dropped: the questions of the chapter *A future
 //! from a ring*, asked of the kernel.
 //!
 //! ```text
@@ -278,7 +278,7 @@ impl Asked {
         Ok(unsafe { self.ring.submission().push(&entry.clone().user_data(user_data)) }?)
     }
 
-    /// Submits, and takes what has completed; so many times, a millisecond apart.
+    /// Submits, and takes what has completed; this many times, a millisecond apart.
     fn turns(&mut self, count: u32) -> Result<()> {
         for _ in 0..count {
             self.push(&opcode::Nop::new().build(), TURN)?;

@@ -1,4 +1,4 @@
-//! A ring that another process made: what it takes to use it there.
+//! Using a ring that another process made.
 //!
 //! The child needs the descriptor, and the parameters that the setup filled in: they say how large
 //! the queues are, and where each field is (`io_uring_setup(2)`).
@@ -36,8 +36,8 @@ pub fn start(ring: &IoUring, arguments: &[&str]) -> Result<Child> {
 /// The ring that was inherited: maps its queues.
 ///
 /// # Safety
-/// The descriptor must be that of a ring, and nobody else's in this process; standard input must
-/// have its parameters.
+/// The descriptor must be that of a ring, without another owner in this process; standard input
+/// must have its parameters.
 pub unsafe fn inherited(descriptor: RawFd) -> Result<IoUring> {
     let mut parameters = MaybeUninit::<Parameters>::zeroed();
     let place = parameters.as_mut_ptr().cast::<u8>();

@@ -5,8 +5,8 @@
 //! cargo run -p day04 --example lock_answers
 //! ```
 //!
-//! What a thread gives up it never gets back, so such questions are asked by threads and programs
-//! of their own. It changes nothing outside of itself, and needs no rights.
+//! What a thread gives up it never gets back, so such questions are asked by separate threads and
+//! programs. It changes nothing outside of itself, and needs no rights.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -335,7 +335,7 @@ fn open(ring: &mut IoUring, flags: i32) -> Result<String> {
     let entry = opcode::OpenAt::new(Fd(libc::AT_FDCWD), path).flags(flags).build();
     let answer = completion(ring, entry)?;
     let Ok(descriptor) = answer.parse() else { return Ok(answer) };
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
     Ok("opened".to_string())
 }

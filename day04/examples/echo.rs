@@ -44,7 +44,7 @@ const GROUP: u16 = 0;
 // ANCHOR_END: sizes
 
 // ANCHOR: user_data
-// `user_data` travels unread from an entry to its completions. Ours says what completed:
+// The kernel does not read `user_data`. Ours says what completed:
 //
 //  63      56 55                40 39    32 31                               0
 // +----------+--------------------+--------+----------------------------------+
@@ -192,7 +192,7 @@ impl Server {
         }
         match result {
             _ if cqueue::more(flags) => Ok(()), // The receive stays armed.
-            // No buffer was left. Armed again now it would fail again, at once, forever.
+            // No buffer was left. Armed again now it would fail again at once, without end.
             _ if result == -libc::ENOBUFS => {
                 self.starved.push(slot);
                 Ok(())
@@ -248,7 +248,7 @@ impl Buffers {
     // ANCHOR_END: buffers
 
     // ANCHOR: give_back
-    /// Nothing may use the buffer any more: from here on the kernel can fill it.
+    /// Nothing may use the buffer any more: from here on the kernel may fill it.
     fn give_back(&mut self, buffer: u16) {
         let address = self.address(buffer) as u64;
         // SAFETY: the index is masked to the size of the ring. The kernel reads the entry only
@@ -288,11 +288,11 @@ fn pages(bytes: usize) -> Result<*mut u8> {
 // - Closing. This server never ends a connection first. One that answers and closes may reset
 //   a client that is still sending, and lose the answer. And up to Linux 6.12 the client may
 //   see its end late. `src/close.rs` finishes, aborts and closes.
-// - Silent clients. One that sends nothing keeps its slot forever. `src/timeouts.rs` ends it.
+// - Silent clients. A client that sends nothing keeps its slot. `src/timeouts.rs` ends it.
 // - Signals. Ctrl-C ends the program at once. `src/stop.rs` answers what has arrived first.
 // - Reports. `src/events.rs` says what happens, as text or JSON, and never waits for the output.
 // - Refusals. An old kernel, a blocked ring or a low limit gives a bare error.
-//   `common/src/environment` says what it means and what to type.
+// `common/src/environment` explains it and says what to type.
 // - Short sends. A slow reader's socket may take part of a reply; the rest is lost here.
 //   `src/reply.rs` sends the rest.
 // - Order. Several sends to a client are in flight at a time, and one may overtake another.

@@ -34,7 +34,7 @@ fn run(options: &Options) -> Result<()> {
     scaffold::serve(title, options, scaffold::ring()?, Journal::new(options))
 }
 
-/// Also what rung 2 stands on.
+/// Rung 2 uses it, too.
 pub struct Journal {
     clients: &'static mut Vec<Client>,
     reply: Reply,
@@ -51,12 +51,12 @@ impl Rung for Journal {
 }
 
 impl Journal {
-    /// No client has asked for anything yet.
+    /// No client has sent a request yet.
     pub fn new(options: &Options) -> Journal {
         Journal { clients: Client::table(options.basics.slots), reply: options.reply }
     }
 
-    /// Prepares one operation: what follows the one that is done.
+    /// Prepares the operation that follows the completed one.
     pub fn converse(&mut self, server: &mut Server<'_>, done: Done) -> Result<()> {
         let client = &mut self.clients[done.slot as usize];
         match (done.op, done.result) {

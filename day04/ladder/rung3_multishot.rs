@@ -54,7 +54,7 @@ struct Client {
     replies: VecDeque<(u16, u32)>,
     /// Bytes of the first reply that are sent.
     sent: u32,
-    /// It has asked for something.
+    /// It has sent a request.
     asked: bool,
     /// Close it as soon as nothing is in flight.
     leaving: bool,

@@ -39,14 +39,14 @@ fn run(options: &Options) -> Result<()> {
     scaffold::serve(title, options, scaffold::ring()?, Linked::new(options))
 }
 
-/// Also what rungs 6 to 9 stand on.
+/// Rungs 6 to 9 use it, too.
 pub struct Linked {
     clients: &'static mut Vec<Client>,
     reply: Reply,
 }
 
 impl Linked {
-    /// No client has asked for anything yet.
+    /// No client has sent a request yet.
     pub fn new(options: &Options) -> Linked {
         Linked { clients: Client::table(options.basics.slots), reply: options.reply }
     }

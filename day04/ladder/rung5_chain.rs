@@ -77,8 +77,8 @@ impl Rung for Chain {
                 }
                 Ok(())
             }
-            // RUNG 5: only what failed completes. The entries after it were dropped, the
-            // close among them.
+            // RUNG 5: only a failed entry completes. The entries after it were cancelled, the close
+            // among them.
             _ => {
                 server.counts.requests -= 1;
                 server.counts.bytes_out -= ACK.len() as u64;
@@ -88,10 +88,10 @@ impl Rung for Chain {
     }
 }
 
-/// RUNG 5: everything that will ever be done for this client. It counts as answered until
-/// we hear otherwise. How many bytes it sent, we never hear.
+/// RUNG 5: everything that will ever be done for this client. It counts as answered unless a
+/// failure completes. How many bytes it sent is never known.
 fn converse(server: &mut Server<'_>, slot: u32) -> Result<()> {
-    // For TCP, MSG_TRUNC throws away what it receives: no buffer (`tcp(7)`).
+    // For TCP, MSG_TRUNC discards what it receives: no buffer (`tcp(7)`).
     let recv = opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), DISCARD)
         .flags(libc::MSG_TRUNC)
         .build()
@@ -121,7 +121,7 @@ fn look(server: &mut Server<'_>) -> Result<u32> {
     Ok(occupied.len() as u32)
 }
 
-/// RUNG 5: the slot was found empty: its chain has ended without a word.
+/// RUNG 5: the slot was found empty: its chain has ended without a completion.
 fn forget(server: &mut Server<'_>, slot: u32) {
     if let Some(generation) = server.slots.generation(slot) {
         server.slots.finish(slot, generation);

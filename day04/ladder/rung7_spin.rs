@@ -54,7 +54,7 @@ fn run(cli: &Cli) -> Result<()> {
     scaffold::serve(title, &cli.options, ring, Spin::new(cli.spin, &cli.options))
 }
 
-/// Also what rung 8 stands on.
+/// Rung 8 uses it, too.
 pub struct Spin {
     linked: Linked,
     spin: Duration,
@@ -73,7 +73,7 @@ impl Rung for Spin {
     }
 
     // ANCHOR: wait
-    /// RUNG 7: submits, looks for a while, and sleeps if that was in vain.
+    /// RUNG 7: submits, looks for a while, and sleeps if nothing has come.
     fn wait(&mut self, server: &mut Server<'_>) -> Result<()> {
         server.queues.submit_and_wait(0, None).context("submitting")?;
         let start = Instant::now();

@@ -15,7 +15,7 @@ use crate::events::Event;
 use crate::server::Server;
 use crate::stop::Ending;
 
-/// The pause before the next accept, after one failed because memory or files ran out.
+/// The pause before the next accept after one that failed because memory or files ran out.
 const REST: Duration = Duration::from_millis(100);
 
 /// Which clients are accepted, and when.
@@ -24,7 +24,7 @@ pub struct Accepting {
     pub accept: Accept,
     /// Clients that are served at a time.
     pub capacity: u32,
-    /// Whether one accept may let in many: the table has enough spare slots.
+    /// Whether one accept may let in several clients: the table has enough spare slots.
     pub multishot: bool,
     /// Connections to serve before stopping.
     pub max: Option<u64>,
@@ -56,10 +56,10 @@ pub enum Act {
 /// Slots that the table must have beyond the clients that are served.
 ///
 /// A direct accept on a full table fails with ENFILE *after* it took the client off the backlog:
-/// that client is lost. So the accept is armed only while a slot is free, and otherwise
-/// cancelled. But a multishot goes on accepting until the program has seen its completions and
-/// cancelled it. It posts one for each client, and ends when the completion queue is full. So it
-/// can be ahead by a full queue when the program decides to cancel, and by one more when the
+/// that client is lost. So the accept is armed only while a slot is free, and otherwise cancelled.
+/// But a multishot goes on accepting until the program has seen its completions and cancelled it.
+/// It posts one completion for each client, and ends when the completion queue is full. So it can
+/// be ahead by a full queue when the program decides to cancel, and by another full queue when the
 /// cancel takes effect. The 1 in each is the completion that ends it.
 pub fn spare_slots(cq_entries: u32) -> u32 {
     2 * (cq_entries + 1)
@@ -68,7 +68,7 @@ pub fn spare_slots(cq_entries: u32) -> u32 {
 
 impl Accept {
     // ANCHOR: next
-    /// What to do now, if there is room for one more client, or none.
+    /// What to do about the accept, now that there is room for another client, or not.
     pub fn next(&mut self, room: bool, now: Instant) -> Option<Act> {
         match *self {
             Accept::Resting { until } if now < until => None,
@@ -142,7 +142,7 @@ impl Server<'_> {
         // ANCHOR_END: capacity
     }
 
-    /// A client is served from here on: its first request may come.
+    /// A client is served from now on: its first request may come.
     pub fn open(&mut self, slot: u32) -> Result<()> {
         self.connections[slot as usize].stage = Stage::Open;
         self.note_progress(slot);

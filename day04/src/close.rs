@@ -50,10 +50,10 @@ impl Server<'_> {
     // ANCHOR: finish
     /// Ends our side after the last reply, and waits for the client's end.
     ///
-    /// If the client is still sending, a close at once would reset the connection, and the
-    /// reset could overtake the reply. So what it sends is discarded until it ends. A client
-    /// that has ended already gets the reply and the close in one chain. (After a stop signal
-    /// it has not ended, we have.)
+    /// If the client is still sending, a close at once would reset the connection, and the reset
+    /// could overtake the reply. So what it sends is discarded until it ends. A client that has
+    /// ended already gets the reply and the close in one chain. (After a stop signal the server
+    /// itself has ended the client's input.)
     pub fn finish(&mut self, slot: u32, send: Option<Link>) -> Result<()> {
         let input = &self.connections[slot as usize].input;
         let ended = input.receive == Receive::Ended && !self.stopping.signalled();
@@ -74,8 +74,8 @@ impl Server<'_> {
     }
     // ANCHOR_END: finish
 
-    /// The shutdown failed, because the client is gone or the kernel has no worker thread for
-    /// it; or it went alone, because the queue is too small for a chain.
+    /// The shutdown failed, because the client is gone or the kernel has no worker thread for it;
+    /// or the shutdown went alone, because the queue is too small for a chain.
     pub fn handle_shutdown(&mut self, slot: u32, result: i32) -> Result<()> {
         self.ack_is_sent(slot);
         match self.connections[slot as usize].stage {
@@ -105,7 +105,7 @@ impl Server<'_> {
     /// Ends a connection in any stage. A close would not end operations in flight on the slot, so
     /// they are cancelled first, and the close follows the last completion.
     ///
-    /// A cancel does not find what is linked and has not started. If anything is left, the
+    /// A cancel does not find an entry that is linked and has not started. If anything is left, the
     /// next deadline comes back here.
     pub fn abort(&mut self, slot: u32) -> Result<()> {
         let stage = &mut self.connections[slot as usize].stage;
@@ -126,7 +126,7 @@ impl Server<'_> {
 
     // ANCHOR: close
     /// Closes a slot on which nothing is in flight: otherwise a late completion would reach the
-    /// next client. Where a close is late, a shutdown comes first.
+    /// next client. On kernels where a close is late, a shutdown comes first.
     pub fn close(&mut self, slot: u32) -> Result<()> {
         let shutdown = self.closing.late.then(|| shutdown_entry(slot, libc::SHUT_RDWR));
         self.close_after(slot, shutdown)
@@ -179,10 +179,9 @@ impl Closing {
     /// Finds out whether the peer of a closed slot waits for its end while *another* slot is
     /// in use.
     ///
-    /// Up to Linux 6.12 a file leaves the table in order with the operations on any slot that
-    /// are older. There a close alone ends nothing, and a shutdown has to come first. A
-    /// shutdown always runs in a worker thread of the kernel, so it is done only where it is
-    /// needed.
+    /// Up to Linux 6.12 a file leaves the table in order with the older operations on any slot.
+    /// There a close alone ends nothing, and a shutdown has to come first. A shutdown always runs
+    /// in a worker thread of the kernel, so it is used only where it is needed.
     pub fn ask_the_kernel() -> Result<Closing> {
         // ANCHOR: late
         let (mut peer, closed) = UnixStream::pair()?;

@@ -1,4 +1,4 @@
-//! What the server knows of one connection between its completions.
+//! The record of one connection between its completions.
 
 use std::time::Instant;
 
@@ -9,16 +9,16 @@ use crate::reply::Output;
 #[derive(Debug)]
 pub struct Connection {
     pub stage: Stage,
-    /// What comes from the client: `receive.rs`.
+    /// Its input: `receive.rs`.
     pub input: Input,
-    /// What goes to it: `reply.rs`.
+    /// Its output: `reply.rs`.
     pub output: Output,
     /// When bytes last came or went, or its end began: `timeouts.rs`.
     pub last_progress: Instant,
 }
 
 // ANCHOR: stage
-/// Where a connection is in its life.
+/// The stages of a connection's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The slot has no client.

@@ -1,11 +1,11 @@
 //! The buffers that the clients share, in two groups.
 //!
-//! A single receive takes one buffer. A client that has its share gets no further receive, so
-//! whatever clients do, the group of the single receives has buffers for others.
+//! A single receive takes one buffer. A client that has its share gets no further receive, so the
+//! group of the single receives always has buffers for others.
 //!
-//! A multishot saves an entry for each message, but it takes a buffer for whatever arrives,
-//! dozens before the program sees the first. So it has a group of its own. If clients empty
-//! that one, all go on with single receives.
+//! A multishot saves an entry for each message, but it takes a buffer for whatever arrives, dozens
+//! before the program sees the first. So it has a separate group. If clients empty that group, all
+//! go on with single receives.
 
 use anyhow::Result;
 use common::buffers::Buffers;
@@ -23,7 +23,7 @@ pub struct Groups {
     pub refused: bool,
 }
 
-/// A buffer with bytes of a client. It is ours until it is given back.
+/// A buffer with bytes of a client. It belongs to the program until it is given back.
 #[derive(Clone, Copy, Debug)]
 pub struct Filled {
     /// The receive that filled it: `Recv` or `RecvMulti`.
@@ -60,7 +60,7 @@ impl Groups {
         Some(filled)
     }
 
-    /// Where its bytes are.
+    /// The address of its bytes.
     pub fn address(&mut self, filled: Filled) -> *const u8 {
         self.of(filled).address(filled.id)
     }
@@ -70,7 +70,7 @@ impl Groups {
         self.of(filled).copy(filled.id, filled.length)
     }
 
-    /// Hands it to the kernel again.
+    /// Gives it back to the kernel.
     pub fn give_back(&mut self, filled: Filled) {
         self.of(filled).give_back(filled.id);
     }

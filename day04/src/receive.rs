@@ -67,8 +67,8 @@ impl Server<'_> {
     /// Adds the next receive, unless one is armed, the client has ended, or it has replies to
     /// read first. A multishot whose client leaves more than its share unread is cancelled.
     ///
-    /// With no buffer left the receive would fail, so the connection is parked until one comes
-    /// back: behind those that are parked already, or it could overtake them forever.
+    /// With no buffer left the receive would fail, so the connection is parked until a buffer comes
+    /// back: behind those that are parked already, or it could overtake them again and again.
     pub fn receive_next(&mut self, slot: u32) -> Result<()> {
         let Connection { stage, input, output, .. } = &self.connections[slot as usize];
         let groups = &self.receiving.groups;
@@ -182,7 +182,7 @@ impl Server<'_> {
         }
     }
 
-    /// The client sends no more. It may still read: what it asked for is answered first.
+    /// The client sends no more. It may still read: its requests are answered first.
     fn input_ended(&mut self, slot: u32) -> Result<()> {
         let input = &mut self.connections[slot as usize].input;
         input.receive = Receive::Ended;

@@ -1,4 +1,5 @@
-//! `--sandbox`: the kernel refuses what this server never asks for, whatever happens to the server.
+//! `--sandbox`: the kernel refuses everything that this server does not need, even if an attacker
+//! controls the server.
 //!
 //! The system calls of io_uring can do most of what other system calls can: open files, connect,
 //! send. A server that was taken over could use its ring for that.
@@ -54,7 +55,8 @@ impl Sandbox {
         let mut list: Vec<_> = operations.into_iter().chain(calls).chain(flags).collect();
         let ring = match submitter.register_restrictions(&mut list) {
             Ok(()) => true,
-            // What started this program has restricted all its rings, and that counts.
+            // The program that started this one has restricted all its rings, which also binds this
+            // ring.
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => false,
             Err(error) => return Err(error).context("restricting the ring (--sandbox)"),
         };
@@ -102,7 +104,7 @@ fn restrict_later_rings() -> Result<(), Errno> {
     let (call, no_ring) = (libc::SYS_io_uring_register, -1);
     // SAFETY: the kernel copies the structure, and takes no other memory.
     unsafe {
-        // Or only root may: what is locked must not mislead a program with more rights.
+        // Only root may do it: a restriction must not mislead a program with more rights.
         Errno::result(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
         Errno::result(libc::syscall(call, no_ring, register_restrictions, &raw const of_task, 1))?;
     }

@@ -24,8 +24,8 @@ pub type Link = (Op, squeue::Entry);
 
 /// How long a turn waits for one completion more than those that come by themselves.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// Completions that a wait asks for at most. With more of them a turn saves no more calls, and
-/// what it touches no longer fits the caches, the processor's and those of the kernel.
+/// Completions that a wait asks for at most. With more, a turn saves no more calls, and its memory
+/// no longer fits the caches of the processor and of the kernel.
 const TURN: u32 = 64;
 
 /// Everything that the loop remembers between two turns. Nothing in it grows once the server

@@ -19,7 +19,7 @@ pub struct Stopping {
 }
 
 // ANCHOR: ending
-/// How near the server is to its end. Clients are accepted only in the first stage.
+/// The stages up to the server's end. Clients are accepted only in the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     No,

@@ -1,4 +1,4 @@
-//! Deadlines: for clients that send nothing, that do not read, that do not end.
+//! Deadlines for clients that send nothing, that do not read, or that do not end.
 //!
 //! They need no timer each: the one wait of a turn ends at the first deadline.
 
@@ -18,7 +18,7 @@ pub const LINGER: Duration = Duration::from_secs(2);
 /// How long a client may leave its replies unread when the buffers have run out.
 const UNREAD: Duration = Duration::from_secs(1);
 
-/// What is too late, and when to look for it.
+/// The deadlines, and when to look for missed ones.
 pub struct Timeouts {
     /// How long a client may send nothing and take nothing of its replies.
     pub idle: Duration,
@@ -47,7 +47,8 @@ impl Server<'_> {
     pub fn note_progress(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         connection.last_progress = self.now;
-        // The earlier deadline may be this connection's old one. Then one look finds nothing.
+        // The earlier deadline may be this connection's old one. Then one look finds no missed
+        // deadline.
         let due = self.timeouts.due(connection, false);
         self.timeouts.look_at = self.timeouts.look_at.into_iter().chain(due).min();
     }

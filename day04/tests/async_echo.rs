@@ -82,7 +82,7 @@ fn a_silent_client_is_asked_and_let_go() {
     client.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "still there?\n");
 
-    // One who answers is asked again, and nothing of what it says is lost.
+    // A client that answers is asked again, and none of its bytes is lost.
     let mut client = BufReader::new(server.client());
     for number in 0..5 {
         let mut line = String::new();

@@ -99,7 +99,7 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |value| value.parse().expect("a number"))
 }
 
-/// What the record with this number says, counted from 1: short ones and some of up to 20 KB.
+/// The text of the record with this number, from 1: short ones and some of up to 20 KB.
 fn record(number: u64) -> String {
     let mut random = Random(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     random.below(2);
@@ -166,7 +166,7 @@ fn kill_at_random(folder: &Folder, before: u64, random: &mut Random) -> u64 {
     thread::sleep(Duration::from_micros(random.below(3000)));
     child.kill().unwrap();
     child.wait().unwrap();
-    // What it said before it died counts, though nobody had read it.
+    // What it printed before it died counts, even if it was not read yet.
     acknowledged = lines.filter_map(last).last().unwrap_or(acknowledged);
     drop(feeder.join());
     acknowledged

@@ -16,7 +16,7 @@ struct Echo {
 }
 
 impl Echo {
-    /// `None` if it cannot run here, which was said aloud.
+    /// `None`, with a message, if it cannot run here.
     fn start(test: &str, mut command: Command) -> Option<Echo> {
         if !io_uring_or_skip(test) {
             return None;
@@ -88,7 +88,7 @@ fn every_client_gets_its_bytes_back_and_then_its_end() {
     }
 }
 
-/// What its first lines promise: one system call a turn, for all clients together.
+/// The promise of its first lines: one system call a turn, for all clients together.
 #[test]
 fn a_message_takes_two_enters_at_most() {
     const MESSAGES: usize = 200;

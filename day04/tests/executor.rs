@@ -1,5 +1,5 @@
 //! `beyond/executor.rs` and `beyond/operation.rs`: nothing that the kernel uses is lost or freed,
-//! whatever becomes of a future.
+//! whatever happens to a future.
 
 use std::future::{pending, ready};
 use std::io::{ErrorKind, Read, Write};

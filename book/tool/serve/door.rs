@@ -4,11 +4,11 @@
 //! site. Three checks keep them out:
 //!
 //! - a word in the address that cannot be guessed, new at each start. It is in the path, not in a
-//! cookie: a browser sends its cookies for 127.0.0.1 to every port there;
+//!   cookie: a browser sends its cookies for 127.0.0.1 to every port there;
 //! - the name in `Host`: a page from elsewhere can have its own name resolved to 127.0.0.1, and
-//! could then read the answers as its own;
+//!   could then read the answers as its own;
 //! - the page that asks, as the browser names it (`Origin`, `Sec-Fetch-Site`): another page gets
-//! nothing, even if it knows the word.
+//!   nothing, even if it knows the word.
 
 use std::io::{self, Read as _};
 

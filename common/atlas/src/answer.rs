@@ -1,4 +1,4 @@
-//! A completion, whichever size it has in the ring.
+//! A completion of either size.
 
 use common::catalog::{COMPLETION_FLAGS, buffer_id, completion_flags};
 use io_uring::cqueue;
@@ -18,13 +18,13 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The error that the operation ended with.
+    /// The error that ended the operation.
     pub fn errno(&self) -> Option<Errno> {
         (self.result < 0 && !self.is_notification()).then(|| Errno::from_raw(-self.result))
     }
 
-    /// Whether a zero-copy send says here that it has let go of its buffer. The result is no
-    /// error then: 0, or `IORING_NOTIF_USAGE_ZC_COPIED`, which is below zero.
+    /// Whether this is the notification of a zero-copy send that has let go of its buffer. Its
+    /// result is then not an error: 0, or `IORING_NOTIF_USAGE_ZC_COPIED`, which is below zero.
     pub fn is_notification(&self) -> bool {
         cqueue::notif(self.flags)
     }
@@ -50,7 +50,7 @@ impl Answer {
     /// The result and the flags in words: `5, IORING_CQE_F_MORE` or `EINVAL`.
     pub(crate) fn in_words(&self) -> String {
         let result = match self.errno() {
-            // Such as 512, ERESTARTSYS, which the kernel should keep for itself.
+            // Such as 512, ERESTARTSYS, which should never leave the kernel.
             Some(Errno::UnknownErrno) => format!("error {}", -self.result),
             Some(errno) => format!("{errno:?}"),
             None if self.result == i32::MIN => "IORING_NOTIF_USAGE_ZC_COPIED".to_string(),

@@ -1,4 +1,4 @@
-//! What an entry asks the ring for, and how that must end.
+//! What an entry asks of the ring, and how that must end.
 
 use io_uring::squeue;
 use nix::errno::Errno;
@@ -22,14 +22,14 @@ impl<S> Ask<S> {
         Ask { asked, entry, second_half: None, end: End::success() }
     }
 
-    /// The kernel must refuse it, or break it off, with this error. `why` is the reason, for
-    /// those who get the same error. Said twice, it must be one of the two.
+    /// The kernel must refuse it, or interrupt it, with this error. `why` is the reason, for
+    /// readers who get the same error. Called twice, it allows either error.
     pub fn refused(mut self, errno: Errno, why: &str) -> Ask<S> {
         self.end.may_succeed = false;
         self.or_refused(errno, why)
     }
 
-    /// As [`Ask::refused`], where some kernels let it succeed.
+    /// As [`Ask::refused`], but some kernels let it succeed.
     pub fn or_refused(mut self, errno: Errno, why: &str) -> Ask<S> {
         self.end.errors.push((errno, why.to_string()));
         self
@@ -79,7 +79,7 @@ impl End {
     }
 }
 
-/// An entry that was submitted and whose completions are still to come.
+/// An entry that was submitted and that still has completions to come.
 #[derive(Clone, Debug)]
 pub struct Started {
     pub(crate) asked: String,
@@ -87,7 +87,7 @@ pub struct Started {
 }
 
 impl Started {
-    /// The entry's `user_data`, by which others cancel, change or find it.
+    /// The entry's `user_data`, by which other entries cancel, change or find it.
     pub fn user_data(&self) -> u64 {
         self.entry.user_data
     }

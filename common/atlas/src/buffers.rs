@@ -12,7 +12,7 @@ use crate::Answer;
 
 /// Provided buffers, to receive into or to send from (`io_uring_register_buf_ring(3)`, 5.19).
 ///
-/// As in [`common::buffers`], the memory is never freed, and no slice leads into it.
+/// As in [`common::buffers`], the memory is never freed, and no slice refers to it.
 #[derive(Debug)]
 pub struct BufferRing {
     entries: *mut BufRingEntry,
@@ -46,7 +46,7 @@ impl BufferRing {
         Ok(BufferRing { entries, memory, count, size, tail: 0 })
     }
 
-    /// Hands a buffer to the kernel, all of it.
+    /// Gives a whole buffer to the kernel.
     ///
     /// # Panics
     /// If there is no such buffer.
@@ -54,7 +54,7 @@ impl BufferRing {
         self.provide_part(id, self.size);
     }
 
-    /// Writes `bytes` into a buffer and hands these to the kernel, to be sent.
+    /// Writes `bytes` into a buffer and gives these to the kernel, to be sent.
     ///
     /// # Panics
     /// If there is no such buffer, or it is shorter.
@@ -73,8 +73,8 @@ impl BufferRing {
         self.buffer(id)[..len].iter().map(|byte| byte.load(Ordering::Relaxed)).collect()
     }
 
-    /// What a completion says was received: so many bytes at the start of the buffer that it
-    /// names.
+    /// The received bytes of a completion: its result tells how many, at the start of the buffer
+    /// that it names.
     ///
     /// # Panics
     /// If it is an error, or names no buffer of this group.

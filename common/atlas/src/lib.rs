@@ -1,9 +1,9 @@
-//! What the entries of the atlas are written with.
+//! The tools that the entries of the atlas are written with.
 //!
-//! The atlas shows each thing of io_uring's interface live, in a file of its own: the
-//! operations in `day01/atlas`, setup flags, register calls and features in `day02/atlas`.
-//! An [`Entry`] names what it shows and has a function that shows it on a [`Page`]: it asks
-//! the kernel, looks at the effect by other means, and makes the mistakes that people make.
+//! The atlas shows each part of io_uring's interface live, each in its own file: the operations in
+//! `day01/atlas`, setup flags, register calls and features in `day02/atlas`. An [`Entry`] names
+//! what it shows and has a function that shows it on a [`Page`]: it asks the kernel, looks at the
+//! effect by other means, and makes the usual mistakes.
 //! [`main`] is the command line of both examples.
 
 mod answer;
@@ -37,7 +37,7 @@ use common::environment::kernel_release;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
-/// One thing of the interface, shown live.
+/// One part of the interface, shown live.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// The names of the catalogue that it shows. The first gives the entry its name.
@@ -64,21 +64,21 @@ pub fn pipe() -> Result<(File, File)> {
     Ok((reader.into(), writer.into()))
 }
 
-/// Whether this kernel's release is older than one such as `6.17`: for what has no name in the
-/// catalogue, and does not show by an error that the kernel lacks it.
+/// Whether this kernel's release is older than one such as `6.17`: for features without a name in
+/// the catalogue, whose absence no error shows.
 pub fn is_older_than(release: &str) -> bool {
     Kernel::parse(&kernel_release()) < Kernel::parse(release)
 }
 
 impl Entry {
-    /// What to type for it: `fsync` for `IORING_OP_FSYNC`, `pbuf_ring` for
+    /// Its name on the command line: `fsync` for `IORING_OP_FSYNC`, `pbuf_ring` for
     /// `IORING_REGISTER_PBUF_RING`.
     pub fn name(&self) -> String {
         let short = self.fact().short;
         short.strip_prefix("REGISTER_").unwrap_or(short).to_lowercase()
     }
 
-    /// The catalogue's line about the first thing that it shows.
+    /// The catalogue's line about the first name that it shows.
     ///
     /// # Panics
     /// If the catalogue has no such name. A test asks every entry.

@@ -1,7 +1,7 @@
 //! The emulated machine's NVMe disk, and commands to it.
 //!
 //! `cargo xtask kernels --atlas` boots with this disk. No other disk is touched, so that no entry
-//! can destroy what somebody needs.
+//! can destroy data that is needed.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,7 +21,7 @@ pub const WRITE: u8 = 1;
 /// See [`WRITE`].
 pub const READ: u8 = 2;
 
-/// A page of memory, aligned as direct I/O wants it.
+/// A page of memory, aligned as direct I/O needs it.
 #[repr(C, align(4096))]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Aligned(pub [u8; 4096]);
@@ -38,8 +38,8 @@ impl Aligned {
 pub struct Disk {
     /// The block device, with O_DIRECT.
     pub blocks: File,
-    /// The character device that takes commands for this part (`/dev/ng0n1`). Before 5.13 there was
-    /// none: the block device.
+    /// The character device that takes commands for this part (`/dev/ng0n1`). Before 5.13 it did
+    /// not exist: then this is the block device.
     pub namespace: File,
     /// The controller (`/dev/nvme0`).
     pub controller: File,
@@ -82,8 +82,8 @@ impl Disk {
     }
 }
 
-/// The name of a part of the emulated machine's disk, by its number: `nvme0n1`, but the kernel looks
-/// for all at once and numbers them as they come.
+/// The name of a part of the emulated machine's disk, by its number: `nvme0n1` and so on. The
+/// kernel looks for all disks at once and numbers them as they appear.
 pub fn part(number: u32) -> Option<String> {
     let mut names = fs::read_dir("/sys/block").ok()?.flatten().map(|disk| disk.file_name());
     names.find_map(|name| {
@@ -99,8 +99,8 @@ pub fn is_emulated(disk: &str) -> bool {
     serial.is_ok_and(|serial| serial.trim() == SERIAL)
 }
 
-/// As [`interrupts`], after all that waits to be written was written: from here on only what the
-/// program asks for can interrupt.
+/// As [`interrupts`], after all pending writes are done: from here on only the program's own
+/// requests can interrupt.
 ///
 /// # Errors
 /// As [`interrupts`].
@@ -128,17 +128,17 @@ pub fn interrupts() -> io::Result<u64> {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Command {
-    /// What the disk is to do.
+    /// The command.
     pub code: u8,
     flags: u8,
     resv: u16,
-    /// Which of the controller's disks is meant.
+    /// The number of the disk within the controller.
     pub namespace: u32,
     cdw2: [u32; 2],
     metadata: u64,
     address: u64,
     metadata_length: u32,
-    /// Its length in bytes; for the commands with several buffers how many there are.
+    /// Its length in bytes; for commands with several buffers, the number of buffers.
     pub length: u32,
     /// The words 10 to 15, such as the first block in two words, and how many blocks.
     pub arguments: [u32; 6],
@@ -147,7 +147,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// A command with this memory, of so many bytes.
+    /// A command with this memory, of this many bytes.
     pub fn new(code: u8, memory: *const u8, length: u32) -> Command {
         let address = memory.expose_provenance() as u64;
         Command { code, address, length, ..Command::default() }

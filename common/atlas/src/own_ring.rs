@@ -29,7 +29,7 @@ const UNLIKE_OURS: u32 = SETUP_FLAGS.code("SQE128")
     | SETUP_FLAGS.code("CQE_MIXED")
     | SETUP_FLAGS.code("SQPOLL");
 
-/// Where a ring's two parts are mapped from.
+/// The mmap offsets of a ring's two parts.
 const QUEUES: u32 = MMAP_OFFSETS.code("SQ_RING");
 const ENTRIES: u32 = MMAP_OFFSETS.code("SQES");
 
@@ -79,15 +79,15 @@ pub struct OwnRing {
 }
 
 impl OwnRing {
-    /// Sets up a ring with `flags` and no other ring's help. With NO_MMAP its two parts lie in a
-    /// page each that this program brings.
+    /// Sets up a ring with `flags`, which shares no other ring's workers. With NO_MMAP its two
+    /// parts lie in two pages that this program provides.
     ///
     /// # Errors
     /// The kernel's.
     ///
     /// # Panics
-    /// If there are more than 32 entries: a part of the ring would need a second page. If places
-    /// of another size are wanted, or a kernel thread that reads entries at any time.
+    /// If there are more than 32 entries: a part of the ring would need a second page. If the flags
+    /// ask for places of another size, or for a kernel thread that reads entries at any time.
     pub fn setup(entries: u32, flags: u32) -> io::Result<OwnRing> {
         assert!(entries <= MOST_ENTRIES, "each part fits into one page");
         assert_eq!(flags & UNLIKE_OURS, 0, "entries of 64 bytes, completions of 16, no poller");
@@ -104,7 +104,7 @@ impl OwnRing {
         let number =
             unsafe { libc::syscall(libc::SYS_io_uring_setup, entries, ptr::from_mut(&mut params)) };
         let number = Errno::result(number)? as RawFd;
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         let fd = (flags & REGISTERED_FD_ONLY == 0).then(|| unsafe { OwnedFd::from_raw_fd(number) });
         let (queues, entries) = match (pages, &fd) {
             (Some(pages), _) => pages,
@@ -197,10 +197,10 @@ impl OwnRing {
     /// Puts an entry into the queue.
     ///
     /// # Safety
-    /// What the entry points at must live, and be nobody else's, until its last completion. That
-    /// is the completion of the last time that the kernel is made to read this place before another
-    /// entry is pushed into it: the order of [`OwnRing::set_order`] may name it again, and with
-    /// SQ_REWIND so may an enter that asks for more than was pushed.
+    /// What the entry points at must live, and must not be used elsewhere, until its last
+    /// completion. That is the completion of the last time that the kernel reads this place before
+    /// another entry is pushed into it: the order of [`OwnRing::set_order`] may name it again, and
+    /// with SQ_REWIND so may an enter that asks for more than was pushed.
     pub unsafe fn push(&mut self, entry: &squeue::Entry) {
         let place = (self.tail & (self.params.sq_entries - 1)) as usize;
         // SAFETY: the place is one of the page's 64. The kernel reads it in an enter only.
@@ -284,7 +284,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: nobody else knows the page. A ring that used it holds pages of its own.
+        // SAFETY: no other code refers to the page. A ring that used it holds its own references.
         let _ = unsafe { munmap(self.0, PAGE) };
     }
 }

@@ -21,13 +21,13 @@ use crate::{Answer, Entry, Family, LeftOut, Report, Row, Scratch, Where, shortag
 
 /// What an entry has asked so far, and what the kernel answered.
 ///
-/// An entry whose `user_data` is 0 gets a number of its own. A completion that comes while
-/// another one is waited for is kept for the call that asks for it.
+/// An entry whose `user_data` is 0 gets its own number. A completion that comes while another one
+/// is waited for is kept for the call that asks for it.
 #[derive(Debug)]
 pub struct Page {
     report: Report,
     scratch: Option<Scratch>,
-    /// Completions that nobody has asked for yet, by the descriptor of their ring.
+    /// Completions that no call has asked for yet, by the descriptor of their ring.
     kept: Vec<(RawFd, Answer)>,
     /// The `user_data` given out last.
     last_number: u64,
@@ -64,7 +64,7 @@ impl Page {
         Ok(self.scratch.clone().expect("just made"))
     }
 
-    /// Whether nothing has been left out so far: for mistakes that need what was shown.
+    /// Whether nothing was left out so far: for mistakes that need an earlier step.
     pub fn showed_all(&self) -> bool {
         self.report.left_out.is_empty()
     }

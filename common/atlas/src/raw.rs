@@ -1,6 +1,6 @@
 //! Entries and rings that the `io_uring` crate has no builder for.
 //!
-//! Everything that goes around the crate stands here. What makes it sound:
+//! Everything that goes around the crate is in this file. What makes it sound:
 //! - `squeue::Entry` and `squeue::Entry128` are `#[repr(C)]` and begin with the kernel's
 //!   `struct io_uring_sqe`, 64 bytes of integers, so that any bytes are a valid entry. To write
 //!   into one is safe; to push it is not: the code that pushes answers for what it points at.
@@ -92,8 +92,8 @@ fn write<S: squeue::EntryMarker, const N: usize>(entry: &mut S, offset: usize, b
 
 /// The operation's code and the `IOSQE_*` flags: the first two bytes of any entry.
 pub(crate) fn opcode_and_flags<S: squeue::EntryMarker>(entry: &S) -> [u8; 2] {
-    // SAFETY: the crate has two types of entries and lets nobody add one (the trait is sealed).
-    // Both begin with these two bytes.
+    // SAFETY: the crate has two types of entries and allows no others (the trait is sealed). Both
+    // begin with these two bytes.
     unsafe { ptr::from_ref(entry).cast::<[u8; 2]>().read() }
 }
 
@@ -124,9 +124,8 @@ pub fn uring_cmd128(entry: squeue::Entry128) -> squeue::Entry128 {
 /// # Errors
 /// The kernel's; EINVAL for a flag that it does not know.
 ///
-/// # Panics
-/// If the kernel grants a flag that makes the queues otherwise (`NO_MMAP`, `SQE128`, `CQE32`,
-/// `SQ_REWIND`): it would read other entries than those that were pushed.
+/// If the kernel grants a flag that changes the queues (`NO_MMAP`, `SQE128`, `CQE32`, `SQ_REWIND`):
+/// it would read other entries than those that were pushed.
 pub fn ring(entries: u32, flags: u32) -> io::Result<IoUring> {
     // SAFETY: with the assertion below, the kernel reads what is pushed.
     let ring = unsafe { ring_taken_for_plain(entries, flags) }?;
@@ -156,8 +155,8 @@ pub unsafe fn ring_taken_for_plain(entries: u32, flags: u32) -> io::Result<IoUri
     // SAFETY: the kernel writes to `params`, which has the size of its structure.
     let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, entries, params.as_mut_ptr()) };
     let fd = Errno::result(fd)? as i32;
-    // SAFETY: the numbers are what the kernel filled in for this ring, and nobody else has its
-    // descriptor.
+    // SAFETY: the numbers are what the kernel filled in for this ring, and its descriptor has no
+    // other owner.
     unsafe { IoUring::from_fd(fd, std::mem::transmute::<[u32; NUMBERS], Parameters>(params)) }
 }
 
@@ -174,8 +173,8 @@ pub fn features(params: &Parameters) -> u32 {
 /// The kernel's.
 ///
 /// # Safety
-/// `argument` must be what the call takes, `count` what it counts, and what it points at must live
-/// as long as the call says: registered memory until it is unregistered.
+/// `argument` and `count` must be what the call takes, and what `argument` points at must live as
+/// long as the call says: registered memory until it is unregistered.
 pub unsafe fn register<T>(
     ring: RawFd,
     call: u32,
@@ -194,8 +193,8 @@ pub unsafe fn register<T>(
 /// The kernel's. EINTR is not among them: a wait begins again.
 ///
 /// # Safety
-/// An address must be that of `size` bytes that the flags call for. The entries that are submitted
-/// must be such that they may be pushed.
+/// An address must be that of `size` bytes of the kind that the flags name. It must be sound to
+/// push the entries that are submitted.
 pub unsafe fn enter(
     ring: RawFd,
     submit: u32,

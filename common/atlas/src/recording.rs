@@ -1,5 +1,5 @@
 //! A recording of the atlas, which the book shows: lines of JSON, the first about where it was
-//! made, then one an entry. What differs from run to run is a `⟨word⟩` in it.
+//! made, then one for each entry. A `⟨word⟩` stands for what differs from run to run.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub struct Recording {
     pub entries: Vec<Recorded>,
 }
 
-/// Where a recording was made: elsewhere, entries may say other things.
+/// Where a recording was made: elsewhere, entries may give other answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
     /// The kernel's release, such as `6.18`.
@@ -31,7 +31,7 @@ pub struct Recorded {
     /// What the entry said.
     #[serde(flatten)]
     pub report: Report,
-    /// Where each row's operation ran, as the tracer has it.
+    /// Where each row's operation ran, by the tracer.
     pub ran: Vec<Option<String>>,
     /// Where the operation that gives the entry its name ran.
     pub places: Vec<String>,
@@ -92,8 +92,8 @@ impl Recorded {
         Ok(Recorded { report, ..Recorded::default() })
     }
 
-    /// The first row in which a fresh run says something else: as recorded, and now. Numbers may
-    /// differ, the values of notes, and where the operations ran.
+    /// The first row in which a new run differs: as recorded, and now. Numbers, the values of
+    /// notes, and the places where operations ran may differ.
     pub fn difference(&self, fresh: &Recorded) -> Option<(String, String)> {
         let line = |row: &Row| match row.kind {
             Kind::Note => format!("  {}", row.asked),
@@ -107,7 +107,7 @@ impl Recorded {
     }
 }
 
-/// `text` with a placeholder for each word that `again` has otherwise.
+/// `text` with a placeholder for each word that differs in `again`.
 fn without_differences(text: &str, again: &str, operation: &str) -> String {
     let (words, others): (Vec<_>, Vec<_>) = (text.split(' ').collect(), again.split(' ').collect());
     if words.len() != others.len() {
@@ -129,7 +129,7 @@ fn without_differences(text: &str, again: &str, operation: &str) -> String {
     words.into_iter().zip(others).map(pair).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether two lines say the same, whatever their numbers are.
+/// Whether two lines are equal apart from their numbers.
 fn means(recorded: &str, now: &str) -> bool {
     let pieces = |text: &str| -> Vec<String> {
         text.split(' ').map(|word| word.chars().filter(|c| !c.is_ascii_digit()).collect()).collect()

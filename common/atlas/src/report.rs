@@ -1,4 +1,4 @@
-//! What an entry asked and what the kernel answered: as data, and as text.
+//! An entry's questions and the kernel's answers: as data, and as text.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Answer, Entry, Family};
 
-/// The page of an entry, filled in; `--json` prints one such object an entry.
+/// The page of an entry, filled in; `--json` prints one such object for each entry.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// The entry's name.
@@ -20,10 +20,10 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// What could not be shown here.
     pub left_out: Vec<LeftOut>,
-    /// Why the entry failed: the kernel did not answer what the entry says it does.
+    /// Why the entry failed: the kernel gave another answer than the entry expects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
-    /// Whether it failed for want of memory, which a ring that was closed may still have.
+    /// Whether it failed for lack of memory, which a closed ring may still hold.
     #[serde(skip)]
     pub lacked_memory: bool,
 }
@@ -51,7 +51,7 @@ pub struct Row {
     pub entry: Option<Asked>,
 }
 
-/// What a row asked the ring for.
+/// What a row asked of the ring.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// The operation's name.
@@ -77,7 +77,7 @@ pub enum Kind {
 /// Something that could not be shown here, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// What: a name of the catalogue, or words.
+    /// Its name in the catalogue, or words.
     pub what: String,
     /// Why it could not be shown.
     pub why: String,
@@ -86,7 +86,7 @@ pub struct LeftOut {
     pub seen: Where,
 }
 
-/// Where something can be seen that could not be shown here.
+/// The machine on which something can be seen that could not be shown here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Where {

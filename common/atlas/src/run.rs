@@ -15,7 +15,7 @@ use crate::{Entry, Family, Page, Report};
 /// See what io_uring can be asked for, live on this kernel
 ///
 /// Each entry asks the kernel for one thing, looks at the effect by other means, and makes the
-/// mistakes that people make. Without a NAME: the list of all entries.
+/// usual mistakes. Without a NAME: the list of all entries.
 #[derive(Parser)]
 struct Options {
     /// The entries to show, such as fsync
@@ -26,13 +26,13 @@ struct Options {
     #[arg(long, conflicts_with = "names")]
     all: bool,
 
-    /// Print one JSON object an entry, for programs
+    /// Print one JSON object for each entry, for programs
     #[arg(long)]
     json: bool,
 }
 
-/// Runs the entries that the command line names: exit code 0 if each was shown or left out
-/// with a reason, 1 if the kernel surprised one, 2 for an unknown name.
+/// Runs the entries that the command line names. Exit code 0: each was shown, or left out with a
+/// reason; 1: the kernel gave an unexpected answer; 2: an unknown name.
 pub fn main(package: &str, example: &str, families: &[Family]) -> ExitCode {
     let options = Options::parse();
     let program = format!("cargo run -p {package} --example {example}");
@@ -105,11 +105,11 @@ fn show(entries: &[(&Family, &Entry)], json: bool) -> Result<()> {
     bail!("not everything went as the entry says: {}", failed.join(", "))
 }
 
-/// How long the memory of rings that were closed may still count as locked.
+/// How long the memory of closed rings may still count as locked.
 const RELEASE: Duration = Duration::from_secs(2);
 
-/// Asks again while it lacks memory: the kernel counts that of a closed ring until it has taken
-/// the ring down, which is some time after the close.
+/// Asks again if memory is lacking: the kernel counts a closed ring's memory until it has taken the
+/// ring down, which is some time after the close.
 fn while_closed_rings_go<T>(mut ask: impl FnMut() -> T, lacks_memory: impl Fn(&T) -> bool) -> T {
     let until = Instant::now() + RELEASE;
     loop {
@@ -121,7 +121,7 @@ fn while_closed_rings_go<T>(mut ask: impl FnMut() -> T, lacks_memory: impl Fn(&T
     }
 }
 
-/// Shows one entry. `ring` is there to be probed for its operation.
+/// Shows one entry. `ring` serves to probe for its operation.
 fn run(family: &Family, entry: &Entry, ring: &IoUring) -> Report {
     let mut page = Page::new(family, entry);
     let shown = match has_operation(entry, ring) {
@@ -139,11 +139,11 @@ fn has_operation(entry: &Entry, ring: &IoUring) -> bool {
     }
     let mut probe = Probe::new();
     let code = u8::try_from(fact.code).expect("operations are bytes");
-    // Kernels before 5.6 have no probe: then the entry finds out.
+    // Kernels before 5.6 have no probe: then the entry finds out itself.
     ring.submitter().register_probe(&mut probe).is_err() || probe.is_supported(code)
 }
 
-/// `println!` panics when the reader has gone (`| head`).
+/// Not `println!`, which panics when the reader has gone (`| head`).
 fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-/// A folder of its own for an entry's files. The page removes it at the end.
+/// A separate folder for an entry's files. The page removes it at the end.
 #[derive(Clone, Debug)]
 pub struct Scratch(PathBuf);
 
@@ -50,7 +50,7 @@ impl Scratch {
     }
 
     pub(crate) fn remove(&self) {
-        // What is left behind lies in the folder for temporary files.
+        // If that fails, the rest stays in the folder for temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

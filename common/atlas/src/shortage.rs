@@ -1,4 +1,4 @@
-//! Errors that come from what this machine or this user lacks, and not from the kernel's answer.
+//! Errors that come from a lack on this machine or of this user, and not from the kernel's answer.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::io;
 use common::environment::{self, Environment, Refusal};
 use nix::errno::Errno;
 
-/// What a ring with a few entries takes of locked memory: a page each of its two parts.
+/// The locked memory of a ring with a few entries: one page for each of its two parts.
 const SMALL_RING: u64 = 8 << 10;
 
 /// An answer that the entry did not expect.
@@ -35,14 +35,14 @@ pub(crate) fn errno_of(error: &anyhow::Error) -> Option<Errno> {
     })
 }
 
-/// Whether an entry failed for want of memory, which a ring that was closed may still have.
+/// Whether an entry failed for lack of memory, which a closed ring may still hold.
 pub(crate) fn is_of_memory(error: &anyhow::Error) -> bool {
     let refused = error.downcast_ref::<Refusal>().is_some_and(|it| it.what.contains("ENOMEM"));
     refused || errno_of(error) == Some(Errno::ENOMEM)
 }
 
-/// The likely cause and what to do, where an entry failed for want of memory, of descriptors or
-/// of room for files. `in_files`: whether it has files of its own.
+/// The likely cause and what to do, if an entry failed for lack of memory, of descriptors or of
+/// room for files. `in_files`: whether it has files.
 pub(crate) fn explain(errno: Errno, in_files: bool) -> Option<String> {
     match errno {
         Errno::ENOMEM => Some(locked_memory()),
@@ -59,7 +59,7 @@ pub(crate) fn explain(errno: Errno, in_files: bool) -> Option<String> {
     }
 }
 
-/// Nearly always it is RLIMIT_MEMLOCK.
+/// Nearly always the cause is RLIMIT_MEMLOCK.
 fn locked_memory() -> String {
     let here = Environment::read();
     let refusal = here.explain_memory("", libc::ENOMEM, SMALL_RING);

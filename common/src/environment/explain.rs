@@ -220,8 +220,8 @@ impl Environment {
         )
     }
 
-    /// Major and minor version. Only ever for words: what a kernel can do is found by asking
-    /// it, for distributions carry new features back to old versions.
+    /// Major and minor version. Only used in messages: a program finds out what a kernel can do by
+    /// asking it, since distributions carry new features back to old versions.
     fn version(&self) -> Option<(u32, u32)> {
         let mut numbers = self.kernel.split(|c: char| !c.is_ascii_digit());
         Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -373,9 +373,9 @@ mod tests {
         explains_memory(&limited(small, small), why, "fewer entries; or `sudo prlimit --pid $$ ");
         explains_memory(&limited(small, large), why, "`ulimit -l 8192` in this shell first");
         explains_memory(&limited(small, None), why, "`ulimit -l unlimited` in this shell first");
-        // It would fit, were it alone.
+        // Alone it would fit.
         explains_memory(&limited(large, large), "RLIMIT_MEMLOCK allows 8 MiB", "end other prog");
-        // Which kernels count rings is no concern here: distributions carry changes back.
+        // Which kernels count rings does not matter here: distributions carry changes back.
         explains_memory(&user("5.15.0"), why, "fewer entries");
     }
 
@@ -384,7 +384,7 @@ mod tests {
         explains_memory(&root("6.18.0"), "no memory", "memory.max");
         let unlimited = Environment { memlock: Limit::default(), ..user("6.18.0") };
         explains_memory(&unlimited, "no memory", "memory.max");
-        // Root of a user namespace has no say over the machine's memory.
+        // Root of a user namespace has no rights over the machine's memory.
         let rootless = Environment { user_namespace: true, ..root("6.18.0") };
         explains_memory(&rootless, "RLIMIT_MEMLOCK allows 64 KiB", "fewer entries");
     }
@@ -410,7 +410,7 @@ mod tests {
         explains(&user("6.1.0"), libc::EINVAL, "6.1.0", "day02");
         explains(&user("6.1.0"), libc::EBUSY, "no more than that", "man 2 io_uring_setup");
         explains(&user("6.1.0"), libc::EACCES, "security module", "ausearch");
-        // A number that has no name does not panic.
+        // A number without a name does not panic.
         let refusal = user("6.1.0").explain("io_uring_setup", 5000);
         assert!(refusal.what.contains("was refused"), "{refusal}");
     }

@@ -1,9 +1,9 @@
-//! A ring that is asked for, in words.
+//! A requested ring, in words.
 
 use super::{RingOptions, SetupFlags};
 
-/// Reads what was asked for, as tables of rings say it: `5 entries, CQSIZE 100`,
-/// `SQPOLL, idle 100 ms, CPU 1`, `SINGLE_ISSUER, DEFER_TASKRUN`. Other words ask for nothing.
+/// Reads a request as tables of rings print it: `5 entries, CQSIZE 100`, `SQPOLL, idle 100 ms, CPU
+/// 1`, `SINGLE_ISSUER, DEFER_TASKRUN`. Other words ask for nothing.
 pub fn in_words(asked: &str) -> (RingOptions, SetupFlags) {
     let (mut options, mut flags) = (RingOptions::default(), SetupFlags::default());
     for wish in asked.split(", ") {

@@ -42,7 +42,7 @@ mod tests {
     /// What the child asks for: entries of a ring, whether without indices, and buffers.
     type Asked = (u32, bool, u16);
 
-    /// Not a test of its own: what [`granted`] starts. Ends with 0 if all was granted.
+    /// Not a test: the program that [`granted`] starts. Ends with 0 if all was granted.
     #[test]
     fn child_asks_for_memory() {
         let Ok(asked) = std::env::var(CHILD) else { return };
@@ -85,7 +85,7 @@ mod tests {
         if Environment::read().euid != Some(0) {
             return skipped(NAME, "other rings of this user count as well");
         }
-        // The root of a container may not raise its limit, so nor may a child of ours.
+        // The root of a container may not raise its limit, and neither may a child.
         let mut child = Command::new("true");
         limit_locked_memory(&mut child, 1 << 20);
         if child.status().is_err() {

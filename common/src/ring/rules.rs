@@ -18,8 +18,8 @@ pub const MAX_CQ_ENTRIES: u32 = 2 * MAX_ENTRIES;
 /// A refused setup in words: the rule that the request breaks, or why this machine refuses
 /// such a ring, or every ring.
 ///
-/// The kernel says EINVAL for a broken rule, for an unknown flag and for a CPU that it may not
-/// use. So we ask again, for less.
+/// The kernel answers EINVAL for a broken rule, for an unknown flag and for a CPU that it may not
+/// use. So this asks again, for less.
 pub fn refusal(
     options: &RingOptions,
     entries: u32,
@@ -48,8 +48,8 @@ pub fn refusal(
     }
 }
 
-/// The flags among `asked` that this kernel does not know, by the headers' names. Each is
-/// tried on a ring of its own.
+/// The flags among `asked` that this kernel does not know, by the headers' names. Each is tried on
+/// a separate ring.
 pub fn unknown_flags(mut asked: SetupFlags) -> Vec<&'static str> {
     let mut unknown = Vec::new();
     for (nth, (asked, name)) in asked.each().into_iter().enumerate() {
@@ -81,7 +81,7 @@ fn unknown(flags: SetupFlags) -> Option<(String, String)> {
     })
 }
 
-/// The rule that a request breaks, and what to ask instead. `None` if it breaks none.
+/// The rule that a request breaks, and what to ask instead. `None` if it breaks no rule.
 fn broken_rule(options: &RingOptions, entries: u32, flags: SetupFlags) -> Option<(String, String)> {
     sizes(options.cq_entries, entries, flags.clamp)
         .or_else(|| exclusions(options, flags))
@@ -155,9 +155,9 @@ fn numbers(sorted: &[u32]) -> String {
     ranges.map(range).collect::<Vec<_>>().join(" ")
 }
 
-/// Linux 6.12, and later releases of some older kernels, keep a poller inside the control
-/// group's cpuset. No file shows that for all kinds of control groups. If the same ring without
-/// the CPU is granted, that was the reason.
+/// Linux 6.12, and later releases of some older kernels, keep a poller inside the control group's
+/// cpuset. No file shows that for all kinds of control groups. If the kernel grants the same ring
+/// without the CPU, that was the reason.
 fn outside_cpuset(
     options: &RingOptions,
     entries: u32,
@@ -173,8 +173,8 @@ fn outside_cpuset(
     ))
 }
 
-/// A poller was for privileged programs before Linux 5.13. If a ring without one is granted,
-/// that was the reason.
+/// Before Linux 5.13 only privileged programs could have a poller. If the kernel grants a ring
+/// without one, that was the reason.
 fn poller_for_root(options: &RingOptions) -> Option<(String, String)> {
     if !options.sqpoll {
         return None;

@@ -1,4 +1,4 @@
-//! The entries of an atlas, run as their reader runs them.
+//! Runs the entries of an atlas as a reader runs them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -38,7 +38,7 @@ impl Atlas {
     /// The names of all entries, and what each shows.
     ///
     /// # Panics
-    /// If the list cannot be had.
+    /// If the list is not available.
     pub fn entries(&self) -> Vec<(String, Vec<String>)> {
         let output = self.command(&["--json"]).output().expect("the atlas starts");
         let text = String::from_utf8(output.stdout).expect("it prints UTF-8");
@@ -51,11 +51,11 @@ impl Atlas {
         text.lines().map(entry).collect()
     }
 
-    /// Runs each entry by itself, after `prepare`, which says `false` if that cannot be had
+    /// Runs each entry by itself, after `prepare`, which returns `false` if it is not possible
     /// here. A test that cannot run is skipped aloud.
     ///
     /// # Panics
-    /// With all that went wrong: an entry that is neither shown nor left out with a reason.
+    /// With all failures: each entry that is neither shown nor left out with a reason.
     pub fn each_entry(&self, test: &str, prepare: impl Fn(&mut Command) -> bool) {
         if !io_uring_or_skip(test) {
             return;
@@ -103,7 +103,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What is wrong with an entry's answer: it must say that it was shown, or left out and why.
+/// What is wrong with an entry's answer: it must be shown, or left out with a reason.
 fn judge(name: &str, output: &Output) -> Option<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let report: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -121,10 +121,9 @@ fn judge(name: &str, output: &Output) -> Option<String> {
     Some(format!("{name} {wrong}: {}", failed.unwrap_or_else(|| stderr(output))))
 }
 
-/// Compares what entries show with the tables that they are to show all of: complains of each
-/// name that no entry shows, unless it is one of those that are shown `elsewhere`, of each of
-/// those that is shown here, of each name that no table of the catalogue has, and of two entries
-/// with one name.
+/// Compares what entries show with the tables that they must cover. Complains of each name that no
+/// entry shows, unless it is listed as shown `elsewhere`; of each listed name that is shown here;
+/// of each name that no table of the catalogue has; and of two entries with one name.
 pub fn complaints(
     entries: &[(String, Vec<String>)],
     tables: &[&'static Table],

@@ -1,4 +1,4 @@
-//! The examples of a package, where Cargo has put them.
+//! The examples of a package, where Cargo puts them.
 
 use std::fs;
 use std::io;
@@ -9,8 +9,8 @@ use std::time::SystemTime;
 /// Cargo puts examples beside the directory of the test programs.
 ///
 /// # Panics
-/// If it is not built, or older than its source. `cargo test` builds the examples; with
-/// `--test NAME` it builds that test alone.
+/// If it is not built, or older than its source. `cargo test` builds the examples; with `--test
+/// NAME` it builds only that test.
 pub fn example(name: &str, source: &Path) -> PathBuf {
     let test = std::env::current_exe().expect("this test is a program");
     let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps");

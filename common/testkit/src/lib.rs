@@ -1,6 +1,6 @@
-//! Starting a day as a program of its own, and being its client: for tests and `xtask`.
+//! Starts a day as a separate program, and plays its client: for tests and `xtask`.
 //!
-//! Nothing here waits without end: a day that hangs is killed and reported.
+//! No wait here is without a limit: a day that hangs is killed and reported.
 
 pub mod atlas;
 mod example;
@@ -43,15 +43,15 @@ pub use self::unread::Unread;
 use common::environment::{self, Environment};
 use common::ring::{self, RingOptions, SetupFlags};
 
-/// How long anything here waits before it gives up. Only a failure takes that long, so it is
+/// How long any wait here lasts before it gives up. Only a failure takes that long, so it is
 /// generous: the machine may be busy, or emulated.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often a condition is looked at while waiting for it.
+/// How often to look at a condition while waiting for it.
 const POLL: Duration = Duration::from_millis(2);
 
-/// Says aloud that this `test` is skipped: past the test harness, which hides what `eprintln!`
-/// prints in a test that passes.
+/// Prints that this `test` is skipped, to the real standard error: the test harness hides what
+/// `eprintln!` prints in a test that passes.
 pub fn skipped(test: &str, why: impl Display) {
     // A closed stderr is not a reason to fail a test.
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
@@ -70,7 +70,7 @@ pub fn io_uring_or_skip(test: &str) -> bool {
     false
 }
 
-/// Why tests can have no rings here, or not enough of them.
+/// Why tests cannot have rings here, or not enough of them.
 fn no_rings_for_tests() -> Option<String> {
     if let Err(error) = ring(2) {
         return Some(unavailable(&error));
@@ -122,8 +122,8 @@ pub fn start_or_skip(test: &str, command: Command) -> Option<Server> {
     None
 }
 
-/// Starts a server as [`start_or_skip`] does, for which the kernel can start no worker thread.
-/// Where that cannot be had, says so aloud and returns `None`.
+/// Starts a server as [`start_or_skip`] does, for which the kernel can start no worker thread. If
+/// that is not possible, says so aloud and returns `None`.
 ///
 /// # Panics
 /// As [`start_or_skip`].
@@ -138,7 +138,7 @@ pub fn start_without_workers_or_skip(test: &str, mut command: Command) -> Option
     }
     let started = Server::start(command);
     if let Err(error) = &started {
-        // Our own limit may not bind us, but that user.
+        // This process may be exempt from the limit, but that user is not.
         let error = format!("{error:#}");
         assert!(error.contains("5.19") || error.contains("RLIMIT_MEMLOCK"), "{error}");
         skipped(test, error);
@@ -153,12 +153,12 @@ pub fn start_without_workers_or_skip(test: &str, mut command: Command) -> Option
 pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     assert!(
         holds_within(PATIENCE, condition),
-        "waited {} s in vain for: {what}",
+        "waited {} s, and it did not happen: {what}",
         PATIENCE.as_secs()
     );
 }
 
-/// Asks again and again; `false` if the condition does not hold within `patience`.
+/// Asks repeatedly; `false` if the condition does not hold within `patience`.
 pub fn holds_within(patience: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + patience;
     loop {
@@ -182,8 +182,8 @@ pub fn end_of_file(mut stream: &TcpStream) {
     assert_eq!(rest, b"", "an end-of-file, no bytes");
 }
 
-/// Raises a flag when it is dropped, also by a panic: so that threads who look at the flag
-/// end, and the scope that waits for them does.
+/// Raises a flag when it is dropped, also by a panic: threads that look at the flag end, and so
+/// does the scope that waits for them.
 #[derive(Debug)]
 pub struct RaiseAtEnd<'a>(pub &'a AtomicBool);
 
@@ -196,7 +196,7 @@ impl Drop for RaiseAtEnd<'_> {
 /// Ends a connection rudely: the peer gets a reset and not an end-of-file.
 ///
 /// # Panics
-/// If the socket does not take `SO_LINGER`, which no TCP socket does.
+/// If the socket does not take `SO_LINGER`; every TCP socket does.
 pub fn reset(stream: TcpStream) {
     // With a linger time of zero, close(2) throws away what is queued and sends RST
     // (socket(7), SO_LINGER).

@@ -1,4 +1,4 @@
-//! A child that may have less than this process may.
+//! Gives a child lower limits than this process has.
 
 use std::fs;
 use std::io;

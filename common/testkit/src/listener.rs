@@ -1,4 +1,4 @@
-//! Reaching for a running day's listening socket.
+//! Gets a running day's listening socket.
 
 use std::io;
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! What a server prints, read by threads while it runs.
+//! A server's output, read by threads while it runs.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::process::Child;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// What a child prints, filled by two threads.
+/// The output of a child, filled by two threads.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     lines: Mutex<Lines>,

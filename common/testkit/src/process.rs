@@ -1,4 +1,4 @@
-//! What `/proc` says about a running day (proc(5)).
+//! A running day in `/proc` (proc(5)).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ pub fn open_fds(pid: u32) -> io::Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
-/// The descriptors that the process has open, and what each one is: a path, or words such as
+/// The descriptors that the process has open, and what each one refers to: a path, or words such as
 /// `socket:[81]`.
 ///
 /// # Errors
@@ -189,7 +189,7 @@ mod tests {
         ring.submitter().register_files(&table).unwrap();
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", ring.as_raw_fd()));
         assert_eq!(user_files(&info.unwrap()), Some(vec![1, 3]));
-        // Other tests of this process may have rings of their own at this moment.
+        // Other tests of this process may have rings at this moment.
         let slots = ring_slots(std::process::id()).unwrap();
         assert!(slots.contains(&1) && slots.contains(&3), "{slots:?}");
     }

@@ -12,7 +12,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::holds_within;
 
-/// How long the pipes of a dead process may stay open (a child of its own may hold them).
+/// How long the pipes of a dead process may stay open (its own child may hold them).
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs `command` to its end and collects what it prints, where that is piped.
@@ -36,8 +36,8 @@ pub fn output_within(mut command: Command, patience: Duration) -> Result<Output>
 /// Lets SIGINT and SIGTERM end the child, or reach its trap, even where this process ignores them:
 /// for children that we end by a signal.
 ///
-/// A child inherits that a signal is ignored. A script starts `cargo test &` with SIGINT ignored,
-/// and a shell cannot trap a signal that was ignored when it started (`trap` in POSIX).
+/// A child inherits ignored signals. A script starts `cargo test &` with SIGINT ignored, and a
+/// shell cannot trap a signal that was ignored when it started (`trap` in POSIX).
 pub fn heed_stop_signals(command: &mut Command) {
     let heed = || -> io::Result<()> {
         for number in [Signal::SIGINT, Signal::SIGTERM] {
@@ -51,8 +51,8 @@ pub fn heed_stop_signals(command: &mut Command) {
     unsafe { command.pre_exec(heed) };
 }
 
-/// Has the kernel kill the child when its parent dies, even without a chance to clean up
-/// (SIGKILL, a closed terminal): a server would listen forever.
+/// Makes the kernel kill the child when its parent dies, even without a chance to clean up
+/// (SIGKILL, a closed terminal): otherwise a server would go on listening.
 ///
 /// The parent is the *thread* that starts the child (`PR_SET_PDEATHSIG(2const)`), so this is
 /// for children that a main thread starts.
@@ -62,7 +62,7 @@ pub fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
 }
 
-/// Reads a pipe to its end on a thread of its own.
+/// Reads a pipe to its end on a separate thread.
 fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {

@@ -55,7 +55,7 @@ impl Filter {
 
     /// Installs it for good in this thread and all that it starts.
     ///
-    /// Allocates nothing and takes no lock: made for a child after fork.
+    /// Allocates nothing and takes no lock, for use in a child after fork.
     ///
     /// # Errors
     /// The kernel's, from `seccomp(2)`.
@@ -75,15 +75,15 @@ impl Filter {
         if set() == 0 {
             return Ok(());
         }
-        // An ordinary user has to give up privileges by exec first. Under a tracer it has
-        // lost them already: `execve(2)` ignores set-user-ID there.
+        // An ordinary user must first give up privileges by exec. Under a tracer they are already
+        // lost: `execve(2)` ignores set-user-ID there.
         // SAFETY: plain numbers.
         let given_up = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } == 0;
         if given_up && set() == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }
 
-/// Goes on to what is appended for these calls.
+/// Jumps to what is appended for these calls.
 fn only_calls(calls: &[i64], foreign: u32) -> Vec<sock_filter> {
     let mut program = vec![load(ARCH), equal(ARCHITECTURE, 1, 0), returns(foreign), load(NUMBER)];
     let numbers: Vec<u32> = calls.iter().map(|number| *number as u32).collect();
@@ -91,7 +91,7 @@ fn only_calls(calls: &[i64], foreign: u32) -> Vec<sock_filter> {
     program
 }
 
-/// Goes on to what is appended if the loaded word is one of `values`; otherwise allows the call.
+/// Jumps to what is appended if the loaded word is one of `values`; otherwise allows the call.
 fn only(values: &[u32]) -> impl Iterator<Item = sock_filter> {
     let to_the_end = (1..=values.len() as u8).rev();
     let compare = values.iter().zip(to_the_end).map(|(value, rest)| equal(*value, rest, 0));
@@ -108,7 +108,7 @@ pub fn returns(answer: u32) -> sock_filter {
     instruction(libc::BPF_RET | libc::BPF_K, 0, 0, answer)
 }
 
-/// Skips so many instructions if the loaded word is `value`, and so many if it is not.
+/// Skips this many instructions if the loaded word is `value`, and that many if it is not.
 pub fn equal(value: u32, yes: u8, no: u8) -> sock_filter {
     jump(libc::BPF_JEQ, value, yes, no)
 }
@@ -154,7 +154,7 @@ mod tests {
 
     const CHILD: &str = "IOURING_DRIVE_TEST_CHILD";
 
-    /// Not a test of its own: what [`a_blocked_child_gets_the_error_number`] starts.
+    /// Not a test: the program that [`a_blocked_child_gets_the_error_number`] starts.
     #[test]
     fn child_asks_for_a_ring() {
         if std::env::var_os(CHILD).is_none() {

@@ -25,10 +25,10 @@ pub struct Server {
     patience: Duration,
 }
 
-/// How a server ended, and what it said.
+/// How a server ended, and what it printed.
 #[derive(Clone, Debug)]
 pub struct Stopped {
-    /// Its exit status; a signal that ended it is in there too.
+    /// Its exit status, or the signal that ended it.
     pub status: ExitStatus,
     /// Everything it printed, in order, the summary included.
     pub events: Vec<Value>,
@@ -42,12 +42,12 @@ impl Stopped {
     /// A count of the summary.
     ///
     /// # Panics
-    /// If the summary has none of that name.
+    /// If the summary has no count of that name.
     pub fn count(&self, name: &str) -> u64 {
         self.summary[name].as_u64().unwrap_or_else(|| panic!("no {name} in {self:?}"))
     }
 
-    /// Insists that it ended as it should: exit code 0, a summary, and no complaint.
+    /// Asserts that it ended as it should: exit code 0, a summary, and nothing on standard error.
     ///
     /// # Panics
     /// If it did not.
@@ -157,14 +157,14 @@ impl Server {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Its exit status, if it ended unasked or does so within `patience`.
+    /// Its exit status, if it ended by itself or does so within `patience`.
     pub fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
         let status = exit_within(&mut self.child, patience).ok().flatten()?;
         self.log.end(LAST_WORDS);
         Some(status)
     }
 
-    /// Sends it a signal. One that has ended already gets none.
+    /// Sends it a signal, unless it has already ended.
     pub fn signal(&self, signal: Signal) {
         // The child is reaped only by this server, so the id cannot be another process's.
         let _ = kill(Pid::from_raw(self.child.id() as i32), signal);
@@ -254,7 +254,7 @@ pub(super) fn listening(event: &Value) -> Result<SocketAddr> {
 mod tests {
     use super::*;
 
-    /// Stands in for a day: a shell that says what a server says.
+    /// A stand-in for a day: a shell that prints what a server prints.
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", script]);

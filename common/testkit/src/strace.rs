@@ -54,14 +54,14 @@ impl Strace {
         Ok(calls_in(&self.record()?))
     }
 
-    /// All that `strace` has written, once the program has ended.
+    /// Everything that `strace` has written, once the program has ended.
     ///
     /// # Errors
     /// If the record does not show the program's end.
     pub fn record(self) -> Result<String> {
         let mut record = String::new();
-        // The tracer is a process of its own and may write its last line after the program
-        // was reaped.
+        // The tracer is a separate process and may write its last line after the program was
+        // reaped.
         let complete = holds_within(PATIENCE, || {
             record = fs::read_to_string(&self.log).unwrap_or_default();
             record.lines().next_back().is_some_and(|line| line.contains(" +++ "))

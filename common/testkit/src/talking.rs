@@ -22,7 +22,7 @@ pub struct Talking {
     said: String,
 }
 
-/// How a talking server ended, and what it said.
+/// How such a server ended, and what it printed.
 #[derive(Clone, Debug)]
 pub struct Said {
     /// Its exit status.
@@ -34,7 +34,7 @@ pub struct Said {
 }
 
 impl Talking {
-    /// Starts `command` and reads what it says until it listens.
+    /// Starts `command` and reads its output until it listens.
     ///
     /// # Errors
     /// [`EndedEarly`] if it exits instead; another error if it cannot be started, or does not
@@ -109,7 +109,7 @@ impl Talking {
         Ok(Said { status, stderr: self.stderr()?, stdout: std::mem::take(&mut self.said) })
     }
 
-    /// All that an ended child wrote there. A server writes little, so its pipe never fills.
+    /// Everything that an ended child wrote there. A server writes little, so its pipe never fills.
     fn stderr(&mut self) -> Result<String> {
         let mut stderr = String::new();
         self.child.stderr.take().context("it was read before")?.read_to_string(&mut stderr)?;

@@ -14,8 +14,8 @@ use super::PATIENCE;
 use super::program::{cannot_start, exit_within, heed_stop_signals};
 use super::server::listening;
 
-/// A day that runs as a child process with `--json` and listens. Its output is read no further
-/// than that, and the pipe holds no more than a page. Dropping it kills it.
+/// A day that runs as a child process with `--json` and listens. After that line its output is not
+/// read, and the pipe holds no more than a page. Dropping it kills it.
 #[derive(Debug)]
 pub struct Unread {
     child: Child,
@@ -53,7 +53,7 @@ impl Unread {
         Ok(stream)
     }
 
-    /// Sends it a signal and waits for its end, without reading what it says.
+    /// Sends it a signal and waits for its end, without reading its output.
     ///
     /// # Errors
     /// If it has not ended within [`PATIENCE`].

@@ -1,8 +1,8 @@
-//! Capacity: when a client is accepted, so that none is lost.
+//! Capacity: when to accept a client, so that no client is lost.
 //!
 //! A direct accept on a full table fails with ENFILE *after* it took the client off the backlog:
 //! that client is lost. So the table has spare slots, in which clients wait, and the accept is
-//! cancelled as soon as all others are taken.
+//! cancelled as soon as all other slots are taken.
 
 use anyhow::Result;
 use common::token::{Op, Token};
@@ -19,7 +19,7 @@ pub struct Limits {
     pub table: u32,
     /// Clients that are served at a time.
     pub capacity: u32,
-    /// Whether one accept may let in many.
+    /// Whether one accept may let in several clients.
     pub multishot: bool,
     /// Clients in all.
     pub max: Option<u64>,
@@ -29,9 +29,9 @@ pub struct Limits {
 /// Slots that the table must have beyond the clients that are served.
 ///
 /// A multishot accept goes on accepting until the program has seen its completions and cancelled
-/// it. It posts one for each client, and ends when the completion queue is full. So it can be ahead
-/// by a full queue when the program decides to cancel, and by one more when the cancel takes
-/// effect. The 1 in each is the completion that ends it.
+/// it. It posts one completion for each client, and ends when the completion queue is full. So it
+/// can be ahead by a full queue when the program decides to cancel, and by another full queue when
+/// the cancel takes effect. The 1 in each is the completion that ends it.
 pub fn spare_slots(cq_entries: u32) -> u32 {
     2 * (cq_entries + 1)
 }
@@ -66,7 +66,7 @@ impl Server<'_> {
         self.stage == Stage::Serving && self.slots.held() < self.limits.capacity
     }
 
-    /// Cancels the accept, which would go on. The cancel completes only if it fails.
+    /// Cancels the accept, which would go on. The cancel posts a completion only if it fails.
     pub(super) fn add_accept_cancel(&mut self) -> Result<()> {
         self.accept = Accept::Cancelled;
         self.add_cancel(CancelBuilder::user_data(Token::of(Op::Accept).pack()))

@@ -1,9 +1,9 @@
 //! The defects of the journal's code, each provoked.
 //!
-//! Not here: row 1 is day 01's, row 6 and 13 are about what is *read* (day 04), and row 16 is
-//! a unit test of `common::token`. Only C can have row 8, locals that are used before they
-//! are set: the compiler refuses it here. Nor can a Rust server dereference the null entry of
-//! row 11: a full queue is an `Err` there, and the test shows what is done about it.
+//! Not here: row 1 is day 01's, rows 6 and 13 are about what is *read* (day 04), and row 16 is a
+//! unit test of `common::token`. Row 8, locals that are used before they are set, exists only in C:
+//! the Rust compiler refuses it. Row 11, the null entry, cannot be dereferenced in Rust: a full
+//! queue is an `Err` there, and the test shows how the server handles it.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -123,8 +123,8 @@ fn journal_07_greeting_a_client_that_is_gone_raises_no_signal() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// A client's end is an end and no message: there is one greeting, and nothing after it.
-/// What a client sends is thrown away, however long it is.
+/// A client's end is not a message: there is one greeting, and nothing after it. What a client
+/// sends is discarded, however long it is.
 #[test]
 fn journal_09_an_end_is_no_message() {
     let Some(server) = serve(&[]) else { return };
@@ -198,7 +198,7 @@ fn journal_12_a_turn_is_one_system_call() {
     assert!(enters <= 5 * clients + 8, "{enters} enters for {clients} clients, one by one");
 }
 
-/// A turn that waits for nothing, or a call that is made elsewhere, shows from outside.
+/// A turn that waits for nothing, or a call that is made elsewhere, is visible from outside.
 #[test]
 fn journal_12_the_count_is_the_one_that_strace_has() {
     if !Strace::works() {
@@ -229,7 +229,7 @@ fn journal_12_many_clients_share_a_turn() {
     server.wait_until_empty();
     let stopped = server.stop(Signal::SIGINT).unwrap().well();
     // One by one they would take five turns each. Shutdowns are done by the kernel's worker
-    // threads, so even here each may end in a turn of its own.
+    // threads, so even here each may end in a separate turn.
     let enters = stopped.count("enters");
     assert!(enters <= 250, "{enters} enters for 100 clients that came and went together");
 }
@@ -257,7 +257,7 @@ fn journal_15_a_taken_port_is_named_and_the_remedy_with_it() {
     assert!(!error.contains("Success"), "{error}");
 }
 
-/// Every ring that can be asked for serves.
+/// Every ring that the options can ask for serves.
 #[test]
 fn every_kind_of_ring_serves() {
     for ring in [
@@ -278,8 +278,8 @@ fn every_kind_of_ring_serves() {
     }
 }
 
-/// What the summary says is what the kernel has: slots that are still taken when it counts
-/// would be clients without an end.
+/// The summary agrees with the kernel: slots that are still taken when it counts would be clients
+/// without an end.
 #[test]
 fn every_client_of_a_crowd_is_counted_and_closed() {
     let Some(server) = serve(&["--slots", "8"]) else { return };

@@ -1,4 +1,4 @@
-//! The server as its clients and its user meet it: the program itself, on loopback.
+//! The server as its clients and its user see it: the program itself, on loopback.
 //!
 //! A test is named after the row of JOURNAL.md's table (`journal_02_…`) or of PITFALLS.md
 //! (`pitfall_04_…`) that it provokes.
@@ -14,15 +14,15 @@ use std::process::Command;
 
 use testkit::{Server, start_or_skip};
 
-/// Day 03 with these arguments, and nothing else said.
+/// Day 03 with these arguments.
 fn day03(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_day03"));
-    // A backtrace has no place in what a user reads.
+    // A user must see no backtrace.
     command.args(["--listen", "127.0.0.1:0"]).args(arguments).env("RUST_BACKTRACE", "1");
     command
 }
 
-/// A running server; `None` if it cannot run here, which was said aloud.
+/// A running server; `None`, with a message, if it cannot run here.
 fn serve(arguments: &[&str]) -> Option<Server> {
     start_or_skip(&test_name(), with_json(day03(arguments)))
 }

@@ -9,7 +9,7 @@ use testkit::{Talking, Unread, end_of_file};
 
 use super::*;
 
-/// A server that talks to people; `None` if it cannot run here, which was said aloud.
+/// A server that prints for people; `None`, with a message, if it cannot run here.
 fn talk(arguments: &[&str]) -> Option<Talking> {
     drop(serve(&[])?);
     Some(Talking::start(day03(arguments)).unwrap())
@@ -80,8 +80,8 @@ fn a_reader_that_goes_away_does_not_end_it() {
     }
 }
 
-/// Its reader has stopped, as under Ctrl-S: no client waits for it, nor does the end. What it
-/// says is kept for a reader that comes back.
+/// Its reader has stopped, as with Ctrl-S: neither a client nor the end waits for it. The output is
+/// kept for a reader that comes back.
 #[test]
 fn a_reader_that_stops_stops_nobody() {
     const CLIENTS: usize = 100;
@@ -103,7 +103,7 @@ fn a_reader_that_stops_stops_nobody() {
     let mut events = server.stop_and_read(Signal::SIGINT).unwrap();
     let summary = events.pop().unwrap();
     assert_eq!((&summary["event"], &summary["lines_dropped"]), (&json!("summary"), &json!(0)));
-    // Each client comes and goes, and one line says that it stops.
+    // Two lines for each client, and one line for the stop.
     assert_eq!(events.len(), 2 * CLIENTS + 1);
 }
 

@@ -1,9 +1,9 @@
 //! The pitfalls that a server which only accepts can fall into.
 //!
-//! Not here: rows 1 and 18 to 21 are day 02's, row 3 is a unit test of `common::listener`,
-//! row 10 of `common::slots`; rows 2, 6, 7, 14, 17 and 23 are tested with the journal's; rows 8,
-//! 9, 12, 13, 15, 16 and 22 take a server that receives and answers (day 04). Row 11 cannot
-//! be had: `types::Fixed` is another type than `types::Fd`.
+//! Not here: rows 1 and 18 to 21 are day 02's, row 3 is a unit test of `common::listener`, row 10
+//! of `common::slots`; rows 2, 6, 7, 14, 17 and 23 are tested with the journal's; rows 8, 9, 12,
+//! 13, 15, 16 and 22 need a server that receives and answers (day 04). Row 11 is not possible:
+//! `types::Fixed` is another type than `types::Fd`.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -29,7 +29,7 @@ fn nobody_is_lost(server: Server, clients: usize) {
     server.resume();
     let count_of = clients.len() as u64;
     for (client, number) in clients.into_iter().zip(1..) {
-        // An end-of-file or a reset in its place would be a client that was dropped.
+        // An end-of-file or a reset instead would mean that a client was dropped.
         assert_eq!(greeting(&client).1, number);
     }
     server.wait_until_empty();
@@ -47,7 +47,7 @@ fn pitfall_04_nobody_is_lost_when_the_backlog_is_full_before_arming() {
     nobody_is_lost(server, somaxconn.trim().parse().unwrap_or(128).min(300));
 }
 
-/// No client leaves meanwhile, so the accept must not go on by itself.
+/// No client leaves meanwhile, so the accept must stay cancelled.
 #[test]
 fn pitfall_04_nobody_is_lost_when_clients_come_one_after_the_other() {
     let Some(server) = serve(&["--slots", "4"]) else { return };
@@ -58,7 +58,7 @@ fn pitfall_04_nobody_is_lost_when_clients_come_one_after_the_other() {
     wait_until("it is full", || server.events().iter().any(|event| event["event"] == "full"));
     for _ in 4..60 {
         clients.push(server.connect().unwrap());
-        // An accept that goes on has the time to take this one alone.
+        // An accept that was not cancelled would have the time to take this client alone.
         thread::sleep(Duration::from_millis(2));
     }
     // One leaves, the next is served, in the order they came.
@@ -102,7 +102,7 @@ fn pitfall_04_at_capacity_the_accept_is_cancelled_and_armed_again_later() {
     assert_eq!((stopped.count("accepts_armed"), stopped.count("lost")), (2, 0));
 }
 
-/// What the spare slots and the cancel are for.
+/// Shows why the spare slots and the cancel are needed.
 #[test]
 fn pitfall_04_done_naively_clients_are_lost() {
     let Some(server) = serve(&["--slots", "4", "--naive"]) else { return };
@@ -148,8 +148,8 @@ fn pitfall_05_a_soft_limit_is_raised() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// A listener that was shut down refuses every accept at once, as one does when the system
-/// has no files or memory left. Here that needs no privileges, and can be mended.
+/// A listener that was shut down refuses every accept at once, as happens when the system has no
+/// files or memory left. This way needs no privileges, and can be undone.
 #[test]
 fn pitfall_05_an_accept_that_keeps_failing_is_retried_without_a_spin() {
     let Some(server) = serve(&[]) else { return };
@@ -164,7 +164,7 @@ fn pitfall_05_an_accept_that_keeps_failing_is_retried_without_a_spin() {
     let start = Instant::now();
     shutdown(listener.as_raw_fd(), Shutdown::Both).unwrap();
     wait_until("the accept has failed five times", || failures() >= 5);
-    // Generous by far: a spin fails thousands of times in that time.
+    // A generous limit: a spin would fail thousands of times in that time.
     let most = 10 + start.elapsed().as_millis() as usize / 10;
     assert!(failures() <= most, "{} failures in {:?}", failures(), start.elapsed());
 
@@ -176,7 +176,7 @@ fn pitfall_05_an_accept_that_keeps_failing_is_retried_without_a_spin() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// Dropped with its accept still armed, a listener goes on accepting and keeps the port.
+/// If the listener is dropped with its accept still armed, the accept goes on and keeps the port.
 #[test]
 fn pitfall_25_the_port_is_free_at_once() {
     for arguments in [&[][..], &["--max", "2"]] {
@@ -214,7 +214,7 @@ fn pitfall_26_a_refused_setup_names_its_cause_and_the_remedy() {
     }
 }
 
-/// A filter can let a ring be set up, and refuse to let it be used.
+/// A filter can allow a ring to be set up, and not to be used.
 #[test]
 fn pitfall_26_a_refused_enter_names_its_cause_and_the_remedy() {
     if !io_uring_or_skip("pitfall_26_a_refused_enter_names_its_cause_and_the_remedy") {

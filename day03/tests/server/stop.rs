@@ -22,7 +22,7 @@ fn pitfall_24_a_stop_under_load_closes_everybody() {
                 let _end = RaiseAtEnd(&stop);
                 for _ in 0..6 {
                     scope.spawn(|| {
-                        // Errors are what a stopping server's clients see.
+                        // Errors are normal for the clients of a stopping server.
                         while !stop.load(Ordering::Relaxed) {
                             let Ok(mut client) = TcpStream::connect(address) else { continue };
                             let _ = client.write_all(b"hello");
@@ -51,7 +51,7 @@ fn pitfall_24_clients_that_stay_and_those_that_wait_see_their_end() {
     let outside = server.connect().unwrap();
     let stopped = server.stop(Signal::SIGINT).unwrap().well();
     inside.iter().for_each(end_of_file);
-    // It was never greeted. If it was in the backlog still, the kernel has reset it.
+    // It was never greeted. If it was still in the backlog, the kernel has reset it.
     match (&outside).read_to_end(&mut Vec::new()) {
         Ok(read) => assert_eq!(read, 0),
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
@@ -71,7 +71,7 @@ fn a_second_signal_does_no_harm() {
 }
 
 /// The kernel can start no worker thread (RLIMIT_NPROC): every shutdown fails, and every client
-/// still sees its end.
+/// still gets its end-of-file.
 #[test]
 fn without_workers_clients_see_their_end_and_a_signal_ends_it() {
     let mut command = with_json(day03(&["--slots", "2"]));
@@ -92,7 +92,7 @@ fn without_workers_clients_see_their_end_and_a_signal_ends_it() {
     end_of_file(&stays);
 }
 
-/// The last client that is let in ends the accepting, and nobody's stay.
+/// The last client that is let in ends the accepting, and the connected clients stay.
 #[test]
 fn max_lets_so_many_in_and_ends_when_they_have_left() {
     let Some(mut server) = serve(&["--max", "3"]) else { return };
@@ -100,7 +100,7 @@ fn max_lets_so_many_in_and_ends_when_they_have_left() {
     for client in &clients {
         greeting(client);
     }
-    // What they send now is thrown away as before.
+    // What they send now is discarded as before.
     for mut client in &clients {
         client.write_all(b"not yet").unwrap();
     }

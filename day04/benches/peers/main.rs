@@ -1,5 +1,5 @@
-//! What `cargo xtask bench` compares day 04 with: servers that a reader would otherwise
-//! write, and the client that asks them all.
+//! The servers that `cargo xtask bench` compares with day 04, and the client that measures them
+//! all.
 //!
 //! `cargo bench -p day04` builds it and says what to type instead: the comparison takes
 //! several programs, pinned apart, and `xtask` runs them.

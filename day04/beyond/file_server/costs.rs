@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use super::server::Server;
 use super::{Options, PART, Way};
 
-/// Counted by the server.
+/// The server's counts.
 #[derive(Default)]
 pub struct Costs {
     /// Replies that were sent to their end.
@@ -30,7 +30,7 @@ pub struct Costs {
     /// Buffers that the kernel had at one time, at most.
     pub buffers: usize,
     pub notifications: u64,
-    /// Of the notifications, those that say that the kernel has copied all the same.
+    /// How many notifications say that the kernel has copied all the same.
     pub copied: u64,
 }
 

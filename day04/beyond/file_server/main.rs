@@ -6,9 +6,9 @@
 //! cargo run -p day04 --example file_server -- --compare FILE
 //! ```
 //!
-//! It answers GET by HTTP/1.0. One thread serves up to 16 clients at a time. A file goes in parts.
-//! A part is a chain: what takes bytes from the file, and last what sends them. The ways differ in
-//! these entries and in nothing else.
+//! It answers GET by HTTP/1.0. One thread serves up to 16 clients at a time. A file is sent in
+//! parts. A part is a chain: entries that take bytes from the file, and last the entry that sends
+//! them. The ways differ only in these entries.
 //!
 //! What it does not do:
 //! - A client that reads nothing keeps its place. Day 4 has deadlines.
@@ -80,7 +80,7 @@ struct Options {
     #[arg(long, default_value = "127.0.0.1:4242", value_name = "ADDRESS")]
     listen: String,
 
-    /// End after so many clients, and say what they cost
+    /// End after this many clients, and print what they cost
     #[arg(long, value_name = "N")]
     replies: Option<u64>,
 

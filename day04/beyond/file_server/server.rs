@@ -1,4 +1,4 @@
-//! The loop: lets clients in, reads what they ask for, and sends part after part.
+//! The loop: accepts clients, reads their requests, and sends part after part.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -150,7 +150,7 @@ impl Server {
                 let free = self.slots.iter().position(|slot| slot.socket.is_none());
                 let slot = free.context("an accept without a free slot")?;
                 self.accepted += 1;
-                // SAFETY: the accept has made this descriptor, and nobody else has it.
+                // SAFETY: the accept has made this descriptor, which has no other owner.
                 self.slots[slot].socket = Some(unsafe { OwnedFd::from_raw_fd(result) });
                 self.add_request(slot)
             }

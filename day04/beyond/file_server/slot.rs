@@ -35,7 +35,7 @@ pub struct Slot {
     pub sent: usize,
     /// Entries whose result has not come.
     pub running: usize,
-    /// The buffers that are ours. From the others, the kernel may still read.
+    /// The buffers that belong to the program. The kernel may still read from the others.
     pub free: Vec<usize>,
     /// All four, side by side.
     memory: *mut u8,
@@ -145,7 +145,7 @@ impl Slot {
         Ok(send.user_data(user_data(SEND, self.number, 0)))
     }
 
-    /// What a part has used is ours again.
+    /// The program may use again what a part has used.
     pub fn free_again(&mut self, by: Way, buffer: usize) {
         match by {
             Way::Splice => {}

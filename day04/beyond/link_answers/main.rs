@@ -83,7 +83,7 @@ impl Ring {
         self.submit_from(1, entries)
     }
 
-    /// The results of so many completions.
+    /// The results of this many completions.
     fn wait_for(&mut self, count: usize) -> Result<Vec<i32>> {
         while let Err(error) = self.0.submit_and_wait(count) {
             if error.kind() != ErrorKind::Interrupted {

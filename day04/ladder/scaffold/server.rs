@@ -1,5 +1,5 @@
-//! A ring at work: who may come in, whose completion it is, how a connection and how the
-//! server ends.
+//! A ring at work: letting clients in, finding the client of a completion, ending connections and
+//! the server.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +18,10 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::{Basics, Counts, Done, ENTRIES};
 
-/// How long accepting rests after it failed, so that it does not fail again and again.
+/// How long accepting pauses after it failed, so that it does not fail repeatedly.
 const REST: Duration = Duration::from_millis(10);
 
-/// A ring at work: its queues, its slots, and who may come in.
+/// A ring at work: its queues, its slots, and its accept.
 pub struct Server<'a> {
     pub queues: Queues<'a>,
     pub slots: Slots,
@@ -66,8 +66,8 @@ impl<'a> Server<'a> {
         })
     }
 
-    /// Asked before every turn. Arms what must always be armed: the accept, and the watch for
-    /// a stop signal. `false` when the last client has left after a stop.
+    /// Called before every turn. Arms what must always be armed: the accept, and the watch for a
+    /// stop signal. `false` when the last client has left after a stop.
     pub fn goes_on(&mut self) -> Result<bool> {
         if self.rest.is_some_and(|end| end <= Instant::now()) {
             self.rest = None;
@@ -99,7 +99,7 @@ impl<'a> Server<'a> {
         self.rest.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
-    /// No more clients: there were enough, or a stop signal came.
+    /// No more clients are accepted: there were enough, or a stop signal came.
     pub fn is_stopping(&self) -> bool {
         self.stopping
     }
@@ -109,7 +109,7 @@ impl<'a> Server<'a> {
         self.cut_off
     }
 
-    /// The next completion that is about a client; the others are dealt with on the way.
+    /// The next completion that is about a client; the others are handled on the way.
     pub fn next(&mut self) -> Result<Option<Done>> {
         while let Some(completion) = self.queues.next_completion() {
             let Some(token) = Token::unpack(completion.user_data()) else { continue };
@@ -146,7 +146,7 @@ impl<'a> Server<'a> {
                         self.slots.finish(token.slot, token.generation)
                     };
                     ensure!(current, "a completion for a client who has left slot {}", token.slot);
-                    // After the signal, what still arrives is not a request any more.
+                    // After the signal, bytes that still arrive are not a request.
                     let ignored = self.cut_off && token.op == Op::Recv;
                     let result = if ignored { result.min(0) } else { result };
                     return Ok(Some(Done { result, ..done }));
@@ -195,8 +195,8 @@ impl<'a> Server<'a> {
         self.counts.requests += u64::from(!cqueue::sock_nonempty(done.flags));
     }
 
-    /// The client's end, or an error: closes the slot, unless something is still in flight on
-    /// it. Then its completion comes here too, and the last one closes.
+    /// The client's end, or an error: closes the slot, unless something is still in flight on it.
+    /// Then its completion comes here too, and the last one closes.
     pub fn ended(&mut self, done: Done) -> Result<()> {
         let reset = done.result == -libc::ECONNRESET || done.result == -libc::EPIPE;
         self.counts.resets += u64::from(reset && !self.cut_off);

@@ -1,4 +1,4 @@
-//! What a rung is asked for, and what it prints: as on day 04.
+//! A rung's options and output: as on day 04.
 
 use std::net::SocketAddr;
 

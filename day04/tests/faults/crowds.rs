@@ -111,7 +111,7 @@ fn leave(client: TcpStream, way: usize) {
     }
 }
 
-/// The others wait for a buffer, but not forever, and lose nothing.
+/// The others wait for a buffer, but not without end, and lose nothing.
 #[test]
 fn clients_that_never_read_keep_nobody_from_being_served() {
     for buffers in ["1", "256"] {
@@ -134,7 +134,7 @@ fn clients_that_never_read_keep_nobody_from_being_served() {
     }
 }
 
-/// Out of buffers again and again: each client has more to say than all buffers hold.
+/// Buffers run out repeatedly: each client sends more than all buffers hold.
 #[test]
 fn who_finds_no_buffer_waits_and_loses_nothing() {
     let mut waits = 0;
@@ -151,11 +151,11 @@ fn who_finds_no_buffer_waits_and_loses_nothing() {
         assert_eq!((stopped.count("bytes_in"), stopped.count("bytes_out")), (400_000, 400_000));
         waits += stopped.count("out_of_buffers");
     }
-    assert!(waits > 0, "nobody had to wait for a buffer");
+    assert!(waits > 0, "no client had to wait for a buffer");
 }
 
-/// Every slot is taken by a client that says nothing. When one of them leaves, all who wait
-/// are served in its slot, one after the other.
+/// Every slot is taken by a silent client. When one of them leaves, all waiting clients are served
+/// in its slot, one after the other.
 #[test]
 fn a_slot_that_comes_free_serves_all_who_wait() {
     on_each_ring(BOTH, &["--slots", "3"], |server, reply| {

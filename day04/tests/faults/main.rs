@@ -50,7 +50,7 @@ fn day04(arguments: &[&str]) -> Command {
     command
 }
 
-/// A running server; `None` if it cannot run here, which was said aloud.
+/// A running server; `None`, with a message, if it cannot run here.
 fn serve(arguments: &[&str]) -> Option<Server> {
     start(day04(arguments))
 }
@@ -85,15 +85,15 @@ fn at_rest(server: Server) -> Stopped {
     server.stop(Signal::SIGINT).unwrap().well()
 }
 
-/// So many bytes, another sequence for each key.
+/// This many bytes, another sequence for each key.
 fn bytes(key: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     content(key, 0, &mut bytes);
     bytes
 }
 
-/// Sends everything from a thread of its own, ends its side, and insists on the right answer,
-/// an end-of-file and no reset.
+/// Sends everything from a separate thread, ends its side, and asserts the right answer, an
+/// end-of-file and no reset.
 fn converse(client: &TcpStream, reply: &str, message: &[u8]) {
     let answer = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -106,7 +106,7 @@ fn converse(client: &TcpStream, reply: &str, message: &[u8]) {
     assert!(answer == due(reply, message), "{reply}: {} bytes in answer", answer.len());
 }
 
-/// What a message gets.
+/// The right answer to a message.
 fn due<'a>(reply: &str, message: &'a [u8]) -> &'a [u8] {
     match reply {
         "echo" => message,
@@ -115,7 +115,7 @@ fn due<'a>(reply: &str, message: &'a [u8]) -> &'a [u8] {
     }
 }
 
-/// Reads to the end, which is no reset.
+/// Reads to the end, which must not be a reset.
 fn to_the_end(mut client: &TcpStream) -> Vec<u8> {
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).expect("an end-of-file, no reset");

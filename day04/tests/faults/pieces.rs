@@ -26,8 +26,8 @@ fn a_message_may_come_byte_by_byte() {
     }
 }
 
-/// The first byte is a request, if the socket runs empty after it; what follows must cost
-/// the client neither its answer nor its good end.
+/// The first byte is a request, if the socket runs empty after it; the bytes after it must cost the
+/// client neither its answer nor its end-of-file.
 #[test]
 fn an_ack_survives_a_client_that_goes_on_byte_by_byte() {
     for ring in RINGS {
@@ -50,7 +50,7 @@ fn an_ack_survives_a_client_that_goes_on_byte_by_byte() {
 #[test]
 fn sixteen_mebibytes_come_back_to_a_slow_reader() {
     let message = &bytes(3, 16 << 20);
-    // The large buffers are for sends that the socket takes only a part of.
+    // The large buffers are for sends of which the socket takes only a part.
     for arguments in [&["--buffer-size", "1048576", "--buffers", "4"][..], &[]] {
         on_each_ring(ECHO, arguments, |server, _| {
             let client = &server.connect().unwrap();

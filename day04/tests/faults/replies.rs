@@ -1,4 +1,4 @@
-//! Replies that something holds up.
+//! Replies that might be delayed.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -39,9 +39,9 @@ fn echo_to_the_end(server: &Server) -> Duration {
     start.elapsed()
 }
 
-/// The server leaves the end of a send unhurried when nobody waits for it. Here somebody
-/// does: the next part of the same reply, the client's end, or the receive of a connection
-/// that finds no buffer. Held up, these would take hundreds of times as long.
+/// The server does not hurry to see the end of a send when nothing waits for it. Here something
+/// does: the next part of the same reply, the client's end, or the receive of a connection that
+/// finds no buffer. Delayed, these would take hundreds of times as long.
 #[test]
 fn what_waits_for_the_end_of_a_send_is_not_held_up() {
     for ring in RINGS {

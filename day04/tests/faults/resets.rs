@@ -1,5 +1,5 @@
-//! Resets at every stage of a connection. A neighbour that does not reset is served
-//! to the last byte, and nothing of the client stays.
+//! Resets at every stage of a connection. A neighbour that does not reset is served to the last
+//! byte, and nothing of the reset client is left.
 
 use std::time::Duration;
 
@@ -20,8 +20,7 @@ fn is_in(server: &Server, clients: usize) {
     wait_until("they are in", || ring_slots(server.pid()).unwrap().len() >= clients);
 }
 
-/// What a client does before it is reset. The neighbour, who has a slot already, is no part
-/// of it.
+/// What a client does before it is reset. The neighbour, which has a slot already, takes no part.
 type Stage = fn(&Server) -> TcpStream;
 
 const STAGES: [(&str, Stage); 9] = [
@@ -43,7 +42,7 @@ const STAGES: [(&str, Stage); 9] = [
         is_in(server, 2);
         client
     }),
-    ("with a request that nobody has read", |server| {
+    ("with a request that was not read", |server| {
         let client = server.connect().unwrap();
         is_in(server, 2);
         server.pause();

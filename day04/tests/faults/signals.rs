@@ -48,7 +48,7 @@ fn client_of_a_stopping_server(server: &Server, reply: &str, key: u64) -> u64 {
     let due = due(reply, &message);
     assert!(due.starts_with(&answer), "{reply}: other bytes came back");
     if let Err(error) = read {
-        assert_ne!(error.kind(), ErrorKind::WouldBlock, "{reply}: it waited in vain");
+        assert_ne!(error.kind(), ErrorKind::WouldBlock, "{reply}: it waited without end");
     }
     u64::from(answer == due)
 }
@@ -81,7 +81,8 @@ fn interrupted_in_a_burst_it_ends_well() {
                 }
             });
             let stopped = server.wait().unwrap().well();
-            // A client can have its answer before the next asks, never without a request.
+            // A client can have its answer before the next client sends a request, but never
+            // without a request.
             let served = served.load(Ordering::Relaxed);
             assert!(stopped.count("requests") >= served, "{ring:?} {reply}: {stopped:?}");
             assert_eq!(stopped.events.len(), 2, "quiet: {:?}", stopped.events);

@@ -21,7 +21,7 @@ const LONG: u64 = 200_000;
 const WARM_UP: u64 = 300;
 /// Clients at a time, besides those that stay.
 const THREADS: u64 = 4;
-/// Clients who stay from the beginning to the end.
+/// Clients that stay from the beginning to the end.
 const RESIDENTS: usize = 3;
 
 #[test]
@@ -131,7 +131,7 @@ fn visit(client: TcpStream, reply: &str, number: u64) {
     }
 }
 
-/// What a server takes up.
+/// What a server uses.
 #[derive(Debug)]
 struct Footprint {
     slots: usize,

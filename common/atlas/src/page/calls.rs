@@ -30,7 +30,7 @@ impl Page {
         }
     }
 
-    /// As [`Page::call`], for what a newer kernel brought. Where this one does not know `name`
+    /// As [`Page::call`], for a newer kernel's feature. If this kernel does not know `name`
     /// (EINVAL, and its release is older), leaves it out and returns `None`.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Page {
         self.call_refused_by_one_of(asked, result, &[errno], why)
     }
 
-    /// As [`Page::call_refused`], where kernels differ in the error: it must be one of these.
+    /// As [`Page::call_refused`], if kernels differ in the error: it must be one of these.
     ///
     /// # Errors
     /// If the call did not fail with one of them.

@@ -18,9 +18,9 @@ impl Page {
     /// If the kernel refuses it.
     ///
     /// # Safety
-    /// What the entry points at must live, and be nobody else's, until this returns. If the entry
-    /// brings a `user_data`, no other entry that is under way in this ring may have it: the call
-    /// would return with the other's completion.
+    /// What the entry points at must live, and must not be used elsewhere, until this returns. If
+    /// the entry has a `user_data`, no other entry under way in this ring may have the same: the
+    /// call would return with the other's completion.
     pub unsafe fn ask<S: squeue::EntryMarker, C: Completion>(
         &mut self,
         asked: &str,
@@ -33,7 +33,7 @@ impl Page {
     }
 
     /// As [`Page::ask`], for an entry that the kernel must refuse with this error. `why` is the
-    /// reason, for those who get the same error.
+    /// reason, for readers who get the same error.
     ///
     /// # Errors
     /// If the kernel answers anything else.
@@ -52,7 +52,7 @@ impl Page {
         unsafe { self.ask_all(ring, [Ask::new(asked, entry).refused(errno, why)]) }.map(drop)
     }
 
-    /// As [`Page::refused`], where kernels differ in the error: it must be one of these.
+    /// As [`Page::refused`], if kernels differ in the error: it must be one of these.
     ///
     /// # Errors
     /// If the kernel answers anything else.
@@ -73,12 +73,12 @@ impl Page {
         unsafe { self.ask_all(ring, [ask]) }.map(drop)
     }
 
-    /// As [`Page::ask`], for what is newer than the operation itself, such as a flag. Where the
+    /// As [`Page::ask`], for a part that is newer than the operation itself, such as a flag. If the
     /// kernel does not know `name`, leaves it out and returns `None`. For an entry that has one
     /// completion.
     ///
-    /// A kernel answers a flag that it does not know with EINVAL, in `rw_flags` with EOPNOTSUPP.
-    /// This counts as not knowing it only if the kernel's release is older than the flag.
+    /// A kernel answers an unknown flag with EINVAL, or with EOPNOTSUPP in `rw_flags`. That counts
+    /// as unknown only if the kernel's release is older than the flag.
     ///
     /// # Errors
     /// If the kernel refuses the entry although it should know `name`.
@@ -102,8 +102,8 @@ impl Page {
         Ok(Some(answer))
     }
 
-    /// As [`Page::refused`], for what is newer than the operation itself: `false` where the kernel
-    /// does not know `name`, as [`Page::ask_since`].
+    /// As [`Page::refused`], for a part that is newer than the operation itself: `false` if the
+    /// kernel does not know `name`, as in [`Page::ask_since`].
     ///
     /// # Errors
     /// If the kernel answers anything else.
@@ -130,9 +130,9 @@ impl Page {
         Ok(true)
     }
 
-    /// As [`Page::ask`], for what not every machine has, such as a file system that can do it.
-    /// Where the kernel answers with this error, leaves it out and returns `None`. For an entry that
-    /// has one completion.
+    /// As [`Page::ask`], for a part that not every machine has, such as a file system with some
+    /// feature. If the kernel answers with this error, leaves it out and returns `None`. For an
+    /// entry that has one completion.
     ///
     /// # Errors
     /// If the kernel refuses the entry with another error.
@@ -160,8 +160,8 @@ impl Page {
     /// Submits several entries at once, waits for the last completion of each, and returns all
     /// in the order in which they came.
     ///
-    /// All must be such that they end by themselves. An entry with `IOSQE_CQE_SKIP_SUCCESS` that
-    /// must succeed has no completion, and is not waited for: link another one to it.
+    /// All must end by themselves. An entry with `IOSQE_CQE_SKIP_SUCCESS` that must succeed has no
+    /// completion, and is not waited for: link another entry to it.
     ///
     /// # Errors
     /// If one does not end as its [`Ask`] says.
@@ -197,14 +197,14 @@ impl Page {
             let row = Row::new(Kind::Entry, &started.asked, "no completion, as it succeeded");
             self.report.rows.push(Row { entry: Some(started.entry), ..row });
         }
-        // Only now, when the kernel is done with all memory, may this return an error.
+        // Return an error only now, when the kernel is done with all memory.
         for (at, (started, answer, end)) in answers.iter().enumerate() {
-            // The last completion decides, but for the notification of a zero-copy send.
+            // The last completion decides, unless it is the notification of a zero-copy send.
             let decides = !answer.is_notification()
                 && !answers[at + 1..].iter().any(|(later, answer, _)| {
                     later.user_data() == started.user_data() && !answer.is_notification()
                 });
-            // A timer that goes on has its error each time.
+            // A timer that repeats has its error each time.
             let end = if decides || answer.errno().is_some() { end } else { &End::success() };
             self.note_answer(started, answer, end)?;
         }

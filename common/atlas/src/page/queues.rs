@@ -1,4 +1,4 @@
-//! The two queues: entries go in, completions come out, and those of others are kept.
+//! The two queues: entries go in, completions come out, and completions of other entries are kept.
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::process;
@@ -41,7 +41,8 @@ impl Page {
     /// Puts entries into the queue and submits them, without a wait.
     ///
     /// # Safety
-    /// What the entries point at must live, and be nobody else's, until their last completions.
+    /// What the entries point at must live, and must not be used elsewhere, until their last
+    /// completions.
     pub(super) unsafe fn submit<S: squeue::EntryMarker, C: Completion>(
         &mut self,
         ring: &mut IoUring<S, C>,
@@ -90,7 +91,7 @@ impl Page {
         }
     }
 
-    /// A completion of this entry that has come and that nobody has asked for yet.
+    /// A completion of this entry that has come and that no call has asked for yet.
     pub(super) fn take_kept<S: squeue::EntryMarker, C: Completion>(
         &mut self,
         ring: &mut IoUring<S, C>,
@@ -121,9 +122,9 @@ impl Page {
         }
     }
 
-    /// `io_uring_enter(2)`, for those that were pushed and for `wanted` completions.
+    /// `io_uring_enter(2)`, for the entries that were pushed and for `wanted` completions.
     ///
-    /// Entries may be under way: if the call fails for good, nobody knows when the kernel is
+    /// Entries may be under way: if the call fails for good, it is not known when the kernel is
     /// done with their memory, and the process ends here.
     pub(super) fn enter<S: squeue::EntryMarker, C: Completion>(
         &mut self,

@@ -16,7 +16,8 @@ impl Page {
     /// completions.
     ///
     /// # Safety
-    /// What the entry points at must live, and be nobody else's, until its last completion.
+    /// What the entry points at must live, and must not be used elsewhere, until its last
+    /// completion.
     pub unsafe fn start<S: squeue::EntryMarker, C: Completion>(
         &mut self,
         asked: &str,
@@ -62,7 +63,7 @@ impl Page {
         Ok(())
     }
 
-    /// Whether there is a completion of an entry that was started, for where kernels differ.
+    /// Whether an entry that was started has a completion; for places where kernels differ.
     pub fn has_completed<S: squeue::EntryMarker, C: Completion>(
         &mut self,
         started: &Started,
@@ -88,7 +89,7 @@ impl Page {
         Ok(answer)
     }
 
-    /// As [`Page::answer`], for what is newer than the operation itself. Where the kernel does
+    /// As [`Page::answer`], for a part that is newer than the operation itself. If the kernel does
     /// not know `name` (as in [`Page::ask_since`]), leaves it out and returns `None`.
     ///
     /// # Errors
@@ -122,7 +123,7 @@ impl Page {
         self.ended_by_one_of(started, ring, &[errno], why)
     }
 
-    /// As [`Page::ended`], where kernels differ in the error: it must be one of these.
+    /// As [`Page::ended`], if kernels differ in the error: it must be one of these.
     ///
     /// # Errors
     /// If it is anything else.

@@ -1,4 +1,4 @@
-//! What a page makes of the kernel's answers.
+//! A page's reactions to the kernel's answers.
 
 use io_uring::squeue::Flags;
 use io_uring::types::Fd;

@@ -84,14 +84,14 @@ fn pitfall_20_the_kernel_has_these_rules_about_flags() {
     }
 }
 
-/// A CPU that a poller may be bound to; `None` where pollers are for root.
+/// A CPU that a poller may be bound to; `None` if only root may have a poller.
 fn free_cpu() -> Option<u32> {
     let bound = |cpu| RingOptions { sqpoll: true, sq_cpu: Some(cpu), ..Default::default() };
     let granted = |cpu: &u32| build(&bound(*cpu), 1, SetupFlags::default()).is_ok();
     environment::online_cpus().into_iter().find(granted)
 }
 
-/// What a refusal of this ring says, on a kernel that knows its flags.
+/// The reason for refusing this ring, on a kernel that knows its flags.
 fn why(options: &RingOptions, flags: SetupFlags) -> String {
     broken_rule(options, options.entries.unwrap_or(1), flags).expect("it breaks a rule").0
 }
@@ -129,12 +129,12 @@ fn a_kernel_with_all_flags_knows_them() {
     if Kernel::parse(&release).is_some_and(|kernel| kernel >= Kernel { major: 6, minor: 6 }) {
         assert!(unknown.is_empty(), "Linux {release} and {unknown:?}");
     }
-    // The names are the catalogue's, or the message could not tell the version.
+    // The names must be the catalogue's, or the message could not name the version.
     assert!(unknown.iter().all(|name| SETUP_FLAGS.by_name(name).is_some()));
     assert_eq!(unknown_flags(SetupFlags::default()), Vec::<&str>::new());
 }
 
-/// Rules that not every machine can provoke are found by elimination.
+/// Rules that not every machine can break are found by elimination.
 #[test]
 fn a_refusal_that_breaks_no_rule_is_the_machines() {
     if !io_uring_or_skip("a_refusal_that_breaks_no_rule_is_the_machines") {
@@ -156,13 +156,13 @@ fn a_refusal_that_breaks_no_rule_is_the_machines() {
 
 const CHILD: &str = "IOURING_RULES_TEST_CHILD";
 
-/// Not a test of its own: what [`a_limit_on_threads_is_named`] starts.
+/// Not a test: the program that [`a_limit_on_threads_is_named`] starts.
 #[test]
 fn child_asks_for_a_poller() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
-    // Root has no such limit. It is counted for each user, so any other will do.
+    // Root has no such limit. The count is per user, so any other user will do.
     if Environment::read().euid == Some(0) {
         // SAFETY: takes numbers and touches no memory.
         assert_eq!(unsafe { libc::setresuid(61_001, 61_001, 61_001) }, 0);
@@ -203,7 +203,7 @@ fn the_newest_flag_is_dropped_first() {
     assert_eq!(flags, SetupFlags::default());
 }
 
-/// The kernel would take it in silence.
+/// The kernel would accept it silently.
 #[test]
 fn an_idle_time_without_a_poller_is_refused_where_flags_are_chosen_for_one() {
     let options = RingOptions { sq_idle: Some(20), ..Default::default() };

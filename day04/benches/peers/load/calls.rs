@@ -1,5 +1,5 @@
 //! The server's system calls, counted by the kernel (`perf_event_open(2)` on the tracepoint
-//! `raw_syscalls:sys_enter`). Needs root, as a rule.
+//! `raw_syscalls:sys_enter`). Usually needs root.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -32,7 +32,7 @@ const INHERIT: u64 = 1 << 1;
 pub struct Calls(Vec<File>);
 
 impl Calls {
-    /// Counts from here on.
+    /// Starts counting.
     ///
     /// # Errors
     /// If the tracepoint cannot be read or counted: without root, or without tracefs.

@@ -1,4 +1,4 @@
-//! When it counts, what is counted, and who used the CPUs meanwhile.
+//! The measuring time, the counts in it, and the use of the CPUs meanwhile.
 
 use std::fs;
 use std::time::{Duration, Instant};

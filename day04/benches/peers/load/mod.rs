@@ -21,7 +21,7 @@ use crate::servers::{Reply, raise_open_files};
 
 /// How long an answer may take. A server that is slower counts as hung.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What an idle connection said once, before it fell silent.
+/// What an idle connection sent once, before it fell silent.
 const HELLO: &[u8] = b"anybody there?";
 
 /// The load: requests, server and duration
@@ -39,7 +39,7 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Reply::Ack)]
     pub reply: Reply,
 
-    /// Connections that ask, each one request at a time
+    /// Connections that send requests, each one at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16384))]
     pub connections: u32,
 
@@ -47,7 +47,7 @@ pub struct Options {
     #[arg(long)]
     pub reconnect: bool,
 
-    /// Connections that were echoed once and say nothing more
+    /// Connections that get one echo and then stay silent
     #[arg(long, default_value_t = 0)]
     pub idle: u32,
 
@@ -63,7 +63,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1000)]
     pub time: u64,
 
-    /// The CPUs that others should leave alone; several times for several
+    /// The CPUs that others should leave alone; repeat the option for several
     #[arg(long = "cpu")]
     pub cpus: Vec<usize>,
 
@@ -124,7 +124,7 @@ pub fn run(options: &Options) -> Result<Measured> {
     meter.outcome(memory_start, memory_idle)
 }
 
-/// Connections that were served once, so that the server has set up all it needs for them.
+/// Connections that were served once, so that the server has set up everything for them.
 fn idle_connections(options: &Options) -> Result<Vec<TcpStream>> {
     if options.idle > 0 && options.reply == Reply::Ack {
         bail!("--idle needs --reply echo: an ack ends its connection");
@@ -148,7 +148,7 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Its period divides no buffer, so that a piece out of place is seen.
+/// A pattern whose period divides no buffer shows a piece that is out of place.
 fn pattern(size: usize) -> Vec<u8> {
     (0..=250).cycle().take(size).collect()
 }

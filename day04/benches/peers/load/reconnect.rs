@@ -97,8 +97,8 @@ impl Reconnect<'_> {
         Ok(())
     }
 
-    /// A receive that meets the server's end has come short, which breaks a link; the close
-    /// must still follow, hence the hard one.
+    /// A receive that meets the server's end is short, which breaks a link; the close must still
+    /// follow, hence the hard link.
     fn start(&mut self, slot: u32) -> Result<()> {
         self.asked[slot as usize] = self.now;
         let into = DestinationSlot::try_from_slot_target(slot).map_err(anyhow::Error::msg)?;

@@ -1,4 +1,4 @@
-//! A client that does what its plan says, and remembers what it saw.
+//! A client that follows its plan, and remembers what it saw.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -33,7 +33,7 @@ pub struct Seen {
     pub lasted: Duration,
     /// From its connection to the end.
     pub lived: Duration,
-    /// It waited in vain, for this.
+    /// What it waited for, if that did not come.
     pub gave_up: Option<&'static str>,
 }
 

@@ -73,7 +73,7 @@ fn seeds() -> Range<u64> {
     first..first + plans.unwrap_or(if seed.is_some() { 1 } else { PLANS })
 }
 
-/// Plays a plan against a server of its own; what was wrong, if anything.
+/// Plays a plan against a new server; returns what was wrong, if anything.
 fn play(plan: &Plan) -> Result<(), String> {
     let server = Server::start(day04(&plan.arguments())).map_err(|error| format!("{error:#}"))?;
     let rest = at_rest(&server)?;
@@ -112,7 +112,7 @@ fn play(plan: &Plan) -> Result<(), String> {
     if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
 }
 
-/// Who comes after all the others is served as if they had never been.
+/// A client that comes after all the others is served as if there had been none.
 fn last_client(plan: &Plan) -> Client {
     let number = plan.clients.iter().map(|client| client.number + 1).max().unwrap_or(0);
     Client { number, comes_at: 0, steps: vec![Deed::Send(1000)], end: End::Politely }

@@ -5,9 +5,9 @@
 //!
 //! Sure, unless the server was asked to end: a client that reads to the end gets everything,
 //! and then an end-of-file and no reset; the server never ends first, except for an ack.
-//! Two kinds of clients may be cut off, by the server's own rules: in an echo, who leaves
-//! replies unread for a second while others wait for the buffers, and each of these is
-//! counted as timed out; after an ack, who has not ended two seconds later. A plan can make the
+//! Two kinds of clients may be cut off, by the server's own rules: in an echo, a client that leaves
+//! replies unread for a second while others wait for the buffers, and each of these is counted as
+//! timed out; after an ack, a client that has not ended two seconds later. A plan can make the
 //! server less patient still (`--idle-timeout`), or have it end by itself (`--max`).
 
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn allows(plan: &Plan, story: &Story<'_>, client: &Client, seen: &Seen) -> Resul
         return Err("the right bytes only".to_string());
     }
     if seen.gave_up.is_some() {
-        return Err("no client to wait in vain".to_string());
+        return Err("no client to wait without end".to_string());
     }
     let due = due(plan, seen);
     if seen.received > due {
@@ -98,7 +98,7 @@ fn due(plan: &Plan, seen: &Seen) -> usize {
 }
 
 fn may_be_cut_off(plan: &Plan, client: &Client, seen: &Seen) -> bool {
-    // Who left without waiting for the end does not know how long the server kept it.
+    // A client that left without waiting for the end does not know how long the server kept it.
     let idle = plan.idle.is_some_and(|idle| {
         client.end != End::Politely || seen.lived.as_millis() as u64 > idle * 9 / 10
     });
@@ -128,7 +128,7 @@ fn summary_complaints(plan: &Plan, story: &Story<'_>, stopped: &Stopped) -> Vec<
     let cut = story.iter().filter(|(client, seen)| may_be_cut_off(plan, client, seen)).count();
     let sent = sum(&|seen| seen.sent);
     let received = sum(&|seen| seen.received);
-    // Of a client that was served every byte has come in.
+    // If a client was served, all its bytes have come in.
     let came_in = sum(&|seen| if is_served(plan, seen) { seen.sent } else { seen.received });
     let (least_in, most_requests) = match plan.reply {
         Reply::Ack => (served, talked),

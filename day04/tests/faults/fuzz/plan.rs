@@ -38,13 +38,13 @@ pub struct Client {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Deed {
-    /// So many bytes, as fast as they go.
+    /// This many bytes, as fast as they go.
     Send(usize),
-    /// So many bytes, each in a segment of its own.
+    /// This many bytes, each in a separate segment.
     Trickle(usize),
-    /// Wait for so many more bytes, if that many are due.
+    /// Wait for this many more bytes, if that many are due.
     Read(usize),
-    /// Do nothing for so many milliseconds.
+    /// Do nothing for this many milliseconds.
     Pause(u64),
     /// Read nothing from here to the end.
     StopReading,
@@ -61,10 +61,10 @@ pub enum End {
     Reset,
 }
 
-/// What befalls the server, at so many milliseconds after the start.
+/// What happens to the server, this many milliseconds after the start.
 #[derive(Clone, Copy, Debug)]
 pub enum Interruption {
-    /// SIGSTOP, and SIGCONT so many milliseconds later.
+    /// SIGSTOP, and SIGCONT this many milliseconds later.
     StopAndContinue { at: u64, lasts: u64 },
     /// SIGINT.
     Interrupt { at: u64 },

@@ -6,8 +6,7 @@ use super::plan::Plan;
 
 /// How long the search may go on.
 const SEARCH: Duration = Duration::from_secs(60);
-/// A shorter plan is tried so often before it is taken for a good one: what fails may depend
-/// on the moment.
+/// How often a shorter plan is tried before it counts as good: a failure may depend on the moment.
 const TRIES: usize = 3;
 
 /// Leaves out clients and steps as long as the plan still fails; also returns how the last
