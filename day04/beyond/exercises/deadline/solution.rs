@@ -32,7 +32,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Receives until the buffer is full or its time is over. How much came.
+/// Receives until the buffer is full or its time is over. Returns the number of
+/// bytes.
 fn receive(
     ring: &mut IoUring,
     socket: &UnixStream,
@@ -50,8 +51,8 @@ fn receive(
     let time = Timespec::from(Duration::from_millis(ms));
     let limit = opcode::LinkTimeout::new(&time).build().user_data(LIMIT);
 
-    // SAFETY: `buffer` is never freed, and nobody looks at it before the RECV's
-    // completion. The kernel reads `time` at the submit.
+    // SAFETY: `buffer` is never freed, and the program does not look at it
+    // before the RECV's completion. The kernel reads `time` at the submit.
     unsafe { ring.submission().push_multiple(&[recv, limit]) }?;
     ring.submit_and_wait(2)?;
     // ^^^^^^^^^^^^^^^^^^ both: the limit's ETIME may come first, and the
@@ -61,7 +62,8 @@ fn receive(
     for completion in ring.completion() {
         if completion.user_data() == RECV {
             came = Some(completion.result());
-            // ^^^^^^^^ what came is here, whatever the limit says
+            // ^^^^^^^^ the number of bytes is always here, not in the limit's
+            //          completion
         }
     }
     let came = came.context("the RECV has not completed")?;

@@ -2,7 +2,7 @@
 //!
 //! `deadline MS PART LENGTH`: a neighbour has sent PART. The program waits for
 //! LENGTH bytes, at most MS milliseconds, and prints all that came. This
-//! starter waits by a timer of its own, and throws away what came.
+//! starter waits by a separate timer, and discards the bytes that came.
 //!
 //! Run it: `cargo run --bin deadline -- 200 half 8`
 
@@ -32,7 +32,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Receives until the buffer is full or its time is over. How much came.
+/// Receives until the buffer is full or its time is over. Returns the number of
+/// bytes.
 fn receive(
     ring: &mut IoUring,
     socket: &UnixStream,
@@ -46,19 +47,19 @@ fn receive(
         .build()
         .user_data(RECV);
     let time = Timespec::from(Duration::from_millis(ms));
-    // TODO: this timer ends itself. Which one ends the RECV, and how does it
-    // know that it belongs to it?
+    // TODO: this timer does not end the RECV. Which operation does, and how
+    // does the kernel know which entry it limits?
     let limit = opcode::Timeout::new(&time).build().user_data(LIMIT);
 
-    // SAFETY: `buffer` is never freed, and nobody looks at it before the RECV's
-    // completion. The kernel reads `time` at the submit.
+    // SAFETY: `buffer` is never freed, and the program does not look at it
+    // before the RECV's completion. The kernel reads `time` at the submit.
     unsafe { ring.submission().push_multiple(&[recv, limit]) }?;
     // TODO: how many completions come?
     ring.submit_and_wait(1)?;
 
     let mut came = 0;
     for completion in ring.completion() {
-        // TODO: which of them says how much came?
+        // TODO: which of them has the number of bytes?
         came = completion.result();
     }
     Ok(came.max(0) as usize)
