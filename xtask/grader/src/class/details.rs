@@ -17,7 +17,7 @@ const NAME: usize = 200;
 pub struct Details(Vec<PathBuf>);
 
 impl Details {
-    /// Makes the folder and the files. Existing files keep their content until [`write`].
+    /// Makes the folder and the files. Existing files keep their content until [`Details::write`].
     ///
     /// # Errors
     /// If a file cannot be written. It fails here, before the first program, not after the last
