@@ -151,7 +151,10 @@ impl Registered {
             (op::FILES_UPDATE, _) => {
                 let _ = self.fill(program, entry.off as u32, entry.addr, entry.len.into());
             }
-            (op::CLOSE, _) if entry.file_index > 0 => self.filled_by(entry, entry.file_index - 1),
+            // What is read before it in the same chain still has the kind of the file.
+            (op::CLOSE, _) if entry.file_index > 0 => {
+                self.files.remove(&(entry.file_index - 1));
+            }
             (_, Direct::Slot(slot)) => self.filled_by(entry, slot),
             _ => {}
         }
@@ -408,5 +411,19 @@ mod tests {
         let args = [3, 0, 1, 1 << 3 | 1 << 6, 64, 64];
         let wait = Wait::of(me(), &args, &registered);
         assert_eq!(wait, Wait { at_most_us: Some(500_000), min_wait_us: Some(100) });
+    }
+
+    #[test]
+    fn a_close_in_the_same_submit_does_not_hide_the_kind_of_the_file() {
+        let mut registered = Registered::default();
+        let slot = 1;
+        let open = Entry { opcode: op::OPENAT, file_index: slot + 1, ..Entry::default() };
+        let flags = sqe::FIXED_FILE;
+        let read = Entry { opcode: op::READ, flags, fd: slot as i32, ..Entry::default() };
+        let close = Entry { opcode: op::CLOSE, file_index: slot + 1, ..Entry::default() };
+        for entry in [&open, &read, &close] {
+            registered.submitted(me(), entry);
+        }
+        assert_eq!(registered.kind_of(&read), Some(File::Disk));
     }
 }
