@@ -88,6 +88,7 @@
 
     function putBack() {
         if (home) {
+            stage.querySelectorAll('pre > code').forEach((code) => { code.style.fontSize = ''; });
             home.replaceWith(stage.firstElementChild);
             home = null;
         }
@@ -106,7 +107,19 @@
         item.replaceWith(home);
         stage.append(item);
         stage.scrollTop = 0;
+        fit(item);
         (item.querySelector('.ring-stage') || item.querySelector('summary') || stage).focus();
+    }
+
+    /** A listing that is too wide for the stage gets smaller letters, within reason. */
+    function fit(item) {
+        for (const code of item.querySelectorAll('code')) {
+            code.style.fontSize = '';
+            const room = code.clientWidth / code.scrollWidth;
+            if (code.parentElement.matches('pre') && room < 1) {
+                code.style.fontSize = `${Math.max(0.62, room * 0.99)}em`;
+            }
+        }
     }
 
     function toggleNotes() {

@@ -36,11 +36,20 @@ pub fn run(package: &str, words: Vec<OsString>) -> ExitCode {
     command.args(["run", "--quiet", "--locked", "--package", package, "--manifest-path"]);
     command.arg(workspace().join("Cargo.toml"));
     if let Some(target) = target() {
+        // Cargo is quiet, and what it compiles the first time takes minutes.
+        if !target.join("debug").join(program(package)).exists() {
+            eprintln!("compiling {package}; the first time this takes minutes");
+        }
         command.arg("--target-dir").arg(target);
     }
     let error = command.arg("--").args(words).exec();
     eprintln!("error: Cargo cannot be started: {error}\n  run this as `cargo xtask …`");
     ExitCode::FAILURE
+}
+
+/// The name of a package's program.
+fn program(package: &str) -> String {
+    package.replace("atlas-runner", "atlas_runner")
 }
 
 /// Cargo's target folder, found from this program's own path in `target/debug`. A configuration in

@@ -62,6 +62,9 @@ class Exercise {
             this.say(`${program} is being compiled and checked…`);
         } else if (!begun) {
             this.say(stands || 'Not begun.');
+            // A verdict on a program that is gone says nothing.
+            this.word = '';
+            this.verdict.replaceChildren();
         } else if (this.word) {
             this.say(`${program}: ${this.word}`);
         } else {

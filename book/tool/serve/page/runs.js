@@ -68,7 +68,7 @@ class Runnable {
     heard(event) {
         switch (event.event) {
         case 'build':
-            this.status.textContent = 'Building the programs, if something changed…';
+            this.status.textContent = 'Building the programs; the first time this takes a minute or two…';
             break;
         case 'command':
             this.status.textContent = 'Running…';
