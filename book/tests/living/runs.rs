@@ -264,6 +264,20 @@ fn a_run_ends_with_its_page_and_with_the_server() {
 }
 
 #[test]
+fn an_entry_of_the_atlas_runs_and_its_answers_come() {
+    if !testkit::io_uring_or_skip("an_entry_of_the_atlas_runs_and_its_answers_come") {
+        return;
+    }
+    let serving = Serving::start();
+    let events: Vec<Value> = events(serving.post("-/run/atlas/nop")).collect();
+    let text = |event: &Value| event["text"].as_str().unwrap_or_default().to_owned();
+    assert!(events.iter().any(|it| text(it) == "cargo xtask atlas nop"), "{events:?}");
+    assert!(events.iter().any(|it| text(it).contains("NOP → 0")), "{events:?}");
+    let end = events.last().expect("an end");
+    assert_eq!((&end["event"], &end["complaint"]), (&json!("end"), &Value::Null), "{end}");
+}
+
+#[test]
 fn only_names_of_the_book_are_run_and_only_on_loopback() {
     let serving = Serving::start();
     for path in [
@@ -271,6 +285,7 @@ fn only_names_of_the_book_are_run_and_only_on_loopback() {
         "run/transcript/..%2fday01",
         "run/transcript/day01.txt",
         "run/figure/day01",
+        "run/atlas/--missing",
         "run/transcript/day01;id",
         "run/day01",
         "run",

@@ -34,8 +34,10 @@ fn one(atlas: &Atlas, family: &Family, entry: &Entry) -> String {
     if runs.is_empty() {
         let _ = writeln!(out, "\nNo run of it is recorded so far: {command} shows it.");
     }
-    for (run, recorded) in &runs {
-        out += &ran(&command, run, recorded);
+    for (nth, (run, recorded)) in runs.iter().enumerate() {
+        // The first has a button in the served book.
+        let name = if nth == 0 { name } else { "" };
+        out += &ran(name, &command, run, recorded);
     }
     if let Some((_, last)) = runs.last() {
         out += &left_out(last);
@@ -44,11 +46,14 @@ fn one(atlas: &Atlas, family: &Family, entry: &Entry) -> String {
 }
 
 /// The questions and answers of a run.
-fn ran(command: &str, run: &Run, recorded: &Recorded) -> String {
+fn ran(name: &str, command: &str, run: &Run, recorded: &Recorded) -> String {
     if recorded.report.rows.is_empty() {
         return String::new();
     }
-    let mut out = format!("\n{command} on Linux {}:\n\n<div class=\"asked\">\n\n", run.called());
+    let mut out = format!(
+        "\n{command} on Linux {}:\n\n<div class=\"asked\" data-entry=\"{name}\">\n\n",
+        run.called()
+    );
     for (row, place) in recorded.report.rows.iter().zip(&recorded.ran) {
         let _ = writeln!(out, "- {}", line(row, place.as_deref()));
     }

@@ -1,5 +1,5 @@
 //! The runs that a page may start: the book's transcripts with their own commands, its figures with
-//! the clients of their recordings. One at a time. A request only selects one by name; no other
+//! the clients of their recordings, the entries of the atlas. One at a time. A request only selects one by name; no other
 //! part of it reaches a shell.
 
 use std::collections::BTreeMap;
@@ -13,8 +13,12 @@ use common::environment;
 use serde::Serialize;
 
 use super::run::Run;
+use crate::atlas::Atlas;
 use crate::output;
 use crate::transcript::Transcript;
+
+/// The folder of the transcripts.
+const TRANSCRIPTS: &str = "book/transcripts";
 
 /// The current run, if any.
 #[derive(Debug, Default)]
@@ -35,6 +39,8 @@ pub enum Kind {
     Transcript,
     /// `book/traces/NAME.json`.
     Figure,
+    /// An entry of the atlas.
+    Atlas,
 }
 
 /// Whether each can run from a page: `None`, or why not.
@@ -42,6 +48,7 @@ pub enum Kind {
 pub struct Offer {
     transcripts: BTreeMap<String, Option<String>>,
     figures: BTreeMap<String, Option<String>>,
+    atlas: BTreeMap<String, Option<String>>,
 }
 
 /// Everything that can run from a page.
@@ -50,12 +57,20 @@ pub fn offer(root: &Path) -> Offer {
         let names = names(root, kind).into_iter();
         names.map(|name| (name.clone(), load(root, kind, &name).err())).collect()
     };
-    Offer { transcripts: may(Kind::Transcript), figures: may(Kind::Figure) }
+    let [transcripts, figures, atlas] = [Kind::Transcript, Kind::Figure, Kind::Atlas].map(may);
+    Offer { transcripts, figures, atlas }
 }
 
-/// The names of the book's transcripts or figures.
+/// The names of the book's transcripts, of its figures, or of the atlas's entries.
 fn names(root: &Path, kind: Kind) -> Vec<String> {
-    let (folder, extension) = kind.place();
+    let (folder, extension) = match kind {
+        Kind::Transcript => (TRANSCRIPTS, "txt"),
+        Kind::Figure => ("book/traces", "json"),
+        Kind::Atlas => {
+            let families = Atlas::read(root).map_or_else(|_| Vec::new(), |atlas| atlas.families);
+            return families.into_iter().flat_map(|it| it.entries).map(|it| it.name).collect();
+        }
+    };
     let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
     let named = entries.map(|entry| entry.path()).filter_map(|path| {
         let right = path.extension().is_some_and(|it| it == extension);
@@ -71,9 +86,9 @@ fn load(root: &Path, kind: Kind, name: &str) -> Result<Transcript, String> {
     }
     let text = match kind {
         Kind::Figure => format!("$ cargo xtask record --print {name}\n"),
+        Kind::Atlas => format!("$ cargo xtask atlas {name}\n"),
         Kind::Transcript => {
-            let (folder, extension) = kind.place();
-            let file = root.join(folder).join(format!("{name}.{extension}"));
+            let file = root.join(TRANSCRIPTS).join(format!("{name}.txt"));
             fs::read_to_string(file).map_err(|wrong| wrong.to_string())?
         }
     };
@@ -94,15 +109,6 @@ fn changes(command: &str) -> bool {
     let writes = |(at, _): (usize, &str)| !command[at..].starts_with(">/dev/");
     words.any(|word| ["rm", "mv", "sudo"].contains(&word))
         || command.match_indices(">/").any(writes)
-}
-
-impl Kind {
-    fn place(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Transcript => ("book/transcripts", "txt"),
-            Self::Figure => ("book/traces", "json"),
-        }
-    }
 }
 
 impl Runs {

@@ -73,6 +73,7 @@ impl Site {
         Reply::Whole(match action {
             "-/run/transcript" => return run(Kind::Transcript, name),
             "-/run/figure" => return run(Kind::Figure, name),
+            "-/run/atlas" => return run(Kind::Atlas, name),
             "-/check" => or_refused(self.exercises.check(name)),
             "-/give-up" => or_refused(self.exercises.give_up(name)),
             "-" if name == "exercises" => Answer::json(&self.exercises.look()),

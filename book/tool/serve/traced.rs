@@ -70,6 +70,12 @@ pub fn builds(transcript: &Transcript) -> String {
         .map(|package| format!("cargo build --quiet --locked -p {package}"))
         .into();
     for command in &transcript.commands {
+        if command.text.starts_with("cargo xtask atlas ") {
+            builds.push("cargo build --quiet --locked -p atlas-runner".to_owned());
+            for (day, example) in [("day01", "atlas"), ("day02", "ring_atlas")] {
+                builds.push(format!("cargo build --quiet --locked -p {day} --example {example}"));
+            }
+        }
         for (_, rest) in
             command.text.match_indices("cargo run ").map(|it| command.text.split_at(it.0))
         {

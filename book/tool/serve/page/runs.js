@@ -7,6 +7,7 @@ import { get, post } from './server.js';
 class Runnable {
     constructor(kind, name, shown, recorded) {
         this.path = `run/${kind}/${name}`;
+        this.kind = kind;
         this.recorded = recorded;
         this.section = make('section', 'living');
         this.section.setAttribute('aria-label', `Your run of ${name}`);
@@ -101,7 +102,7 @@ class Runnable {
         const add = (...content) => this.result.append(...content);
         if (complaint && !stopped) {
             add(make('pre', 'living-complaint', complaint));
-        } else if (!stopped && !this.recorded) {
+        } else if (!stopped && this.kind === 'transcript') {
             add(differs(differences));
         }
         if (traces.length > 0) {
@@ -130,15 +131,17 @@ async function begin() {
     const found = [
         ...[...document.querySelectorAll('.transcript')].map(node =>
             ['transcript', node.dataset.transcript, node, undefined]),
+        ...[...document.querySelectorAll('.asked[data-entry]:not([data-entry=""])')].map(node =>
+            ['atlas', node.dataset.entry, node, undefined]),
         ...[...document.querySelectorAll('.ring-player')].map(node =>
             ['figure', node.dataset.ring, node, node.player.recording]),
     ];
     if (found.length === 0) {
         return;
     }
-    const { transcripts, figures } = await get('runs');
+    const { transcripts, figures, atlas } = await get('runs');
     for (const [kind, name, node, recorded] of found) {
-        const why = (kind === 'transcript' ? transcripts : figures)[name];
+        const why = { transcript: transcripts, figure: figures, atlas }[kind][name];
         const runnable = new Runnable(kind, name, node, recorded);
         if (why) {
             runnable.refuse(why);
