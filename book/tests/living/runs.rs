@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
+use std::path::Path;
 
 use fantoccini::key::Key;
 use serde_json::{Value, json};
@@ -149,25 +150,32 @@ fn one_at_a_time_until_it_is_stopped() {
 }
 
 #[test]
-fn what_changes_something_says_why_it_has_no_button() {
-    in_browser("what_changes_something_says_why_it_has_no_button", |page| async move {
-        let serving = Serving::start();
-        page.open(&format!("{}files-that-last.html", serving.address), "light", (1280, 800))
-            .await?;
-        let place = below(".transcript", 0);
-        page.until("it says so", &format!("return {place}.matches('.living')")).await?;
-        let script =
-            format!("return [{place}.innerText, {place}.querySelector('button') === null]");
-        let said = page.js(&script, vec![]).await?;
-        assert_eq!(said[1], json!(true));
-        assert!(said[0].as_str().unwrap_or_default().contains("outside this workspace"), "{said}");
-
-        // The built book has none of this.
+fn the_built_book_has_no_button() {
+    in_browser("the_built_book_has_no_button", |page| async move {
         page.open(&format!("{}day1.html", from_files()), "light", (1280, 800)).await?;
         let none = "return document.querySelectorAll('.living, .living-button').length";
         assert_eq!(page.js(none, vec![]).await?, json!(0));
         Ok(())
     });
+}
+
+#[test]
+fn what_writes_files_leaves_the_readers_alone() {
+    if !testkit::io_uring_or_skip("what_writes_files_leaves_the_readers_alone") {
+        return;
+    }
+    // A reader's file, where the transcript removes one and writes one.
+    let own = Path::new("/tmp/my.log");
+    let made = fs::File::create_new(own).is_ok();
+    let serving = Serving::start();
+    let events: Vec<Value> = events(serving.post("-/run/transcript/files-log")).collect();
+    let length = fs::metadata(own).map(|file| file.len());
+    if made {
+        fs::remove_file(own).expect("it is still there");
+        assert_eq!(length.expect("its length"), 0);
+    }
+    let end = events.last().expect("an end");
+    assert_eq!((&end["complaint"], &end["differences"]), (&Value::Null, &json!([])), "{events:?}");
 }
 
 #[test]

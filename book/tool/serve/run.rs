@@ -91,7 +91,7 @@ impl Run {
     fn traced(&self, page: &Arc<Page>) -> Result<End, String> {
         let words = |wrong: Complaint| format!("{}\n{}", wrong.what, wrong.remedy);
         let no_folder = |wrong: io::Error| format!("there is no folder for the trace: {wrong}");
-        let folder = traced::Folder::new().map_err(no_folder)?;
+        let folder = Arc::new(traced::Folder::new().map_err(no_folder)?);
         page.tell(&Event::Build, &self.stop);
         let built = run::alone(&self.root, &traced::builds(&self.transcript), &self.stop);
         let (status, printed) = built.map_err(words)?;
@@ -99,20 +99,25 @@ impl Run {
             return Err(format!("the programs cannot be built\n{printed}"));
         }
         let command = |index: usize, text: &str| folder.traced(index, text);
-        let hear = self.hearing(page, folder.path());
+        let hear = self.hearing(page, &folder);
         let play = Play { command: &command, hear, stop: &self.stop };
         let played = play.run(&self.root, &self.transcript);
         let (traces, untraced) = folder.read(self.transcript.commands.len());
         let mut end = End { traces, untraced, ..End::default() };
         match played {
-            Ok(outputs) => self.compare(&outputs, &folder.path(), &mut end),
+            Ok(outputs) => self.compare(&outputs, &folder, &mut end),
             Err((_, wrong)) => end.complaint = Some(words(wrong)),
         }
         Ok(end)
     }
 
     /// Sends the output, without the tracer's own messages, which name its folder.
-    fn hearing(&self, page: &Arc<Page>, own: String) -> Arc<dyn Fn(Heard<'_>) + Send + Sync> {
+    fn hearing(
+        &self,
+        page: &Arc<Page>,
+        folder: &Arc<traced::Folder>,
+    ) -> Arc<dyn Fn(Heard<'_>) + Send + Sync> {
+        let folder = Arc::clone(folder);
         let (page, stop, figure) =
             (Arc::clone(page), Arc::clone(&self.stop), self.kind == Kind::Figure);
         let commands: Vec<(String, bool)> =
@@ -125,14 +130,18 @@ impl Run {
             }
             // The recording.
             Heard::Printed(line) if figure && line.starts_with('{') => {}
-            Heard::Printed(line) if line.contains(&own) => {}
-            Heard::Printed(text) => page.print(text, &stop),
+            Heard::Printed(line) => {
+                let line = folder.shown(line);
+                if !line.contains(&folder.path()) {
+                    page.print(&line, &stop);
+                }
+            }
         })
     }
 
     /// A transcript is compared here; a figure's recording is compared by the page, the answers of
     /// the atlas by the reader.
-    fn compare(&self, outputs: &[Vec<String>], own: &str, end: &mut End) {
+    fn compare(&self, outputs: &[Vec<String>], folder: &traced::Folder, end: &mut End) {
         if self.kind == Kind::Figure {
             let lines = outputs.iter().flatten();
             let recordings = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -146,8 +155,8 @@ impl Run {
             return;
         }
         for (command, lines) in self.transcript.commands.iter().zip(outputs) {
-            let lines: Vec<String> =
-                lines.iter().filter(|line| !line.contains(own)).cloned().collect();
+            let lines = lines.iter().map(|line| folder.shown(line));
+            let lines: Vec<String> = lines.filter(|line| !line.contains(&folder.path())).collect();
             let difference = compare::difference(&command.expected, &lines);
             end.differences.extend(difference.map(|lines| (command.text.clone(), lines)));
         }

@@ -103,8 +103,10 @@ fn load(root: &Path, kind: Kind, name: &str) -> Result<Transcript, String> {
     }
 }
 
-/// Whether a command removes files, writes files outside the workspace, or needs root.
+/// Whether a command removes files, writes files outside the workspace, or needs root. Those in
+/// `/tmp/` lie in the run's own folder.
 fn changes(command: &str) -> bool {
+    let command = &command.replace("rm -f /tmp/", "").replace(">/tmp/", "");
     let mut words = command.split([' ', ';', '(', '|', '&']);
     let writes = |(at, _): (usize, &str)| !command[at..].starts_with(">/dev/");
     words.any(|word| ["rm", "mv", "sudo"].contains(&word))
@@ -159,12 +161,16 @@ mod tests {
 
     #[test]
     fn what_changes_the_machine_is_left_to_the_reader() {
-        for command in ["rm -f /tmp/x; true", "seq 3 >/tmp/three", "(sudo true)", "a 2>/etc/x"] {
+        for command in ["rm -f /tmp/x ~/y; rm z", "seq 3 >/var/three", "(sudo true)", "a 2>/etc/x"]
+        {
             assert!(changes(command), "{command}");
         }
-        for command in
-            ["cargo run -p day01", "a 2>/dev/null | grep rm.", "bash -c 'exec <>/dev/tcp/0/1'"]
-        {
+        for command in [
+            "cargo run -p day01",
+            "rm -f /tmp/x; seq 3 >/tmp/three",
+            "a 2>/dev/null | grep rm.",
+            "bash -c 'exec <>/dev/tcp/0/1'",
+        ] {
             assert!(!changes(command), "{command}");
         }
     }

@@ -11,6 +11,9 @@ use crate::transcript::Transcript;
 /// The beginning of a command that runs the tracer by itself.
 const TRACE: &str = "cargo xtask trace ";
 
+/// The subfolder for the files of a transcript's commands.
+const FILES: &str = "files";
+
 /// The folder of a run, for the tracer's output. Dropping it removes it.
 #[derive(Debug)]
 pub struct Folder(TempDir);
@@ -18,7 +21,19 @@ pub struct Folder(TempDir);
 impl Folder {
     /// A new folder that only this user can read.
     pub fn new() -> io::Result<Self> {
-        tempfile::Builder::new().prefix("book-run.").tempdir().map(Self)
+        let folder = tempfile::Builder::new().prefix("book-run.").tempdir()?;
+        fs::create_dir(folder.path().join(FILES))?;
+        Ok(Self(folder))
+    }
+
+    /// A line of output as the book would have it: files that lie here lie in `/tmp/` there.
+    pub fn shown(&self, line: &str) -> String {
+        line.replace(&self.files(), "/tmp/")
+    }
+
+    /// In place of `/tmp/` in a command: what a page runs touches no file of the reader's.
+    fn files(&self) -> String {
+        format!("{}/{FILES}/", self.path())
     }
 
     /// Its path.
@@ -28,6 +43,7 @@ impl Folder {
 
     /// The shell's command line for a command. A command that makes no ring runs as it is.
     pub fn traced(&self, index: usize, text: &str) -> String {
+        let text = &text.replace("/tmp/", &self.files());
         let rings = quoted(&format!("{}/{index}.json", self.path()));
         if text.contains(TRACE) {
             return text.replacen(TRACE, &format!("{TRACE}--recording {rings} "), 1);
@@ -115,6 +131,9 @@ mod tests {
             folder.traced(0, "echo hello | nc 127.0.0.1 4242"),
             "echo hello | nc 127.0.0.1 4242"
         );
+        let seq = folder.traced(0, "seq 3 >/tmp/three");
+        assert_eq!(seq, format!("seq 3 >{at}/files/three"));
+        assert_eq!(folder.shown(&seq), "seq 3 >/tmp/three");
         assert_eq!(
             folder.traced(1, "cargo xtask trace day01 --quiet"),
             format!("cargo xtask trace --recording '{at}/1.json' day01 --quiet")
