@@ -12,6 +12,7 @@
 
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 use std::{fs, thread};
 
 use atlas::raw::Fields;
@@ -144,9 +145,15 @@ fn in_a_worker(page: &mut Page, ring: &mut IoUring) -> Result<()> {
         let ask = Ask::new("ASYNC_CANCEL of it", entry);
         [ask.refused(Errno::EALREADY, why).refused(Errno::ENOENT, early)]
     };
-    // SAFETY: the entry points at nothing.
-    while unsafe { page.ask_all(ring, cancel()) }?[0].errno() == Some(Errno::ENOENT) {
-        if page.has_completed(&splice, ring) {
+    // A worker that is just going to sleep can miss the interruption (Linux 5.10): ask again.
+    loop {
+        // SAFETY: the entry points at nothing.
+        unsafe { page.ask_all(ring, cancel()) }?;
+        let soon = (0..50).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            page.has_completed(&splice, ring)
+        });
+        if soon {
             break;
         }
     }
