@@ -21,6 +21,10 @@ fn output(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).expect("a text")
+}
+
 fn put(root: &Path, file: &str, text: &str) {
     let path = root.join(file);
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -35,18 +39,10 @@ fn the_contents_have_the_page_numbers() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();
     let book = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for file in [
-        "book.toml",
-        "theme/days.css",
-        "theme/ring-player.css",
-        "theme/ring-player.js",
-        "theme/search.js",
-        "theme/wide.js",
-        "theme/present.js",
-        "theme/progress.js",
-        "theme/present.css",
-    ] {
-        put(root, &format!("book/{file}"), &fs::read_to_string(book.join(file)).expect(file));
+    put(root, "book/book.toml", &read(&book.join("book.toml")));
+    for file in fs::read_dir(book.join("theme")).expect("the theme").flatten() {
+        let name = file.file_name().into_string().expect("a name");
+        put(root, &format!("book/theme/{name}"), &read(&file.path()));
     }
     put(
         root,

@@ -4,6 +4,8 @@
 use mdbook_preprocessor::book::Book;
 use pulldown_cmark::{Options, Parser, html};
 
+use crate::markup;
+
 /// The page that has the notes.
 const TEACHING: &str = "teaching.md";
 
@@ -31,9 +33,8 @@ fn notes<'t>(text: &'t str, title: &str) -> Option<&'t str> {
 fn hidden(notes: &str) -> String {
     let mut out = String::new();
     html::push_html(&mut out, Parser::new_ext(notes, Options::ENABLE_DEFINITION_LIST));
-    let out = out.replace(".md", ".html");
-    // `</script>` would end the data.
-    let json = serde_json::Value::from(out).to_string().replace("</", "<\\/");
+    let json = serde_json::Value::from(out.replace(".md", ".html")).to_string();
+    let json = markup::json_in_script(&json);
     format!("<script type=\"application/json\" class=\"teacher-notes\">{json}</script>")
 }
 
@@ -51,5 +52,19 @@ mod tests {
         assert_eq!(notes(TEXT, "Day 2: asked"), None);
         let hidden = hidden("A [link](day1.md).");
         assert!(hidden.contains("day1.html") && hidden.matches("</").count() == 1, "{hidden}");
+    }
+
+    #[test]
+    fn every_day_and_every_chapter_has_notes() {
+        let (summary, teaching) =
+            (include_str!("../src/SUMMARY.md"), include_str!("../src/teaching.md"));
+        for part in ["# The four days\n", "# After the journal\n"] {
+            let (_, pages) = summary.split_once(part).expect(part);
+            let pages = pages.split("\n# ").next().unwrap_or_default();
+            for line in pages.lines().filter_map(|line| line.split_once('[')) {
+                let title = line.1.split(']').next().unwrap_or_default();
+                assert!(notes(teaching, title).is_some(), "{title}");
+            }
+        }
     }
 }

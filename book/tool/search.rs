@@ -20,33 +20,39 @@ const AROUND: [&str; 2] = ["window.search = Object.assign(window.search, JSON.pa
 pub fn widen(folder: &Path) -> Result<(), String> {
     let path = folder.join("searchindex.js");
     let text = fs::read_to_string(&path).map_err(|wrong| wrong.to_string())?;
-    let [before, after] = AROUND;
-    let quoted = text.strip_prefix(before).and_then(|rest| rest.trim_end().strip_suffix(after));
-    let plain = quoted.ok_or("it does not begin and end as mdBook writes it")?;
-    let plain = plain.replace("\\'", "'").replace("\\\\", "\\");
-    let mut index: Value = serde_json::from_str(&plain).map_err(|wrong| wrong.to_string())?;
-    let index_of = |index: &mut Value, field: &str| {
-        index.pointer_mut(&format!("/index/index/{field}/root")).map(Value::take)
-    };
+    let mut index = read(&text)?;
     let docs = index.pointer("/index/documentStore/docs").cloned().unwrap_or_default();
     for field in ["title", "body", "breadcrumbs"] {
-        let mut root = index_of(&mut index, field).ok_or(format!("it has no field {field}"))?;
+        let root = index.pointer_mut(&format!("/index/index/{field}/root"));
+        let root = root.ok_or(format!("it has no field {field}"))?;
         let mut words = Vec::new();
-        collect(&root, &mut String::new(), &mut words);
+        collect(root, &mut String::new(), &mut words);
         for (word, found) in &words {
-            for end in ends(word) {
-                insert(&mut root, end, found);
-            }
+            ends(word).for_each(|end| insert(root, end, found));
         }
         for (id, doc) in docs.as_object().into_iter().flatten() {
-            for word in hyphenated(doc[field].as_str().unwrap_or_default()) {
-                insert(&mut root, &word, &Map::from_iter([(id.clone(), json!({"tf": 1.0}))]));
-            }
+            let found = Map::from_iter([(id.clone(), json!({"tf": 1.0}))]);
+            let text = doc[field].as_str().unwrap_or_default();
+            hyphenated(text).for_each(|word| insert(root, &word, &found));
         }
-        index["index"]["index"][field]["root"] = root;
     }
-    let plain = index.to_string().replace('\\', "\\\\").replace('\'', "\\'");
-    fs::write(&path, format!("{before}{plain}{after}")).map_err(|wrong| wrong.to_string())
+    fs::write(&path, written(&index)).map_err(|wrong| wrong.to_string())
+}
+
+/// The index out of its file, where it is JSON within quotes of JavaScript.
+fn read(text: &str) -> Result<Value, String> {
+    let [before, after] = AROUND;
+    let quoted = text.strip_prefix(before).and_then(|rest| rest.trim_end().strip_suffix(after));
+    let quoted = quoted.ok_or("it does not begin and end as mdBook writes it")?;
+    let plain = quoted.replace("\\'", "'").replace("\\\\", "\\");
+    serde_json::from_str(&plain).map_err(|wrong| wrong.to_string())
+}
+
+/// The text of its file.
+fn written(index: &Value) -> String {
+    let [before, after] = AROUND;
+    let quoted = index.to_string().replace('\\', "\\\\").replace('\'', "\\'");
+    format!("{before}{quoted}{after}")
 }
 
 /// All words of a tree, each with its sections. A node's children are under one letter each, and
@@ -123,15 +129,11 @@ mod tests {
             "index": {"title": field("it's"), "body": field("op_nop"), "breadcrumbs": field("x")},
             "documentStore": {"docs": {"7": {"title": "", "body": "E-NO", "breadcrumbs": ""}}},
         }});
-        let quoted = index.to_string().replace('\\', "\\\\").replace('\'', "\\'");
         let path = folder.path().join("searchindex.js");
-        fs::write(&path, format!("{}{quoted}{}", AROUND[0], AROUND[1])).unwrap();
+        fs::write(&path, written(&index)).unwrap();
         widen(folder.path()).unwrap();
         widen(folder.path()).unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        let plain = text.strip_prefix(AROUND[0]).unwrap().strip_suffix(AROUND[1]).unwrap();
-        let plain = plain.replace("\\'", "'").replace("\\\\", "\\");
-        let index: Value = serde_json::from_str(&plain).unwrap();
+        let index = read(&fs::read_to_string(&path).unwrap()).unwrap();
         let (mut words, root) = (Vec::new(), &index["index"]["index"]["body"]["root"]);
         collect(root, &mut String::new(), &mut words);
         let names: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();

@@ -2,8 +2,9 @@
 //!
 //! `book/transcripts/NAME.txt` holds commands, each a line that begins with `$ `, with the output
 //! expected below it. A line `…` stands for any number of lines, `⟨words⟩` for anything within its
-//! line; `⟨=16⟩` does too, and is shown as 16, which one run printed. A command that ends in `&` runs in the background. Lines at the top that begin with `# `
-//! are not shown; `# needs: 6.1` is the lowest kernel whose output this is.
+//! line; `⟨=16⟩` does too, and is shown as 16, which one run printed. A command that ends in `&` runs
+//! in the background. Lines at the top that begin with `# ` are not shown; `# needs: 6.1` is the
+//! lowest kernel whose output this is.
 
 pub mod compare;
 pub mod run;
