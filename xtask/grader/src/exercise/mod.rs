@@ -7,8 +7,8 @@
 //!   [`compile`]: compiling with Cargo;
 //! - [`attempt`] runs a program, [`run`] is one run of it, [`record`] the record of that run,
 //!   [`hang`] explains a hang, `unwatched` is a run without a tracer;
-//! - [`failure`] and [`ids`]: the result of a check; [`cost`]: the cost of a passing program;
-//!   [`verdict`]: both, for people and scripts;
+//! - [`failure`] and [`ids`]: the result of a check; [`cost`]: the cost of a passing program, and
+//!   [`measure`] measures it; [`verdict`]: all of them, for people and scripts;
 //! - [`new`] makes the folder of a new exercise; [`verify`] proves the exercises themselves.
 
 pub mod attempt;
@@ -24,6 +24,7 @@ pub mod folders;
 pub mod hang;
 pub mod ids;
 pub mod markdown;
+pub mod measure;
 mod new;
 pub mod plan;
 mod prelude;

@@ -13,9 +13,9 @@ use nix::sys::socket::{
 };
 
 use crate::exercise::attempt::Attempt;
-use crate::exercise::cost::rests;
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
+use crate::exercise::measure::rests;
 use crate::exercise::record::Record;
 use crate::exercise::run::Run;
 
