@@ -5,10 +5,11 @@ use std::io::Read;
 use std::time::Duration;
 
 use common::listener::Listener;
-use grader::exercise::attempt::{Attempt, Launch};
+use grader::exercise::attempt::Attempt;
 use grader::exercise::checks::{left, served};
 use grader::exercise::failure::Failure;
 use grader::exercise::ids::{self, Id};
+use grader::exercise::launch::Launch;
 use grader::exercise::record::{Record, Target};
 use grader::exercise::run::Run;
 use io_uring::{IoUring, opcode, squeue, types};

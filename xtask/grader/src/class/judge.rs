@@ -25,8 +25,8 @@ use crate::exercise::cost::Cost;
 use crate::exercise::exercises::{About, Exercise};
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
+use crate::exercise::others;
 use crate::exercise::plan::Plan;
-use crate::exercise::run;
 use crate::exercise::verdict::{Paint, Verdict};
 
 /// The last resort: the limits of a program and its check's patience normally end it sooner.
@@ -204,12 +204,12 @@ fn verdict() -> Result<Value> {
     // walls this is the first process, and all others end with it.
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        run::kill_others();
+        others::kill_all();
         std::process::exit(1);
     });
     isolate::shut_in(task.others);
     if std::process::id() == 1 || isolate::is_own_user() {
-        run::all_others_are_programs();
+        others::are_programs();
     }
     let check = match task.plan {
         Some(plan) => Check::Plan(Arc::new(plan)),
@@ -263,6 +263,6 @@ fn begin_of(text: &str, most: usize) -> String {
 fn print(answer: &Value) -> ! {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{answer}").and_then(|()| out.flush());
-    run::kill_others();
+    others::kill_all();
     std::process::exit(0);
 }

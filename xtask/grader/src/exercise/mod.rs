@@ -5,8 +5,9 @@
 //! - [`plan`]: a check as a value, from a `check.toml`; a `check.rs` is a procedure;
 //! - [`workbook`]: the learner's folder; [`progress`]: the learner's progress; [`backup`]: resets;
 //!   [`compile`]: compiling with Cargo;
-//! - [`attempt`] runs a program, [`run`] is one run of it, [`record`] the record of that run,
-//!   [`hang`] explains a hang, `unwatched` is a run without a tracer;
+//! - [`attempt`]: a program to check; [`launch`]: a run of it that is being prepared; [`run`]: the
+//!   run, under the tracer; [`record`]: the record of that run; [`hang`] explains a hang;
+//!   `unwatched` is a run without a tracer; [`others`]: the processes that a run leaves behind;
 //! - [`failure`] and [`ids`]: the result of a check; [`cost`]: the cost of a passing program, and
 //!   [`measure`] measures it; [`verdict`]: all of them, for people and scripts;
 //! - [`new`] makes the folder of a new exercise; [`verify`] proves the exercises themselves.
@@ -23,9 +24,11 @@ pub mod failure;
 pub mod folders;
 pub mod hang;
 pub mod ids;
+pub mod launch;
 pub mod markdown;
 pub mod measure;
 mod new;
+pub mod others;
 pub mod plan;
 mod prelude;
 mod printed;

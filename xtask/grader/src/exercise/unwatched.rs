@@ -8,10 +8,10 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::attempt::{Ended, Launch, unset};
 use super::failure::Failure;
 use super::ids;
-use super::run::kill_others;
+use super::launch::{Ended, Launch, unset};
+use super::others;
 use ringtrace::filter;
 use ringtrace::launch;
 
@@ -115,7 +115,7 @@ fn run(launch: &Launch, no_writes: bool) -> Result<Unwatched, Failure> {
     });
     // Its child processes must not keep the pipe open.
     let _ = killpg(group, Signal::SIGKILL);
-    kill_others();
+    others::kill_all();
     let _ = child.wait();
     let printed = printed.join().unwrap_or_default();
     let mut printed: Vec<String> =
