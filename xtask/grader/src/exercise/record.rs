@@ -76,50 +76,42 @@ impl Record {
 
     /// The successful setups.
     pub fn setups(&self) -> impl Iterator<Item = &Setup> {
-        self.events.iter().filter_map(|event| match &event.what {
-            What::Setup(setup) if setup.granted.is_some() => Some(setup),
-            _ => None,
-        })
+        self.each(|what| if let What::Setup(it) = what { Some(it) } else { None })
+            .filter(|setup| setup.granted.is_some())
     }
 
     /// Every registration that succeeded.
     pub fn registers(&self) -> impl Iterator<Item = &Register> {
-        self.events.iter().filter_map(|event| match &event.what {
-            What::Register(register) if register.error.is_none() => Some(register),
-            _ => None,
-        })
+        self.each(|what| if let What::Register(it) = what { Some(it) } else { None })
+            .filter(|register| register.error.is_none())
     }
 
     /// Every entry that the kernel took.
     pub fn submits(&self) -> impl Iterator<Item = &Submit> {
-        self.events.iter().filter_map(|event| match &event.what {
-            What::Submit(submit) => Some(submit),
-            _ => None,
-        })
+        self.each(|what| if let What::Submit(it) = what { Some(it) } else { None })
     }
 
     /// Every completion.
     pub fn completes(&self) -> impl Iterator<Item = &Complete> {
-        self.events.iter().filter_map(|event| match &event.what {
-            What::Complete(complete) => Some(complete),
-            _ => None,
-        })
+        self.each(|what| if let What::Complete(it) = what { Some(it) } else { None })
     }
 
     /// Every call of `io_uring_enter`.
     pub fn enters(&self) -> impl Iterator<Item = &Enter> {
-        self.events.iter().filter_map(|event| match &event.what {
-            What::Enter(enter) => Some(enter),
-            _ => None,
-        })
+        self.each(|what| if let What::Enter(it) = what { Some(it) } else { None })
     }
 
     /// The end of every call of `io_uring_enter`.
     pub fn returns(&self) -> impl Iterator<Item = &Return> {
-        self.events.iter().filter_map(|event| match &event.what {
-            What::Return(back) => Some(back),
-            _ => None,
-        })
+        self.each(|what| if let What::Return(it) = what { Some(it) } else { None })
+    }
+
+    /// What `pick` finds in the events, in order.
+    fn each<'a, T: 'a>(
+        &'a self,
+        pick: fn(&'a What) -> Option<&'a T>,
+    ) -> impl Iterator<Item = &'a T> {
+        self.events.iter().filter_map(move |event| pick(&event.what))
     }
 
     /// The entries of one operation, by the trace's name for it (`NOP`, `ACCEPT`, …).
