@@ -20,13 +20,13 @@ use super::limits;
 use super::row::{Cell, Mark};
 use super::submission::printable;
 use crate::exercise::check;
-use crate::exercise::checks::{self, Check};
 use crate::exercise::cost::Cost;
 use crate::exercise::exercises::{About, Exercise};
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::others;
 use crate::exercise::plan::Plan;
+use crate::exercise::procedures::{Check, procedure};
 use crate::exercise::verdict::{Paint, Verdict};
 
 /// The last resort: the limits of a program and its check's patience normally end it sooner.
@@ -213,7 +213,7 @@ fn verdict() -> Result<Value> {
     }
     let check = match task.plan {
         Some(plan) => Check::Plan(Arc::new(plan)),
-        None => Check::Procedure(checks::procedure(&task.name).context("no check for it")?),
+        None => Check::Procedure(procedure(&task.name).context("no check for it")?),
     };
     let Task { name, day, about, .. } = task;
     let exercise = Exercise { name, day, about, folder: PathBuf::new(), check };

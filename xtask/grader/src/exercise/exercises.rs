@@ -10,8 +10,8 @@ use common::environment;
 use serde::{Deserialize, Serialize};
 use similar::get_close_matches;
 
-use super::checks::Check;
 use super::cost::Par;
+use super::procedures::Check;
 
 /// The content of an `exercise.toml`.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
-use super::checks::{self, Check};
 use super::exercises::{About, Exercise, WrongUsage, read};
 use super::plan::Plan;
+use super::procedures::{Check, procedure};
 
 /// The files of every exercise, besides its check.
 const FILES: [&str; 6] =
@@ -217,7 +217,7 @@ fn check_of(folder: &Path, name: &str, shown: &str, is_own: bool) -> Result<Chec
             let plan = Plan::parse(&read(&data)?).with_context(|| format!("{shown}/check.toml"))?;
             Ok(Check::Plan(Arc::new(plan)))
         }
-        (false, true) => checks::procedure(name)
+        (false, true) => procedure(name)
             .map(Check::Procedure)
             .with_context(|| format!("{shown}/check.rs was added after this tool was built")),
         (false, false) => bail!("{shown} has no check.toml and no check.rs"),

@@ -1,8 +1,9 @@
 //! `cargo xtask exercise`: the exercises, for scripts, and the base of `learn` and `class`.
 //!
 //! - [`exercises`]: an exercise and its files; [`folders`]: the folders of exercises, the days' or
-//!   a teacher's; [`variants`]: other answers, as edits; [`checks`]: the checks, one file each;
-//! - [`plan`]: a check as a value, from a `check.toml`; a `check.rs` is a procedure;
+//!   a teacher's; [`variants`]: other answers, as edits;
+//! - [`procedures`]: a check, which is a procedure or a [`plan`], a value; [`checks`]: the common
+//!   parts of the checks; [`check`]: one check from its program to its verdict;
 //! - [`workbook`]: the learner's folder; [`progress`]: the learner's progress; [`backup`]: resets;
 //!   [`compile`]: compiling with Cargo;
 //! - [`attempt`]: a program to check; [`launch`]: a run of it that is being prepared; [`run`]: the
@@ -32,6 +33,7 @@ pub mod others;
 pub mod plan;
 mod prelude;
 mod printed;
+pub mod procedures;
 pub mod progress;
 pub mod record;
 pub mod run;

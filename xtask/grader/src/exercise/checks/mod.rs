@@ -1,10 +1,9 @@
-//! The checks of exercises. They judge by the kernel's record, by `/proc` and by what clients
-//! receive, never by the program's text.
+//! The common parts of the checks. A check judges by the kernel's record, by `/proc` and by what
+//! clients receive, never by the program's text.
 //!
-//! A check is in its exercise's folder. A `check.toml` is a value, a [`Plan`]; a `check.rs` is a
-//! procedure and a submodule of this module, and `build.rs` lists them. Their common parts are
-//! here: [`nops`] with tags, [`written`] bytes, [`clients`] of a server, how it [`served`] them,
-//! what is [`left`] after they have left, [`tokens`], and a [`fifo()`].
+//! The parts are [`nops`] with tags, [`written`] bytes, [`clients`] of a server, how it [`served`]
+//! them, what is [`left`] after they have left, what was in [`flight`], a [`late_close`], [`tokens`],
+//! and a [`fifo()`].
 
 pub mod clients;
 mod fifo;
@@ -16,50 +15,4 @@ pub mod served;
 mod tokens;
 pub mod written;
 
-use std::sync::Arc;
-
 pub use fifo::fifo;
-
-use super::attempt::Attempt;
-use super::failure::{Failure, Passed};
-use super::plan::Plan;
-
-/// A check.
-#[derive(Clone)]
-pub enum Check {
-    /// A `check.rs`.
-    Procedure(Procedure),
-    /// A `check.toml`.
-    Plan(Arc<Plan>),
-}
-
-/// The entry point of a `check.rs`.
-pub type Procedure = fn(&Attempt) -> Result<Passed, Failure>;
-
-include!(concat!(env!("OUT_DIR"), "/checks.rs"));
-
-/// The `check.rs` of an exercise, if this tool was built with one.
-pub fn procedure(name: &str) -> Option<Procedure> {
-    PROCEDURES.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)
-}
-
-impl Check {
-    /// Checks a program.
-    ///
-    /// # Errors
-    /// Why it does not pass.
-    pub fn run(&self, attempt: &Attempt) -> Result<Passed, Failure> {
-        match self {
-            Check::Procedure(check) => check(attempt),
-            Check::Plan(plan) => plan.check(attempt),
-        }
-    }
-
-    /// The plan, if the check is one.
-    pub fn plan(&self) -> Option<&Plan> {
-        match self {
-            Check::Procedure(_) => None,
-            Check::Plan(plan) => Some(plan),
-        }
-    }
-}
