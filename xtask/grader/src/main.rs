@@ -12,6 +12,9 @@ enum Task {
     Learn(learn::Options),
     Exercise(exercise::Options),
     Class(class::Options),
+    /// Judge one program in isolation
+    #[command(hide = true)]
+    Judge,
 }
 
 fn main() -> ExitCode {
@@ -19,5 +22,6 @@ fn main() -> ExitCode {
         Task::Learn(options) => learn::main(&options),
         Task::Exercise(options) => exercise::main(&options),
         Task::Class(options) => class::main(&options),
+        Task::Judge => class::judge::main(),
     })
 }

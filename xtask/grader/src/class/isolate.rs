@@ -108,7 +108,7 @@ impl Walls {
             Ok(bwrap) => behind(bwrap, &own, libraries, user),
             Err(_) => unshut(&own, libraries, user)?,
         };
-        inside.command.args(["exercise", "judge"]);
+        inside.command.arg("judge");
         Ok(inside)
     }
 

@@ -18,7 +18,6 @@ use super::variants::{self, Variant};
 use super::verdict::{Paint, Verdict};
 use super::verify;
 use super::workbook::Workbook;
-use crate::class::judge;
 use toolbox::output::say;
 use toolbox::programs::workspace;
 
@@ -97,16 +96,10 @@ enum Task {
     New(new::Options),
     /// Prove that starters fail as stated, solutions pass, and wrong answers fail as stated
     Verify(verify::Options),
-    /// Judge one program in isolation
-    #[command(hide = true)]
-    Judge,
 }
 
 /// Runs the command.
 pub fn main(options: &Options) -> ExitCode {
-    if let Task::Judge = &options.task {
-        return judge::main();
-    }
     match run(&options.task, &options.folders) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -137,8 +130,8 @@ fn run(task: &Task, folders: &Folders) -> Result<bool> {
         }
         Task::Show { name, variant } => show(exercises::find(&all, name)?, variant.as_deref()),
         Task::Verify(options) => verify::main(options, &all, folders, &workspace),
-        // Handled before anything was read.
-        Task::New(_) | Task::Judge => Ok(true),
+        // Handled before the exercises were read.
+        Task::New(_) => Ok(true),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask exercise`: the exercises, for scripts, and the base of `learn` and `class`.
 //!
 //! - [`exercises`]: an exercise and its files; [`folders`]: the folders of exercises, the days' or
-//!   a teacher's; [`variants`]: other answers, as edits;
+//!   a teacher's; [`variants`]: other answers, as edits; [`book`]: places in the book;
 //! - [`procedures`]: a check, which is a procedure or a [`plan`], a value; [`checks`]: the common
 //!   parts of the checks; [`check`]: one check from its program to its verdict;
 //! - [`workbook`]: the learner's folder; [`progress`]: the learner's progress; [`backup`]: resets;
@@ -15,6 +15,7 @@
 
 pub mod attempt;
 pub mod backup;
+pub mod book;
 pub mod check;
 pub mod checks;
 mod cli;

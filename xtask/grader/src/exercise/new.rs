@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use clap::Args;
 use common::text::WIDTH;
 
+use super::book::has_place;
 use super::exercises::{About, Exercise, WrongUsage};
 use super::folders::{Folders, day_folder, free_name};
 use super::ids;
 use super::markdown;
 use super::variants::{self, PASSED};
 use super::verdict::Paint;
-use crate::learn::book::has_place;
 use toolbox::output::say;
 
 /// What to make, by the options.

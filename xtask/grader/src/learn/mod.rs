@@ -2,9 +2,8 @@
 //!
 //! [`session`] has the learner's place and what each key does, [`pages`] the texts, and
 //! [`placement`] where to begin and what to skip. [`screen`] and [`plain`] show it, [`terminal`]
-//! reads keys, [`saves`] notices a save, [`worker`] checks, and [`book`] finds a place in the book.
+//! reads keys, [`saves`] notices a save, and [`worker`] checks.
 
-pub mod book;
 pub mod pages;
 pub mod placement;
 mod plain;

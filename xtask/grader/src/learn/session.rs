@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::book;
 use super::pages::{Choice, Page, keys};
 use super::placement::{Start, next_test};
+use crate::exercise::book;
 use crate::exercise::exercises::Exercise;
 use crate::exercise::progress::Progress;
 use crate::exercise::record::Record;
