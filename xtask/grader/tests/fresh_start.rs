@@ -14,9 +14,9 @@ use grader::exercise::ids;
 use grader::exercise::progress::Progress;
 use grader::exercise::verdict::{Paint, Verdict};
 use grader::exercise::workbook::Workbook;
-use grader::learn::placement::Start;
+use grader::learn::pages;
+use grader::learn::placement::{Begin, Start};
 use grader::learn::session::{Act, Session};
-use grader::learn::{self, pages};
 
 /// A learner's workbook, and the exercises.
 struct Learner {
@@ -100,12 +100,12 @@ fn workspace() -> PathBuf {
 #[derive(Parser, Debug)]
 struct CommandLine {
     #[command(flatten)]
-    options: learn::Options,
+    begin: Begin,
 }
 
 fn start(all: &[Exercise], arguments: &[&str]) -> anyhow::Result<Start> {
     let line = CommandLine::try_parse_from([&["learn"], arguments].concat())?;
-    Start::of(&line.options, all)
+    Start::of(&line.begin, all)
 }
 
 fn without(mut names: Vec<String>, name: &str) -> Vec<String> {

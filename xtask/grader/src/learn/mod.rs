@@ -1,9 +1,10 @@
 //! `cargo xtask learn`: the exercises one after the other, checked at every save.
 //!
-//! [`session`] has the learner's place and what each key does, [`pages`] the texts, and
-//! [`placement`] where to begin and what to skip. [`screen`] and [`plain`] show it, [`terminal`]
-//! reads keys, [`saves`] notices a save, and [`worker`] checks.
+//! [`placement`] is where to begin and what to skip, [`course`] the learner's way through the
+//! exercises, [`session`] what each key does, and [`pages`] the texts. [`screen`] and [`plain`] show
+//! them, [`terminal`] reads keys, [`saves`] notices a save, and [`worker`] checks.
 
+mod course;
 pub mod pages;
 pub mod placement;
 mod plain;
@@ -26,7 +27,7 @@ use crate::exercise::verdict::Paint;
 use crate::exercise::workbook::Workbook;
 use toolbox::programs::workspace;
 
-use placement::Start;
+use placement::{Begin, Start};
 use session::Session;
 
 /// The exercises, one after the other, checked at every save
@@ -35,23 +36,8 @@ use session::Session;
 /// the tracer, and judged by what the kernel saw. Your progress is kept there too.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Begin at this exercise, not where you left off
-    #[arg(value_name = "NAME")]
-    name: Option<String>,
-
-    /// Begin at this day (day1 to day4, or beyond) or exercise, and skip the exercises before it
-    ///
-    /// You can still choose skipped exercises from the list. `--from day1` skips none.
-    #[arg(long, value_name = "DAY|NAME", conflicts_with_all = ["name", "test"])]
-    from: Option<String>,
-
-    /// Find out where to begin: one exercise for each day decides whether you skip the day
-    ///
-    /// If you pass it, the rest of its day is skipped, and the test goes on with the next day. If
-    /// you cannot solve it, press n: you start with that day. You can quit at any time:
-    /// `cargo xtask learn` continues the test.
-    #[arg(long, conflicts_with = "name")]
-    test: bool,
+    #[command(flatten)]
+    begin: Begin,
 
     /// Print lines only, without colours and screen control, for screen readers and logs
     #[arg(long)]
@@ -73,7 +59,7 @@ fn run(options: &Options) -> Result<()> {
     let workspace = workspace();
     let all = options.folders.load(&workspace)?;
     // Before anything is written.
-    let start = Start::of(options, &all)?;
+    let start = Start::of(&options.begin, &all)?;
     let workbook = Workbook::of(&workspace);
     workbook.prepare().and_then(|()| workbook.tell_editor())?;
     let plain = options.plain || !terminal::is_there();

@@ -4,12 +4,33 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use clap::Args;
 
-use super::Options;
-use super::session::Session;
 use crate::exercise::exercises::{Exercise, WrongUsage, find};
 use crate::exercise::folders::BEYOND;
 use crate::exercise::progress::Progress;
+
+/// The options of the command line.
+#[derive(Args, Debug)]
+pub struct Begin {
+    /// Begin at this exercise, not where you left off
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    /// Begin at this day (day1 to day4, or beyond) or exercise, and skip the exercises before it
+    ///
+    /// You can still choose skipped exercises from the list. `--from day1` skips none.
+    #[arg(long, value_name = "DAY|NAME", conflicts_with_all = ["name", "test"])]
+    from: Option<String>,
+
+    /// Find out where to begin: one exercise for each day decides whether you skip the day
+    ///
+    /// If you pass it, the rest of its day is skipped, and the test goes on with the next day. If
+    /// you cannot solve it, press n: you start with that day. You can quit at any time:
+    /// `cargo xtask learn` continues the test.
+    #[arg(long, conflicts_with = "name")]
+    test: bool,
+}
 
 /// Where to begin. An exercise is its place in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +53,7 @@ impl Start {
     ///
     /// # Errors
     /// If there is no such exercise or day, or no test.
-    pub fn of(options: &Options, all: &[Exercise]) -> Result<Start> {
+    pub fn of(options: &Begin, all: &[Exercise]) -> Result<Start> {
         if let Some(name) = &options.name {
             return Ok(Start::At(place(all, name)?));
         }
@@ -93,64 +114,4 @@ pub fn next_test(all: &[Exercise], progress: &mut Progress) -> Option<usize> {
     let first = all.iter().take_while(|it| it.day < day).count();
     skip_before(all, first, progress);
     next
-}
-
-/// Moving to the start.
-impl Session {
-    /// Goes to the learner's last exercise if it is open, and otherwise to the first open one.
-    pub(super) fn left_off(&self) -> usize {
-        let current = self.progress.current.as_ref();
-        let last = self.all.iter().position(|exercise| current == Some(&exercise.name));
-        last.filter(|at| !self.progress.is_done(&self.all[*at].name))
-            .or_else(|| self.all.iter().position(|it| !self.progress.is_behind(&it.name)))
-            .or(last)
-            .unwrap_or(0)
-    }
-
-    /// Skips the exercises before `from`, and opens `at`.
-    pub(super) fn open_from(&mut self, from: usize, at: usize) -> Result<()> {
-        self.progress.change(|progress| skip_before(&self.all, from, progress))?;
-        self.testing = false;
-        self.open(at)?;
-        if let Some(words) = self.skipped() {
-            self.notice = format!("{words}\n{}", self.notice);
-        }
-        Ok(())
-    }
-
-    /// Starts with the day that begins with this exercise.
-    pub(super) fn start_day(&mut self, first: usize) -> Result<()> {
-        let open = |at: &usize| !self.progress.is_done(&self.all[*at].name);
-        let at = (first..self.all.len()).find(open).unwrap_or(first);
-        self.open_from(first, at)
-    }
-
-    /// Continues the test, or goes to where the learner left off if every day is tested.
-    pub(super) fn test(&mut self) -> Result<()> {
-        let next = self.progress.change(|progress| next_test(&self.all, progress))?;
-        self.testing = next.is_some();
-        let Some(at) = next else {
-            self.open(self.left_off())?;
-            let skipped = self.skipped().unwrap_or_default();
-            self.notice = format!("Every day is tested. {skipped}\n{}", self.notice);
-            return Ok(());
-        };
-        self.enter(at)?;
-        self.notice = format!(
-            "Pass this one, and the rest of day {} is skipped. n ends the test and starts with this \
-             day.\n{}",
-            self.exercise().day,
-            self.notice
-        );
-        Ok(())
-    }
-
-    /// A sentence on skipped exercises, if there are any.
-    pub(super) fn skipped(&self) -> Option<String> {
-        match self.marked('-') {
-            0 => None,
-            1 => Some("1 exercise is skipped: l still opens it.".to_string()),
-            count => Some(format!("{count} exercises are skipped: l opens any of them.")),
-        }
-    }
 }

@@ -99,7 +99,7 @@ struct Said {
     shown: u64,
     header: String,
     done: String,
-    keys: Vec<&'static [&'static str]>,
+    keys: Vec<Vec<&'static str>>,
 }
 
 impl Said {
@@ -126,9 +126,9 @@ impl Said {
         // Each text once, except the keys for a question, which follow it each time.
         let keys = session.keys();
         if session.asks() || !self.keys.contains(&keys) {
-            self.keys.push(keys);
-            let parts = [&["Type a letter and Enter:"], keys].concat();
+            let parts = [&["Type a letter and Enter:"], keys.as_slice()].concat();
             say(&folded(&parts, WIDTH - 2).join("\n  "));
+            self.keys.push(keys);
         }
     }
 }

@@ -151,7 +151,7 @@ impl Screen {
         let gap = columns.min(80).saturating_sub(bar.chars().count() + more.chars().count());
         let bar = if gap < 2 { bar } else { bar + &" ".repeat(gap) + more };
         let mut keys = vec![bar];
-        keys.extend(folded(self.session.keys(), columns));
+        keys.extend(folded(&self.session.keys(), columns));
         // The notice may be about a key, so a running check is shown below it.
         let notice = format!("{}\n{}", self.session.notice, self.checking.as_deref().unwrap_or(""));
         let news = wrap(notice.trim(), columns, 0);

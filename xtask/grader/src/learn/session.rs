@@ -1,13 +1,17 @@
-//! The learner's place, and what each key does. It uses no terminal: the screen, the plain mode and
-//! the tests drive it in the same way.
+//! A learner at work: what is shown, and what each key does. It uses no terminal: the screen, the
+//! plain mode and the tests drive it in the same way.
+//!
+//! [`moves`] goes to another exercise, and [`shows`] to another page.
+
+mod moves;
+mod shows;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::pages::{Choice, Page, keys};
-use super::placement::{Start, next_test};
-use crate::exercise::book;
+use super::course::Course;
+use super::placement::Start;
 use crate::exercise::exercises::Exercise;
 use crate::exercise::progress::Progress;
 use crate::exercise::record::Record;
@@ -29,6 +33,48 @@ pub enum Act {
     Quit,
 }
 
+/// The page on the screen.
+#[derive(Clone, Debug)]
+pub enum Page {
+    /// The exercise's brief, as Markdown.
+    Brief(String),
+    /// Another text, as Markdown.
+    Text(String),
+    /// All keys.
+    Keys,
+    /// The solution, whose lines are not wrapped.
+    Solution(String),
+    /// The verdict of the last check.
+    Verdict(Box<Verdict>),
+    /// The trace of the last run.
+    Trace(Box<Record>),
+    /// All exercises, to choose from.
+    List(Choice),
+}
+
+/// The selected exercise of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Its place among all.
+    pub at: usize,
+    /// The last typed digits.
+    pub typed: String,
+}
+
+impl Choice {
+    /// Selects the exercise whose number the digits make, if there is one.
+    pub fn digit(&mut self, digit: char, count: usize) {
+        self.typed.push(digit);
+        let number = |digits: &str| digits.parse().ok().filter(|nth| (1..=count).contains(nth));
+        if number(&self.typed).is_none() {
+            self.typed = digit.to_string();
+        }
+        if let Some(nth) = number(&self.typed) {
+            self.at = nth - 1;
+        }
+    }
+}
+
 /// A question that the next key answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
@@ -41,11 +87,7 @@ pub(super) enum Question {
 pub struct Session {
     workspace: PathBuf,
     workbook: Workbook,
-    pub(super) all: Vec<Exercise>,
-    at: usize,
-    /// Whether the exercise is part of a test.
-    pub(super) testing: bool,
-    pub(super) progress: Progress,
+    pub(super) course: Course,
     pub(super) question: Option<Question>,
     last: Option<Record>,
     pub(super) paint: Paint,
@@ -77,10 +119,7 @@ impl Session {
         let mut session = Session {
             workspace: workspace.to_path_buf(),
             workbook,
-            all,
-            at: 0,
-            testing: false,
-            progress,
+            course: Course { all, progress, at: 0, testing: false },
             question: None,
             last: None,
             paint,
@@ -89,13 +128,7 @@ impl Session {
             shown: 0,
             notice: String::new(),
         };
-        match start {
-            Start::LeftOff if !session.progress.testing => session.open(session.left_off())?,
-            Start::LeftOff | Start::Test => session.test()?,
-            Start::At(at) => session.open(at)?,
-            Start::From(at) => session.open_from(at, at)?,
-            Start::FromDay(at) => session.start_day(at)?,
-        }
+        session.start(start)?;
         if let Some(words) = spoilt {
             session.notice = words;
         }
@@ -104,7 +137,7 @@ impl Session {
 
     /// The current exercise.
     pub fn exercise(&self) -> &Exercise {
-        &self.all[self.at]
+        self.course.exercise()
     }
 
     /// The learner's program.
@@ -118,56 +151,10 @@ impl Session {
         path.strip_prefix(&self.workspace).unwrap_or(&path).display().to_string()
     }
 
-    pub(super) fn open(&mut self, at: usize) -> Result<()> {
-        let left = std::mem::take(&mut self.testing);
-        self.enter(at)?;
-        if left {
-            self.notice
-                .push_str("\nYou left the test: `cargo xtask learn --test` goes on with it.");
-        }
-        Ok(())
-    }
-
-    pub(super) fn enter(&mut self, at: usize) -> Result<()> {
-        self.at = at;
-        self.last = None;
-        self.workbook.begin(&self.all[at])?;
-        let (name, testing) = (self.exercise().name.clone(), self.testing);
-        self.progress.change(|progress| {
-            (progress.current, progress.testing) = (Some(name), testing);
-        })?;
-        self.show_brief()?;
-        self.notice = format!("Your program: {}; every save is checked.", self.shown_program());
-        Ok(())
-    }
-
-    /// Puts the starter back if the learner's program was removed.
-    fn begin_again(&mut self) -> Result<Act> {
-        self.enter(self.at)?;
-        self.notice = format!("{} was gone. The starter is in its place.", self.shown_program());
-        Ok(Act::Follow)
-    }
-
-    fn show_brief(&mut self) -> Result<()> {
-        let brief = self.exercise().brief()?;
-        self.show(Page::Brief(brief));
-        Ok(())
-    }
-
-    fn show(&mut self, page: Page) {
-        self.page = page;
-        self.shown += 1;
-    }
-
     /// How many times the page has changed, so that the caller knows to which page its output or
     /// scrolling belongs.
     pub fn shown(&self) -> u64 {
         self.shown
-    }
-
-    /// The page, in lines that are wrapped at `width` columns where possible.
-    pub fn page(&self, width: usize) -> String {
-        self.page.lines(self, width)
     }
 
     /// Whether the next key answers a question.
@@ -178,26 +165,6 @@ impl Session {
     /// Whether the list is shown, to choose from.
     pub fn chooses(&self) -> bool {
         matches!(self.page, Page::List(_))
-    }
-
-    /// Moves the selection of the list down by this many.
-    pub fn point(&mut self, by: i32) {
-        let last = self.all.len().saturating_sub(1);
-        if let Page::List(choice) = &mut self.page {
-            choice.at = choice.at.saturating_add_signed(by as isize).min(last);
-            choice.typed.clear();
-            self.shown += 1;
-        }
-    }
-
-    pub(super) fn is_behind(&self) -> bool {
-        self.progress.is_behind(&self.exercise().name)
-    }
-
-    pub(super) fn next(&self) -> Option<usize> {
-        let open = |at: &usize| !self.progress.is_behind(&self.all[*at].name);
-        let after = self.at + 1..self.all.len();
-        after.clone().find(open).or_else(|| (0..self.at).find(open)).or(after.into_iter().next())
     }
 
     /// Handles a key.
@@ -212,7 +179,7 @@ impl Session {
         if let Page::List(choice) = &mut self.page {
             match key {
                 '0'..='9' => {
-                    choice.digit(key, self.all.len());
+                    choice.digit(key, self.course.all.len());
                     self.shown += 1;
                     return Ok(Act::Show);
                 }
@@ -233,9 +200,9 @@ impl Session {
             'h' => self.hint()?,
             't' => self.trace(),
             'b' => self.book(),
-            'l' => self.show(Page::List(Choice { at: self.at, typed: String::new() })),
-            '?' => self.show(Page::Text(keys(self.plain))),
-            'n' | 's' if self.testing && !self.is_passed() => {
+            'l' => self.show(Page::List(Choice { at: self.course.at, typed: String::new() })),
+            '?' => self.show(Page::Keys),
+            'n' | 's' if self.course.testing && !self.course.is_passed() => {
                 self.question = Some(Question::EndTest);
                 self.notice = format!("End the test and start with day {}?", self.exercise().day);
             }
@@ -247,8 +214,8 @@ impl Session {
             }
             'u' => return self.undo(),
             'n' => return self.go_on(),
-            'p' if self.at > 0 => {
-                self.open(self.at - 1)?;
+            'p' if self.course.at > 0 => {
+                self.open(self.course.at - 1)?;
                 return Ok(Act::Follow);
             }
             'p' => self.notice = "This is the first exercise.".to_string(),
@@ -265,13 +232,13 @@ impl Session {
         match question {
             Question::EndTest => {
                 let day = self.exercise().day;
-                let first = self.all.iter().position(|exercise| exercise.day == day);
-                self.start_day(first.unwrap_or(self.at))?;
+                let first = self.course.all.iter().position(|exercise| exercise.day == day);
+                self.start_day(first.unwrap_or(self.course.at))?;
                 Ok(Act::Follow)
             }
             Question::GiveUp => {
                 let name = self.exercise().name.clone();
-                self.progress.change(|progress| progress.given_up.insert(name))?;
+                self.course.progress.change(|progress| progress.given_up.insert(name))?;
                 self.solution()
             }
             Question::Reset => {
@@ -299,91 +266,6 @@ impl Session {
         Ok(Act::Show)
     }
 
-    fn go_on(&mut self) -> Result<Act> {
-        if self.testing {
-            self.test()?;
-            return Ok(Act::Follow);
-        }
-        if !self.is_behind() {
-            self.notice =
-                "The next one opens when this one is passed or given up (s); l opens any exercise."
-                    .to_string();
-            return Ok(Act::Show);
-        }
-        match self.next() {
-            Some(next) => {
-                self.open(next)?;
-                Ok(Act::Follow)
-            }
-            None => {
-                self.notice = "That was the last exercise.".to_string();
-                Ok(Act::Show)
-            }
-        }
-    }
-
-    /// Takes one more hint each time, and shows all that were taken.
-    fn hint(&mut self) -> Result<()> {
-        let hints = self.exercise().hints()?;
-        let name = self.exercise().name.clone();
-        let taken = self.progress.change(|progress| {
-            let taken = progress.hints.entry(name).or_default();
-            *taken = (*taken + 1).min(hints.len());
-            *taken
-        })?;
-        let mut page = String::new();
-        for (nth, hint) in hints.iter().take(taken).enumerate() {
-            page.push_str(&format!("## Hint {} of {}\n\n{hint}\n\n", nth + 1, hints.len()));
-        }
-        self.show(Page::Text(page));
-        self.notice = match hints.len() - taken {
-            0 => "There are no more hints.".to_string(),
-            left => format!("h shows the next one; {left} left"),
-        };
-        Ok(())
-    }
-
-    /// Shows the trace of the last check.
-    fn trace(&mut self) {
-        match &self.last {
-            Some(record) => self.show(Page::Trace(Box::new(record.clone()))),
-            None => self.notice = "No run so far: save the program, or press c.".to_string(),
-        }
-    }
-
-    fn book(&mut self) {
-        let place = self.exercise().about.book.clone();
-        let where_it_is = book::built(&self.workspace, &place)
-            .unwrap_or_else(|| format!("{place} (`cargo xtask book serve` shows it)"));
-        match book::section(&self.workspace, &place) {
-            Some(section) => {
-                self.show(Page::Text(section));
-                self.notice = where_it_is;
-            }
-            None => self.notice = format!("The page is not here: {where_it_is}"),
-        }
-    }
-
-    pub(super) fn is_passed(&self) -> bool {
-        self.progress.passed.contains(&self.exercise().name)
-    }
-
-    /// Shows the solution after passing or giving up.
-    fn solution(&mut self) -> Result<Act> {
-        let name = self.exercise().name.clone();
-        if !self.is_passed() && !self.progress.given_up.contains(&name) {
-            self.question = Some(Question::GiveUp);
-            self.notice = format!(
-                "{name} is not passed. Give it up and see the solution? The list marks it then."
-            );
-            return Ok(Act::Show);
-        }
-        let text = std::fs::read_to_string(self.exercise().solution())?;
-        self.show(Page::Solution(text));
-        self.notice = "The solution. Carets stand under what was added.".to_string();
-        Ok(Act::Show)
-    }
-
     /// Handles the end of a check.
     ///
     /// # Errors
@@ -394,30 +276,30 @@ impl Session {
         }
         self.notice.clear();
         if matches!(verdict, Verdict::Failed(_)) && verdict.word() != "not observed" {
-            let end = if self.testing { ", n ends the test" } else { "" };
+            let end = if self.course.testing { ", n ends the test" } else { "" };
             self.notice = format!("t shows the whole trace, i the task again{end}");
         }
-        let kept = self.remember(&verdict);
-        let next = self.what_next(&verdict);
-        self.show(Page::Verdict(Box::new(verdict), next));
+        let kept = self.course.judged(&verdict);
+        self.show(Page::Verdict(Box::new(verdict)));
         kept
     }
+}
 
-    fn remember(&mut self, verdict: &Verdict) -> Result<()> {
-        let (all, testing, name) = (&self.all, self.testing, &self.all[self.at].name);
-        if verdict.passed() {
-            self.testing = self.progress.change(|progress| {
-                progress.pass(name, verdict.cost());
-                if testing {
-                    progress.testing = next_test(all, progress).is_some();
-                }
-                testing && progress.testing
-            })?;
-            return Ok(());
-        }
-        if verdict.word() == "not observed" && !self.is_passed() {
-            self.progress.change(|progress| progress.not_observed.insert(name.clone()))?;
-        }
-        Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_point_at_an_exercise() {
+        let mut choice = Choice { at: 6, typed: String::new() };
+        choice.digit('2', 24);
+        assert_eq!(choice.at, 1);
+        choice.digit('3', 24);
+        assert_eq!(choice.at, 22);
+        // There is no exercise 234, but there is a 4.
+        choice.digit('4', 24);
+        assert_eq!(choice.at, 3);
+        choice.digit('0', 24);
+        assert_eq!(choice.at, 3, "neither 40 nor 0");
     }
 }
