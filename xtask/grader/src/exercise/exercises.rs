@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use common::environment;
 use serde::{Deserialize, Serialize};
-use similar::get_close_matches;
 
 use super::cost::Par;
+use super::near::near;
 use super::procedures::Check;
 
 /// The content of an `exercise.toml`.
@@ -142,9 +142,6 @@ pub fn pick(all: &[Exercise], names: &[String]) -> Result<Vec<Exercise>> {
     names.iter().map(|name| find(all, name).cloned()).collect()
 }
 
-/// How similar two names must be, from 0 to 1, for a suggestion.
-pub const ALIKE: f32 = 0.7;
-
 /// The exercise of that name.
 ///
 /// # Errors
@@ -154,11 +151,7 @@ pub fn find<'a>(all: &'a [Exercise], name: &str) -> Result<&'a Exercise> {
         return Ok(exercise);
     }
     let names: Vec<&str> = all.iter().map(|exercise| exercise.name.as_str()).collect();
-    let near = get_close_matches(name, &names, 1, ALIKE).first().copied();
-    let near = near.or_else(|| {
-        names.iter().copied().find(|other| other.contains(name) || name.contains(other))
-    });
-    let likely = match near {
+    let likely = match near(name, &names, 1).first() {
         Some(near) => format!("did you mean {near}?"),
         None => format!(
             "there are {}. A teacher's own are found with `--exercises DIR`",

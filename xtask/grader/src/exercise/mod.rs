@@ -29,6 +29,7 @@ pub mod ids;
 pub mod launch;
 pub mod markdown;
 pub mod measure;
+mod near;
 mod new;
 pub mod others;
 pub mod plan;

@@ -6,9 +6,8 @@ use std::io;
 use common::catalog::{ENTRY_FLAGS, OPERATIONS, Table};
 use common::environment::errno_name;
 use serde::{Deserialize, Serialize};
-use similar::get_close_matches;
 
-use crate::exercise::exercises::ALIKE;
+use crate::exercise::near::near;
 use ringtrace::event::What;
 
 /// Short names of operations.
@@ -92,15 +91,9 @@ pub fn known_error(name: &str) -> Result<(), String> {
     }
 }
 
-/// Suggests names with nearly the same letters, or of which one contains the other.
+/// Suggests the names that are meant most likely.
 fn likely(name: &str, all: &[&str]) -> String {
-    let name = name.to_uppercase();
-    let part = |other: &&str| name.contains(other) || other.contains(&name);
-    let mut near = get_close_matches(name.as_str(), all, 2, ALIKE);
-    if near.is_empty() {
-        near = all.iter().copied().filter(part).collect();
-    }
-    match near.as_slice() {
+    match near(&name.to_uppercase(), all, 2).as_slice() {
         [] => format!("{} is one", all[0]),
         near => format!("did you mean {}?", near.join(" or ")),
     }
