@@ -25,9 +25,10 @@ use crate::exercise::exercises::{About, Exercise};
 use crate::exercise::failure::Failure;
 use crate::exercise::ids;
 use crate::exercise::others;
+use crate::exercise::paint::Paint;
 use crate::exercise::plan::Plan;
 use crate::exercise::procedures::{Check, procedure};
-use crate::exercise::verdict::{Paint, Verdict};
+use crate::exercise::verdict::Verdict;
 
 /// The last resort: the limits of a program and its check's patience normally end it sooner.
 const LONGEST: Duration = Duration::from_secs(600);

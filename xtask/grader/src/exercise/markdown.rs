@@ -2,7 +2,7 @@
 
 use common::text::wrap;
 
-use super::verdict::Paint;
+use super::paint::Paint;
 
 /// A text as lines of at most `width` columns. Code keeps its lines; paragraphs and lists are
 /// wrapped again.

@@ -1,17 +1,22 @@
 //! `cargo xtask exercise`: the exercises, for scripts, and the base of `learn` and `class`.
 //!
-//! - [`exercises`]: an exercise and its files; [`folders`]: the folders of exercises, the days' or
-//!   a teacher's; [`variants`]: other answers, as edits; [`book`]: places in the book;
-//! - [`procedures`]: a check, which is a procedure or a [`plan`], a value; [`checks`]: the common
-//!   parts of the checks; [`check`]: one check from its program to its verdict;
-//! - [`workbook`]: the learner's folder; [`progress`]: the learner's progress; [`backup`]: resets;
-//!   [`compile`]: compiling with Cargo;
-//! - [`attempt`]: a program to check; [`launch`]: a run of it that is being prepared; [`run`]: the
-//!   run, under the tracer; [`record`]: the record of that run; [`hang`] explains a hang;
-//!   `unwatched` is a run without a tracer; [`others`]: the processes that a run leaves behind;
-//! - [`failure`] and [`ids`]: the result of a check; [`cost`]: the cost of a passing program, and
-//!   [`measure`] measures it; [`verdict`]: all of them, for people and scripts;
-//! - [`new`] makes the folder of a new exercise; [`verify`] proves the exercises themselves.
+//! From the commands down; none knows one above it:
+//!
+//! - [`cli`]: the command; [`verify`] proves the exercises themselves, [`new`] makes the folder of
+//!   one; [`variants`]: other answers to an exercise, as edits;
+//! - [`backup`]: resets; [`progress`]: the learner's progress; [`workbook`]: the learner's folder;
+//! - [`check`]: one check from its program to its [`verdict`], for people and scripts;
+//! - [`folders`]: the folders of exercises, the days' or a teacher's; [`exercises`]: an exercise and
+//!   its files;
+//! - [`procedures`]: the check of an exercise, which is a procedure or a [`plan`], a value;
+//!   [`prelude`] and [`checks`]: what procedures use, and the common parts of all checks;
+//! - [`attempt`]: a program to check; [`unwatched`] runs it without a tracer; [`measure`]: its cost;
+//! - [`run`]: a run under the tracer, [`launch`]: one that is being prepared; [`hang`] explains a
+//!   hang; [`record`]: what a run leaves;
+//! - [`failure`] and [`ids`]: the result of a check; [`cost`]: the cost of a program, as a value;
+//! - on the ground: [`compile`], with Cargo; [`book`], places in it; [`paint`] and [`markdown`], texts
+//!   on a terminal; [`printed`], a program's output; [`others`], processes that a run leaves behind;
+//!   [`near`], suggestions for a name.
 
 pub mod attempt;
 pub mod backup;
@@ -32,6 +37,7 @@ pub mod measure;
 mod near;
 mod new;
 pub mod others;
+pub mod paint;
 pub mod plan;
 mod prelude;
 mod printed;

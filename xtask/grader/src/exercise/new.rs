@@ -13,8 +13,8 @@ use super::exercises::{About, Exercise, WrongUsage};
 use super::folders::{Folders, day_folder, free_name};
 use super::ids;
 use super::markdown;
+use super::paint::Paint;
 use super::variants::{self, PASSED};
-use super::verdict::Paint;
 use toolbox::output::say;
 
 /// What to make, by the options.

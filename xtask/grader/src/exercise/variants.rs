@@ -21,7 +21,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::exercises::{Exercise, WrongUsage};
 use super::ids;
-use super::verdict::Paint;
+use super::paint::Paint;
 
 /// The `expect` of a right answer, in place of an id.
 pub const PASSED: &str = "passed";

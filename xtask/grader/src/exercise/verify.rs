@@ -22,8 +22,9 @@ use super::exercises::{self, Exercise};
 use super::folders::Folders;
 use super::ids;
 use super::new;
+use super::paint::Paint;
 use super::variants::{self, PASSED, Program};
-use super::verdict::{Paint, Verdict};
+use super::verdict::Verdict;
 use super::workbook::{manifest_of, target, write_whole};
 use toolbox::output::say;
 

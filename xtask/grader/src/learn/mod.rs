@@ -23,7 +23,7 @@ use clap::Args;
 
 use crate::exercise::exercises;
 use crate::exercise::folders::Folders;
-use crate::exercise::verdict::Paint;
+use crate::exercise::paint::Paint;
 use crate::exercise::workbook::Workbook;
 use toolbox::programs::workspace;
 

@@ -13,9 +13,10 @@ use anyhow::Result;
 use super::course::Course;
 use super::placement::Start;
 use crate::exercise::exercises::Exercise;
+use crate::exercise::paint::Paint;
 use crate::exercise::progress::Progress;
 use crate::exercise::record::Record;
-use crate::exercise::verdict::{Paint, Verdict};
+use crate::exercise::verdict::Verdict;
 use crate::exercise::workbook::Workbook;
 
 /// What the caller must do after a key.

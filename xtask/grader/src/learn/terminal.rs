@@ -10,7 +10,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 
-use crate::exercise::verdict::printable;
+use crate::exercise::paint::printable;
 use ringtrace::terminal_size;
 
 /// A key.
