@@ -107,7 +107,7 @@ fn an_unfinished_exercise_stops_no_other() {
 
 #[test]
 fn what_cannot_be_printed_is_a_failure() {
-    let workspace = Workspace::new("exercise_full");
+    let workspace = Workspace::new("exercise_unprinted");
     let class = workspace.0.join("class");
     fs::create_dir_all(class.join("ada")).expect("a folder");
     let class = class.display().to_string();
