@@ -1,6 +1,5 @@
 //! The entries of the atlas, run as their reader runs them.
 
-use std::path::Path;
 use std::process::Command;
 
 use common::catalog::{self, Table};
@@ -39,7 +38,7 @@ const TABLES: &[&Table] = &[
 ];
 
 fn atlas() -> Atlas {
-    Atlas::new("ring_atlas", &Path::new(env!("CARGO_MANIFEST_DIR")).join("atlas"))
+    Atlas("ring_atlas")
 }
 
 #[test]

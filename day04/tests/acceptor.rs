@@ -2,20 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 use testkit::{
-    PATIENCE, Server, as_ordinary_user, end_of_file, limit_locked_memory, skipped, start_or_skip,
-    wait_until,
+    PATIENCE, Server, end_of_file, example, ordinary_user_or_skip, start_or_skip, wait_until,
 };
 
 fn program(arguments: &[&str]) -> Command {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beyond/acceptor.rs");
-    let mut command = Command::new(testkit::example("acceptor", &source));
+    let mut command = example("acceptor");
     command.args(["--listen", "127.0.0.1:0", "--json"]).args(arguments);
     command
 }
@@ -147,10 +144,9 @@ fn a_second_signal_ends_it_though_a_client_does_not_read() {
 fn an_ordinary_user_with_little_memory_can_run_it() {
     let test = "an_ordinary_user_with_little_memory_can_run_it";
     let mut command = program(&["--threads", "2", "--slots", "16"]);
-    if !as_ordinary_user(&mut command) {
-        return skipped(test, "another user may not run the program");
+    if !ordinary_user_or_skip(test, &mut command, 512 << 10) {
+        return;
     }
-    limit_locked_memory(&mut command, 512 << 10);
     let Some(server) = start_or_skip(test, command) else { return };
     ask(&server.connect().unwrap(), "hello");
     assert_eq!(server.listening()["workers"], json!(2));

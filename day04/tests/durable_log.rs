@@ -2,9 +2,8 @@
 //!
 //! `LOG_KILLS=1000` kills it as often in each folder, `LOG_SEED=N` at other moments.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -14,36 +13,29 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use serde_json::Value;
-use testkit::{PATIENCE, as_ordinary_user, io_uring_or_skip, output_within, skipped};
+use testkit::{Folder, PATIENCE, example, ordinary_user_or_skip, output_within};
 
-/// A folder of its own for each test, on a disk or in memory; gone when dropped.
-struct Folder(PathBuf);
+/// A log in a folder of its own.
+struct Log(Folder);
 
-impl Folder {
-    fn in_each(test: &str) -> Vec<Folder> {
-        let made = [Path::new(env!("CARGO_TARGET_TMPDIR")), Path::new("/dev/shm")].map(|parent| {
-            let folder = parent.join(format!("{test}-{}", std::process::id()));
-            fs::create_dir(&folder).and_then(|()| {
-                fs::set_permissions(&folder, Permissions::from_mode(0o777))?;
-                Ok(Folder(folder))
-            })
-        });
-        let made: Vec<Folder> = made.into_iter().filter_map(Result::ok).collect();
-        assert!(!made.is_empty(), "no folder to write to");
-        made
+impl Log {
+    /// One on a disk and one in memory, where there is such a folder; none if no ring is available.
+    fn in_each(test: &str) -> Vec<Log> {
+        let Some(on_disk) = Folder::or_skip(test) else { return Vec::new() };
+        let in_memory = Folder::within(Path::new("/dev/shm"), test).ok();
+        [Some(on_disk), in_memory].into_iter().flatten().map(Log).collect()
     }
 
-    fn log(&self) -> PathBuf {
+    fn file(&self) -> PathBuf {
         self.0.join("log")
     }
 
-    /// The program, which appends `input` to the log of this folder, or reads it.
+    /// The program, which appends `input` to this log, or reads it.
     fn command(&self, arguments: &[&str], input: &[u8]) -> Command {
         let path = self.0.join("input");
         fs::write(&path, input).unwrap();
-        let mut command = program();
-        command.args(arguments).arg(self.log());
-        command.stdin(File::open(&path).unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = example("durable_log");
+        command.args(arguments).arg(self.file()).stdin(File::open(&path).unwrap());
         command
     }
 
@@ -51,23 +43,11 @@ impl Folder {
         output_within(self.command(arguments, input), PATIENCE).unwrap()
     }
 
-    /// The records in the log.
     fn records(&self) -> Vec<String> {
         let output = self.run(&["--read"], b"");
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().lines().map(String::from).collect()
     }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn program() -> Command {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beyond/durable_log.rs");
-    Command::new(testkit::example("durable_log", &source))
 }
 
 /// The JSON lines that it printed.
@@ -109,22 +89,18 @@ fn record(number: u64) -> String {
 
 #[test]
 fn what_was_acknowledged_is_there_after_a_kill() {
-    let test = "what_was_acknowledged_is_there_after_a_kill";
-    if !io_uring_or_skip(test) {
-        return;
-    }
     let seed = from_environment("LOG_SEED", 1);
-    for folder in Folder::in_each(test) {
+    for log in Log::in_each("what_was_acknowledged_is_there_after_a_kill") {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let mut before = 0;
         for round in 0..from_environment("LOG_KILLS", 20) {
             if round % 10 == 0 {
-                let _ = fs::remove_file(folder.log());
+                let _ = fs::remove_file(log.file());
                 before = 0;
             }
-            let acknowledged = kill_at_random(&folder, before, &mut random);
-            let found = folder.records();
-            let context = format!("round {round} of seed {seed} in {:?}", folder.0);
+            let acknowledged = kill_at_random(&log, before, &mut random);
+            let found = log.records();
+            let context = format!("round {round} of seed {seed} in {:?}", log.0);
             before = found.len() as u64;
             assert!(
                 before >= acknowledged,
@@ -139,11 +115,10 @@ fn what_was_acknowledged_is_there_after_a_kill() {
 
 /// Feeds the program `ROUND` records from `before` + 1 on, kills it some time after it
 /// acknowledged some of them, and returns the number of the last one that it acknowledged.
-fn kill_at_random(folder: &Folder, before: u64, random: &mut Random) -> u64 {
+fn kill_at_random(log: &Log, before: u64, random: &mut Random) -> u64 {
     const ROUND: u64 = 300;
-    let mut command = program();
-    command.arg("--json").arg(folder.log()).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut command = log.command(&["--json"], b"");
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let feeder = thread::spawn(move || {
         // EPIPE when the program is killed.
@@ -174,19 +149,15 @@ fn kill_at_random(folder: &Folder, before: u64, random: &mut Random) -> u64 {
 
 #[test]
 fn a_torn_tail_is_cut_wherever_it_was_torn() {
-    let test = "a_torn_tail_is_cut_wherever_it_was_torn";
-    if !io_uring_or_skip(test) {
-        return;
-    }
-    let folder = Folder::in_each(test).pop().unwrap();
-    assert_eq!(counts(&folder.run(&["--json"], b"a\nbc\ndef"))[0], 3);
-    let whole = fs::read(folder.log()).unwrap();
+    let Some(log) = Log::in_each("a_torn_tail_is_cut_wherever_it_was_torn").pop() else { return };
+    assert_eq!(counts(&log.run(&["--json"], b"a\nbc\ndef"))[0], 3);
+    let whole = fs::read(log.file()).unwrap();
     // 8 bytes of the log's head, and 8 before each record.
     let ends = [8 + 9, 8 + 9 + 10, 8 + 9 + 10 + 11];
     assert_eq!(whole.len(), ends[2]);
     let after = |bytes: &[u8], records: usize, cut: usize| {
-        fs::write(folder.log(), bytes).unwrap();
-        let output = folder.run(&["--json"], b"new");
+        fs::write(log.file(), bytes).unwrap();
+        let output = log.run(&["--json"], b"new");
         let opened = &events(&output)[0];
         assert_eq!(
             (&opened["records"], &opened["cut"]),
@@ -195,7 +166,7 @@ fn a_torn_tail_is_cut_wherever_it_was_torn() {
         );
         let mut expected = ["a", "bc", "def"][..records].to_vec();
         expected.push("new");
-        assert_eq!(folder.records(), expected);
+        assert_eq!(log.records(), expected);
     };
     for length in 0..=whole.len() {
         let records = ends.iter().filter(|end| **end <= length).count();
@@ -215,41 +186,33 @@ fn a_torn_tail_is_cut_wherever_it_was_torn() {
 
 #[test]
 fn what_is_no_torn_tail_is_not_cut() {
-    let test = "what_is_no_torn_tail_is_not_cut";
-    if !io_uring_or_skip(test) {
-        return;
-    }
-    let folder = Folder::in_each(test).pop().unwrap();
+    let Some(log) = Log::in_each("what_is_no_torn_tail_is_not_cut").pop() else { return };
     for (bytes, says) in [
         (b"somebody's letter".to_vec(), "is not a log"),
         ([b"ringlog\n".to_vec(), vec![7; 4 << 20]].concat(), "is damaged at byte 8"),
     ] {
-        fs::write(folder.log(), &bytes).unwrap();
-        let output = folder.run(&[], b"new");
+        fs::write(log.file(), &bytes).unwrap();
+        let output = log.run(&[], b"new");
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(error.contains(says), "{error}");
-        assert!(fs::read(folder.log()).unwrap() == bytes, "it was changed");
+        assert!(fs::read(log.file()).unwrap() == bytes, "it was changed");
     }
 }
 
 #[test]
 fn records_that_come_together_share_a_commit() {
-    let test = "records_that_come_together_share_a_commit";
-    if !io_uring_or_skip(test) {
-        return;
-    }
     let lines: String = (1..=100).map(|number| format!("{number}\n")).collect();
-    for folder in Folder::in_each(test) {
-        assert_eq!(counts(&folder.run(&["--json"], lines.as_bytes())), [100, 1, 1]);
-        assert_eq!(folder.records().len(), 100);
-        assert_eq!(one_by_one(&folder, 10), [10, 10, 10]);
+    for log in Log::in_each("records_that_come_together_share_a_commit") {
+        assert_eq!(counts(&log.run(&["--json"], lines.as_bytes())), [100, 1, 1]);
+        assert_eq!(log.records().len(), 100);
+        assert_eq!(one_by_one(&log, 10), [10, 10, 10]);
     }
 }
 
 /// A producer who waits for each acknowledgement.
-fn one_by_one(folder: &Folder, records: usize) -> [u64; 3] {
-    let mut child: Child = folder.command(&["--json"], b"").stdin(Stdio::piped()).spawn().unwrap();
+fn one_by_one(log: &Log, records: usize) -> [u64; 3] {
+    let mut child: Child = log.command(&["--json"], b"").stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for _ in 0..records {
@@ -265,13 +228,9 @@ fn one_by_one(folder: &Folder, records: usize) -> [u64; 3] {
 #[test]
 fn a_short_write_is_not_acknowledged() {
     const LIMIT: u64 = 10_000;
-    let test = "a_short_write_is_not_acknowledged";
-    if !io_uring_or_skip(test) {
-        return;
-    }
     let lines: String = (1..=3000).map(|number| format!("{number}\n")).collect();
-    for folder in Folder::in_each(test) {
-        let mut command = folder.command(&["--json"], lines.as_bytes());
+    for log in Log::in_each("a_short_write_is_not_acknowledged") {
+        let mut command = log.command(&["--json"], lines.as_bytes());
         // The batch is longer than a file may be here: its WRITE is short, and the rest is refused.
         let limit = || {
             // SAFETY: a signal that is ignored runs no code.
@@ -285,46 +244,39 @@ fn a_short_write_is_not_acknowledged() {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(error.contains("File too large"), "{error}");
         assert_eq!(events(&output).len(), 1, "nothing was acknowledged: {output:?}");
-        assert_eq!(fs::metadata(folder.log()).unwrap().len(), LIMIT);
+        assert_eq!(fs::metadata(log.file()).unwrap().len(), LIMIT);
 
         // What was written of it is a prefix; a producer that goes on from there loses nothing.
-        let kept = folder.records();
+        let kept = log.records();
         let rest: String = lines.split_inclusive('\n').skip(kept.len()).collect();
-        assert_eq!(counts(&folder.run(&["--json"], rest.as_bytes()))[0], 3000 - kept.len() as u64);
-        assert_eq!(folder.records().join("\n") + "\n", lines);
+        assert_eq!(counts(&log.run(&["--json"], rest.as_bytes()))[0], 3000 - kept.len() as u64);
+        assert_eq!(log.records().join("\n") + "\n", lines);
     }
 }
 
 #[test]
 fn a_second_program_waits_for_the_first() {
-    let test = "a_second_program_waits_for_the_first";
-    if !io_uring_or_skip(test) {
-        return;
-    }
-    let folder = Folder::in_each(test).pop().unwrap();
-    let mut first = folder.command(&[], b"").stdin(Stdio::piped()).spawn().unwrap();
+    let Some(log) = Log::in_each("a_second_program_waits_for_the_first").pop() else { return };
+    let mut first = log.command(&[], b"").stdin(Stdio::piped()).spawn().unwrap();
     let mut opened = String::new();
     BufReader::new(first.stdout.as_mut().unwrap()).read_line(&mut opened).unwrap();
-    let mut second = folder.command(&[], b"second").spawn().unwrap();
+    let mut second = log.command(&[], b"second").spawn().unwrap();
     let mut waits = String::new();
     BufReader::new(second.stderr.as_mut().unwrap()).read_line(&mut waits).unwrap();
     assert!(waits.contains("is in use"), "{waits}");
     first.stdin.take().unwrap().write_all(b"first").unwrap();
     assert!(first.wait_with_output().unwrap().status.success());
     assert!(second.wait_with_output().unwrap().status.success());
-    assert_eq!(folder.records(), ["first", "second"]);
+    assert_eq!(log.records(), ["first", "second"]);
 }
 
 #[test]
 fn an_ordinary_user_can_keep_a_log() {
     let test = "an_ordinary_user_can_keep_a_log";
-    if !io_uring_or_skip(test) {
-        return;
-    }
-    for folder in Folder::in_each(test) {
-        let mut command = folder.command(&["--json"], b"one\ntwo\n");
-        if !as_ordinary_user(&mut command) {
-            return skipped(test, "another user may not run the program");
+    for log in Log::in_each(test) {
+        let mut command = log.command(&["--json"], b"one\ntwo\n");
+        if !ordinary_user_or_skip(test, &mut command, 8 << 20) {
+            return;
         }
         assert_eq!(counts(&output_within(command, PATIENCE).unwrap()), [2, 1, 1]);
     }

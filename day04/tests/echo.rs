@@ -1,62 +1,27 @@
 //! `examples/echo.rs`, the whole server in one file: what it does, and that it stays readable.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 
-use testkit::{PATIENCE, Strace, die_with_parent, example, io_uring_or_skip, skipped};
+use testkit::{Strace, Talking, die_with_parent, example, io_uring_or_skip, skipped};
 
-/// A running echo server, killed when dropped: it has no other end.
-struct Echo {
-    child: Child,
-    port: u16,
-}
-
-impl Echo {
-    /// `None`, with a message, if it cannot run here.
-    fn start(test: &str, mut command: Command) -> Option<Echo> {
-        if !io_uring_or_skip(test) {
-            return None;
-        }
-        die_with_parent(command.arg("0").stdout(Stdio::piped()).stderr(Stdio::piped()));
-        let mut child = command.spawn().expect("it starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Some(port) = line.trim_end().strip_prefix("listening on 127.0.0.1:") else {
-            let mut error = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
-            // What a kernel before 5.19 lacks is refused with EINVAL.
-            assert!(error.contains("InvalidInput"), "{line}{error}");
-            skipped(test, format_args!("the ring was refused: {error}"));
-            child.wait().unwrap();
-            return None;
-        };
-        Some(Echo { port: port.parse().unwrap(), child })
+/// A running echo server; `None`, with a message, if it cannot run here.
+fn start(test: &str, mut command: Command) -> Option<Talking> {
+    if !io_uring_or_skip(test) {
+        return None;
     }
-
-    fn connect(&self) -> TcpStream {
-        let client = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/echo.rs")
-}
-
-fn binary() -> PathBuf {
-    example("echo", &source())
+    die_with_parent(command.arg("0"));
+    let error = match Talking::start(command) {
+        Ok(echo) => return Some(echo),
+        Err(error) => format!("{error:#}"),
+    };
+    // What a kernel before 5.19 lacks is refused with EINVAL.
+    assert!(error.contains("InvalidInput"), "{error}");
+    skipped(test, error);
+    None
 }
 
 fn exchange(mut client: &TcpStream, message: &[u8]) {
@@ -69,14 +34,14 @@ fn exchange(mut client: &TcpStream, message: &[u8]) {
 #[test]
 fn every_client_gets_its_bytes_back_and_then_its_end() {
     let name = "every_client_gets_its_bytes_back_and_then_its_end";
-    let Some(echo) = Echo::start(name, Command::new(binary())) else { return };
+    let Some(echo) = start(name, example("echo")) else { return };
     // More clients, one after the other, than there are slots and buffers.
     for round in 0..40u8 {
         thread::scope(|scope| {
             for client in 0..50u8 {
                 let echo = &echo;
                 scope.spawn(move || {
-                    let mut stream = echo.connect();
+                    let mut stream = echo.connect().unwrap();
                     for size in [1, 64, 4096, 10_000] {
                         exchange(&stream, &vec![round ^ client; size]);
                     }
@@ -96,9 +61,9 @@ fn a_message_takes_two_enters_at_most() {
     if !Strace::works() {
         return skipped(name, "strace is not installed, or may not trace here");
     }
-    let (command, strace) = Strace::wrap(binary().to_str().unwrap(), &[]);
-    let Some(echo) = Echo::start(name, command) else { return };
-    let client = echo.connect();
+    let (command, strace) = Strace::wrap(example("echo").get_program(), &[]);
+    let Some(echo) = start(name, command) else { return };
+    let client = echo.connect().unwrap();
     (0..MESSAGES).for_each(|_| exchange(&client, b"hello"));
     drop(echo);
     let calls = strace.calls().unwrap().len();
@@ -107,7 +72,8 @@ fn a_message_takes_two_enters_at_most() {
 
 #[test]
 fn it_is_one_file_that_a_reader_sees_whole() {
-    let text = fs::read_to_string(source()).unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/echo.rs");
+    let text = fs::read_to_string(source).unwrap();
     assert!(!text.contains("common::"), "it stands alone");
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     let code = code.filter(|line| !line.trim().is_empty()).count();

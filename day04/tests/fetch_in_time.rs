@@ -3,15 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn};
 use testkit::{
-    PATIENCE, as_ordinary_user, example, io_uring_or_skip, limit_locked_memory, output_within,
-    skipped,
+    PATIENCE, example, io_uring_or_skip, limit_locked_memory, ordinary_user_or_skip, output_within,
 };
 
 /// A server that does the same for each client; its address as the program takes it. The thread
@@ -76,9 +74,8 @@ fn full() -> (String, impl Drop) {
 }
 
 fn program(arguments: &[&str]) -> Command {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beyond/fetch_in_time.rs");
-    let mut command = Command::new(example("fetch_in_time", &source));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = example("fetch_in_time");
+    command.args(arguments);
     command
 }
 
@@ -131,8 +128,8 @@ fn the_slower_mirror_is_cancelled_and_a_large_page_is_whole() {
     let page = |client| answer(client, &[b"HTTP/1.0 200 OK\r\n\r\n", &[7; 3 << 20][..]].concat());
     let (silent, large) = (server(silent), server(page));
     let mut command = program(&["--first", "10000", "--whole", "15000", &silent, &large]);
-    if !as_ordinary_user(&mut command) {
-        return skipped(test, "another user may not run the program");
+    if !ordinary_user_or_skip(test, &mut command, 8 << 20) {
+        return;
     }
     let (output, said) = run(command);
     assert!(output.stdout == vec![7; 3 << 20], "{} bytes came: {said}", output.stdout.len());

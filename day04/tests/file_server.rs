@@ -1,15 +1,14 @@
 //! `beyond/file_server`: each way sends the bytes of the file, also to slow readers.
 
-use std::fs::{self, File, Permissions};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::thread;
 
 use testkit::{
-    PATIENCE, as_ordinary_user, example, io_uring_or_skip, limit_locked_memory, output_within,
+    Folder, PATIENCE, Talking, example, io_uring_or_skip, ordinary_user_or_skip, output_within,
     skipped,
 };
 
@@ -18,75 +17,29 @@ const PART: usize = 64 << 10;
 /// More than the sockets of both sides take.
 const LARGE: usize = 24 << 20;
 
-/// A folder of files, gone when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Folder {
-        let path =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        Folder(path)
-    }
-
-    fn file(&self, name: &str, length: usize) -> Vec<u8> {
-        // No two parts are alike.
-        let bytes: Vec<u8> =
-            (0..length.div_ceil(4) as u32).flat_map(u32::to_ne_bytes).take(length).collect();
-        fs::write(self.0.join(name), &bytes).unwrap();
-        bytes
-    }
+/// Makes a file of this length in the folder, of which no two parts are alike.
+fn file(folder: &Path, name: &str, length: usize) -> Vec<u8> {
+    let bytes: Vec<u8> =
+        (0..length.div_ceil(4) as u32).flat_map(u32::to_ne_bytes).take(length).collect();
+    fs::write(folder.join(name), &bytes).unwrap();
+    bytes
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn serve(way: &str, folder: &Path) -> Talking {
+    let mut command = example("file_server");
+    command.args(["--by", way, "--listen", "127.0.0.1:0"]).arg(folder);
+    Talking::start(command).unwrap()
 }
 
-fn program() -> Command {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beyond/file_server");
-    let mut command = Command::new(example("file_server", &source));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+/// A client that has sent its request.
+fn client(server: &Talking, request: &str) -> TcpStream {
+    let mut client = server.connect().unwrap();
+    client.write_all(request.as_bytes()).unwrap();
+    client
 }
 
-/// Killed when dropped.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start(way: &str, folder: &Folder) -> Server {
-        let mut command = program();
-        command.args(["--by", way, "--listen", "127.0.0.1:0"]).arg(&folder.0);
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on ").expect(&line).parse().unwrap();
-        Server { child, address }
-    }
-
-    /// A client that has sent its request.
-    fn client(&self, request: &str) -> TcpStream {
-        let mut client = TcpStream::connect(self.address).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.write_all(request.as_bytes()).unwrap();
-        client
-    }
-
-    fn get(&self, name: &str) -> Vec<u8> {
-        body(self.client(&format!("GET /{name} HTTP/1.0\r\n\r\n")))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn get(server: &Talking, name: &str) -> Vec<u8> {
+    body(client(server, &format!("GET /{name} HTTP/1.0\r\n\r\n")))
 }
 
 /// Reads a reply to its end, and checks that it is as long as it says.
@@ -101,13 +54,13 @@ fn body(mut client: TcpStream) -> Vec<u8> {
 }
 
 /// The ways that this kernel has.
-fn ways_or_skip(test: &str, folder: &Folder) -> Vec<&'static str> {
+fn ways_or_skip(test: &str, folder: &Path) -> Vec<&'static str> {
     if !io_uring_or_skip(test) {
         return Vec::new();
     }
-    folder.file("small", 10);
-    let mut command = program();
-    command.arg("--compare").arg(folder.0.join("small"));
+    file(folder, "small", 10);
+    let mut command = example("file_server");
+    command.arg("--compare").arg(folder.join("small"));
     let output = output_within(command, PATIENCE).unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let rows: Vec<&str> = text.lines().skip(1).collect();
@@ -128,16 +81,16 @@ fn each_way_sends_files_of_all_lengths() {
     let test = "each_way_sends_files_of_all_lengths";
     let folder = Folder::new(test);
     let lengths = [0, 1, PART - 1, PART, PART + 1, 4 * PART, 4 * PART + 1, 9 * PART + 77];
-    let files = lengths.map(|length| folder.file(&length.to_string(), length));
+    let files = lengths.map(|length| file(&folder, &length.to_string(), length));
     for way in ways_or_skip(test, &folder) {
-        let server = Server::start(way, &folder);
+        let server = serve(way, &folder);
         for (length, file) in lengths.iter().zip(&files) {
-            assert!(server.get(&length.to_string()) == *file, "{length} bytes by {way}");
+            assert!(get(&server, &length.to_string()) == *file, "{length} bytes by {way}");
         }
         // More at once than there are places.
         thread::scope(|scope| {
             for _ in 0..40 {
-                scope.spawn(|| assert!(server.get("589901") == files[7], "at once by {way}"));
+                scope.spawn(|| assert!(get(&server, "589901") == files[7], "at once by {way}"));
             }
         });
     }
@@ -147,14 +100,14 @@ fn each_way_sends_files_of_all_lengths() {
 fn a_slow_reader_gets_the_files_bytes_and_holds_up_nobody() {
     let test = "a_slow_reader_gets_the_files_bytes_and_holds_up_nobody";
     let folder = Folder::new(test);
-    let large = folder.file("large", LARGE);
+    let large = file(&folder, "large", LARGE);
     for way in ways_or_skip(test, &folder) {
-        let server = Server::start(way, &folder);
+        let server = serve(way, &folder);
         let slow: Vec<TcpStream> =
-            (0..4).map(|_| server.client("GET /large HTTP/1.0\r\n\r\n")).collect();
+            (0..4).map(|_| client(&server, "GET /large HTTP/1.0\r\n\r\n")).collect();
         // While these read nothing, others are served.
         for _ in 0..20 {
-            assert_eq!(server.get("small").len(), 10, "{way}");
+            assert_eq!(get(&server, "small").len(), 10, "{way}");
         }
         for client in slow {
             assert!(body(client) == large, "a slow reader by {way}");
@@ -166,20 +119,20 @@ fn a_slow_reader_gets_the_files_bytes_and_holds_up_nobody() {
 fn a_client_that_goes_leaves_nothing_to_the_next_one() {
     let test = "a_client_that_goes_leaves_nothing_to_the_next_one";
     let folder = Folder::new(test);
-    let (large, other) = (folder.file("large", LARGE), folder.file("other", 3 * PART));
+    let (large, other) = (file(&folder, "large", LARGE), file(&folder, "other", 3 * PART));
     for way in ways_or_skip(test, &folder) {
-        let server = Server::start(way, &folder);
+        let server = serve(way, &folder);
         for round in 0..20 {
-            let mut client = server.client("GET /large HTTP/1.0\r\n\r\n");
+            let mut client = client(&server, "GET /large HTTP/1.0\r\n\r\n");
             client.read_exact(&mut [0; 100]).unwrap();
             if round % 2 == 0 {
                 testkit::reset(client);
             } else {
                 drop(client);
             }
-            assert!(server.get("other") == other, "round {round} by {way}");
+            assert!(get(&server, "other") == other, "round {round} by {way}");
         }
-        assert!(server.get("large") == large, "afterwards by {way}");
+        assert!(get(&server, "large") == large, "afterwards by {way}");
     }
 }
 
@@ -187,17 +140,17 @@ fn a_client_that_goes_leaves_nothing_to_the_next_one() {
 fn a_file_that_gets_shorter_ends_the_connection() {
     let test = "a_file_that_gets_shorter_ends_the_connection";
     let folder = Folder::new(test);
-    let other = folder.file("other", 3 * PART);
+    let other = file(&folder, "other", 3 * PART);
     for way in ways_or_skip(test, &folder) {
-        folder.file("large", LARGE);
-        let server = Server::start(way, &folder);
+        file(&folder, "large", LARGE);
+        let server = serve(way, &folder);
         // As many as there are places: each must be there for the next client.
         let clients: Vec<TcpStream> =
-            (0..16).map(|_| server.client("GET /large HTTP/1.0\r\n\r\n")).collect();
+            (0..16).map(|_| client(&server, "GET /large HTTP/1.0\r\n\r\n")).collect();
         for mut client in &clients {
             client.read_exact(&mut [0; 100]).unwrap();
         }
-        let file = File::options().write(true).open(folder.0.join("large")).unwrap();
+        let file = File::options().write(true).open(folder.join("large")).unwrap();
         file.set_len((LARGE - PART / 2) as u64).unwrap();
         for mut client in clients {
             let mut rest = Vec::new();
@@ -205,7 +158,7 @@ fn a_file_that_gets_shorter_ends_the_connection() {
             assert!(rest.len() < LARGE, "{} bytes by {way}", rest.len());
         }
         for _ in 0..16 {
-            assert!(server.get("other") == other, "afterwards by {way}");
+            assert!(get(&server, "other") == other, "afterwards by {way}");
         }
     }
 }
@@ -217,10 +170,10 @@ fn only_files_of_the_folder_are_served() {
     if ways_or_skip(test, &folder).is_empty() {
         return;
     }
-    fs::create_dir(folder.0.join("inner")).unwrap();
-    symlink("/etc/passwd", folder.0.join("link")).unwrap();
-    nix::unistd::mkfifo(&folder.0.join("fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-    let server = Server::start("zc", &folder);
+    fs::create_dir(folder.join("inner")).unwrap();
+    symlink("/etc/passwd", folder.join("link")).unwrap();
+    nix::unistd::mkfifo(&folder.join("fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let server = serve("zc", &folder);
     for (request, status) in [
         ("GET /none HTTP/1.0\r\n\r\n", "404"),
         ("GET /../Cargo.toml HTTP/1.0\r\n\r\n", "403"),
@@ -234,20 +187,20 @@ fn only_files_of_the_folder_are_served() {
         ("\r\n\r\n", "400"),
     ] {
         let mut reply = String::new();
-        server.client(request).read_to_string(&mut reply).unwrap();
+        client(&server, request).read_to_string(&mut reply).unwrap();
         assert!(reply.starts_with(&format!("HTTP/1.0 {status}")), "{request:?}: {reply:?}");
         assert!(reply.ends_with("\r\nContent-Length: 0\r\n\r\n"), "{reply:?}");
     }
     // A request without an end, and one that is too long.
     let mut nothing = Vec::new();
-    let half = server.client("GET /small");
+    let half = client(&server, "GET /small");
     half.shutdown(std::net::Shutdown::Write).unwrap();
     (&half).read_to_end(&mut nothing).unwrap();
-    let long = server.client(&"x".repeat(4096));
+    let long = client(&server, &"x".repeat(4096));
     (&long).read_to_end(&mut nothing).unwrap();
     assert_eq!(nothing, b"");
     // One that comes byte by byte.
-    let mut slow = server.client("");
+    let mut slow = client(&server, "");
     for byte in b"GET /small HTTP/1.1\r\nHost: here\r\n\r\n" {
         slow.write_all(&[*byte]).unwrap();
     }
@@ -261,12 +214,11 @@ fn an_ordinary_user_can_compare_the_costs() {
         return;
     }
     let folder = Folder::new(test);
-    folder.file("mib", 16 * PART);
-    let mut command = program();
-    command.arg("--compare").arg(folder.0.join("mib"));
-    limit_locked_memory(&mut command, 8 << 20);
-    if !as_ordinary_user(&mut command) {
-        return skipped(test, "another user may not run the program");
+    file(&folder, "mib", 16 * PART);
+    let mut command = example("file_server");
+    command.arg("--compare").arg(folder.join("mib"));
+    if !ordinary_user_or_skip(test, &mut command, 8 << 20) {
+        return;
     }
     let output = output_within(command, PATIENCE).unwrap();
     let text = String::from_utf8(output.stdout.clone()).unwrap();
@@ -295,9 +247,9 @@ fn an_ordinary_user_can_compare_the_costs() {
 fn a_file_is_no_folder() {
     let test = "a_file_is_no_folder";
     let folder = Folder::new(test);
-    folder.file("small", 10);
-    let mut command = program();
-    command.args(["--listen", "127.0.0.1:0"]).arg(folder.0.join("small"));
+    file(&folder, "small", 10);
+    let mut command = example("file_server");
+    command.args(["--listen", "127.0.0.1:0"]).arg(folder.join("small"));
     let output = output_within(command, PATIENCE).unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -311,11 +263,10 @@ fn too_little_locked_memory_is_explained() {
     if ways_or_skip(test, &folder).is_empty() {
         return;
     }
-    let mut command = program();
-    command.args(["--by", "fixed", "--listen", "127.0.0.1:0"]).arg(&folder.0);
-    limit_locked_memory(&mut command, 1 << 20);
-    if !as_ordinary_user(&mut command) {
-        return skipped(test, "another user may not run the program");
+    let mut command = example("file_server");
+    command.args(["--by", "fixed", "--listen", "127.0.0.1:0"]).arg(&*folder);
+    if !ordinary_user_or_skip(test, &mut command, 1 << 20) {
+        return;
     }
     let output = output_within(command, PATIENCE).unwrap();
     let error = String::from_utf8_lossy(&output.stderr);

@@ -1,34 +1,12 @@
 //! `beyond/link_answers`: what of its answers holds on every kernel.
 
-use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
-
-use testkit::{PATIENCE, as_ordinary_user, example, io_uring_or_skip, output_within, skipped};
+use testkit::Answers;
 
 #[test]
 fn an_ordinary_user_gets_the_answers_of_the_chapter() {
-    let test = "an_ordinary_user_gets_the_answers_of_the_chapter";
-    if !io_uring_or_skip(test) {
-        return;
-    }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beyond/link_answers");
-    let mut command = Command::new(example("link_answers", &source));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("link_answers");
-    fs::create_dir_all(&folder).unwrap();
-    fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
-    command.current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if !as_ordinary_user(&mut command) {
-        return skipped(test, "another user may not run the program");
-    }
-    let output = output_within(command, PATIENCE).unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let answers: BTreeSet<&str> = text.lines().collect();
+    let Some(answers) = Answers::or_skip("link_answers") else { return };
     // The same from Linux 5.10 to 7.3.
-    for answer in [
+    answers.need(&[
         "link behind READ of 5 bytes, 5 are there: 5, holds",
         "link behind READ of 16 bytes, 5 are there: 5, breaks",
         "link behind READ of 16 bytes at the end of the file: 0, breaks",
@@ -47,11 +25,5 @@ fn an_ordinary_user_gets_the_answers_of_the_chapter() {
         "cut, CLOSE fails, linked; a NOP in the next submit: first EBADF, second 0",
         "drained, POLL_ADD, NOP drained, NOP, and later a NOP: 0, then 4",
         "drained, CLOSE fails, NOP drained: first EBADF, second 0",
-    ] {
-        assert!(answers.contains(answer), "{answer:?} is missing:\n{text}");
-    }
-    let questions: BTreeSet<_> =
-        text.lines().map(|line| line.split_once(": ").expect("an answer").0).collect();
-    assert_eq!(questions.len(), text.lines().count(), "a question is asked twice:\n{text}");
-    fs::remove_dir(&folder).expect("it removes its file");
+    ]);
 }

@@ -1,26 +1,11 @@
 //! `beyond/lock_answers.rs`: what of its answers holds on every kernel.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
-use testkit::{PATIENCE, as_ordinary_user, example, io_uring_or_skip, output_within, skipped};
+use testkit::Answers;
 
 #[test]
 fn an_ordinary_user_gets_the_answers_of_the_chapter() {
-    let test = "an_ordinary_user_gets_the_answers_of_the_chapter";
-    if !io_uring_or_skip(test) {
-        return;
-    }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beyond/lock_answers.rs");
-    let mut command = Command::new(example("lock_answers", &source));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    if !as_ordinary_user(&mut command) {
-        return skipped(test, "another user may not run the program");
-    }
-    let output = output_within(command, PATIENCE).unwrap();
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    assert!(output.status.success(), "{output:?}");
-    for line in [
+    let Some(answers) = Answers::or_skip("lock_answers") else { return };
+    answers.need(&[
         "NOP, which is on the list: 0",
         "READ, which is not: submit 1; completions EACCES",
         "NOP with IOSQE_ASYNC, which is not: EACCES",
@@ -35,7 +20,5 @@ fn an_ordinary_user_gets_the_answers_of_the_chapter() {
         "open(2), where seccomp forbids openat: EPERM",
         "OPENAT, where seccomp forbids openat: opened",
         "NOP on a ring from before, where seccomp forbids io_uring_setup: 0",
-    ] {
-        assert!(text.lines().any(|found| found == line), "{line:?} is missing:\n{text}");
-    }
+    ]);
 }

@@ -1,28 +1,19 @@
 //! `beyond/plugin.rs`: the plug-in reads what it was given, and nothing else.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-use testkit::{
-    PATIENCE, as_ordinary_user, example, io_uring_or_skip, limit_locked_memory, output_within,
-    skipped,
-};
+use testkit::{Folder, PATIENCE, example, io_uring_or_skip, ordinary_user_or_skip, output_within};
 
 /// Runs it as an ordinary user with little locked memory, if that is possible here.
 fn plugin(test: &str, arguments: &[&str]) -> Option<Output> {
     if !io_uring_or_skip(test) {
         return None;
     }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beyond/plugin.rs");
-    let mut command = Command::new(example("plugin", &source));
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-    limit_locked_memory(&mut command, 64 << 10);
-    if !as_ordinary_user(&mut command) {
-        skipped(test, "another user may not run the program");
-        return None;
-    }
-    Some(output_within(command, PATIENCE).unwrap())
+    let mut command = example("plugin");
+    command.args(arguments);
+    ordinary_user_or_skip(test, &mut command, 64 << 10)
+        .then(|| output_within(command, PATIENCE).unwrap())
 }
 
 fn lines(output: &Output) -> Vec<&str> {
@@ -32,8 +23,8 @@ fn lines(output: &Output) -> Vec<&str> {
 #[test]
 fn it_counts_the_lines_of_the_files_that_it_was_given() {
     let test = "it_counts_the_lines_of_the_files_that_it_was_given";
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let (short, long) = (folder.join("plugin.short"), folder.join("plugin.long"));
+    let folder = Folder::new(test);
+    let (short, long) = (folder.join("short"), folder.join("long"));
     fs::write(&short, "one\ntwo\nno end").unwrap();
     // Longer than its buffer, and lines go across.
     fs::write(&long, "a line\n".repeat(5000)).unwrap();

@@ -1,15 +1,14 @@
 //! `beyond/stuck.rs`: it is stuck as the chapter *Looking inside* says, and looks so from outside.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command};
 
-use testkit::{PATIENCE, holds_within, io_uring_or_skip, output_within, skipped};
+use testkit::{PATIENCE, example, holds_within, io_uring_or_skip, output_within, skipped};
 
 fn program(arguments: &[&str]) -> Command {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beyond/stuck.rs");
-    let mut command = Command::new(testkit::example("stuck", &source));
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = example("stuck");
+    command.args(arguments);
     command
 }
 

@@ -1,37 +1,26 @@
 //! Runs the entries of an atlas as a reader runs them.
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use anyhow::{Result, ensure};
 use common::catalog::{self, Table};
 use serde_json::Value;
 
-use super::{PATIENCE, example, in_words, io_uring_or_skip, output_within, skipped};
+use super::{Folder, PATIENCE, example, in_words, io_uring_or_skip, output_within, skipped};
 
-/// The example that shows the entries of a package.
+/// The example that shows the entries of a package, by its name.
 #[derive(Debug)]
-pub struct Atlas {
-    program: PathBuf,
-}
+pub struct Atlas(pub &'static str);
 
 impl Atlas {
-    /// The example `name`, whose source is the folder `source`.
+    /// A command of it.
     ///
     /// # Panics
     /// As [`example()`].
-    pub fn new(name: &str, source: &Path) -> Atlas {
-        Atlas { program: example(name, source) }
-    }
-
-    /// A command of it. Its standard streams are piped.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(arguments).stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = example(self.0);
+        command.args(arguments);
         command
     }
 
@@ -80,23 +69,12 @@ impl Atlas {
 
 /// Runs an entry, which must leave no file behind.
 fn run(name: &str, mut command: Command) -> Result<Output> {
-    let folder = folder(name)?;
-    command.env("TMPDIR", &folder);
+    let folder = Folder::new(name);
+    command.env("TMPDIR", &*folder);
     let output = output_within(command, PATIENCE);
-    let left: Vec<_> = fs::read_dir(&folder)?.flatten().map(|left| left.file_name()).collect();
-    fs::remove_dir_all(&folder)?;
+    let left = folder.names();
     ensure!(left.is_empty(), "it leaves files behind: {left:?}");
     output
-}
-
-/// A folder for temporary files, for any user.
-fn folder(name: &str) -> Result<PathBuf> {
-    let thread = std::thread::current().id();
-    let folder = format!("atlas-test-{name}-{}-{thread:?}", std::process::id());
-    let folder = std::env::temp_dir().join(folder);
-    fs::create_dir(&folder)?;
-    fs::set_permissions(&folder, Permissions::from_mode(0o777))?;
-    Ok(folder)
 }
 
 fn stderr(output: &Output) -> String {

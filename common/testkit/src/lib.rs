@@ -2,8 +2,10 @@
 //!
 //! No wait here is without a limit: a day that hangs is killed and reported.
 
+mod answers;
 pub mod atlas;
 mod example;
+mod folder;
 mod limits;
 mod listener;
 mod log;
@@ -25,7 +27,9 @@ use std::time::{Duration, Instant};
 use io_uring::IoUring;
 use nix::sys::socket::{setsockopt, sockopt};
 
+pub use self::answers::Answers;
 pub use self::example::example;
+pub use self::folder::Folder;
 pub use self::limits::{
     as_ordinary_user, forbid_threads, limit_descriptors, limit_descriptors_of, limit_locked_memory,
 };
@@ -144,6 +148,17 @@ pub fn start_without_workers_or_skip(test: &str, mut command: Command) -> Option
         skipped(test, error);
     }
     started.ok()
+}
+
+/// Makes the child an ordinary user, as [`as_ordinary_user`] does, who may lock at most this many
+/// bytes. If that is not possible, says so aloud and names the `test` that is skipped.
+pub fn ordinary_user_or_skip(test: &str, command: &mut Command, locked: u64) -> bool {
+    limit_locked_memory(command, locked);
+    let possible = as_ordinary_user(command);
+    if !possible {
+        skipped(test, "another user may not run the program");
+    }
+    possible
 }
 
 /// Waits until `condition` holds.

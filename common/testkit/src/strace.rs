@@ -1,5 +1,6 @@
 //! A day's system calls from outside, where `strace` is installed.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -29,12 +30,16 @@ impl Strace {
     /// A command that runs `program` with `arguments` under `strace`, which records each
     /// io_uring_enter. The program keeps the child's process id, so signals reach it and not
     /// the tracer (`strace -D`).
-    pub fn wrap(program: &str, arguments: &[&str]) -> (Command, Strace) {
+    pub fn wrap(program: impl AsRef<OsStr>, arguments: &[&str]) -> (Command, Strace) {
         Strace::wrap_with(&["-e", "trace=io_uring_enter"], program, arguments)
     }
 
     /// Like [`Strace::wrap`], for what the `options` of `strace` ask for.
-    pub fn wrap_with(options: &[&str], program: &str, arguments: &[&str]) -> (Command, Strace) {
+    pub fn wrap_with(
+        options: &[&str],
+        program: impl AsRef<OsStr>,
+        arguments: &[&str],
+    ) -> (Command, Strace) {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let log =

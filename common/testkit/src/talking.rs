@@ -1,7 +1,7 @@
 //! A running day that talks to people.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
@@ -63,6 +63,21 @@ impl Talking {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A client's connection, whose reads give up after [`PATIENCE`].
+    ///
+    /// # Errors
+    /// If the server does not take it.
+    pub fn connect(&self) -> Result<TcpStream> {
+        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
     }
 
     /// Reads on until a line has `text`, and returns that line.

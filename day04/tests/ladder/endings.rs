@@ -91,7 +91,7 @@ fn a_rung_talks_to_people_and_its_reader_may_leave() {
         if !io_uring_or_skip("a_rung_talks_to_people_and_its_reader_may_leave") {
             return;
         }
-        let mut command = Command::new(binary(rung));
+        let mut command = example(rung);
         command.args(["--listen", "127.0.0.1:0", "--max", "1"]);
         let Ok(mut server) = Talking::start(command) else {
             continue; // too old a kernel, which the other tests have said
@@ -109,9 +109,8 @@ fn a_rung_talks_to_people_and_its_reader_may_leave() {
 #[test]
 fn without_io_uring_a_rung_says_why_and_what_to_type() {
     for rung in all() {
-        let mut command = Command::new(binary(rung));
+        let mut command = example(rung);
         command.args(FIXED).env("RUST_BACKTRACE", "1");
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
         block_io_uring(&mut command, nix::libc::EPERM);
         let output = output_within(command, PATIENCE).expect("it ends");
         let stderr = String::from_utf8_lossy(&output.stderr);

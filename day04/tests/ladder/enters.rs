@@ -129,9 +129,8 @@ fn strace_counts_as_the_rungs_do() {
         return skipped("strace_counts_as_the_rungs_do", "no strace here that works");
     }
     for rung in ECHO {
-        let path = binary(rung);
         let arguments = [&FIXED[..], &["--reply", "echo"]].concat();
-        let (command, strace) = Strace::wrap(path.to_str().expect("UTF-8"), &arguments);
+        let (command, strace) = Strace::wrap(example(rung).get_program(), &arguments);
         let Some(server) = start_or_skip(rung, command) else { return };
         let client = connect(&server);
         converse(&server, &client, Pace::Rush, 30);

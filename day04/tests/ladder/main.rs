@@ -8,7 +8,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 
 use nix::sys::signal::Signal;
@@ -35,15 +34,11 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("ladder")
 }
 
-fn binary(rung: &str) -> PathBuf {
-    example(rung, &sources().join(rung).with_extension("rs"))
-}
-
 const FIXED: [&str; 4] = ["--listen", "127.0.0.1:0", "--json", "--quiet"];
 
 /// A running rung; `None` if it cannot run here, which was said aloud.
 fn serve(rung: &str, arguments: &[&str]) -> Option<Server> {
-    let mut command = Command::new(binary(rung));
+    let mut command = example(rung);
     command.args(FIXED).args(arguments);
     start_or_skip(rung, command)
 }
