@@ -30,6 +30,8 @@ use nix::unistd::pipe;
 use self::system_calls::{ALLOW, DENY, install};
 
 mod handed_over;
+#[path = "../src/later_rings.rs"]
+mod later_rings;
 mod of_this_thread;
 mod system_calls;
 
@@ -270,7 +272,7 @@ fn landlock() -> Result<()> {
 /// A list for all rings that this thread makes afterwards.
 fn tasks() -> Result<()> {
     let mut before: IoUring = IoUring::new(8)?;
-    let restricted = of_this_thread::allow_only(opcode::Nop::CODE);
+    let restricted = allow_only_nop();
     let refused = restricted.is_err();
     say("a list for the thread, NOP only", word(restricted));
     if refused {
@@ -293,13 +295,17 @@ fn tasks() -> Result<()> {
         Ok(())
     })?;
     Command::new("/proc/self/exe").args(["task", "0", "-1"]).status()?;
-    say("a second list for the thread", word(of_this_thread::allow_only(opcode::Nop::CODE)));
+    say("a second list for the thread", word(allow_only_nop()));
     let mut own = [Restriction::sqe_op(opcode::Nop::CODE)];
     let own = disabled()?.submitter().register_restrictions(&mut own);
     say("a list for a ring made after the thread's list", word(own));
     Ok(())
 }
 // ANCHOR_END: tasks
+
+fn allow_only_nop() -> io::Result<()> {
+    Ok(later_rings::restrict([Restriction::sqe_op(opcode::Nop::CODE)])?)
+}
 
 /// A filter looks at the arguments, of the few operations that show some.
 fn filters() -> Result<()> {

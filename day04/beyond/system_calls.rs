@@ -4,6 +4,7 @@ use std::io;
 
 use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter, sock_fprog};
 use nix::errno::Errno;
+use nix::sys::prctl::set_no_new_privs;
 
 /// Offsets in `struct seccomp_data` (`linux/seccomp.h`).
 const NUMBER: u32 = 0;
@@ -29,13 +30,11 @@ pub fn install(calls: &[i64], listed: u32, others: u32) -> io::Result<()> {
     }
     program.extend([give(others), give(listed)]);
     let program = sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: neither call keeps memory: the kernel copies the program.
-    unsafe {
-        // Or only root may: a filter must not mislead a program with more rights.
-        Errno::result(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-        let (mode, program) = (libc::SECCOMP_MODE_FILTER, &raw const program);
-        Errno::result(libc::prctl(libc::PR_SET_SECCOMP, mode, program))?;
-    }
+    // Or only root may: a filter must not mislead a program with more rights.
+    set_no_new_privs()?;
+    let (mode, program) = (libc::SECCOMP_MODE_FILTER, &raw const program);
+    // SAFETY: the kernel copies the program.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, program) })?;
     Ok(())
 }
 // ANCHOR_END: install

@@ -37,6 +37,7 @@ mod close;
 mod connection;
 mod events;
 mod groups;
+mod later_rings;
 #[cfg(test)]
 #[path = "../tests/unit/no_allocation.rs"]
 mod no_allocation;

@@ -13,6 +13,8 @@ use io_uring::{Submitter, opcode};
 use nix::errno::Errno;
 use serde::Serialize;
 
+use crate::later_rings;
+
 // ANCHOR: list
 /// The operations of this server.
 const OPERATIONS: [u8; 7] = [
@@ -72,45 +74,12 @@ impl Sandbox {
     // ANCHOR_END: lock
 }
 
-/// `struct io_uring_restriction`
-#[repr(C)]
-struct Allowed {
-    what: u16,
-    code: u8,
-    resv: u8,
-    resv2: [u32; 3],
-}
-
-/// `struct io_uring_task_restriction`, with its list.
-#[repr(C)]
-struct OfTask {
-    flags: u16,
-    number: u16,
-    resv: [u32; 3],
-    list: [Allowed; 2],
-}
-
-// ANCHOR: later
-/// Restricts all rings that this thread sets up from now on, and those of all that it starts.
-///
-/// The list names an operation and a register call: if it named none of a kind, Linux 7.3 would
-/// allow all of that kind.
+/// Later rings take NOP. The list names a register call as well: if it named none, Linux 7.3 would
+/// allow all of them.
 fn restrict_later_rings() -> Result<(), Errno> {
-    // The numbers are those of `linux/io_uring.h`.
-    let (register_restrictions, register_op, sqe_op, register_probe) = (11, 0, 1, 8);
-    let allowed = |what, code| Allowed { what, code, resv: 0, resv2: [0; 3] };
-    let list = [allowed(sqe_op, opcode::Nop::CODE), allowed(register_op, register_probe)];
-    let of_task = OfTask { flags: 0, number: 2, resv: [0; 3], list };
-    let (call, no_ring) = (libc::SYS_io_uring_register, -1);
-    // SAFETY: the kernel copies the structure, and takes no other memory.
-    unsafe {
-        // Only root may do it: a restriction must not mislead a program with more rights.
-        Errno::result(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-        Errno::result(libc::syscall(call, no_ring, register_restrictions, &raw const of_task, 1))?;
-    }
-    Ok(())
+    const PROBE: u8 = 8; // `IORING_REGISTER_PROBE`
+    later_rings::restrict([Restriction::sqe_op(opcode::Nop::CODE), Restriction::register_op(PROBE)])
 }
-// ANCHOR_END: later
 
 impl fmt::Display for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
