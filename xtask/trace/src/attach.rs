@@ -4,7 +4,6 @@
 //! of the process. Detaching needs no stop either: when the tracing thread ends, the kernel
 //! detaches its tracees and wakes none of them.
 
-mod layout;
 mod rings;
 mod rules;
 
@@ -15,8 +14,7 @@ use common::environment::Refusal;
 use libc::pid_t;
 
 use crate::sys;
-pub use layout::FdInfo;
-pub use rings::{Found, found, holds_a_ring, info_of, without_descriptor};
+pub use rings::{Found, found, holds_a_ring, without_descriptor};
 
 /// What `/proc` says of a thread, one line for each field.
 pub fn status(tid: pid_t, field: &str) -> Option<String> {

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::flags;
 use super::ran::File;
-use super::registered::Registered;
 use super::sys::read_memory;
 
 /// How many bytes of a message are shown.
@@ -229,8 +228,8 @@ pub struct Wait {
 
 impl Wait {
     /// Reads the fifth argument of an enter: a `struct io_uring_getevents_arg`, or with
-    /// `IORING_ENTER_EXT_ARG_REG` the offset of such a structure in registered memory.
-    pub fn of(program: Reader, args: &[u64; 6], registered: &Registered) -> Wait {
+    /// `IORING_ENTER_EXT_ARG_REG` the offset of such a structure in the `registered` memory.
+    pub fn of(program: Reader, args: &[u64; 6], registered: Option<u64>) -> Wait {
         const EXT_ARG: u64 = 1 << 3;
         const EXT_ARG_REG: u64 = 1 << 6;
         let (time, min_wait) = match args[3] & (EXT_ARG | EXT_ARG_REG) {
@@ -242,7 +241,7 @@ impl Wait {
             _ => {
                 /// `IORING_REG_WAIT_TS`: the time counts.
                 const TIME: u32 = 1;
-                let at = registered.waits().and_then(|waits| waits.checked_add(args[4]));
+                let at = registered.and_then(|waits| waits.checked_add(args[4]));
                 let Some(bytes) = at.and_then(|at| program.bytes::<24>(at)) else {
                     return Wait::default();
                 };
@@ -324,10 +323,10 @@ mod tests {
         );
         let argument = [0, min_wait, time.as_ptr() as u64];
         let args = [3, 0, 8, 1 << 3, argument.as_ptr() as u64, 24];
-        let wait = Wait::of(me, &args, &Registered::default());
+        let wait = Wait::of(me, &args, None);
         assert_eq!(wait, Wait { at_most_us: Some(2_000_000), min_wait_us: Some(100) });
         // Without the flag, the argument is something else.
         let args = [3, 0, 8, 0, argument.as_ptr() as u64, 24];
-        assert_eq!(Wait::of(me, &args, &Registered::default()), Wait::default());
+        assert_eq!(Wait::of(me, &args, None), Wait::default());
     }
 }

@@ -409,7 +409,7 @@ mod tests {
         let mut registered = Registered::default();
         registered.call(me(), call::REGISTER_MEM_REGION, region.as_ptr() as u64, 1);
         let args = [3, 0, 1, 1 << 3 | 1 << 6, 64, 64];
-        let wait = Wait::of(me(), &args, &registered);
+        let wait = Wait::of(me(), &args, registered.waits());
         assert_eq!(wait, Wait { at_most_us: Some(500_000), min_wait_us: Some(100) });
     }
 

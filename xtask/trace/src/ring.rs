@@ -6,6 +6,7 @@
 //! what could not be read is counted as unseen.
 
 mod joined;
+mod layout;
 mod look;
 mod seen;
 
@@ -23,6 +24,7 @@ use super::decode::{Completion, Entry};
 use super::memory::{Memory, Part};
 use super::params::Params;
 
+pub use layout::{FdInfo, looks_large};
 use seen::Offered;
 pub use seen::{Follow, Offer, Posted, Queues, Sight, Taken};
 

@@ -337,7 +337,7 @@ impl Watch {
             );
             followed.ring.offer(args[1] as u32, Offer { tid, us: since.us }, &follow);
             followed.registered.entering(Reader::of(tid));
-            wait = Wait::of(Reader::of(tid), args, &followed.registered);
+            wait = Wait::of(Reader::of(tid), args, followed.registered.waits());
             unreaped = Some(followed.ring.unreaped());
             if let Some(workers) = self.workers.get_mut(&followed.owner) {
                 workers.ran();

@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use libc::pid_t;
 
-use super::layout::{FdInfo, looks_large};
 use crate::codes::setup;
 use crate::context::{long, word};
 use crate::memory::{Memory, Part};
 use crate::params::Params;
-use crate::ring::Ring;
+use crate::ring::{FdInfo, Ring, looks_large};
 use crate::sys;
 
 /// A ring of a running process.
@@ -57,24 +56,18 @@ pub fn found(process: pid_t, known: &[i32]) -> Vec<Found> {
     rings
 }
 
-/// As [`info_of`], with retries: the kernel says little of a ring while an enter runs.
+/// As [`FdInfo::of`], with retries: the kernel says little of a ring while an enter runs.
 fn patiently_info_of(fd: &OwnedFd) -> FdInfo {
     const TRIES: u32 = 2000;
     const PAUSE: Duration = Duration::from_micros(50);
     for _ in 0..TRIES {
-        let info = info_of(fd);
+        let info = FdInfo::of(fd);
         if info.sq_entries.is_some() && info.slots.is_some() {
             return info;
         }
         std::thread::sleep(PAUSE);
     }
-    info_of(fd)
-}
-
-/// What the kernel says of a ring by our own descriptor for it.
-pub fn info_of(fd: &OwnedFd) -> FdInfo {
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()));
-    FdInfo::parse(&text.unwrap_or_default())
+    FdInfo::of(fd)
 }
 
 fn ring_of(process: pid_t, fd: OwnedFd, info: &FdInfo) -> io::Result<Ring> {

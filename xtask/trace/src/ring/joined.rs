@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::Ring;
-use crate::attach;
+use super::{FdInfo, Ring};
 use crate::codes::{cqe, setup};
 use crate::decode::Entry;
 use crate::memory::{Memory, Part};
@@ -25,7 +24,7 @@ impl Ring {
     pub(super) fn settle(&mut self) {
         let Some(fd) = self.fd.as_ref().filter(|_| self.doubts > 0) else { return };
         self.doubts -= 1;
-        let info = attach::info_of(fd);
+        let info = FdInfo::of(fd);
         let flag = |large: Option<bool>, flag: u32| match large {
             Some(true) => flag,
             Some(false) => 0,

@@ -4,11 +4,10 @@ use common::catalog;
 use libc::pid_t;
 
 use super::Watch;
-use crate::attach::FdInfo;
 use crate::codes::setup;
 use crate::event::{self, Before, What};
 use crate::names::{hex, names, operation, why_not_followed};
-use crate::ring::Ring;
+use crate::ring::{FdInfo, Ring};
 use crate::ring_descriptors::RingId;
 
 /// The setup flags that show from outside.

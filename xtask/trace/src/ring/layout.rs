@@ -3,7 +3,10 @@
 //! No interface reports these sizes. `/proc/PID/fdinfo` reveals them in the lines about what lies
 //! in the queues at that moment. Otherwise they are concluded from the queues' memory.
 
-use crate::ring::LARGE;
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use super::LARGE;
 
 /// What the kernel says of a ring (`io_uring_show_fdinfo`). A field is missing if the kernel did
 /// not print it: it leaves out much while the ring is busy, and old kernels print less.
@@ -28,8 +31,14 @@ pub struct FdInfo {
 }
 
 impl FdInfo {
+    /// Asks the kernel, by our own descriptor for the ring.
+    pub fn of(fd: &OwnedFd) -> FdInfo {
+        let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()));
+        FdInfo::parse(&text.unwrap_or_default())
+    }
+
     /// Reads the text.
-    pub fn parse(text: &str) -> FdInfo {
+    fn parse(text: &str) -> FdInfo {
         let mut info = FdInfo::default();
         for line in text.lines() {
             let Some((name, value)) = line.split_once(':') else {
