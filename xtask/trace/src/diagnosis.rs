@@ -37,46 +37,15 @@ mod waits;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use libc::pid_t;
-use serde::Serialize;
 
 use super::codes::{setup, sqe};
 use super::decode::{Completion, Entry};
+use super::event::Diagnosis;
 use super::params::Params;
 use super::ring_descriptors::RingId;
 
 pub(crate) use request::Request;
 pub(crate) use scene::{Fact, Scene};
-
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Diagnosis {
-    /// Which kind of fault, `dead-wait` for example.
-    pub kind: &'static str,
-    /// The ring, if it is about one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ring: Option<u32>,
-    /// How often it was found.
-    pub times: u64,
-    /// What was seen, the first time: entries by their numbers, times, sizes.
-    pub seen: String,
-    /// What it means, and what to do.
-    pub means: String,
-    /// Where the book explains it: page and section.
-    pub book: &'static str,
-    /// It is concluded from what was seen, and could be otherwise.
-    pub concluded: bool,
-    /// When it was found, in microseconds since the trace began.
-    pub found_us: u64,
-}
-
-impl Diagnosis {
-    /// What it means, marked if it is a conclusion.
-    pub fn advice(&self) -> String {
-        let mark = if self.concluded { "(a conclusion) " } else { "" };
-        format!("{mark}{}", self.means)
-    }
-}
 
 /// A kind of fault: its name, and where the book explains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::diagnosis::Diagnosis;
+use super::event::Diagnosis;
 use super::ran::{Known, Place, Ran};
 use super::refused::RefusedRing;
 use super::times::{Slow, Took};

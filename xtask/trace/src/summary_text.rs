@@ -7,7 +7,7 @@ use common::text::WIDTH;
 use common::text::plural;
 
 use super::context::span;
-use super::diagnosis::Diagnosis;
+use super::event::Diagnosis;
 use super::summary::{Completions, Places, Summary};
 use super::times::{Slow, Spread, Times};
 use super::wrap::{folded, unbroken};

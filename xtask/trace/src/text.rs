@@ -9,9 +9,9 @@ use common::text::plural;
 use serde_json::Value;
 
 use super::context::span;
-use super::diagnosis::Diagnosis;
 use super::event::{
-    Complete, Enter, Event, Found, Granted, Register, Return, Setup, Submit, What, Workers,
+    Complete, Diagnosis, Enter, Event, Found, Granted, Register, Return, Setup, Submit, What,
+    Workers,
 };
 use super::names::printable;
 use super::ran::{Place, Ran};

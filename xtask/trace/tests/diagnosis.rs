@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use ringtrace::diagnosis::Diagnosis;
+use ringtrace::event::Diagnosis;
 use ringtrace::launch::Program;
 use ringtrace::{Outcome, Trace};
 use testkit::{self, PATIENCE, Server};

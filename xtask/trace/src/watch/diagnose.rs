@@ -5,8 +5,8 @@ use std::ops::Range;
 use libc::pid_t;
 
 use super::Watch;
-use crate::diagnosis::{Diagnosis, Fact, hang};
-use crate::event::{Enter, What};
+use crate::diagnosis::{Fact, hang};
+use crate::event::{Diagnosis, Enter, What};
 use crate::refused::RefusedRing;
 use crate::ring::Ring;
 use crate::ring_descriptors::RingId;
