@@ -7,8 +7,7 @@
 //! - [`queue`]: entries that did not go in, or not as they were meant to; refused enters;
 //! - [`reaping`]: completions that stay in their queue, and a queue that overflows;
 //! - [`armed`]: a multishot that ended, a cancel that finds nothing, two entries with one value;
-//! - [`waits`]: why a program that stands still does not go on, with [`hang`], which the
-//!   exercises use as well;
+//! - [`waits`]: why a program that stands still does not go on;
 //! - [`spin`]: calls and answers that repeat without progress;
 //! - [`fields`]: what an entry asks for that the kernel refuses, or takes for something else;
 //! - [`memory`]: what an entry points at;
@@ -24,7 +23,6 @@ mod buffers;
 mod bytes;
 mod fields;
 mod files;
-pub mod hang;
 mod memory;
 mod outside;
 mod queue;

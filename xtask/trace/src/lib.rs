@@ -17,9 +17,11 @@
 //!   [`tracepoints`] is the kernel's own record of the same, for root; [`times`] counts how
 //!   long operations took;
 //! - [`player`]: a trace as steps, which [`html`] makes a page of; [`perfetto`] is for that viewer;
-//! - [`diagnosis`]: what is wrong with the program, from the same story;
+//! - [`diagnosis`]: what is wrong with the program, from the same story; [`hang`] is the same
+//!   for an exercise that does not end;
 //! - [`ring_descriptors`] knows which descriptor is which ring, [`params`] and [`register`] the
-//!   other two system calls, [`refused`] why there is no ring, [`syscalls`] and [`sys`] the machine.
+//!   other two system calls, [`refused`] why there is no ring, [`threads`] what `/proc` shows,
+//!   [`syscalls`] and [`sys`] the machine.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("this program needs Linux: io_uring is an interface of its kernel");
@@ -34,6 +36,7 @@ pub mod diagnosis;
 pub mod event;
 pub mod filter;
 pub mod flags;
+pub mod hang;
 pub mod html;
 pub mod json;
 pub mod launch;
@@ -55,6 +58,7 @@ pub mod summary_text;
 pub mod sys;
 pub mod syscalls;
 pub mod text;
+pub mod threads;
 pub mod times;
 pub mod tracepoints;
 pub mod tracer;
@@ -73,11 +77,12 @@ use nix::unistd::Pid;
 
 use event::{Event, What};
 use launch::{Launched, Program};
+use ring::RingNow;
 use summary::Summary;
 pub use sys::terminal_size;
 use tracepoints::Tracepoints;
 use tracer::{Shared, Tracer};
-use watch::{OtherCall, RingNow, Sink, Watch};
+use watch::{OtherCall, Sink, Watch};
 
 /// How a trace ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -382,7 +387,7 @@ fn look_in_between(shared: &Shared) {
         still = if watch.look_at_all() { 0 } else { still.saturating_add(1) };
         if still == 0 {
             asked = Instant::now();
-        } else if asked.elapsed() >= diagnosis::hang::CERTAIN {
+        } else if asked.elapsed() >= watch::CERTAIN {
             watch.still();
             asked = Instant::now();
         }

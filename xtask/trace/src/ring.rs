@@ -8,6 +8,7 @@
 mod joined;
 mod layout;
 mod look;
+mod now;
 mod seen;
 
 use std::collections::{HashMap, HashSet};
@@ -25,6 +26,7 @@ use super::memory::{Memory, Part};
 use super::params::Params;
 
 pub use layout::{FdInfo, looks_large};
+pub use now::RingNow;
 use seen::Offered;
 pub use seen::{Follow, Offer, Posted, Queues, Sight, Taken};
 

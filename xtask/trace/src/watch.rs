@@ -36,7 +36,6 @@ use super::tracepoints::{self, Tracepoints};
 use super::workers::Workers;
 
 pub use other::{CALLS_KEPT, OtherCall};
-pub use ring_now::RingNow;
 
 /// Where events go.
 pub trait Sink: Send {
@@ -122,6 +121,10 @@ impl std::fmt::Debug for Watch {
         f.debug_struct("Watch").field("rings", &self.rings).finish_non_exhaustive()
     }
 }
+
+/// How long a state that nothing can end has to last: long enough for the trace to have seen
+/// everything on a busy machine.
+pub const CERTAIN: Duration = Duration::from_millis(1200);
 
 /// An enter that takes longer than this sleeps: its entries are reported before it returns.
 const ASLEEP: Duration = Duration::from_millis(1);

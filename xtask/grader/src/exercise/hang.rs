@@ -1,10 +1,11 @@
 //! Explains a hang that the tracer found, as a verdict.
 
-use ringtrace::diagnosis::hang::{Done, Place};
 use ringtrace::event::What;
-use ringtrace::watch::RingNow;
+use ringtrace::hang::{Done, Place};
+use ringtrace::ring::RingNow;
 
-pub use ringtrace::diagnosis::hang::{Kind, Stillness, cpu, sleeps};
+pub use ringtrace::hang::{Kind, Stillness};
+pub use ringtrace::threads::{cpu, sleeps};
 
 use super::failure::Failure;
 use super::ids;
@@ -18,7 +19,7 @@ fn of_interest(what: &What) -> bool {
 pub fn explain(record: &Record, rings: &[RingNow], pid: u32, kind: Kind) -> Failure {
     let printed = record.stdout.len() + record.stderr.len();
     let done = Done { events: &record.events, summary: &record.summary, printed };
-    let hang = ringtrace::diagnosis::hang::explain(&done, rings, pid, kind);
+    let hang = ringtrace::hang::explain(&done, rings, pid, kind);
     let mut kernel = record.last_lines(of_interest);
     // Its rings show nothing, so this is where the program was seen.
     if kernel.is_empty()

@@ -17,8 +17,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use ringtrace::Trace;
+use ringtrace::ring::RingNow;
 use ringtrace::summary::Summary;
-use ringtrace::watch::RingNow;
 
 use super::failure::Failure;
 use super::hang;

@@ -8,11 +8,12 @@ use common::catalog::REGISTER_OPERATIONS;
 use common::text::several;
 use libc::pid_t;
 
-use super::{Fact, Found, Kind, Rules, Scene, at, hang};
+use super::{Fact, Found, Kind, Rules, Scene, at};
 use crate::codes::{call, op, setup};
 use crate::names::error_name;
 use crate::refused::RefusedRing;
 use crate::ring_descriptors::RingId;
+use crate::threads;
 
 const SUBMITTER_ENDED: Kind = Kind::new("submitter-ended", "day2.html#one-thread-and-which-one");
 const WAIT_CUT: Kind = Kind::new("wait-cut-short", "when-it-goes-wrong.html#pitfall-23");
@@ -269,7 +270,7 @@ impl Outside {
             let known = scene.ring == *ring || scene.ring == 0;
             if known && scene.us.saturating_sub(poller.looked) >= LOOK_US {
                 poller.looked = scene.us;
-                poller.cpu = poller.cpu.max(hang::poller_cpu(scene.owner as u32));
+                poller.cpu = poller.cpu.max(threads::poller_cpu(scene.owner as u32));
             }
         }
     }

@@ -5,17 +5,17 @@ use std::ops::Range;
 
 use libc::pid_t;
 
-use super::{Request, hang};
+use super::Request;
 use crate::codes::setup;
 use crate::context::{Reader, span};
 use crate::decode::{Completion, Entry};
 use crate::event;
 use crate::params::Params;
 use crate::refused::RefusedRing;
-use crate::ring::Queues;
+use crate::ring::{Queues, RingNow};
 use crate::ring_descriptors::RingId;
 use crate::syscalls::Call;
-use crate::watch::RingNow;
+use crate::threads::Thread;
 
 /// Something that was seen.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ pub(crate) enum Fact<'a> {
     /// The program lets go of a ring, with these entries in its queue.
     Closing { queues: Queues, published: &'a [Entry] },
     /// Nothing has moved in the rings of a process for a while.
-    Still { rings: &'a [RingNow], threads: &'a [hang::Thread], published: &'a [Entry] },
+    Still { rings: &'a [RingNow], threads: &'a [Thread], published: &'a [Entry] },
     /// The program has ended, with this status.
     Ended(i32),
 }

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use common::text::several;
 use libc::pid_t;
 
-use super::hang::{self, Thread};
 use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{call, op, setup, sqe};
 use crate::context::{Time, span};
+use crate::ring::RingNow;
 use crate::ring_descriptors::RingId;
-use crate::watch::RingNow;
+use crate::threads::{self, Thread};
 
 const DEAD_WAIT: Kind = Kind::new("dead-wait", "day1.html#there-and-back");
 const NEVER_FIRES: Kind = Kind::new("timeout-never-fires", "day1.html#what-an-entry-points-at");
@@ -131,7 +131,8 @@ impl Rules for Waits {
                 if nothing_ends(rings, threads, scene, &self.rings) {
                     self.dead(now, scene, found);
                 }
-                let call = hang::sleeps_in(threads).filter(|call| WAITING.contains(&call.as_str()));
+                let call =
+                    threads::sleeps_in(threads).filter(|call| WAITING.contains(&call.as_str()));
                 if let Some(call) = call.filter(|_| now.unreaped > 0 && now.inside.is_empty()) {
                     self.elsewhere_asleep(&call, now.unreaped, None, scene, found);
                 }
@@ -397,7 +398,7 @@ fn held(scene: &Scene<'_>, found: &mut Found) {
 fn workers_busy(scene: &Scene<'_>, found: &mut Found) {
     let asks: Vec<&Request> =
         scene.open_here().filter(|it| it.entry.has(sqe::ASYNC) && it.behind.is_none()).collect();
-    let workers = if asks.is_empty() { 0 } else { hang::workers(scene.owner as u32) };
+    let workers = if asks.is_empty() { 0 } else { threads::workers(scene.owner as u32) };
     if workers == 0 || asks.len() <= workers {
         return;
     }

@@ -5,12 +5,13 @@ use std::ops::Range;
 use libc::pid_t;
 
 use super::Watch;
-use crate::diagnosis::{Fact, hang};
+use crate::diagnosis::Fact;
 use crate::event::{Diagnosis, Enter, What};
 use crate::refused::RefusedRing;
 use crate::ring::Ring;
 use crate::ring_descriptors::RingId;
 use crate::syscalls::Call;
+use crate::threads;
 
 /// This many bytes below the stack pointer still belong to a function (the red zone of x86-64).
 const RED_ZONE: u64 = 128;
@@ -40,7 +41,7 @@ impl Watch {
     pub(super) fn diagnose_entering(&mut self, tid: pid_t, enter: &Enter, stack: u64) {
         let Some(followed) = enter.ring.and_then(|id| self.rings.get(&id)) else { return };
         let queues = followed.ring.queues();
-        let own = self.stacks.entry(tid).or_insert_with(|| hang::main_stack(tid)).clone();
+        let own = self.stacks.entry(tid).or_insert_with(|| threads::main_stack(tid)).clone();
         let dead = own
             .filter(|own| own.contains(&stack))
             .map(|own| own.start..stack.saturating_sub(RED_ZONE));
@@ -111,7 +112,7 @@ impl Watch {
         processes.dedup();
         let all = self.now_all();
         for process in processes {
-            let threads = hang::threads(process as u32);
+            let threads = threads::threads(process as u32);
             let its = |ring: &RingId| self.rings.get(ring).map(|it| it.owner) == Some(process);
             let rings: Vec<_> = all.iter().filter(|now| its(&now.ring)).cloned().collect();
             for now in &rings {

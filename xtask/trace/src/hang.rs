@@ -1,19 +1,15 @@
-//! Why a program does not go on, in terms of its two rings. The exercises' verdicts and the
-//! diagnoses of a trace both ask here.
+//! Why a program does not go on, in terms of its two rings: for the verdicts of the exercises.
 
-use std::fs;
-use std::ops::Range;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::text::several;
-use libc::pid_t;
 
-use crate::Trace;
-use crate::event::{Complete, Event, What};
-use crate::summary::Summary;
-use crate::syscalls::{self, Call};
-use crate::watch::RingNow;
+use super::Trace;
+use super::event::{Complete, Event, What};
+use super::ring::RingNow;
+use super::summary::Summary;
+use super::threads::{Thread, sleeps_in, threads};
+use super::watch::CERTAIN;
 
 /// What is known of a hang before the rings are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +28,6 @@ pub enum Kind {
 
 /// How often a program that seems to stand still is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a state that nothing can end has to last: long enough for the trace to have seen
-/// everything on a busy machine.
-pub const CERTAIN: Duration = Duration::from_millis(1200);
 /// A stopped program counts as hung only after this many times a run's patience: it may only be
 /// waiting for its tracer.
 const STOPPED: u32 = 4;
@@ -180,78 +173,12 @@ fn nothing_can_come(rings: &[RingNow]) -> bool {
     waits && !ring.polled && !ring.silent && ring.in_flight.is_empty()
 }
 
-/// A thread of the program.
-#[derive(Clone, Debug)]
-pub struct Thread {
-    /// Its number.
-    pub tid: pid_t,
-    /// It sleeps in the kernel; one that only waits for a CPU does not.
-    pub asleep: bool,
-    /// A signal or its tracer has stopped it.
-    pub stopped: bool,
-    /// The CPU time that it has taken.
-    pub cpu: Duration,
-    /// The call that it is in, by its name; `None` if it runs.
-    pub call: Option<String>,
-}
-
-/// The CPU time that a process has taken, but for the threads that the kernel made for it.
-pub fn cpu(pid: u32) -> Duration {
-    threads(pid).iter().map(|thread| thread.cpu).sum()
-}
-
-/// Whether all threads of a process sleep at this moment; likewise.
-pub fn sleeps(pid: u32) -> bool {
-    threads(pid).iter().all(|thread| thread.asleep)
-}
-
-/// The threads of a process that live, but for those that the kernel made for its rings (`iou-sqp-…`,
-/// `iou-wrk-…`).
-pub fn threads(pid: u32) -> Vec<Thread> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    tasks.flatten().filter_map(|task| thread(&task.path())).collect()
-}
-
-fn thread(task: &Path) -> Option<Thread> {
-    let stat = fs::read_to_string(task.join("stat")).ok()?;
-    // The name is in parentheses and may hold any character.
-    let (name, fields) = stat.rsplit_once(") ")?;
-    let has_ended = fields.starts_with(['Z', 'X']);
-    if has_ended || name.contains("(iou-") {
-        return None;
-    }
-    let field = |nth: usize| -> u64 {
-        fields.split(' ').nth(nth).and_then(|value| value.parse().ok()).unwrap_or(0)
-    };
-    let call = fs::read_to_string(task.join("syscall")).unwrap_or_default();
-    let number = call.split(' ').next().and_then(|number| number.parse().ok());
-    let name = |number| syscalls::name(&Call { number, args: [0; 6], native: true }).into_owned();
-    Some(Thread {
-        tid: task.file_name()?.to_str()?.parse().ok()?,
-        asleep: fields.starts_with(['S', 'D']),
-        stopped: fields.starts_with(['T', 't']),
-        // In ticks of USER_HZ, which is 100 on every architecture that this runs on.
-        cpu: Duration::from_millis((field(11) + field(12)) * 10),
-        call: number.map(name),
-    })
-}
-
 /// One thread sleeps in an enter, and all others only wait for threads.
 fn all_wait(threads: &[Thread]) -> bool {
     let is = |thread: &&Thread, name: &str| thread.call.as_deref() == Some(name);
     let entered = threads.iter().filter(|thread| is(thread, "io_uring_enter")).count();
     let waiting = threads.iter().filter(|thread| is(thread, "futex")).count();
     entered == 1 && entered + waiting == threads.len() && threads.iter().all(|t| t.asleep)
-}
-
-/// The call that these threads sleep in; one that waits for another thread does not count, if
-/// there is a better answer. `None` if one of its threads runs.
-pub(crate) fn sleeps_in(threads: &[Thread]) -> Option<String> {
-    if threads.iter().any(|thread| !thread.asleep || thread.call.is_none()) {
-        return None;
-    }
-    let calls = || threads.iter().filter_map(|thread| thread.call.as_deref());
-    calls().find(|call| *call != "futex").or_else(|| calls().next()).map(str::to_string)
 }
 
 /// Puts a hang into words.
@@ -420,33 +347,4 @@ fn in_flight(ring: &RingNow) -> String {
         names.push(format!("{} more", all.len() - SHOWN));
     }
     names.join("; ")
-}
-
-/// The stack of a process's first thread; `None` for another one.
-pub(crate) fn main_stack(tid: pid_t) -> Option<Range<u64>> {
-    let maps = fs::read_to_string(format!("/proc/{tid}/maps")).ok()?;
-    let line = maps.lines().find(|line| line.ends_with("[stack]"))?;
-    let (start, end) = line.split_once(' ')?.0.split_once('-')?;
-    let number = |digits| u64::from_str_radix(digits, 16).ok();
-    Some(number(start)?..number(end)?)
-}
-
-/// How many threads the kernel has made to work for a process's rings (`iou-wrk-…`).
-pub(crate) fn workers(pid: u32) -> usize {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    let names =
-        tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("iou-wrk")).count()
-}
-
-/// The CPU time of the threads that poll a process's rings (`iou-sqp-…`).
-pub(crate) fn poller_cpu(pid: u32) -> Duration {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
-    let ticks = |task: fs::DirEntry| -> Option<u64> {
-        let stat = fs::read_to_string(task.path().join("stat")).ok()?;
-        let (name, fields) = stat.rsplit_once(") ")?;
-        let field = |nth: usize| fields.split(' ').nth(nth)?.parse::<u64>().ok();
-        name.contains("(iou-sqp").then_some(field(11)? + field(12)?)
-    };
-    Duration::from_millis(tasks.flatten().filter_map(ticks).sum::<u64>() * 10)
 }
