@@ -5,7 +5,7 @@
 //! at every `io_uring_enter` the new entries are read before the kernel takes them and the
 //! new completions before the program sees them. From the outside in:
 //!
-//! - [`cli`] and its [`options`]: the command; [`text`] and [`json`]: the two views;
+//! - [`cli`] and its [`options`]: the command; [`text`], [`summary_text`] and [`json`]: the views;
 //! - [`Trace`]: the same as a library, for checks that drive a program and ask what it did;
 //! - [`tracer`]: the stops, on a thread of its own; [`launch`] starts the program, [`attach`]
 //!   joins one that runs, [`filter`] is the fast mode;

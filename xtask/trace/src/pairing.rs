@@ -4,12 +4,15 @@
 //! entry at a time carries a value; some give every entry the same. Then the completion's result
 //! and flags narrow the choice down, and the oldest of the rest is taken.
 
+mod plausible;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::codes::{cqe, op, sqe};
 use super::decode::{Completion, Entry};
 use super::ran::Ran;
+use plausible::plausible;
 
 /// An entry that may still be answered.
 #[derive(Clone, Debug)]
@@ -64,9 +67,6 @@ pub struct InFlight {
     /// How many entries went in so far.
     count: u64,
 }
-
-/// `IORING_ASYNC_CANCEL_ALL` and `IORING_ASYNC_CANCEL_ANY`: the result is a count.
-const CANCEL_MANY: u32 = 0b101;
 
 /// How many silent entries are remembered.
 const SILENT: usize = 4096;
@@ -298,239 +298,5 @@ fn ends_at_once(flight: &Flight) -> bool {
     !waits(&flight.entry) && !flight.chained && !flight.entry.has(sqe::IO_DRAIN)
 }
 
-/// Whether the entry could have got this answer.
-fn plausible(flight: &Flight, completion: &Completion) -> bool {
-    let entry = &flight.entry;
-    if completion.has(cqe::NOTIF) {
-        return entry.zero_copy() && flight.answers > 0;
-    }
-    if entry.zero_copy() && flight.answers > 0 {
-        return false;
-    }
-    if completion.has(cqe::MORE) && !entry.multishot() && !entry.zero_copy() {
-        return false;
-    }
-    if completion.has(cqe::BUFFER) && !may_hand_over_a_buffer(entry) {
-        return false;
-    }
-    match completion.res {
-        0 => may_be_nothing(entry),
-        value if value > 0 => may_count(entry, value as u32),
-        value => may_fail(flight, -i64::from(value)),
-    }
-}
-
-/// Whether a successful result may be 0.
-fn may_be_nothing(entry: &Entry) -> bool {
-    match entry.opcode {
-        op::POLL_ADD | op::LINK_TIMEOUT => false,
-        // Without a count of completions to wait for, a timeout ends by time alone.
-        op::TIMEOUT => entry.off != 0,
-        op::WRITE | op::WRITE_FIXED | op::SEND => entry.len == 0,
-        _ => true,
-    }
-}
-
-/// Whether the entry may have failed like this.
-fn may_fail(flight: &Flight, error: i64) -> bool {
-    const INJECT_RESULT: u32 = 1 << 0;
-    let entry = &flight.entry;
-    match error as i32 {
-        libc::ETIME => match entry.opcode {
-            op::NOP => entry.op_flags & INJECT_RESULT != 0,
-            opcode => matches!(opcode, op::TIMEOUT | op::LINK_TIMEOUT | op::URING_CMD),
-        },
-        libc::ECANCELED if !flight.chained => !matches!(
-            entry.opcode,
-            op::NOP | op::ASYNC_CANCEL | op::POLL_REMOVE | op::TIMEOUT_REMOVE
-        ),
-        libc::ENOENT | libc::EALREADY if moves_data(entry.opcode) => false,
-        libc::ECANCELED | libc::EINVAL => true,
-        _ => entry.opcode != op::NOP || entry.op_flags & INJECT_RESULT != 0,
-    }
-}
-
-/// Operations that never answer `ENOENT`: it is for cancels and paths.
-fn moves_data(opcode: u8) -> bool {
-    matches!(
-        opcode,
-        op::READ
-            | op::WRITE
-            | op::READV
-            | op::WRITEV
-            | op::READ_FIXED
-            | op::WRITE_FIXED
-            | op::SEND
-            | op::RECV
-            | op::SENDMSG
-            | op::RECVMSG
-            | op::ACCEPT
-            | op::POLL_ADD
-            | op::TIMEOUT
-    )
-}
-
-fn may_hand_over_a_buffer(entry: &Entry) -> bool {
-    entry.has(sqe::BUFFER_SELECT) || matches!(entry.opcode, op::RECV_ZC | op::URING_CMD)
-}
-
-/// Whether a successful result may be this number. A byte count is no more than was asked.
-fn may_count(entry: &Entry, value: u32) -> bool {
-    match entry.opcode {
-        op::TIMEOUT | op::LINK_TIMEOUT | op::POLL_REMOVE | op::TIMEOUT_REMOVE => false,
-        op::CLOSE | op::FSYNC => false,
-        op::ASYNC_CANCEL => entry.op_flags & CANCEL_MANY != 0,
-        op::CONNECT | op::SHUTDOWN | op::FALLOCATE | op::BIND | op::LISTEN | op::STATX => false,
-        op::READ | op::WRITE | op::READ_FIXED | op::WRITE_FIXED
-            if !entry.has(sqe::BUFFER_SELECT) =>
-        {
-            value <= entry.len
-        }
-        _ => true,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(opcode: u8, user_data: u64) -> Entry {
-        Entry { opcode, user_data, len: 100, ..Default::default() }
-    }
-
-    fn completion(user_data: u64, res: i32, flags: u32) -> Completion {
-        Completion { user_data, res, flags, extra: None }
-    }
-
-    #[test]
-    fn a_multishot_is_answered_until_more_is_missing() {
-        let mut flights = InFlight::default();
-        flights.submitted(1, 0, Entry { ioprio: 1, ..entry(op::ACCEPT, 5) });
-        for _ in 0..3 {
-            let answer = flights.completed(&completion(5, 0, cqe::MORE)).expect("an answer");
-            assert_eq!(answer.flight.seq, 1);
-        }
-        assert!(flights.completed(&completion(5, -23, 0)).is_some());
-        assert!(flights.completed(&completion(5, 0, 0)).is_none());
-        assert!(flights.armed().is_empty());
-    }
-
-    #[test]
-    fn one_user_data_for_all_is_narrowed_down_by_the_answer() {
-        let mut flights = InFlight::default();
-        flights.submitted(1, 0, entry(op::READ, 0));
-        flights.submitted(2, 0, entry(op::LINK_TIMEOUT, 0));
-        let late = flights.completed(&completion(0, -libc::ETIME, 0)).expect("the timeout");
-        assert_eq!((late.flight.seq, late.ambiguous), (2, false));
-        assert_eq!(flights.completed(&completion(0, 7, 0)).expect("the read").flight.seq, 1);
-    }
-
-    #[test]
-    fn a_zero_copy_send_is_answered_twice() {
-        let mut flights = InFlight::default();
-        flights.submitted(1, 0, entry(op::SEND_ZC, 9));
-        flights.submitted(2, 0, entry(op::SEND_ZC, 9));
-        let first = flights.completed(&completion(9, 10, cqe::MORE)).expect("result");
-        let second = flights.completed(&completion(9, 10, cqe::MORE)).expect("result");
-        assert_eq!((first.flight.seq, second.flight.seq), (1, 2));
-        assert!(flights.completed(&completion(9, 0, cqe::NOTIF)).is_some());
-        assert!(flights.completed(&completion(9, 0, cqe::NOTIF)).is_some());
-        assert!(flights.armed().is_empty());
-    }
-
-    #[test]
-    fn a_zero_copy_send_behind_a_broken_link_is_notified_as_well() {
-        let mut flights = InFlight::default();
-        for seq in [1, 3] {
-            flights.submitted(seq, 0, Entry { flags: sqe::IO_LINK, ..entry(op::READ, 8) });
-            flights.submitted(seq + 1, 0, entry(op::SEND_ZC, 9));
-        }
-        let mut answer = |res, flags| {
-            flights.completed(&completion(9, res, flags)).map(|answer| answer.flight.seq)
-        };
-        assert_eq!(answer(-libc::ECANCELED, 0), Some(2));
-        assert_eq!(answer(100, cqe::MORE), Some(4));
-        // This one said that it would come, and is expected.
-        assert_eq!(answer(0, cqe::NOTIF), Some(4));
-        assert_eq!(answer(0, cqe::NOTIF), Some(2));
-        assert_eq!(answer(0, cqe::NOTIF), None);
-    }
-
-    #[test]
-    fn a_silent_entry_that_ends_at_once_does_not_fail_much_later() {
-        let silent =
-            |opcode, flags| Entry { flags: sqe::CQE_SKIP_SUCCESS | flags, ..entry(opcode, 7) };
-        let who_failed = |opcode, flags, error: i32| {
-            let mut flights = InFlight::default();
-            for us in [10, 20] {
-                flights.submitted(us, us, silent(opcode, flags));
-                flights.submitted(us + 1, us, silent(opcode, flags));
-            }
-            flights.completed(&completion(7, -error, 0)).expect("an answer").flight.seq
-        };
-        assert_eq!(who_failed(op::ASYNC_CANCEL, 0, libc::ENOENT), 20);
-        assert_eq!(who_failed(op::CLOSE, 0, libc::EBADF), 20);
-        // These may have waited since.
-        assert_eq!(who_failed(op::RECV, 0, libc::ECONNRESET), 10);
-        assert_eq!(who_failed(op::CLOSE, sqe::IO_DRAIN, libc::EBADF), 10);
-        assert_eq!(who_failed(op::CLOSE, sqe::IO_LINK, libc::EBADF), 10);
-    }
-
-    #[test]
-    fn what_may_have_been_answered_unseen_is_neither_armed_nor_kept_for_ever() {
-        let mut flights = InFlight::default();
-        flights.submitted(1, 0, Entry { ioprio: 1, ..entry(op::ACCEPT, 5) });
-        flights.submitted(2, 0, entry(op::READ, 6));
-        flights.lost_sight();
-        assert!(flights.armed().is_empty() && flights.any_unknown());
-        // An answer says that it is still there.
-        assert!(flights.completed(&completion(5, 0, cqe::MORE)).is_some());
-        assert_eq!(flights.armed().iter().map(|it| it.seq).collect::<Vec<_>>(), [1]);
-        // The value is used again: the READ was answered.
-        flights.submitted(3, 0, entry(op::READ, 6));
-        assert_eq!(flights.completed(&completion(6, 7, 0)).expect("an answer").flight.seq, 3);
-        for seq in 4..10_000 {
-            flights.submitted(seq, 0, entry(op::NOP, seq));
-            flights.lost_sight();
-        }
-        let kept = flights.by_user_data.len();
-        assert!(kept <= UNSURE + 1, "{kept} are kept");
-        assert!(flights.completed(&completion(5, 0, 0)).is_some(), "the multishot is kept");
-    }
-
-    #[test]
-    fn a_silent_entry_waits_until_an_answer_says_that_it_is_done() {
-        let silent = |opcode, user_data, link: u8| Entry {
-            flags: sqe::CQE_SKIP_SUCCESS | link,
-            ..entry(opcode, user_data)
-        };
-        let waiting = |flights: &InFlight| -> Vec<u64> {
-            flights.may_wait().iter().map(|flight| flight.seq).collect()
-        };
-        let mut flights = InFlight::default();
-        // Two chains: a silent receive and a silent send, and a close that answers.
-        for first in [1, 4] {
-            flights.submitted(first, 0, silent(op::RECV, first, sqe::IO_LINK));
-            flights.submitted(first + 1, 0, silent(op::SEND, first, sqe::IO_LINK));
-            flights.submitted(first + 2, 0, entry(op::CLOSE, first));
-        }
-        flights.submitted(7, 0, silent(op::RECV, 70, 0));
-        assert_eq!(waiting(&flights), [1, 2, 4, 5, 7]);
-        assert!(flights.completed(&completion(1, 0, 0)).is_some());
-        assert_eq!(waiting(&flights), [4, 5, 7], "the first chain is done");
-        assert!(flights.completed(&completion(4, -libc::ECONNRESET, 0)).is_some());
-        assert_eq!(waiting(&flights), [7], "of a chain that failed, the rest is cancelled");
-        flights.submitted(8, 0, Entry { addr: 70, ..entry(op::ASYNC_CANCEL, 80) });
-        assert!(flights.completed(&completion(80, 0, 0)).is_some());
-        assert!(waiting(&flights).is_empty());
-    }
-
-    #[test]
-    fn a_silent_entry_is_found_when_it_fails_and_not_listed_as_armed() {
-        let mut flights = InFlight::default();
-        let silent = Entry { flags: sqe::CQE_SKIP_SUCCESS, ..entry(op::CLOSE, 3) };
-        flights.submitted(1, 0, silent);
-        assert!(flights.armed().is_empty());
-        assert!(flights.completed(&completion(3, -libc::EBADF, 0)).is_some());
-    }
-}
+mod tests;

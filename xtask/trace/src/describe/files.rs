@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Asked, Details};
 use crate::codes::{op, sqe};
+use crate::context::{Reader, long};
 use crate::flags;
 use crate::names::hex;
 
@@ -69,7 +70,7 @@ pub(super) fn data(asked: &Asked<'_>, details: &mut Details) {
     }
     let list = match entry.opcode {
         op::WRITEV | op::WRITEV_FIXED => Some((entry.addr, entry.len.into())),
-        op::SENDMSG | op::SENDMSG_ZC => super::sockets::buffers_of(program, entry.addr),
+        op::SENDMSG | op::SENDMSG_ZC => buffers_of(program, entry.addr),
         _ if entry.vectorized() => Some((entry.addr, entry.len.into())),
         _ => None,
     };
@@ -83,6 +84,12 @@ pub(super) fn data(asked: &Asked<'_>, details: &mut Details) {
     if let Some(text) = text {
         details.add("data", text.clone(), text);
     }
+}
+
+/// The buffers of a `struct msghdr`: where their list is, and how many.
+fn buffers_of(program: Reader, message: u64) -> Option<(u64, u64)> {
+    let header: [u8; 56] = program.bytes(message)?;
+    Some((long(&header, 16), long(&header, 24)))
 }
 
 /// Where in the file. -1 is the file's own position, which moves on. Pipes and sockets have no

@@ -71,12 +71,6 @@ pub(super) fn whole_message(asked: &Asked<'_>, details: &mut Details) {
     }
 }
 
-/// The buffers of a `struct msghdr`: where their list is, and how many.
-pub(super) fn buffers_of(program: Reader, message: u64) -> Option<(u64, u64)> {
-    let header: [u8; 56] = program.bytes(message)?;
-    Some((long(&header, 16), long(&header, 24)))
-}
-
 /// The receive queue of a network card (`sqe->zcrx_ifq_idx`).
 pub(super) fn queue(asked: &Asked<'_>, details: &mut Details) {
     let queue = asked.entry.file_index;

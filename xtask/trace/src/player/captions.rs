@@ -119,13 +119,19 @@ fn named(entry: &Entry) -> String {
     }
 }
 
+/// Whether the wait has a limit so short that it does not count as a sleep for want of clients.
+pub fn is_short(enter: &Enter) -> bool {
+    const SHORT_US: u64 = 1_000_000;
+    enter.at_most_us.is_some_and(|limit| limit < SHORT_US)
+}
+
 /// The program calls the kernel, which takes so many entries.
 pub fn enter(enter: &Enter, takes: usize, wakes: bool) -> String {
     let wait = match enter.min_complete {
         0 => "and does not wait".to_string(),
         count => format!("and waits for {}", plural(count, "completion")),
     };
-    let limit = if super::steps::is_short(enter) { ", for a moment at most" } else { "" };
+    let limit = if is_short(enter) { ", for a moment at most" } else { "" };
     match (wakes, takes) {
         (true, _) => format!("io_uring_enter wakes the polling thread {wait}{limit}."),
         (false, 0) => format!("io_uring_enter submits nothing {wait}{limit}."),

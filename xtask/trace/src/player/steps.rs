@@ -8,7 +8,7 @@
 use anyhow::{Context, Result, bail};
 use common::text::plural;
 
-use super::captions;
+use super::captions::{self, is_short};
 use super::recording::{Completion, Entry, Kind, Shape, Step};
 use crate::event::{Enter, Found, Granted, Poller, Return, Setup, Submit, What};
 
@@ -20,14 +20,6 @@ pub enum Item {
     Event(What),
     /// What a client is about to do.
     Note(String),
-}
-
-/// A wait with a limit this short does not count as a sleep for want of clients.
-const SHORT: u64 = 1_000_000;
-
-/// Whether the wait has such a short limit.
-pub fn is_short(enter: &Enter) -> bool {
-    enter.at_most_us.is_some_and(|limit| limit < SHORT)
 }
 
 /// Which part of a run is shown.
