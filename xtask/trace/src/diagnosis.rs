@@ -7,7 +7,7 @@
 //! - [`queue`]: entries that did not go in, or not as they were meant to; refused enters;
 //! - [`reaping`]: completions that stay in their queue, and a queue that overflows;
 //! - [`armed`]: a multishot that ended, a cancel that finds nothing, two entries with one value;
-//! - [`waits`]: why a program that stands still does not go on;
+//! - [`waits`]: why a program that stands still does not go on; [`stalled`]: why an entry does not;
 //! - [`spin`]: calls and answers that repeat without progress;
 //! - [`fields`]: what an entry asks for that the kernel refuses, or takes for something else;
 //! - [`memory`]: what an entry points at;
@@ -30,6 +30,7 @@ mod reaping;
 mod request;
 mod scene;
 mod spin;
+mod stalled;
 mod waits;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -179,6 +180,7 @@ impl Default for Doctor {
                 Box::new(bytes::Bytes::default()),
                 Box::new(outside::Outside::default()),
                 Box::new(spin::Spin::default()),
+                Box::new(stalled::Stalled::default()),
                 Box::new(waits::Waits::default()),
             ],
             found: Found::default(),

@@ -4,7 +4,6 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::waits::awaits_notification;
 use super::{Fact, Found, Kind, Request, Rules, Scene, at};
 use crate::codes::{call, op};
 use crate::context::Reader;
@@ -190,7 +189,7 @@ impl Memory {
         }
         for request in changed {
             self.sent.remove(&request.seq);
-            if awaits_notification(request) {
+            if request.awaits_notification() {
                 found.say(
                     scene,
                     ZERO_COPY,
@@ -225,7 +224,7 @@ impl Memory {
             return;
         }
         let sent = scene.open_here().find(|other| {
-            awaits_notification(other)
+            other.awaits_notification()
                 && other.enter != request.enter
                 && other.buffer().is_some_and(|theirs| overlap(&mine, &theirs))
         });

@@ -108,6 +108,11 @@ impl Request {
         }
     }
 
+    /// Whether it is a zero-copy send that was answered, and whose memory is not free yet.
+    pub fn awaits_notification(&self) -> bool {
+        self.entry.zero_copy() && self.answers > 0
+    }
+
     /// Whether both are about the same file.
     pub fn same_file(&self, other: &Request) -> bool {
         self.ring_or_table(other) && self.fd() == other.fd() && self.slot() == other.slot()

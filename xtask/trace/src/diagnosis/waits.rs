@@ -6,7 +6,7 @@ use common::text::several;
 use libc::pid_t;
 
 use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
-use crate::codes::{call, op, setup, sqe};
+use crate::codes::{call, op, sqe};
 use crate::context::{Time, span};
 use crate::ring::RingNow;
 use crate::ring_descriptors::RingId;
@@ -14,15 +14,10 @@ use crate::threads::{self, Thread};
 
 const DEAD_WAIT: Kind = Kind::new("dead-wait", "day1.html#there-and-back");
 const NEVER_FIRES: Kind = Kind::new("timeout-never-fires", "day1.html#what-an-entry-points-at");
-const HELD: Kind = Kind::new("notification-missing", "zero-copy.html#invariants");
 const IN_THE_PAST: Kind =
     Kind::new("timeout-in-the-past", "time-and-cancellation.html#the-program-step-by-step");
-const BEHIND_MULTISHOT: Kind = Kind::new("behind-a-multishot", "links-and-drains.html#answers");
-const DRAIN_HOLDS: Kind = Kind::new("drain-holds", "links-and-drains.html#break-it");
-const WORKERS_BUSY: Kind = Kind::concluded("workers-busy", "where-does-it-run.html#break-it");
 const ASLEEP_ELSEWHERE: Kind = Kind::new("asleep-elsewhere", "rings-and-threads.html#epoll");
 const QUIET_EVENTFD: Kind = Kind::new("quiet-eventfd", "rings-and-threads.html#epoll");
-const NOT_ASKED_FOR: Kind = Kind::concluded("not-asked-for", "looking-inside.html#break-it");
 
 /// A timeout of more than this is a mistake, or meant as "never": a year.
 const NEVER_NS: i128 = 366 * 24 * 3600 * 1_000_000_000;
@@ -63,8 +58,6 @@ struct Ring {
     silent: u64,
     /// Completions that came inside of the enter that took their entry.
     inline: u64,
-    /// When an enter last asked for completions.
-    asked_us: u64,
 }
 
 /// A thread that sleeps in a call other than an enter.
@@ -106,28 +99,14 @@ impl Rules for Waits {
                 ring.never.remove(&request.seq);
                 ring.inline += u64::from(inside == Some(request.enter));
             }
-            Fact::Entering { enter, .. } if enter.flags.iter().any(|flag| flag == "GETEVENTS") => {
-                ring.asked_us = scene.us;
-            }
             Fact::Called { name, unreaped, .. } if unreaped > 0 && WAITING.contains(&name) => {
                 let (ring, us, name) = (scene.ring, scene.us, name.to_string());
                 self.elsewhere.insert(scene.tid, Elsewhere { name, ring, us, unreaped });
             }
             Fact::CallEnded { unreaped } => self.awake(scene, unreaped, found),
-            Fact::Closing { .. } => {
-                blocked(scene, found);
-                held(scene, found);
-                not_asked_for(ring, scene, found);
-                self.rings.remove(&scene.ring);
-            }
+            Fact::Closing { .. } => _ = self.rings.remove(&scene.ring),
             Fact::Still { rings, threads, .. } if threads.iter().all(|thread| thread.asleep) => {
                 let Some(now) = rings.iter().find(|now| now.ring == scene.ring) else { return };
-                blocked(scene, found);
-                workers_busy(scene, found);
-                // With other entries in flight, a slow reader is nothing special.
-                if scene.open_here().all(awaits_notification) {
-                    held(scene, found);
-                }
                 if nothing_ends(rings, threads, scene, &self.rings) {
                     self.dead(now, scene, found);
                 }
@@ -314,128 +293,5 @@ fn most_to_come(request: &Request) -> u64 {
         entry if entry.multishot() => u64::from(u32::MAX),
         entry if entry.zero_copy() => 2 - u64::from(request.answers.min(2)),
         _ => 1,
-    }
-}
-
-/// Entries that have not started, and do not: behind a multishot, or held by a drain.
-fn blocked(scene: &Scene<'_>, found: &mut Found) {
-    for request in scene.open_here() {
-        let before = request.behind.and_then(|seq| scene.open.get(&seq));
-        if let Some(before) = before.filter(|before| before.entry.multishot()) {
-            found.say_once(
-                scene,
-                BEHIND_MULTISHOT,
-                format!(
-                    "{} is linked behind {}, a multishot that was armed {} and still is, after {}",
-                    request.name(),
-                    before.name(),
-                    at(before.us),
-                    several(before.answers as usize, "completion")
-                ),
-                "A link starts when the entry before it has ended, and a multishot goes on: the \
-                 second has not started. Poll (or receive) once, or submit it when the first \
-                 completes.",
-            );
-        }
-    }
-    let drain = scene.open_here().find(|it| it.entry.has(sqe::IO_DRAIN) && it.answers == 0);
-    let Some(drain) = drain else { return };
-    let ends_by_itself = [op::TIMEOUT, op::LINK_TIMEOUT];
-    let holds: Vec<String> = scene
-        .open_here()
-        .filter(|it| it.seq < drain.seq && !ends_by_itself.contains(&it.entry.opcode))
-        .map(Request::name)
-        .collect();
-    if holds.is_empty() || scene.us.saturating_sub(drain.us) < LONG_US {
-        return;
-    }
-    let behind: Vec<String> =
-        scene.open_here().filter(|it| it.seq > drain.seq).map(Request::name).collect();
-    let too = match behind.as_slice() {
-        [] => String::new(),
-        some => format!("; behind it wait {}", listed(some)),
-    };
-    found.say_once(
-        scene,
-        DRAIN_HOLDS,
-        format!(
-            "{} has IO_DRAIN and has waited {} for {}{too}",
-            drain.name(),
-            scene.since(drain.us),
-            listed(holds)
-        ),
-        "A drain starts when everything before it in the ring has ended, and what comes after it \
-         waits: a long drain holds up the whole ring. Link the entries that need an \
-         order.",
-    );
-}
-
-/// Whether it is a zero-copy send that was answered, and whose memory is not free yet.
-pub(super) fn awaits_notification(request: &Request) -> bool {
-    request.entry.zero_copy() && request.answers > 0
-}
-
-/// A zero-copy send whose notification does not come.
-fn held(scene: &Scene<'_>, found: &mut Found) {
-    let late = |it: &&Request| scene.us.saturating_sub(it.us) > 2 * LONG_US;
-    if let Some(request) = scene.open_here().filter(late).find(|it| awaits_notification(it)) {
-        found.say_once(
-            scene,
-            HELD,
-            format!(
-                "{} was answered, and its notification has not come for {}",
-                request.name(),
-                scene.since(request.us)
-            ),
-            "The pages lie in the socket's queue until the other side has taken them: it reads \
-             slowly, or not at all. Do not write to that memory or free it; close the \
-             connection if it takes too long.",
-        );
-    }
-}
-
-/// More entries ask for a worker than there are workers, and none is done.
-fn workers_busy(scene: &Scene<'_>, found: &mut Found) {
-    let asks: Vec<&Request> =
-        scene.open_here().filter(|it| it.entry.has(sqe::ASYNC) && it.behind.is_none()).collect();
-    let workers = if asks.is_empty() { 0 } else { threads::workers(scene.owner as u32) };
-    if workers == 0 || asks.len() <= workers {
-        return;
-    }
-    let (busy, waits) = asks.split_at(workers);
-    found.say_once(
-        scene,
-        WORKERS_BUSY,
-        format!(
-            "{} (iou-wrk) for {} entries with IOSQE_ASYNC: {} has blocked one for {}, and {} got \
-             none",
-            several(workers, "worker thread"),
-            asks.len(),
-            busy[0].name(),
-            scene.since(busy[0].us),
-            listed(waits.iter().map(|it| it.name()))
-        ),
-        "IOSQE_ASYNC sends an entry to a worker thread; a ring has as many for files as entries, \
-         or four for each processor. One that blocks keeps its worker. Without the flag most \
-         entries need none; register_iowq_max_workers raises the number.",
-    );
-}
-
-/// A ring that posts completions only when it is asked, and never was.
-fn not_asked_for(ring: &Ring, scene: &Scene<'_>, found: &mut Found) {
-    let late = |it: &&Request| it.us > ring.asked_us && scene.us - it.us >= LONG_US;
-    let oldest = scene.open_here().find(late).filter(|_| scene.has(setup::DEFER_TASKRUN));
-    if let Some(request) = oldest {
-        found.say_once(
-            scene,
-            NOT_ASKED_FOR,
-            format!(
-                "{} was under way for {}, and no enter since asked for completions",
-                request.name(),
-                scene.since(request.us)
-            ),
-            "A ring with DEFER_TASKRUN completes what had to wait only in an enter with GETEVENTS: \
-             submit alone delivers nothing. Wait, with a timeout of zero if need be.",
-        );
     }
 }
