@@ -9,8 +9,8 @@ use std::time::Duration;
 use io_uring::{IoUring, opcode, squeue, types};
 
 use super::{
-    cancel, eventfd, fd, here, nop, not_here, pages, pair, passwd, pipe, push, read, ring, run,
-    run_first, take,
+    at_once, cancel, eventfd, fd, here, nop, not_here, pages, pair, passwd, pipe, push, read, ring,
+    run, run_first, take, take_all,
 };
 
 pub fn cloexec_for_a_slot(mended: bool) {
@@ -238,22 +238,24 @@ fn connection() -> (TcpStream, TcpStream) {
     (client, server)
 }
 
+/// Sends, and takes the result but not the notification. Returns how many bytes went out.
+fn send_zero_copy(ring: &mut IoUring, server: &TcpStream, message: &[u8]) -> usize {
+    let send = opcode::SendZc::new(fd(server), message.as_ptr(), message.len() as u32).build();
+    push(ring, send, 1);
+    ring.submit_and_wait(1).expect("an enter");
+    let sent = ring.completion().next().expect("a completion").result();
+    usize::try_from(sent).unwrap_or_else(|_| not_here("no zero-copy sends"))
+}
+
 pub fn zero_copy(mended: bool) {
     let (mut client, server) = connection();
     let mut ring = ring();
     let mut message = vec![b'1'; 1 << 16];
-    let length = message.len();
-    let send = opcode::SendZc::new(fd(&server), message.as_ptr(), length as u32).build();
-    push(&mut ring, send, 1);
-    ring.submit_and_wait(1).expect("an enter");
-    let first = ring.completion().next().expect("a completion");
-    if first.result() < 0 {
-        not_here("no zero-copy sends");
-    }
+    let sent = send_zero_copy(&mut ring, &server, &message);
     if !mended {
         message.fill(b'2');
     }
-    let mut received = vec![0; first.result() as usize];
+    let mut received = vec![0; sent];
     client.read_exact(&mut received).expect("what was sent");
     take(&mut ring, 1);
     message.fill(b'3');
@@ -266,15 +268,8 @@ pub fn zero_copy_read(mended: bool) {
     let mut message = vec![b'1'; 1 << 16];
     let mut file = tempfile::tempfile().expect("a file");
     file.write_all(&message).expect("the bytes");
-    let length = message.len();
-    let send = opcode::SendZc::new(fd(&server), message.as_ptr(), length as u32).build();
-    push(&mut ring, send, 1);
-    ring.submit_and_wait(1).expect("an enter");
-    let first = ring.completion().next().expect("a completion");
-    if first.result() < 0 {
-        not_here("no zero-copy sends");
-    }
-    let mut received = vec![0; first.result() as usize];
+    let sent = send_zero_copy(&mut ring, &server, &message);
+    let mut received = vec![0; sent];
     if mended {
         client.read_exact(&mut received).expect("what was sent");
         take(&mut ring, 1);
@@ -284,10 +279,7 @@ pub fn zero_copy_read(mended: bool) {
     if !mended {
         client.read_exact(&mut received).expect("what was sent");
     }
-    let mut left = if mended { 1 } else { 2 };
-    while left > 0 {
-        left -= take(&mut ring, 1).len();
-    }
+    take_all(&mut ring, if mended { 1 } else { 2 });
 }
 
 /// More than the sockets take, for a client who does not read.
@@ -296,21 +288,15 @@ pub fn reader_who_sleeps(mended: bool) {
     server.set_nonblocking(true).expect("a socket");
     let mut ring = ring();
     let message = vec![b'1'; 16 << 20];
-    let send = opcode::SendZc::new(fd(&server), message.as_ptr(), message.len() as u32).build();
-    push(&mut ring, send, 1);
-    ring.submit_and_wait(1).expect("an enter");
-    let first = ring.completion().next().expect("a completion");
-    if first.result() < 0 {
-        not_here("no zero-copy sends");
-    }
+    let sent = send_zero_copy(&mut ring, &server, &message);
     if mended {
-        client.read_exact(&mut vec![0; first.result() as usize]).expect("what was sent");
+        client.read_exact(&mut vec![0; sent]).expect("what was sent");
     }
     take(&mut ring, 1);
     if mended {
         // The rest, by an ordinary call.
         server.set_nonblocking(false).expect("a socket");
-        let rest = message[first.result() as usize..].to_vec();
+        let rest = message[sent..].to_vec();
         let reader = std::thread::spawn(move || client.read_to_end(&mut Vec::new()));
         (&server).write_all(&rest).expect("the rest");
         drop(server);
@@ -319,34 +305,19 @@ pub fn reader_who_sleeps(mended: bool) {
 }
 
 pub fn one_buffer_in_one_enter(mended: bool) {
-    let mut ring = ring();
-    let (one, two) = pair();
-    let mut buffers = [[0; 8]; 2];
-    push(&mut ring, read(&one, &mut buffers[0]), 1);
-    push(&mut ring, read(&two, &mut buffers[usize::from(mended)]), 2);
-    ring.submit().expect("an enter");
-    (&one).write_all(b"one").expect("three bytes");
-    (&two).write_all(b"two").expect("three bytes");
-    let mut taken = 0;
-    while taken < 2 {
-        taken += take(&mut ring, 1).len();
-    }
+    one_buffer(mended, 2);
 }
 
 pub fn one_buffer_for_two(mended: bool) {
-    let mut ring = ring();
-    let (one, two) = pair();
+    one_buffer(mended, 1);
+}
+
+fn one_buffer(mended: bool, per_enter: usize) {
+    let files = pair();
     let mut buffers = [[0; 8]; 2];
-    push(&mut ring, read(&one, &mut buffers[0]), 1);
-    ring.submit().expect("an enter");
-    push(&mut ring, read(&two, &mut buffers[usize::from(mended)]), 2);
-    ring.submit().expect("an enter");
-    (&one).write_all(b"one").expect("three bytes");
-    (&two).write_all(b"two").expect("three bytes");
-    let mut taken = 0;
-    while taken < 2 {
-        taken += take(&mut ring, 1).len();
-    }
+    let first = read(&files.0, &mut buffers[0]);
+    let second = read(&files.1, &mut buffers[usize::from(mended)]);
+    at_once(&files, [(first, 1), (second, 2)], per_enter);
 }
 
 pub fn past_a_registered_buffer(mended: bool) {

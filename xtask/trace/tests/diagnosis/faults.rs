@@ -7,6 +7,7 @@ mod outside;
 mod queues;
 mod waits;
 
+use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::thread::sleep;
@@ -135,6 +136,33 @@ fn take(ring: &mut IoUring, count: usize) -> Vec<(u64, i32, u32)> {
     ring.submit_and_wait(count).expect("an enter");
     let about = |done: cqueue::Entry| (done.user_data(), done.result(), done.flags());
     ring.completion().map(about).collect()
+}
+
+/// As [`take`], until `count` completions have come.
+fn take_all(ring: &mut IoUring, mut count: usize) {
+    while count > 0 {
+        count -= take(ring, 1).len();
+    }
+}
+
+/// Two receives, with their `user_data`, that are in flight at once: so many of them go in with an
+/// enter. Then both get a message.
+fn at_once(
+    (one, two): &(UnixStream, UnixStream),
+    entries: [(squeue::Entry, u64); 2],
+    per_enter: usize,
+) {
+    let mut ring = ring();
+    for batch in entries.chunks(per_enter) {
+        for (entry, user_data) in batch {
+            push(&mut ring, entry.clone(), *user_data);
+        }
+        ring.submit().expect("an enter");
+    }
+    for mut file in [one, two] {
+        file.write_all(b"message").expect("seven bytes");
+    }
+    take_all(&mut ring, 2);
 }
 
 /// Submits one entry, waits for its completion and takes it.

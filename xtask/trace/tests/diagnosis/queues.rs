@@ -7,7 +7,8 @@ use std::os::unix::net::UnixStream;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
 use super::{
-    cancel, eventfd, fd, here, nop, not_here, pair, provide, push, read, ring, run, run_first, take,
+    at_once, cancel, eventfd, fd, here, nop, not_here, pair, provide, push, read, ring, run,
+    run_first, take,
 };
 
 pub fn pushes_after_submit(mended: bool) {
@@ -184,22 +185,13 @@ pub fn cancels_what_has_not_started(mended: bool) {
 }
 
 pub fn one_name_in_one_enter(mended: bool) {
-    let mut ring = ring();
-    let (one, two) = pair();
-    let mut buffers = [[0; 8]; 2];
-    let [first, second] = &mut buffers;
+    let files = pair();
+    let [first, second] = &mut [[0; 8]; 2];
     let receive = |file: &UnixStream, buffer: &mut [u8]| {
         opcode::Recv::new(fd(file), buffer.as_mut_ptr(), 8).build()
     };
-    push(&mut ring, receive(&one, first), 1);
-    push(&mut ring, receive(&two, second), if mended { 2 } else { 1 });
-    ring.submit().expect("an enter");
-    (&one).write_all(b"one").expect("three bytes");
-    (&two).write_all(b"two").expect("three bytes");
-    let mut taken = 0;
-    while taken < 2 {
-        taken += take(&mut ring, 1).len();
-    }
+    let name = if mended { 2 } else { 1 };
+    at_once(&files, [(receive(&files.0, first), 1), (receive(&files.1, second), name)], 2);
 }
 
 pub fn cancels_a_slot_by_number(mended: bool) {
@@ -222,20 +214,10 @@ pub fn cancels_a_slot_by_number(mended: bool) {
 }
 
 pub fn one_name_for_all(mended: bool) {
-    let mut ring = ring();
-    let (one, two) = pair();
-    let mut buffers = [[0; 8]; 2];
-    let [first, second] = &mut buffers;
-    push(&mut ring, read(&one, first), 1);
-    ring.submit().expect("an enter");
-    push(&mut ring, read(&two, second), if mended { 2 } else { 1 });
-    ring.submit().expect("an enter");
-    (&one).write_all(b"one").expect("three bytes");
-    (&two).write_all(b"two").expect("three bytes");
-    let mut taken = 0;
-    while taken < 2 {
-        taken += take(&mut ring, 1).len();
-    }
+    let files = pair();
+    let [first, second] = &mut [[0; 8]; 2];
+    let name = if mended { 2 } else { 1 };
+    at_once(&files, [(read(&files.0, first), 1), (read(&files.1, second), name)], 1);
 }
 
 /// A ring by hand, whose index array holds what `index` makes of the tail.
