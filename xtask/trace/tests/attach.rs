@@ -2,18 +2,20 @@
 
 #[path = "attach/programs.rs"]
 mod programs;
+#[path = "attach/running.rs"]
+mod running;
 #[allow(dead_code, reason = "of these, the way to make a ring by hand is used")]
 #[path = "trace/scenarios.rs"]
 mod scenarios;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use testkit::PATIENCE;
+
+use running::{Joined, Running, again, ringtrace};
 
 /// Not a test: the program that the tests join.
 #[test]
@@ -27,165 +29,6 @@ macro_rules! needs_io_uring {
             return;
         }
     };
-}
-
-/// A program that runs.
-struct Running {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-    /// The process to join: its own, or a child that it names.
-    pid: u32,
-}
-
-fn again(program: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(programs::AGAIN).env("ATTACHED", program);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    // Some systems let only a parent trace; these programs allow any process.
-    // SAFETY: plain numbers, and nothing else, between fork and exec.
-    unsafe {
-        std::os::unix::process::CommandExt::pre_exec(&mut command, || {
-            libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY, 0, 0, 0);
-            Ok(())
-        });
-    }
-    testkit::die_with_parent(&mut command);
-    command
-}
-
-impl Running {
-    /// Starts a program. `None` if this kernel cannot run it.
-    fn start(mut command: Command) -> Option<Running> {
-        let mut child = command.spawn().expect("the program");
-        let output = BufReader::new(child.stdout.take().expect("its words"));
-        let input = child.stdin.take();
-        let pid = child.id();
-        let mut running = Running { child, input, output, pid };
-        // The test harness prints a line first.
-        let first = loop {
-            let line = running.line();
-            if line.starts_with("ready") || line.starts_with("SKIPPED") {
-                break line;
-            }
-        };
-        let Some(named) = first.strip_prefix("ready") else {
-            testkit::skipped("attach", first);
-            return None;
-        };
-        running.pid = named.trim().parse().unwrap_or(running.pid);
-        Some(running)
-    }
-
-    fn of(program: &str) -> Running {
-        Running::start(again(program)).expect("every kernel with io_uring can run it")
-    }
-
-    fn pid(&self) -> String {
-        self.pid.to_string()
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        assert_ne!(self.output.read_line(&mut line).expect("its words"), 0, "it ended");
-        line.trim_end().to_string()
-    }
-
-    fn write(&mut self, byte: &str) {
-        let input = self.input.as_mut().expect("not closed yet");
-        input.write_all(byte.as_bytes()).expect("it listens");
-    }
-
-    /// The thread that sleeps in an enter, once there is one.
-    fn falls_asleep(&self) -> i32 {
-        let enter = format!("{} ", libc::SYS_io_uring_enter);
-        let mut asleep = 0;
-        testkit::wait_until("a sleeping enter", || {
-            let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("tasks");
-            let sleeper = tasks.filter_map(Result::ok).find(|task| {
-                let call = std::fs::read_to_string(task.path().join("syscall"));
-                call.is_ok_and(|call| call.starts_with(&enter))
-            });
-            let tid = sleeper.and_then(|task| task.file_name().to_str()?.parse().ok());
-            asleep = tid.unwrap_or(0);
-            tid.is_some()
-        });
-        asleep
-    }
-
-    /// Sends a signal to the thread that sleeps, and waits until it sleeps again.
-    fn disturb(&self, signal: Signal) {
-        let tid = self.falls_asleep();
-        // SAFETY: plain numbers.
-        unsafe { libc::syscall(libc::SYS_tgkill, self.child.id(), tid, signal as i32) };
-        testkit::wait_until("the signal to be gone", || {
-            let status = std::fs::read_to_string(format!("/proc/{tid}/status")).expect("it lives");
-            status.contains("SigPnd:\t0000000000000000")
-        });
-        self.falls_asleep();
-    }
-
-    /// Ends its input; returns the rest of its output.
-    fn end(mut self) -> String {
-        drop(self.input.take());
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).expect("its words");
-        let status = self.child.wait().expect("its end");
-        assert!(status.success(), "{status}: {rest}");
-        rest
-    }
-}
-
-/// `ringtrace --attach PID` at work.
-struct Joined {
-    child: Child,
-    words: BufReader<ChildStderr>,
-    events: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-fn ringtrace(pid: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringtrace"));
-    command.args(["--attach", pid]).stdin(Stdio::null()).stdout(Stdio::null());
-    command.stderr(Stdio::piped());
-    testkit::die_with_parent(&mut command);
-    command
-}
-
-impl Joined {
-    fn start(mut command: Command) -> Joined {
-        let folder = tempfile::tempdir().expect("a folder");
-        // Readable for another user, too.
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        std::fs::set_permissions(folder.path(), open).expect("our folder");
-        let events = folder.path().join("events");
-        let mut child = command.arg("--json").arg(&events).spawn().expect("ringtrace");
-        let words = BufReader::new(child.stderr.take().expect("its words"));
-        Joined { child, words, events, _folder: folder }
-    }
-
-    /// Reads what it says up to a line with these words.
-    fn says(&mut self, words: &str) {
-        let mut all = String::new();
-        while !all.lines().last().is_some_and(|line| line.contains(words)) {
-            assert_ne!(self.words.read_line(&mut all).expect("its words"), 0, "{words}: {all}");
-        }
-    }
-
-    /// Sends Ctrl-C or another signal. Returns the rest of the output, and the events.
-    fn let_go(self) -> (String, Vec<Value>) {
-        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT);
-        self.ends()
-    }
-
-    fn ends(mut self) -> (String, Vec<Value>) {
-        let mut rest = String::new();
-        self.words.read_to_string(&mut rest).expect("its words");
-        assert_eq!(self.child.wait().expect("its end").code(), Some(0), "{rest}");
-        let events = std::fs::read_to_string(&self.events).expect("the events");
-        let events = events.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        (rest, events)
-    }
 }
 
 /// The events of one kind.
@@ -256,8 +99,7 @@ fn an_entry_from_before_is_told_and_its_completion_is_paired() {
     let mut joined = Joined::start(ringtrace(&running.pid()));
     joined.says("READ fd 0");
     joined.says("and sleeps");
-    running.write("x");
-    assert_eq!(running.line(), "x");
+    running.echoes("x");
     joined.says("← 1");
     let (_, events) = joined.let_go();
     let before = &of(&events, "found")[0]["entries"];
@@ -283,8 +125,7 @@ fn a_thread_that_sleeps_is_left_asleep() {
         assert!(rest.contains("and sleeps"), "{rest}");
         assert_eq!(of(&events, "let_go").len(), 1);
     }
-    running.write("x");
-    assert_eq!(running.line(), "x", "not early");
+    running.echoes("x");
     assert_eq!(running.end(), "");
 }
 
@@ -298,22 +139,19 @@ fn a_wait_is_cut_short_by_nothing() {
     let mut joined = Joined::start(ringtrace(&running.pid()));
     joined.says("and sleeps");
     // It wakes up, is traced from then on, and sleeps again.
-    running.write("a");
-    assert_eq!(running.line(), "a");
+    running.echoes("a");
     joined.says("enter");
     for signal in [Signal::SIGWINCH, Signal::SIGCHLD, Signal::SIGURG] {
         running.disturb(signal);
     }
     for byte in ["b", "c"] {
-        running.write(byte);
-        assert_eq!(running.line(), byte);
+        running.echoes(byte);
         joined.says("← ");
     }
     running.falls_asleep();
     let (rest, _) = joined.let_go();
     assert!(!rest.contains("EINTR"), "{rest}");
-    running.write("d");
-    assert_eq!(running.line(), "d");
+    running.echoes("d");
     assert_eq!(running.end(), "");
 }
 
@@ -420,8 +258,7 @@ fn a_reader_that_goes_away_ends_the_trace() {
     joined.says("attach");
     drop(joined.words);
     assert_eq!(joined.child.wait().expect("its end").code(), Some(0));
-    running.write("x");
-    assert_eq!(running.line(), "x");
+    running.echoes("x");
     running.end();
 }
 

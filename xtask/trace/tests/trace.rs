@@ -35,6 +35,14 @@ fn start(scenario: &str) -> Trace {
     Trace::start(program(scenario), false, Vec::new()).expect("a trace")
 }
 
+/// Traces a scenario to its end, and keeps the totals.
+fn run(scenario: &str, fast: bool) -> Outcome {
+    let program = Program { fast, ..program(scenario) };
+    let trace = Trace::start(program, false, Vec::new()).expect("a trace");
+    testkit::wait_until("the scenario to end", || trace.ended());
+    trace.finish()
+}
+
 /// Traces a scenario to its end.
 fn trace(scenario: &str) -> (Summary, Vec<Event>) {
     trace_if_it_can_run(scenario).expect("every kernel with io_uring can run it")
@@ -161,10 +169,7 @@ fn several_rings_are_told_apart() {
 fn the_fast_mode_misses_nothing_that_crosses_a_ring() {
     needs_io_uring!("the_fast_mode_misses_nothing_that_crosses_a_ring");
     for (scenario, nops) in [("nops", 3), ("registered", 3), ("threads", 100), ("fork", 4)] {
-        let program = Program { fast: true, ..program(scenario) };
-        let trace = Trace::start(program, false, Vec::new()).expect("a trace");
-        testkit::wait_until("the scenario to end", || trace.ended());
-        let Outcome { status, summary, .. } = trace.finish();
+        let Outcome { status, summary, .. } = run(scenario, true);
         assert_eq!(status, 0, "{scenario}");
         assert_nops(&summary, nops);
         assert!(summary.other_calls.is_empty(), "{scenario}: {:?}", summary.other_calls);
@@ -432,10 +437,7 @@ fn an_interrupted_wait_is_counted_and_its_entry_stays_armed() {
 fn a_signal_that_the_program_ignores_ends_no_wait() {
     needs_io_uring!("a_signal_that_the_program_ignores_ends_no_wait");
     for fast in [false, true] {
-        let program = Program { fast, ..program("not_interrupted") };
-        let trace = Trace::start(program, false, Vec::new()).expect("a trace");
-        testkit::wait_until("the scenario to end", || trace.ended());
-        let Outcome { status, summary, .. } = trace.finish();
+        let Outcome { status, summary, .. } = run("not_interrupted", fast);
         assert_eq!((status, summary.failed_enters.len()), (0, 0), "fast: {fast}");
     }
 }
@@ -446,10 +448,7 @@ fn a_signal_that_the_program_ignores_ends_no_wait() {
 fn a_signal_that_another_thread_takes_ends_no_wait() {
     needs_io_uring!("a_signal_that_another_thread_takes_ends_no_wait");
     for fast in [false, true] {
-        let program = Program { fast, ..program("interrupted_by_whom") };
-        let trace = Trace::start(program, false, Vec::new()).expect("a trace");
-        testkit::wait_until("the scenario to end", || trace.ended());
-        assert_eq!(trace.finish().status, 0, "fast: {fast}");
+        assert_eq!(run("interrupted_by_whom", fast).status, 0, "fast: {fast}");
     }
 }
 
@@ -458,10 +457,7 @@ fn a_signal_that_another_thread_takes_ends_no_wait() {
 fn a_wait_of_a_polled_device_may_end_early() {
     needs_io_uring!("a_wait_of_a_polled_device_may_end_early");
     for fast in [false, true] {
-        let program = Program { fast, ..program("iopoll") };
-        let trace = Trace::start(program, false, Vec::new()).expect("a trace");
-        testkit::wait_until("the scenario to end", || trace.ended());
-        let status = trace.finish().status;
+        let status = run("iopoll", fast).status;
         assert!([0, scenarios::NOT_HERE].contains(&status), "fast: {fast}, status {status}");
     }
 }
