@@ -69,25 +69,14 @@ pub trait Fields: Sized {
     }
 }
 
-impl Fields for squeue::Entry {
+impl<E: squeue::EntryMarker> Fields for E {
     fn bytes<const N: usize>(mut self, offset: usize, bytes: [u8; N]) -> Self {
-        write(&mut self, offset, bytes);
+        let last = size_of::<E>().checked_sub(N);
+        assert!(last.is_some_and(|last| offset <= last), "a field lies inside its entry");
+        // SAFETY: the bytes lie inside the entry, as was just asserted, and any bytes are an entry.
+        unsafe { (&raw mut self).cast::<u8>().add(offset).cast::<[u8; N]>().write(bytes) };
         self
     }
-}
-
-impl Fields for squeue::Entry128 {
-    fn bytes<const N: usize>(mut self, offset: usize, bytes: [u8; N]) -> Self {
-        write(&mut self, offset, bytes);
-        self
-    }
-}
-
-fn write<S: squeue::EntryMarker, const N: usize>(entry: &mut S, offset: usize, bytes: [u8; N]) {
-    let last = size_of::<S>().checked_sub(N);
-    assert!(last.is_some_and(|last| offset <= last), "a field lies inside its entry");
-    // SAFETY: the bytes lie inside the entry, as was just asserted, and any bytes are an entry.
-    unsafe { ptr::from_mut(entry).cast::<u8>().add(offset).cast::<[u8; N]>().write(bytes) };
 }
 
 /// The operation's code and the `IOSQE_*` flags: the first two bytes of any entry.
