@@ -43,7 +43,7 @@ use super::event::Diagnosis;
 use super::params::Params;
 use super::ring_descriptors::RingId;
 
-pub(crate) use request::Request;
+pub(crate) use request::{Handle, Request};
 pub(crate) use scene::{Fact, Scene};
 
 /// A kind of fault: its name, and where the book explains it.

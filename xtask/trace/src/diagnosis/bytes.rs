@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::fields::open_flags;
-use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
+use super::{Fact, Found, Handle, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{op, sqe};
 use crate::context::Reader;
 
@@ -12,9 +12,6 @@ const OVER: Kind = Kind::concluded("written-over", "day1.html#what-an-entry-poin
 
 /// How much of a remainder is compared.
 const PREFIX: usize = 32;
-
-/// A file: a descriptor of a process, or a slot of a ring.
-type File = (i32, Option<i32>, Option<u32>);
 
 /// An entry of which only a part went out.
 #[derive(Debug)]
@@ -39,21 +36,15 @@ struct Beginning {
 
 #[derive(Debug, Default)]
 pub(super) struct Bytes {
-    rests: HashMap<File, Rest>,
-    beginnings: HashMap<File, Beginning>,
-}
-
-fn file(request: &Request) -> Option<File> {
-    let of = if request.slot().is_some() { request.ring as i32 } else { request.owner };
-    let file = (of, request.fd(), request.slot());
-    (file.1.is_some() || file.2.is_some()).then_some(file)
+    rests: HashMap<Handle, Rest>,
+    beginnings: HashMap<Handle, Beginning>,
 }
 
 impl Rules for Bytes {
     fn see(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
         match *fact {
             Fact::Submitted(request) => {
-                let Some(file) = file(request) else { return };
+                let Some(file) = request.handle() else { return };
                 match request.entry.opcode {
                     op::CLOSE | op::SHUTDOWN => self.over(&file, "closed", scene, found),
                     _ if request.entry.gives() => self.gives(file, request, scene, found),
@@ -65,7 +56,7 @@ impl Rules for Bytes {
                 }
             }
             Fact::Completed { request: Some(request), completion, .. } => {
-                let Some(file) = file(request) else { return };
+                let Some(file) = request.handle() else { return };
                 let entry = &request.entry;
                 let plain = [op::SEND, op::SEND_ZC, op::WRITE, op::WRITE_FIXED];
                 let whole = entry.has(sqe::BUFFER_SELECT) || entry.vectorized();
@@ -89,7 +80,7 @@ impl Rules for Bytes {
                 }
             }
             Fact::Called { name, call, .. } => {
-                let file = (scene.owner, Some(call.args[0] as i32), None);
+                let file = Handle::Fd(scene.owner, call.args[0] as i32);
                 match name {
                     "close" | "shutdown" => self.over(&file, "closed", scene, found),
                     "write" | "writev" | "sendto" | "sendmsg" | "sendfile" => {
@@ -102,7 +93,7 @@ impl Rules for Bytes {
                 }
             }
             Fact::Ended(_) => {
-                let files: Vec<File> =
+                let files: Vec<Handle> =
                     self.rests.keys().chain(self.beginnings.keys()).copied().collect();
                 for file in files {
                     self.over(&file, "left", scene, found);
@@ -114,14 +105,14 @@ impl Rules for Bytes {
 }
 
 impl Bytes {
-    fn gives(&mut self, file: File, request: &Request, scene: &Scene<'_>, found: &mut Found) {
+    fn gives(&mut self, file: Handle, request: &Request, scene: &Scene<'_>, found: &mut Found) {
         if let Some(rest) = self.rests.remove(&file) {
             if !goes_on(request, &rest, scene.program()) {
                 short(&rest, &format!("{} sends something else", request.name()), scene, found);
             }
         }
         let writes = [op::WRITE, op::WRITE_FIXED].contains(&request.entry.opcode);
-        if !writes || request.entry.off != 0 || file.1.is_none() {
+        if !writes || request.entry.off != 0 || matches!(file, Handle::Slot(..)) {
             return;
         }
         let known = self.beginnings.contains_key(&file);
@@ -137,18 +128,17 @@ impl Bytes {
     }
 
     /// A file is closed, or the program has ended.
-    fn over(&mut self, file: &File, how: &str, scene: &Scene<'_>, found: &mut Found) {
+    fn over(&mut self, file: &Handle, how: &str, scene: &Scene<'_>, found: &mut Found) {
         if let Some(rest) = self.rests.remove(file) {
             short(&rest, &format!("the file was {how} {}", at(scene.us)), scene, found);
         }
         let Some(begun) = self.beginnings.remove(file) else { return };
         if begun.writes.len() > 1 && begun.differ && !begun.meant {
-            let number = file.1.unwrap_or(0);
             found.say(
                 scene,
                 OVER,
                 format!(
-                    "entries {} all wrote to offset 0 of fd {number}, each with other bytes, and nothing \
+                    "entries {} all wrote to offset 0 of {file}, each with other bytes, and nothing \
                      was written elsewhere in it",
                     listed(&begun.writes)
                 ),

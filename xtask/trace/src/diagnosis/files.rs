@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use libc::pid_t;
 
-use super::{Fact, Found, Kind, Request, Rules, Scene, at, listed};
+use super::{Fact, Found, Handle, Kind, Request, Rules, Scene, at, listed};
 use crate::codes::{call, op};
 use crate::decode::{Completion, Direct};
 use crate::names::{error_name, operation};
-use crate::ring_descriptors::RingId;
 use crate::syscalls::Call;
 
 const ORPHAN: Kind =
@@ -21,22 +20,6 @@ const TABLE_FULL: Kind = Kind::new("table-full", "when-it-goes-wrong.html#pitfal
 const LONG_US: u64 = 100_000;
 /// This many of a kind are no accident.
 const MANY: usize = 3;
-
-/// A descriptor of a process, or a slot of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Handle {
-    Fd(pid_t, i32),
-    Slot(RingId, u32),
-}
-
-impl std::fmt::Display for Handle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Handle::Fd(_, fd) => write!(f, "fd {fd}"),
-            Handle::Slot(_, slot) => write!(f, "slot {slot}"),
-        }
-    }
-}
 
 /// What a completion gave.
 #[derive(Debug)]
@@ -87,18 +70,9 @@ impl Rules for Files {
     }
 }
 
-/// What an entry is about.
-fn handle(request: &Request) -> Option<Handle> {
-    match (request.fd(), request.slot()) {
-        (_, Some(slot)) => Some(Handle::Slot(request.ring, slot)),
-        (Some(fd), None) => Some(Handle::Fd(request.owner, fd)),
-        (None, None) => None,
-    }
-}
-
 /// What an entry closes.
 fn closes(request: &Request) -> Option<Handle> {
-    handle(request).filter(|_| request.entry.opcode == op::CLOSE)
+    request.handle().filter(|_| request.entry.opcode == op::CLOSE)
 }
 
 impl Given {
@@ -130,7 +104,7 @@ impl Files {
             let handle = Handle::Slot(request.ring, slot);
             self.given.insert(handle, Given::by(request, request.us));
         }
-        if let Some(given) = handle(request).and_then(|handle| self.given.get_mut(&handle)) {
+        if let Some(given) = request.handle().and_then(|handle| self.given.get_mut(&handle)) {
             given.used = true;
         }
         match entry.opcode {
@@ -205,7 +179,7 @@ impl Files {
             }
         }
         if request.entry.takes() && (res == 0 || res < 0 && !passes(-res)) {
-            if let Some(given) = handle(request).and_then(|handle| self.given.get_mut(&handle)) {
+            if let Some(given) = request.handle().and_then(|handle| self.given.get_mut(&handle)) {
                 given.ended_us.get_or_insert(scene.us);
             }
         }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::{Fact, Found, Kind, Request, Rules, Scene, at};
+use super::{Fact, Found, Handle, Kind, Request, Rules, Scene, at};
 use crate::codes::{call, op};
 use crate::context::Reader;
 use crate::ring_descriptors::RingId;
@@ -35,13 +35,6 @@ const WATCHED: usize = 64;
 const SAMPLES: u64 = 8;
 const SAMPLE: usize = 32;
 
-/// A file: in which ring, and its descriptor or slot there.
-type File = (RingId, Option<i32>, Option<u32>);
-
-fn file(request: &Request) -> File {
-    (request.ring, request.fd(), request.slot())
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// The dead part of the stack of the thread that is in an enter.
@@ -49,7 +42,7 @@ pub(super) struct Memory {
     /// What is sent from, by the entry's number, with what was there.
     sent: HashMap<u64, Vec<u8>>,
     /// Files that were shut down.
-    shut: HashSet<File>,
+    shut: HashSet<Handle>,
     /// The registered buffers of a ring.
     registered: HashMap<RingId, Vec<Range<u64>>>,
     /// Memory that was given back, and when.
@@ -81,8 +74,8 @@ impl Rules for Memory {
                 self.points_into_the_dead(request, scene, found);
                 self.fills_what_is_sent(request, scene, found);
                 match request.entry.opcode {
-                    op::SHUTDOWN => _ = self.shut.insert(file(request)),
-                    op::CLOSE => _ = self.shut.remove(&file(request)),
+                    op::SHUTDOWN => self.shut.extend(request.handle()),
+                    op::CLOSE => self.shut.retain(|file| Some(*file) != request.handle()),
                     // Entries of one enter may be done one after the other.
                     _ => shares(
                         request,
@@ -367,7 +360,7 @@ fn in_flight_on(dead: &Range<u64>, scene: &Scene<'_>, found: &mut Found) {
 fn shares(
     request: &Request,
     counts: impl Fn(&Request) -> bool,
-    shut: &HashSet<File>,
+    shut: &HashSet<Handle>,
     scene: &Scene<'_>,
     found: &mut Found,
 ) {
@@ -376,6 +369,7 @@ fn shares(
         return;
     }
     let writes = |request: &Request| request.entry.takes();
+    let is_shut = |request: &Request| request.handle().is_some_and(|it| shut.contains(&it));
     let other = scene.open.values().find(|other| {
         other.owner == request.owner
             && counts(other)
@@ -385,7 +379,7 @@ fn shares(
             && !other.entry.linked()
             && (writes(other) || writes(request))
             // After a shutdown, programs read only to discard.
-            && !(shut.contains(&file(other)) && shut.contains(&file(request)))
+            && !(is_shut(other) && is_shut(request))
             && other.buffer().is_some_and(|theirs| overlap(&mine, &theirs))
     });
     if let Some(other) = other.filter(|_| request.behind.is_none() && !request.entry.linked()) {

@@ -10,6 +10,22 @@ use crate::decode::Entry;
 use crate::names::operation;
 use crate::ring_descriptors::RingId;
 
+/// A descriptor of a process, or a slot of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Handle {
+    Fd(pid_t, i32),
+    Slot(RingId, u32),
+}
+
+impl std::fmt::Display for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Handle::Fd(_, fd) => write!(f, "fd {fd}"),
+            Handle::Slot(_, slot) => write!(f, "slot {slot}"),
+        }
+    }
+}
+
 /// An entry that the kernel took.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -113,16 +129,15 @@ impl Request {
         self.entry.zero_copy() && self.answers > 0
     }
 
-    /// Whether both are about the same file.
-    pub fn same_file(&self, other: &Request) -> bool {
-        self.ring_or_table(other) && self.fd() == other.fd() && self.slot() == other.slot()
+    /// The descriptor or slot that it is about, if it names one.
+    pub fn handle(&self) -> Option<Handle> {
+        let slot = self.slot().map(|slot| Handle::Slot(self.ring, slot));
+        slot.or_else(|| self.fd().map(|fd| Handle::Fd(self.owner, fd)))
     }
 
-    fn ring_or_table(&self, other: &Request) -> bool {
-        match self.slot() {
-            Some(_) => self.ring == other.ring,
-            None => self.owner == other.owner,
-        }
+    /// Whether both are about the same file, or about none.
+    pub fn same_file(&self, other: &Request) -> bool {
+        self.handle() == other.handle()
     }
 }
 
