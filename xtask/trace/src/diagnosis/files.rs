@@ -70,11 +70,6 @@ impl Rules for Files {
     }
 }
 
-/// What an entry closes.
-fn closes(request: &Request) -> Option<Handle> {
-    request.handle().filter(|_| request.entry.opcode == op::CLOSE)
-}
-
 impl Given {
     fn by(request: &Request, us: u64) -> Given {
         Given {
@@ -95,7 +90,7 @@ impl Given {
 impl Files {
     fn submitted(&mut self, request: &Request) {
         let entry = &request.entry;
-        if let Some(given) = closes(request).and_then(|handle| self.given.get_mut(&handle)) {
+        if let Some(given) = request.closes().and_then(|handle| self.given.get_mut(&handle)) {
             given.closing = true;
             return;
         }
@@ -156,7 +151,7 @@ impl Files {
             }
             _ => {}
         }
-        if let Some(handle) = closes(request) {
+        if let Some(handle) = request.closes() {
             match completion.error() {
                 Some(libc::ECANCELED) => {
                     if let Some(given) = self.given.get_mut(&handle) {

@@ -8,7 +8,7 @@ use common::catalog::REGISTER_OPERATIONS;
 use common::text::several;
 use libc::pid_t;
 
-use super::{Fact, Found, Kind, Rules, Scene, at};
+use super::{Fact, Found, Handle, Kind, Rules, Scene, at};
 use crate::codes::{call, op, setup};
 use crate::names::error_name;
 use crate::refused::RefusedRing;
@@ -55,8 +55,8 @@ pub(super) struct Outside {
     /// Rings in which something was cancelled.
     cancels: HashSet<RingId>,
     cut: HashMap<RingId, Cut>,
-    /// Descriptors that were closed while an entry was in flight on them: by the entry, what and when.
-    closed: HashMap<u64, (i32, u64)>,
+    /// What was closed while an entry was in flight on it: by the entry, what and when.
+    closed: HashMap<u64, (Handle, u64)>,
     /// Calls that gave rights up, by process.
     rights: HashMap<pid_t, (String, u64)>,
     refused: Option<RefusedRing>,
@@ -109,13 +109,13 @@ impl Rules for Outside {
                          make the ring.",
                     );
                 }
-                let old = self.closed.iter().find(|(seq, (fd, _))| {
-                    request.fd() == Some(*fd) && scene.open.contains_key(seq)
+                let old = self.closed.iter().find(|(seq, (file, _))| {
+                    request.handle() == Some(*file) && scene.open.contains_key(seq)
                 });
-                if let Some((seq, (fd, us))) = old {
+                if let Some((seq, (file, us))) = old {
                     let before = &scene.open[seq];
                     let seen = format!(
-                        "fd {fd} was closed {} while {} was in flight on it, and {} uses the same \
+                        "{file} was closed {} while {} was in flight on it, and {} uses the same \
                          number",
                         at(*us),
                         before.name(),
@@ -145,6 +145,9 @@ impl Rules for Outside {
                     );
                 }
                 self.closed.remove(&request.seq);
+                if let Some(file) = request.closes().filter(|_| completion.res == 0) {
+                    self.closes(file, request.seq, scene);
+                }
             }
             Fact::Called { name, call, .. } => {
                 self.look_at_pollers(scene);
@@ -152,11 +155,7 @@ impl Rules for Outside {
                 if name == "exit" {
                     self.ended.insert(scene.tid, scene.us);
                 } else if name == "close" {
-                    let fd = call.args[0] as i32;
-                    let on_it = scene.open.values().filter(|it| it.owner == scene.owner);
-                    let on_it =
-                        on_it.filter(|it| it.fd() == Some(fd) && it.entry.opcode != op::CLOSE);
-                    self.closed.extend(on_it.map(|it| (it.seq, (fd, scene.us))));
+                    self.closes(Handle::Fd(scene.owner, call.args[0] as i32), u64::MAX, scene);
                 } else if name.starts_with("set")
                     && (name.ends_with("uid") || name.ends_with("gid"))
                 {
@@ -217,13 +216,13 @@ impl Rules for Outside {
                         burns(&poller, scene, found);
                     }
                 }
-                for (seq, (fd, us)) in &self.closed {
+                for (seq, (file, us)) in &self.closed {
                     let Some(open) = scene.open.get(seq).filter(|it| it.ring == scene.ring) else {
                         continue;
                     };
                     if scene.us.saturating_sub(*us) > 1_000_000 {
                         let seen = format!(
-                            "fd {fd} was closed {}, and {} is still in flight on it",
+                            "{file} was closed {}, and {} is still in flight on it",
                             at(*us),
                             open.name()
                         );
@@ -265,6 +264,13 @@ fn burns(poller: &Poller, scene: &Scene<'_>, found: &mut Found) {
 }
 
 impl Outside {
+    /// A file is closed: remembers the entries before `seq` that are in flight on it.
+    fn closes(&mut self, file: Handle, seq: u64, scene: &Scene<'_>) {
+        let on_it = scene.open.range(..seq).map(|(_, it)| it);
+        let on_it = on_it.filter(|it| it.handle() == Some(file) && it.closes().is_none());
+        self.closed.extend(on_it.map(|it| (it.seq, (file, scene.us))));
+    }
+
     fn look_at_pollers(&mut self, scene: &Scene<'_>) {
         for (ring, poller) in &mut self.pollers {
             let known = scene.ring == *ring || scene.ring == 0;

@@ -112,7 +112,7 @@ impl Rules for Queue {
                 }
                 self.rings.remove(&scene.ring);
             }
-            Fact::Still { rings, threads, published } => {
+            Fact::Still { rings, threads, published, .. } => {
                 let here = rings.iter().find(|now| now.ring == scene.ring && now.pushed > 0);
                 // A program that runs may be about to submit, but not for that long.
                 let since = *ring.left_us.get_or_insert(scene.us);

@@ -93,6 +93,21 @@ impl Rules for Reaping {
                 }
                 ring.last.push_back(missed.then_some(name));
             }
+            Fact::Still { queues, threads, .. }
+                if queues.overflow
+                    && queues.unreaped() == 0
+                    && threads.iter().all(|thread| thread.asleep) =>
+            {
+                found.say_once(
+                    scene,
+                    OVERFLOW,
+                    "the program has emptied the completion queue, and more completions wait in the \
+                     kernel since the queue was full",
+                    "The kernel moves them into the queue in an enter that asks for events \
+                     (GETEVENTS), and the program makes none. Enter where IORING_SQ_CQ_OVERFLOW is \
+                     set before looking again.",
+                );
+            }
             Fact::Closing { queues, .. } => {
                 let (rounds, tail) = (ring.rounds, ring.tail);
                 let unreaped = queues.unreaped();

@@ -135,6 +135,11 @@ impl Request {
         slot.or_else(|| self.fd().map(|fd| Handle::Fd(self.owner, fd)))
     }
 
+    /// What it closes, if it is a close.
+    pub fn closes(&self) -> Option<Handle> {
+        self.handle().filter(|_| self.entry.opcode == op::CLOSE)
+    }
+
     /// Whether both are about the same file, or about none.
     pub fn same_file(&self, other: &Request) -> bool {
         self.handle() == other.handle()

@@ -48,7 +48,7 @@ pub(crate) enum Fact<'a> {
     /// The program lets go of a ring, with these entries in its queue.
     Closing { queues: Queues, published: &'a [Entry] },
     /// Nothing has moved in the rings of a process for a while.
-    Still { rings: &'a [RingNow], threads: &'a [Thread], published: &'a [Entry] },
+    Still { rings: &'a [RingNow], threads: &'a [Thread], queues: Queues, published: &'a [Entry] },
     /// The program has ended, with this status.
     Ended(i32),
 }

@@ -8,7 +8,6 @@ use super::Watch;
 use crate::diagnosis::Fact;
 use crate::event::{Diagnosis, Enter, What};
 use crate::refused::RefusedRing;
-use crate::ring::Ring;
 use crate::ring_descriptors::RingId;
 use crate::syscalls::Call;
 use crate::threads;
@@ -116,10 +115,12 @@ impl Watch {
             let its = |ring: &RingId| self.rings.get(ring).map(|it| it.owner) == Some(process);
             let rings: Vec<_> = all.iter().filter(|now| its(&now.ring)).cloned().collect();
             for now in &rings {
-                let ring = self.rings.get(&now.ring).map(|followed| &followed.ring);
-                let published = ring.map_or_else(Vec::new, Ring::published);
-                let (rings, threads, published) = (&rings[..], &threads[..], &published[..]);
-                let fact = Fact::Still { rings, threads, published };
+                let Some(ring) = self.rings.get(&now.ring).map(|followed| &followed.ring) else {
+                    continue;
+                };
+                let (queues, published) = (ring.queues(), &ring.published()[..]);
+                let (rings, threads) = (&rings[..], &threads[..]);
+                let fact = Fact::Still { rings, threads, queues, published };
                 self.diagnose(0, now.ring, &fact);
             }
         }

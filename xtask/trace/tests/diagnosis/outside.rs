@@ -1,6 +1,6 @@
 //! What happens beside the ring.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::sync::Mutex;
 use std::thread::sleep;
@@ -78,6 +78,22 @@ pub fn closes_under_a_read(mended: bool) {
     if !mended {
         run_first(&mut ring, cancel(1), 2);
     }
+}
+
+/// The peer waits for the end of the stream.
+pub fn closes_a_slot_under_a_receive(mended: bool) {
+    let mut ring = ring();
+    let (here, mut there) = pair();
+    ring.submitter().register_files(&[here.as_raw_fd()]).expect("a table");
+    drop(here);
+    let mut buffer = [0; 8];
+    push(&mut ring, opcode::Recv::new(types::Fixed(0), buffer.as_mut_ptr(), 8).build(), 1);
+    ring.submit().expect("an enter");
+    if mended {
+        run_first(&mut ring, cancel(1), 2);
+    }
+    run(&mut ring, opcode::Close::new(types::Fixed(0)).build(), 3);
+    assert_eq!(there.read(&mut [0]).expect("the end"), 0);
 }
 
 pub fn gives_rights_up_late(mended: bool) {

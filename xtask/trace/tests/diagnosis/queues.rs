@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::thread::sleep;
+use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
@@ -130,6 +132,26 @@ pub fn too_many_completions(mended: bool) {
 }
 
 /// A poll of an eventfd that completes when the queue overflows.
+/// More completions than the queue holds. The rest comes only with an enter.
+pub fn looks_without_asking(mended: bool) {
+    let mut ring = ring();
+    for _ in 0..3 {
+        for _ in 0..8 {
+            push(&mut ring, nop(), 1);
+        }
+        ring.submit().expect("an enter");
+    }
+    let mut left = 24;
+    loop {
+        left -= ring.completion().count();
+        match left {
+            0 => return,
+            _ if mended => _ = ring.submit_and_wait(1).expect("an enter"),
+            _ => sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
 pub fn poll_that_ended(mended: bool) {
     let mut ring: IoUring = here(IoUring::builder().setup_cqsize(4).build(4));
     let bell = eventfd();
