@@ -7,9 +7,9 @@ use common::text::several;
 use super::Trace;
 use super::event::{Complete, Event, What};
 use super::ring::RingNow;
+use super::shared::CERTAIN;
 use super::summary::Summary;
 use super::threads::{Thread, sleeps_in, threads};
-use super::watch::CERTAIN;
 
 /// What is known of a hang before the rings are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

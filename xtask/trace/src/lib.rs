@@ -7,8 +7,9 @@
 //!
 //! - [`cli`] and its [`options`]: the command; [`text`], [`summary_text`] and [`json`]: the views;
 //! - [`Trace`]: the same as a library, for checks that drive a program and ask what it did;
-//! - [`tracer`]: the stops, on a thread of its own; [`launch`] starts the program, [`attach`]
-//!   joins one that runs, [`filter`] is the fast mode;
+//! - [`tracer`]: the stops, on a thread of its own; [`shared`]: the other thread, which looks in
+//!   between; [`launch`] starts the program, [`attach`] joins one that runs, [`filter`] is the fast
+//!   mode;
 //! - [`watch`]: the story: [`ring`] finds what is new in a ring's [`memory`], [`decode`] reads
 //!   it, [`pairing`] finds the entry for a completion, [`describe`] says what it is about,
 //!   with [`context`] for what it points at, [`registered`] for what it refers to, and [`codes`],
@@ -53,6 +54,7 @@ pub mod register;
 pub mod registered;
 pub mod ring;
 pub mod ring_descriptors;
+pub mod shared;
 pub mod summary;
 pub mod summary_text;
 pub mod sys;
@@ -78,10 +80,11 @@ use nix::unistd::Pid;
 use event::{Event, What};
 use launch::{Launched, Program};
 use ring::RingNow;
+use shared::Shared;
 use summary::Summary;
 pub use sys::terminal_size;
 use tracepoints::Tracepoints;
-use tracer::{Shared, Tracer};
+use tracer::Tracer;
 use watch::{OtherCall, Sink, Watch};
 
 /// How a trace ended.
@@ -197,7 +200,7 @@ impl Trace {
         let theirs = Arc::clone(&shared);
         // Before the program: a thread begun after it would take the number that the
         // program's first child has without a tracer.
-        let looker = thread::spawn(move || look_in_between(&theirs));
+        let looker = thread::spawn(move || theirs.look_in_between());
         let (started, start) = mpsc::channel();
         let ours = Arc::clone(&shared);
         // A tracee belongs to the thread that seized it, so that thread does everything.
@@ -366,40 +369,5 @@ struct Over<'shared>(&'shared Shared);
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.end();
-    }
-}
-
-/// Looks at the rings while the program runs: it reports an enter while that sleeps, and reads
-/// polled rings before their queues wrap.
-fn look_in_between(shared: &Shared) {
-    const OFTEN: Duration = Duration::from_micros(50);
-    const SOON: Duration = Duration::from_millis(1);
-    const SELDOM: Duration = Duration::from_millis(10);
-    let mut still = 0_u32;
-    let mut asked = Instant::now();
-    let mut watch = shared.lock();
-    while !watch.over() {
-        if watch.idle() && !shared.ticking() {
-            still = 0;
-            watch = shared.bell.wait(watch).unwrap_or_else(std::sync::PoisonError::into_inner);
-            continue;
-        }
-        still = if watch.look_at_all() { 0 } else { still.saturating_add(1) };
-        if still == 0 {
-            asked = Instant::now();
-        } else if asked.elapsed() >= watch::CERTAIN {
-            watch.still();
-            asked = Instant::now();
-        }
-        let pause = match watch.hurry() {
-            (true, _) if still < 200 => OFTEN,
-            (_, true) => SOON,
-            _ if still < 20 => SOON,
-            _ => SELDOM,
-        };
-        drop(watch);
-        shared.tick();
-        thread::sleep(pause);
-        watch = shared.lock();
     }
 }

@@ -1,15 +1,14 @@
 //! Stopping a program at its system calls.
 //!
 //! One thread does this and nothing else, since `ptrace` binds a tracee to the thread that
-//! traces it. The [`Watch`] learns what a stop means for the rings.
+//! traces it. The [`Watch`](super::watch::Watch) learns what a stop means for the rings.
 
 mod calls;
 mod joined;
 mod signals;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use libc::pid_t;
 use nix::sys::signal::{Signal, kill};
@@ -22,67 +21,9 @@ use super::event::{self, What};
 use super::launch::Launched;
 use super::params::Params;
 use super::ring_descriptors::{Descriptors, RingId, TableId};
+use super::shared::Shared;
 use super::sys::{self, Status};
 use super::syscalls::{Call, Kind};
-use super::watch::Watch;
-
-/// The watch, shared with the thread that looks in between, and the condition that wakes it.
-#[derive(Debug)]
-pub struct Shared {
-    watch: Mutex<Watch>,
-    /// Signalled when there is a first ring to look at, or an enter to report, and at the end.
-    pub bell: Condvar,
-    /// The tracer must let go of the program that it joined.
-    leave: AtomicBool,
-    /// The thread that traces, if it waits for [`Shared::tick`].
-    tracer: AtomicI32,
-    /// Whether it waits now.
-    ticks: AtomicBool,
-}
-
-impl Shared {
-    /// Shares a watch.
-    pub fn new(watch: Watch) -> Shared {
-        Shared {
-            watch: Mutex::new(watch),
-            bell: Condvar::new(),
-            leave: AtomicBool::new(false),
-            tracer: AtomicI32::new(0),
-            ticks: AtomicBool::new(false),
-        }
-    }
-
-    /// Lets go of the program that was joined.
-    pub fn leave(&self) {
-        let watch = self.lock();
-        self.leave.store(true, Ordering::Relaxed);
-        drop(watch);
-        self.bell.notify_all();
-    }
-
-    /// Whether the tracer has something to do beside stops.
-    pub fn ticking(&self) -> bool {
-        self.leave.load(Ordering::Relaxed) || self.ticks.load(Ordering::Relaxed)
-    }
-
-    /// Ends the tracer's wait for a stop, if it has other work.
-    pub fn tick(&self) {
-        if self.ticking() {
-            sys::wake(self.tracer.load(Ordering::Relaxed));
-        }
-    }
-
-    /// The trace is over: wakes the other thread, so that it ends too.
-    pub fn end(&self) {
-        self.lock().end();
-        self.bell.notify_all();
-    }
-
-    /// The watch; a thread that panicked leaves it usable.
-    pub fn lock(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
 
 /// A thread of the program.
 #[derive(Debug)]
@@ -175,7 +116,7 @@ impl Tracer {
                 Some((pid, status)) => self.stopped(pid, status),
                 None => self.tick(),
             }
-            if self.shared.leave.load(Ordering::Relaxed) {
+            if self.shared.leaving() {
                 self.let_go_of_all();
                 return (0, true);
             }

@@ -1,15 +1,18 @@
 //! All the rings of a trace, and what happens in them: events and totals.
 //!
 //! Shared by the thread that stops the program and the one that looks at sleeping and polled
-//! rings in between, behind one lock.
+//! rings in between, behind one lock. [`rings`] come and go, [`enters`] begin and return, and a look
+//! at a ring finds what was [submitted and completed](submit_and_complete) and [where it
+//! ran](where_it_ran); [`diagnose`] passes all that to the rules.
 //!
 //! Events come in the order of time. An enter is reported when it returns, or while it sleeps, with
 //! the time at which it began: until then, later events are held back.
 
 mod diagnose;
+mod enters;
 mod joined;
 mod other;
-mod ring_now;
+mod rings;
 mod submit_and_complete;
 mod where_it_ran;
 
@@ -18,23 +21,20 @@ use std::fs::File;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use common::catalog;
 use libc::pid_t;
 
-use super::codes::setup;
-use super::context::{Reader, Wait};
-use super::diagnosis::{Doctor, Fact};
+use super::diagnosis::Doctor;
 use super::event::{self, Event, What};
-use super::names::{error_name, names, operation};
+use super::names::operation;
 use super::pairing::InFlight;
-use super::params::Params;
 use super::registered::Registered;
 use super::ring::{Offer, Posted, Ring, Taken};
 use super::ring_descriptors::RingId;
-use super::summary::{Armed, Summary};
+use super::summary::Summary;
 use super::tracepoints::{self, Tracepoints};
 use super::workers::Workers;
 
+use enters::Inside;
 pub use other::{CALLS_KEPT, OtherCall};
 
 /// Where events go.
@@ -66,19 +66,6 @@ struct Moment {
     us: u64,
     /// Counts up; several moments can be in one microsecond.
     order: u64,
-}
-
-/// An enter that has not returned.
-#[derive(Debug)]
-struct Inside {
-    ring: Option<RingId>,
-    event: event::Enter,
-    since: Moment,
-    told: bool,
-    /// The task stands at the end of the call: it takes no more entries.
-    over: bool,
-    /// How often the task had run before, if the enter both submits and waits.
-    runs: Option<u64>,
 }
 
 /// The state of a trace.
@@ -121,10 +108,6 @@ impl std::fmt::Debug for Watch {
         f.debug_struct("Watch").field("rings", &self.rings).finish_non_exhaustive()
     }
 }
-
-/// How long a state that nothing can end has to last: long enough for the trace to have seen
-/// everything on a busy machine.
-pub const CERTAIN: Duration = Duration::from_millis(1200);
 
 /// An enter that takes longer than this sleeps: its entries are reported before it returns.
 const ASLEEP: Duration = Duration::from_millis(1);
@@ -224,61 +207,10 @@ impl Watch {
         self.rings.is_empty() && self.inside.values().all(|inside| inside.told)
     }
 
-    /// A ring was granted and taken over; returns its number.
-    pub fn follow(&mut self, owner: pid_t, ring: Ring) -> RingId {
-        self.last_ring += 1;
-        self.summary.polled |= ring.polled();
-        let followed = Followed {
-            ring,
-            owner,
-            in_flight: InFlight::default(),
-            registered: Registered::default(),
-            address: None,
-            unreaped: VecDeque::new(),
-            poller: None,
-        };
-        let params = followed.ring.params;
-        self.rings.insert(self.last_ring, followed);
-        self.diagnose(0, self.last_ring, &Fact::Granted(&params));
-        self.last_ring
-    }
-
     /// Reads the kernel's tracepoints as well.
     pub fn read_tracepoints(&mut self, tracepoints: Tracepoints) {
         self.summary.tracepoints = true;
         self.tracepoints = Some(tracepoints);
-    }
-
-    /// A task begins to make a ring.
-    pub fn making(&mut self, tid: pid_t) {
-        self.making.insert(tid);
-    }
-
-    /// A task is no longer making a ring.
-    pub fn not_making(&mut self, tid: pid_t) {
-        self.making.remove(&tid);
-    }
-
-    /// A task has just made this ring, as this descriptor.
-    pub fn made(&mut self, id: RingId, tid: pid_t, fd: i32) {
-        if let (Some(tracepoints), Some(followed)) =
-            (&mut self.tracepoints, self.rings.get_mut(&id))
-        {
-            followed.address = tracepoints.follow(tid, fd);
-        }
-    }
-
-    /// Whether a ring is followed and may be resized; its parameters.
-    pub fn params(&self, ring: RingId) -> Option<Params> {
-        self.rings.get(&ring).map(|followed| followed.ring.params)
-    }
-
-    /// A ring has new memory.
-    pub fn resized(&mut self, ring: RingId, params: Params) -> nix::Result<()> {
-        match self.rings.get_mut(&ring) {
-            Some(followed) => followed.ring.resized(params),
-            None => Ok(()),
-        }
     }
 
     /// A task of `process` makes some other call: a moment to look at its rings. A completion that
@@ -302,134 +234,6 @@ impl Watch {
         if !self.inside.values().any(|inside| !inside.told && inside.ring == Some(id)) {
             self.look(tid, id);
         }
-    }
-
-    /// A register call returned. `operation` is its code, `argument` its argument.
-    pub fn registered(&mut self, tid: pid_t, told: event::Register, operation: u32, argument: u64) {
-        let followed = told.ring.and_then(|id| self.rings.get_mut(&id));
-        if let Some(followed) = followed.filter(|_| told.result >= 0) {
-            followed.registered.call(Reader::of(tid), operation, argument, told.count);
-        }
-        *self.summary.registers.entry(told.op.clone()).or_default() += 1;
-        let (ring, count, result) = (told.ring, told.count, told.result);
-        self.tell(tid, What::Register(told));
-        let fact = Fact::Registered { operation, argument, count, result };
-        self.diagnose(tid, ring.unwrap_or(0), &fact);
-        if let Some(ring) = ring {
-            self.look(tid, ring);
-        }
-        self.flush();
-    }
-
-    /// An enter begins, with the thread's stack pointer at `stack`.
-    pub fn entering(&mut self, tid: pid_t, ring: Option<RingId>, args: &[u64; 6], stack: u64) {
-        self.summary.enters += 1;
-        if let Some(id) = ring {
-            self.look(tid, id);
-        }
-        self.flush();
-        let since = self.moment();
-        let (quiet, tokens) = (self.nobody_listens(), self.tokens);
-        let mut wait = Wait::default();
-        let mut unreaped = None;
-        if let Some(followed) = ring.and_then(|id| self.rings.get_mut(&id)) {
-            let follow = submit_and_complete::follow(
-                quiet,
-                tokens,
-                submit_and_complete::whose(tid, followed.owner),
-            );
-            followed.ring.offer(args[1] as u32, Offer { tid, us: since.us }, &follow);
-            followed.registered.entering(Reader::of(tid));
-            wait = Wait::of(Reader::of(tid), args, followed.registered.waits());
-            unreaped = Some(followed.ring.unreaped());
-            if let Some(workers) = self.workers.get_mut(&followed.owner) {
-                workers.ran();
-            }
-        }
-        let runs = if args[1] as u32 > 0 && args[2] > 0 { self.runs_of(tid) } else { None };
-        // The look took time, which does not belong to the operations.
-        let us = self.now();
-        if let Some(followed) = ring.and_then(|id| self.rings.get_mut(&id)) {
-            followed.ring.goes_on(Offer { tid, us });
-        }
-        let event = event::Enter {
-            ring,
-            enter: self.summary.enters,
-            to_submit: args[1] as u32,
-            min_complete: args[2] as u32,
-            at_most_us: wait.at_most_us,
-            min_wait_us: wait.min_wait_us,
-            flags: names(&catalog::ENTER_FLAGS, args[3] as u32),
-            fd: args[0] as i32,
-            unreaped,
-            answer: None,
-        };
-        self.diagnose_entering(tid, &event, stack);
-        self.inside.insert(tid, Inside { ring, event, since, told: false, over: false, runs });
-    }
-
-    /// An enter returns.
-    pub fn returned(&mut self, tid: pid_t, result: i64) {
-        let now = self.moment();
-        let Some(inside) = self.inside.get_mut(&tid) else { return };
-        inside.over = true;
-        let (ring, since) = (inside.ring, inside.since);
-        let mut overflow = false;
-        if let Some(id) = ring {
-            let rewound = self.rewound(id, result);
-            overflow = self.look_at(now, tid, id, rewound);
-        }
-        let Some(inside) = self.leave(tid) else { return };
-        let error = (result < 0).then(|| error_name(-result as i32));
-        if let Some(name) = &error {
-            *self.summary.failed_enters.entry(name.clone()).or_default() += 1;
-        }
-        self.summary.overflows += u64::from(overflow);
-        let enter = inside.event.enter;
-        let inside_us = now.us - since.us;
-        self.diagnose_returned(tid, &inside.event, result);
-        let back = event::Return { ring, enter, result, error, inside_us, overflow };
-        if !inside.told {
-            let enter = event::Enter { answer: Some(back.clone()), ..inside.event };
-            self.tell_at(since, tid, What::Enter(enter));
-        }
-        self.tell_at(now, tid, What::Return(back));
-        self.flush();
-    }
-
-    /// What an enter took from a ring that each enter rewinds.
-    fn rewound(&mut self, id: RingId, result: i64) -> Vec<Taken> {
-        let taken = result.clamp(0, i64::from(u32::MAX)) as u32;
-        match self.rings.get_mut(&id).map(|followed| &mut followed.ring) {
-            Some(ring) if ring.params.has(setup::SQ_REWIND) => ring.rewound(taken),
-            _ => Vec::new(),
-        }
-    }
-
-    /// A task is gone, whatever call it was in.
-    pub fn task_gone(&mut self, tid: pid_t) {
-        self.stacks.remove(&tid);
-        self.called_at.remove(&tid);
-        self.schedstats.remove(&tid);
-        self.making.remove(&tid);
-        self.workers.remove(&tid);
-        let Some(inside) = self.inside.get_mut(&tid) else { return };
-        inside.over = true;
-        if let Some(id) = inside.ring {
-            self.look(tid, id);
-        }
-        if let Some(Inside { told: false, event, since, .. }) = self.leave(tid) {
-            self.tell_at(since, tid, What::Enter(event));
-        }
-    }
-
-    /// A task has left its enter, and the kernel takes nothing more of what it offered there.
-    fn leave(&mut self, tid: pid_t) -> Option<Inside> {
-        let inside = self.inside.remove(&tid)?;
-        if let Some(followed) = inside.ring.and_then(|id| self.rings.get_mut(&id)) {
-            followed.ring.withdraw(tid);
-        }
-        Some(inside)
     }
 
     /// Looks at every ring while the program runs or sleeps. Returns whether anything had moved.
@@ -515,44 +319,5 @@ impl Watch {
         // A program that garbles its ring reaps nothing that the tracer can see.
         let most = followed.ring.params.cq_entries as usize;
         unreaped.drain(..unreaped.len().saturating_sub(most));
-    }
-
-    /// The program is about to lose its last handle on a ring: one last look, then let go.
-    pub fn close(&mut self, tid: pid_t, id: RingId) {
-        let overflow = self.look(tid, id);
-        self.summary.closed_overflowing += u64::from(overflow);
-        let Some(followed) = self.rings.remove(&id) else { return };
-        if let (Some(tracepoints), Some(address)) = (&mut self.tracepoints, followed.address) {
-            tracepoints.forget(address);
-        }
-        let armed: Vec<Armed> =
-            followed.in_flight.armed().iter().map(|flight| self.armed(id, flight)).collect();
-        self.summary.armed.extend(armed);
-        let may_wait: Vec<Armed> =
-            followed.in_flight.may_wait().iter().map(|flight| self.armed(id, flight)).collect();
-        self.summary.may_wait.extend(may_wait);
-        let left = self.calls.is_some().then(|| event::Left::of(followed.owner)).flatten();
-        self.doctor.see(
-            self.began.elapsed().as_micros() as u64,
-            tid,
-            (id, followed.owner),
-            &Fact::Closing {
-                queues: followed.ring.queues(),
-                published: &followed.ring.published(),
-            },
-        );
-        let never_submitted = followed.ring.waiting_entries();
-        let never_reaped = followed.ring.unreaped();
-        self.summary.never_submitted += u64::from(never_submitted);
-        self.summary.never_reaped += u64::from(never_reaped);
-        self.summary.lost += u64::from(followed.ring.lost());
-        drop(followed);
-        self.tell(tid, What::Close(event::Close { ring: id, never_submitted, never_reaped, left }));
-        self.flush();
-    }
-
-    /// The rings that are still followed.
-    pub fn followed(&self) -> Vec<RingId> {
-        self.rings.keys().copied().collect()
     }
 }

@@ -70,7 +70,7 @@ impl Tracer {
                     }
                     let stack = syscalls::stack_pointer(pid);
                     self.shared.lock().entering(pid, begun.ring, &call.args, stack);
-                    self.shared.bell.notify_all();
+                    self.shared.wake();
                 }
             }
             Kind::Register => {
@@ -216,7 +216,7 @@ impl Tracer {
         watch.not_making(pid);
         watch.tell(pid, What::Setup(told));
         watch.flush();
-        self.shared.bell.notify_all();
+        self.shared.wake();
     }
 
     fn take_over(&mut self, pid: pid_t, fd: i32, params: Params) -> io::Result<RingId> {

@@ -6,17 +6,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::environment::Refusal;
 use libc::pid_t;
 
 use super::signals::{self, Awaited};
-use super::{Begun, Descriptors, Shared, Task, Tracer};
+use super::{Begun, Descriptors, Task, Tracer};
 use crate::attach;
 use crate::event::{self, What};
 use crate::ring_descriptors::{RingId, TableId};
+use crate::shared::Shared;
 use crate::sys::{self, Status};
 use crate::syscalls::{self, ANSWERS_AT_A_SIGNAL, Call, Kind};
 
@@ -46,7 +46,7 @@ impl Tracer {
     /// A [`Refusal`] that names the rule that forbids it.
     pub fn join(shared: Arc<Shared>, process: pid_t) -> Result<Tracer, Refusal> {
         sys::heed_wakes();
-        shared.tracer.store(nix::unistd::gettid().as_raw(), Ordering::Relaxed);
+        shared.trace_here();
         let threads = attach::seize(process)?;
         let mut descriptors = Descriptors::default();
         let table = descriptors.new_table();
@@ -83,7 +83,7 @@ impl Tracer {
             tracer.stopped(tid, stop);
         }
         tracer.shared.lock().flush();
-        tracer.shared.bell.notify_all();
+        tracer.shared.wake();
         Ok(tracer)
     }
 
@@ -162,7 +162,7 @@ impl Tracer {
         // Its entries are taken already.
         call.args[1] = 0;
         self.shared.lock().entering(tid, ring, &call.args, stack);
-        self.shared.ticks.store(true, Ordering::Relaxed);
+        self.shared.needs_ticks(true);
     }
 
     /// Called from time to time: stops threads that woke up.
@@ -177,7 +177,7 @@ impl Tracer {
                 let _ = sys::interrupt(*tid);
             }
         }
-        self.shared.ticks.store(asleep, Ordering::Relaxed);
+        self.shared.needs_ticks(asleep);
     }
 
     /// The first stop of a thread that was joined.
@@ -208,7 +208,7 @@ impl Tracer {
         let (call, submitted) = (begun.call, begun.submitted);
         let timed = call.args[3] & EXT_ARG != 0;
         // Then the wait is cut short on purpose.
-        let leaving = self.shared.leave.load(Ordering::Relaxed);
+        let leaving = self.shared.leaving();
         if let Some(submitted) = self.cut_short(tid, &call, submitted, result) {
             let again = match signals::for_task(tid) {
                 Awaited::Ignored if begun.blocked.is_none() => true,

@@ -333,7 +333,6 @@ pub(super) fn follow(
 
 /// The process whose memory an address belongs to: the caller's, if a call was looked at, otherwise
 /// the process that made the ring.
-/// process that made the ring.
 pub(super) fn whose(tid: pid_t, owner: pid_t) -> pid_t {
     if tid == 0 { owner } else { tid }
 }
