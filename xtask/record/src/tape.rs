@@ -4,7 +4,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringtrace::event::{Enter, Event, What};
-use ringtrace::player::steps::{Item, is_short};
+use ringtrace::player::captions::is_short;
+use ringtrace::player::steps::Item;
 use ringtrace::watch::Sink;
 
 /// Events and notes in the order in which they came.
