@@ -43,7 +43,7 @@ mod system_calls;
 /// How long the host waits for the next bytes of the plug-in, in milliseconds.
 const PATIENCE: u16 = 2000;
 /// The most that the plug-in may say.
-const LONGEST: u64 = 64 << 10;
+const LONGEST: usize = 64 << 10;
 
 /// Counts the lines of files, by a plug-in that can read them and nothing else
 #[derive(Parser)]
@@ -94,27 +94,30 @@ fn host(options: &Options) -> Result<()> {
     // The ring holds the pipe, and ends with the last process that has it: the child.
     drop((ring, pipe, files));
 
-    let mut said = Vec::new();
-    while poll(&mut [PollFd::new(answer.as_fd(), PollFlags::POLLIN)], PATIENCE)? > 0 {
+    let (mut said, mut ended) = (Vec::new(), false);
+    while !ended && said.len() <= LONGEST && has_more(&answer)? {
         let mut part = [0; 4096];
         let length = answer.read(&mut part)?;
         said.extend_from_slice(&part[..length]);
-        if length == 0 || said.len() as u64 > LONGEST {
-            break;
-        }
+        ended = length == 0;
     }
-    let _ = child.kill(); // It has ended, or has said too much, or nothing for too long.
+    let _ = child.kill(); // If it has said too much, or nothing for too long.
     let status = child.wait()?;
     // Escaped: a terminal must not obey it.
     for line in String::from_utf8_lossy(&said).lines() {
         writeln!(io::stdout(), "{}", line.escape_debug())?;
     }
-    if !status.success() {
+    if !ended || !status.success() {
         bail!("the plug-in did not end by itself, or failed ({status})");
     }
     Ok(())
 }
 // ANCHOR_END: host
+
+/// Whether bytes or the end of the pipe come before the host loses patience.
+fn has_more(pipe: &File) -> nix::Result<bool> {
+    Ok(poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], PATIENCE)? > 0)
+}
 
 // ANCHOR: locked_ring
 /// A ring with these slots. It takes READ and WRITE, on a slot and without any other flag.
