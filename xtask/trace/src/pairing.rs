@@ -35,7 +35,8 @@ pub struct Flight {
     pub chained: bool,
     /// The number of the first entry of its chain; its own if it is in none.
     pub chain: u64,
-    /// Completions went by unseen since: this may have been answered.
+    /// Completions went by unseen since, or it was silent and has ended: this may have been
+    /// answered.
     pub unsure: bool,
     /// What it waits for, once that was looked up.
     pub ran: Option<Ran>,
@@ -104,7 +105,7 @@ impl InFlight {
             // What ends at once has ended when an enter after it brings another one of its name.
             self.silent.retain(|before| {
                 let same = before.entry.user_data == entry.user_data;
-                !(same && before.us < us && ends_at_once(before))
+                !(same && (before.unsure || before.us < us && ends_at_once(before)))
             });
             push_last(&mut self.silent, flight, SILENT);
         } else {
@@ -157,7 +158,7 @@ impl InFlight {
     /// then one that only reports failure, then any with the same `user_data`.
     pub fn completed(&mut self, completion: &Completion) -> Option<Answer> {
         let answer = self.answer(completion)?;
-        self.end_silent_ones(&answer.flight, completion);
+        self.end_others(&answer.flight, completion.res);
         Some(answer)
     }
 
@@ -208,28 +209,38 @@ impl InFlight {
         Some(Answer { flight, ambiguous })
     }
 
-    /// Forgets the silent entries that this answer proves done: those before it in its chain, those
-    /// behind an entry that failed, those that were cancelled, and receives from a socket that was
-    /// shut down.
-    fn end_silent_ones(&mut self, by: &Flight, completion: &Completion) {
+    /// Forgets the entries that this answer proves done without a completion: silent ones before it
+    /// in its chain, all behind it if it was to be silent and failed, and silent receives from a
+    /// socket that was shut down. Those that were cancelled are done, too, but may still say so.
+    fn end_others(&mut self, by: &Flight, res: i32) {
         const SHUT_WR: u32 = 1;
-        let (entry, res) = (by.entry, completion.res);
+        let entry = by.entry;
         let same_file = |other: &Entry| {
             other.fd == entry.fd && other.has(sqe::FIXED_FILE) == entry.has(sqe::FIXED_FILE)
         };
-        self.silent.retain(|silent| {
+        let behind = |other: &Flight| {
+            let broken = by.chained && entry.has(sqe::IO_LINK) && res < 0;
+            broken && other.chain == by.chain && other.seq > by.seq
+        };
+        if entry.has(sqe::CQE_SKIP_SUCCESS) && res < 0 {
+            self.silent.retain(|other| !behind(other));
+            self.by_user_data.retain(|_, flights| {
+                flights.retain(|other| !behind(other));
+                !flights.is_empty()
+            });
+        }
+        self.silent.retain_mut(|silent| {
             let in_chain = by.chained && silent.chain == by.chain;
-            let done = silent.seq < by.seq && res != -libc::ECANCELED
-                || silent.seq > by.seq && res < 0 && entry.has(sqe::IO_LINK);
-            let ended = match entry.opcode {
-                _ if res < 0 => false,
-                op::ASYNC_CANCEL => cancels(&entry, &silent.entry),
-                op::SHUTDOWN => {
-                    entry.len != SHUT_WR && silent.entry.takes() && same_file(&silent.entry)
-                }
-                _ => false,
-            };
-            !(in_chain && done || ended)
+            let before = in_chain && silent.seq < by.seq && res != -libc::ECANCELED;
+            let cancelled = behind(silent)
+                || entry.opcode == op::ASYNC_CANCEL && res >= 0 && cancels(&entry, &silent.entry);
+            silent.unsure |= cancelled;
+            let shut_down = entry.opcode == op::SHUTDOWN
+                && res >= 0
+                && entry.len != SHUT_WR
+                && silent.entry.takes()
+                && same_file(&silent.entry);
+            !(before || shut_down)
         });
     }
 
@@ -255,7 +266,8 @@ impl InFlight {
 
     /// Silent entries that may still wait, since no answer proves them done; oldest first.
     pub fn may_wait(&self) -> Vec<Flight> {
-        self.silent.iter().filter(|flight| waits(&flight.entry)).cloned().collect()
+        let waiting = self.silent.iter().filter(|it| !it.unsure && waits(&it.entry));
+        waiting.cloned().collect()
     }
 
     /// Entries that were not fully answered, oldest first; unknown ones are left out.

@@ -132,6 +132,35 @@ fn a_silent_entry_waits_until_an_answer_says_that_it_is_done() {
 }
 
 #[test]
+fn what_is_cancelled_says_so_unless_a_silent_one_broke_the_chain() {
+    const SILENT: u8 = sqe::CQE_SKIP_SUCCESS;
+    const LINK: u8 = sqe::IO_LINK;
+    let chain = |flags: [u8; 3]| {
+        let mut flights = InFlight::default();
+        for (seq, flags) in (1..).zip(flags) {
+            flights.submitted(seq, 0, Entry { flags, ..entry(op::RECV, seq) });
+        }
+        flights
+    };
+    let mut flights = chain([SILENT | LINK, LINK, SILENT]);
+    assert!(flights.completed(&completion(2, -libc::EBADF, 0)).is_some());
+    assert!(flights.may_wait().is_empty());
+    let third = flights.completed(&completion(3, -libc::ECANCELED, 0));
+    assert_eq!(third.expect("an answer").flight.seq, 3);
+
+    let mut flights = chain([SILENT | LINK, SILENT | LINK, 0]);
+    assert!(flights.completed(&completion(1, -libc::EBADF, 0)).is_some());
+    assert!(flights.may_wait().is_empty() && flights.armed().is_empty());
+
+    let mut flights = chain([SILENT, 0, 0]);
+    flights.submitted(4, 0, Entry { addr: 1, ..entry(op::ASYNC_CANCEL, 4) });
+    assert!(flights.completed(&completion(4, 0, 0)).is_some());
+    assert!(flights.may_wait().is_empty());
+    let first = flights.completed(&completion(1, -libc::ECANCELED, 0));
+    assert_eq!(first.expect("an answer").flight.seq, 1);
+}
+
+#[test]
 fn a_silent_entry_is_found_when_it_fails_and_not_listed_as_armed() {
     let mut flights = InFlight::default();
     let silent = Entry { flags: sqe::CQE_SKIP_SUCCESS, ..entry(op::CLOSE, 3) };
