@@ -12,16 +12,14 @@ mod record;
 mod shown;
 mod table;
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 use common::environment;
-use common::text::WIDTH;
 use nix::errno::Errno;
-use toolbox::output::say;
+use toolbox::output::{progress, say};
 
 pub use programs::EXAMPLES;
 pub use shown::Shown;
@@ -107,14 +105,6 @@ fn run(options: &Options) -> Result<bool> {
         say(text.trim_end())?;
     }
     Ok(all.iter().all(|shown| shown.problems().is_empty()))
-}
-
-/// A line that the next one replaces, for a person who waits.
-fn progress(text: &str) {
-    if io::stderr().is_terminal() {
-        let line: String = text.chars().take(WIDTH - 1).collect();
-        let _ = write!(io::stderr(), "\r\x1b[K{line}");
-    }
 }
 
 /// An error's name, in any case.

@@ -6,10 +6,9 @@ use anyhow::{Result, ensure};
 use atlas::{Made, Recorded};
 use common::environment::{self, Environment};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use toolbox::output::say;
+use toolbox::output::{progress, say};
 
 use crate::programs::Listed;
-use crate::progress;
 use crate::shown::{self, Shown};
 
 /// Prints a recording of these entries. Returns whether it holds all of them: an entry with a fault

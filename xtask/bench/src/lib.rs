@@ -18,7 +18,7 @@ mod tests;
 mod text;
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use common::environment;
 use common::text::{WIDTH, plural, wrap};
-use toolbox::output::writable;
+use toolbox::output::{progress, writable};
 use toolbox::programs;
 
 use self::machine::Machine;
@@ -287,7 +287,7 @@ struct Progress {
 
 impl Progress {
     fn new(json: bool) -> Progress {
-        Progress { shown: !json && io::stderr().is_terminal(), began: Instant::now() }
+        Progress { shown: !json, began: Instant::now() }
     }
 
     fn tell(&self, round: usize, rounds: usize, what: &str) {
@@ -296,15 +296,13 @@ impl Progress {
 
     fn tell_of(&self, stage: &str, what: &str) {
         if self.shown {
-            let line = format!("{:4} s  {stage}: {what}", self.began.elapsed().as_secs());
-            // Without a terminal no progress is shown.
-            let _ = write!(io::stderr(), "\r\x1b[K{line:.79}");
+            progress(&format!("{:4} s  {stage}: {what}", self.began.elapsed().as_secs()));
         }
     }
 
     fn end(&self) {
         if self.shown {
-            let _ = write!(io::stderr(), "\r\x1b[K");
+            progress("");
         }
     }
 }

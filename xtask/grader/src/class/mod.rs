@@ -31,7 +31,7 @@ use common::text::{WIDTH, wrap};
 
 use crate::exercise::exercises::{self, Exercise};
 use crate::exercise::folders::Folders;
-use toolbox::output::{say, writable};
+use toolbox::output::{progress, say, writable};
 use toolbox::programs::workspace;
 
 use details::Details;
@@ -127,16 +127,6 @@ fn run(options: &Options) -> Result<()> {
     // The table is printed in any case, so that an error does not lose the work of minutes.
     say(page.trim_end())?;
     kept
-}
-
-/// A progress line, which the next one replaces. Only on a terminal.
-fn progress(text: &str) {
-    use std::io::IsTerminal;
-    if io::stderr().is_terminal() {
-        // A longer line would take two rows, and the next one could not replace it.
-        let line: String = text.chars().take(WIDTH - 1).collect();
-        let _ = write!(io::stderr(), "\r\x1b[K{line}");
-    }
 }
 
 /// The students' rows, in the order of the submissions.
