@@ -51,7 +51,10 @@ fn all(workspace: &Path) -> Result<bool> {
     let results = [
         ("format", cargo("fmt --all --check")? & exercises_are_formatted(workspace)?),
         ("lints", cargo("clippy --quiet --workspace --all-targets --locked -- --deny warnings")?),
-        ("words", words::check(workspace)?),
+        (
+            "words",
+            words::check(workspace, &files(workspace, &["*.rs", "*.md", "*.txt", "*.toml"])?)?,
+        ),
         ("dependencies", dependencies::check(workspace)?),
         ("pages", cargo("run --quiet --locked --package book -- check --pages")?),
     ];
