@@ -1,117 +1,24 @@
 //! Rings: what was asked, what the kernel granted, and why it refused.
 
 mod asked;
+mod build;
 mod memory;
 mod rules;
 
 use std::io;
-use std::thread;
-use std::time::Duration;
 
 use anyhow::Result;
 use io_uring::{IoUring, Submitter};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
-use crate::environment::{self, Environment, Refusal};
+use crate::environment::{self, Refusal};
 
-pub use self::asked::in_words;
+pub use self::asked::{MAX_CQ_ENTRIES, MAX_ENTRIES, RingOptions, SetupFlags, in_words};
+pub use self::build::{build, patiently};
 pub use self::memory::locked_memory;
 pub(crate) use self::memory::whole_pages;
-pub use self::rules::{MAX_CQ_ENTRIES, MAX_ENTRIES, refusal, unknown_flags};
-
-/// The sizes and the poller of a ring, as every day's command line takes them.
-#[derive(clap::Args, Clone, Debug, Default, PartialEq, Eq)]
-pub struct RingOptions {
-    /// Submission queue entries, 1 to 32768; the kernel rounds up to a power of two
-    #[arg(long, value_name = "N")]
-    pub entries: Option<u32>,
-
-    /// Completion queue entries; without it twice the submission queue
-    #[arg(long, value_name = "N")]
-    pub cq_entries: Option<u32>,
-
-    /// Let a kernel thread poll the submission queue (burns a core while busy)
-    #[arg(long)]
-    pub sqpoll: bool,
-
-    /// Milliseconds without work until that thread sleeps; the kernel's default is 1000
-    #[arg(long, value_name = "MS")]
-    pub sq_idle: Option<u32>,
-
-    /// The CPU that thread is bound to (`IORING_SETUP_SQ_AFF`)
-    #[arg(long, value_name = "CPU")]
-    pub sq_cpu: Option<u32>,
-
-    /// No option of a command line: the ring takes no entry until it is enabled
-    /// (`IORING_SETUP_R_DISABLED`, 5.10). Until then it can be restricted.
-    #[arg(skip)]
-    pub disabled: bool,
-}
-
-/// The setup flags that tune a ring; each came with a later kernel than the one before.
-#[derive(clap::Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SetupFlags {
-    /// Cut sizes that are too large to the largest allowed (`IORING_SETUP_CLAMP`, 5.6)
-    #[arg(long)]
-    pub clamp: bool,
-
-    /// Go on submitting after an entry that fails (`IORING_SETUP_SUBMIT_ALL`, 5.18)
-    #[arg(long)]
-    pub submit_all: bool,
-
-    /// Do not interrupt the program to complete (`IORING_SETUP_COOP_TASKRUN`, 5.19)
-    #[arg(long)]
-    pub coop_taskrun: bool,
-
-    /// Only one thread submits (`IORING_SETUP_SINGLE_ISSUER`, 6.0)
-    #[arg(long)]
-    pub single_issuer: bool,
-
-    /// Complete only when the program waits (`IORING_SETUP_DEFER_TASKRUN`, 6.1)
-    #[arg(long)]
-    pub defer_taskrun: bool,
-
-    /// Leave out the submission queue's index array (`IORING_SETUP_NO_SQARRAY`, 6.6)
-    #[arg(long)]
-    pub no_sqarray: bool,
-}
-
-impl SetupFlags {
-    /// The flags that suit one thread that submits, waits and reaps; the kernel may refuse some. A
-    /// ring with a poller cannot have the two task-run flags: the poller does the completion work.
-    pub fn best(options: &RingOptions) -> SetupFlags {
-        SetupFlags {
-            clamp: false,
-            submit_all: true,
-            coop_taskrun: !options.sqpoll,
-            single_issuer: true,
-            defer_taskrun: !options.sqpoll,
-            no_sqarray: true,
-        }
-    }
-
-    /// Each flag with its name, oldest first.
-    fn each(&mut self) -> [(&mut bool, &'static str); 6] {
-        [
-            (&mut self.clamp, "IORING_SETUP_CLAMP"),
-            (&mut self.submit_all, "IORING_SETUP_SUBMIT_ALL"),
-            (&mut self.coop_taskrun, "IORING_SETUP_COOP_TASKRUN"),
-            (&mut self.single_issuer, "IORING_SETUP_SINGLE_ISSUER"),
-            (&mut self.defer_taskrun, "IORING_SETUP_DEFER_TASKRUN"),
-            (&mut self.no_sqarray, "IORING_SETUP_NO_SQARRAY"),
-        ]
-    }
-
-    /// Clears the newest flag that is still set and returns its name; `None` when no flag is left.
-    /// DEFER_TASKRUN needs SINGLE_ISSUER, so it is cleared first.
-    fn drop_newest(&mut self) -> Option<&'static str> {
-        let mut newest_first = self.each().into_iter().rev();
-        let (flag, name) = newest_first.find(|(flag, _)| **flag)?;
-        *flag = false;
-        Some(name)
-    }
-}
+pub use self::rules::{refusal, unknown_flags};
 
 /// What the kernel wrote back into `struct io_uring_params`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -139,70 +46,6 @@ impl Granted {
         let fields = unsafe { *std::ptr::from_ref(ring.params()).cast::<[u32; 6]>() };
         let [sq_entries, cq_entries, flags, sq_thread_cpu, sq_thread_idle, features] = fields;
         Granted { sq_entries, cq_entries, flags, sq_thread_cpu, sq_thread_idle, features }
-    }
-}
-
-/// Sets up exactly this ring (`io_uring_setup(2)`), with `entries` if the options give no number.
-/// Errors are the kernel's; [`refusal`] explains them.
-pub fn build(options: &RingOptions, entries: u32, flags: SetupFlags) -> io::Result<IoUring> {
-    let mut builder = IoUring::builder();
-    if let Some(cq_entries) = options.cq_entries {
-        builder.setup_cqsize(cq_entries);
-    }
-    if options.sqpoll {
-        builder.setup_sqpoll(options.sq_idle.unwrap_or(0));
-    }
-    if let Some(cpu) = options.sq_cpu {
-        builder.setup_sqpoll_cpu(cpu);
-    }
-    if options.disabled {
-        builder.setup_r_disabled();
-    }
-    if flags.clamp {
-        builder.setup_clamp();
-    }
-    if flags.submit_all {
-        builder.setup_submit_all();
-    }
-    if flags.coop_taskrun {
-        builder.setup_coop_taskrun();
-    }
-    if flags.single_issuer {
-        builder.setup_single_issuer();
-    }
-    if flags.defer_taskrun {
-        builder.setup_defer_taskrun();
-    }
-    if flags.no_sqarray {
-        builder.setup_no_sqarray();
-    }
-    let size = options.entries.unwrap_or(entries);
-    patiently(options, entries, flags, || builder.build(size))
-}
-
-/// Calls `build`, which sets this ring up, and calls it again while memory is about to be freed.
-///
-/// A ring that was closed counts against RLIMIT_MEMLOCK for some milliseconds more, until the
-/// kernel has taken it down. So a ring that the limit allows is asked for again for a second.
-pub fn patiently(
-    options: &RingOptions,
-    entries: u32,
-    flags: SetupFlags,
-    build: impl Fn() -> io::Result<IoUring>,
-) -> io::Result<IoUring> {
-    let mut patience = 100;
-    loop {
-        match build() {
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && patience > 0 => {
-                let allowed = Environment::read().locked_memory_limit().unwrap_or(0);
-                if locked_memory(options, entries, flags) > allowed {
-                    return Err(error);
-                }
-                patience -= 1;
-                thread::sleep(Duration::from_millis(10));
-            }
-            built => return built,
-        }
     }
 }
 

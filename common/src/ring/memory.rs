@@ -2,7 +2,7 @@
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::{MAX_CQ_ENTRIES, MAX_ENTRIES, RingOptions, SetupFlags};
+use super::asked::{MAX_CQ_ENTRIES, MAX_ENTRIES, RingOptions, SetupFlags};
 
 /// The memory in bytes that the queues of such a ring take: 64 for each submission entry; 16
 /// for each completion, 4 for each index and some for the heads and tails. Both parts in

@@ -6,14 +6,11 @@ use std::io;
 use io_uring::IoUring;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
-use super::{RingOptions, SetupFlags, build, locked_memory};
+use super::asked::{MAX_CQ_ENTRIES, MAX_ENTRIES, RingOptions, SetupFlags};
+use super::build::build;
+use super::memory::locked_memory;
 use crate::catalog::SETUP_FLAGS;
 use crate::environment::{self, Refusal};
-
-/// Largest submission queue (`IORING_MAX_ENTRIES`, `io_uring/io_uring.h` in the kernel).
-pub const MAX_ENTRIES: u32 = 32768;
-/// Largest completion queue (`IORING_MAX_CQ_ENTRIES`).
-pub const MAX_CQ_ENTRIES: u32 = 2 * MAX_ENTRIES;
 
 /// A refused setup in words: the rule that the request breaks, or why this machine refuses
 /// such a ring, or every ring.
