@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::POLL;
+use super::wait::POLL;
 
 /// How many descriptors the process has open. Direct slots are not among them.
 ///
