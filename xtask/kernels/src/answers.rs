@@ -8,23 +8,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::catalog::Kernel;
 use common::environment;
 use nix::unistd::geteuid;
 
-use super::console::Ran;
-use super::inside::run_program;
-use super::outcome::{Answers, one_line};
-use super::programs::Places;
+use super::console::{Ran, one_line};
+use super::inside::{ANSWERS_PATIENCE, run_program};
 
 /// How the names of the programs end.
 pub const SUFFIX: &str = "_answers";
-
-/// How long one of them may take in the emulator.
-pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Where the answers are kept.
 const FOLDER: &str = "book/answers";
@@ -74,33 +68,28 @@ pub fn read(ran: &Ran) -> Option<Asked> {
     Some(asked)
 }
 
-/// What a booted kernel answered.
-pub fn of(answers: &Answers) -> Option<OfKernel> {
-    Some((Kernel::parse(&answers.facts.release)?, answers.asked.clone()))
-}
-
-/// Asks the kernel of this machine, as root like the booted ones. `None` for an ordinary user, and
+/// Asks the kernel of this machine in `folder`, as root like the booted ones. `None` for an ordinary user, and
 /// if there is no recording and none is made.
 ///
 /// # Errors
 /// If no folder can be made for the programs to work in.
 pub fn of_this_machine(
-    places: &Places,
+    workspace: &Path,
+    folder: &Path,
     programs: &[PathBuf],
     record: bool,
 ) -> Result<Option<OfKernel>> {
     let Some(kernel) = Kernel::parse(&environment::kernel_release()) else { return Ok(None) };
     let is_recorded = |program: &PathBuf| {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
-        file(&places.workspace, &name, kernel).exists()
+        file(workspace, &name, kernel).exists()
     };
     if !geteuid().is_root() || !(record || programs.iter().any(is_recorded)) {
         return Ok(None);
     }
-    let folder = places.cache.join("answers");
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let ask = |program: &PathBuf| {
-        read(&run_program(&[&program.display().to_string()], &folder, PATIENCE))
+        read(&run_program(&[&program.display().to_string()], folder, ANSWERS_PATIENCE))
     };
     Ok(Some((kernel, programs.iter().filter_map(ask).collect())))
 }

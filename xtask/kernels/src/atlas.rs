@@ -7,8 +7,7 @@ pub use atlas_runner::Shown;
 use common::catalog::{self, Kernel, OPERATIONS, REGISTER_OPERATIONS, SETUP_FLAGS};
 use common::text::{WIDTH, wrap};
 
-use super::console::Ran;
-use super::outcome::one_line;
+use super::console::{Ran, one_line};
 
 /// Reads what the runner printed. If it broke off, that counts as a failed entry.
 pub fn read(ran: &Ran) -> Vec<Shown> {

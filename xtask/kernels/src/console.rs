@@ -97,6 +97,11 @@ fn message(line: &str) -> Option<Message> {
     serde_json::from_str(json).ok()
 }
 
+/// Puts words of several lines on one.
+pub fn one_line(words: &str) -> String {
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

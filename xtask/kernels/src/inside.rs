@@ -15,7 +15,6 @@ use atlas::nvme;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 
-use super::answers;
 use super::console::{self, Message, Ran};
 use super::facts;
 use grader::exercise::folders;
@@ -33,6 +32,9 @@ pub const PROGRAMS: [&[&str]; 3] = [
 
 /// Where the programs are that ask for a chapter's answers, if they were packed.
 pub const ANSWERS: &str = "/answers";
+
+/// How long one of them may take.
+pub const ANSWERS_PATIENCE: Duration = Duration::from_secs(240);
 
 /// The atlas, if it was packed.
 const ATLAS: [&str; 4] = ["/atlas-runner", "--json", "--programs", DAYS];
@@ -106,7 +108,7 @@ fn report() -> Result<()> {
     if let Ok(programs) = fs::read_dir(ANSWERS) {
         for program in programs {
             let path = program?.path().display().to_string();
-            say(&Message::Ran(run_program(&[&path], SCRATCH, answers::PATIENCE)))?;
+            say(&Message::Ran(run_program(&[&path], SCRATCH, ANSWERS_PATIENCE)))?;
         }
     }
     if Path::new(ATLAS[0]).exists() {

@@ -22,6 +22,7 @@ mod image;
 mod initramfs;
 mod inside;
 mod keep;
+mod options;
 mod outcome;
 mod predict;
 mod programs;
@@ -35,61 +36,16 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
 use common::environment;
 use common::text::{WIDTH, wrap};
 
 use self::answers::OfKernel;
 use self::debian::Wanted;
+pub use self::options::Options;
 use self::outcome::Answers;
 use self::programs::Places;
 use self::table::Row;
 use toolbox::debian::Archive;
-
-/// Boot other kernels under emulation and run the days on them
-///
-/// Needs qemu, and Debian's archive or kernel images of your own. Neither root nor KVM is
-/// needed. Exit code 0: every kernel and every day did what the catalogue and the fallback
-/// rules predict. 1: something differs, and is named.
-#[derive(Parser)]
-#[command(name = "kernels", bin_name = "cargo xtask kernels")]
-pub struct Options {
-    /// Boot these kernels (bzImage) instead of Debian's 5.10, 6.1, 6.12 and newest
-    #[arg(long = "image", value_name = "FILE", num_args = 1.., conflicts_with = "fetch")]
-    images: Vec<PathBuf>,
-
-    /// Fetch Debian's kernels again, even those that are here already
-    #[arg(long)]
-    fetch: bool,
-
-    /// Check the exercises' starters and solutions there too; this takes some minutes for each
-    /// kernel
-    #[arg(long)]
-    exercises: bool,
-
-    /// Show the atlas there too, as root, with an NVMe disk that the emulator provides
-    #[arg(long)]
-    atlas: bool,
-
-    /// Ask the questions of the book's chapters there too, as root (the examples of day04 that are
-    /// named …_answers), and with --record on this machine's kernel; a difference from the
-    /// recordings in book/answers is a failure
-    #[arg(long)]
-    answers: bool,
-
-    /// Write what the kernels reported into the repository, for tests and the book
-    #[arg(long)]
-    record: bool,
-
-    /// How long one boot may take, with all days; ten times as long with the exercises, and as much
-    /// again with the atlas and with the answers
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    deadline: u64,
-
-    /// Used in the booted kernel itself
-    #[arg(long, hide = true)]
-    inside: bool,
-}
 
 /// Boots the kernels and reports the results.
 pub fn main(options: &Options) -> ExitCode {
@@ -131,7 +87,8 @@ fn run(options: &Options) -> Result<bool> {
     if options.answers {
         progress("asking the kernel of this machine")?;
         let programs = programs::answers_programs(&places);
-        asked.extend(answers::of_this_machine(&places, &programs, options.record)?);
+        let (workspace, folder) = (&places.workspace, places.cache.join("answers"));
+        asked.extend(answers::of_this_machine(workspace, &folder, &programs, options.record)?);
     }
     let mut rows = Vec::new();
     for kernel in kernels {
@@ -152,7 +109,7 @@ fn run(options: &Options) -> Result<bool> {
     progress(&format!("\n{}", table::render(&rows).trim_end()))?;
     if options.answers {
         let booted = rows.iter().filter_map(|row| row.result.as_ref().ok());
-        asked.extend(booted.filter_map(answers::of));
+        asked.extend(booted.filter_map(Answers::of_kernel));
     }
     let as_recorded = asked.is_empty() || report_answers(&places, options, &asked)?;
     Ok(as_recorded && rows.iter().all(|row| row.differences().is_empty()))

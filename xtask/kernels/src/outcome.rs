@@ -2,12 +2,13 @@
 
 use ::atlas::Recording;
 use anyhow::{Context, Result, ensure};
+use common::catalog::Kernel;
 use grader::exercise::verify::{Proof, Proofs};
 use serde::Deserialize;
 
-use super::answers::{self, Asked};
+use super::answers::{self, Asked, OfKernel};
 use super::atlas::{self, Shown};
-use super::console::{Console, Message, Ran};
+use super::console::{Console, Message, Ran, one_line};
 use super::facts::Facts;
 
 /// A kernel's answers.
@@ -27,6 +28,13 @@ pub struct Answers {
     pub asked: Vec<Asked>,
     /// A recording of the atlas for the book, if one was wanted.
     pub recording: Option<String>,
+}
+
+impl Answers {
+    /// What the programs of the chapters asked, and this kernel's answers.
+    pub fn of_kernel(&self) -> Option<OfKernel> {
+        Some((Kernel::parse(&self.facts.release)?, self.asked.clone()))
+    }
 }
 
 /// One object that a day printed.
@@ -96,11 +104,6 @@ impl DayReport {
             Outcome::NotTried { reason } => format!("was not tried: {reason}"),
         }
     }
-}
-
-/// Puts words of several lines on one.
-pub fn one_line(words: &str) -> String {
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[derive(Deserialize)]

@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use atlas_runner::EXAMPLES;
 
-use super::Options;
 use super::answers;
 use super::initramfs::Archive;
 use super::inside::{ANSWERS, DAYS, EXERCISES, RECORDED};
 use super::keep;
+use super::options::Options;
 
 /// The kernels are for this target, so the programs are built for it.
 const TARGET: &str = "x86_64-unknown-linux-gnu";

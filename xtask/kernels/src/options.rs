@@ -1,0 +1,50 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Boot other kernels under emulation and run the days on them
+///
+/// Needs qemu, and Debian's archive or kernel images of your own. Neither root nor KVM is
+/// needed. Exit code 0: every kernel and every day did what the catalogue and the fallback
+/// rules predict. 1: something differs, and is named.
+#[derive(Parser)]
+#[command(name = "kernels", bin_name = "cargo xtask kernels")]
+pub struct Options {
+    /// Boot these kernels (bzImage) instead of Debian's 5.10, 6.1, 6.12 and newest
+    #[arg(long = "image", value_name = "FILE", num_args = 1.., conflicts_with = "fetch")]
+    pub images: Vec<PathBuf>,
+
+    /// Fetch Debian's kernels again, even those that are here already
+    #[arg(long)]
+    pub fetch: bool,
+
+    /// Check the exercises' starters and solutions there too; this takes some minutes for each
+    /// kernel
+    #[arg(long)]
+    pub exercises: bool,
+
+    /// Show the atlas there too, as root, with an NVMe disk that the emulator provides
+    #[arg(long)]
+    pub atlas: bool,
+
+    /// Ask the questions of the book's chapters there too, as root (the examples of day04 that are
+    /// named …_answers), and with --record on this machine's kernel; a difference from the
+    /// recordings in book/answers is a failure
+    #[arg(long)]
+    pub answers: bool,
+
+    /// Write what the kernels reported into the repository, for tests and the book
+    #[arg(long)]
+    pub record: bool,
+
+    /// How long one boot may take, with all days; ten times as long with the exercises, and as much
+    /// again with the atlas and with the answers
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub deadline: u64,
+
+    /// Used in the booted kernel itself
+    #[arg(long, hide = true)]
+    pub inside: bool,
+}
