@@ -10,9 +10,9 @@ mod narration;
 mod quote;
 mod recorded;
 mod report;
+mod stage;
 
-use std::io::{self, BufRead, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use self::narration::Narrator;
 use self::report::{Failure, Outcome, Report, Trouble};
+use self::stage::Stage;
 use toolbox::output::say;
 use toolbox::programs::{self, Programs, Source};
 
@@ -109,16 +110,6 @@ const DAYS: [Day; 4] = [
     },
 ];
 
-/// What a day needs to run.
-struct Stage<'a> {
-    day: &'static str,
-    program: &'a Path,
-    narrator: &'a mut Narrator,
-    patience: Duration,
-    /// Setup flags that the kernel refused the day, as its words say.
-    dropped: Vec<String>,
-}
-
 /// The object that `--json` prints.
 #[derive(Serialize)]
 struct Printed<'a> {
@@ -139,12 +130,12 @@ pub fn main(options: &Options) -> ExitCode {
 fn run(options: &Options) -> Result<bool> {
     let wanted = |day: &&Day| options.days.is_empty() || options.days.contains(&day.number);
     let days: Vec<&Day> = DAYS.iter().filter(wanted).collect();
+    let names: Vec<&str> = days.iter().map(|day| day.name).collect();
     if options.recorded {
         let mut narrator = Narrator::stdout();
-        recorded::tell(&days, options, &mut narrator)?;
+        recorded::tell(&names, options.pause, &mut narrator)?;
         return narrator.end().map(|()| true);
     }
-    let names: Vec<&str> = days.iter().map(|day| day.name).collect();
     let source = match &options.programs {
         Some(folder) => Source::Folder(folder),
         None => Source::Build { release: options.release, quiet: options.json },
@@ -180,7 +171,7 @@ fn run_days(
             reports.push(Report { day: day.name, outcome, dropped: Vec::new() });
             continue;
         }
-        if options.pause && !reports.is_empty() && !pause(narrator, day.name) {
+        if options.pause && !reports.is_empty() && !narrator.pause(day.name) {
             break;
         }
         narrator.heading(day.name, day.title, day.look);
@@ -242,15 +233,4 @@ fn missing(day: &str, options: &Options) -> Failure {
             format!("errors, which `cargo build -p {day}` shows"),
         ),
     }
-}
-
-/// Waits for Enter. `false`: the reader stops here (`q`, or the end of the input).
-fn pause(narrator: &mut Narrator, next: &str) -> bool {
-    if !io::stdin().is_terminal() {
-        return true;
-    }
-    narrator.ask(&format!("Enter for {next}, q to end:"));
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    matches!(read, Ok(1..)) && !answer.trim().eq_ignore_ascii_case("q")
 }

@@ -7,10 +7,10 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use testkit::{self, Server};
 
-use super::Stage;
 use super::client::Client;
 use super::narration::Narrator;
 use super::report::{Failure, Trouble};
+use super::stage::Stage;
 
 /// How long the narration waits for server output that belongs beside the client's last step. Later
 /// output is printed further down.

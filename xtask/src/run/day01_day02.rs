@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output, Stdio};
 
-use super::Stage;
 use super::report::{Failure, Trouble};
+use super::stage::Stage;
 
 /// Runs the day. On a terminal it prints there itself, so that it sees the terminal's width and
 /// whether colours are wanted.

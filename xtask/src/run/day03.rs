@@ -8,10 +8,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
 
-use super::Stage;
 use super::client::Client;
 use super::conversation::{Conversation, check_count, converse};
 use super::report::{Failure, Trouble};
+use super::stage::Stage;
 
 const SLOTS: usize = 4;
 const CLIENTS: usize = 10;

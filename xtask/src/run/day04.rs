@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::Stage;
 use super::client::Client;
 use super::conversation::{Conversation, check_count, converse};
 use super::quote::{quote, several, shorten, thousands};
 use super::report::{Failure, Trouble};
+use super::stage::Stage;
 
 /// The journal's answer, with its closing zero.
 const ACK: &[u8] = b"ack\0";

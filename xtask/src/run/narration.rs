@@ -1,6 +1,6 @@
 //! What the run prints: headings, and client and server side by side.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 use common::text::{self, WIDTH};
@@ -146,10 +146,17 @@ impl Narrator {
         }
     }
 
-    /// Asks for a key, and leaves the cursor behind the question.
-    pub fn ask(&mut self, question: &str) {
-        let question = self.paint("1", question);
+    /// Waits for Enter before the day `next`. `false`: the reader stops here (`q`, or the end of the
+    /// input).
+    pub fn pause(&mut self, next: &str) -> bool {
+        if !io::stdin().is_terminal() {
+            return true;
+        }
+        let question = self.paint("1", &format!("Enter for {next}, q to end:"));
         self.print(&format!("\n{question} "));
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        matches!(read, Ok(1..)) && !answer.trim().eq_ignore_ascii_case("q")
     }
 
     fn print(&mut self, text: &str) {

@@ -11,7 +11,6 @@ use serde::Deserialize;
 use toolbox::programs;
 
 use super::narration::Narrator;
-use super::{Day, Options, pause};
 
 /// What to look at in a day's recordings.
 const LOOK: [(&str, &str); 4] = [
@@ -52,19 +51,19 @@ fn read(folder: &Path) -> Result<Vec<Recording>> {
     paths.iter().map(read).collect()
 }
 
-/// Prints the recordings of some days, in their order.
+/// Prints the recordings of some days, in their order; with `pauses` between them.
 ///
 /// # Errors
 /// If a recording is missing or broken.
-pub fn tell(days: &[&Day], options: &Options, narrator: &mut Narrator) -> Result<()> {
+pub fn tell(days: &[&str], pauses: bool, narrator: &mut Narrator) -> Result<()> {
     let recordings = read(&programs::workspace().join("book/traces"))?;
     for (nth, day) in days.iter().enumerate() {
-        if narrator.is_gone() || (options.pause && nth > 0 && !pause(narrator, day.name)) {
+        if narrator.is_gone() || (pauses && nth > 0 && !narrator.pause(day)) {
             return Ok(());
         }
-        let look = LOOK.iter().find(|(name, _)| *name == day.name).map_or("", |(_, look)| look);
-        narrator.heading(day.name, "as it was recorded", look);
-        for recording in recordings.iter().filter(|recording| recording.program == day.name) {
+        let look = LOOK.iter().find(|(name, _)| name == day).map_or("", |(_, look)| look);
+        narrator.heading(day, "as it was recorded", look);
+        for recording in recordings.iter().filter(|recording| recording.program == *day) {
             tell_one(recording, narrator);
         }
     }
