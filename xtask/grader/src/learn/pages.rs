@@ -214,6 +214,21 @@ fn list(course: &Course, chosen: usize, width: usize) -> String {
     page
 }
 
+/// Joins groups of words into lines, as many groups as fit.
+pub fn folded(parts: &[&str], width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.len() + 2 + part.len() <= width => {
+                line.push_str("  ");
+                line.push_str(part);
+            }
+            _ => lines.push((*part).to_string()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,9 +8,9 @@ use anyhow::Result;
 use common::text::{WIDTH, wrap};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::edit;
+use super::editor::edit;
+use super::pages::folded;
 use super::saves::Saves;
-use super::screen::folded;
 use super::session::{Act, Session};
 use super::worker::{News, Worker};
 use crate::exercise::workbook::Workbook;

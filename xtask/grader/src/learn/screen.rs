@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use common::text::wrap;
 
-use super::edit;
+use super::editor::edit;
+use super::pages::folded;
 use super::saves::Saves;
 use super::session::{Act, Session};
 use super::terminal::{Key, Terminal, pieces};
@@ -204,19 +205,4 @@ impl Screen {
         rows.extend(self.below(&more));
         self.terminal.draw(&rows).context("drawing")
     }
-}
-
-/// Joins groups of words into lines, as many groups as fit.
-pub fn folded(parts: &[&str], width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for part in parts {
-        match lines.last_mut() {
-            Some(line) if line.len() + 2 + part.len() <= width => {
-                line.push_str("  ");
-                line.push_str(part);
-            }
-            _ => lines.push((*part).to_string()),
-        }
-    }
-    lines
 }
