@@ -1,16 +1,13 @@
-//! What an entry points at: memory that is not there, that belongs to a function which has
-//! returned, or that is used for something else while the kernel works with it.
+//! Memory that is used for something else while the kernel works with it.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::{Fact, Found, Handle, Kind, Request, Rules, Scene, at};
-use crate::codes::{call, op};
+use crate::codes::op;
 use crate::context::Reader;
 use crate::ring_descriptors::RingId;
 
-const DEAD_STACK: Kind = Kind::new("dead-stack", "day1.html#what-an-entry-points-at");
-const UNMAPPED: Kind = Kind::new("unmapped-memory", "day1.html#what-an-entry-points-at");
 const CHANGED: Kind = Kind::new("changed-in-flight", "day1.html#what-an-entry-points-at");
 const ZERO_COPY: Kind = Kind::new("changed-before-notification", "zero-copy.html#break-it");
 /// What that means.
@@ -18,18 +15,8 @@ const TWO_COMPLETIONS: &str = "A zero-copy send has two completions. The first s
      the socket's queue until the one with NOTIF. Write to them after that.";
 const SHARED: Kind = Kind::new("memory-shared", "a-future-from-a-ring.html#break-it");
 
-const OUTSIDE: Kind = Kind::new("outside-registered-buffer", "c-to-rust.html#buffers");
-
-/// Registrations after which the buffers are not known any more.
-const NEW_BUFFERS: [u32; 4] = [
-    call::REGISTER_BUFFERS2,
-    call::REGISTER_BUFFERS_UPDATE,
-    call::REGISTER_CLONE_BUFFERS,
-    call::UNREGISTER_BUFFERS,
-];
-
 /// Entries whose memory is looked at again and again: enough for a mistake to show.
-const WATCHED: usize = 64;
+pub(super) const WATCHED: usize = 64;
 
 /// Where to look in a buffer, and at how many bytes.
 const SAMPLES: u64 = 8;
@@ -37,41 +24,17 @@ const SAMPLE: usize = 32;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// The dead part of the stack of the thread that is in an enter.
-    dead: HashMap<i32, Range<u64>>,
     /// What is sent from, by the entry's number, with what was there.
     sent: HashMap<u64, Vec<u8>>,
     /// Files that were shut down.
     shut: HashSet<Handle>,
-    /// The registered buffers of a ring.
-    registered: HashMap<RingId, Vec<Range<u64>>>,
-    /// Memory that was given back, and when.
-    unmapped: Vec<(Range<u64>, u64)>,
 }
 
 impl Rules for Memory {
     fn see(&mut self, fact: &Fact<'_>, scene: &Scene<'_>, found: &mut Found) {
         match *fact {
-            Fact::Entering { dead, .. } => {
-                match dead {
-                    Some(dead) => _ = self.dead.insert(scene.tid, dead.clone()),
-                    None => _ = self.dead.remove(&scene.tid),
-                }
-                self.compare(Some(scene.ring), scene, found);
-                if let Some(dead) = dead {
-                    in_flight_on(dead, scene, found);
-                }
-            }
-            Fact::Registered { operation, argument, count, result } if result >= 0 => {
-                if operation == call::REGISTER_BUFFERS {
-                    let ranges = scene.program().ranges(argument, count).unwrap_or_default();
-                    self.registered.insert(scene.ring, ranges);
-                } else if NEW_BUFFERS.contains(&operation) {
-                    self.registered.remove(&scene.ring);
-                }
-            }
+            Fact::Entering { .. } => self.compare(Some(scene.ring), scene, found),
             Fact::Submitted(request) => {
-                self.points_into_the_dead(request, scene, found);
                 self.fills_what_is_sent(request, scene, found);
                 match request.entry.opcode {
                     op::SHUTDOWN => self.shut.extend(request.handle()),
@@ -93,14 +56,10 @@ impl Rules for Memory {
                     }
                 }
             }
-            Fact::Completed { request: Some(request), completion, .. } => {
-                if !scene.open.contains_key(&request.seq) {
-                    self.sent.remove(&request.seq);
-                }
-                if completion.error() == Some(libc::EFAULT) {
-                    self.not_there(request, scene, found);
-                    self.not_registered(request, scene, found);
-                }
+            Fact::Completed { request: Some(request), .. }
+                if !scene.open.contains_key(&request.seq) =>
+            {
+                self.sent.remove(&request.seq);
             }
             Fact::Returned { enter, .. } if !scene.polled() => {
                 let its = |request: &&Request| request.enter == enter.enter;
@@ -108,20 +67,8 @@ impl Rules for Memory {
                     shares(request, |_| true, &self.shut, scene, found);
                 }
             }
-            Fact::Called { name, call, .. } => {
-                self.compare(None, scene, found);
-                if name == "munmap" {
-                    self.unmaps(
-                        call.args[0]..call.args[0].saturating_add(call.args[1]),
-                        scene,
-                        found,
-                    );
-                } else if name == "mmap" {
-                    self.unmapped.clear();
-                }
-            }
+            Fact::Called { .. } => self.compare(None, scene, found),
             Fact::Closing { .. } => {
-                self.registered.remove(&scene.ring);
                 let elsewhere =
                     |seq: &u64| scene.open.get(seq).is_some_and(|it| it.ring != scene.ring);
                 self.sent.retain(|seq, _| elsewhere(seq));
@@ -129,21 +76,6 @@ impl Rules for Memory {
             _ => {}
         }
     }
-}
-
-/// Where an entry points, and to what.
-fn pointer(request: &Request) -> Option<(u64, &'static str)> {
-    let address = request.entry.addr;
-    let what = match request.entry.opcode {
-        op::TIMEOUT | op::LINK_TIMEOUT => "timespec",
-        op::READV | op::WRITEV => "iovec list",
-        op::SENDMSG | op::RECVMSG | op::SENDMSG_ZC => "msghdr",
-        op::OPENAT | op::OPENAT2 | op::STATX | op::UNLINKAT | op::MKDIRAT => "path",
-        op::CONNECT | op::BIND => "address",
-        op::ACCEPT if address != 0 => "address",
-        _ => return request.buffer().map(|buffer| (buffer.start, "buffer")),
-    };
-    Some((address, what))
 }
 
 /// What is at a few places of what an entry sends.
@@ -236,124 +168,6 @@ impl Memory {
             );
         }
     }
-
-    fn points_into_the_dead(&self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
-        let Some(dead) = self.dead.get(&request.tid) else { return };
-        let entry = &request.entry;
-        let points = pointer(request);
-        let Some((address, what)) = points.filter(|(address, _)| dead.contains(address)) else {
-            return;
-        };
-        let time = match entry.opcode {
-            op::TIMEOUT | op::LINK_TIMEOUT => scene.program().time(address),
-            _ => None,
-        };
-        let reads =
-            time.map_or_else(String::new, |time| format!("; the kernel reads {time} there"));
-        found.say(
-            scene,
-            DEAD_STACK,
-            format!(
-                "the {what} of {} lies at {address:#x}, below the stack pointer of the thread that \
-                 submits it{reads}",
-                request.name()
-            ),
-            "The function that owned it has returned, and its stack is used again. What an entry \
-             points at must live until the submit, a buffer until the completion.",
-        );
-    }
-
-    fn not_there(&self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
-        let Some((address, what)) = pointer(request) else { return };
-        if Reader::of(scene.owner).fill(address, &mut [0]).is_some() {
-            return;
-        }
-        let inside = |(range, _): &&(Range<u64>, u64)| range.contains(&address);
-        let when = self.unmapped.iter().rev().find(inside);
-        let when = when.map_or_else(String::new, |(_, us)| format!(" since munmap {}", at(*us)));
-        found.say(
-            scene,
-            UNMAPPED,
-            format!(
-                "the {what} of {} is at {address:#x}, where nothing is mapped{when}: EFAULT",
-                request.name(),
-            ),
-            "The address is wrong, or the memory was given back before the entry went in.",
-        );
-    }
-
-    /// A registered buffer that does not exist, or a place outside of it.
-    fn not_registered(&self, request: &Request, scene: &Scene<'_>, found: &mut Found) {
-        let entry = &request.entry;
-        let fixed = [op::READ_FIXED, op::WRITE_FIXED].contains(&entry.opcode);
-        let Some(ranges) = self.registered.get(&scene.ring).filter(|_| fixed) else { return };
-        let Some(mine) = request.buffer() else { return };
-        let (index, count) = (entry.buf_index, ranges.len());
-        let seen = match ranges.get(usize::from(index)) {
-            None => format!("{} names buffer {index} of {count}", request.name()),
-            Some(range) if range.start <= mine.start && mine.end <= range.end => return,
-            Some(range) => format!(
-                "{} names {:#x} to {:#x}, and buffer {index} is {:#x} to {:#x}",
-                request.name(),
-                mine.start,
-                mine.end,
-                range.start,
-                range.end
-            ),
-        };
-        found.say(
-            scene,
-            OUTSIDE,
-            format!("{seen}: EFAULT"),
-            "The whole range has to lie in the registered buffer that buf_index names.",
-        );
-    }
-
-    fn unmaps(&mut self, range: Range<u64>, scene: &Scene<'_>, found: &mut Found) {
-        let used = scene.open.values().find(|request| {
-            let buffer = request.buffer().filter(|_| request.owner == scene.owner);
-            buffer.is_some_and(|buffer| overlap(&buffer, &range))
-        });
-        if let Some(request) = used {
-            found.say(
-                scene,
-                UNMAPPED,
-                format!(
-                    "memory of {}, which is in flight, is unmapped {}",
-                    request.name(),
-                    at(scene.us)
-                ),
-                "Until its completion is there, an entry's memory is the kernel's. Cancel it, wait \
-                 for its completion, and then let the memory go.",
-            );
-        }
-        if self.unmapped.len() < WATCHED {
-            self.unmapped.push((range, scene.us));
-        }
-    }
-}
-
-/// The kernel works with the stack of functions that have returned.
-fn in_flight_on(dead: &Range<u64>, scene: &Scene<'_>, found: &mut Found) {
-    const LOOKED_AT: usize = 256;
-    let on_it = scene.open.values().take(LOOKED_AT).find(|request| {
-        request.tid == scene.tid
-            && request.buffer().is_some_and(|buffer| dead.contains(&buffer.start))
-    });
-    if let Some(request) = on_it {
-        found.say_once(
-            scene,
-            DEAD_STACK,
-            format!(
-                "{} has been in flight for {}, with a buffer on the stack of a function that has \
-                 returned meanwhile",
-                request.name(),
-                scene.since(request.us)
-            ),
-            "The kernel will write into (or read from) whatever lies there then. A buffer must live \
-             until the completion.",
-        );
-    }
 }
 
 /// Another entry under way works with the same memory, and one of them writes there.
@@ -398,6 +212,6 @@ fn shares(
     }
 }
 
-fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
+pub(super) fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
     one.start < other.end && other.start < one.end
 }
