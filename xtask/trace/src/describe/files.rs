@@ -4,7 +4,7 @@ use common::catalog::{self, borrowed};
 use common::text::plural;
 use serde_json::Value;
 
-use super::{Asked, Details};
+use super::details::{Asked, Details};
 use crate::codes::{op, sqe};
 use crate::context::{Reader, long};
 use crate::flags;

@@ -1,6 +1,6 @@
 //! Operations on files by their names.
 
-use super::{Asked, Details};
+use super::details::{Asked, Details};
 use crate::codes::op;
 use crate::context::{long, word};
 use crate::flags;

@@ -1,7 +1,7 @@
 //! What a completion says: a value with its unit, an error's name, and what the operation
 //! has left in the program's memory.
 
-use super::Details;
+use super::details::Details;
 use crate::codes::{cqe, op, sqe};
 use crate::context::{Reader, word};
 use crate::decode::{Completion, Direct, Entry};

@@ -4,7 +4,7 @@ use common::catalog;
 use common::text::plural;
 use serde_json::Value;
 
-use super::{Asked, Details};
+use super::details::{Asked, Details};
 use crate::context::Reader;
 use crate::names::hex;
 

@@ -3,8 +3,8 @@
 use common::catalog::{self, borrowed};
 use common::text::plural;
 
+use super::details::{Asked, Details};
 use super::files::in_buffers;
-use super::{Asked, Details};
 use crate::codes::{op, sqe};
 use crate::context::{Reader, long, word};
 use crate::flags::{self, Names};

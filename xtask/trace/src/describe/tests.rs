@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use common::catalog;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::results::result;
 use super::*;

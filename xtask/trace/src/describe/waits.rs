@@ -3,7 +3,7 @@
 use common::catalog::{self, borrowed};
 use common::text::plural;
 
-use super::{Asked, Details, at};
+use super::details::{Asked, Details};
 use crate::context::{Time, long, word};
 use crate::flags;
 use crate::names::{hex, names, operation};
@@ -133,7 +133,8 @@ pub(super) fn process(asked: &Asked<'_>, details: &mut Details) {
 
 /// The futex's address, size and flags.
 pub(super) fn futex(asked: &Asked<'_>, details: &mut Details) {
-    at(details, "futex", asked.entry.addr);
+    let address = hex(asked.entry.addr);
+    details.add("futex", address.clone(), address);
     futex_flags(asked.entry.fd as u32, details);
 }
 
