@@ -4,45 +4,13 @@
 //! entry at a time carries a value; some give every entry the same. Then the completion's result
 //! and flags narrow the choice down, and the oldest of the rest is taken.
 
-mod plausible;
+mod flight;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
 use super::codes::{cqe, op, sqe};
 use super::decode::{Completion, Entry};
-use super::ran::Ran;
-use plausible::plausible;
-
-/// An entry that may still be answered.
-#[derive(Clone, Debug)]
-pub struct Flight {
-    /// Its number, counted over all rings of the trace.
-    pub seq: u64,
-    /// Its number among the entries of its ring, from 1; an entry that went by unseen has a number,
-    /// too.
-    pub nth: u64,
-    /// When the enter that offered it continued into the kernel, or else when it was noticed, in
-    /// microseconds since the trace began.
-    pub us: u64,
-    /// As it went in.
-    pub entry: Entry,
-    /// What it asked for, if that was put into words: what it points at may be gone later.
-    pub words: Option<Arc<str>>,
-    /// Completions that answered it so far.
-    pub answers: u32,
-    /// Whether it is in a chain of links, and so may be cancelled by another's failure.
-    pub chained: bool,
-    /// The number of the first entry of its chain; its own if it is in none.
-    pub chain: u64,
-    /// Completions went by unseen since, or it was silent and has ended: this may have been
-    /// answered.
-    pub unsure: bool,
-    /// What it waits for, once that was looked up.
-    pub ran: Option<Ran>,
-    /// It went in before the trace began, at an unknown time.
-    pub before: bool,
-}
+pub use flight::Flight;
 
 /// The entry behind a completion.
 #[derive(Clone, Debug)]
@@ -163,7 +131,7 @@ impl InFlight {
     }
 
     fn answer(&mut self, completion: &Completion) -> Option<Answer> {
-        let fits = |flight: &Flight| plausible(flight, completion);
+        let fits = |flight: &Flight| flight.could_get(completion);
         let waiting = self.by_user_data.get(&completion.user_data);
         if let Some(index) = waiting.and_then(|flights| flights.iter().position(fits)) {
             return self.answer_waiting(completion, index);
@@ -192,7 +160,7 @@ impl InFlight {
         let ambiguous = flights
             .iter()
             .take(LOOKED_AT)
-            .any(|other| other.entry.opcode != opcode && plausible(other, completion));
+            .any(|other| other.entry.opcode != opcode && other.could_get(completion));
         let flight = flights.get_mut(index)?;
         flight.answers += 1;
         flight.unsure = false;

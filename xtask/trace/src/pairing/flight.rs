@@ -1,31 +1,66 @@
-//! Whether an entry could have got an answer, by its operation and the result.
+//! An entry that may still be answered, and whether it could have got an answer, by its operation
+//! and the result.
 
-use super::Flight;
+use std::sync::Arc;
+
 use crate::codes::{cqe, op, sqe};
 use crate::decode::{Completion, Entry};
+use crate::ran::Ran;
+
+/// An entry that may still be answered.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    /// Its number, counted over all rings of the trace.
+    pub seq: u64,
+    /// Its number among the entries of its ring, from 1; an entry that went by unseen has a number,
+    /// too.
+    pub nth: u64,
+    /// When the enter that offered it continued into the kernel, or else when it was noticed, in
+    /// microseconds since the trace began.
+    pub us: u64,
+    /// As it went in.
+    pub entry: Entry,
+    /// What it asked for, if that was put into words: what it points at may be gone later.
+    pub words: Option<Arc<str>>,
+    /// Completions that answered it so far.
+    pub answers: u32,
+    /// Whether it is in a chain of links, and so may be cancelled by another's failure.
+    pub chained: bool,
+    /// The number of the first entry of its chain; its own if it is in none.
+    pub chain: u64,
+    /// Completions went by unseen since, or it was silent and has ended: this may have been
+    /// answered.
+    pub unsure: bool,
+    /// What it waits for, once that was looked up.
+    pub ran: Option<Ran>,
+    /// It went in before the trace began, at an unknown time.
+    pub before: bool,
+}
 
 /// `IORING_ASYNC_CANCEL_ALL` and `IORING_ASYNC_CANCEL_ANY`: the result is a count.
 const CANCEL_MANY: u32 = 0b101;
 
-/// Whether the entry could have got this answer.
-pub(super) fn plausible(flight: &Flight, completion: &Completion) -> bool {
-    let entry = &flight.entry;
-    if completion.has(cqe::NOTIF) {
-        return entry.zero_copy() && flight.answers > 0;
-    }
-    if entry.zero_copy() && flight.answers > 0 {
-        return false;
-    }
-    if completion.has(cqe::MORE) && !entry.multishot() && !entry.zero_copy() {
-        return false;
-    }
-    if completion.has(cqe::BUFFER) && !may_hand_over_a_buffer(entry) {
-        return false;
-    }
-    match completion.res {
-        0 => may_be_nothing(entry),
-        value if value > 0 => may_count(entry, value as u32),
-        value => may_fail(flight, -i64::from(value)),
+impl Flight {
+    /// Whether the entry could have got this answer.
+    pub(super) fn could_get(&self, completion: &Completion) -> bool {
+        let entry = &self.entry;
+        if completion.has(cqe::NOTIF) {
+            return entry.zero_copy() && self.answers > 0;
+        }
+        if entry.zero_copy() && self.answers > 0 {
+            return false;
+        }
+        if completion.has(cqe::MORE) && !entry.multishot() && !entry.zero_copy() {
+            return false;
+        }
+        if completion.has(cqe::BUFFER) && !may_hand_over_a_buffer(entry) {
+            return false;
+        }
+        match completion.res {
+            0 => may_be_nothing(entry),
+            value if value > 0 => may_count(entry, value as u32),
+            value => may_fail(self, -i64::from(value)),
+        }
     }
 }
 
