@@ -17,7 +17,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
-use common::catalog::COMPLETION_FLAGS;
 use libc::pid_t;
 
 use super::codes::{op, setup};
@@ -25,13 +24,10 @@ use super::decode::{Completion, Entry};
 use super::memory::{Memory, Part};
 use super::params::Params;
 
-pub use layout::{FdInfo, looks_large};
+pub use layout::{FdInfo, LARGE, looks_large};
 pub use now::RingNow;
 use seen::Offered;
 pub use seen::{Follow, Offer, Posted, Queues, Sight, Taken};
-
-/// A completion of 32 bytes in a mixed ring (`IORING_CQE_F_32`).
-pub const LARGE: u32 = COMPLETION_FLAGS.code("32");
 
 /// A ring that is being traced. Dropping it lets go of the program's ring.
 #[derive(Debug)]

@@ -24,6 +24,7 @@ use super::ring_descriptors::{Descriptors, RingId, TableId};
 use super::shared::Shared;
 use super::sys::{self, Status};
 use super::syscalls::{Call, Kind};
+use super::threads;
 
 /// A thread of the program.
 #[derive(Debug)]
@@ -204,7 +205,7 @@ impl Tracer {
         let flags = match &task.call {
             Some(begun) => calls::clone_flags(parent, begun),
             // It was in that call when it was joined.
-            None if attach::threads(task.process).contains(&new) => {
+            None if threads::tids(task.process).contains(&new) => {
                 (libc::CLONE_THREAD | libc::CLONE_FILES) as u64
             }
             None => 0,

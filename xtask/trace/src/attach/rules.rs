@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use common::environment::Refusal;
 use libc::pid_t;
 
-use super::status;
 use crate::names::{error_name, printable};
+use crate::threads::{status, tids};
 
 /// A number that is no running program, or is this one.
 pub fn not_a_program(process: pid_t) -> Option<Refusal> {
@@ -36,7 +36,7 @@ pub fn not_a_program(process: pid_t) -> Option<Refusal> {
             "the number of the program that you want to see".to_string(),
         );
     }
-    if !is_alive(process) && super::threads(process).iter().all(|tid| !is_alive(*tid)) {
+    if !is_alive(process) && tids(process).iter().all(|tid| !is_alive(*tid)) {
         let parent = status(process, "PPid").unwrap_or_default();
         return refusal(
             format!("process {process} is a zombie: it has ended"),

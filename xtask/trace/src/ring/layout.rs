@@ -6,7 +6,10 @@
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::LARGE;
+use common::catalog::COMPLETION_FLAGS;
+
+/// A completion of 32 bytes in a mixed ring (`IORING_CQE_F_32`).
+pub const LARGE: u32 = COMPLETION_FLAGS.code("32");
 
 /// What the kernel says of a ring (`io_uring_show_fdinfo`). A field is missing if the kernel did
 /// not print it: it leaves out much while the ring is busy, and old kernels print less.

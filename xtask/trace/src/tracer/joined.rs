@@ -19,6 +19,7 @@ use crate::ring_descriptors::{RingId, TableId};
 use crate::shared::Shared;
 use crate::sys::{self, Status};
 use crate::syscalls::{self, ANSWERS_AT_A_SIGNAL, Call, Kind};
+use crate::threads;
 
 /// A seized thread that has not stopped yet.
 #[derive(Debug)]
@@ -125,8 +126,8 @@ impl Tracer {
 
     /// Asks a thread to stop, unless it sleeps in an enter: then returns what is known of that.
     fn ask_to_stop(&mut self, tid: pid_t) -> Option<(Call, u64)> {
-        let switches = attach::switches(tid);
-        let (number, args, stack) = attach::sleeps_in(tid).unwrap_or_default();
+        let switches = threads::switches(tid);
+        let (number, args, stack) = threads::call_of(tid).unwrap_or_default();
         let call = Call { number, args, native: true };
         if syscalls::kind(&call) == Kind::Enter {
             self.joining.insert(tid, Joining::Asleep(switches));
@@ -170,7 +171,7 @@ impl Tracer {
         let mut asleep = false;
         for (tid, joining) in &mut self.joining {
             let Joining::Asleep(switches) = joining else { continue };
-            if attach::switches(*tid) == *switches {
+            if threads::switches(*tid) == *switches {
                 asleep = true;
             } else {
                 *joining = Joining::Asked;

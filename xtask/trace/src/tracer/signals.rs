@@ -7,9 +7,9 @@
 
 use libc::pid_t;
 
-use crate::attach;
 use crate::sys;
 use crate::syscalls::{ANSWERS_AT_A_SIGNAL, Call};
+use crate::threads;
 
 /// Lets a task that stands at the entry of `io_uring_enter` block the signals it ignores.
 /// Returns the set to [`restore`]; `None` if nothing was changed.
@@ -71,7 +71,7 @@ pub(super) fn is_ignored(pid: pid_t, signal: i32) -> bool {
 /// The signals that wait for a task, and for its process, and that it does not block.
 fn pending(pid: pid_t) -> (u64, u64) {
     let set = |field| {
-        let set = attach::status(pid, field)?;
+        let set = threads::status(pid, field)?;
         u64::from_str_radix(&set, 16).ok()
     };
     let [own, shared, blocked] =
