@@ -1,4 +1,4 @@
-//! `io_uring_register(2)`: what a call is about.
+//! `io_uring_register(2)`: what a call asks for, and its [`answer`].
 
 use common::catalog::{self, Table};
 use common::text::plural;
@@ -9,31 +9,14 @@ use super::context::{Reader, Time, half, long, word};
 use super::decode::Entry;
 use super::describe::{Details, fds};
 use super::flags;
-use super::names::{error_name, names, operation};
+use super::names::{names, operation};
+
+mod answer;
+
+pub use answer::{answer, ring_indices};
 
 /// Set in the opcode: the ring is named by its registered index.
 pub const USE_REGISTERED_RING: u32 = catalog::REGISTER_FLAGS.code("USE_REGISTERED_RING");
-
-/// One element of `IORING_REGISTER_RING_FDS` (`struct io_uring_rsrc_update`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RingIndex {
-    /// The index.
-    pub index: u32,
-    /// The ring's descriptor.
-    pub fd: i32,
-}
-
-/// Reads the elements of a (un)registration of ring descriptors, as many as can be read.
-pub fn ring_indices(pid: pid_t, address: u64, count: u64) -> Vec<RingIndex> {
-    /// `IO_RINGFD_REG_MAX` in the kernel.
-    const MOST: u64 = 16;
-    let program = Reader::of(pid);
-    let index = |element: u64| {
-        let bytes: [u8; 16] = program.bytes(address.checked_add(element * 16)?)?;
-        Some(RingIndex { index: word(&bytes, 0), fd: word(&bytes, 8) as i32 })
-    };
-    (0..count.min(MOST)).map_while(index).collect()
-}
 
 /// What a call asks for; empty where its name says everything.
 pub fn details(pid: pid_t, operation: u32, argument: u64, count: u64) -> Details {
@@ -55,53 +38,6 @@ pub fn restrictions_of_thread(pid: pid_t, argument: u64) -> Details {
     let call = Call { program: Reader::of(pid), argument: argument.wrapping_add(HEAD), count };
     let _ = call.restrictions(&mut told);
     told
-}
-
-/// Adds what a call has returned, if that is more than success.
-pub fn answer(pid: pid_t, operation: u32, argument: u64, result: i64, details: &mut Details) {
-    let program = Reader::of(pid);
-    match operation {
-        call::REGISTER_PERSONALITY => {
-            details.add("personality", result, format!("as personality {result}"))
-        }
-        call::REGISTER_RING_FDS => {
-            if let Some(RingIndex { index, fd }) = ring_indices(pid, argument, 1).first() {
-                *details = Details::default();
-                details.add("fd", *fd, "");
-                details.add("index", *index, format!("fd {fd} as index {index}"));
-            }
-        }
-        call::REGISTER_PROBE => {
-            if let Some(probe) = program.bytes::<2>(argument) {
-                // The last operation that the kernel knows.
-                let last = probe[0];
-                details.add("last", last, format!("the last is {}", super::names::operation(last)));
-            }
-        }
-        call::REGISTER_IOWQ_MAX_WORKERS => {
-            if let Some([bounded, unbounded]) = program.numbers(argument, 2, 2).as_deref() {
-                let words = format!("instead of {bounded} and {unbounded}");
-                details.add("before", vec![*bounded, *unbounded], words);
-            }
-        }
-        call::REGISTER_QUERY => {
-            // `struct io_uring_query_hdr`: the answer is an error number or 0.
-            if let Some(query) = program.bytes::<28>(argument) {
-                let result = word(&query, 24) as i32;
-                if result < 0 {
-                    let words = format!("unanswered: {}", error_name(-result));
-                    details.add("answer", result, words);
-                }
-            }
-        }
-        call::REGISTER_PBUF_STATUS => {
-            if let Some(status) = program.bytes::<8>(argument) {
-                let head = word(&status, 4);
-                details.add("head", head, format!("the kernel is at {head}"));
-            }
-        }
-        _ => {}
-    }
 }
 
 struct Call {
