@@ -28,7 +28,8 @@ use ringtrace::launch::Program;
 use ringtrace::{Outcome, Trace};
 
 use ringtrace::player::recording::{self, Recording};
-use ringtrace::player::steps::{self, Item, Story};
+use ringtrace::player::steps::Item;
+use ringtrace::player::story::{self, Story};
 use scenarios::{Scenario, Stage};
 use tape::Tape;
 
@@ -51,7 +52,7 @@ pub fn record(scenario: &Scenario, program: &Path, patience: Duration) -> Result
         return Ok(Recorded::Refused(refusal));
     }
     let Story { shape, steps } =
-        steps::tell(&ran.items, scenario.part, scenario.program, scenario.ending)?;
+        story::tell(&ran.items, scenario.part, scenario.program, scenario.ending)?;
     let counts = recording::counts(&steps);
     Ok(Recorded::Told(Recording {
         name: scenario.name.to_string(),

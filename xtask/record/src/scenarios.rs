@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::tape::Tape;
-use ringtrace::player::steps::Part;
+use ringtrace::player::story::Part;
 
 /// Plays the clients, and returns those that are still connected.
 pub type Clients = fn(&Stage) -> Result<Vec<TcpStream>>;

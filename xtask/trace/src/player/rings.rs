@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::recording::{Recording, counts};
-use super::steps::{self, Item};
+use super::steps::Item;
+use super::story;
 use crate::event::{Event, What};
 use crate::summary::Summary;
 
@@ -16,7 +17,7 @@ pub fn of_run(command: &str, kernel: &str, events: &[Event], most: usize) -> Vec
     let begun = events.iter().enumerate().filter_map(|(at, event)| Some((at, begun(&event.what)?)));
     let recorded = begun.take(most).filter_map(|(at, ring)| {
         let program = program(command, &events[..at], events[at].tid);
-        let story = steps::whole(&items, ring, &program, MOST_STEPS)?;
+        let story = story::whole(&items, ring, &program, MOST_STEPS)?;
         Some(Recording {
             name: format!("ring-{ring}"),
             title: format!("Ring {ring}"),

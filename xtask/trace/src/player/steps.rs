@@ -1,16 +1,16 @@
-//! From a trace to the steps that a reader can play.
+//! What happened at a ring, as steps that a reader can play.
 //!
 //! What the program does in its own memory, writing entries and reading completions, makes no
 //! system call at which it could be seen. It is read from the ring's heads and tails as the
 //! next call finds them: an entry that an enter takes was written before, and a completion
 //! that an enter does not find in the queue any more was read.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use common::text::plural;
 
 use super::captions::{self, is_short};
-use super::recording::{Completion, Entry, Kind, Shape, Step};
-use crate::event::{Enter, Found, Granted, Poller, Return, Setup, Submit, What};
+use super::recording::{Completion, Entry, Kind, Step};
+use crate::event::{Enter, Poller, Return, Submit, What};
 
 /// One thing that happened: an event of the tracer, or a note in between.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,162 +22,18 @@ pub enum Item {
     Note(String),
 }
 
-/// Which part of a run is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Until the first registration after an enter: what day 01 asks for next is left out.
-    FirstExchange,
-    /// The ring that a kernel thread polls, from where that thread is first found awake.
-    Polled,
-    /// Until the program sleeps after the last note.
-    UntilAsleep,
-    /// All of it.
-    Whole,
-}
-
-/// The shown part of a run.
-#[derive(Debug)]
-pub struct Story {
-    /// The ring.
-    pub shape: Shape,
-    /// The steps.
-    pub steps: Vec<Step>,
-}
-
-/// Turns a tape into steps.
-///
-/// # Errors
-/// If the tape holds no such part.
-pub fn tell(items: &[Item], part: Part, program: &str, ending: &str) -> Result<Story> {
-    let polled = part == Part::Polled;
-    let (ring, setup) = ring_of(items, polled).context("the program got no such ring")?;
-    let granted = setup.granted.as_ref().context("a ring without parameters")?;
-    let shape = shape(granted);
-    let mut items: Vec<&Item> = items.iter().filter(|item| concerns(item, ring)).collect();
-    match part {
-        Part::FirstExchange | Part::Whole => {}
-        Part::Polled => cut_the_beginning(&mut items)?,
-        Part::UntilAsleep => check_the_end(&items)?,
-    }
-    let mut teller = Teller { items: &items, polled, ..Teller::default() };
-    let first = captions::setup(program, setup);
-    teller.steps.push(Step::new(Kind::Setup, first).calling("io_uring_setup"));
-    if polled {
-        teller.world("The polling thread is awake and looks at the queue all the time.");
-    }
-    teller.tell(part)?;
-    if !ending.is_empty() {
-        teller.steps.push(Step::new(Kind::End, ending));
-    }
-    Ok(Story { shape, steps: teller.steps })
-}
-
-/// Turns all that is known of one ring of any program into `most` steps at most. What the trace
-/// does not hold, such as entries from before it began, is left out.
-pub fn whole(items: &[Item], ring: u32, program: &str, most: usize) -> Option<Story> {
-    let (shape, first) = items.iter().find_map(|item| match item {
-        Item::Event(What::Setup(setup)) if setup.ring == Some(ring) => {
-            Some((shape(setup.granted.as_ref()?), captions::setup(program, setup)))
-        }
-        Item::Event(What::Found(found)) if found.ring == Some(ring) => {
-            let Found { sq_entries, cq_entries, flags, .. } = found.clone();
-            let shape = Shape { sq_entries, cq_entries, flags };
-            Some((shape, format!("{program} has this ring from before the trace.")))
-        }
-        _ => None,
-    })?;
-    let (numbers, items): (Vec<usize>, Vec<&Item>) =
-        items.iter().enumerate().filter(|(_, item)| concerns(item, ring)).unzip();
-    let polled = shape.flags.iter().any(|flag| flag == "SQPOLL");
-    let whole = Some(numbers.as_slice());
-    let mut teller = Teller { items: &items, polled, whole, most, ..Teller::default() };
-    teller.steps.push(Step::new(Kind::Setup, first).calling("io_uring_setup"));
-    teller.tell(Part::Whole).ok()?;
-    if teller.steps.len() >= most {
-        teller.steps.push(Step::new(Kind::End, "The program goes on; this page ends here."));
-    }
-    Some(Story { shape, steps: teller.steps })
-}
-
-fn shape(granted: &Granted) -> Shape {
-    Shape {
-        sq_entries: granted.sq_entries,
-        cq_entries: granted.cq_entries,
-        flags: granted.flags.clone(),
-    }
-}
-
-/// The first ring, or the first one that is polled.
-fn ring_of(items: &[Item], polled: bool) -> Option<(u32, &Setup)> {
-    items.iter().find_map(|item| match item {
-        Item::Event(What::Setup(setup)) => {
-            let flags = &setup.granted.as_ref()?.flags;
-            let fits = flags.iter().any(|flag| flag == "SQPOLL") == polled;
-            setup.ring.filter(|_| fits).map(|ring| (ring, setup))
-        }
-        _ => None,
-    })
-}
-
-/// Whether an item belongs to the ring that is shown; its setup is handled apart.
-fn concerns(item: &Item, ring: u32) -> bool {
-    let of = match item {
-        Item::Note(_) => return true,
-        Item::Event(what) => match what {
-            What::Register(register) => register.ring,
-            What::Enter(enter) => enter.ring,
-            What::Return(back) => back.ring,
-            What::Submit(submit) => Some(submit.ring),
-            What::Complete(complete) => Some(complete.ring),
-            What::Poller(poller) => Some(poller.ring),
-            What::Close(close) => Some(close.ring),
-            _ => None,
-        },
-    };
-    of == Some(ring)
-}
-
-/// How often a new polling thread was asleep before it was first found awake differs from run
-/// to run: the story begins where an entry is taken without an enter.
-fn cut_the_beginning(items: &mut Vec<&Item>) -> Result<()> {
-    let mut inside = false;
-    let first = items.iter().position(|item| match item {
-        Item::Event(What::Enter(_)) => {
-            inside = true;
-            false
-        }
-        Item::Event(What::Return(_)) => {
-            inside = false;
-            false
-        }
-        Item::Event(What::Submit(_)) => !inside,
-        _ => false,
-    });
-    items.drain(..first.context("no entry was taken by a thread that was awake")?);
-    Ok(())
-}
-
-/// The tape ends while the program sleeps; how it is stopped afterwards is not on it.
-fn check_the_end(items: &[&Item]) -> Result<()> {
-    let note = items.iter().rposition(|item| matches!(item, Item::Note(_)));
-    let is_asleep = |item: &&Item| matches!(item, Item::Event(What::Enter(enter)) if enter.min_complete > 0 && !is_short(enter));
-    let last = items.iter().rposition(is_asleep);
-    match (note, last) {
-        (Some(note), Some(last)) if note < last => Ok(()),
-        _ => bail!("the program did not go back to sleep after its last client"),
-    }
-}
-
 /// Makes steps of one item after the other.
 #[derive(Debug, Default)]
-struct Teller<'a> {
+pub(super) struct Teller<'a> {
     items: &'a [&'a Item],
     polled: bool,
+    /// It stops at the first registration after an exchange.
+    pub first_exchange: bool,
     /// Of a whole trace: the number of each item in it.
-    whole: Option<&'a [usize]>,
+    pub whole: Option<&'a [usize]>,
     /// Where it stops, of a whole trace.
-    most: usize,
-    steps: Vec<Step>,
+    pub most: usize,
+    pub steps: Vec<Step>,
     /// The numbers that the tracer gave the entries that were written, in order.
     written: Vec<u64>,
     /// How many of them were taken.
@@ -190,7 +46,16 @@ struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    fn tell(&mut self, part: Part) -> Result<()> {
+    /// A teller of what happened at one ring; `polled` says whether a kernel thread polls it.
+    pub fn new(items: &'a [&'a Item], polled: bool) -> Teller<'a> {
+        Teller { items, polled, ..Teller::default() }
+    }
+
+    /// Makes the steps.
+    ///
+    /// # Errors
+    /// If a completion has no entry.
+    pub fn tell(&mut self) -> Result<()> {
         let mut at = 0;
         while let Some(item) = self.items.get(at) {
             let mut next = at + 1;
@@ -202,7 +67,7 @@ impl<'a> Teller<'a> {
                 Item::Note(words) => self.note(words),
                 Item::Event(What::Register(register)) => {
                     self.reap_until(at);
-                    if part == Part::FirstExchange && self.posted > 0 {
+                    if self.first_exchange && self.posted > 0 {
                         return Ok(());
                     }
                     let step = Step::new(Kind::Register, captions::register(register));
@@ -239,7 +104,8 @@ impl<'a> Teller<'a> {
         Ok(())
     }
 
-    fn world(&mut self, words: &str) {
+    /// Adds something that happens outside of the rings.
+    pub fn world(&mut self, words: &str) {
         self.steps.push(Step::new(Kind::World, words));
     }
 
