@@ -2,11 +2,11 @@
 
 #[path = "attach/programs.rs"]
 mod programs;
+#[allow(dead_code, reason = "another test uses the rest")]
+#[path = "trace/scenarios/raw.rs"]
+mod raw;
 #[path = "attach/running.rs"]
 mod running;
-#[allow(dead_code, reason = "of these, the way to make a ring by hand is used")]
-#[path = "trace/scenarios.rs"]
-mod scenarios;
 
 use std::process::{Command, Stdio};
 

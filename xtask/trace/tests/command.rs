@@ -1,6 +1,6 @@
 //! The tracer as a command: its options, its exit status, what it prints and writes.
 
-#[path = "trace/scenarios.rs"]
+#[path = "trace/scenarios/mod.rs"]
 mod scenarios;
 
 use std::collections::BTreeSet;
@@ -39,8 +39,10 @@ fn ringtrace(options: &[&str], program: &[&str]) -> Command {
 /// The command on a scenario.
 fn ringtrace_on(options: &[&str], scenario: &str) -> Command {
     let program = std::env::current_exe().expect("this program");
-    let words: Vec<&str> =
-        [program.to_str().expect("a path in UTF-8")].into_iter().chain(scenarios::AGAIN).collect();
+    let words: Vec<&str> = [program.to_str().expect("a path in UTF-8")]
+        .into_iter()
+        .chain(scenarios::shared::AGAIN)
+        .collect();
     let mut command = ringtrace(options, &words);
     command.env("TRACED", scenario);
     command

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
-use super::scenarios::raw;
+use super::raw;
 
 pub const AGAIN: [&str; 4] = ["--exact", "attached", "--nocapture", "--quiet"];
 
