@@ -1,4 +1,4 @@
-//! What the structures carry that `io_uring_register(2)` and waits take and give back. The group
+//! What is in the structures that `io_uring_register(2)` and waits take and give back. The group
 //! of each table is the field that holds its numbers.
 
 use super::table::table;
@@ -49,7 +49,7 @@ table! {
 table! {
     /// Where the memory of a region comes from (`IORING_REGISTER_MEM_REGION` and others).
     REGION_TYPES: Flags, "region type", "IORING_MEM_REGION_TYPE_";
-    IORING_MEM_REGION_TYPE_USER = 1 << 0, "6.13", REGION, "the program brings it; else it maps the kernel's";
+    IORING_MEM_REGION_TYPE_USER = 1 << 0, "6.13", REGION, "the program brings the memory; otherwise the kernel does";
 }
 
 table! {
@@ -65,7 +65,7 @@ table! {
 }
 
 table! {
-    /// What `IORING_REGISTER_NAPI` is to do.
+    /// What `IORING_REGISTER_NAPI` does.
     NAPI_COMMANDS: Codes, "napi command", "IO_URING_NAPI_";
     IO_URING_NAPI_REGISTER_OP   = 0, "6.13", NAPI, "poll, and track queues as op_param says";
     IO_URING_NAPI_STATIC_ADD_ID = 1, "6.13", NAPI, "poll the queue op_param too";
@@ -90,7 +90,7 @@ table! {
 }
 
 table! {
-    /// What `IORING_REGISTER_BPF_FILTER` is to do (`linux/io_uring/bpf_filter.h`).
+    /// What `IORING_REGISTER_BPF_FILTER` does (`linux/io_uring/bpf_filter.h`).
     BPF_COMMANDS: Codes, "bpf command", "IO_URING_BPF_CMD_";
     IO_URING_BPF_CMD_FILTER = 1, "7.0", BPF, "add a filter for one operation";
 }

@@ -1,5 +1,5 @@
-//! What io_uring borrows from other system calls: the flags and codes that its entries carry and
-//! that headers of their own define.
+//! What io_uring borrows from other system calls: flags and codes in its entries that other headers
+//! define.
 //!
 //! Values are those of the `libc` crate, some of which differ between architectures, and those of
 //! the kernel's headers where the crate lacks a name. `since` is the release that brought the name,
@@ -75,9 +75,9 @@ table! {
     FALLOCATE_MODES: Flags, "fallocate mode", "FALLOC_FL_";
     FALLOC_FL_KEEP_SIZE      = libc::FALLOC_FL_KEEP_SIZE as u32,      "2.6",  LEN, "the file's size stays as it is";
     FALLOC_FL_PUNCH_HOLE     = libc::FALLOC_FL_PUNCH_HOLE as u32,     "2.6",  LEN, "give the range's space back; it reads as zeros";
-    FALLOC_FL_COLLAPSE_RANGE = libc::FALLOC_FL_COLLAPSE_RANGE as u32, "3.15", LEN, "take the range out; what follows moves up";
+    FALLOC_FL_COLLAPSE_RANGE = libc::FALLOC_FL_COLLAPSE_RANGE as u32, "3.15", LEN, "remove the range; what follows closes the gap";
     FALLOC_FL_ZERO_RANGE     = libc::FALLOC_FL_ZERO_RANGE as u32,     "3.15", LEN, "make the range read as zeros, with its space";
-    FALLOC_FL_INSERT_RANGE   = libc::FALLOC_FL_INSERT_RANGE as u32,   "4.1",  LEN, "put a hole in; what follows moves down";
+    FALLOC_FL_INSERT_RANGE   = libc::FALLOC_FL_INSERT_RANGE as u32,   "4.1",  LEN, "insert a hole; what follows moves behind it";
     FALLOC_FL_UNSHARE_RANGE  = libc::FALLOC_FL_UNSHARE_RANGE as u32,  "4.9",  LEN, "give the range space that no other file shares";
     FALLOC_FL_WRITE_ZEROES   = 0x80,                                  "6.17", LEN, "write zeros, so that later writes find the space";
 }
@@ -86,7 +86,7 @@ table! {
     /// The flags of `renameat2(2)`.
     RENAME_FLAGS: Flags, "rename flag", "RENAME_";
     RENAME_NOREPLACE = libc::RENAME_NOREPLACE, "3.15", RENAME, "EEXIST if the new name is taken";
-    RENAME_EXCHANGE  = libc::RENAME_EXCHANGE,  "3.15", RENAME, "let the two files change names";
+    RENAME_EXCHANGE  = libc::RENAME_EXCHANGE,  "3.15", RENAME, "exchange the names of the two files";
     RENAME_WHITEOUT  = libc::RENAME_WHITEOUT,  "3.18", RENAME, "leave a whiteout, for overlays, at the old name";
 }
 
@@ -117,14 +117,14 @@ table! {
 table! {
     /// The flags of `splice(2)` and `tee(2)`; `SPLICE_F_FD_IN_FIXED` is io_uring's own.
     SPLICE_FLAGS: Flags, "splice flag", "SPLICE_F_";
-    SPLICE_F_MOVE     = libc::SPLICE_F_MOVE,     "2.6", SPLICE, "move pages if that can be done; without effect";
-    SPLICE_F_NONBLOCK = libc::SPLICE_F_NONBLOCK, "2.6", SPLICE, "EAGAIN if the pipe would have to be waited for";
+    SPLICE_F_MOVE     = libc::SPLICE_F_MOVE,     "2.6", SPLICE, "move pages instead of copying them; has no effect";
+    SPLICE_F_NONBLOCK = libc::SPLICE_F_NONBLOCK, "2.6", SPLICE, "EAGAIN if it would have to wait for the pipe";
     SPLICE_F_MORE     = libc::SPLICE_F_MORE,     "2.6", SPLICE, "more will come: a socket may wait for it";
-    SPLICE_F_GIFT     = libc::SPLICE_F_GIFT,     "2.6", SPLICE, "of vmsplice(2): the pages are the kernel's to keep";
+    SPLICE_F_GIFT     = libc::SPLICE_F_GIFT,     "2.6", SPLICE, "for vmsplice(2): the kernel may keep the pages";
 }
 
 table! {
-    /// What is going to be done with a file: `posix_fadvise(2)`.
+    /// How a program will use a file: `posix_fadvise(2)`.
     FILE_ADVICE: Codes, "file advice", "POSIX_FADV_";
     POSIX_FADV_NORMAL     = libc::POSIX_FADV_NORMAL as u32,     "2.5", ADVICE, "nothing in particular";
     POSIX_FADV_RANDOM     = libc::POSIX_FADV_RANDOM as u32,     "2.5", ADVICE, "reads here and there: read nothing ahead";
@@ -135,7 +135,7 @@ table! {
 }
 
 table! {
-    /// What is going to be done with memory: `madvise(2)`.
+    /// How a program will use memory: `madvise(2)`.
     MEMORY_ADVICE: Codes, "memory advice", "MADV_";
     MADV_NORMAL          = libc::MADV_NORMAL as u32,          "2.4",  ADVICE, "nothing in particular";
     MADV_RANDOM          = libc::MADV_RANDOM as u32,          "2.4",  ADVICE, "use here and there: read nothing ahead";
@@ -184,7 +184,7 @@ table! {
 table! {
     /// Whom to wait for: `waitid(2)`. The number itself is in `sqe->fd`.
     WAIT_TARGETS: Codes, "wait target", "P_";
-    P_ALL   = libc::P_ALL,   "2.6", LEN, "whichever child";
+    P_ALL   = libc::P_ALL,   "2.6", LEN, "any of the children";
     P_PID   = libc::P_PID,   "2.6", LEN, "the child with this number";
     P_PGID  = libc::P_PGID,  "2.6", LEN, "any child of this process group";
     P_PIDFD = libc::P_PIDFD, "5.4", LEN, "the child of this descriptor";
@@ -206,7 +206,7 @@ table! {
     FUTEX_SIZES: Codes, "futex size", "FUTEX2_SIZE_";
     FUTEX2_SIZE_U8  = 0, "6.7", FD, "8 bits; EINVAL so far";
     FUTEX2_SIZE_U16 = 1, "6.7", FD, "16 bits; EINVAL so far";
-    FUTEX2_SIZE_U32 = 2, "6.7", FD, "32 bits, as futexes have";
+    FUTEX2_SIZE_U32 = 2, "6.7", FD, "32 bits, the only size so far";
     FUTEX2_SIZE_U64 = 3, "6.7", FD, "64 bits; EINVAL so far";
 }
 
@@ -214,7 +214,7 @@ table! {
     /// The other futex flags (`linux/futex.h`).
     FUTEX_FLAGS: Flags, "futex flag", "FUTEX2_";
     FUTEX2_NUMA    = 0x04, "6.7",  FD, "a second word names the node of its queue; used from 6.16 on";
-    FUTEX2_MPOL    = 0x08, "6.16", FD, "its memory's policy tells the node of its queue";
+    FUTEX2_MPOL    = 0x08, "6.16", FD, "its memory's policy names the node of its queue";
     FUTEX2_PRIVATE = 0x80, "6.7",  FD, "only this process uses it";
 }
 

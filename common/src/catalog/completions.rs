@@ -29,7 +29,7 @@ table! {
     /// `SOCKET_URING_OP_TX_TIMESTAMP` reports. Above this bit stands what happened then, as in
     /// `sock_extended_err.ee_info`: 0 sent, 1 queued, 2 acknowledged.
     TIMESTAMP_FLAGS: Flags, "timestamp flag", "IORING_CQE_F_";
-    IORING_CQE_F_TSTAMP_HW = 1 << 16, "6.17", CQE, "the network card told the time, not the kernel";
+    IORING_CQE_F_TSTAMP_HW = 1 << 16, "6.17", CQE, "the time is the network card's, not the kernel's";
 }
 
 table! {

@@ -26,7 +26,7 @@ table! {
     IOSQE_FIXED_FILE       = 1 << 0, "5.1",  FLAGS, "sqe->fd is a slot of the registered files";
     IOSQE_IO_DRAIN         = 1 << 1, "5.2",  FLAGS, "start when everything before it has completed";
     IOSQE_IO_LINK          = 1 << 2, "5.3",  FLAGS, "the next entry starts when this one has succeeded";
-    IOSQE_IO_HARDLINK      = 1 << 3, "5.5",  FLAGS, "the next entry starts when this one is done, however";
+    IOSQE_IO_HARDLINK      = 1 << 3, "5.5",  FLAGS, "the next entry starts when this one ends, even in error";
     IOSQE_ASYNC            = 1 << 4, "5.6",  FLAGS, "give it to a worker thread at once";
     IOSQE_BUFFER_SELECT    = 1 << 5, "5.7",  FLAGS, "the kernel picks a buffer of group sqe->buf_group";
     IOSQE_CQE_SKIP_SUCCESS = 1 << 6, "5.17", FLAGS, "no completion if it succeeds";
@@ -47,7 +47,7 @@ table! {
     IORING_RECVSEND_POLL_FIRST  = 1 << 0, "5.19", IOPRIO, "wait for readiness before the first try";
     IORING_RECV_MULTISHOT       = 1 << 1, "6.0",  IOPRIO, "a completion for whatever comes from now on";
     IORING_RECVSEND_FIXED_BUF   = 1 << 2, "6.0",  IOPRIO, "use the registered buffer sqe->buf_index";
-    IORING_SEND_ZC_REPORT_USAGE = 1 << 3, "6.2",  IOPRIO, "tell in the notification whether it was copied";
+    IORING_SEND_ZC_REPORT_USAGE = 1 << 3, "6.2",  IOPRIO, "say in the notification whether the data was copied";
     IORING_RECVSEND_BUNDLE      = 1 << 4, "6.10", IOPRIO, "use as many provided buffers as it takes";
     IORING_SEND_VECTORIZED      = 1 << 5, "6.17", IOPRIO, "sqe->addr is a list of buffers";
 }
@@ -69,8 +69,8 @@ table! {
     IORING_TIMEOUT_BOOTTIME      = 1 << 2, "5.15", TIMEOUT, "by the clock that runs on while suspended";
     IORING_TIMEOUT_REALTIME      = 1 << 3, "5.15", TIMEOUT, "by the time of day";
     IORING_LINK_TIMEOUT_UPDATE   = 1 << 4, "5.15", TIMEOUT, "change a linked timeout that is running";
-    IORING_TIMEOUT_ETIME_SUCCESS = 1 << 5, "5.16", TIMEOUT, "running out does not break a link";
-    IORING_TIMEOUT_MULTISHOT     = 1 << 6, "6.4",  TIMEOUT, "again and again";
+    IORING_TIMEOUT_ETIME_SUCCESS = 1 << 5, "5.16", TIMEOUT, "a timeout that runs out does not break a link";
+    IORING_TIMEOUT_MULTISHOT     = 1 << 6, "6.4",  TIMEOUT, "complete again and again";
     IORING_TIMEOUT_IMMEDIATE_ARG = 1 << 7, "7.1",  TIMEOUT, "sqe->addr is the time itself, in nanoseconds";
 }
 
@@ -81,7 +81,7 @@ table! {
     IORING_ASYNC_CANCEL_FD       = 1 << 1, "5.19", CANCEL, "match by descriptor";
     IORING_ASYNC_CANCEL_ANY      = 1 << 2, "5.19", CANCEL, "whatever is in flight";
     IORING_ASYNC_CANCEL_FD_FIXED = 1 << 3, "6.0",  CANCEL, "the descriptor is a slot";
-    IORING_ASYNC_CANCEL_USERDATA = 1 << 4, "6.6",  CANCEL, "match by user_data, besides the rest";
+    IORING_ASYNC_CANCEL_USERDATA = 1 << 4, "6.6",  CANCEL, "match by user_data, as well as by the rest";
     IORING_ASYNC_CANCEL_OP       = 1 << 5, "6.6",  CANCEL, "match by operation";
 }
 
@@ -113,7 +113,7 @@ table! {
 table! {
     /// The flags of `IORING_OP_FSYNC`.
     FSYNC_FLAGS: Flags, "fsync flag", "IORING_FSYNC_";
-    IORING_FSYNC_DATASYNC = 1 << 0, "5.1", FSYNC, "the data, and of the rest only what finds it again";
+    IORING_FSYNC_DATASYNC = 1 << 0, "5.1", FSYNC, "only the data, and what is needed to read it again";
 }
 
 table! {
@@ -155,14 +155,15 @@ table! {
 }
 
 table! {
-    /// What the mock file's manager, `/dev/io_uring_mock`, can be told (`linux/io_uring/mock_file.h`).
+    /// The commands of the mock files' manager, `/dev/io_uring_mock`
+    /// (`linux/io_uring/mock_file.h`).
     MOCK_MANAGER_COMMANDS: Codes, "mock manager command", "IORING_MOCK_MGR_CMD_";
-    IORING_MOCK_MGR_CMD_PROBE  = 0, "6.17", CMD_OP, "which features mock files have";
+    IORING_MOCK_MGR_CMD_PROBE  = 0, "6.17", CMD_OP, "ask which features mock files have";
     IORING_MOCK_MGR_CMD_CREATE = 1, "6.17", CMD_OP, "make a mock file";
 }
 
 table! {
-    /// What a mock file can be told. It serves to test io_uring itself.
+    /// The commands of a mock file, which serves to test io_uring itself.
     MOCK_COMMANDS: Codes, "mock command", "IORING_MOCK_CMD_";
     IORING_MOCK_CMD_COPY_REGBUF = 0, "6.17", CMD_OP, "copy to or from a registered buffer";
 }
@@ -181,7 +182,7 @@ table! {
 }
 
 table! {
-    /// What `IORING_MOCK_MGR_CMD_PROBE` tells: bit numbers.
+    /// What `IORING_MOCK_MGR_CMD_PROBE` reports: the numbers of bits.
     MOCK_FEATURES: Codes, "mock feature", "IORING_MOCK_FEAT_";
     IORING_MOCK_FEAT_CMD_COPY  = 0, "6.17", MOCK, "IORING_MOCK_CMD_COPY_REGBUF";
     IORING_MOCK_FEAT_RW_ZERO   = 1, "6.17", MOCK, "it reads as zeros, and writes go nowhere";

@@ -1,8 +1,8 @@
 //! The catalogue: what io_uring's numbers are called, since when, and what they mean.
 //!
-//! One static [`Table`] each of operations, setup flags, feature bits, register operations
-//! and the smaller flag sets. Everything that prints such a name asks here, so that a number
-//! has one name everywhere:
+//! There is a static [`Table`] of the operations, and one each of the setup flags, the feature
+//! bits, the register operations and the smaller sets of flags. Everything that prints such a name
+//! takes it from here, so that a number has one name everywhere:
 //!
 //! ```
 //! use common::catalog::{OPERATIONS, SETUP_FLAGS};
@@ -18,22 +18,22 @@
 //! # Where the facts come from
 //! Names and values are those of `<linux/io_uring.h>`, and of the headers in `<linux/io_uring/>`,
 //! up to Linux 7.3, which a test compares with the headers of the machine it runs on. `since` is
-//! the first mainline release with the name. It was found by comparing the headers of 5.17, 6.1
-//! to 6.5, 6.8, 6.11 to 6.13, 6.15 to 6.17, 7.2 and 7.3, with what Linux 6.18 answers to
-//! `IORING_REGISTER_QUERY`, and, between those, from the man pages `io_uring_setup(2)`,
-//! `io_uring_enter(2)`, `io_uring_register(2)` and `io_uring_prep_*(3)`. Where a man page names a release whose header lacks the name
-//! (`IORING_OP_WAITID`, `IORING_REGISTER_QUERY`), the header is right. What Linux 5.10, 6.1,
-//! 6.12, 6.16 to 6.19 and 7.0 to 7.3 answered when they were booted (`cargo xtask kernels`)
-//! agrees with all of it that a kernel can be asked for.
+//! the first mainline release with the name. It has three sources: the headers of 5.17, 6.1 to 6.5,
+//! 6.8, 6.11 to 6.13, 6.15 to 6.17, 7.2 and 7.3; what Linux 6.18 answers to
+//! `IORING_REGISTER_QUERY`; and for the releases between those the man pages `io_uring_setup(2)`,
+//! `io_uring_enter(2)`, `io_uring_register(2)` and `io_uring_prep_*(3)`. Where a man page names a
+//! release whose header lacks the name (`IORING_OP_WAITID`, `IORING_REGISTER_QUERY`), the header is
+//! right. Linux 5.10, 6.1, 6.12, 6.16 to 6.19 and 7.0 to 7.3 were booted (`cargo xtask kernels`):
+//! what they report of themselves agrees with the tables.
 //!
-//! What entries carry of other system calls, such as the flags of `preadv2(2)`, is in
+//! The flags that entries take from other system calls, such as those of `preadv2(2)`, are in
 //! [`borrowed`].
 //!
-//! # What `since` is good for
-//! Messages, not decisions. Stable and distribution kernels carry some of it earlier (Linux
-//! 5.10.162 took over most of io_uring from 5.15), and a build can leave some of it out
-//! (futexes, epoll). A program that wants to know asks the kernel: by
-//! `IORING_REGISTER_PROBE`, by the feature bits, or by trying.
+//! # What `since` is for
+//! It is for messages, not for decisions. Stable and distribution kernels carry some of it earlier
+//! (Linux 5.10.162 took over most of io_uring from 5.15), and a build can leave some of it out
+//! (futexes, epoll). A program that wants to know asks the kernel: by `IORING_REGISTER_PROBE`, by
+//! the feature bits, or by trying.
 
 mod arguments;
 pub mod borrowed;

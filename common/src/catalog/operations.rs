@@ -46,8 +46,8 @@ table! {
     IORING_OP_STATX           = 21, "5.6",  PATHS,   "ask for a file's size, times and owner";
     IORING_OP_READ            = 22, "5.6",  FILES,   "read into one buffer";
     IORING_OP_WRITE           = 23, "5.6",  FILES,   "write from one buffer";
-    IORING_OP_FADVISE         = 24, "5.6",  FILES,   "tell how a file is going to be read";
-    IORING_OP_MADVISE         = 25, "5.6",  FILES,   "tell how memory is going to be used";
+    IORING_OP_FADVISE         = 24, "5.6",  FILES,   "say how a file will be read";
+    IORING_OP_MADVISE         = 25, "5.6",  FILES,   "say how memory will be used";
     IORING_OP_SEND            = 26, "5.6",  SOCKETS, "send bytes";
     IORING_OP_RECV            = 27, "5.6",  SOCKETS, "receive bytes, once or for as long as they come";
     IORING_OP_OPENAT2         = 28, "5.6",  PATHS,   "open a file with rules for how its path resolves";
@@ -69,14 +69,14 @@ table! {
     IORING_OP_GETXATTR        = 44, "5.19", PATHS,   "read an attribute of a path";
     IORING_OP_SOCKET          = 45, "5.19", SOCKETS, "make a socket, as a descriptor or into a slot";
     IORING_OP_URING_CMD       = 46, "5.19", DEVICES, "a command of the file's own driver, or of a socket";
-    IORING_OP_SEND_ZC         = 47, "6.0",  SOCKETS, "send without copying; a second completion frees it";
+    IORING_OP_SEND_ZC         = 47, "6.0",  SOCKETS, "send without copying; a notification frees the data";
     IORING_OP_SENDMSG_ZC      = 48, "6.1",  SOCKETS, "send a message without copying";
     IORING_OP_READ_MULTISHOT  = 49, "6.7",  FILES,   "read into provided buffers as long as data comes";
     IORING_OP_WAITID          = 50, "6.7",  TASKS,   "wait until a child process changes state";
     IORING_OP_FUTEX_WAIT      = 51, "6.7",  TASKS,   "wait until a futex is woken";
     IORING_OP_FUTEX_WAKE      = 52, "6.7",  TASKS,   "wake what waits on a futex";
     IORING_OP_FUTEX_WAITV     = 53, "6.7",  TASKS,   "wait on several futexes";
-    IORING_OP_FIXED_FD_INSTALL = 54, "6.8", SLOTS,   "make an ordinary descriptor of a slot";
+    IORING_OP_FIXED_FD_INSTALL = 54, "6.8", SLOTS,   "make a descriptor for the file in a slot";
     IORING_OP_FTRUNCATE       = 55, "6.9",  FILES,   "cut or extend a file";
     IORING_OP_BIND            = 56, "6.11", SOCKETS, "give a socket its address";
     IORING_OP_LISTEN          = 57, "6.11", SOCKETS, "make a socket take connections";

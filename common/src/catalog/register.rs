@@ -25,10 +25,10 @@ table! {
     IORING_UNREGISTER_EVENTFD        = 5,  "5.2",  NOTICE,  "stop signalling the eventfd";
     IORING_REGISTER_FILES_UPDATE     = 6,  "5.5",  FILES,   "fill or empty slots";
     IORING_REGISTER_EVENTFD_ASYNC    = 7,  "5.6",  NOTICE,  "signal only what did not complete at once";
-    IORING_REGISTER_PROBE            = 8,  "5.6",  RIGHTS,  "which operations the kernel has";
+    IORING_REGISTER_PROBE            = 8,  "5.6",  RIGHTS,  "ask which operations the kernel has";
     IORING_REGISTER_PERSONALITY      = 9,  "5.6",  RIGHTS,  "keep the caller's rights for later entries";
     IORING_UNREGISTER_PERSONALITY    = 10, "5.6",  RIGHTS,  "forget rights that were kept";
-    IORING_REGISTER_RESTRICTIONS     = 11, "5.10", RIGHTS,  "limit what the ring may be asked for";
+    IORING_REGISTER_RESTRICTIONS     = 11, "5.10", RIGHTS,  "limit what the ring may do";
     IORING_REGISTER_ENABLE_RINGS     = 12, "5.10", RING,    "enable a ring that was started disabled";
     IORING_REGISTER_FILES2           = 13, "5.13", FILES,   "make a table of slots, with tags or empty";
     IORING_REGISTER_FILES_UPDATE2    = 14, "5.13", FILES,   "fill or empty slots, with tags";
@@ -38,21 +38,21 @@ table! {
     IORING_UNREGISTER_IOWQ_AFF       = 18, "5.14", WORKERS, "let the workers run on any CPU";
     IORING_REGISTER_IOWQ_MAX_WORKERS = 19, "5.15", WORKERS, "limit how many workers there are";
     IORING_REGISTER_RING_FDS         = 20, "5.18", RING,    "register the ring's own descriptor";
-    IORING_UNREGISTER_RING_FDS       = 21, "5.18", RING,    "take the ring's descriptor out again";
-    IORING_REGISTER_PBUF_RING        = 22, "5.19", BUFFERS, "provide buffers by a ring of their own";
+    IORING_UNREGISTER_RING_FDS       = 21, "5.18", RING,    "drop the ring's registered descriptor";
+    IORING_REGISTER_PBUF_RING        = 22, "5.19", BUFFERS, "provide buffers through a ring of their own";
     IORING_UNREGISTER_PBUF_RING      = 23, "5.19", BUFFERS, "drop a ring of provided buffers";
     IORING_REGISTER_SYNC_CANCEL      = 24, "6.0",  WORKERS, "cancel, and wait until it is done";
-    IORING_REGISTER_FILE_ALLOC_RANGE = 25, "6.0",  FILES,   "which slots the kernel may pick by itself";
-    IORING_REGISTER_PBUF_STATUS      = 26, "6.8",  BUFFERS, "how far the kernel is in a ring of buffers";
+    IORING_REGISTER_FILE_ALLOC_RANGE = 25, "6.0",  FILES,   "set the range of slots that the kernel may pick from";
+    IORING_REGISTER_PBUF_STATUS      = 26, "6.8",  BUFFERS, "ask how far the kernel is in a ring of buffers";
     IORING_REGISTER_NAPI             = 27, "6.9",  NETWORK, "poll the network card while waiting";
     IORING_UNREGISTER_NAPI           = 28, "6.9",  NETWORK, "stop polling the network card";
-    IORING_REGISTER_CLOCK            = 29, "6.12", NOTICE,  "which clock the timeouts of waits run by";
+    IORING_REGISTER_CLOCK            = 29, "6.12", NOTICE,  "choose the clock for the timeouts of waits";
     IORING_REGISTER_CLONE_BUFFERS    = 30, "6.12", BUFFERS, "share the pinned buffers of another ring";
-    IORING_REGISTER_SEND_MSG_RING    = 31, "6.13", RING,    "post to another ring without having one";
+    IORING_REGISTER_SEND_MSG_RING    = 31, "6.13", RING,    "post to a ring, without a ring of one's own";
     IORING_REGISTER_ZCRX_IFQ         = 32, "6.15", NETWORK, "take a card's receive queue for zero-copy";
     IORING_REGISTER_RESIZE_RINGS     = 33, "6.13", RING,    "change the sizes of the queues";
     IORING_REGISTER_MEM_REGION       = 34, "6.13", RING,    "register memory for the arguments of waits";
-    IORING_REGISTER_QUERY            = 35, "6.18", RIGHTS,  "which operations, flags and features there are";
+    IORING_REGISTER_QUERY            = 35, "6.18", RIGHTS,  "ask which operations, flags and features there are";
     IORING_REGISTER_ZCRX_CTRL        = 36, "6.19", NETWORK, "flush or export a zero-copy receive queue";
     IORING_REGISTER_BPF_FILTER       = 37, "7.0",  RIGHTS,  "let a BPF program allow or deny entries";
 }
@@ -66,7 +66,7 @@ table! {
 table! {
     /// The flags of `IORING_REGISTER_PBUF_RING`, in `io_uring_buf_reg.flags`.
     BUFFER_RING_FLAGS: Flags, "buffer ring flag", "IOU_PBUF_RING_";
-    IOU_PBUF_RING_MMAP = 1 << 0, "6.4",  FLAGS, "the kernel brings the ring's memory, to be mapped";
+    IOU_PBUF_RING_MMAP = 1 << 0, "6.4",  FLAGS, "the kernel brings the ring's memory; the program maps it";
     IOU_PBUF_RING_INC  = 1 << 1, "6.12", FLAGS, "a buffer is used up bit by bit";
 }
 

@@ -23,7 +23,7 @@ table! {
     IORING_SETUP_ATTACH_WQ     = 1 << 5,  "5.6",  START,   "share the workers and poll thread of the ring in wq_fd";
     IORING_SETUP_R_DISABLED    = 1 << 6,  "5.10", START,   "start disabled, until IORING_REGISTER_ENABLE_RINGS";
     IORING_SETUP_SUBMIT_ALL    = 1 << 7,  "5.18", START,   "go on submitting after an entry that fails";
-    IORING_SETUP_COOP_TASKRUN  = 1 << 8,  "5.19", WORK,    "complete at the next call or interrupt, force none";
+    IORING_SETUP_COOP_TASKRUN  = 1 << 8,  "5.19", WORK,    "complete at the next call or interrupt; force no interrupt";
     IORING_SETUP_TASKRUN_FLAG  = 1 << 9,  "5.19", WORK,    "say in the ring when completion work is waiting";
     IORING_SETUP_SQE128        = 1 << 10, "5.19", ENTRIES, "submission queue entries of 128 bytes";
     IORING_SETUP_CQE32         = 1 << 11, "5.19", ENTRIES, "completions of 32 bytes";
@@ -45,7 +45,7 @@ table! {
     IORING_FEAT_NODROP          = 1 << 1,  "5.5",  WAIT,    "completions that do not fit are kept, if memory allows";
     IORING_FEAT_SUBMIT_STABLE   = 1 << 2,  "5.5",  MEMORY,  "paths and iovecs are read at the submit, data is not";
     IORING_FEAT_RW_CUR_POS      = 1 << 3,  "5.6",  FILES,   "offset -1 means the file's own position";
-    IORING_FEAT_CUR_PERSONALITY = 1 << 4,  "5.6",  START,   "operations run with the rights of who submits them";
+    IORING_FEAT_CUR_PERSONALITY = 1 << 4,  "5.6",  START,   "operations have the rights of the task that submits";
     IORING_FEAT_FAST_POLL       = 1 << 5,  "5.7",  POLL,    "waiting for readiness costs no worker thread";
     IORING_FEAT_POLL_32BITS     = 1 << 6,  "5.9",  POLL,    "polls take 32 bits of events, as epoll does";
     IORING_FEAT_SQPOLL_NONFIXED = 1 << 7,  "5.11", FILES,   "SQPOLL works on descriptors that are not registered";
@@ -56,7 +56,7 @@ table! {
     IORING_FEAT_LINKED_FILE     = 1 << 12, "5.18", FILES,   "a link can use the slot that the link before it filled";
     IORING_FEAT_REG_REG_RING    = 1 << 13, "6.3",  START,   "register calls take a registered ring's index";
     IORING_FEAT_RECVSEND_BUNDLE = 1 << 14, "6.10", ENTRIES, "one send or receive can take several provided buffers";
-    IORING_FEAT_MIN_TIMEOUT     = 1 << 15, "6.12", WAIT,    "a wait can gather for a while before it returns few";
+    IORING_FEAT_MIN_TIMEOUT     = 1 << 15, "6.12", WAIT,    "a wait can last a little longer, to return more";
     IORING_FEAT_RW_ATTR         = 1 << 16, "6.14", FILES,   "reads and writes can carry integrity data";
     IORING_FEAT_NO_IOWAIT       = 1 << 17, "6.15", WAIT,    "a wait can choose not to count as I/O wait";
 }

@@ -74,8 +74,8 @@ fn later_codes_come_with_later_kernels() {
 }
 
 /// How many of our names the header of each release has, counted in the headers themselves;
-/// and how many of them are operations. (Without `IOSQE_`, which not every copy of them kept, and
-/// of the tables that there were then: the first ones.)
+/// and how many of them are operations. (Without `IOSQE_`, which some copies of the headers
+/// lack; and only of the first tables, which are as old as this count.)
 #[test]
 fn each_release_has_as_many_names_as_its_header() {
     let counted = [

@@ -1,5 +1,5 @@
 //! Zero-copy receive (`linux/io_uring/zcrx.h`): what `IORING_REGISTER_ZCRX_IFQ` and
-//! `IORING_REGISTER_ZCRX_CTRL` take and tell.
+//! `IORING_REGISTER_ZCRX_CTRL` take and report.
 
 use super::table::table;
 
@@ -11,7 +11,7 @@ const EVENTS: &str = "zcrx_event_desc.type_mask";
 const EVENT_FLAGS: &str = "zcrx_event_desc.flags";
 
 table! {
-    /// What kind of memory the data comes into.
+    /// The kind of memory that receives the data.
     ZCRX_AREA_FLAGS: Flags, "zcrx area flag", "IORING_ZCRX_AREA_";
     IORING_ZCRX_AREA_DMABUF = 1 << 0, "6.16", AREA, "memory of a device: the descriptor is a dma-buf's";
 }
@@ -31,7 +31,7 @@ table! {
 }
 
 table! {
-    /// What `IORING_REGISTER_ZCRX_CTRL` is to do.
+    /// What `IORING_REGISTER_ZCRX_CTRL` does.
     ZCRX_CONTROLS: Codes, "zcrx control", "ZCRX_CTRL_";
     ZCRX_CTRL_FLUSH_RQ  = 0, "6.19", CONTROL, "take back what stands in the refill ring";
     ZCRX_CTRL_EXPORT    = 1, "6.19", CONTROL, "make a descriptor by which other rings share it";

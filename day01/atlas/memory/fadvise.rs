@@ -1,4 +1,4 @@
-//! FADVISE: tell how a file is going to be read.
+//! FADVISE: say how a file will be read.
 //!
 //! Since 5.6. Stands for posix_fadvise(2); liburing: `io_uring_prep_fadvise`; crate:
 //! `opcode::Fadvise`.

@@ -1,4 +1,4 @@
-//! MADVISE: tell how memory is going to be used.
+//! MADVISE: say how memory will be used.
 //!
 //! Since 5.6. Stands for madvise(2); liburing: `io_uring_prep_madvise`; crate: `opcode::Madvise`.
 //! Takes an address at the start of a page, a length of 32 bits (as FADVISE), and an advice.

@@ -1,4 +1,4 @@
-//! FIXED_FD_INSTALL: make an ordinary descriptor of a slot.
+//! FIXED_FD_INSTALL: make a descriptor for the file in a slot.
 //!
 //! Since 6.8. Does for a slot what dup(2) does for a descriptor; liburing:
 //! `io_uring_prep_fixed_fd_install`; crate: `opcode::FixedFdInstall`.

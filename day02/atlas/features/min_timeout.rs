@@ -1,4 +1,4 @@
-//! FEAT_MIN_TIMEOUT: a wait can gather for a while before it returns few.
+//! FEAT_MIN_TIMEOUT: a wait can last a little longer, to return more.
 //!
 //! Since 6.12. `min_wait_usec` in the argument of the wait; liburing:
 //! `io_uring_submit_and_wait_min_timeout`; crate: `SubmitArgs::min_wait_usec`.

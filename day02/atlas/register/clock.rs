@@ -1,4 +1,4 @@
-//! REGISTER_CLOCK: which clock the timeouts of waits run by.
+//! REGISTER_CLOCK: choose the clock for the timeouts of waits.
 //!
 //! Since 6.12. Takes `CLOCK_MONOTONIC`, which it is without the call, or `CLOCK_BOOTTIME`, which
 //! goes on while the machine is suspended; liburing: `io_uring_register_clock`; crate: none. Only

@@ -1,4 +1,4 @@
-//! REGISTER_FILE_ALLOC_RANGE: which slots the kernel may pick by itself.
+//! REGISTER_FILE_ALLOC_RANGE: set the range of slots that the kernel may pick from.
 //!
 //! Since 6.0. Takes the first slot and their number (`struct io_uring_file_index_range`); liburing:
 //! `io_uring_register_file_alloc_range`; crate: none.

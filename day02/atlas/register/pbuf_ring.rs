@@ -1,4 +1,4 @@
-//! REGISTER_PBUF_RING, UNREGISTER_PBUF_RING: provide buffers by a ring of their own.
+//! REGISTER_PBUF_RING, UNREGISTER_PBUF_RING: provide buffers through a ring of their own.
 //!
 //! Since 5.19. Takes a page-aligned ring of entries (address, length, number), a power of two of
 //! them, and a group; liburing: `io_uring_register_buf_ring`, `io_uring_setup_buf_ring`; crate:

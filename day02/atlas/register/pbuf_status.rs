@@ -1,4 +1,4 @@
-//! REGISTER_PBUF_STATUS: how far the kernel is in a ring of buffers.
+//! REGISTER_PBUF_STATUS: ask how far the kernel is in a ring of buffers.
 //!
 //! Since 6.8. Takes a group (`struct io_uring_buf_status`) and gives back the head: how many
 //! buffers the kernel has taken since the group was registered. liburing: `io_uring_buf_ring_head`,

@@ -1,4 +1,4 @@
-//! REGISTER_PROBE: which operations the kernel has.
+//! REGISTER_PROBE: ask which operations the kernel has.
 //!
 //! Since 5.6. Fills in a table with a flag an operation (`IO_URING_OP_SUPPORTED`); liburing:
 //! `io_uring_get_probe`; crate: `Submitter::register_probe`.

@@ -1,4 +1,4 @@
-//! REGISTER_QUERY: which operations, flags and features there are.
+//! REGISTER_QUERY: ask which operations, flags and features there are.
 //!
 //! Since 6.18. Takes a chain of questions, each with a place for its answer; needs no ring (the
 //! descriptor is -1). liburing: `io_uring_register_query`; crate: none.

@@ -1,4 +1,4 @@
-//! REGISTER_RESTRICTIONS: limit what the ring may be asked for.
+//! REGISTER_RESTRICTIONS: limit what the ring may do.
 //!
 //! Since 5.10, on a ring with R_DISABLED, once. Takes a list of what is allowed: register calls,
 //! operations, entry flags that may and that must be set. What is not on it gets EACCES from the

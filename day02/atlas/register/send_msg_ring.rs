@@ -1,4 +1,4 @@
-//! REGISTER_SEND_MSG_RING: post to another ring without having one.
+//! REGISTER_SEND_MSG_RING: post to a ring, without a ring of one's own.
 //!
 //! Since 6.13. Takes a MSG_RING entry, and needs no ring (the descriptor is -1); liburing:
 //! `io_uring_register_sync_msg`; crate: none.

@@ -110,7 +110,7 @@ fn header() -> Option<(PathBuf, String)> {
     Some((path, text))
 }
 
-/// The release that a header is of: `version.h` lies beside it.
+/// The release of a header: `version.h` lies beside it.
 fn release(header: &Path) -> Option<Kernel> {
     let version = fs::read_to_string(header.with_file_name("version.h")).ok()?;
     let code = *constants(&version).get("LINUX_VERSION_CODE")?;
@@ -138,7 +138,7 @@ fn every_name_of_the_header_is_in_the_catalogue() {
     }
 }
 
-/// The other direction is not asked for: a stable kernel can have more than its number says.
+/// The header may have more names: a stable kernel can have more than its number says.
 #[test]
 fn the_header_has_what_its_release_is_said_to_have() {
     let Some((path, header)) = header() else { return };
