@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// PITFALLS.md row 3: a reply sent in two pieces waits for the peer's delayed
+    /// Pitfall 3 of the book: a reply sent in two pieces waits for the peer's delayed
     /// acknowledgement, unless the accepted socket has TCP_NODELAY.
     #[test]
     fn pitfall_03_accepted_sockets_inherit_tcp_nodelay() {
@@ -191,7 +191,7 @@ mod tests {
         listener.shut();
     }
 
-    /// JOURNAL.md row 14: the journal listens on every interface.
+    /// Defect 14 of the journal: it listens on every interface.
     #[test]
     fn journal_14_the_default_address_is_loopback() {
         let address = parse_address(DEFAULT_ADDRESS).unwrap();
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(address.port(), 4242);
     }
 
-    /// JOURNAL.md row 15: an error says what happened and what to type, not "Success".
+    /// Against defect 15 of the journal: an error says what happened and what to type, not "Success".
     #[test]
     fn journal_15_a_taken_port_is_explained() {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    /// PITFALLS row 10: what was submitted for one client does not reach the next.
+    /// Pitfall 10 of the book: what was submitted for one client does not reach the next.
     #[test]
     fn a_late_completion_is_not_the_next_clients() {
         let mut slots = Slots::new(1);

@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    /// JOURNAL.md row 16: a forgotten `user_data` must not look like one of ours.
+    /// Defect 16 of the journal: a forgotten `user_data` must not look like one of ours.
     #[test]
     fn a_forgotten_user_data_is_no_token() {
         assert_eq!(Token::unpack(0), None);

@@ -117,7 +117,7 @@ fn nothing_is_wider_than_a_terminal_or_longer_than_half_a_page() {
     }
 }
 
-/// JOURNAL row 1: the journal's probe indexes its table of names by the kernel's codes, and
+/// Defect 1 of the journal: its probe indexes its table of names by the kernel's codes, and
 /// crashes on a kernel that has more.
 #[test]
 fn journal_row_1_codes_past_the_table_are_numbers() {

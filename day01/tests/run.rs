@@ -144,7 +144,7 @@ fn wrong_usage_is_exit_code_2() {
     }
 }
 
-// PITFALLS row 26.
+// Pitfall 26 of the book.
 #[test]
 fn a_blocked_io_uring_is_explained() {
     for (errno, name) in [(libc::EPERM, "EPERM"), (libc::ENOSYS, "ENOSYS")] {
@@ -169,7 +169,7 @@ fn a_blocked_io_uring_is_explained() {
     }
 }
 
-// PITFALLS row 26.
+// Pitfall 26 of the book.
 #[test]
 fn pitfall_26_a_limit_on_locked_memory_is_named() {
     const NAME: &str = "pitfall_26_a_limit_on_locked_memory_is_named";
@@ -229,9 +229,9 @@ fn a_reader_that_leaves_early_is_no_error() {
     }
 }
 
-/// Where `head -1` was, a moment ago.
+/// A pipe whose reader has gone away, as in `day01 | head -1`.
 fn pipe_without_reader() -> OwnedFd {
-    // Closed on exec, or a day that another test starts at this moment keeps the reader.
+    // Without CLOEXEC, a day that another test starts at this moment would keep the reader open.
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
     drop(reader);
     writer

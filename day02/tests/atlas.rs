@@ -6,7 +6,7 @@ use common::catalog::{self, Table};
 use testkit::atlas::{Atlas, complaints};
 use testkit::{as_ordinary_user, limit_locked_memory};
 
-/// What the entries are to show all of.
+/// The tables whose every name must be shown by an entry.
 const TABLES: &[&Table] = &[
     &catalog::SETUP_FLAGS,
     &catalog::FEATURES,

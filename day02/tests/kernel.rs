@@ -1,4 +1,4 @@
-//! What the book says of the kernel where no day shows it, asked of the kernel itself.
+//! Sentences of the book about the kernel that no day shows, each tried on the running kernel.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use testkit::{io_uring_or_skip, skipped};
 /// `IORING_RECVSEND_POLL_FIRST` (`linux/io_uring.h`).
 const POLL_FIRST: u16 = 1;
 
-/// A ring; `None`, said aloud, where no ring is available.
+/// A ring; `None`, with a message, where no ring is available.
 fn ring(test: &str) -> Option<IoUring> {
     io_uring_or_skip(test).then(|| IoUring::builder().build(8).expect("a ring"))
 }
@@ -42,7 +42,7 @@ fn wait(ring: &mut IoUring, count: usize) -> Vec<(u64, i32)> {
     ring.completion().map(|completion| (completion.user_data(), completion.result())).collect()
 }
 
-/// Journal, 7: the kernel adds MSG_NOSIGNAL to every SEND. A WRITE is another matter.
+/// Defect 7 of the journal: the kernel adds MSG_NOSIGNAL to every SEND, but not to a WRITE.
 #[test]
 fn a_send_never_raises_sigpipe_and_a_write_does() {
     let Some(mut ring) = ring("a_send_never_raises_sigpipe_and_a_write_does") else {
@@ -102,7 +102,7 @@ fn a_send_that_waits_reads_its_buffer_when_there_is_room() {
     assert_eq!(&received, b"changed!");
 }
 
-/// PITFALLS row 8: the remedy for a receive on a silent socket.
+/// Pitfall 8 of the book: the remedy for a receive on a silent socket.
 #[test]
 fn pitfall_08_a_receive_that_polls_first_needs_no_buffer_until_bytes_come() {
     const NAME: &str = "pitfall_08_a_receive_that_polls_first_needs_no_buffer_until_bytes_come";
@@ -130,7 +130,7 @@ fn pitfall_08_a_receive_that_polls_first_needs_no_buffer_until_bytes_come() {
     assert_eq!(wait(&mut ring, 1), [(1, -libc::ENOBUFS)], "when the byte has come");
 }
 
-/// One drain stops the ring, also for what is submitted later.
+/// An entry with DRAIN holds back all entries behind it, even those that are submitted later.
 #[test]
 fn a_drain_holds_back_what_is_submitted_after_it() {
     const NAME: &str = "a_drain_holds_back_what_is_submitted_after_it";
@@ -189,7 +189,7 @@ fn journal_02_an_idle_time_without_sqpoll_is_taken_and_does_nothing() {
     assert_eq!(params[FLAGS], 0, "no SQPOLL: no thread");
 }
 
-/// PITFALLS row 11: up to 0.7.15 the crate's `ReadMulti` lost the flag that makes a slot of
+/// Pitfall 11 of the book: up to 0.7.15 the crate's `ReadMulti` lost the flag that makes a slot of
 /// `Fixed`, and read from the descriptor of the same number.
 #[test]
 fn pitfall_11_a_multishot_read_of_a_slot_reads_the_slot() {

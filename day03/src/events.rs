@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 #[serde(tag = "event")]
 pub enum Event {
-    /// The first event: where clients can come.
+    /// The first event: the address that clients connect to.
     #[serde(rename = "listening")]
     Listening {
         address: SocketAddr,

@@ -33,7 +33,7 @@ struct Client {
     number: Option<u64>,
     /// Sent to the client; the kernel reads it until the send completes.
     greeting: String,
-    /// The client has ended, or the server ends it.
+    /// The client has ended its side, or the server ends the connection.
     leaving: bool,
 }
 
@@ -195,7 +195,7 @@ impl<'ring> Server<'ring> {
                 self.counts.lost += 1;
                 self.tell(&Event::Lost);
             }
-            // The system is out of memory or files, or the network is down. It passes.
+            // The system is out of memory or files, or the network is down: try again later.
             _ => {
                 self.accept = Accept::Resting { until: Instant::now() + REST };
                 self.tell(&Event::AcceptFailed { error: error.to_string() });

@@ -156,7 +156,7 @@ impl Server<'_> {
             libc::EINVAL if self.counts.connections == 0 => {
                 Err(error).context("accepting into a slot, which needs Linux 5.19")
             }
-            // The system is out of memory or files, or the network is down. It passes.
+            // The system is out of memory or files, or the network is down: try again later.
             _ => {
                 self.accepting.accept = Accept::Resting { until: self.now + REST };
                 self.report(&Event::AcceptFailed { error: error.to_string() });

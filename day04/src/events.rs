@@ -38,7 +38,7 @@ pub enum Event {
     },
 }
 
-/// The first event: where clients can come, and what the kernel has granted.
+/// The first event: the address that clients connect to, and what the kernel has granted.
 #[derive(Serialize)]
 pub struct Listening {
     pub address: SocketAddr,
@@ -65,7 +65,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The last event, with the calls that all of it took.
+    /// The last event: the totals, and the system calls that they took.
     pub fn summary(&self, enters: u64, lines_dropped: usize) -> Event {
         let enters_per_request = (self.requests > 0).then(|| enters as f64 / self.requests as f64);
         Event::Summary { counts: *self, enters, enters_per_request, lines_dropped }

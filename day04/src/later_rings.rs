@@ -13,12 +13,12 @@ struct OfTask<const N: usize> {
     list: [Restriction; N],
 }
 
-/// All rings that this thread sets up from now on, and those of all that it starts, take what is on
-/// the list, and nothing else.
+/// From now on, the rings that this thread sets up take only what is on the list. The same is true
+/// of every thread and program that it starts.
 pub fn restrict<const N: usize>(list: [Restriction; N]) -> Result<(), Errno> {
     const REGISTER_RESTRICTIONS: u32 = 11; // `linux/io_uring.h`
     let of_task = OfTask { flags: 0, number: N as u16, resv: [0; 3], list };
-    // Or only root may: a restriction must not mislead a program with more rights.
+    // Otherwise only root may restrict: a program with more rights must not run with our limits.
     set_no_new_privs()?;
     let (call, no_ring, argument) = (libc::SYS_io_uring_register, -1, &raw const of_task);
     // SAFETY: the kernel copies the structure, and takes no other memory.

@@ -26,7 +26,8 @@ impl Server<'_> {
     pub fn unpark(&mut self) -> Result<()> {
         for _ in 0..self.receiving.groups.single.with_kernel() {
             let Some(slot) = self.parking.queue.pop_front() else { break };
-            // It may have sent long ago: it waited for a buffer, not for the client.
+            // The client may have sent long ago: the connection waited for a buffer, not for the
+            // client.
             self.note_progress(slot);
             self.add_receive(slot)?;
         }

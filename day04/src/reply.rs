@@ -76,7 +76,7 @@ impl Server<'_> {
             return self.end_if_done(slot);
         }
         if connection.output.replies.len() == 1 && connection.input.is_armed() {
-            self.soon += 1; // a client that reads; its next message is the news
+            self.soon += 1; // a client that reads: its next message brings something to do
         }
         let send = self.send_entry(slot);
         self.push_on(slot, send)

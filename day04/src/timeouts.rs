@@ -85,7 +85,8 @@ impl Server<'_> {
         self.abort(slot)
     }
 
-    /// How long the wait may last: until the first deadline, of clients, of a rest, of a grace.
+    /// How long the wait may last: until the first deadline of a client, the end of the pause
+    /// before the next accept, or the end of the grace after a stop signal.
     pub fn until_deadline(&self) -> Option<Duration> {
         let mut first = self.timeouts.look_at;
         if let Accept::Resting { until } = self.accepting.accept {

@@ -103,7 +103,7 @@ fn a_stop_lets_every_client_have_the_rest_of_its_echo() {
     for client in &clients {
         ask(client, "accepted");
     }
-    // More than one RECV brings, and all of it is there before the server sees the signal.
+    // More than one RECV can bring. All of it has arrived before the server sees the signal.
     let text = "x".repeat(50_000);
     server.pause();
     for mut client in &clients {
@@ -132,7 +132,8 @@ fn a_second_signal_ends_it_though_a_client_does_not_read() {
         client.write(&[7]).is_err()
     });
     server.signal(Signal::SIGINT);
-    std::thread::sleep(Duration::from_millis(1200)); // It takes no sooner one for a second one.
+    // It ignores a second signal that comes sooner.
+    std::thread::sleep(Duration::from_millis(1200));
     assert!(server.is_running());
     server.signal(Signal::SIGTERM);
     let status = server.ended(PATIENCE).expect("it ends");

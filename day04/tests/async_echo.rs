@@ -10,7 +10,7 @@ use testkit::{
     Talking, example, io_uring_or_skip, open_fds, ordinary_user_or_skip, skipped, wait_until,
 };
 
-/// Starts it with this silence, unless the kernel has no multishot ACCEPT.
+/// Starts it with this `--silence`, unless the kernel has no multishot ACCEPT.
 fn start(test: &str, mut command: Command, silence: u64) -> Option<Talking> {
     command.args(["--listen", "127.0.0.1:0", "--silence", &silence.to_string()]);
     let server = Talking::start(command).unwrap();
@@ -29,7 +29,7 @@ fn echoes(server: &Talking, bytes: &[u8]) -> bool {
     client.read_to_end(&mut answer).is_ok() && answer == bytes
 }
 
-/// Stops it, as Ctrl-C does. What it printed.
+/// Stops it, as Ctrl-C does, and returns what it printed.
 fn stop(server: Talking) -> String {
     let said = server.stop(Signal::SIGINT).unwrap();
     assert!(said.status.success(), "{said:?}");

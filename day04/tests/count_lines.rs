@@ -22,7 +22,7 @@ fn program(slots: usize, files: &[PathBuf]) -> Command {
     command
 }
 
-/// What it counted, by name and in the order of the names; and files, lines and failures of its
+/// The counts that it printed, in the order of the names; and the files, lines and failures of its
 /// summary.
 fn counted(output: &Output) -> (Vec<(PathBuf, u64)>, [u64; 3]) {
     let text = std::str::from_utf8(&output.stdout).unwrap();

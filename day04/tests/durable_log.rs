@@ -1,6 +1,7 @@
-//! `beyond/durable_log.rs`: what it acknowledged is there, whenever it was killed.
+//! `beyond/durable_log.rs`: the log holds every record that it acknowledged, whenever it was
+//! killed.
 //!
-//! `LOG_KILLS=1000` kills it as often in each folder, `LOG_SEED=N` at other moments.
+//! `LOG_KILLS=1000` kills it 1000 times in each folder, `LOG_SEED=N` at other moments.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -19,7 +20,7 @@ use testkit::{Folder, PATIENCE, example, ordinary_user_or_skip, output_within};
 struct Log(Folder);
 
 impl Log {
-    /// One on a disk and one in memory, where there is such a folder; none if no ring is available.
+    /// One log on a disk, and one in memory if `/dev/shm` is there; no log if no ring is available.
     fn in_each(test: &str) -> Vec<Log> {
         let Some(on_disk) = Folder::or_skip(test) else { return Vec::new() };
         let in_memory = Folder::within(Path::new("/dev/shm"), test).ok();
@@ -173,7 +174,7 @@ fn a_torn_tail_is_cut_wherever_it_was_torn() {
         let end = if length < 8 { 0 } else { [&[8][..], &ends].concat()[records] };
         after(&whole[..length], records, length - end);
     }
-    // A page that never came to the disk reads as zeros; one that was written over has other bits.
+    // A page that did not reach the disk reads as zeros; one that was overwritten has other bits.
     for byte in ends[1]..ends[2] {
         let mut torn = whole.clone();
         torn[byte] ^= 0x10;

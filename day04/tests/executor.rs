@@ -47,7 +47,7 @@ async fn start<B: 'static>(op: &mut Op<B>) {
     assert!(matches!(select(op, ready(())).await, Either::Second(())));
 }
 
-/// One turn of the executor and a little more: what has been pushed is the kernel's.
+/// One turn of the executor and a little more: after that, the kernel has what was pushed.
 async fn a_moment() {
     let (result, _) = sleep(Duration::from_millis(5)).await;
     assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ETIME));
@@ -158,7 +158,7 @@ fn after_block_on_the_kernel_has_nothing() {
     if !io_uring_or_skip("after_block_on_the_kernel_has_nothing") {
         return;
     }
-    // If it still had some, it would let go of it soon. So: several times.
+    // The kernel might drop the operation by itself soon after, so the test looks several times.
     for _ in 0..20 {
         let (socket, mut peer) = pair();
         block_on(async {
@@ -232,7 +232,7 @@ fn an_operation_may_outlive_its_executor() {
         [op]
     })
     .unwrap();
-    // In the next executor, its number means nothing.
+    // The operation is dropped in the next executor, where its number means nothing.
     block_on(async {
         let mut op = recv(&socket, vec![0; 8]);
         start(&mut op).await;

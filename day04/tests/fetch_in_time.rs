@@ -1,5 +1,5 @@
-//! `beyond/fetch_in_time.rs`: the page comes from the server that delivers it first, each deadline holds, and a
-//! lane is used again only when all that was in flight in it has completed.
+//! `beyond/fetch_in_time.rs`: the page comes from the server that delivers it first, each deadline
+//! holds, and a lane is used again only when all that was in flight in it has completed.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -30,7 +30,7 @@ fn answer(mut client: TcpStream, reply: &[u8]) {
         request.push(byte[0]);
     }
     assert!(request.starts_with(b"GET /page HTTP/1.0\r\n"));
-    // A client may have gone away: no fault of the server's.
+    // The client may have gone away.
     let _ = client.write_all(reply);
 }
 
@@ -112,7 +112,7 @@ fn each_mirror_has_its_deadline_and_the_last_one_delivers() {
         let line = format!("{mirror}: {end}");
         assert!(said.lines().any(|found| found == line), "{line:?} is missing:\n{said}");
     }
-    // One lane was free for the others while this one trickled, or its time was over.
+    // It was still trickling when another mirror delivered the page, or its own time was over.
     let trickled = said.lines().find(|line| line.starts_with(&*trickles)).unwrap();
     let ends = [" bytes and no end within 1000 ms", ": cancelled: another mirror was first"];
     assert!(ends.iter().any(|end| trickled.ends_with(end)), "{trickled}");

@@ -87,7 +87,7 @@ fn each_way_sends_files_of_all_lengths() {
         for (length, file) in lengths.iter().zip(&files) {
             assert!(get(&server, &length.to_string()) == *file, "{length} bytes by {way}");
         }
-        // More at once than there are places.
+        // More clients at once than the server has places for.
         thread::scope(|scope| {
             for _ in 0..40 {
                 scope.spawn(|| assert!(get(&server, "589901") == files[7], "at once by {way}"));
@@ -144,7 +144,7 @@ fn a_file_that_gets_shorter_ends_the_connection() {
     for way in ways_or_skip(test, &folder) {
         file(&folder, "large", LARGE);
         let server = serve(way, &folder);
-        // As many as there are places: each must be there for the next client.
+        // As many clients as there are places. Each place must be free for the next client.
         let clients: Vec<TcpStream> =
             (0..16).map(|_| client(&server, "GET /large HTTP/1.0\r\n\r\n")).collect();
         for mut client in &clients {

@@ -51,7 +51,7 @@ fn each_peer_acknowledges_and_closes() {
     }
 }
 
-/// A server that closed at once would reset the connection under the client's hands.
+/// A server that closed at once would reset the connection while the client still sends.
 #[test]
 fn a_client_that_is_still_sending_gets_the_answer() {
     for kind in Kind::value_variants() {
@@ -138,7 +138,7 @@ fn the_client_measures_every_conversation() {
     assert!(load::run(&idle).unwrap().memory_idle > 0);
 }
 
-/// A server that answers something else is found out.
+/// The client notices a wrong answer.
 #[test]
 fn the_client_compares_the_answers() {
     if !io_uring_or_skip("the_client_compares_the_answers") {

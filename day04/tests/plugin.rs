@@ -26,7 +26,7 @@ fn it_counts_the_lines_of_the_files_that_it_was_given() {
     let folder = Folder::new(test);
     let (short, long) = (folder.join("short"), folder.join("long"));
     fs::write(&short, "one\ntwo\nno end").unwrap();
-    // Longer than its buffer, and lines go across.
+    // Longer than its buffer: some lines begin in one buffer and end in the next.
     fs::write(&long, "a line\n".repeat(5000)).unwrap();
     let [short, long] = [&short, &long].map(|path| path.to_str().unwrap());
     let Some(output) = plugin(test, &[short, long, "/", "/dev/null"]) else { return };
@@ -42,7 +42,7 @@ fn all_that_it_must_not_do_is_refused() {
     else {
         return;
     };
-    // By the ring, by the rights and the number of its slots, by the filter of system calls.
+    // By the ring; by the rights of its slots, and their number; by the filter of system calls.
     let expected = [
         "OPENAT: EACCES",
         "OPENAT with FIXED_FILE: EACCES",

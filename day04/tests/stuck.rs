@@ -16,7 +16,7 @@ fn program(arguments: &[&str]) -> Command {
 struct Stuck(Child);
 
 impl Stuck {
-    /// What the kernel says of its ring, as soon as it has one.
+    /// What the kernel reports about its ring, as soon as it has one.
     fn fdinfo(&self) -> Option<String> {
         let folder = PathBuf::from(format!("/proc/{}/fdinfo", self.0.id()));
         let texts =

@@ -51,7 +51,7 @@ fn each_regular_file_has_its_sum() {
         // The check value of CRC-32.
         line(&folder, "cbf43926", 9, "a"),
         line(&folder, "00000000", 0, "b/c/empty"),
-        // By zlib.
+        // As zlib computes it.
         line(&folder, "5ce0587b", 200_000, "b/long"),
     ];
     for arguments in [&[][..], &["--files", "1"], &["--workers", "1", "--async"]] {
@@ -79,7 +79,8 @@ fn more_files_than_places_and_few_workers() {
         }
         let output = run(&folder, arguments);
         assert_eq!(lines(&output).len(), 100, "{output:?}");
-        // One pool for the names, and perhaps another for what has IOSQE_ASYNC.
+        // The kernel may have two pools of workers: one for the names, one for what has
+        // IOSQE_ASYNC.
         assert!(workers(&output) <= 2 * each, "{arguments:?}: {output:?}");
     }
 }
@@ -92,7 +93,7 @@ fn a_file_that_cannot_be_read_fails_alone() {
     fs::write(folder.join("secret"), "").unwrap();
     fs::set_permissions(folder.join("secret"), Permissions::from_mode(0o000)).unwrap();
     let mut command = command(&folder, &["--workers", "1"]);
-    // Root may read everything.
+    // Root can read every file.
     if !ordinary_user_or_skip(test, &mut command, 8 << 20) {
         return;
     }

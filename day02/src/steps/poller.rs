@@ -75,8 +75,8 @@ fn asleep(step: &mut Section, ring: &mut IoUring) -> Result<()> {
         sq.sync();
         thread::sleep(Duration::from_millis(IDLE.into()));
         cq.sync();
-        // Between raising the flag and sleeping it looks once more. If our NOP was just in
-        // time for that, it was not asleep yet.
+        // The poller raises the flag, looks once more, and then sleeps. If our NOP came just in
+        // time for that look, the poller was not asleep yet.
         if cq.next().is_none() {
             break;
         }

@@ -33,7 +33,7 @@ pub fn show_registered_ring(step: &mut Section, ring: &mut IoUring) -> Result<()
     submitter.register_ring_fd().map_err(|error| ring_fd_refusal(&error))?;
     let mut by_descriptor = interruptible(ring.submit_and_wait(1))?;
     let by_index = interruptible(submitter.submit_and_wait(1))?;
-    // The index holds the ring open: kept, it would outlive the descriptor.
+    // The index holds the ring open, even after the descriptor is closed.
     submitter.unregister_ring_fd()?;
     // ANCHOR_END: two_submitters
     while ring.completion().next().is_none() {

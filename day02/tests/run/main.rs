@@ -11,8 +11,8 @@ use testkit::{
     Strace, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_locked_memory,
 };
 
-/// Says aloud that part of a test was skipped, past the test harness, which hides what
-/// `eprintln!` prints.
+/// Prints that a part of a test was skipped, to the real standard error: the test harness hides
+/// what `eprintln!` prints.
 macro_rules! skip {
     ($($why:tt)*) => {
         writeln!(io::stderr(), "SKIPPED in part: {}", format_args!($($why)*)).expect("stderr")
@@ -67,8 +67,8 @@ fn rows<'r>(report: &'r Value, asked: &str) -> Vec<(&'r str, Option<u64>)> {
         .collect()
 }
 
-/// The same for the only row that asked for this; skips the test aloud, by `None`, if the
-/// kernel is too old for it, which the row then says.
+/// The same for the only row that asked for this; `None`, with a message, if the row says that the
+/// kernel is too old.
 fn row<'r>(report: &'r Value, asked: &str) -> Option<(&'r str, Option<u64>)> {
     let rows = rows(report, asked);
     let [(granted, enters)] = rows[..] else { panic!("{asked}: {rows:?} in {report:#}") };
@@ -131,7 +131,7 @@ fn quiet_prints_nothing() {
     assert_eq!(day02(&["--quiet", "--entries", "0"]).status.code(), Some(1));
 }
 
-/// PITFALLS row 26.
+/// Pitfall 26 of the book.
 #[test]
 fn pitfall_26_a_machine_that_blocks_io_uring_is_explained() {
     for (errno, name) in [(libc::EPERM, "EPERM"), (libc::ENOSYS, "ENOSYS")] {
@@ -156,7 +156,7 @@ fn pitfall_26_a_machine_that_blocks_io_uring_is_explained() {
     }
 }
 
-/// PITFALLS row 26.
+/// Pitfall 26 of the book.
 #[test]
 fn pitfall_26_a_limit_on_locked_memory_is_named() {
     for arguments in [&[][..], &["--entries", "8"]] {

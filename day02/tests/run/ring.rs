@@ -1,4 +1,4 @@
-//! One ring, flag by flag, and the rules that one is refused by.
+//! One ring, flag by flag, and the rules by which the kernel refuses a ring.
 
 use std::process::{Command, Output};
 

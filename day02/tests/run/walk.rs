@@ -65,7 +65,7 @@ fn pitfall_11_a_slot_is_no_descriptor() {
     );
     assert_eq!(row(&report, "one more"), Some(("ENFILE: the table is full", Some(1))));
     assert_eq!(row(&report, "8 × Close of a slot"), Some(("closed", Some(1))));
-    // The slot that is read is one that is not a descriptor: which, depends on who runs the test.
+    // The number of the slot that is read is no open descriptor. Which one that is varies.
     let slot = numbers.split(' ').rev().find(|n| !before.0.split(' ').any(|fd| fd == *n));
     let Some(slot) = slot else { return };
     let fixed = row(&report, &format!("Read, types::Fixed({slot})"));
@@ -135,8 +135,8 @@ fn pitfall_21_sizes_are_rounded_up() {
     assert_eq!(row(&report, "5 entries, CQSIZE 100"), Some(("8, and 128 completions", None)));
 }
 
-/// What the journal's code for day 02 asks for. That the kernel takes it, and starts no poller:
-/// `tests/kernel.rs`.
+/// What the journal's code for day 02 asks for. `tests/kernel.rs` shows that the kernel takes it
+/// and starts no poller.
 #[test]
 fn journal_02_an_idle_time_without_sqpoll_does_nothing() {
     if !io_uring_or_skip("journal_02_an_idle_time_without_sqpoll_does_nothing") {

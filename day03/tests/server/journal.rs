@@ -1,8 +1,8 @@
 //! The defects of the journal's code, each provoked.
 //!
-//! Not here: row 1 is day 01's, rows 6 and 13 are about what is *read* (day 04), and row 16 is a
-//! unit test of `common::token`. Row 8, locals that are used before they are set, exists only in C:
-//! the Rust compiler refuses it. Row 11, the null entry, cannot be dereferenced in Rust: a full
+//! Not here: 1 is day 01's, 6 and 13 are about what is *read* (day 04), and 16 is a unit test of
+//! `common::token`. Number 8, variables that are used before they are set, exists only in C: the
+//! Rust compiler refuses it. Number 11, the null entry, cannot be dereferenced in Rust: a full
 //! queue is an `Err` there, and the test shows how the server handles it.
 
 use std::io::Write;
@@ -29,7 +29,7 @@ fn journal_02_closing_a_slot_touches_no_descriptor() {
 }
 
 // ANCHOR: no_descriptor
-/// And a client is not a descriptor either, as long as it stays.
+/// A client that stays takes no descriptor either.
 #[test]
 fn a_client_is_a_slot_and_no_descriptor() {
     let Some(server) = serve(&[]) else { return };
@@ -57,7 +57,7 @@ fn journal_03_slots_come_free_and_every_client_sees_its_end() {
     assert_eq!((stopped.count("clients"), stopped.count("closed")), (200, 200));
 }
 
-/// Also PITFALLS.md row 14.
+/// Also pitfall 14.
 #[test]
 fn journal_04_a_reset_at_any_stage_ends_that_client_alone() {
     let Some(server) = serve(&["--slots", "2"]) else { return };
@@ -89,14 +89,14 @@ fn journal_04_a_reset_at_any_stage_ends_that_client_alone() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// Also PITFALLS.md row 23: stop and continue interrupt the wait with EINTR.
+/// Also pitfall 23: stop and continue interrupt the wait with EINTR.
 #[test]
 fn journal_05_stop_and_continue_do_not_end_it() {
     let Some(server) = serve(&[]) else { return };
     let steady = server.connect().unwrap();
     greeting(&steady);
     for _ in 0..3 {
-        // A wait that submitted something returns that number, and only the next one EINTR.
+        // A wait that has submitted entries returns their number. Only the next wait returns EINTR.
         for _ in 0..5 {
             server.pause();
             server.resume();
@@ -138,7 +138,7 @@ fn journal_09_an_end_is_no_message() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// Also PITFALLS.md rows 6 and 7: a completion queue of one entry overflows at once, which
+/// Also pitfalls 6 and 7: a completion queue of one entry overflows at once, which
 /// ends a multishot on a completion that is a success, and leaves others in the kernel until
 /// an enter asks for them.
 #[test]
@@ -162,7 +162,7 @@ fn journal_10_an_accept_that_ended_on_a_success_is_armed_again() {
     }
 }
 
-/// Also PITFALLS.md row 17: a full queue refuses the push, and nothing is queued.
+/// Also pitfall 17: a full queue refuses the push, and nothing is queued.
 #[test]
 fn journal_11_a_full_submission_queue_loses_nothing() {
     let Some(server) = serve(&["--entries", "1"]) else { return };
@@ -180,7 +180,7 @@ fn journal_11_a_full_submission_queue_loses_nothing() {
     assert_eq!((stopped.count("clients"), stopped.count("closed")), (60, 60));
 }
 
-/// Also PITFALLS.md row 2: a loop that does not synchronise its queues waits for nothing and
+/// Also pitfall 2: a loop that does not synchronise its queues waits for nothing and
 /// makes twice the calls.
 #[test]
 fn journal_12_a_turn_is_one_system_call() {
@@ -198,7 +198,8 @@ fn journal_12_a_turn_is_one_system_call() {
     assert!(enters <= 5 * clients + 8, "{enters} enters for {clients} clients, one by one");
 }
 
-/// A turn that waits for nothing, or a call that is made elsewhere, is visible from outside.
+/// Strace also sees a wait for nothing, and a call outside of the loop, which the day may not
+/// count.
 #[test]
 fn journal_12_the_count_is_the_one_that_strace_has() {
     if !Strace::works() {
@@ -278,8 +279,7 @@ fn every_kind_of_ring_serves() {
     }
 }
 
-/// The summary agrees with the kernel: slots that are still taken when it counts would be clients
-/// without an end.
+/// The summary agrees with the kernel: it counts as many ends as clients once all slots are empty.
 #[test]
 fn every_client_of_a_crowd_is_counted_and_closed() {
     let Some(server) = serve(&["--slots", "8"]) else { return };

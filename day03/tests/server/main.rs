@@ -1,7 +1,8 @@
 //! The server as its clients and its user see it: the program itself, on loopback.
 //!
-//! A test is named after the row of JOURNAL.md's table (`journal_02_…`) or of PITFALLS.md
-//! (`pitfall_04_…`) that it provokes.
+//! A test is named after what it provokes: a defect of the journal (`journal_02_…`, numbered as in
+//! `book/src/journal-corrected.md`) or a pitfall (`pitfall_04_…`, as in
+//! `book/src/when-it-goes-wrong.md`).
 
 mod journal;
 mod output;

@@ -1,8 +1,8 @@
 //! The pitfalls that a server which only accepts can fall into.
 //!
-//! Not here: rows 1 and 18 to 21 are day 02's, row 3 is a unit test of `common::listener`, row 10
-//! of `common::slots`; rows 2, 6, 7, 14, 17 and 23 are tested with the journal's; rows 8, 9, 12,
-//! 13, 15, 16 and 22 need a server that receives and answers (day 04). Row 11 is not possible:
+//! Not here: 1 and 18 to 21 are day 02's, 3 is a unit test of `common::listener`, 10 of
+//! `common::slots`; 2, 6, 7, 14, 17 and 23 are tested with the journal's; 8, 9, 12, 13, 15, 16 and
+//! 22 need a server that receives and answers (day 04). 11 is not possible:
 //! `types::Fixed` is another type than `types::Fd`.
 
 use std::fs;
@@ -114,7 +114,8 @@ fn pitfall_04_done_naively_clients_are_lost() {
         assert_eq!(greeting(client).1, number);
     }
     for mut client in lost {
-        // Accepted, and let go at once: an end or a reset, and not a byte.
+        // The kernel accepted it and dropped it at once: it gets an end-of-file or a reset, and no
+        // byte.
         assert!(!client.read(&mut [0]).is_ok_and(|read| read > 0));
     }
     let stopped = server.stop(Signal::SIGINT).unwrap().well();

@@ -1,4 +1,4 @@
-//! Endings: PITFALLS.md row 24, and `--max`.
+//! Endings: pitfall 24, and `--max`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;

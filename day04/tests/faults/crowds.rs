@@ -104,14 +104,14 @@ fn leave(client: TcpStream, way: usize) {
         0 => drop(client),
         1 => reset(client),
         _ => {
-            // The server learns it at once, and ends its side when it has a slot for it.
+            // The kernel knows at once. The server ends its side when it has a slot for the client.
             client.shutdown(Shutdown::Write).unwrap();
             end_of_file(&client);
         }
     }
 }
 
-/// The others wait for a buffer, but not without end, and lose nothing.
+/// The others wait for a buffer, but not for ever, and lose nothing.
 #[test]
 fn clients_that_never_read_keep_nobody_from_being_served() {
     for buffers in ["1", "256"] {

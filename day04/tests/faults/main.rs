@@ -3,7 +3,7 @@
 //!
 //! What `tests/server` provokes on one ring is provoked here at every stage and on each
 //! ring of [`RINGS`]. Every byte that comes back is compared with the one that was sent, and
-//! no client waits without end: it fails with what it saw instead.
+//! no client waits for ever: it fails, and reports what it saw.
 //!
 //! A part runs by default. The environment asks for more:
 //!
@@ -65,8 +65,8 @@ fn start(command: Command) -> Option<Server> {
 const BOTH: &[&str] = &["ack", "echo"];
 const ECHO: &[&str] = &["echo"];
 
-/// Runs `test` against a server of every kind; it learns which reply that one gives.
-/// Afterwards each must be idle, and end at a stop signal as it should.
+/// Runs `test` against a server of every kind, with the reply that this one gives. Afterwards each
+/// server must be idle, and end at a stop signal as it should.
 fn on_each_ring(replies: &[&str], arguments: &[&str], test: impl Fn(&Server, &str)) {
     for ring in RINGS {
         for reply in replies {

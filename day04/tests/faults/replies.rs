@@ -39,9 +39,9 @@ fn echo_to_the_end(server: &Server) -> Duration {
     start.elapsed()
 }
 
-/// The server does not hurry to see the end of a send when nothing waits for it. Here something
-/// does: the next part of the same reply, the client's end, or the receive of a connection that
-/// finds no buffer. Delayed, these would take hundreds of times as long.
+/// If nothing waits for the end of a send, the server looks for it late. Here something waits: the
+/// next part of the same reply, the client's end, or a receive that found no buffer. If the server
+/// were late here, these would take hundreds of times as long.
 #[test]
 fn what_waits_for_the_end_of_a_send_is_not_held_up() {
     for ring in RINGS {

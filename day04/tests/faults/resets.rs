@@ -77,7 +77,8 @@ const STAGES: [(&str, Stage); 9] = [
 fn a_reset_at_any_stage_is_nobody_elses_business() {
     on_each_ring(BOTH, &[], |server, reply| {
         for (key, (stage, prepare)) in (0..).zip(STAGES) {
-            // The steady neighbour of an echo talks before and after. An ack needs silence.
+            // In an echo the neighbour talks before and after the reset. For an ack it must be
+            // silent.
             let neighbour = server.connect().unwrap();
             is_in(server, 1);
             let message = bytes(key, 10_000);

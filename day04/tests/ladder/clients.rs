@@ -97,7 +97,7 @@ fn a_reset_ends_one_connection_and_not_the_server() {
         let Some(server) = serve(rung, arguments) else { return };
         for request in [0, 10, 100_000].repeat(5) {
             let mut client = connect(&server);
-            // It fails where the server is done with us already: the chain receives once.
+            // The write may fail: the chain receives once, and then closes.
             let _ = client.write_all(&bytes(1, request));
             reset(client);
         }

@@ -47,7 +47,7 @@ fn clients_that_stay_see_their_end_at_a_stop() {
         stop(server);
         clients.iter().for_each(end_of_file);
     }
-    // The chain has to look which clients are still there. One is, and it is cut off.
+    // The chain checks which clients are still there. One is, and the server disconnects it.
     let Some(server) = serve(CHAIN, &[]) else { return };
     let (mut client, mut other) = (connect(&server), connect(&server));
     other.write_all(b"hello").expect("it reads");
@@ -64,7 +64,7 @@ fn after_the_last_connection_of_max_everybody_finishes() {
     for rung in ECHO {
         let Some(server) = serve(rung, &["--reply", "echo", "--max", "3"]) else { return };
         let clients = [(); 3].map(|()| connect(&server));
-        // All of them are answered after the third came, whichever thread it came to.
+        // The server answers all of them after the third came, to whichever thread it came.
         clients.iter().for_each(|client| echo(client, b"hello"));
         for client in &clients {
             echo(client, b"hello again");

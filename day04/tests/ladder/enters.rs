@@ -1,8 +1,8 @@
 //! What each rung costs: calls of `io_uring_enter(2)`, exactly, where that is possible.
 //!
 //! With one client who sends only when the server sleeps, every step of a conversation has a
-//! turn of its own, however busy the machine is. What start and end cost falls out, nearly:
-//! two runs of different length are compared.
+//! turn of its own, however busy the machine is. Two runs of different length are compared, so that
+//! the calls of start and end nearly cancel out.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -55,11 +55,11 @@ fn converse(server: &Server, mut client: &TcpStream, pace: Pace, requests: u32) 
     }
 }
 
-/// A stop takes a few calls, some more or less: shutdowns run on a thread of the kernel, and
-/// what completes together is reaped together.
+/// The number of calls that a stop takes varies a little: shutdowns run on a thread of the kernel,
+/// and one call may reap several completions.
 const NEARLY: i64 = 4;
 
-/// Insists that `counted` is `each` call for each of 50.
+/// Asserts that 50 requests took `counted` calls, `each` for each.
 fn assert_fifty(counted: i64, each: i64, what: &str) {
     let surplus = counted - 50 * each;
     assert!(surplus.abs() <= NEARLY, "{what}: {counted} calls for 50, not {each} each");
@@ -79,7 +79,7 @@ fn enters_a_request_fall_from_rung_to_rung() {
         ("rung4_linked", &[], rush, 1),
         ("rung6_min_wait", &[], asleep, 1),
         ("rung7_spin", &["--spin", "0"], asleep, 2), // submit, and wait
-        ("rung7_spin", &spin[..2], rush, 1),         // submit, and the spin has it
+        ("rung7_spin", &spin[..2], rush, 1),         // submit; the spin finds the answer
         ("rung8_sqpoll", &["--spin", "0"], asleep, 1), // wait
         ("rung8_sqpoll", &spin, rush, 0),
         ("rung9_threads", &["--threads", "1"], asleep, 1),
@@ -189,7 +189,7 @@ fn every_thread_gets_clients() {
     let Some(server) = serve("rung9_threads", &["--reply", "echo", "--threads", "2"]) else {
         return;
     };
-    // That a fair hash sends 64 clients to one thread happens once in 2^63 runs.
+    // A fair hash sends all 64 clients to one thread once in 2^63 runs.
     let clients: Vec<_> = (0..64).map(|_| connect(&server)).collect();
     clients.iter().for_each(|client| echo(client, b"hello"));
     let stopped = stop(server);

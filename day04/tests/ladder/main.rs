@@ -36,7 +36,7 @@ fn sources() -> PathBuf {
 
 const FIXED: [&str; 4] = ["--listen", "127.0.0.1:0", "--json", "--quiet"];
 
-/// A running rung; `None` if it cannot run here, which was said aloud.
+/// A running rung; `None`, with a message, if it cannot run here.
 fn serve(rung: &str, arguments: &[&str]) -> Option<Server> {
     let mut command = example(rung);
     command.args(FIXED).args(arguments);

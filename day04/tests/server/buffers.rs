@@ -1,4 +1,4 @@
-//! Memory that all clients share: PITFALLS.md rows 8 and 22.
+//! Memory that all clients share: pitfalls 8 and 22.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -72,7 +72,7 @@ fn pitfall_08_silent_clients_do_not_keep_a_free_buffer_from_the_others() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// Nor does a client that always has something to send. Also row 18: a turn that only
+/// Nor does a client that always has something to send. Also pitfall 18: a turn that only
 /// submits does not run the work that brings the others' bytes.
 #[test]
 fn pitfall_08_a_flood_does_not_keep_the_buffers_from_the_others() {
@@ -103,7 +103,7 @@ fn pitfall_08_a_flood_does_not_keep_the_buffers_from_the_others() {
             let before = flood.load(Ordering::Relaxed);
             (0..30).for_each(|_| echo(&client, b"ping"));
             let each = (flood.load(Ordering::Relaxed) - before) / 30;
-            // Turn by turn it would be some kilobytes. It was hundreds of megabytes.
+            // In a fair loop it is some kilobytes. In an unfair one it was hundreds of megabytes.
             assert!(each < 16 << 20, "{each} bytes of the flood for each short message");
         });
         server.stop(Signal::SIGINT).unwrap().well();
@@ -152,8 +152,8 @@ fn pitfall_22_eight_that_never_read_leave_buffers_for_the_others() {
         for _ in 0..5 {
             assert!(echo_all(&server.connect().unwrap(), &noise(100_000)) == noise(100_000));
         }
-        // Stopped by a second signal, it throws away what is queued, and that is what it had
-        // received and not sent.
+        // A second signal stops it at once, and the replies that are queued are discarded: the
+        // bytes that it has received and not sent.
         server.signal(Signal::SIGINT);
         let stopped = server.stop(Signal::SIGTERM).unwrap().well();
         drop(hogs);

@@ -1,4 +1,4 @@
-//! System calls, by the day's own count and by strace: JOURNAL.md row 12, PITFALLS.md row 2.
+//! System calls, by the day's own count and by strace: defect 12 of the journal, and pitfall 2.
 //!
 //! With one client the numbers are exact, unless this machine starves the client so long
 //! that the server's own 20 ms pass; so the best of a few runs counts.
@@ -84,7 +84,8 @@ fn journal_12_clients_that_come_together_share_a_turn() {
     assert!(enters <= 300, "{enters} enters for 300 connections, 100 at a time");
 }
 
-/// A turn that waits for nothing, or a call that is made elsewhere, shows from outside.
+/// Strace also sees a wait for nothing, and a call outside of the loop, which the day may not
+/// count.
 #[test]
 fn pitfall_02_the_count_is_the_one_that_strace_has() {
     if !Strace::works() {
@@ -106,7 +107,7 @@ fn pitfall_02_the_count_is_the_one_that_strace_has() {
     }
 }
 
-/// The registered ring descriptor is in use (PITFALLS.md row 1): its flag is in each call.
+/// The registered ring descriptor is in use (pitfall 1): its flag is in each call.
 #[test]
 fn every_enter_names_the_registered_ring() {
     if !Strace::works() {

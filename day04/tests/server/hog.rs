@@ -24,7 +24,7 @@ struct Shared {
 }
 
 impl Hog {
-    /// Connects, and sends until, as far as it can see, nothing more fits anywhere.
+    /// Connects, and sends until the sockets take no more.
     pub fn feed(server: &Server) -> Hog {
         let stream = server.connect().unwrap();
         stream.set_nonblocking(true).unwrap();

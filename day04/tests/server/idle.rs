@@ -76,7 +76,7 @@ fn a_slow_reader_is_not_taken_for_a_silent_one() {
                     read = reader.read_exact(&mut [0; 1024]);
                     std::thread::sleep(Duration::from_millis(20));
                 }
-                slow.shutdown(Shutdown::Both).unwrap_or(()); // that ends the writer
+                slow.shutdown(Shutdown::Both).unwrap_or(()); // this ends the thread that writes
                 read
             });
             // Two that never read are closed meanwhile, one after the other.

@@ -1,9 +1,9 @@
 //! The defects of the journal's code, each provoked.
 //!
-//! Not here: row 1 is day 01's, and row 16 is a unit test of `common::token`. Only C can have
-//! row 8, locals that are used before they are set: the compiler refuses it here. Nor can a
-//! Rust server dereference the null entry of row 11: a full queue is an `Err` there, and the
-//! test shows what is done about it.
+//! Not here: 1 is day 01's, and 16 is a unit test of `common::token`. Number 8, variables that are
+//! used before they are set, exists only in C: the Rust compiler refuses it. Number 11, the null
+//! entry, cannot be dereferenced in Rust: a full queue is an `Err` there, and the test shows how
+//! the server handles it.
 
 use common::listener;
 use nix::sys::signal::Signal;
@@ -25,7 +25,7 @@ fn journal_02_closing_a_slot_touches_no_descriptor() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// And a client is not a descriptor either, as long as it stays.
+/// A client that stays takes no descriptor either.
 #[test]
 fn a_client_is_a_slot_and_no_descriptor() {
     let Some(server) = serve_echo(&[]) else { return };
@@ -49,7 +49,7 @@ fn journal_03_slots_come_free_and_every_client_sees_its_end() {
     assert_eq!((stopped.count("connections"), stopped.count("requests")), (200, 200));
 }
 
-/// Also PITFALLS.md row 14.
+/// Also pitfall 14.
 #[test]
 fn journal_04_a_reset_at_any_stage_ends_that_client_alone() {
     for reply in ["ack", "echo"] {
@@ -104,13 +104,13 @@ fn journal_04_a_reset_gives_the_buffers_back() {
     assert_eq!(stopped.count("resets"), 3);
 }
 
-/// Also PITFALLS.md row 23: stop and continue interrupt the wait with EINTR.
+/// Also pitfall 23: stop and continue interrupt the wait with EINTR.
 #[test]
 fn journal_05_stop_and_continue_do_not_end_it() {
     let Some(server) = serve_echo(&[]) else { return };
     let steady = server.connect().unwrap();
     for _ in 0..3 {
-        // A wait that submitted something returns that number, and only the next one EINTR.
+        // A wait that has submitted entries returns their number. Only the next wait returns EINTR.
         for _ in 0..5 {
             server.pause();
             server.resume();
@@ -184,7 +184,7 @@ fn journal_09_an_end_without_a_request_gets_no_ack() {
     assert_eq!(stopped.count("bytes_out"), 0);
 }
 
-/// Also PITFALLS.md rows 6 and 7: a completion queue of one entry overflows at once, which
+/// Also pitfalls 6 and 7: a completion queue of one entry overflows at once, which
 /// ends a multishot on a completion that is a success, and leaves others in the kernel until
 /// an enter asks for them.
 #[test]
@@ -218,7 +218,7 @@ fn answer_to<'a>(reply: &str, request: &'a [u8]) -> &'a [u8] {
     if reply == "ack" { b"ack\0" } else { request }
 }
 
-/// Also PITFALLS.md row 17: a full queue refuses the push, and nothing is queued. A chain
+/// Also pitfall 17: a full queue refuses the push, and nothing is queued. A chain
 /// never fits a queue of one entry; the completion of its first half starts the second.
 #[test]
 fn journal_11_a_full_submission_queue_loses_nothing() {

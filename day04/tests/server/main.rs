@@ -1,7 +1,8 @@
 //! The server as its clients and its user meet it: the program itself, on loopback.
 //!
-//! A test is named after the row of JOURNAL.md's table (`journal_02_…`) or of PITFALLS.md
-//! (`pitfall_04_…`) that it provokes.
+//! A test is named after what it provokes: a defect of the journal (`journal_02_…`, numbered as in
+//! `book/src/journal-corrected.md`) or a pitfall (`pitfall_04_…`, as in
+//! `book/src/when-it-goes-wrong.md`).
 
 mod buffers;
 mod counts;
@@ -26,7 +27,7 @@ use nix::sys::socket::{
 };
 use testkit::{Server, start_or_skip};
 
-/// Day 04 with these arguments, and nothing else said.
+/// Day 04 with these arguments and no others.
 fn day04(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_day04"));
     // A backtrace has no place in what a user reads.
@@ -34,7 +35,7 @@ fn day04(arguments: &[&str]) -> Command {
     command
 }
 
-/// A running server that says little; `None` if it cannot run here, which was said aloud.
+/// A running server that prints little; `None`, with a message, if it cannot run here.
 fn serve(arguments: &[&str]) -> Option<Server> {
     serve_aloud(&[&["--quiet"], arguments].concat())
 }

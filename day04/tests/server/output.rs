@@ -11,7 +11,7 @@ const COUNTS: [&str; 2] = ["system calls", "a request"];
 /// Sizes that fit a low RLIMIT_NOFILE too, so that what is granted is the same everywhere.
 const FITTING: [&str; 4] = ["--slots", "64", "--entries", "64"];
 
-/// A server that talks to people; `None` if it cannot run here, which was said aloud.
+/// A server that prints for people; `None`, with a message, if it cannot run here.
 fn talk(arguments: &[&str]) -> Option<Talking> {
     drop(serve(&[])?);
     Some(Talking::start(day04(arguments)).unwrap())
@@ -47,7 +47,7 @@ fn an_echo_session_reads_well() {
     insta::assert_snapshot!(said.for_snapshot(address, &COUNTS));
 }
 
-/// What it says one might try works, to the end.
+/// The command that it suggests works.
 #[test]
 fn what_it_says_to_try_works() {
     let nc = Command::new("nc").arg("-h").output();
@@ -113,8 +113,9 @@ fn a_reader_that_goes_away_does_not_end_it() {
     }
 }
 
-/// Its reader has stopped, as under Ctrl-S: no client waits for it, nor does the end. Some
-/// megabytes are kept for a reader that comes back. The lines beyond are lost, and counted.
+/// Its reader has stopped, as with Ctrl-S: neither a client nor the end waits for it. Some
+/// megabytes are kept for a reader that comes back. The server counts the lines beyond, and drops
+/// them.
 #[test]
 fn a_reader_that_stops_stops_nobody() {
     const CLIENTS: usize = 300;

@@ -1,11 +1,11 @@
 //! The pitfalls of accepting, of limits and of refused rings.
 //!
-//! Not here: rows 1 and 18 to 21 are day 02's, row 3 is a unit test of `common::listener`,
-//! row 10 of `common::slots`; row 2 is in `counts.rs`, rows 6, 7, 14, 17 and 23 are tested with
-//! the journal's, 8 and 22 in `buffers.rs`, 9, 12, 13 and 15 in `requests.rs`, 24 in `stop.rs`.
-//! Row 11 cannot be had: `types::Fixed` is another type than `types::Fd`. Row 16 is kept by
-//! `common::buffers`, which refuses a second owner; a breach would show as other bytes in any
-//! of the echo tests.
+//! Not here: 1 and 18 to 21 are day 02's, 3 is a unit test of `common::listener`, 10 of
+//! `common::slots`; 2 is in `counts.rs`, 6, 7, 14, 17 and 23 are tested with the journal's, 8 and
+//! 22 in `buffers.rs`, 9, 12, 13 and 15 in `requests.rs`, 24 in `stop.rs`. 11 is not possible:
+//! `types::Fixed` is another type than `types::Fd`. `common::buffers` prevents 16, because it
+//! refuses a second owner; a buffer with two owners would show as other bytes in any of the echo
+//! tests.
 
 use std::fs;
 use std::io::{self, Write};
@@ -87,8 +87,8 @@ fn pitfall_05_a_soft_limit_is_raised() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// A listener that was shut down refuses every accept at once, as one does when the system
-/// has no files or memory left. Here that needs no privileges, and can be mended.
+/// A listener that was shut down refuses every accept at once, as happens when the system has no
+/// files or memory left. This way needs no privileges, and can be undone.
 #[test]
 fn pitfall_05_an_accept_that_keeps_failing_is_retried_without_a_spin() {
     let Some(server) = serve_aloud(&["--slots", "64"]) else { return };
@@ -103,7 +103,7 @@ fn pitfall_05_an_accept_that_keeps_failing_is_retried_without_a_spin() {
     let start = Instant::now();
     socket::shutdown(listener.as_raw_fd(), socket::Shutdown::Both).unwrap();
     wait_until("the accept has failed five times", || failures() >= 5);
-    // Generous by far: a spin fails thousands of times in that time.
+    // A generous limit: a spin would fail thousands of times in that time.
     let most = 10 + start.elapsed().as_millis() as usize / 10;
     assert!(failures() <= most, "{} failures in {:?}", failures(), start.elapsed());
 
@@ -116,7 +116,7 @@ fn pitfall_05_an_accept_that_keeps_failing_is_retried_without_a_spin() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// Dropped with its accept still armed, a listener goes on accepting and keeps the port.
+/// If the listener is dropped with its accept still armed, the accept goes on and keeps the port.
 #[test]
 fn pitfall_25_the_port_is_free_at_once() {
     for arguments in [&[][..], &["--max", "2"]] {
@@ -152,7 +152,7 @@ fn pitfall_26_a_refused_setup_names_its_cause_and_the_remedy() {
     }
 }
 
-/// A filter can let a ring be set up, and refuse to let it be used.
+/// A filter can allow a ring to be set up, and not to be used.
 #[test]
 fn pitfall_26_a_refused_enter_names_its_cause_and_the_remedy() {
     if !io_uring_or_skip("pitfall_26_a_refused_enter_names_its_cause_and_the_remedy") {

@@ -8,16 +8,16 @@ use testkit::end_of_file;
 
 use super::*;
 
-/// PITFALLS.md row 9: a close with unread input sends a reset, and the answer is lost.
+/// Pitfall 9: a close with unread input sends a reset, and the answer is lost.
 #[test]
 fn pitfall_09_a_long_request_gets_its_answer_and_no_reset() {
     let Some(server) = serve(&[]) else { return };
     for length in [1 << 20, 3 << 20] {
         assert_eq!(ask(&server, &noise(length)), b"ack\0");
     }
-    // The server finds the socket empty after the first part, and answers that. What comes
-    // later, longer than the server leaves completions unhurried and shorter than it
-    // lingers, must not cost the client its answer.
+    // The server finds the socket empty after the first part, and answers it. The client goes on
+    // sending for longer than a turn waits, and for less time than the server lingers. It must get
+    // its answer all the same.
     let mut client = server.connect().unwrap();
     client.write_all(b"first").unwrap();
     let mut first = [0];
@@ -46,7 +46,7 @@ fn pitfall_09_a_client_that_stays_after_its_answer_is_let_go() {
     server.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// PITFALLS.md row 12: the kernel takes a part of a large reply.
+/// Pitfall 12: the kernel takes a part of a large reply.
 #[test]
 fn pitfall_12_sixteen_mebibytes_come_back_to_a_slow_reader() {
     for arguments in [&["--buffer-size", "1048576", "--buffers", "16"][..], &[]] {
@@ -76,7 +76,7 @@ fn pitfall_12_sixteen_mebibytes_come_back_to_a_slow_reader() {
     }
 }
 
-/// PITFALLS.md row 13: several sends on one socket overtake each other.
+/// Pitfall 13: several sends on one socket overtake each other.
 #[test]
 fn pitfall_13_quick_messages_come_back_in_order() {
     for arguments in [&[][..], &["--buffer-size", "16"]] {
@@ -84,7 +84,8 @@ fn pitfall_13_quick_messages_come_back_in_order() {
         for _ in 0..5 {
             let mut client = server.connect().unwrap();
             client.set_nodelay(true).unwrap();
-            // A buffer each with the small ones, all filled before the first reply.
+            // With the small buffers, each message fills one. All are filled before the first
+            // reply.
             server.pause();
             let messages = noise(8 * 16);
             messages.chunks(16).for_each(|message| client.write_all(message).unwrap());
@@ -97,7 +98,7 @@ fn pitfall_13_quick_messages_come_back_in_order() {
     }
 }
 
-/// PITFALLS.md row 15: the client has ended its side and still reads.
+/// Pitfall 15: the client has ended its side and still reads.
 #[test]
 fn pitfall_15_a_half_close_is_answered_in_full() {
     let (Some(acks), Some(echoes)) = (serve(&[]), serve_echo(&[])) else { return };
@@ -127,8 +128,8 @@ fn pitfall_15_a_half_close_is_answered_in_full() {
     echoes.stop(Signal::SIGINT).unwrap().well();
 }
 
-/// A request may come in pieces, as long as the next is there when the last is read; each
-/// connection's belong to it alone.
+/// A request may come in pieces, if the next piece is there when the last one is read. A client
+/// gets the pieces of its own connection and no others.
 #[test]
 fn many_clients_at_a_time_get_their_own_bytes_back() {
     let Some(server) = serve_echo(&["--slots", "32", "--buffer-size", "512"]) else { return };

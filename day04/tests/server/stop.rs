@@ -1,4 +1,4 @@
-//! Endings: PITFALLS.md row 24, and `--max`.
+//! Endings: pitfall 24, and `--max`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ fn pitfall_24_a_stop_under_load_ends_with_a_summary() {
     }
 }
 
-/// What has arrived when the signal comes is answered, parked connections' too.
+/// What has arrived when the signal comes is answered, on parked connections as well.
 #[test]
 fn pitfall_24_what_has_arrived_is_answered() {
     for arguments in [&[][..], &["--buffers", "1"], &["--entries", "1"]] {
@@ -67,8 +67,8 @@ fn pitfall_24_what_has_arrived_is_answered() {
     }
 }
 
-/// Also of those who are let in only then: some to slots of their own, the others to spare
-/// slots, although the first stay in theirs.
+/// The same for clients that are let in only then: some into free slots, the others into spare
+/// slots, because earlier clients stay in theirs.
 #[test]
 fn pitfall_24_what_has_arrived_is_answered_to_late_comers_too() {
     for arguments in [&[][..], &["--slots", "4"], &["--buffers", "1"], &["--sqpoll"]] {
@@ -134,7 +134,7 @@ fn pitfall_24_a_second_signal_waits_for_nobody() {
         let start = Instant::now();
         for _ in 0..signals {
             server.signal(Signal::SIGINT);
-            // Two of a kind at a time would be one.
+            // Two pending signals of one kind count as one.
             std::thread::sleep(Duration::from_millis(50));
         }
         let stopped = server.wait().unwrap().well();
@@ -148,7 +148,7 @@ fn pitfall_24_a_second_signal_waits_for_nobody() {
     assert!(hasty < patient / 2, "{hasty:?} after two signals, {patient:?} after one");
 }
 
-/// The last client that is let in ends the accepting, and nobody's stay.
+/// The last client that is let in ends the accepting. The clients that are in may stay.
 #[test]
 fn max_lets_so_many_in_and_ends_when_they_have_left() {
     let Some(mut server) = serve_echo(&["--max", "3"]) else { return };

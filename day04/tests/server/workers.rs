@@ -9,14 +9,14 @@ use testkit::{end_of_file, has_worker, skipped, start_without_workers_or_skip};
 use super::hog::Hog;
 use super::*;
 
-/// A server without workers; `None` if that is not possible here, which was said aloud.
+/// A server without workers; `None`, with a message, if that is not possible here.
 fn serve_alone(arguments: &[&str]) -> Option<Server> {
     let mut command = with_json(day04(arguments));
     command.arg("--quiet");
     start_without_workers_or_skip(&test_name(), command)
 }
 
-/// Stops it. If it had workers anyway, says so: the test has shown nothing then.
+/// Stops it. If it had workers anyway, prints that: the test has shown nothing then.
 fn stop_alone(server: Server) {
     if has_worker(server.pid()).unwrap() {
         skipped(&test_name(), "the limit does not bind here");
@@ -45,7 +45,7 @@ fn without_workers_clients_get_their_answer_and_the_end() {
     }
 }
 
-/// The end comes at once, and not when the server gives up waiting for theirs.
+/// Clients get their end-of-file at once, and not when the server gives up waiting for theirs.
 #[test]
 fn without_workers_the_end_comes_before_patience_ends() {
     let Some(server) = serve_alone(&[]) else { return };

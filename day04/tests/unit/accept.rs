@@ -36,7 +36,7 @@ impl Kernel {
 }
 
 proptest! {
-    /// PITFALLS row 4. Whatever comes and goes, no client is accepted without a slot; and
+    /// Pitfall 4 of the book. Whatever comes and goes, no client is accepted without a slot; and
     /// as long as clients leave, every client is accepted.
     #[test]
     fn nobody_is_lost_and_everybody_gets_in(
@@ -52,7 +52,7 @@ proptest! {
             lost: 0, accepted: 0,
         };
         let (mut came, mut left) = (0, 0);
-        // A table of one slot serves one client a turn, and up to 59 times 99 come.
+        // A table of one slot serves one client a turn, and up to 59 × 99 clients come.
         let settle = std::iter::repeat_n((0, 3), 6000);
         for (coming, leaving) in turns.into_iter().chain(settle) {
             came += coming;
@@ -96,7 +96,7 @@ fn without_room_it_only_cancels() {
     assert_eq!(accept.next(false, now), None);
 }
 
-/// PITFALLS row 5: an accept that fails because files ran out must not become a busy loop.
+/// Pitfall 5 of the book: an accept that fails because files ran out must not become a busy loop.
 #[test]
 fn accepting_rests_after_the_system_ran_out() {
     let now = Instant::now();

@@ -39,7 +39,7 @@ fn agree(options: &RingOptions, entries: u32, flags: SetupFlags) {
     }
 }
 
-/// PITFALLS row 21.
+/// Pitfall 21 of the book.
 #[test]
 fn pitfall_21_the_kernel_has_these_rules_about_sizes() {
     if !io_uring_or_skip("pitfall_21_the_kernel_has_these_rules_about_sizes") {
@@ -59,7 +59,7 @@ fn pitfall_21_the_kernel_has_these_rules_about_sizes() {
     }
 }
 
-/// PITFALLS row 20.
+/// Pitfall 20 of the book.
 #[test]
 fn pitfall_20_the_kernel_has_these_rules_about_flags() {
     if !io_uring_or_skip("pitfall_20_the_kernel_has_these_rules_about_flags") {

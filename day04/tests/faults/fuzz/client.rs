@@ -158,7 +158,7 @@ impl Player {
         }
     }
 
-    /// Sends some of what is left up to byte number `end`; whether that went.
+    /// Sends some of what is left up to byte number `end`. Returns whether the socket took any.
     fn send(&mut self, end: usize) -> bool {
         let mut bytes = [0; 1 << 14];
         let length = bytes.len().min(end - self.seen.sent);
@@ -179,7 +179,7 @@ impl Player {
         }
     }
 
-    /// Reads some of what is there, if it reads at all; whether there was anything.
+    /// Reads some of what is there, if it reads at all. Returns whether there was anything.
     fn receive(&mut self) -> bool {
         if !self.reads {
             return false;

@@ -48,7 +48,7 @@ fn fuzz_the_last_quarter() {
     fuzz(3);
 }
 
-/// Plays every fourth plan, beginning with that one.
+/// Plays every fourth plan, beginning with this one.
 fn fuzz(first: u64) {
     if serve(&[]).is_none() {
         return;

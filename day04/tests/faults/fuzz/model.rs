@@ -1,9 +1,9 @@
 //! What the clients of a plan may see, and what the server may count.
 //!
-//! Sure, whatever happens: bytes come back unchanged and in order, no byte twice, and none which
+//! Always: bytes come back unchanged and in order, no byte twice, and none which
 //! was not sent; an ack is `ack\0`, comes once, and only after a request.
 //!
-//! Sure, unless the server was asked to end: a client that reads to the end gets everything,
+//! Unless the server was asked to end: a client that reads to the end gets everything,
 //! and then an end-of-file and no reset; the server never ends first, except for an ack.
 //! Two kinds of clients may be cut off, by the server's own rules: in an echo, a client that leaves
 //! replies unread for a second while others wait for the buffers, and each of these is counted as
@@ -26,7 +26,7 @@ const LINGERED: Duration = Duration::from_millis(1_900);
 /// What each client did and saw, in the order of the plan.
 pub type Story<'a> = Vec<(&'a Client, Seen)>;
 
-/// Everything that should not have been, in words; the summary is the server's last.
+/// Everything that is wrong, in words. `summary` is the last event of the server.
 pub fn judge(plan: &Plan, story: &Story<'_>, stopped: &Stopped) -> Vec<String> {
     let mut complaints: Vec<String> = Vec::new();
     for (client, seen) in story {
