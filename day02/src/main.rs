@@ -54,9 +54,6 @@ struct Options {
     quiet: bool,
 }
 
-/// Submission queue entries, unless `--entries` says otherwise.
-const ENTRIES: u32 = 8;
-
 fn main() -> ExitCode {
     environment::report("day02", run(&Options::parse()))
 }

@@ -5,8 +5,10 @@ use common::ring::{self, Granted, RingOptions, SetupFlags};
 use io_uring::{Builder, IoUring};
 
 use crate::report::{Parameters, Report, Section};
-use crate::steps;
-use crate::{ENTRIES, Options};
+use crate::{Options, steps};
+
+/// Submission queue entries, unless `--entries` says otherwise.
+const ENTRIES: u32 = 8;
 
 // ANCHOR: one_ring
 /// Sets the ring up, sends a NOP through it, and registers what was asked for.
