@@ -72,7 +72,7 @@ impl Drop for RaiseAtEnd<'_> {
 /// # Panics
 /// If the socket does not take `SO_LINGER`; every TCP socket does.
 pub fn reset(stream: TcpStream) {
-    // With a linger time of zero, close(2) throws away what is queued and sends RST
+    // With a linger time of zero, close(2) discards what is queued and sends RST
     // (socket(7), SO_LINGER).
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     setsockopt(&stream, sockopt::Linger, &linger).expect("a TCP socket takes SO_LINGER");

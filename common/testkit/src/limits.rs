@@ -19,7 +19,7 @@ pub fn limit_descriptors(command: &mut Command, soft: u64, hard: u64) {
 }
 
 /// Gives the child this RLIMIT_MEMLOCK, in bytes, or ours if that is smaller, and takes
-/// `CAP_IPC_LOCK` away if we may (`CAP_SETPCAP`): root would not feel the limit otherwise.
+/// `CAP_IPC_LOCK` away if we may (`CAP_SETPCAP`): otherwise the limit would not bind root.
 pub fn limit_locked_memory(command: &mut Command, bytes: u64) {
     /// `linux/capability.h`.
     const CAP_IPC_LOCK: libc::c_ulong = 14;

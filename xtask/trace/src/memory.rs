@@ -126,8 +126,8 @@ impl Map {
         Ok(Map { start, length })
     }
 
-    /// Whether there is memory behind its last byte too. Old kernels, where it cannot be read this
-    /// way, map no more than there is.
+    /// Whether the kernel's memory reaches to the mapping's last byte. If not even the first byte can
+    /// be read this way, the kernel is an old one, which maps no more than there is.
     fn is_whole(&self) -> bool {
         let start = self.start.as_ptr() as u64;
         let there = |at: u64| sys::read_memory(std::process::id() as pid_t, at, &mut [0]).is_ok();

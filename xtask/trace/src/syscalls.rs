@@ -66,9 +66,9 @@ fn decode(info: &RawSyscallInfo) -> Stop {
     }
 }
 
-/// Results with which the kernel restarts a call (`linux/errno.h`): unless a handler of the program
-/// runs first, and in any case.
+/// The kernel restarts the call, unless a handler of the program runs first (`linux/errno.h`).
 const RESTART_UNLESS_HANDLED: i64 = -514;
+/// The kernel restarts the call in any case.
 const RESTART: i64 = -513;
 
 /// The call that a task is about to return from, at a stop that is not the call's own, and its

@@ -108,7 +108,7 @@ impl Tracepoints {
         fs::write(self.folder.join("buffer_size_kb"), "8192")?;
         // The default clock differs from one CPU to the other.
         fs::write(self.folder.join("trace_clock"), "mono")?;
-        // Addresses as they are: filters need them.
+        // The filters need the addresses as they are, and not hashed.
         fs::write(self.folder.join("options/hash-ptr"), "0")?;
         let pipe = OpenOptions::new()
             .read(true)

@@ -155,7 +155,7 @@ impl Watch {
             return waits && self.now() - inside.since.us >= ASLEEP.as_micros() as u64;
         }
         let Some(before) = inside.runs else { return false };
-        // Once it has continued from the stop at the entry.
+        // It ran once more to go on from the stop at the entry: further runs mean that it slept.
         self.runs_of(tid).is_some_and(|runs| runs > before + 1)
     }
 }
