@@ -73,7 +73,7 @@ impl BufferRing {
         self.buffer(id)[..len].iter().map(|byte| byte.load(Ordering::Relaxed)).collect()
     }
 
-    /// The received bytes of a completion: its result tells how many, at the start of the buffer
+    /// The received bytes of a completion: its result says how many, at the start of the buffer
     /// that it names.
     ///
     /// # Panics

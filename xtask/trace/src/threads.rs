@@ -29,13 +29,13 @@ pub fn cpu(pid: u32) -> Duration {
     threads(pid).iter().map(|thread| thread.cpu).sum()
 }
 
-/// Whether all threads of a process sleep at this moment; likewise.
+/// Whether all threads of a process sleep at this moment; those that the kernel made do not count.
 pub fn sleeps(pid: u32) -> bool {
     threads(pid).iter().all(|thread| thread.asleep)
 }
 
-/// The threads of a process that live, but for those that the kernel made for its rings (`iou-sqp-…`,
-/// `iou-wrk-…`).
+/// The threads of a process that live, but for those that the kernel made for its rings
+/// (`iou-sqp-…`, `iou-wrk-…`).
 pub fn threads(pid: u32) -> Vec<Thread> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     tasks.flatten().filter_map(|task| thread(&task.path())).collect()

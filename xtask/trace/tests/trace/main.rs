@@ -6,7 +6,7 @@ use ringtrace::launch::Program;
 use ringtrace::summary::Summary;
 use ringtrace::{Outcome, Trace};
 
-/// Leaves a test, aloud, where no ring is available.
+/// Ends a test, with a message, where no ring is available.
 macro_rules! needs_io_uring {
     ($test:literal) => {
         if !testkit::io_uring_or_skip($test) {

@@ -33,7 +33,7 @@ fn a_signal_that_another_thread_takes_ends_no_wait() {
     }
 }
 
-/// It is not begun again: it was not cut short by a stop.
+/// The tracer does not begin such a wait again, because no stop has cut it short.
 #[test]
 fn a_wait_of_a_polled_device_may_end_early() {
     needs_io_uring!("a_wait_of_a_polled_device_may_end_early");

@@ -29,7 +29,7 @@ pub fn enter(fd: libc::c_int, submit: u32, wait: u32, flags: u32) {
     assert_eq!(taken, libc::c_long::from(submit));
 }
 
-/// 64 KiB: of a ring's descriptor, or anonymous.
+/// Maps memory: of a ring's descriptor, or new memory if `fd` is negative.
 pub fn map(fd: libc::c_int, offset: libc::off_t, length: usize) -> *mut u32 {
     let flags = if fd < 0 { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS } else { libc::MAP_SHARED };
     let protection = libc::PROT_READ | libc::PROT_WRITE;

@@ -46,8 +46,8 @@ pub fn not_interrupted() {
     }
 }
 
-/// Signals for a process, while its first thread waits. The kernel prefers that one, and in a child
-/// it is this.
+/// Signals for a process, while its first thread waits. The kernel prefers the first thread, and in a
+/// child process that is this one.
 pub fn interrupted_by_whom() {
     // SAFETY: nobody else holds a lock that the child needs: the harness waits.
     let child = unsafe { libc::fork() };
@@ -62,7 +62,7 @@ pub fn interrupted_by_whom() {
 }
 
 /// A wait ends if this thread handles the signal, and goes on if the other one does. In every second
-/// round the other one cannot.
+/// round the other one cannot handle it.
 fn waits_for_signals() {
     static HANDLED: AtomicU32 = AtomicU32::new(0);
     extern "C" fn count(_: libc::c_int) {
@@ -135,7 +135,7 @@ pub fn iopoll() {
 }
 
 fn on_signal(signal: libc::c_int, handler: libc::sighandler_t) {
-    // SAFETY: the handlers here do nothing, and so nothing that a handler may not do.
+    // SAFETY: the handlers here do nothing that a handler may not do.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler;
