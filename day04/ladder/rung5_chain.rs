@@ -38,7 +38,7 @@ use crate::scaffold::{ACK, Basics, Done, Options, Reply, Rung, Server};
 
 mod scaffold;
 
-/// Bytes that the receive throws away at most.
+/// Bytes that the receive discards at most.
 const DISCARD: u32 = 1 << 20;
 /// RUNG 5: how often to look which slots are free, since no completion says so.
 const LOOK: Duration = Duration::from_millis(10);

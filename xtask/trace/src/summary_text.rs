@@ -193,7 +193,7 @@ fn ends(page: &mut String, summary: &Summary) {
             "rings closed with the queue full and more completions waiting, unseen",
         ),
         (summary.dropped, "entries dropped, for their index was out of range"),
-        (summary.lost, "completions thrown away by the kernel"),
+        (summary.lost, "completions discarded by the kernel"),
     ];
     for (count, what) in ends {
         if count > 0 {

@@ -219,7 +219,7 @@ impl Waits {
             format!("{waits}, {in_flight}{waiting}{silent}{last}"),
             "No completion can come that ends this wait. Either an entry was not submitted (or a \
              multishot not armed again), or its completion was taken from the queue before and \
-             thrown away, or it waits for more than it submitted.",
+             discarded, or it waits for more than it submitted.",
         );
     }
 }
