@@ -1,7 +1,7 @@
 //! Connections: a thread for each, with one request and one answer.
 //!
 //! A slow, silent or greedy client takes nothing from the others: a request has ten seconds, an
-//! answer a minute, and when too many are open, the one that has been silent for longest is closed.
+//! answer a minute, and when too many are open, the oldest one is closed, unless it shows a run.
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _};
@@ -9,8 +9,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::answer::{self, PATIENCE};
-use super::request::{Method, Request};
+use super::answer::{self, Answer, PATIENCE};
+use super::request::{Method, Request, Unread};
 use super::site::{Reply, Site};
 use crate::output;
 
@@ -21,8 +21,9 @@ const MOST: usize = 64;
 #[derive(Default)]
 struct Open {
     all: usize,
-    /// Those that have not sent their request yet, the oldest first.
-    asking: VecDeque<Arc<TcpStream>>,
+    /// Those that may be closed to make room, the oldest first. On this machine an answer takes
+    /// milliseconds, so the oldest is one that does not ask, or does not read.
+    guests: VecDeque<Arc<TcpStream>>,
 }
 
 /// Answers as long as this program runs.
@@ -58,11 +59,11 @@ fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
 fn admit(open: &Mutex<Open>, client: &Arc<TcpStream>) -> bool {
     let mut open = lock(open);
     if open.all >= MOST {
-        let Some(silent) = open.asking.pop_front() else { return false };
-        let _ = silent.shutdown(Shutdown::Both);
+        let Some(oldest) = open.guests.pop_front() else { return false };
+        let _ = oldest.shutdown(Shutdown::Both);
     }
     open.all += 1;
-    open.asking.push_back(Arc::clone(client));
+    open.guests.push_back(Arc::clone(client));
     true
 }
 
@@ -73,15 +74,15 @@ struct Guest {
 }
 
 impl Guest {
-    /// Its request has arrived: it is no longer closed to make room.
-    fn has_asked(&self) {
-        lock(&self.open).asking.retain(|other| !Arc::ptr_eq(other, &self.client));
+    /// It is not closed to make room.
+    fn stays(&self) {
+        lock(&self.open).guests.retain(|other| !Arc::ptr_eq(other, &self.client));
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.has_asked();
+        self.stays();
         lock(&self.open).all -= 1;
     }
 }
@@ -89,11 +90,18 @@ impl Drop for Guest {
 /// Reads a request, answers it, and ends the connection.
 fn converse(guest: &Guest, site: &Arc<Site>) -> io::Result<()> {
     let client = guest.client.as_ref();
-    let request = Request::read(client, PATIENCE)?;
-    guest.has_asked();
+    let request = match Request::read(client, PATIENCE) {
+        Ok(request) => request,
+        Err(Unread::Gone(wrong)) => return Err(wrong),
+        Err(Unread::Refused(status, why)) => {
+            Answer::plain(status, why).send(client, false)?;
+            return end(client);
+        }
+    };
     match site.reply(&request) {
         Reply::Whole(answer) => answer.send(client, request.method == Method::Head)?,
         Reply::Live(run) => {
+            guest.stays();
             answer::begin_stream(client)?;
             run.play(client);
         }

@@ -55,14 +55,13 @@ pub fn page(status: &'static str, body: impl Into<Vec<u8>>, door: &Door) -> Answ
 fn file(folder: &Path, path: &str) -> Option<PathBuf> {
     let path = crate::markup::decoded(path.as_bytes()).ok()?;
     let mut file = folder.to_owned();
-    for part in path.split('/').filter(|part| !part.is_empty()) {
-        if part.starts_with('.') || part.contains(['\\', '\0']) {
+    // Nothing may follow a file's name, not even `/`: the page's links would lead elsewhere.
+    let path = if path.is_empty() { "index.html" } else { &path };
+    for part in path.split('/') {
+        if part.is_empty() || part.starts_with('.') || part.contains(['\\', '\0']) {
             return None;
         }
         file.push(part);
-    }
-    if file.is_dir() {
-        file.push("index.html");
     }
     let file = file.canonicalize().ok()?;
     (file.starts_with(folder.canonicalize().ok()?) && file.is_file()).then_some(file)

@@ -1,6 +1,7 @@
-//! Reads a request, of which only the head is used (RFC 9112).
+//! Reads a request, of which only the head is used (RFC 9112). One that cannot be read gets the
+//! reason as its answer, which says nothing of the book.
 
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -28,49 +29,87 @@ pub struct Request {
     headers: Vec<(String, String)>,
 }
 
+/// Why there is no request.
+#[derive(Debug)]
+pub enum Unread {
+    /// The client has gone.
+    Gone(io::Error),
+    /// This server does not answer such a request: the status, and the reason.
+    Refused(&'static str, &'static str),
+}
+
+impl From<io::Error> for Unread {
+    fn from(wrong: io::Error) -> Self {
+        match wrong.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => LATE,
+            _ => Self::Gone(wrong),
+        }
+    }
+}
+
+const LATE: Unread = Unread::Refused("408 Request Timeout", "the request did not arrive in time");
+const LONG: Unread =
+    Unread::Refused("431 Request Header Fields Too Large", "the request's head is too long");
+const UNKNOWN: Unread =
+    Unread::Refused("501 Not Implemented", "this server knows GET, HEAD and POST");
+const BAD: Unread = Unread::Refused("400 Bad Request", "this is no request of HTTP/1.1");
+const TWICE: Unread = Unread::Refused("400 Bad Request", "a header occurs twice");
+
 impl Request {
     /// Reads a request that arrives within this time.
-    pub fn read(mut client: &TcpStream, patience: Duration) -> io::Result<Self> {
+    pub fn read(mut client: &TcpStream, patience: Duration) -> Result<Self, Unread> {
         let deadline = Instant::now() + patience;
         let mut bytes = Vec::new();
         let mut piece = [0; 1024];
         while !bytes.windows(4).any(|end| end == b"\r\n\r\n") {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || bytes.len() > LONGEST {
-                return Err(io::ErrorKind::InvalidData.into());
+            if left.is_zero() {
+                return Err(LATE);
+            }
+            if bytes.len() > LONGEST {
+                return Err(LONG);
             }
             client.set_read_timeout(Some(left))?;
             match client.read(&mut piece)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                0 if bytes.is_empty() => return Err(Unread::Gone(ErrorKind::UnexpectedEof.into())),
+                0 => return Err(BAD),
                 length => bytes.extend(&piece[..length]),
             }
         }
-        Self::parse(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        Self::parse(&bytes)
     }
 
-    /// Parses a request. `None` if this server does not answer it: another method, or a header that
-    /// occurs twice, which two readers could read differently.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?;
-        let mut lines = text.split("\r\n\r\n").next()?.split("\r\n");
-        let mut words = lines.next()?.split(' ');
-        let method = match words.next()? {
+    /// Parses a request. Refuses what two readers could read differently.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Unread> {
+        let text = std::str::from_utf8(bytes).map_err(|_| BAD)?;
+        let head = text.split("\r\n\r\n").next().unwrap_or_default();
+        let (first, lines) = head.split_once("\r\n").unwrap_or((head, ""));
+        let [method, target, version] = first.split(' ').collect::<Vec<_>>()[..] else {
+            return Err(BAD);
+        };
+        if !version.starts_with("HTTP/1.") {
+            return Err(BAD);
+        }
+        let method = match method {
             "GET" => Method::Get,
             "HEAD" => Method::Head,
             "POST" => Method::Post,
-            _ => return None,
+            _ => return Err(UNKNOWN),
         };
-        let path = words.next()?.split(['?', '#']).next()?.to_owned();
+        let path = target.split(['?', '#']).next().unwrap_or_default().to_owned();
         let mut headers = Vec::new();
-        for line in lines {
-            let (name, value) = line.split_once(':')?;
+        for line in lines.split("\r\n").filter(|_| !lines.is_empty()) {
+            let (name, value) = line.split_once(':').ok_or(BAD)?;
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                return Err(BAD);
+            }
             let name = name.to_ascii_lowercase();
             if headers.iter().any(|(other, _)| *other == name) {
-                return None;
+                return Err(TWICE);
             }
             headers.push((name, value.trim().to_owned()));
         }
-        Some(Self { method, path, headers })
+        Ok(Self { method, path, headers })
     }
 
     /// The value of a header, whose name is given in lower case.
@@ -96,13 +135,23 @@ mod tests {
 
     #[test]
     fn what_can_be_read_in_two_ways_is_refused() {
-        for head in [
-            "PUT / HTTP/1.1\r\nHost: x\r\n\r\n",
-            "GET\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n",
-            "GET / HTTP/1.1\r\nno header\r\n\r\n",
+        for (head, wanted) in [
+            ("PUT / HTTP/1.1\r\nHost: x\r\n\r\n", "501"),
+            ("GET\r\n\r\n", "400"),
+            ("GET /\r\n\r\n", "400"),
+            ("GET / x HTTP/1.1\r\n\r\n", "400"),
+            ("PRI * HTTP/2.0\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nno header\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nX: a\r\n Host: x\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\n: x\r\n\r\n", "400"),
         ] {
-            assert!(Request::parse(head.as_bytes()).is_none(), "{head}");
+            let read = Request::parse(head.as_bytes());
+            let refused =
+                matches!(&read, Err(Unread::Refused(status, _)) if status.starts_with(wanted));
+            assert!(refused, "{head}: {read:?}");
         }
+        assert!(Request::parse(b"GET / HTTP/1.0\r\n\r\n").is_ok());
     }
 }

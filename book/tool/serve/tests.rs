@@ -83,6 +83,10 @@ fn pages_are_shown_and_nothing_else() {
         "%2fsecret.txt",
         "-/../secret.txt",
         "no.html",
+        "index.html/",
+        "/index.html",
+        "css/",
+        "css//a%20b.css",
     ] {
         let answer = served.ask("GET", outside);
         assert!(answer.starts_with("HTTP/1.1 404"), "{outside}: {answer}");
@@ -120,21 +124,35 @@ fn without_the_word_and_this_machine_s_name_there_is_nothing() {
         let answer = served.answer(&from(origin));
         assert!(answer.starts_with("HTTP/1.1 403"), "{origin}: {answer}");
     }
-    for broken in ["\r\n", "GET", "PUT / HTTP/1.1\r\nHost: localhost", "\u{0}\u{1}"] {
-        assert_eq!(served.answer(broken), "", "{broken:?}");
+    let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(20_000));
+    for (broken, status) in [
+        ("\r\n", "400 Bad Request"),
+        ("GET", "400 Bad Request"),
+        ("\u{0}\u{1}", "400 Bad Request"),
+        ("PUT / HTTP/1.1\r\nHost: localhost", "501 Not Implemented"),
+        (&long, "431 Request Header Fields Too Large"),
+    ] {
+        let answer = served.answer(broken);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{status}: {answer}");
+        assert!(!answer.contains(&served.path), "{status}: {answer}");
     }
 }
 
 #[test]
 fn no_client_keeps_another_from_its_answer() {
+    const LARGE: usize = 8 << 20;
     let scratch = tempfile::tempdir().unwrap();
     let served = Served::new(scratch.path());
     // More than the sockets hold, so that a client that does not read leaves part of it.
-    std::fs::write(scratch.path().join("large.txt"), vec![b'x'; 64 << 20]).unwrap();
+    std::fs::write(scratch.path().join("large.txt"), vec![b'x'; LARGE]).unwrap();
     let Served { address, path } = &served;
     let large = format!("GET {path}large.txt HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    let unread: Vec<_> = (0..3).map(|_| served.send(&large)).collect();
-    // More connections than there is room for: those that were silent for longest are closed.
+    // More connections than there is room for, in both ways: the oldest are closed.
+    let mut unread: Vec<_> = (0..100).map(|_| served.send(&large)).collect();
+    assert!(served.ask("GET", "").contains("first"));
+    let mut answer = Vec::new();
+    let cut = unread[0].read_to_end(&mut answer);
+    assert!(cut.is_err() || answer.len() < LARGE, "the oldest is closed: {cut:?}");
     let mut silent: Vec<_> = (0..200).map(|_| served.send("GET")).collect();
     assert!(served.ask("GET", "").contains("first"));
     let gone = silent.first_mut().unwrap().read(&mut [0]);
