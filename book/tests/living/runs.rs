@@ -243,15 +243,18 @@ fn a_run_ends_with_its_page_and_with_the_server() {
     }
     for how in ["page", "server"] {
         let mark = format!("LIVING_{how}_{}", std::process::id());
+        let scratch = tempfile::tempdir().expect("a folder");
         let mut serving = Serving::start_with(|command| {
-            command.env("LIVING_MARK", &mark);
+            command.env("LIVING_MARK", &mark).env("TMPDIR", scratch.path());
         });
+        let left = || fs::read_dir(scratch.path()).expect("the folder").count();
         let client = serving.post("-/run/transcript/day3-naive");
         let mut events = events(client.try_clone().expect("a socket"));
         let listens = |event: &Value| {
             event["text"].as_str().is_some_and(|text| text.contains("listening on"))
         };
         assert!(events.any(|event| listens(&event)), "it listens");
+        assert_ne!(left(), 0, "the folder of the run");
         match how {
             "page" => {
                 drop(events);
@@ -268,6 +271,7 @@ fn a_run_ends_with_its_page_and_with_the_server() {
                 testkit::wait_until("the end of all", || !lives(&mark));
             }
         }
+        testkit::wait_until("an empty folder", || left() == 0);
     }
 }
 

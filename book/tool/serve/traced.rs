@@ -1,10 +1,12 @@
 //! A command of the book under the tracer, and the builds before it.
 
 use std::fs;
-use std::io;
+use std::io::{self, PipeWriter};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::transcript::Transcript;
 
@@ -14,16 +16,29 @@ const TRACE: &str = "cargo xtask trace ";
 /// The subfolder for the files of a transcript's commands.
 const FILES: &str = "files";
 
-/// The folder of a run, for the tracer's output. Dropping it removes it.
+/// The folder of a run, for the tracer's output. A process removes it when this is dropped, or when
+/// this program ends in any way.
 #[derive(Debug)]
-pub struct Folder(TempDir);
+pub struct Folder {
+    path: PathBuf,
+    remover: Child,
+    /// While this is open, the remover waits.
+    life: Option<PipeWriter>,
+}
 
 impl Folder {
     /// A new folder that only this user can read.
     pub fn new() -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("book-run.").tempdir()?;
         fs::create_dir(folder.path().join(FILES))?;
-        Ok(Self(folder))
+        let (waits, life) = io::pipe()?;
+        let mut remover = Command::new("sh");
+        // A program of the run that is just ending may still write a file.
+        remover
+            .args(["-c", "trap '' INT TERM HUP; read -r _; until rm -rf \"$0\"; do sleep 1; done"]);
+        remover.arg(folder.path()).stdin(waits).stdout(Stdio::null()).stderr(Stdio::null());
+        let remover = remover.process_group(0).spawn()?;
+        Ok(Self { path: folder.keep(), remover, life: Some(life) })
     }
 
     /// A line of output as the book would have it: files that lie here lie in `/tmp/` there.
@@ -38,7 +53,7 @@ impl Folder {
 
     /// Its path.
     pub fn path(&self) -> String {
-        self.0.path().display().to_string()
+        self.path.display().to_string()
     }
 
     /// The shell's command line for a command. A command that makes no ring runs as it is.
@@ -62,7 +77,7 @@ impl Folder {
     pub fn read(&self, commands: usize) -> (Vec<Value>, Vec<String>) {
         let (mut traces, mut words) = (Vec::new(), Vec::new());
         for index in 0..commands {
-            let file = |extension| self.0.path().join(format!("{index}.{extension}"));
+            let file = |extension| self.path.join(format!("{index}.{extension}"));
             let trace = fs::read_to_string(file("json")).unwrap_or_default();
             match serde_json::from_str(&trace) {
                 Ok(trace) => traces.push(trace),
@@ -71,6 +86,13 @@ impl Folder {
         }
         words.retain(|words| !words.trim().is_empty());
         (traces, words)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.life = None;
+        let _ = self.remover.wait();
     }
 }
 
