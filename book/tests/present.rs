@@ -70,6 +70,9 @@ fn a_lesson_is_given_from_the_page() {
             const stage = document.querySelector('.presenter-stage').getBoundingClientRect();
             return player.getBoundingClientRect().bottom <= stage.bottom + 1";
         page.until("the player's controls are in the window", fits).await?;
+        let large = "const drawing = document.querySelector('.presenter .ring-drawing');
+            return 2 * drawing.getBoundingClientRect().height > innerHeight";
+        assert_eq!(page.js(large, vec![]).await?, json!(true), "half of the window");
         press(&page, 'n').await?;
         let notes = "const notes = document.querySelector('.presenter-notes');
             return !notes.hidden && notes.textContent.includes('Demo.')";

@@ -1,6 +1,6 @@
 //! The runs that a page may start: the book's transcripts with their own commands, its figures with
-//! the clients of their recordings, the entries of the atlas. One at a time. A request only selects one by name; no other
-//! part of it reaches a shell.
+//! the clients of their recordings, the entries of the atlas. One at a time. A request only selects
+//! one by name; no other part of it reaches a shell.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,11 +43,11 @@ pub enum Kind {
     Atlas,
 }
 
-/// Whether each can run from a page: `None`, or why not.
+/// Whether each can run from a page, by its kind and name: `None`, or why not.
 #[derive(Debug, Serialize)]
 pub struct Offer {
-    transcripts: BTreeMap<String, Option<String>>,
-    figures: BTreeMap<String, Option<String>>,
+    transcript: BTreeMap<String, Option<String>>,
+    figure: BTreeMap<String, Option<String>>,
     atlas: BTreeMap<String, Option<String>>,
 }
 
@@ -57,8 +57,8 @@ pub fn offer(root: &Path) -> Offer {
         let names = names(root, kind).into_iter();
         names.map(|name| (name.clone(), load(root, kind, &name).err())).collect()
     };
-    let [transcripts, figures, atlas] = [Kind::Transcript, Kind::Figure, Kind::Atlas].map(may);
-    Offer { transcripts, figures, atlas }
+    let [transcript, figure, atlas] = [Kind::Transcript, Kind::Figure, Kind::Atlas].map(may);
+    Offer { transcript, figure, atlas }
 }
 
 /// The names of the book's transcripts, of its figures, or of the atlas's entries.
@@ -79,11 +79,8 @@ fn names(root: &Path, kind: Kind) -> Vec<String> {
     named.collect()
 }
 
-/// The commands of a run, or why it is refused.
+/// The commands of a run that has one of the book's [`names`], or why it is refused.
 fn load(root: &Path, kind: Kind, name: &str) -> Result<Transcript, String> {
-    if !names(root, kind).iter().any(|known| known == name) {
-        return Err("the book has no such thing to run".to_owned());
-    }
     let text = match kind {
         Kind::Figure => format!("$ cargo xtask record --print {name}\n"),
         Kind::Atlas => format!("$ cargo xtask atlas {name}\n"),
@@ -116,6 +113,9 @@ fn changes(command: &str) -> bool {
 impl Runs {
     /// Prepares a run. Refused if a page may not start it, or while another one runs.
     pub fn begin(self: &Arc<Self>, root: &Path, kind: Kind, name: &str) -> Result<Run, String> {
+        if !names(root, kind).iter().any(|known| known == name) {
+            return Err("the book has no such thing to run".to_owned());
+        }
         let transcript = load(root, kind, name)?;
         let mut current = self.lock();
         if let Some(Current { name, .. }) = current.as_ref() {

@@ -5,10 +5,11 @@ import { get, post } from './server.js';
 
 /** A transcript or figure of the page, with a place below it for the reader's own run. */
 class Runnable {
-    constructor(kind, name, shown, recorded) {
+    constructor(kind, name, shown) {
         this.path = `run/${kind}/${name}`;
         this.kind = kind;
-        this.recorded = recorded;
+        this.name = name;
+        this.recorded = shown.player?.recording;
         this.section = make('section', 'living');
         this.section.setAttribute('aria-label', `Your run of ${name}`);
         keepKeys(this.section);
@@ -128,21 +129,20 @@ function differs(differences) {
 }
 
 async function begin() {
+    const named = (kind, selector, name) =>
+        [...document.querySelectorAll(selector)].map(node => new Runnable(kind, name(node), node));
+    // At once, so that the presenter's view finds them; the server's answer takes a moment.
     const found = [
-        ...[...document.querySelectorAll('.transcript')].map(node =>
-            ['transcript', node.dataset.transcript, node, undefined]),
-        ...[...document.querySelectorAll('.asked[data-entry]:not([data-entry=""])')].map(node =>
-            ['atlas', node.dataset.entry, node, undefined]),
-        ...[...document.querySelectorAll('.ring-player')].map(node =>
-            ['figure', node.dataset.ring, node, node.player.recording]),
+        ...named('transcript', '.transcript', node => node.dataset.transcript),
+        ...named('atlas', '.asked[data-entry]:not([data-entry=""])', node => node.dataset.entry),
+        ...named('figure', '.ring-player', node => node.dataset.ring),
     ];
     if (found.length === 0) {
         return;
     }
-    const { transcripts, figures, atlas } = await get('runs');
-    for (const [kind, name, node, recorded] of found) {
-        const why = { transcript: transcripts, figure: figures, atlas }[kind][name];
-        const runnable = new Runnable(kind, name, node, recorded);
+    const offers = await get('runs');
+    for (const runnable of found) {
+        const why = offers[runnable.kind][runnable.name];
         if (why) {
             runnable.refuse(why);
         } else {
