@@ -51,11 +51,14 @@ fn the_contents_have_the_page_numbers() {
     );
     let long = "A line of the first chapter.\n\n".repeat(120);
     put(root, "book/src/one.md", &format!("<!-- minutes: 1 -->\n\n# One\n\n{long}"));
-    put(root, "book/src/two.md", "<!-- minutes: 1 -->\n\n# Two\n\nShort.\n");
+    let wide = "x".repeat(100);
+    let listing = format!("```text\n{wide}\n```\n");
+    put(root, "book/src/two.md", &format!("<!-- minutes: 1 -->\n\n# Two\n\n{listing}"));
     put(root, "book/src/three.md", "<!-- minutes: 1 -->\n\n# Three\n\nShort.\n");
     let pdf = root.join("book.pdf");
     output(Command::new(env!("CARGO_BIN_EXE_book")).arg("pdf").arg(&pdf).arg("--root").arg(root));
     let text = output(Command::new("pdftotext").arg("-layout").arg(&pdf).arg("-"));
+    assert!(text.contains(&wide), "a line of source fits:\n{text}");
     let sheets: Vec<&str> = text.split('\x0c').collect();
     for title in ["Two", "Three"] {
         let line = sheets[0].lines().find(|line| line.trim_start().starts_with(title));
