@@ -181,7 +181,8 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
         let url = format!("{}exercises-day1.html", serving.address);
         page.open(&url, "light", (1024, 768)).await?;
         let learn = workspace.learn("hello_write");
-        says(&page, "hello_write", "You have begun.").await?;
+        // Begun, and perhaps checked already: a program that appears is a save.
+        says(&page, "hello_write", "hello_write.rs").await?;
         says(&page, "first_nop", "Not begun.").await?;
         says(&page, "probe_first", "You have begun.").await?;
         press(&page, "first_nop", "Begin").await?;
@@ -194,8 +195,18 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
         // Neither passed nor given up.
         let early = "return fetch('-/exercise/first_nop/solution').then(it => it.status)";
         assert_eq!(page.js(early, vec![]).await?, json!(409));
+        let listen = format!(
+            "const status = {}.querySelector('[role=status]');
+            window.said = [];
+            new MutationObserver(() => window.said.push(status.textContent))
+                .observe(status, {{ childList: true }});",
+            place("first_nop")
+        );
+        page.js(&listen, vec![]).await?;
         workspace.solve("first_nop");
         says(&page, "first_nop", "first_nop.rs: passed.").await?;
+        let said = page.js("return window.said.join('\\n')", vec![]).await?;
+        assert!(!said.to_string().contains("not yet"), "the old verdict: {said}");
         let counts = format!(
             "return {}.querySelector('.ring-player').player.recording.counts.NOP",
             place("first_nop")

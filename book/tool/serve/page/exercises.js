@@ -17,7 +17,7 @@ class Exercise {
         this.status = status();
         this.begin = button('✎', 'Begin', () => this.check());
         this.again = button('✓', 'Check it now', () => this.check());
-        this.solve = button('⚿', 'Show the solution', () => this.solution(`exercise/${this.name}/solution`));
+        this.solve = button('→', 'Show the solution', () => this.solution(`exercise/${this.name}/solution`));
         this.giveUp = button('⚑', 'Give up and see the solution', () => this.ask());
         this.verdict = make('div', 'living-result');
         this.solved = make('div', '');
@@ -55,6 +55,10 @@ class Exercise {
         this.show(this.again, begun && !checking);
         this.show(this.solve, open);
         this.show(this.giveUp, begun && !open);
+        if (version !== this.version) {
+            this.version = version;
+            this.fetch();
+        }
         const stands = {
             'passed': 'You have passed it.', 'given up': 'You gave it up.', 'skipped': 'You skipped it.',
         }[state];
@@ -65,18 +69,17 @@ class Exercise {
             // A verdict on a program that is gone says nothing.
             this.word = '';
             this.verdict.replaceChildren();
+        } else if (this.fetching) {
+            // Until the new verdict is here, nothing is said: the last one is no longer true.
         } else if (this.word) {
             this.say(`${program}: ${this.word}`);
         } else {
             this.say(`${stands || 'You have begun.'} Every save of ${program} is checked.`);
         }
-        if (version !== this.version) {
-            this.version = version;
-            this.fetch();
-        }
     }
 
     async fetch() {
+        this.fetching = true;
         try {
             const verdict = await get(`exercise/${this.name}`);
             this.word = word(verdict);
@@ -85,6 +88,7 @@ class Exercise {
             this.word = 'it could not be checked.';
             this.verdict.replaceChildren(make('pre', 'living-complaint', error.message));
         }
+        this.fetching = false;
     }
 
     async check() {
