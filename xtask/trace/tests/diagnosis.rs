@@ -147,6 +147,33 @@ fn nothing_is_wrong_with_the_days() {
     }
 }
 
+/// The programs of the chapters that read files and then end.
+#[test]
+fn nothing_is_wrong_with_programs_that_read_files() {
+    if !testkit::io_uring_or_skip("nothing_is_wrong_with_programs_that_read_files") {
+        return;
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let runs: [(&str, &[&str]); 5] = [
+        ("tree_sum", &[folder]),
+        ("tree_sum", &["--async", "--workers", "2", folder]),
+        ("count_lines", &[file, file]),
+        ("plugin", &[file]),
+        ("file_server", &["--compare", file]),
+    ];
+    let built = programs::build_examples(&runs.map(|(name, _)| ("day04", name))).expect("Cargo");
+    for (name, arguments) in runs {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringtrace"));
+        command.arg("--summary").arg("--").arg(&built[name]).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let output = testkit::output_within(command, PATIENCE).expect("its end");
+        let summary = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {summary}");
+        assert!(summary.contains("Summary") && !summary.contains("Diagnosis"), "{name}: {summary}");
+    }
+}
+
 /// Clients of every kind, and a silent client that stays longer than it takes to detect a hang.
 fn visit(server: &Server) {
     let connect = || server.connect().expect("a connection");
