@@ -11,6 +11,7 @@ mod listener;
 mod log;
 mod process;
 mod program;
+pub mod refused;
 pub mod seccomp;
 mod server;
 mod skip;

@@ -10,7 +10,7 @@ use std::net::Shutdown;
 
 use common::listener;
 use nix::sys::signal::Signal;
-use testkit::{Strace, descriptors, end_of_file, open_fds, reset, ring_slots, skipped};
+use testkit::{Strace, descriptors, end_of_file, open_fds, refused, reset, ring_slots, skipped};
 
 use super::*;
 
@@ -246,16 +246,7 @@ fn journal_14_it_listens_on_loopback_unless_told_otherwise() {
 
 #[test]
 fn journal_15_a_taken_port_is_named_and_the_remedy_with_it() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_day03"));
-    let output = command.args(["--listen", &address]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let error = String::from_utf8(output.stderr).unwrap();
-    for part in [&format!("day03: cannot listen on {address}: EADDRINUSE"), "why: ", "try: `ss "] {
-        assert!(error.contains(part), "{part}: {error}");
-    }
-    assert!(!error.contains("Success"), "{error}");
+    refused::a_port(Command::new(env!("CARGO_BIN_EXE_day03")));
 }
 
 /// Every ring that the options can ask for serves.

@@ -8,7 +8,7 @@
 //! tests.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::time::Instant;
@@ -16,8 +16,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{self, Backlog, listen};
 use testkit::{
-    PATIENCE, block_io_uring, block_io_uring_enter, io_uring_or_skip, limit_descriptors,
-    listener_of, skipped, wait_until,
+    PATIENCE, io_uring_or_skip, limit_descriptors, listener_of, refused, skipped, wait_until,
 };
 
 use super::*;
@@ -136,39 +135,10 @@ fn pitfall_25_the_port_is_free_at_once() {
 
 #[test]
 fn pitfall_26_a_refused_setup_names_its_cause_and_the_remedy() {
-    for (errno, name) in [(libc::EPERM, "EPERM"), (libc::ENOSYS, "ENOSYS")] {
-        for arguments in [&[][..], &["--json"]] {
-            let mut command = day04(arguments);
-            block_io_uring(&mut command, errno);
-            let output = command.output().unwrap();
-            assert_eq!(output.status.code(), Some(1));
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "it does not listen");
-            let error = String::from_utf8(output.stderr).unwrap();
-            for part in ["day04: ", name, "\n  why: ", "seccomp", "\n  try: "] {
-                assert!(error.contains(part), "{part}: {error}");
-            }
-            assert!(!error.contains("backtrace"), "{error}");
-        }
-    }
+    refused::a_ring(day04);
 }
 
-/// A filter can allow a ring to be set up, and not to be used.
 #[test]
 fn pitfall_26_a_refused_enter_names_its_cause_and_the_remedy() {
-    if !io_uring_or_skip("pitfall_26_a_refused_enter_names_its_cause_and_the_remedy") {
-        return;
-    }
-    let mut command = day04(&["--quiet"]);
-    block_io_uring_enter(&mut command, libc::EPERM);
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let error = String::from_utf8(output.stderr).unwrap();
-    if error.contains("came with Linux 5.19") {
-        let _ = writeln!(io::stderr(), "SKIPPED in part: {error}");
-        return;
-    }
-    let what = "day04: waiting for completions: io_uring_enter was refused: EPERM (";
-    assert!(error.starts_with(what), "{error}");
-    assert!(error.contains("\n  why: a seccomp filter is active"), "{error}");
-    assert!(error.contains("\n  try: "), "{error}");
+    refused::an_enter(&test_name(), day04(&["--quiet"]));
 }
