@@ -1,4 +1,4 @@
-//! `io_uring_register(2)`: what a call asks for, and its [`answer`].
+//! `io_uring_register(2)`: what a call asks for, and its [`answer()`].
 
 use common::catalog::{self, Table};
 use common::text::plural;
