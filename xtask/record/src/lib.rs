@@ -25,7 +25,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
 use ringtrace::launch::Program;
-use ringtrace::{Outcome, Trace};
+use ringtrace::{Ended, Trace};
 
 use ringtrace::player::recording::{self, Recording};
 use ringtrace::player::steps::Item;
@@ -109,7 +109,7 @@ fn run(scenario: &Scenario, program: &Path, patience: Duration) -> Result<Ran> {
     let drove = drove.map(drop).with_context(|| format!("the clients of {}", scenario.name));
     tape.release(); // otherwise it never stops
     let ended_by_itself = trace.ended();
-    let (Outcome { status, failure, .. }, _) = trace.stop(patience);
+    let (Ended { status, failure, .. }, _) = trace.stop(patience);
     let said = said.join().unwrap_or_default();
     if let Some(refusal) = failure {
         return Err(refusal.into());

@@ -30,7 +30,7 @@ use super::summary_text;
 use super::sys;
 use super::text::{Style, Text};
 use super::watch::Sink;
-use super::{Outcome, Trace};
+use super::{Ended, Trace};
 
 /// Runs the command; the exit code is the program's.
 pub fn main(options: Options) -> ExitCode {
@@ -92,7 +92,7 @@ fn trace(options: Options) -> Result<u8, (Refusal, i32)> {
             trace
         }
     };
-    let Outcome { status, summary, failure } = trace.finish();
+    let Ended { status, summary, failure } = trace.finish();
     if let Some(refusal) = failure {
         return Err((refusal, status));
     }

@@ -89,7 +89,7 @@ use watch::{OtherCall, Sink, Watch};
 
 /// How a trace ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
+pub struct Ended {
     /// The program's exit status; if a signal killed it, 128 plus the signal's number.
     pub status: i32,
     /// The totals.
@@ -106,31 +106,31 @@ pub struct Outcome {
 /// let program = Program { program: "target/debug/day03".into(), ..Default::default() };
 /// let trace = Trace::start(program, true, Vec::new()).expect("a traced day03");
 /// trace.wait_for(Duration::from_secs(5), |events| events.len() > 10);
-/// let outcome = trace.stop(Duration::from_secs(2));
+/// let (ended, events) = trace.stop(Duration::from_secs(2));
 /// ```
 #[derive(Debug)]
 pub struct Trace {
     pid: Pid,
     shared: Arc<Shared>,
-    record: Arc<Record>,
+    kept: Arc<Kept>,
     tracer: JoinHandle<(i32, Option<Refusal>)>,
     looker: JoinHandle<()>,
 }
 
 /// The events so far, and a condition variable that signals new ones.
 #[derive(Debug, Default)]
-struct Record {
+struct Kept {
     events: Mutex<Vec<Event>>,
     more: Condvar,
 }
 
-impl Record {
+impl Kept {
     fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
         self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-impl Sink for Arc<Record> {
+impl Sink for Arc<Kept> {
     fn take(&mut self, events: &[Event]) {
         // A check makes its own verdict; what the tracer finds is in the summary.
         let story = events.iter().filter(|event| !matches!(event.what, What::Diagnosis(_)));
@@ -185,9 +185,9 @@ impl Trace {
         mut sinks: Vec<Box<dyn Sink>>,
         keep: bool,
     ) -> Result<Trace, (Refusal, i32)> {
-        let record = Arc::new(Record::default());
+        let kept = Arc::new(Kept::default());
         if keep {
-            sinks.push(Box::new(Arc::clone(&record)));
+            sinks.push(Box::new(Arc::clone(&kept)));
         }
         let shared = Arc::new(Shared::new(Watch::new(sinks, tokens)));
         if keep {
@@ -228,7 +228,7 @@ impl Trace {
             Ok(Err(refusal)) => return Err(refusal),
             Err(_) => unreachable!("the tracer's thread sends before it ends"),
         };
-        Ok(Trace { pid, shared, record, tracer, looker })
+        Ok(Trace { pid, shared, kept, tracer, looker })
     }
 
     /// The program's process.
@@ -268,18 +268,18 @@ impl Trace {
 
     /// How many events there are so far.
     pub fn happened(&self) -> usize {
-        self.record.lock().len()
+        self.kept.lock().len()
     }
 
     /// The events so far.
     pub fn events(&self) -> Vec<Event> {
-        self.record.lock().clone()
+        self.kept.lock().clone()
     }
 
     /// Waits until the events so far satisfy `enough`; whether they did in time.
     pub fn wait_for(&self, patience: Duration, enough: impl Fn(&[Event]) -> bool) -> bool {
         let deadline = Instant::now() + patience;
-        let mut events = self.record.lock();
+        let mut events = self.kept.lock();
         loop {
             if enough(&events) {
                 return true;
@@ -288,7 +288,7 @@ impl Trace {
             if left.is_zero() {
                 return false;
             }
-            let waited = self.record.more.wait_timeout(events, left);
+            let waited = self.kept.more.wait_timeout(events, left);
             events = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
     }
@@ -299,25 +299,25 @@ impl Trace {
     }
 
     /// Waits until the program and all that it started have ended.
-    pub fn finish(self) -> Outcome {
+    pub fn finish(self) -> Ended {
         let (status, failure) = self.tracer.join().unwrap_or((1, None));
         let _ = self.looker.join();
         let summary = self.shared.lock().summary.clone();
-        Outcome { status, summary, failure }
+        Ended { status, summary, failure }
     }
 
     /// As [`Trace::finish`], with all that was recorded.
-    pub fn finish_with_record(self) -> (Outcome, Vec<Event>, Vec<OtherCall>) {
-        let (record, shared) = (Arc::clone(&self.record), Arc::clone(&self.shared));
+    pub fn finish_with_record(self) -> (Ended, Vec<Event>, Vec<OtherCall>) {
+        let (kept, shared) = (Arc::clone(&self.kept), Arc::clone(&self.shared));
         let outcome = self.finish();
-        let events = std::mem::take(&mut *record.lock());
+        let events = std::mem::take(&mut *kept.lock());
         let calls = shared.lock().calls().to_vec();
         (outcome, events, calls)
     }
 
     /// Asks the program to stop (SIGINT), kills it if it has not within `grace`, and returns how it
     /// ended, with all events.
-    pub fn stop(self, grace: Duration) -> (Outcome, Vec<Event>) {
+    pub fn stop(self, grace: Duration) -> (Ended, Vec<Event>) {
         self.signal(Signal::SIGINT);
         let deadline = Instant::now() + grace;
         while !self.tracer.is_finished() && Instant::now() < deadline {
@@ -326,9 +326,9 @@ impl Trace {
         if !self.tracer.is_finished() {
             self.signal(Signal::SIGKILL);
         }
-        let record = Arc::clone(&self.record);
+        let kept = Arc::clone(&self.kept);
         let outcome = self.finish();
-        let events = std::mem::take(&mut *record.lock());
+        let events = std::mem::take(&mut *kept.lock());
         (outcome, events)
     }
 }

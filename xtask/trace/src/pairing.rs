@@ -178,8 +178,9 @@ impl InFlight {
     }
 
     /// Forgets the entries that this answer proves done without a completion: silent ones before it
-    /// in its chain, all behind it if it was to be silent and failed, and silent receives from a
-    /// socket that was shut down. Those that were cancelled are done, too, but may still say so.
+    /// in its chain, all behind it if it has CQE_SKIP_SUCCESS and failed, and silent receives from a
+    /// socket that was shut down. Those that were cancelled are done, too, but may still have a
+    /// completion.
     fn end_others(&mut self, by: &Flight, res: i32) {
         const SHUT_WR: u32 = 1;
         let entry = by.entry;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use ringtrace::event::Diagnosis;
 use ringtrace::launch::Program;
-use ringtrace::{Outcome, Trace};
+use ringtrace::{Ended, Trace};
 use testkit::{self, PATIENCE, Server};
 use toolbox::programs::{self, Source};
 
@@ -34,7 +34,7 @@ fn diagnoses(fault: &str, twin: &str, enough: &str) -> Option<(Vec<Diagnosis>, i
     let trace = Trace::start(program, false, Vec::new()).expect("a trace");
     let named = || trace.summary().diagnoses.iter().any(|found| found.kind == enough);
     testkit::holds_within(PATIENCE, || trace.ended() || named());
-    let Outcome { status, summary, failure } = match trace.ended() {
+    let Ended { status, summary, failure } = match trace.ended() {
         true => trace.finish(),
         false => trace.stop(Duration::ZERO).0,
     };

@@ -20,7 +20,7 @@ impl<W: Write + Send> Text<W> {
         self.line(into, event, BOLD, "enter", &text);
     }
 
-    /// What an enter asks for, and what came of it if it did not sleep.
+    /// What an enter asks for, and its result if it did not sleep.
     fn asks(&self, enter: &Enter) -> String {
         let mut parts = Vec::new();
         if enter.to_submit > 0 {

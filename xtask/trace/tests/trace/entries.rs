@@ -1,6 +1,6 @@
-//! Entries and completions are told with what they are about.
+//! Each event of an entry or a completion says what it is about.
 
-use ringtrace::Outcome;
+use ringtrace::Ended;
 use ringtrace::event::What;
 
 use super::{assert_nops, run, trace, trace_if_it_can_run};
@@ -48,7 +48,7 @@ fn every_entry_and_every_completion_is_told_in_order() {
 fn the_fast_mode_misses_nothing_that_crosses_a_ring() {
     needs_io_uring!("the_fast_mode_misses_nothing_that_crosses_a_ring");
     for (scenario, nops) in [("nops", 3), ("registered", 3), ("threads", 100), ("fork", 4)] {
-        let Outcome { status, summary, .. } = run(scenario, true);
+        let Ended { status, summary, .. } = run(scenario, true);
         assert_eq!(status, 0, "{scenario}");
         assert_nops(&summary, nops);
         assert!(summary.other_calls.is_empty(), "{scenario}: {:?}", summary.other_calls);

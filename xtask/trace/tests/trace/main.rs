@@ -4,7 +4,7 @@
 use ringtrace::event::Event;
 use ringtrace::launch::Program;
 use ringtrace::summary::Summary;
-use ringtrace::{Outcome, Trace};
+use ringtrace::{Ended, Trace};
 
 /// Ends a test, with a message, where no ring is available.
 macro_rules! needs_io_uring {
@@ -43,7 +43,7 @@ fn start(scenario: &str) -> Trace {
 }
 
 /// Traces a scenario to its end, and keeps the totals.
-fn run(scenario: &str, fast: bool) -> Outcome {
+fn run(scenario: &str, fast: bool) -> Ended {
     let program = Program { fast, ..program(scenario) };
     let trace = Trace::start(program, false, Vec::new()).expect("a trace");
     testkit::wait_until("the scenario to end", || trace.ended());
@@ -60,7 +60,7 @@ fn trace_if_it_can_run(scenario: &str) -> Option<(Summary, Vec<Event>)> {
     let trace = start(scenario);
     testkit::wait_until("the scenario to end", || trace.ended());
     let events = trace.events();
-    let Outcome { status, summary, failure } = trace.finish();
+    let Ended { status, summary, failure } = trace.finish();
     assert_eq!(failure, None);
     assert!([0, scenarios::shared::NOT_HERE].contains(&status), "{scenario} failed: {status}");
     let back = events.windows(2).find(|pair| pair[1].us < pair[0].us);

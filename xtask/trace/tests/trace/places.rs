@@ -6,7 +6,7 @@ use ringtrace::event::What;
 use ringtrace::launch::Program;
 use ringtrace::ran::Place;
 use ringtrace::tracepoints::Tracepoints;
-use ringtrace::{Outcome, Trace};
+use ringtrace::{Ended, Trace};
 
 use super::{program, trace};
 
@@ -106,7 +106,7 @@ fn compare_places(scenario: &str) -> Result<(), String> {
     let trace = Trace::start(program, false, Vec::new()).expect("a trace");
     testkit::wait_until("the scenario to end", || trace.ended());
     let events = trace.events();
-    let Outcome { status, summary, .. } = trace.finish();
+    let Ended { status, summary, .. } = trace.finish();
     assert_eq!(status, 0, "{scenario}");
     let ran = summary.completions.values().map(|completions| completions.ran);
     let (exact, mistaken) =

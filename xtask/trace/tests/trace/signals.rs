@@ -1,6 +1,6 @@
 //! A wait ends as it would without a tracer.
 
-use ringtrace::Outcome;
+use ringtrace::Ended;
 
 use super::{run, scenarios, trace};
 
@@ -18,7 +18,7 @@ fn an_interrupted_wait_is_counted_and_its_entry_stays_armed() {
 fn a_signal_that_the_program_ignores_ends_no_wait() {
     needs_io_uring!("a_signal_that_the_program_ignores_ends_no_wait");
     for fast in [false, true] {
-        let Outcome { status, summary, .. } = run("not_interrupted", fast);
+        let Ended { status, summary, .. } = run("not_interrupted", fast);
         assert_eq!((status, summary.failed_enters.len()), (0, 0), "fast: {fast}");
     }
 }

@@ -6,7 +6,7 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use ringtrace::Outcome;
+use ringtrace::Ended;
 use ringtrace::event::What;
 
 use super::{LOOK, Run};
@@ -48,7 +48,7 @@ impl Run {
         let Some(trace) = self.trace.take() else { return self.record() };
         // They may keep the pipes of its output open.
         others::kill_all();
-        let (Outcome { status, summary, .. }, events, calls) = trace.finish_with_record();
+        let (Ended { status, summary, .. }, events, calls) = trace.finish_with_record();
         let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
         let record = Record {
             events,
