@@ -40,7 +40,7 @@ use self::results::{Results, Samples, Scale, Table};
 /// The servers: day 04, the rungs of its ladder, blocking threads, epoll (through mio),
 /// tokio. Same conversations, same client, rounds in random order, everything on loopback.
 /// The ratios hold for this machine, at this moment; if the machine is too busy, the result says
-/// only that. Exit code 0: measured, even if it is too noisy to tell. 1: some server failed.
+/// only that. Exit code 0: measured, even if the noise allows no conclusion. 1: some server failed.
 #[derive(Parser, Debug)]
 #[command(name = "bench", bin_name = "cargo xtask bench", after_help = HELP)]
 pub struct Options {
@@ -80,7 +80,7 @@ pub struct Options {
 }
 
 const HELP: &str = "For numbers that mean something: a quiet machine on mains power, with two free \
-                    CPUs. System calls are counted where that is allowed: as root, as a rule.";
+                    CPUs. System calls are counted where that is allowed: usually as root.";
 
 fn workload_name(text: &str) -> Result<String, String> {
     let mut names: Vec<String> = WORKLOADS.iter().map(Workload::name).collect();

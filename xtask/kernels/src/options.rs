@@ -39,8 +39,8 @@ pub struct Options {
     #[arg(long)]
     pub record: bool,
 
-    /// How long one boot may take, with all days; ten times as long with the exercises, and as much
-    /// again with the atlas and with the answers
+    /// How long one boot may take with the days; --exercises allows ten times as long, and --atlas
+    /// and --answers each add this time once more
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub deadline: u64,
 

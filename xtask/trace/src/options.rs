@@ -94,17 +94,18 @@ What does not show:
   io_uring_get_sqe. If the program never submits, the kernel has seen none of them.
 
 Joining a program that runs (--attach):
-  It takes the right to trace it, as a debugger has; a refusal names the rule and what to
-  type. The rings that it has are found. What is registered with them, most of their flags
-  and what went in before do not show, and are marked so. A thread that sleeps in an enter
-  is stopped once it wakes up by itself. The program goes on even if ringtrace is killed.
+  You need the right to trace the program, as for a debugger; a refusal names the rule and
+  what to type. ringtrace finds the program's rings. It cannot see what is registered with
+  them, most of their flags, and the entries from before; the output marks what is unknown.
+  A thread that sleeps in an enter is stopped once it wakes up by itself. The program goes
+  on even if ringtrace is killed.
 
 Cost:
-  Every system call stops the program twice: 20 to 40 microseconds where it took 0.3.
+  Every system call stops the program twice, and takes 20 to 40 microseconds instead of 0.3.
   Every entry and completion adds 2 to 5, less with --summary. Between its calls the
-  program runs at full speed. With --fast, calls that have nothing to do with rings
-  are not stopped at; in return they are not counted, and a ring that is refused by
-  a seccomp filter (a container's, say) is not heard of.
+  program runs at full speed. With --fast, calls that have nothing to do with rings do not
+  stop the program; then they are not counted, and a ring that a seccomp filter refuses
+  (a container's, for example) is not reported.
   A ring that a kernel thread polls has no calls to stop at: it is sampled. Totals are
   exact all the same; what was overwritten between two looks is counted as unseen.";
 

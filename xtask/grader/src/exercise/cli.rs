@@ -72,7 +72,7 @@ enum Task {
         /// All exercises, and the progress
         #[arg(long, group = "which")]
         all: bool,
-        /// Take the last reset back
+        /// Undo the last reset
         #[arg(long)]
         undo: bool,
     },
