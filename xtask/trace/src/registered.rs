@@ -151,7 +151,7 @@ impl Registered {
             (op::FILES_UPDATE, _) => {
                 let _ = self.fill(program, entry.off as u32, entry.addr, entry.len.into());
             }
-            // What is read before it in the same chain still has the kind of the file.
+            // A read before it in the same chain was noted earlier, while the slot still had its file.
             (op::CLOSE, _) if entry.file_index > 0 => {
                 self.files.remove(&(entry.file_index - 1));
             }

@@ -72,7 +72,7 @@ impl Request {
         format!("entry {} ({operation}{about})", self.seq)
     }
 
-    /// `IORING_OP_RECV …` has a buffer of its own in the program's memory: where it is.
+    /// Where the entry's buffer is in the program's memory, for operations that have one, such as RECV.
     pub fn buffer(&self) -> Option<Range<u64>> {
         let entry = &self.entry;
         let plain = matches!(

@@ -275,7 +275,7 @@ impl Tracer {
         };
         let again = self.tasks.get_mut(&tid).and_then(|task| task.again.take_if(ends));
         let Some(Again { submitted, .. }) = again else { return };
-        // Of one that submitted nothing, the kernel makes EINTR by itself.
+        // If the enter submitted nothing, the kernel answers EINTR by itself.
         let result = if submitted == 0 { -i64::from(libc::EINTR) } else { submitted as i64 };
         if submitted == 0 || syscalls::answer_as_submitted(tid, submitted).is_ok() {
             self.shared.lock().returned(tid, result);
