@@ -199,7 +199,7 @@ impl Time {
 }
 
 impl std::fmt::Display for Time {
-    /// Exact, in nanoseconds up to seconds; a time of more than 30,000 years is rounded.
+    /// Exact, in ns, us, ms or s; a time of more than 30,000 years is rounded.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const ABSURD: i128 = 1_000_000_000_000 * 1_000_000_000;
         let (size, unit) = match self.0.abs() {

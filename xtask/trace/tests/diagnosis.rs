@@ -111,8 +111,8 @@ fn a_hang_is_told_while_it_lasts() {
     assert!(found[0].found_us < PATIENCE.as_micros() as u64);
 }
 
-/// The days have no fault: the servers with clients that talk, that are cut off and that are
-/// silent, and that are stopped in the end.
+/// The days have no fault. The servers have clients that talk, that are cut off and that are silent,
+/// and are stopped in the end.
 #[test]
 fn nothing_is_wrong_with_the_days() {
     if !testkit::io_uring_or_skip("nothing_is_wrong_with_the_days") {

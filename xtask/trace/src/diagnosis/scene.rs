@@ -38,10 +38,10 @@ pub(crate) enum Fact<'a> {
     Dropped(u64),
     /// An enter has returned.
     Returned { enter: &'a event::Enter, result: i64, queues: Queues },
-    /// A call that has nothing to do with rings begins; so many completions lie in that ring of
-    /// the process which has the most.
+    /// A call that has nothing to do with rings begins. `unreaped` completions lie in the fullest
+    /// ring of the process.
     Called { name: &'a str, call: &'a Call, unreaped: u32 },
-    /// It has ended, and took long.
+    /// Such a call has ended, and took long.
     CallEnded { unreaped: u32 },
     /// A signal is delivered to a thread.
     Signal(i32),
