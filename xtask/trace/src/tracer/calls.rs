@@ -81,8 +81,9 @@ impl Tracer {
                 let untraced = clone_flags(pid, &begun) & libc::CLONE_UNTRACED as u64 != 0;
                 let mut watch = self.shared.lock();
                 watch.summary.untraced += u64::from(untraced);
-                watch.count_call(pid, &syscalls::name(&call), &call);
+                // First what was there before the call.
                 watch.glance(pid, process);
+                watch.count_call(pid, &syscalls::name(&call), &call);
                 watch.called(pid, process, &syscalls::name(&call), &call);
                 watch.flush();
                 drop(watch);
