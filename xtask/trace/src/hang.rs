@@ -1,5 +1,6 @@
 //! Why a program does not go on, in terms of its two rings: for the verdicts of the exercises.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::text::several;
@@ -231,13 +232,13 @@ pub fn explain(done: &Done<'_>, rings: &[RingNow], pid: u32, kind: Kind) -> Hang
                     each time round a loop.";
         return hang(Place::NotReaped, now, rule);
     }
-    let threads = threads(pid);
-    if threads.is_empty() {
+    if threads(pid).is_empty() {
         let rule = "The program is over when all that it started has ended, too.";
         let now = "it has ended, and a process that it started has not";
         return hang(Place::Call, now.into(), rule);
     }
-    match sleeps_in(&threads).filter(|_| kind != Kind::Spins) {
+    let call = if kind == Kind::Spins { None } else { caught_asleep(pid) };
+    match call {
         Some(call) => {
             let now = format!("it sleeps in the system call {call}");
             let rule = format!(
@@ -248,6 +249,17 @@ pub fn explain(done: &Done<'_>, rings: &[RingNow], pid: u32, kind: Kind) -> Hang
         }
         None => spins(done, rings),
     }
+}
+
+/// The call that a program sleeps in. One that sleeps again and again, for a short time each, may
+/// be awake at this moment.
+fn caught_asleep(pid: u32) -> Option<String> {
+    let call = || sleeps_in(&threads(pid));
+    let again = |_| {
+        thread::sleep(Duration::from_millis(2));
+        call()
+    };
+    call().or_else(|| (0..500).find_map(again))
 }
 
 fn spins(done: &Done<'_>, rings: &[RingNow]) -> Hang {
