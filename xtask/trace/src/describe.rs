@@ -31,8 +31,9 @@ pub fn details(entry: &Entry, program: Reader, meaning: &dyn Fn(u64) -> String) 
     for argument in arguments(entry.opcode).iter().chain(EVERYWHERE) {
         argument(&asked, &mut details);
     }
-    if (entry.takes() || entry.gives() || entry.opcode == op::SPLICE) && !entry.has(sqe::FIXED_FILE)
-    {
+    let has_a_file =
+        entry.takes() || entry.gives() || matches!(entry.opcode, op::SPLICE | op::FSYNC);
+    if has_a_file && !entry.has(sqe::FIXED_FILE) {
         details.file = program.descriptor(entry.fd);
     }
     details

@@ -140,6 +140,7 @@ impl Watch {
             meaning: self.meaning(entry.user_data, Some(entry.opcode)),
             words,
             file: in_slot.or(details.file.clone()),
+            addr: entry.addr,
             details: details.object(),
         };
         self.tell_at(at, tid, What::Submit(submit));

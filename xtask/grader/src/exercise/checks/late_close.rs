@@ -90,6 +90,7 @@ mod tests {
             details: serde_json::Map::new(),
             words: String::new(),
             file: None,
+            addr: 0,
         };
         let events = vec![Event { us: 0, tid: 1, what: What::Submit(close) }];
         Record { events, ..Record::default() }

@@ -30,6 +30,7 @@ impl Story {
             details,
             words: String::new(),
             file: None,
+            addr: 0,
         }));
         seq
     }
