@@ -108,6 +108,9 @@ impl PlannedRun {
             launch = launch
                 .stdout(file.map_err(|error| Failure::not_observed(format!("{path}: {error}")))?);
         }
+        if let Some(bytes) = self.file_limit {
+            launch = launch.file_limit(bytes);
+        }
         let record = launch.to_end()?;
         judge::judge(self, &record, &values)?;
         Ok((record, values))
@@ -131,6 +134,7 @@ impl PlannedRun {
             line.push_str(&format!(" > {path}"));
         }
         let input = if self.stdin.is_empty() { "" } else { ", with an input to read" };
-        format!("The program was run as `{line}`{input}.")
+        let limit = self.file_limit.map(|it| format!(" Its files may have {it} bytes."));
+        format!("The program was run as `{line}`{input}.{}", limit.unwrap_or_default())
     }
 }

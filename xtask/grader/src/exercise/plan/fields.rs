@@ -36,6 +36,8 @@ pub struct PlannedRun {
     pub stdin: String,
     /// A file as its standard output, such as `/dev/full`. Then the check does not see the output.
     pub stdout: Option<String>,
+    /// The most bytes that its files may have: a WRITE across that limit is short.
+    pub file_limit: Option<u64>,
     /// How the program must end.
     pub exit: Exit,
     /// Entries that the program must submit.
@@ -55,6 +57,7 @@ impl Default for PlannedRun {
             args: Vec::new(),
             stdin: String::new(),
             stdout: None,
+            file_limit: None,
             exit: Exit::default(),
             entries: Vec::new(),
             enters: None,
@@ -142,7 +145,7 @@ pub struct Output {
     /// Whether entries of the ring must have written the output. Needs `exactly`.
     pub through_ring: bool,
     /// The operation on which the output depends: the program must not print before its first
-    /// entry.
+    /// completion.
     pub after: Option<Operations>,
     /// The sentence to print instead of the usual one.
     pub otherwise: Option<String>,

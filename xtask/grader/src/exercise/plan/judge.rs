@@ -115,7 +115,8 @@ fn need_output(output: &Output, record: &Record, values: &Values) -> Result<(), 
         return Err(wrong_output(record, format!("The program must print {words}.")));
     }
     if let Some(op) = &output.after {
-        let bytes = lines.iter().chain(&contained).map(String::len).sum();
+        let exactly = output.exactly.as_ref().map(|words| values.fill(words));
+        let bytes = lines.iter().chain(&contained).chain(&exactly).map(String::len).sum();
         need_after(record, op, bytes)?;
     }
     Ok(())
@@ -166,8 +167,9 @@ fn has_words(text: &str, words: &str) -> bool {
 /// on which the answer depends.
 fn need_after(record: &Record, op: &Operations, bytes: usize) -> Result<(), Failure> {
     const STDOUT: u64 = 1;
-    let first = record.events.iter().find(|event| op.is_entry(&event.what));
-    // With a polling thread the moment of a submit is unknown.
+    let ends = |what: &What| matches!(what, What::Complete(it) if it.op.as_ref().is_some_and(|it| op.has(it)));
+    let first = record.events.iter().find(|event| ends(&event.what));
+    // With a polling thread the moment of a completion is unknown.
     let Some(first) = first.filter(|_| !record.summary.polled) else { return Ok(()) };
     let early = record
         .calls
@@ -177,10 +179,10 @@ fn need_after(record: &Record, op: &Operations, bytes: usize) -> Result<(), Fail
     if record.stdout.len() as u64 >= early + bytes as u64 {
         return Ok(());
     }
-    let kernel = record.lines_at_most(1, |what| op.is_entry(what));
+    let kernel = record.lines_at_most(1, ends);
     let printed = format!("printed before it: {early} bytes of {}", record.stdout.len());
     Err(record.fail(ids::ORDER).kernel(kernel.into_iter().chain([printed])).rule(format!(
-        "The program printed its answer before it had submitted the {}. Print the result from the \
+        "The program printed its answer before the {} had completed. Print the result from the \
          completion.",
         op
     )))
