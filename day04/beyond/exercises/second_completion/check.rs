@@ -10,6 +10,7 @@ use crate::exercise::prelude::*;
 use nix::sys::socket::{setsockopt, sockopt};
 
 const BLOCK: usize = 64 << 10;
+const SENDS: [&str; 2] = ["SEND_ZC", "SENDMSG_ZC"];
 /// How long the peer does not read.
 const LATE: Duration = Duration::from_millis(500);
 
@@ -103,7 +104,7 @@ fn run(
     });
     let record = run.end()?;
     // The program has ended, so it will not connect any more.
-    if record.submitted("SEND_ZC").is_empty() {
+    if !record.submits().any(|it| SENDS.contains(&it.op.as_str())) {
         return Ok((record, None));
     }
     Ok((record, peer.join().ok().flatten()))
@@ -119,10 +120,14 @@ fn narrow() -> io::Result<TcpListener> {
 
 fn of_sends(what: &What) -> bool {
     match what {
-        What::Submit(it) => it.op == "SEND_ZC",
-        What::Complete(it) => it.op.as_deref() == Some("SEND_ZC"),
+        What::Submit(it) => SENDS.contains(&it.op.as_str()),
+        What::Complete(it) => is_of_a_send(it),
         _ => false,
     }
+}
+
+fn is_of_a_send(complete: &Complete) -> bool {
+    complete.op.as_deref().is_some_and(|op| SENDS.contains(&op))
 }
 
 fn is_notification(complete: &Complete) -> bool {
@@ -131,11 +136,9 @@ fn is_notification(complete: &Complete) -> bool {
 
 /// Fails unless SEND_ZC sent all bytes.
 fn through_the_ring(record: &Record, count: usize) -> Result<(), Failure> {
-    let sends = ["SEND_ZC", "SENDMSG_ZC"];
     let sent: i64 = record
         .completes()
-        .filter(|it| it.op.as_deref().is_some_and(|op| sends.contains(&op)))
-        .filter(|it| !is_notification(it))
+        .filter(|it| is_of_a_send(it) && !is_notification(it))
         .map(|it| i64::from(it.res.max(0)))
         .sum();
     if sent < (count * BLOCK) as i64 && record.summary.unseen_entries == 0 {
@@ -182,8 +185,7 @@ fn as_sent(
 
 /// Fails unless the program waited for all notifications.
 fn all_notified(record: &Record) -> Result<(), Failure> {
-    let sends =
-        || record.completes().filter(|it| it.op.as_deref() == Some("SEND_ZC"));
+    let sends = || record.completes().filter(|it| is_of_a_send(it));
     let promised = sends().filter(|it| it.more).count();
     let came = sends().filter(|it| is_notification(it)).count();
     if came >= promised {
@@ -202,7 +204,7 @@ fn most_at_once(record: &Record) -> usize {
     for complete in record.completes() {
         if is_notification(complete) {
             now = now.saturating_sub(1);
-        } else if complete.op.as_deref() == Some("SEND_ZC") && complete.more {
+        } else if is_of_a_send(complete) && complete.more {
             now += 1;
             most = most.max(now);
         }
