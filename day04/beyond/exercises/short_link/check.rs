@@ -16,6 +16,7 @@ pub fn check(attempt: &Attempt) -> Result<Passed, Failure> {
     }
     without_a_source(attempt)?;
     without_room(attempt)?;
+    with_too_little_room(attempt)?;
     Ok(Passed::new("The program copied whole pieces by chains, and the short one by a WRITE of its \
                     own.")
         .measured(measured))
@@ -66,11 +67,25 @@ fn without_room(attempt: &Attempt) -> Result<(), Failure> {
     need_failure(&record)
 }
 
+/// The last WRITE is short, and no later one fails.
+fn with_too_little_room(attempt: &Attempt) -> Result<(), Failure> {
+    let from = attempt.folder()?.join("from");
+    fs::write(&from, attempt.word(3 * PIECE))
+        .map_err(|error| Failure::not_observed(error.to_string()))?;
+    let record = attempt
+        .run("The program was given 192 bytes to copy, to a file that may have 180.")
+        .arg(&from)
+        .arg(attempt.folder()?.join("limited"))
+        .file_limit(180)
+        .to_end()?;
+    need_failure(&record)
+}
+
 fn need_failure(record: &Record) -> Result<(), Failure> {
     match record.status {
         Some(0) => Err(fail(record, ids::RESULT).rule(
-            "The kernel answered with an error, and the program ended with status 0. End with an \
-             error.",
+            "The copy failed, or a WRITE was short, and the program ended with status 0. End with \
+             an error.",
         )),
         Some(status) if status <= 128 => Ok(()),
         _ => record.need_exit(),
