@@ -119,6 +119,16 @@ fn limits() -> Result<()> {
     let (_socket, _peer, entry) = recv(b"")?;
     let entries = [("RECV", entry), ("TIMEOUT", timeout(&MOMENT, TimeoutFlags::empty(), 0))];
     say("RECV and a TIMEOUT of 5 ms, not linked", &complete(&entries)?)?;
+    let (_socket, _peer, entry) = recv(b"")?;
+    let entries = [
+        ("TIMEOUT", timeout(&HOUR, TimeoutFlags::empty(), 2)),
+        ("RECV", entry.flags(Flags::IO_LINK)),
+        ("LINK_TIMEOUT", opcode::LinkTimeout::new(&MOMENT).build()),
+    ];
+    let answer = complete(&entries)?;
+    // RECV and LINK_TIMEOUT come first, in either order.
+    let last = answer.rsplit(", then ").next().unwrap_or(&answer);
+    say("TIMEOUT of an hour with count 2, a RECV and its LINK_TIMEOUT", last)?;
 
     let mut ring = IoUring::new(8)?;
     let (_socket, _peer, entry) = recv(b"")?;
