@@ -5,7 +5,7 @@
 //! Takes a length of time, or with `ABS` a moment, which the kernel reads at the submit; a clock,
 //! which is `CLOCK_MONOTONIC` unless a flag says otherwise; and a number of completions, `count`.
 //! Ends with ETIME when the time is over: this is no fault, and yet it breaks a link. Ends with 0
-//! when `count` other completions came first; those of timers do not count. With `MULTISHOT` (6.4),
+//! when `count` other completions came first; those of TIMEOUTs do not count. With `MULTISHOT` (6.4),
 //! `count` is how often the time runs out, and 0 means without end.
 
 use std::ptr;
