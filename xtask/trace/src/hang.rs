@@ -360,3 +360,32 @@ fn in_flight(ring: &RingNow) -> String {
     }
     names.join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_mostly_awake_is_caught_asleep() {
+        // SAFETY: the child makes no call but usleep(3), which touches no memory of ours.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            loop {
+                let awake = Instant::now();
+                while awake.elapsed() < Duration::from_millis(10) {}
+                // SAFETY: as above.
+                unsafe { libc::usleep(1000) };
+            }
+        }
+        let summary = Summary::default();
+        let done = Done { events: &[], summary: &summary, printed: 0 };
+        let places: Vec<Place> =
+            (0..20).map(|_| explain(&done, &[], child as u32, Kind::Still).place).collect();
+        // SAFETY: a child of ours, which is not reaped yet.
+        unsafe {
+            libc::kill(child, libc::SIGKILL);
+            libc::waitpid(child, std::ptr::null_mut(), 0);
+        }
+        assert_eq!(places, [Place::Call; 20]);
+    }
+}
