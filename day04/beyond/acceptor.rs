@@ -46,7 +46,6 @@ const ENTRIES: u32 = 256;
 /// both pass on the same Ctrl-C.
 const IMPATIENT: Duration = Duration::from_secs(1);
 
-// ANCHOR: user_data
 // `user_data` is one of these, and in its lower half a slot, or a worker's number. A message
 // arrives with the `user_data` that its sender chose, so all rings share the list.
 const SIGNAL: u64 = 1 << 32;
@@ -62,7 +61,6 @@ const TELL: u64 = 9 << 32;
 const CLIENT: u64 = 10 << 32; // to a worker; the result is the client's slot there
 const STOP: u64 = 11 << 32; // to a worker: no client comes after this
 const LEFT: u64 = 12 << 32; // to the acceptor, about a client of this worker
-// ANCHOR_END: user_data
 
 /// Accepts in one ring, and serves in several
 #[derive(Parser)]
@@ -87,7 +85,6 @@ fn main() -> ExitCode {
     environment::report(env!("CARGO_BIN_NAME"), run(&Options::parse()))
 }
 
-// ANCHOR: run
 fn run(options: &Options) -> Result<()> {
     let signals = StopSignals::block()?; // the threads inherit that
     let listener = Listener::bind(options.listen)?;
@@ -108,7 +105,6 @@ fn run(options: &Options) -> Result<()> {
     talk.always(format_args!("listening on {address}; workers: {threads}"), event);
     Acceptor { ring, listener, signals, workers, slots, armed: false, stopping: None, talk }.serve()
 }
-// ANCHOR_END: run
 
 /// Queues entries, in one piece: a chain must not be cut by a submit. If the queue has no room
 /// for them, what is in it is submitted first.

@@ -45,7 +45,6 @@ fn main() -> ExitCode {
     environment::report(env!("CARGO_BIN_NAME"), run(Options::parse()))
 }
 
-// ANCHOR: run
 fn run(options: Options) -> Result<()> {
     let listener = TcpListener::bind(options.listen)
         .with_context(|| format!("listening on {}", options.listen))?;
@@ -60,7 +59,6 @@ fn run(options: Options) -> Result<()> {
         Either::Second(served) => served,
     }
 }
-// ANCHOR_END: run
 
 /// Ctrl-C and SIGTERM no longer end the program, but can be read.
 fn block_stop_signals() -> Result<Rc<OwnedFd>> {
@@ -69,7 +67,6 @@ fn block_stop_signals() -> Result<Rc<OwnedFd>> {
     Ok(Rc::new(SignalFd::new(&signals)?.as_fd().try_clone_to_owned()?))
 }
 
-// ANCHOR: serve
 async fn serve(listener: TcpListener, silence: Duration) -> Result<()> {
     let mut accepts = Accepts::new(listener);
     for number in 1.. {
@@ -82,7 +79,6 @@ async fn serve(listener: TcpListener, silence: Duration) -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: serve
 
 // ANCHOR: echo
 /// Serves one client, and returns how that ended.

@@ -100,7 +100,6 @@ struct Counts {
     failed: u64,
 }
 
-// ANCHOR: place
 /// The state of a slot.
 #[derive(Default)]
 struct Place {
@@ -126,10 +125,8 @@ struct Counter<'ring> {
     counts: Counts,
     json: bool,
 }
-// ANCHOR_END: place
 
 impl Counter<'_> {
-    // ANCHOR: count
     fn count(&mut self, names: Vec<Vec<u8>>) -> Result<()> {
         let mut names = names.into_iter();
         let mut under_way = 0;
@@ -150,7 +147,6 @@ impl Counter<'_> {
             }
         }
     }
-    // ANCHOR_END: count
 
     fn start(&mut self, name: Vec<u8>) -> Result<()> {
         let name = forever(CString::new(name).context("a name has a zero byte")?);

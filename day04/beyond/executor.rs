@@ -94,7 +94,6 @@ impl Wake for Wakeup {
 }
 // ANCHOR_END: waker
 
-// ANCHOR: block_on
 /// Runs `main` to its end, with the tasks that it spawns.
 pub fn block_on<T>(main: impl Future<Output = T>) -> Result<T> {
     let ready = Arc::new(Mutex::new(VecDeque::new()));
@@ -120,7 +119,6 @@ pub fn block_on<T>(main: impl Future<Output = T>) -> Result<T> {
         driver(Driver::turn)?;
     }
 }
-// ANCHOR_END: block_on
 
 /// Sets this thread's driver up. It ends when the returned value is dropped.
 fn start(ready: Arc<Mutex<VecDeque<u64>>>) -> Result<End> {
@@ -216,7 +214,6 @@ impl Driver {
 struct End;
 
 impl Drop for End {
-    // ANCHOR: end
     fn drop(&mut self) {
         drop(driver(|driver| std::mem::take(&mut driver.tasks))); // This cancels what they wait for.
         let mut ended = DRIVER.take().expect("started");
@@ -228,5 +225,4 @@ impl Drop for End {
             }
         }
     }
-    // ANCHOR_END: end
 }

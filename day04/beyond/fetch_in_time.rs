@@ -97,7 +97,6 @@ impl Mirror {
     }
 }
 
-// ANCHOR: lane
 /// A place for one mirror at a time. It is never freed. What is in it belongs to the kernel while
 /// anything is in flight.
 #[derive(Default)]
@@ -129,7 +128,6 @@ enum Step {
     FirstByte,
     Whole,
 }
-// ANCHOR_END: lane
 
 struct Fetch<'a> {
     ring: IoUring,
@@ -207,7 +205,6 @@ impl Fetch<'_> {
     }
     // ANCHOR_END: add
 
-    // ANCHOR: step
     /// Everything that this lane had in flight has completed: its memory belongs to the program.
     fn step(&mut self, at: usize) -> Result<()> {
         let Options { connect, first, whole, .. } = self.options;
@@ -251,7 +248,6 @@ impl Fetch<'_> {
         lane.socket = None;
         Ok(())
     }
-    // ANCHOR_END: step
 
     fn add_send(&mut self, at: usize) -> Result<()> {
         let lane = &*self.lanes[at];

@@ -60,7 +60,6 @@ fn ask(folder: &Path) -> Result<()> {
     limit(&ring)
 }
 
-// ANCHOR: order
 /// A WRITE of 64 MiB and the FSYNC that it needs, in one submit. Which completes first?
 fn order(ring: &mut IoUring, path: &Path) -> Result<()> {
     let bytes = forever(vec![7_u8; 64 * MIB]);
@@ -84,9 +83,7 @@ fn order(ring: &mut IoUring, path: &Path) -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: order
 
-// ANCHOR: offsets
 /// Three writes, each at the same offset.
 fn offsets(ring: &mut IoUring, path: &Path) -> Result<()> {
     for (how, append, offset) in [
@@ -104,9 +101,7 @@ fn offsets(ring: &mut IoUring, path: &Path) -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: offsets
 
-// ANCHOR: direct
 /// What `statx(2)` says of O_DIRECT here, and what becomes of a read that does not keep to it.
 fn direct(ring: &mut IoUring, path: &Path) -> Result<()> {
     fs::write(path, vec![7; 4 * PAGE])?;
@@ -140,9 +135,7 @@ fn direct(ring: &mut IoUring, path: &Path) -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: direct
 
-// ANCHOR: registered
 /// A buffer that is unmapped after it was registered is still read and written: the ring has the
 /// pages, whatever is mapped at the address now.
 fn registered(ring: &mut IoUring, path: &Path) -> Result<()> {
@@ -180,9 +173,7 @@ fn registered(ring: &mut IoUring, path: &Path) -> Result<()> {
     unsafe { munmap(other, PAGE) }?;
     Ok(ring.submitter().unregister_buffers()?)
 }
-// ANCHOR_END: registered
 
-// ANCHOR: limit
 /// Registered memory is pinned, and counts against RLIMIT_MEMLOCK.
 fn limit(ring: &IoUring) -> Result<()> {
     let bytes = forever(vec![0_u8; MIB]);
@@ -196,7 +187,6 @@ fn limit(ring: &IoUring) -> Result<()> {
     writeln!(io::stdout(), "registering 1 MiB with RLIMIT_MEMLOCK at 64 KiB: {answer}")?;
     Ok(())
 }
-// ANCHOR_END: limit
 
 /// Submits the entries at once and waits for all of them. Which ones completed, by their place
 /// here, and with what result, in the order of their completions.

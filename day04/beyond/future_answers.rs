@@ -62,7 +62,6 @@ fn say(question: &str, answer: &str) -> Result<()> {
     Ok(writeln!(io::stdout(), "{question}: {answer}")?)
 }
 
-// ANCHOR: left_alone
 /// Nothing is cancelled, and the memory has a new owner.
 fn left_alone() -> Result<()> {
     let (mut asked, memory) = (Asked::new(false)?, memory());
@@ -78,7 +77,6 @@ fn left_alone() -> Result<()> {
     say("RECV dropped, not cancelled, its memory was \"mine....\" since", &read(memory))?;
     say("RECV dropped, not cancelled, the next RECV", &asked.result(NEXT))
 }
-// ANCHOR_END: left_alone
 
 /// The same with the next RECV in flight before the bytes come.
 fn two_wait() -> Result<()> {
@@ -113,7 +111,6 @@ fn cancelled_before() -> Result<()> {
     say("RECV cancelled, then 5 bytes come, the next RECV", &asked.result(NEXT))
 }
 
-// ANCHOR: cancelled_after
 /// The bytes arrive first.
 fn cancelled_after(defer: bool) -> Result<()> {
     let how = if defer { "DEFER_TASKRUN" } else { "a plain ring" };
@@ -130,7 +127,6 @@ fn cancelled_after(defer: bool) -> Result<()> {
     say(&format!("{question}, its ASYNC_CANCEL"), &asked.result(CANCEL))?;
     say(&format!("{question}, the next RECV"), &asked.result(NEXT))
 }
-// ANCHOR_END: cancelled_after
 
 /// The entry is in the queue when the future is dropped, and its socket closed.
 fn number_reused() -> Result<()> {

@@ -32,7 +32,6 @@ pub fn start(ring: &IoUring, arguments: &[&str]) -> Result<Child> {
 }
 // ANCHOR_END: start
 
-// ANCHOR: inherited
 /// The ring that was inherited: maps its queues.
 ///
 /// # Safety
@@ -47,4 +46,3 @@ pub unsafe fn inherited(descriptor: RawFd) -> Result<IoUring> {
     // SAFETY: our caller's promise. Any integers are a value of it.
     Ok(unsafe { IoUring::from_fd(descriptor, parameters.assume_init()) }?)
 }
-// ANCHOR_END: inherited

@@ -67,7 +67,6 @@ fn ask_all() -> Result<()> {
     in_a_thread(filters)
 }
 
-// ANCHOR: lists
 /// A ring that takes no entry yet, but a list.
 fn disabled() -> Result<IoUring> {
     Ok(IoUring::builder().setup_r_disabled().build(8)?)
@@ -112,7 +111,6 @@ fn lists() -> Result<()> {
     say("NOP with a personality, of which no list can speak", answer);
     Ok(())
 }
-// ANCHOR_END: lists
 
 /// A refused entry among others.
 fn several() -> Result<()> {
@@ -128,7 +126,6 @@ fn several() -> Result<()> {
     Ok(())
 }
 
-// ANCHOR: demanded
 /// FIXED_FILE demanded of every entry: does that keep plain descriptors out?
 fn demanded() -> Result<()> {
     let (first, from_first) = UnixStream::pair()?;
@@ -157,9 +154,7 @@ fn demanded() -> Result<()> {
     drop(second);
     Ok(())
 }
-// ANCHOR_END: demanded
 
-// ANCHOR: handed_over
 /// A ring in another process.
 fn handed_over() -> Result<()> {
     let ring: IoUring = IoUring::new(8)?;
@@ -186,7 +181,6 @@ fn handed_over() -> Result<()> {
     handed_over::start(&polled, &["polled", &path])?.wait()?;
     Ok(())
 }
-// ANCHOR_END: handed_over
 
 const ALONE: &str = "a child's NOP on our SINGLE_ISSUER ring";
 
@@ -212,7 +206,6 @@ fn child(what: &str, address: usize, descriptor: RawFd) -> Result<()> {
     Ok(())
 }
 
-// ANCHOR: poller
 /// This process may make no call of io_uring and open nothing. The poller does it, as its maker.
 fn poller(ring: &mut IoUring, path: usize) -> Result<()> {
     let (setup, enter) = (libc::SYS_io_uring_setup, libc::SYS_io_uring_enter);
@@ -234,9 +227,7 @@ fn poller(ring: &mut IoUring, path: usize) -> Result<()> {
     );
     Ok(())
 }
-// ANCHOR_END: poller
 
-// ANCHOR: seccomp
 /// What a filter of system calls sees of a ring: its three calls, and no operation.
 fn seccomp() -> Result<()> {
     let mut ring: IoUring = IoUring::new(8)?;
@@ -251,7 +242,6 @@ fn seccomp() -> Result<()> {
     );
     Ok(())
 }
-// ANCHOR_END: seccomp
 
 /// A security module looks at what is done, whichever way it was asked for.
 fn landlock() -> Result<()> {
@@ -268,7 +258,6 @@ fn landlock() -> Result<()> {
     Ok(())
 }
 
-// ANCHOR: tasks
 /// A list for all rings that this thread makes afterwards.
 fn tasks() -> Result<()> {
     let mut before: IoUring = IoUring::new(8)?;
@@ -301,7 +290,6 @@ fn tasks() -> Result<()> {
     say("a list for a ring made after the thread's list", word(own));
     Ok(())
 }
-// ANCHOR_END: tasks
 
 fn allow_only_nop() -> io::Result<()> {
     Ok(later_rings::restrict([Restriction::sqe_op(opcode::Nop::CODE)])?)

@@ -16,7 +16,6 @@ use io_uring::{opcode, squeue};
 
 use crate::executor::{Flight, driver, next_number, with_driver};
 
-// ANCHOR: op
 /// An operation. Its future brings the result and the buffer. Dropped before that, it is cancelled.
 pub struct Op<B> {
     state: State,
@@ -38,7 +37,6 @@ impl<B: 'static> Future for Op<B> {
         self.poll_result(context).map(|(result, buffer)| (result, buffer.expect("one result")))
     }
 }
-// ANCHOR_END: op
 
 impl<B> Unpin for Op<B> {}
 
@@ -100,7 +98,6 @@ impl<B: 'static> Op<B> {
     }
 }
 
-// ANCHOR: drop
 impl<B> Drop for Op<B> {
     fn drop(&mut self) {
         if let State::Flying(id) = self.state {
@@ -108,9 +105,7 @@ impl<B> Drop for Op<B> {
         }
     }
 }
-// ANCHOR_END: drop
 
-// ANCHOR: operations
 /// Receives into `buffer`, at most as many bytes as it has.
 pub fn recv(socket: &Rc<OwnedFd>, mut buffer: Vec<u8>) -> Op<Vec<u8>> {
     let (memory, length) = (buffer.as_mut_ptr(), buffer.len() as u32);
@@ -147,9 +142,7 @@ pub fn sleep(time: Duration) -> Op<Box<Timespec>> {
     let time = Box::new(Timespec::from(time));
     Op::new(opcode::Timeout::new(&*time).build(), None, time, false)
 }
-// ANCHOR_END: operations
 
-// ANCHOR: accepts
 /// The clients of a listener: one multishot ACCEPT, and a completion for each of them.
 pub struct Accepts {
     listener: Rc<OwnedFd>,
@@ -177,9 +170,7 @@ fn accept(listener: &Rc<OwnedFd>) -> Op<()> {
     let accept = opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).build();
     Op::new(accept, Some(listener.clone()), (), true)
 }
-// ANCHOR_END: accepts
 
-// ANCHOR: select
 pub enum Either<A, B> {
     First(A),
     Second(B),
@@ -199,4 +190,3 @@ pub async fn select<A, B>(
     })
     .await
 }
-// ANCHOR_END: select

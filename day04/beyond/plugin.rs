@@ -74,7 +74,6 @@ fn main() -> ExitCode {
     environment::report(env!("CARGO_BIN_NAME"), ended)
 }
 
-// ANCHOR: host
 /// Gives the files to the plug-in, and prints what it says.
 fn host(options: &Options) -> Result<()> {
     let open = |path: &PathBuf| File::open(path).with_context(|| path.display().to_string());
@@ -112,7 +111,6 @@ fn host(options: &Options) -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: host
 
 /// Whether bytes or the end of the pipe come before the host loses patience.
 fn has_more(pipe: &File) -> nix::Result<bool> {
@@ -179,7 +177,6 @@ struct Plugin {
 }
 
 impl Plugin {
-    // ANCHOR: count
     /// What it is for: counts the lines of each file.
     fn count(&mut self, files: u32) -> Result<()> {
         for slot in 0..files {
@@ -202,9 +199,7 @@ impl Plugin {
         }
         Ok(())
     }
-    // ANCHOR_END: count
 
-    // ANCHOR: misbehave
     /// What it must not do.
     fn misbehave(&mut self) -> Result<()> {
         let open = opcode::OpenAt::new(Fd(libc::AT_FDCWD), c"/etc/passwd".as_ptr()).build();
@@ -233,7 +228,6 @@ impl Plugin {
         }
         Ok(())
     }
-    // ANCHOR_END: misbehave
 
     fn read(&mut self, slot: u32) -> opcode::Read {
         opcode::Read::new(Fixed(slot), self.buffer.as_mut_ptr(), self.buffer.len() as u32)

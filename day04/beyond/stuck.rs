@@ -97,31 +97,25 @@ fn ring(defer: bool) -> Result<IoUring> {
         .context("no ring; the way `deferred` needs Linux 6.1")
 }
 
-// ANCHOR: received
 /// As it should be: one call that submits and waits.
 fn received(mut ring: IoUring, receive: &Entry) -> Result<i32> {
     push(&mut ring, receive)?;
     ring.submit_and_wait(1)?;
     Ok(ring.completion().next().context("no completion")?.result())
 }
-// ANCHOR_END: received
 
-// ANCHOR: unsubmitted
 fn unsubmitted(mut ring: IoUring, receive: &Entry) -> Result<i32> {
     push(&mut ring, receive)?;
     // SAFETY: no signal mask is given.
     unsafe { ring.submitter().enter::<libc::sigset_t>(0, 1, GETEVENTS, None) }?;
     Ok(ring.completion().next().context("no completion")?.result())
 }
-// ANCHOR_END: unsubmitted
 
-// ANCHOR: deferred
 fn deferred(mut ring: IoUring, receive: &Entry) -> Result<i32> {
     push(&mut ring, receive)?;
     ring.submit()?;
     Ok(look_for(&mut ring, RECV))
 }
-// ANCHOR_END: deferred
 
 // ANCHOR: look_for
 /// Looks at the queue's memory until there is such a completion. It makes no call to the ring.
@@ -137,7 +131,6 @@ fn look_for(ring: &mut IoUring, user_data: u64) -> i32 {
 }
 // ANCHOR_END: look_for
 
-// ANCHOR: slot
 fn slot(
     mut ring: IoUring,
     ours: UnixStream,
@@ -154,9 +147,7 @@ fn slot(
     // The peer: a closed socket is the end of its stream, and so 0 bytes.
     Ok(theirs.read(&mut [0])? as i32)
 }
-// ANCHOR_END: slot
 
-// ANCHOR: overflow
 fn overflow(mut ring: IoUring, receive: &Entry) -> Result<i32> {
     push(&mut ring, receive)?;
     for _ in 0..8 {
@@ -166,7 +157,6 @@ fn overflow(mut ring: IoUring, receive: &Entry) -> Result<i32> {
     thread::sleep(Duration::from_millis(400)); // Busy elsewhere. The message arrives meanwhile.
     Ok(look_for(&mut ring, RECV))
 }
-// ANCHOR_END: overflow
 
 fn push(ring: &mut IoUring, entry: &Entry) -> Result<()> {
     // SAFETY: a RECV is into memory that is never freed; the others name none.

@@ -17,7 +17,6 @@ const OURS: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_
 pub const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 pub const DENY: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 
-// ANCHOR: install
 /// Answers `listed` to these calls of this thread from now on, and `others` to all others.
 pub fn install(calls: &[i64], listed: u32, others: u32) -> io::Result<()> {
     let load = |offset| instruction(BPF_LD | BPF_W | BPF_ABS, 0, offset);
@@ -37,7 +36,6 @@ pub fn install(calls: &[i64], listed: u32, others: u32) -> io::Result<()> {
     Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, program) })?;
     Ok(())
 }
-// ANCHOR_END: install
 
 fn instruction(code: u32, jt: u8, k: u32) -> sock_filter {
     sock_filter { code: code as u16, jt, jf: 0, k }

@@ -102,7 +102,6 @@ enum Step {
 
 const STEPS: [&str; 4] = ["STATX", "OPENAT", "READ", "CLOSE"];
 
-// ANCHOR: place
 /// One file in work. What its entry points at is the kernel's until the completion.
 struct Place {
     /// Which of the paths it is.
@@ -115,7 +114,6 @@ struct Place {
     length: u64,
     part: [u8; PART],
 }
-// ANCHOR_END: place
 
 /// The result for a path; `None` until it is known, and if it is no regular file.
 type Sum = Option<Result<(u32, u64), i32>>;
@@ -190,7 +188,6 @@ impl Sums {
         self.add(ring, at, Step::Stat)
     }
 
-    // ANCHOR: add
     fn add(&mut self, ring: &mut IoUring, at: usize, step: Step) -> Result<()> {
         let place = &mut self.places[at];
         place.step = step;
@@ -213,7 +210,6 @@ impl Sums {
         // SAFETY: the places are never freed. This one is left alone until `handle`.
         Ok(unsafe { ring.submission().push(&entry.user_data(at as u64)) }?)
     }
-    // ANCHOR_END: add
 
     // ANCHOR: handle
     fn handle(&mut self, ring: &mut IoUring, at: usize, result: i32) -> Result<()> {

@@ -74,7 +74,6 @@ fn say(question: &str, answer: &str) -> Result<()> {
     Ok(writeln!(io::stdout(), "{question}: {answer}")?)
 }
 
-// ANCHOR: places
 /// 32 operations of each kind. Were they done in the submit, or later, and by how many workers?
 fn places(folder: &Path, fifo: &Path) -> Result<()> {
     let (silent, _writer) = pipe()?;
@@ -160,9 +159,7 @@ fn ask(question: &str, limits: [u32; 2], entry: impl Fn(usize) -> Entry) -> Resu
     })?;
     say(&format!("{MANY}, {question}"), &answer)
 }
-// ANCHOR_END: places
 
-// ANCHOR: pools
 /// A FIFO without a writer holds the only bounded worker. What is done all the same was
 /// given to the unbounded pool.
 fn pools(folder: &Path, fifo: &Path) -> Result<()> {
@@ -203,9 +200,7 @@ fn pools(folder: &Path, fifo: &Path) -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: pools
 
-// ANCHOR: payers
 /// 16 MiB come through a socket. Whose CPU time does it take to receive them?
 fn payers() -> Result<()> {
     let polled = RingOptions { sqpoll: true, ..RingOptions::default() };
@@ -258,7 +253,6 @@ fn payers() -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: payers
 
 /// 32 workers have had something to do. How many are there 7 seconds later?
 fn afterwards() -> Result<()> {

@@ -19,7 +19,6 @@ use super::{
 
 const BUFFER: usize = 4096;
 
-// ANCHOR: worker
 struct Worker {
     ring: IoUring,
     acceptor: RawFd,
@@ -48,7 +47,6 @@ pub fn work(acceptor: RawFd, number: u64, slots: u32, tell: &SyncSender<RawFd>) 
         std::process::exit(1); // Its clients are lost, and others would wait for it.
     }
 }
-// ANCHOR_END: worker
 
 impl Worker {
     // ANCHOR: work
@@ -72,7 +70,6 @@ impl Worker {
     }
     // ANCHOR_END: work
 
-    // ANCHOR: client
     fn handle_client(&mut self, slot: u32) -> Result<()> {
         self.clients.insert(slot);
         self.add_recv(slot)
@@ -87,7 +84,6 @@ impl Worker {
         }
         Ok(())
     }
-    // ANCHOR_END: client
 
     fn add_recv(&mut self, slot: u32) -> Result<()> {
         let buffer = self.buffers[slot as usize].as_mut_ptr();

@@ -62,7 +62,6 @@ fn answer(question: &str, answer: &str) -> Result<()> {
     Ok(writeln!(io::stdout(), "{question}: {answer}")?)
 }
 
-// ANCHOR: two_completions
 /// SEND_ZC answers, and then says that it needs the bytes no longer.
 fn two_completions(kernel: &mut Kernel) -> Result<()> {
     let (ours, _peer) = tcp_pair()?;
@@ -81,9 +80,7 @@ fn two_completions(kernel: &mut Kernel) -> Result<()> {
     let send = with_bytes(send, 48, &7_u64.to_ne_bytes());
     answer("SEND_ZC with 7 as addr3", &kernel.ask(send)?)
 }
-// ANCHOR_END: two_completions
 
-// ANCHOR: second_completion
 /// A peer that does not read: the bytes wait in the socket, and the second completion with them.
 fn second_completion(kernel: &mut Kernel) -> Result<()> {
     let (ours, mut peer) = tcp_pair()?;
@@ -110,9 +107,7 @@ fn second_completion(kernel: &mut Kernel) -> Result<()> {
     let notification = kernel.within(PATIENCE).context("no NOTIF")?;
     answer("SEND_ZC, when the peer has read", &in_words(&notification))
 }
-// ANCHOR_END: second_completion
 
-// ANCHOR: refused
 fn refused(kernel: &mut Kernel) -> Result<()> {
     let (unix, _peer) = UnixStream::pair()?;
     answer("SEND_ZC on AF_UNIX", &kernel.ask(send_zc(&unix, b"hello").build())?)?;
@@ -125,9 +120,7 @@ fn refused(kernel: &mut Kernel) -> Result<()> {
     sleep(Duration::from_millis(50));
     answer("SEND_ZC to a peer that is gone", &kernel.ask(send_zc(&ours, b"hello").build())?)
 }
-// ANCHOR_END: refused
 
-// ANCHOR: cancelled
 /// A SEND_ZC that is cancelled: while it waits for room, and before it has run.
 fn cancelled(kernel: &mut Kernel) -> Result<()> {
     let (ours, _peer) = tcp_pair()?;
@@ -147,9 +140,7 @@ fn cancelled(kernel: &mut Kernel) -> Result<()> {
     let words = kernel.completions_of(0);
     answer("SEND_ZC behind a READ that breaks the link", &words)
 }
-// ANCHOR_END: cancelled
 
-// ANCHOR: registered
 /// Registered memory: who may send from it, and what if it is unregistered too early?
 fn registered(kernel: &mut Kernel) -> Result<()> {
     let (ours, _peer) = tcp_pair()?;
@@ -164,9 +155,7 @@ fn registered(kernel: &mut Kernel) -> Result<()> {
     let send = send_zc(&ours, &bytes[..5]).buf_index(Some(0));
     answer("SEND_ZC from a buffer that is registered no longer", &kernel.ask(send.build())?)
 }
-// ANCHOR_END: registered
 
-// ANCHOR: limit
 /// Memory that is not registered is pinned for each SEND_ZC, and counts as long as it is.
 fn limit(kernel: &mut Kernel) -> Result<()> {
     let (ours, peer) = tcp_pair()?;
@@ -181,9 +170,7 @@ fn limit(kernel: &mut Kernel) -> Result<()> {
     drop((ours, peer)); // Then nothing waits to be sent, and the notification comes.
     kernel.last(first).map(drop)
 }
-// ANCHOR_END: limit
 
-// ANCHOR: bundles
 /// Several buffers, one completion.
 fn bundles(kernel: &mut Kernel) -> Result<()> {
     let (ours, mut peer) = tcp_pair()?;
@@ -218,9 +205,7 @@ fn bundles(kernel: &mut Kernel) -> Result<()> {
     )?;
     answer("RECV, BUNDLE, once more", &kernel.ask(receive())?)
 }
-// ANCHOR_END: bundles
 
-// ANCHOR: incremental
 /// One large buffer for many small messages.
 fn incremental(kernel: &mut Kernel) -> Result<()> {
     let (ours, mut peer) = UnixStream::pair()?;
@@ -242,9 +227,7 @@ fn incremental(kernel: &mut Kernel) -> Result<()> {
     let end = kernel.within(PATIENCE).context("RECV has not ended")?;
     answer("INC, no buffer left, and the peer closes", &in_words(&end))
 }
-// ANCHOR_END: incremental
 
-// ANCHOR: splice
 /// A SPLICE moves references to the pages of the file. They can change until the peer has read.
 fn splice(kernel: &mut Kernel) -> Result<()> {
     let path = std::env::temp_dir().join(format!("zero_copy_answers.{}", std::process::id()));
@@ -289,7 +272,6 @@ fn splice(kernel: &mut Kernel) -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: splice
 
 /// A ring that is asked one thing at a time.
 struct Kernel {

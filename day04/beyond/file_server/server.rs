@@ -187,7 +187,6 @@ impl Server {
         Ok(())
     }
 
-    // ANCHOR: go_on
     /// What comes next, when all results of a slot are there.
     fn go_on(&mut self, slot: usize) -> Result<()> {
         let it = &mut self.slots[slot];
@@ -214,9 +213,7 @@ impl Server {
         }
         Ok(())
     }
-    // ANCHOR_END: go_on
 
-    // ANCHOR: close
     /// Nothing of the slot is in flight: the next client can have it.
     fn close(&mut self, slot: usize) -> Result<()> {
         let it = &mut self.slots[slot];
@@ -232,7 +229,6 @@ impl Server {
         it.clear();
         Ok(())
     }
-    // ANCHOR_END: close
 }
 
 /// The bytes of a result: 0 if it is an error.

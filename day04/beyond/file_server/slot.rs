@@ -18,7 +18,6 @@ use super::{BUFFERS, FILL, PART, SEND, TEXT, Way, user_data};
 const WAITALL: i32 = libc::MSG_WAITALL;
 const REPORT_USAGE: u16 = SEND_RECV_FLAGS.code("SEND_ZC_REPORT_USAGE") as u16;
 
-// ANCHOR: slot
 pub struct Slot {
     number: usize,
     pub socket: Option<OwnedFd>,
@@ -45,7 +44,6 @@ pub struct Slot {
     /// By BUNDLE only: the group with the slot's number.
     pub group: Option<BufferGroup>,
 }
-// ANCHOR_END: slot
 
 impl Slot {
     pub fn new(ring: &IoUring, by: Way, number: usize, memory: *mut u8) -> Result<Slot> {

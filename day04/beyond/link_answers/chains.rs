@@ -27,7 +27,6 @@ pub fn answers(path: &'static CStr) -> Result<()> {
     drains()
 }
 
-// ANCHOR: slots
 /// Three entries that meet in slot 0: OPENAT, READ, CLOSE.
 fn slots(path: &'static CStr) -> Result<()> {
     let nowhere = c"/nowhere";
@@ -55,9 +54,7 @@ fn slots(path: &'static CStr) -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: slots
 
-// ANCHOR: refusals
 /// An entry in the middle of three that the kernel refuses when it takes it.
 fn refusals() -> Result<()> {
     let unknown = || with(nop(), 0, [255, 0, 0, 0]);
@@ -94,7 +91,6 @@ fn refusals() -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: refusals
 
 /// Where a chain ends that was meant to be longer, and what two chains have to do with each other.
 fn cut() -> Result<()> {
@@ -127,7 +123,6 @@ fn cut() -> Result<()> {
     say("cut,", "a silent POLL_ADD linked to a NOP; behind that chain another NOP", &answer)
 }
 
-// ANCHOR: skipped
 /// Which entries of a chain of three complete, if some skip the completion of their success.
 fn skipped() -> Result<()> {
     for (question, [first, second, third], skips) in [
@@ -151,9 +146,7 @@ fn skipped() -> Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: skipped
 
-// ANCHOR: drains
 /// Which entries complete while the first one waits, and which when it has had its event. The
 /// last one goes in by a later submit.
 fn drains() -> Result<()> {
@@ -206,4 +199,3 @@ fn drains() -> Result<()> {
     ring.submit(&[nop().flags(DRAIN)])?;
     say("drained,", "NOP drained, in a ring that had a NOP skip", &word(ring.settle(1)?[0].1))
 }
-// ANCHOR_END: drains

@@ -31,7 +31,6 @@ pub fn answers(path: &Path) -> Result<()> {
     cancelled()
 }
 
-// ANCHOR: link
 /// The entry's result, and what became of a NOP linked behind it. Asks twice: the second time
 /// with a hard link.
 fn linked(mut entry: impl FnMut() -> Result<Entry>) -> Result<(i32, &'static str)> {
@@ -48,7 +47,6 @@ fn linked(mut entry: impl FnMut() -> Result<Entry>) -> Result<(i32, &'static str
     };
     Ok((answers[0][0], link))
 }
-// ANCHOR_END: link
 
 fn link(question: &str, entry: impl FnMut() -> Result<Entry>) -> Result<()> {
     let (result, link) = linked(entry)?;

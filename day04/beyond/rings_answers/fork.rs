@@ -32,7 +32,6 @@ pub const QUESTIONS: &[Question] = &[
     ("exec, FD_CLOEXEC of a ring's descriptor", close_on_exec),
 ];
 
-// ANCHOR: child
 /// Runs something in a child. What it returned there, or how the child ended.
 fn in_child(act: impl FnOnce() -> Result<u8>) -> Result<Result<u8, String>> {
     // SAFETY: the program has no other thread at the moment.
@@ -64,7 +63,6 @@ fn child_submits(mut ring: IoUring) -> Result<String> {
         Err(how) => how,
     })
 }
-// ANCHOR_END: child
 
 fn is_open(fd: RawFd) -> bool {
     // SAFETY: it only asks.

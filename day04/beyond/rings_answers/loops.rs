@@ -122,7 +122,6 @@ fn events(epoll: &Epoll) -> Result<usize> {
     Ok(patiently(|| epoll.wait(&mut [EpollEvent::empty(); 4], timeout))?)
 }
 
-// ANCHOR: in_epoll
 /// A thread sleeps in epoll_wait for its ring, and a poll in that ring fires.
 fn in_epoll(make: fn() -> Result<IoUring>) -> Result<String> {
     let ring = make()?;
@@ -146,7 +145,6 @@ fn sleep_in(epoll: &Epoll, mut ring: IoUring) -> Result<String> {
     let entered = ring.completion().len();
     Ok(format!("{woken}; completions in memory {in_memory}, after an enter {entered}"))
 }
-// ANCHOR_END: in_epoll
 
 type Pipes = Vec<(OwnedFd, OwnedFd)>;
 
@@ -168,7 +166,6 @@ fn again(flags: EpollFlags) -> Result<String> {
     Ok(format!("ready {first}, then {second}, after one more completion {third}"))
 }
 
-// ANCHOR: interrupted
 /// A thread sleeps in epoll_wait, for something else than its ring. A poll in the ring fires.
 fn interrupted(make: fn() -> Result<IoUring>) -> Result<String> {
     let mut ring = make()?;
@@ -180,7 +177,6 @@ fn interrupted(make: fn() -> Result<IoUring>) -> Result<String> {
     writer.join().expect("it does not panic")?;
     Ok(slept.map_or_else(|errno| format!("{errno:?}"), |events| format!("{events} events")))
 }
-// ANCHOR_END: interrupted
 
 /// Waits until the kernel is done with rings that were closed.
 fn settle() -> Result<()> {

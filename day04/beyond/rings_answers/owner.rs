@@ -87,7 +87,6 @@ fn owner_ended() -> Result<String> {
     Ok(outcome(nop(&mut made?)))
 }
 
-// ANCHOR: thread_ends
 fn thread_ends(mut ring: IoUring) -> Result<String> {
     let (reader, writer) = pipe()?;
     let buffer: *mut u8 = forever(0);
@@ -106,7 +105,6 @@ fn thread_ends(mut ring: IoUring) -> Result<String> {
     let left = if super::readable(&reader, 0)? { "full" } else { "empty" };
     Ok(format!("silent; after a write {result}, and the pipe is {left}"))
 }
-// ANCHOR_END: thread_ends
 
 fn two_wait() -> Result<String> {
     let ring = &*forever(plain()?);

@@ -115,7 +115,6 @@ fn wake(means: Means) -> Result<String> {
     Ok(format!("{}; the sleeper {}", waker.each_time()?, sleeper.each_time()?))
 }
 
-// ANCHOR: sleep
 /// The thread that is woken. An eventfd and a futex need an entry each time; a message does not.
 fn sleep(
     means: Means,
@@ -156,7 +155,6 @@ fn sleep(
     }
     Ok(counts)
 }
-// ANCHOR_END: sleep
 
 /// `IORING_REGISTER_SEND_MSG_RING`: a message from a thread that has no ring.
 fn send_without_ring(message: &squeue::Entry) -> Result<()> {

@@ -78,7 +78,6 @@ impl Means {
     }
 }
 
-// ANCHOR: end
 /// Starts an operation, ends it, and says what completed and what is left. `None`: the means do not
 /// fit it.
 pub fn end(means: Means, name: &str, operation: Make) -> Result<Option<String>> {
@@ -96,7 +95,6 @@ pub fn end(means: Means, name: &str, operation: Make) -> Result<Option<String>> 
         }
     }
 }
-// ANCHOR_END: end
 
 /// An operation on its way.
 struct Case {

@@ -95,7 +95,6 @@ fn buffer() -> *mut u8 {
     forever([0; 16]).as_mut_ptr()
 }
 
-// ANCHOR: look
 /// Of the bytes that were sent, those are lost that the result does not tell and nobody can read.
 fn lost(sent: usize, result: i32, file: Option<&OwnedFd>) -> Result<String> {
     let told = usize::try_from(result).unwrap_or(0);
@@ -110,7 +109,6 @@ fn lost(sent: usize, result: i32, file: Option<&OwnedFd>) -> Result<String> {
         lost => format!("{lost} bytes LOST"),
     })
 }
-// ANCHOR_END: look
 
 /// Another handle of a file, which no read can block on.
 fn nonblocking(file: &OwnedFd) -> io::Result<File> {

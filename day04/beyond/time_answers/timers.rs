@@ -193,7 +193,6 @@ fn cancels() -> Result<()> {
     Ok(())
 }
 
-// ANCHOR: race
 /// A byte comes at about the moment of the cancel, again and again. Where is it then?
 fn race() -> Result<()> {
     const ROUNDS: usize = 300;
@@ -222,9 +221,7 @@ fn race() -> Result<()> {
         &format!("{lost} bytes lost"),
     )
 }
-// ANCHOR_END: race
 
-// ANCHOR: memory
 /// A worker reads a large file. Is its memory still written to after the means have answered?
 fn memory() -> Result<()> {
     let means: [(&str, End); 3] = [
@@ -278,4 +275,3 @@ fn is_written_after(end: End) -> Result<bool> {
     }
     Ok(!was_there && came(watched.last))
 }
-// ANCHOR_END: memory
