@@ -13,6 +13,9 @@ use serde_json::{Map, Value, json};
 /// The text before the index in its file, and after it.
 const AROUND: [&str; 2] = ["window.search = Object.assign(window.search, JSON.parse('", "'));"];
 
+/// The lists of verdicts and faults. They come first among the sections that have such a name.
+const LISTS: [&str; 2] = ["by-symptom.html#verdicts", "by-symptom.html#faults"];
+
 /// Adds the words to the index of built pages.
 ///
 /// # Errors
@@ -22,6 +25,7 @@ pub fn widen(folder: &Path) -> Result<(), String> {
     let text = fs::read_to_string(&path).map_err(|wrong| wrong.to_string())?;
     let mut index = read(&text)?;
     let docs = index.pointer("/index/documentStore/docs").cloned().unwrap_or_default();
+    let urls = index["doc_urls"].clone();
     for field in ["title", "body", "breadcrumbs"] {
         let root = index.pointer_mut(&format!("/index/index/{field}/root"));
         let root = root.ok_or(format!("it has no field {field}"))?;
@@ -31,7 +35,9 @@ pub fn widen(folder: &Path) -> Result<(), String> {
             ends(word).for_each(|end| insert(root, end, found));
         }
         for (id, doc) in docs.as_object().into_iter().flatten() {
-            let found = Map::from_iter([(id.clone(), json!({"tf": 1.0}))]);
+            let url = id.parse().ok().and_then(|at: usize| urls[at].as_str());
+            let often = if url.is_some_and(|url| LISTS.contains(&url)) { 100.0 } else { 1.0 };
+            let found = Map::from_iter([(id.clone(), json!({"tf": often}))]);
             let text = doc[field].as_str().unwrap_or_default();
             hyphenated(text).for_each(|word| insert(root, &word, &found));
         }
