@@ -18,6 +18,8 @@ pub enum Message {
     Facts(Facts),
     /// A program came to its end.
     Ran(Ran),
+    /// What the tracer recorded of it: a file for the ring player, or nothing.
+    Rings(String),
     /// The last report.
     Done,
 }

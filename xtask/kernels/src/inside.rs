@@ -17,6 +17,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 
 use super::console::{self, Message, Ran};
 use super::facts;
+use super::one;
 use grader::exercise::folders;
 
 /// Where the programs of the days are in the initramfs.
@@ -97,6 +98,12 @@ fn raise_loopback() -> Result<()> {
 }
 
 fn report() -> Result<()> {
+    if let Ok(command) = fs::read_to_string(one::COMMAND) {
+        let words: Vec<&str> = command.lines().collect();
+        say(&Message::Ran(run_program(&words, HOME, PATIENCE)))?;
+        say(&Message::Rings(fs::read_to_string(one::RINGS).unwrap_or_default()))?;
+        return say(&Message::Done);
+    }
     say(&Message::Facts(facts::ask().context("asking the kernel what it is")?))?;
     for command in PROGRAMS {
         say(&Message::Ran(run_program(command, HOME, PATIENCE)))?;

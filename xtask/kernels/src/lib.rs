@@ -9,7 +9,7 @@
 //! - [`debian`] fetches kernels, [`image`] reads which release one is, [`programs`] builds the days
 //!   and [`initramfs`] packs them, [`boot`] starts qemu, [`console`] reads what comes out;
 //! - [`inside`]: the first process of the booted kernel; [`facts`] and [`query`] ask the kernel,
-//!   [`outcome`] is the result of the days, [`atlas`] what was shown of the atlas, [`answers`] what
+//!   [`one`] is a single command of the book, [`outcome`] is the result of the days, [`atlas`] what was shown of the atlas, [`answers`] what
 //!   the kernels answered to the programs of the chapters.
 
 mod answers;
@@ -22,6 +22,7 @@ mod image;
 mod initramfs;
 mod inside;
 mod keep;
+mod one;
 mod options;
 mod outcome;
 mod predict;
@@ -31,7 +32,7 @@ mod table;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,7 @@ use common::environment;
 use common::text::{WIDTH, wrap};
 
 use self::answers::OfKernel;
+use self::boot::Boot;
 use self::debian::Wanted;
 pub use self::options::Options;
 use self::outcome::Answers;
@@ -73,16 +75,25 @@ fn run(options: &Options) -> Result<bool> {
     if options.answers {
         boot::look_for_mkfs()?;
     }
+    let command = match options.on {
+        Some(_) => one::program(&options.command)?,
+        None => Vec::new(),
+    };
     let places = programs::places()?;
     fs::create_dir_all(&places.cache)
         .with_context(|| format!("making {}", places.cache.display()))?;
-    let kernels = kernels(options, &places)?;
+    let mut kernels = kernels(options, &places)?;
 
     progress("building the days statically, for an initramfs")?;
     let initramfs = programs::initramfs_path(&places.cache);
-    fs::write(&initramfs, programs::initramfs(&places, options)?)
+    fs::write(&initramfs, programs::initramfs(&places, options, &command)?)
         .with_context(|| format!("writing {}", initramfs.display()))?;
 
+    if let (Some(_), Some(kernel)) = (&options.on, kernels.pop()) {
+        let boot = booted(&kernel.image?, &places, options)?;
+        let result = boot.trouble.map_or(Ok(()), |trouble| bail!(trouble));
+        return result.and_then(|()| one::tell(&boot.console, options.recording.as_deref()));
+    }
     let mut asked = Vec::new();
     if options.answers {
         progress("asking the kernel of this machine")?;
@@ -95,7 +106,7 @@ fn run(options: &Options) -> Result<bool> {
         let row = boot_one(kernel, &places, options)?;
         if let (Ok(answers), true) = (&row.result, options.record) {
             for path in keep::keep(&places.workspace, answers)? {
-                progress(&format!("  recorded {}", path.display()))?;
+                say(&format!("  recorded {}", path.display()))?;
             }
         }
         rows.push(row);
@@ -103,10 +114,10 @@ fn run(options: &Options) -> Result<bool> {
     if options.record {
         let all: Vec<&Answers> = rows.iter().filter_map(|row| row.result.as_ref().ok()).collect();
         if let Some(path) = keep::keep_atlas(&places.workspace, &all)? {
-            progress(&format!("recorded {}", path.display()))?;
+            say(&format!("recorded {}", path.display()))?;
         }
     }
-    progress(&format!("\n{}", table::render(&rows).trim_end()))?;
+    say(&format!("\n{}", table::render(&rows).trim_end()))?;
     if options.answers {
         let booted = rows.iter().filter_map(|row| row.result.as_ref().ok());
         asked.extend(booted.filter_map(Answers::of_kernel));
@@ -122,16 +133,16 @@ fn report_answers(places: &Places, options: &Options, all: &[OfKernel]) -> Resul
     for of_kernel in all {
         if options.record {
             for path in answers::keep(&places.workspace, of_kernel)? {
-                progress(&format!("recorded {}", path.display()))?;
+                say(&format!("recorded {}", path.display()))?;
             }
         }
         problems.extend(answers::problems(&places.workspace, of_kernel, !options.record)?);
     }
-    progress(answers::text(all).trim_end())?;
+    say(answers::text(all).trim_end())?;
     if !problems.is_empty() {
         let problems: Vec<_> =
             problems.iter().map(|it| wrap(&format!("  {it}"), WIDTH, 4)).collect();
-        progress(&format!("\nNot as recorded in book/answers:\n{}", problems.join("\n")))?;
+        say(&format!("\nNot as recorded in book/answers:\n{}", problems.join("\n")))?;
     }
     Ok(problems.is_empty())
 }
@@ -144,7 +155,9 @@ fn kernels(options: &Options, places: &Places) -> Result<Vec<Kernel>> {
         return options.images.iter().map(named).collect();
     }
     let is_there = |wanted: &Wanted| !options.fetch && wanted.is_cached(&places.cache);
-    let archive = match debian::KERNELS.iter().all(is_there) {
+    let is_wanted = |name: &str| options.on.as_deref().is_none_or(|on| on == name);
+    let all: Vec<&Wanted> = debian::KERNELS.iter().filter(|it| is_wanted(it.name)).collect();
+    let archive = match all.iter().all(|wanted| is_there(wanted)) {
         true => None,
         false => Some(Archive::find(
             "the kernels 5.10, 6.1, 6.12 and the newest are fetched from Debian's archive",
@@ -153,7 +166,7 @@ fn kernels(options: &Options, places: &Places) -> Result<Vec<Kernel>> {
         )?),
     };
     let mut kernels = Vec::new();
-    for wanted in &debian::KERNELS {
+    for wanted in all {
         let image = match &archive {
             Some(archive) if !is_there(wanted) => {
                 progress(&format!("fetching the kernel {} from Debian", wanted.name))?;
@@ -175,31 +188,43 @@ fn boot_one(kernel: Kernel, places: &Places, options: &Options) -> Result<Row> {
         Ok(image) => image,
         Err(error) => return Ok(Row { kernel: kernel.name, result: Err(format!("{error:#}")) }),
     };
-    let release = image::release_of(&image)?;
+    let boot = booted(&image, places, options)?;
+    let result: Result<Answers, String> = match boot.trouble {
+        Some(trouble) => Err(trouble),
+        None => outcome::answers(&boot.console).map_err(|error| format!("{error:#}")),
+    };
+    Ok(Row { kernel: image::release_of(&image)?, result })
+}
+
+/// Boots a kernel; once more if it panicked.
+fn booted(image: &Path, places: &Places, options: &Options) -> Result<Boot> {
+    let release = image::release_of(image)?;
     progress(&format!("booting {release}"))?;
     let started = Instant::now();
     let log = boot::log_of(&places.cache, &release);
     let initramfs = programs::initramfs_path(&places.cache);
     let times = if options.exercises { 10 } else { 1 }
-        + u64::from(options.atlas)
+        + u64::from(options.atlas())
         + u64::from(options.answers);
     let deadline = Duration::from_secs(options.deadline * times);
-    let disk = (options.atlas || options.answers).then(|| places.cache.join("disk"));
-    let boot_it = || boot::boot(&image, &initramfs, disk.as_deref(), &log, deadline);
+    let disk = (options.atlas() || options.answers).then(|| places.cache.join("disk"));
+    let boot_it = || boot::boot(image, &initramfs, disk.as_deref(), &log, deadline);
     let mut boot = boot_it()?;
     if boot.panicked {
         progress("  the kernel panicked; once more")?;
         boot = boot_it()?;
     }
     progress(&format!("  {:.0} s", started.elapsed().as_secs_f64()))?;
-    let result: Result<Answers, String> = match boot.trouble {
-        Some(trouble) => Err(trouble),
-        None => outcome::answers(&boot.console).map_err(|error| format!("{error:#}")),
-    };
-    Ok(Row { kernel: release, result })
+    Ok(boot)
 }
 
-fn progress(line: &str) -> Result<()> {
+/// Prints a result.
+fn say(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).context("writing to the standard output")
+}
+
+/// Says what is being done.
+fn progress(line: &str) -> Result<()> {
+    writeln!(io::stderr(), "{line}").context("writing to the standard error")
 }

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
+
+use super::debian;
 
 /// Boot other kernels under emulation and run the days on them
 ///
@@ -44,7 +47,27 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub deadline: u64,
 
+    /// Boot only this kernel, and run a command of the book there: `--on 6.1 -- cargo run -p day01`
+    #[arg(long, value_name = "KERNEL", requires = "command", conflicts_with_all = ["images", "exercises", "answers", "record"],
+        value_parser = PossibleValuesParser::new(debian::KERNELS.iter().map(|it| it.name)))]
+    pub on: Option<String>,
+
+    /// With --on: write its rings to FILE, as `cargo xtask trace --recording` does
+    #[arg(long, value_name = "FILE", requires = "on")]
+    pub recording: Option<PathBuf>,
+
+    /// With --on: the command
+    #[arg(last = true, value_name = "COMMAND", requires = "on")]
+    pub command: Vec<String>,
+
     /// Used in the booted kernel itself
     #[arg(long, hide = true)]
     pub inside: bool,
+}
+
+impl Options {
+    /// Whether the atlas is packed.
+    pub fn atlas(&self) -> bool {
+        self.atlas || self.command.iter().any(|word| word == "atlas")
+    }
 }

@@ -15,6 +15,7 @@ use super::answers;
 use super::initramfs::Archive;
 use super::inside::{ANSWERS, DAYS, EXERCISES, RECORDED};
 use super::keep;
+use super::one;
 use super::options::Options;
 
 /// The kernels are for this target, so the programs are built for it.
@@ -22,8 +23,8 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 const NAMES: [&str; 4] = ["day01", "day02", "day03", "day04"];
 
-/// The first process, the program that runs the days, and the one that judges the exercises.
-const TOOLS: [&str; 3] = ["kernels", "xtask", "grader"];
+/// The first process, the program that runs the days, the one that judges the exercises, the tracer.
+const TOOLS: [&str; 4] = ["kernels", "xtask", "grader", "ringtrace"];
 
 /// The package whose examples are the chapters' programs.
 const ANSWERS_OF: &str = "day04";
@@ -65,11 +66,12 @@ pub fn places() -> Result<Places> {
     Ok(Places { workspace, cache: target.join("kernels"), answers })
 }
 
-/// Builds the days and this tool statically and packs them, with the exercises if asked.
+/// Builds the days and this tool statically and packs them, with the exercises if asked, and with
+/// the command of `--on`.
 ///
 /// # Errors
 /// If one does not build.
-pub fn initramfs(places: &Places, options: &Options) -> Result<Vec<u8>> {
+pub fn initramfs(places: &Places, options: &Options, command: &[String]) -> Result<Vec<u8>> {
     let folder = build(places, options)?;
     let read = |name: &str| {
         let path = folder.join(name);
@@ -84,7 +86,7 @@ pub fn initramfs(places: &Places, options: &Options) -> Result<Vec<u8>> {
     for name in TOOLS {
         archive.program(name, &read(name)?);
     }
-    if options.atlas {
+    if options.atlas() {
         archive.program(ATLAS, &read("atlas_runner")?);
         for (_, example) in EXAMPLES {
             let bytes = read(&format!("examples/{example}"))?;
@@ -103,6 +105,9 @@ pub fn initramfs(places: &Places, options: &Options) -> Result<Vec<u8>> {
             let name = program.file_name().unwrap_or_default().to_string_lossy();
             archive.program(&format!("{}/{name}", ANSWERS.trim_start_matches('/')), &bytes);
         }
+    }
+    if !command.is_empty() {
+        archive.file(one::COMMAND.trim_start_matches('/'), command.join("\n").as_bytes());
     }
     if options.exercises {
         add_exercises(&mut archive, places)?;
@@ -167,14 +172,14 @@ fn build(places: &Places, options: &Options) -> Result<PathBuf> {
     let mut cargo = cargo();
     cargo.args(["build", "--quiet", "--target", TARGET]);
     cargo.args(NAMES.iter().chain(&TOOLS).flat_map(|name| ["--package", name]));
-    if options.atlas {
+    if options.atlas() {
         cargo.args(["--package", ATLAS]);
         cargo.args(EXAMPLES.iter().flat_map(|(_, example)| ["--example", example]));
     }
     if options.answers {
         cargo.args(places.answers.iter().flat_map(|example| ["--example", example]));
     }
-    if options.atlas || options.answers {
+    if options.atlas() || options.answers {
         // With examples named, nothing else is built unless it is named, too.
         cargo.arg("--bins");
     }
