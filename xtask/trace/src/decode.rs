@@ -134,7 +134,7 @@ impl Entry {
         matches!(self.opcode, op::SEND_ZC | op::SENDMSG_ZC)
     }
 
-    /// The slot that the operation is to fill with what it opens or accepts.
+    /// The slot in which the operation puts the file that it opens or accepts.
     pub fn direct(&self) -> Direct {
         let makes_a_file =
             matches!(self.opcode, op::ACCEPT | op::OPENAT | op::OPENAT2 | op::SOCKET | op::PIPE);

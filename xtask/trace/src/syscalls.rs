@@ -106,7 +106,7 @@ pub fn answer_as_submitted(pid: pid_t, submitted: u64) -> io::Result<()> {
     sys::set_registers(pid, registers)
 }
 
-/// Whether a call that is to begin again can get a result when a signal comes. On aarch64 the
+/// Whether a call that begins again can get a result when a signal comes. On aarch64 the
 /// kernel has gone back to the call's instruction by then.
 pub const ANSWERS_AT_A_SIGNAL: bool = cfg!(target_arch = "x86_64");
 
@@ -179,7 +179,7 @@ pub const LOOKED_INTO: &[i64] = &[
     libc::SYS_unshare,
 ];
 
-/// What a call is to the tracer.
+/// What a call means to the tracer.
 pub fn kind(call: &Call) -> Kind {
     // The same numbers on every machine, and in 32-bit programs too.
     match call.number as i64 {

@@ -14,7 +14,7 @@ pub struct Enter {
     pub ring: Option<u32>,
     /// Numbers the enters of a trace from 1.
     pub enter: u64,
-    /// How many entries the kernel is to take.
+    /// How many entries the program asks the kernel to take.
     pub to_submit: u32,
     /// How many completions to wait for.
     pub min_complete: u32,

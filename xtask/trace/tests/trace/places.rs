@@ -41,7 +41,7 @@ fn an_operation_takes_as_long_as_it_did() {
     assert!(completing.min_us >= 700 && completing.max_us >= 50_000, "{completing:?}");
     assert!(completing.median_us < completing.max_us, "{completing:?}");
     assert_eq!(took.reaping.spread().expect("their times").count, 21);
-    assert!(summary.slowest.is_empty(), "a timeout takes as long as it is to");
+    assert!(summary.slowest.is_empty(), "a timeout takes as long as it was asked to");
 }
 
 #[test]
