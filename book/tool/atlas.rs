@@ -9,7 +9,7 @@ use std::path::Path;
 
 use atlas::{Recorded, Recording};
 
-use crate::directives::include;
+use crate::passage;
 use crate::problem::Complaint;
 
 /// The days that have an atlas.
@@ -187,7 +187,7 @@ impl Entry {
             title: title.to_owned(),
             lead: lead.unwrap_or_default(),
             prose: paragraphs(prose),
-            listing: include::passage(&text, Some("show"), &file)?,
+            listing: passage::cut(&text, Some("show"), &file)?,
             file,
         })
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mdbook_preprocessor::book::{Book, BookItem};
 
-use crate::directives::exercises;
+use crate::exercises;
 use crate::problem::{Complaint, Problem};
 
 /// One page, as the summary has it.

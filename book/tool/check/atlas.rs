@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use atlas::Recording;
 
-use super::has_ring;
+use super::ring;
 use crate::atlas::{RECORDINGS, recording};
 use crate::output;
 use crate::problem::Problem;
@@ -17,7 +17,7 @@ const AGAIN: &str = "if the new recording is right, as root: cargo xtask atlas -
 
 /// What is wrong with the recording of the atlas; `None` if it cannot be made again here.
 pub fn problems(root: &Path) -> Option<Vec<Problem>> {
-    match has_ring("the atlas") {
+    match ring::available("the atlas") {
         Ok(true) => {}
         Ok(false) => return None,
         Err(problem) => return Some(vec![problem]),

@@ -3,6 +3,7 @@
 mod atlas;
 mod files;
 mod html;
+mod ring;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -12,8 +13,6 @@ mod transcripts;
 use std::path::Path;
 
 pub use self::transcripts::record;
-
-use common::ring::{self, RingOptions};
 
 use crate::build::{self, Place};
 use crate::output;
@@ -62,18 +61,6 @@ pub fn check(place: &Place, depth: Depth) -> Vec<Problem> {
         problems.extend(ran("the atlas", atlas::problems(root)));
     }
     problems
-}
-
-/// Whether a ring is available. If not, says that `what` is skipped; with `REQUIRE_IO_URING=1` that
-/// is a problem, since a check that does not run proves nothing.
-fn has_ring(what: &str) -> Result<bool, Problem> {
-    let Err(refusal) = ring::build_best(&RingOptions::default(), 2) else { return Ok(true) };
-    if std::env::var_os("REQUIRE_IO_URING").is_some_and(|value| value == "1") {
-        let remedy = format!("{refusal:#}\nor leave REQUIRE_IO_URING out, to skip them");
-        return Err(Problem::of("book", format!("{what} cannot be run here"), remedy));
-    }
-    output::aside(&format!("SKIPPED {what}: {refusal:#}"));
-    Ok(false)
 }
 
 /// Checks the built pages, and the links to them from the exercises.

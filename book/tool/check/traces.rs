@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{files, has_ring};
+use super::{files, ring};
 use crate::paths;
 use crate::problem::Problem;
 use crate::recording::Recording;
@@ -32,7 +32,7 @@ pub fn against(root: &Path, again: &dyn Fn(&str) -> Command) -> Option<Vec<Probl
             Err(wrong) => problems.push(Problem::of(file, wrong.what, wrong.remedy)),
         }
     }
-    match has_ring("the book's recordings") {
+    match ring::available("the book's recordings") {
         Ok(true) => {}
         Ok(false) if problems.is_empty() => return None,
         Ok(false) => return Some(problems),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use common::catalog::Kernel;
 use common::environment;
 
-use super::{files, has_ring};
+use super::{files, ring};
 use crate::output;
 use crate::paths::name;
 use crate::problem::Problem;
@@ -17,7 +17,7 @@ use crate::transcript::{self, Transcript};
 /// What is wrong with the transcripts of the book; `None` if they cannot run here.
 pub fn problems(root: &Path) -> Option<Vec<Problem>> {
     let (transcripts, mut problems) = read(root);
-    match has_ring("the book's transcripts") {
+    match ring::available("the book's transcripts") {
         Ok(true) => {}
         Ok(false) if problems.is_empty() => return None,
         Ok(false) => return Some(problems),
@@ -114,7 +114,7 @@ pub fn record(root: &Path, names: &[String]) -> Vec<Problem> {
             format!("write its `$ ` lines first\nthere are: {}", known.join(", ")),
         ));
     }
-    match has_ring("recording") {
+    match ring::available("recording") {
         Ok(true) if problems.is_empty() => {}
         Ok(_) => return problems,
         Err(problem) => return vec![problem],

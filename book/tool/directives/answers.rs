@@ -11,7 +11,7 @@ use std::path::Path;
 
 use common::catalog::Kernel;
 
-use super::{Sources, in_file, load};
+use super::sources::{Sources, in_file, load};
 use crate::markup;
 use crate::problem::Complaint;
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use atlas::{Kind, Recorded, Row};
 
-use super::{Sources, include};
+use super::include;
+use super::sources::Sources;
 use crate::atlas::{Atlas, Entry, Family, Run};
 use crate::markup;
 use crate::problem::Complaint;

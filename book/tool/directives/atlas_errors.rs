@@ -8,7 +8,7 @@ use std::fs;
 
 use nix::errno::Errno;
 
-use super::Sources;
+use super::sources::Sources;
 use crate::atlas::{Atlas, Entry, Family};
 use crate::markup;
 use crate::problem::Complaint;

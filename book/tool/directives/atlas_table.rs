@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use common::catalog;
 
-use super::{Sources, catalog as tables};
+use super::catalog as tables;
+use super::sources::Sources;
 use crate::atlas::Atlas;
 use crate::markup;
 use crate::problem::Complaint;

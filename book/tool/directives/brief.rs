@@ -1,6 +1,7 @@
 //! `{{#brief DAY NAME}}`: the brief of one exercise, as part of a page.
 
-use super::{Sources, Wrong, chapter, in_file, load};
+use super::chapter;
+use super::sources::{Sources, Wrong, in_file, load};
 use crate::problem::Complaint;
 
 /// A brief with every heading some levels lower. Code blocks stay unchanged.

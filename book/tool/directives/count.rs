@@ -1,6 +1,6 @@
 //! `{{#count TRACE what}}`: a number from a recording.
 
-use super::{Sources, in_file, read};
+use super::sources::{Sources, in_file, read};
 use crate::problem::Complaint;
 use crate::recording::Recording;
 

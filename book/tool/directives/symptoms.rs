@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Sources, in_file, load};
+use super::sources::{Sources, in_file, load};
 use crate::markup;
 use crate::paths::name;
 use crate::problem::Complaint;

@@ -1,6 +1,6 @@
 //! `{{#transcript NAME}}` shows a transcript, `{{#quote NAME "text"}}` one of its lines.
 
-use super::{Sources, in_file, read};
+use super::sources::{Sources, in_file, read};
 use crate::markup;
 use crate::problem::Complaint;
 use crate::transcript::Transcript;

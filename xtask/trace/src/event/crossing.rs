@@ -80,8 +80,9 @@ pub struct Submit {
     pub details: Map<String, Value>,
     /// The details in words.
     pub words: String,
-    /// The file that bytes come from or go to, or that is flushed, where that is known (`socket:[12]`, `pipe:[45]`, a
-    /// path): what its descriptor was of when the entry went in, or what its slot was filled with.
+    /// The file that bytes come from or go to, or that is flushed, where that is known
+    /// (`socket:[12]`, `pipe:[45]`, a path): what its descriptor was of when the entry went in, or
+    /// what its slot was filled with.
     #[serde(skip)]
     pub file: Option<String>,
     /// Where in the program's memory its bytes are, or what else is in its `addr`.
