@@ -18,7 +18,9 @@ use nix::unistd::alarm;
 use self::means::{Key, Means};
 use self::operations::OPERATIONS;
 
+mod by_worker;
 mod means;
+mod operation;
 mod operations;
 mod timers;
 

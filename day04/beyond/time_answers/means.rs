@@ -14,7 +14,8 @@ use nix::errno::Errno;
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 
-use super::operations::{GROUP, Make, OPERATIONS, Operation};
+use super::operation::{Make, Operation};
+use super::operations::{GROUP, OPERATIONS};
 use super::say;
 
 /// The `user_data` of the operation, and of what ends it.

@@ -14,8 +14,8 @@ use io_uring::types::{CancelBuilder, Fd, SubmitArgs, TimeoutFlags, Timespec};
 use io_uring::{IoUring, cqueue, opcode};
 use nix::errno::Errno;
 
+use super::by_worker::large_read;
 use super::means::push;
-use super::operations::large_read;
 use super::say;
 
 static MOMENT: Timespec = Timespec::new().nsec(5_000_000);
