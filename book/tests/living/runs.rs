@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use fantoccini::key::Key;
 use serde_json::{Value, json};
@@ -53,6 +54,12 @@ fn a_transcript_and_a_figure_run_from_their_page() {
         let serving = Serving::start();
         page.open(&format!("{}day1.html", serving.address), "light", (1280, 800)).await?;
         press_run(&page, ".transcript", 0).await?;
+        let buttons = format!(
+            "return [...{}.querySelectorAll('.living-button')].map((it) => it.innerText)",
+            below(".transcript", 0)
+        );
+        let buttons = page.js(&buttons, vec![]).await?.to_string();
+        assert_eq!(buttons.contains("on Linux 6.1, emulated"), has_emulator(), "{buttons}");
         let text = end_of(&page, ".transcript", 0).await?;
         assert!(text.contains("$ cargo run -p day01"), "{text}");
         assert!(text.contains("its bytes    \"hello io\""), "{text}");
@@ -191,7 +198,7 @@ fn where_io_uring_is_blocked_the_program_says_why() {
         press_run(&page, ".transcript", 0).await?;
         let text = end_of(&page, ".transcript", 0).await?;
         assert!(text.contains("why:") && text.contains("try:"), "{text}");
-        assert!(text.contains("What your machine printed otherwise"), "{text}");
+        assert!(text.contains("Your machine printed something else"), "{text}");
         Ok(())
     });
 }
@@ -296,6 +303,36 @@ fn an_entry_of_the_atlas_runs_and_its_answers_come() {
     assert_eq!((&end["event"], &end["complaint"]), (&json!("end"), &Value::Null), "{end}");
 }
 
+/// Whether qemu is here.
+fn has_emulator() -> bool {
+    let mut qemu = Command::new("qemu-system-x86_64");
+    let asked = qemu.arg("--version").stdout(Stdio::null()).status();
+    cfg!(target_arch = "x86_64") && asked.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_transcript_runs_in_the_emulated_machine() {
+    const TEST: &str = "a_transcript_runs_in_the_emulated_machine";
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
+    if !has_emulator() {
+        return testkit::skipped(TEST, "there is no qemu (Debian: apt install qemu-system-x86)");
+    }
+    if !target.join("kernels/6.1.bzImage").is_file() {
+        return testkit::skipped(TEST, "`cargo xtask kernels` has fetched no kernel here");
+    }
+    let serving = Serving::start();
+    let events: Vec<Value> = events(serving.post("-/emulate/transcript/day01")).collect();
+    let printed = |event: &Value| {
+        event["text"].as_str().is_some_and(|text| text.contains("its bytes    \"hello io\""))
+    };
+    assert!(events.iter().any(printed), "{events:?}");
+    let end = events.last().expect("an end");
+    assert_eq!((&end["complaint"], &end["differences"]), (&Value::Null, &json!([])), "{end}");
+    let ring = &end["traces"][0]["rings"][0];
+    assert!(ring["kernel"].as_str().is_some_and(|kernel| kernel.starts_with("6.1.")), "{ring}");
+    assert_eq!(ring["counts"]["NOP"], json!(1), "{ring}");
+}
+
 #[test]
 fn only_names_of_the_book_are_run_and_only_on_loopback() {
     let serving = Serving::start();
@@ -306,6 +343,9 @@ fn only_names_of_the_book_are_run_and_only_on_loopback() {
         "run/figure/day01",
         "run/atlas/--missing",
         "run/transcript/day01;id",
+        "emulate/transcript/day3-naive",
+        "emulate/figure/nop",
+        "emulate/atlas/--missing",
         "run/day01",
         "run",
     ] {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::runs::{Kind, Place};
+use super::runs::{EMULATED, Kind, Place};
 use super::traced;
 use crate::problem::Complaint;
 use crate::transcript::run::{self, Heard, Play};
@@ -100,7 +100,7 @@ impl Run {
         }
         let command = |index: usize, text: &str| folder.traced(index, text);
         let hear = self.hearing(page, &folder);
-        let play = Play { command: &command, hear, stop: &self.stop };
+        let play = Play { command: &command, hear, patience: self.patience(), stop: &self.stop };
         let played = play.run(&self.root, &self.transcript);
         let (traces, untraced) = folder.read(self.transcript.commands.len());
         let mut end = End { traces, untraced, ..End::default() };
@@ -109,6 +109,12 @@ impl Run {
             Err((_, wrong)) => end.complaint = Some(words(wrong)),
         }
         Ok(end)
+    }
+
+    /// An emulated machine takes its time, and the first time its programs are built for it.
+    fn patience(&self) -> Duration {
+        let is_emulated = self.transcript.commands.iter().any(|it| it.text.starts_with(EMULATED));
+        if is_emulated { Duration::from_secs(1800) } else { run::PATIENCE }
     }
 
     /// Sends the output, without the tracer's own messages, which name its folder.

@@ -43,22 +43,66 @@ pub enum Kind {
     Atlas,
 }
 
+/// Where a run takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// This one.
+    This,
+    /// One that `cargo xtask kernels` emulates.
+    Emulated,
+}
+
+/// A command in the emulated machine.
+pub const EMULATED: &str = "cargo xtask kernels --on 6.1 -- ";
+
+/// Its kernel.
+const EMULATED_KERNEL: &str = "6.1";
+
 /// Whether each can run from a page, by its kind and name: `None`, or why not.
 #[derive(Debug, Serialize)]
 pub struct Offer {
     transcript: BTreeMap<String, Option<String>>,
     figure: BTreeMap<String, Option<String>>,
     atlas: BTreeMap<String, Option<String>>,
+    /// What can run in the emulated machine, if this one has an emulator.
+    emulated: Option<Emulated>,
+}
+
+/// The names of what can run in the emulated machine.
+#[derive(Debug, Serialize)]
+struct Emulated {
+    kernel: &'static str,
+    transcript: Vec<String>,
+    figure: Vec<String>,
+    atlas: Vec<String>,
 }
 
 /// Everything that can run from a page.
 pub fn offer(root: &Path) -> Offer {
-    let may = |kind| {
-        let names = names(root, kind).into_iter();
-        names.map(|name| (name.clone(), load(root, kind, &name).err())).collect()
-    };
-    let [transcript, figure, atlas] = [Kind::Transcript, Kind::Figure, Kind::Atlas].map(may);
-    Offer { transcript, figure, atlas }
+    const KINDS: [Kind; 3] = [Kind::Transcript, Kind::Figure, Kind::Atlas];
+    let all = KINDS.map(|kind| names(root, kind));
+    let may = |kind, machine, name: &String| load(root, kind, machine, name).err();
+    let [transcript, figure, atlas] = [0, 1, 2].map(|at| {
+        let names = all[at].iter();
+        names.map(|name| (name.clone(), may(KINDS[at], Machine::This, name))).collect()
+    });
+    let emulated = has_emulator().then(|| {
+        let [transcript, figure, atlas] = [0, 1, 2].map(|at| {
+            let names = all[at].iter();
+            let can = |name: &&String| may(KINDS[at], Machine::Emulated, name).is_none();
+            names.filter(can).cloned().collect()
+        });
+        Emulated { kernel: EMULATED_KERNEL, transcript, figure, atlas }
+    });
+    Offer { transcript, figure, atlas, emulated }
+}
+
+/// Whether `cargo xtask kernels` can boot a machine here.
+fn has_emulator() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&path);
+    cfg!(target_arch = "x86_64")
+        && folders.any(|folder| folder.join("qemu-system-x86_64").is_file())
 }
 
 /// The names of the book's transcripts, of its figures, or of the atlas's entries.
@@ -80,7 +124,7 @@ fn names(root: &Path, kind: Kind) -> Vec<String> {
 }
 
 /// The commands of a run that has one of the book's [`names`], or why it is refused.
-fn load(root: &Path, kind: Kind, name: &str) -> Result<Transcript, String> {
+fn load(root: &Path, kind: Kind, machine: Machine, name: &str) -> Result<Transcript, String> {
     let text = match kind {
         Kind::Figure => format!("$ cargo xtask record --print {name}\n"),
         Kind::Atlas => format!("$ cargo xtask atlas {name}\n"),
@@ -89,15 +133,37 @@ fn load(root: &Path, kind: Kind, name: &str) -> Result<Transcript, String> {
             fs::read_to_string(file).map_err(|wrong| wrong.to_string())?
         }
     };
-    let transcript = Transcript::parse(&text).map_err(|(_, wrong)| wrong.what)?;
+    let mut transcript = Transcript::parse(&text).map_err(|(_, wrong)| wrong.what)?;
     if transcript.commands.iter().any(|command| changes(&command.text)) {
         return Err("it writes or removes files outside this workspace".to_owned());
     }
-    let here = environment::kernel_release();
-    match transcript.needs.filter(|needs| Kernel::parse(&here).is_some_and(|it| it < *needs)) {
-        Some(needs) => Err(format!("it needs Linux {needs}, and this is {here}")),
+    let release = match machine {
+        Machine::This => environment::kernel_release(),
+        Machine::Emulated => {
+            let [command] = &mut transcript.commands[..] else { return Err(NO_SHELL.to_owned()) };
+            if command.background || !is_packed(&command.text) {
+                return Err(NO_SHELL.to_owned());
+            }
+            command.text.insert_str(0, EMULATED);
+            EMULATED_KERNEL.to_owned()
+        }
+    };
+    match transcript.needs.filter(|needs| Kernel::parse(&release).is_some_and(|it| it < *needs)) {
+        Some(needs) => Err(format!("it needs Linux {needs}, and this is {release}")),
         None => Ok(transcript),
     }
+}
+
+/// Why a command does not run in the emulated machine.
+const NO_SHELL: &str = "the emulated machine has the days and the atlas, but no shell";
+
+/// Whether the emulated machine has the program of a command, which uses nothing of a shell's.
+fn is_packed(command: &str) -> bool {
+    let days = ["cargo run -p day0", "cargo xtask run --day ", "cargo xtask atlas "];
+    let plain = |letter: char| letter.is_alphanumeric() || " -_=.:".contains(letter);
+    days.iter().any(|it| command.starts_with(it))
+        && command.chars().all(plain)
+        && !command.contains(" --example ")
 }
 
 /// Whether a command removes files, writes files outside the workspace, or needs root. Those in
@@ -112,11 +178,17 @@ fn changes(command: &str) -> bool {
 
 impl Runs {
     /// Prepares a run. Refused if a page may not start it, or while another one runs.
-    pub fn begin(self: &Arc<Self>, root: &Path, kind: Kind, name: &str) -> Result<Run, String> {
+    pub fn begin(
+        self: &Arc<Self>,
+        root: &Path,
+        kind: Kind,
+        machine: Machine,
+        name: &str,
+    ) -> Result<Run, String> {
         if !names(root, kind).iter().any(|known| known == name) {
             return Err("the book has no such thing to run".to_owned());
         }
-        let transcript = load(root, kind, name)?;
+        let transcript = load(root, kind, machine, name)?;
         let mut current = self.lock();
         if let Some(Current { name, .. }) = current.as_ref() {
             return Err(format!("{name} is running: one at a time"));
@@ -172,6 +244,23 @@ mod tests {
             "bash -c 'exec <>/dev/tcp/0/1'",
         ] {
             assert!(!changes(command), "{command}");
+        }
+    }
+
+    #[test]
+    fn the_emulated_machine_runs_what_it_has() {
+        for command in
+            ["cargo run -p day01", "cargo run -p day02 -- --entries 8", "cargo xtask run --day 3"]
+        {
+            assert!(is_packed(command), "{command}");
+        }
+        for command in [
+            "cargo run -p day01 | wc -l",
+            "cargo run -p day01 -- --quiet && echo yes",
+            "cargo run -p day04 --example echo",
+            "echo hello",
+        ] {
+            assert!(!is_packed(command), "{command}");
         }
     }
 }

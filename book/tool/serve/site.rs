@@ -9,7 +9,7 @@ use super::exercises::Exercises;
 use super::files;
 use super::request::{Method, Request};
 use super::run::Run;
-use super::runs::{self, Kind, Runs};
+use super::runs::{self, Kind, Machine, Runs};
 use super::shown::{Shown, lock};
 
 /// Everything that is served, and who may have it.
@@ -65,15 +65,17 @@ impl Site {
 
     /// Does what a page asks for.
     fn act(&self, path: &str) -> Reply {
-        let run = |kind, name| match self.runs.begin(&self.root, kind, name) {
+        let (action, name) = path.rsplit_once('/').unwrap_or_default();
+        let run = |kind, machine| match self.runs.begin(&self.root, kind, machine, name) {
             Ok(run) => Reply::Live(run),
             Err(why) => Reply::Whole(refused(&why)),
         };
-        let (action, name) = path.rsplit_once('/').unwrap_or_default();
         Reply::Whole(match action {
-            "-/run/transcript" => return run(Kind::Transcript, name),
-            "-/run/figure" => return run(Kind::Figure, name),
-            "-/run/atlas" => return run(Kind::Atlas, name),
+            "-/run/transcript" => return run(Kind::Transcript, Machine::This),
+            "-/run/figure" => return run(Kind::Figure, Machine::This),
+            "-/run/atlas" => return run(Kind::Atlas, Machine::This),
+            "-/emulate/transcript" => return run(Kind::Transcript, Machine::Emulated),
+            "-/emulate/atlas" => return run(Kind::Atlas, Machine::Emulated),
             "-/check" => or_refused(self.exercises.check(name)),
             "-/give-up" => or_refused(self.exercises.give_up(name)),
             "-" if name == "exercises" => Answer::json(&self.exercises.look()),

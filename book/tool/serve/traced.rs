@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use super::runs::EMULATED;
 use crate::transcript::Transcript;
 
 /// The beginning of a command that runs the tracer by itself.
@@ -60,6 +61,15 @@ impl Folder {
     pub fn traced(&self, index: usize, text: &str) -> String {
         let text = &text.replace("/tmp/", &self.files());
         let rings = quoted(&format!("{}/{index}.json", self.path()));
+        let words = quoted(&format!("{}/{index}.txt", self.path()));
+        if text.starts_with(EMULATED) {
+            // The atlas is not traced: it is a tracer itself.
+            let keep = format!(" --recording {rings} -- ");
+            return match text.contains(" atlas ") {
+                true => text.to_owned(),
+                false => format!("{} 2>{words}", text.replacen(" -- ", &keep, 1)),
+            };
+        }
         if text.contains(TRACE) {
             return text.replacen(TRACE, &format!("{TRACE}--recording {rings} "), 1);
         }
@@ -68,8 +78,7 @@ impl Folder {
         }
         // The tracer follows the shell to the program. Its own messages go to a file, since the
         // program's standard error goes to the pipe.
-        let (command, words) = (quoted(&format!("exec 2>&1; {text}")), format!("{index}.txt"));
-        let words = quoted(&format!("{}/{words}", self.path()));
+        let command = quoted(&format!("exec 2>&1; {text}"));
         format!("{TRACE}--fast --summary --recording {rings} -- sh -c {command} 2>{words}")
     }
 
@@ -159,6 +168,14 @@ mod tests {
         assert_eq!(
             folder.traced(1, "cargo xtask trace day01 --quiet"),
             format!("cargo xtask trace --recording '{at}/1.json' day01 --quiet")
+        );
+        let emulated = format!("{EMULATED}cargo run -p day01 -- --quiet");
+        assert_eq!(
+            folder.traced(1, &emulated),
+            format!(
+                "cargo xtask kernels --on 6.1 --recording '{at}/1.json' -- cargo run -p day01 -- \
+                 --quiet 2>'{at}/1.txt'"
+            )
         );
         let traced = folder.traced(2, "cargo run -p day02 | grep 'x y'");
         assert!(

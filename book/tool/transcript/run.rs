@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::running::{PATIENCE, Running};
+pub use super::running::PATIENCE;
+use super::running::Running;
 use crate::problem::Complaint;
 use crate::transcript::Transcript;
 
@@ -29,6 +30,8 @@ pub struct Play<'a> {
     pub command: &'a dyn Fn(usize, &str) -> String,
     /// Receives the events.
     pub hear: Arc<dyn Fn(Heard<'_>) + Send + Sync>,
+    /// How long a command may take.
+    pub patience: Duration,
     /// Any thread may set it to end the run.
     pub stop: &'a AtomicBool,
 }
@@ -37,7 +40,8 @@ pub struct Play<'a> {
 /// how.
 pub fn run(root: &Path, transcript: &Transcript) -> Result<Vec<Vec<String>>, (usize, Complaint)> {
     let stop = AtomicBool::new(false);
-    let play = Play { command: &|_, text| text.to_owned(), hear: Arc::new(|_| {}), stop: &stop };
+    let (command, patience) = (&|_, text: &str| text.to_owned(), PATIENCE);
+    let play = Play { command, hear: Arc::new(|_| {}), patience, stop: &stop };
     play.run(root, transcript)
 }
 
@@ -67,7 +71,7 @@ impl Play<'_> {
                 running.until_ready(self.stop).map_err(in_line)?;
                 servers.push((index, command, running));
             } else {
-                running.until_end(self.stop, PATIENCE).map_err(in_line)?;
+                running.until_end(self.stop, self.patience).map_err(in_line)?;
                 outputs[index] = running.lines(&port);
             }
         }

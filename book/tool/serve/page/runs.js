@@ -6,7 +6,6 @@ import { get, post } from './server.js';
 /** A transcript or figure of the page, with a place below it for the reader's own run. */
 class Runnable {
     constructor(kind, name, shown) {
-        this.path = `run/${kind}/${name}`;
         this.kind = kind;
         this.name = name;
         this.recorded = shown.player?.recording;
@@ -24,8 +23,14 @@ class Runnable {
         this.section.append(make('p', 'living-status', `Run this one yourself: ${why}.`));
     }
 
-    offer() {
-        this.run = button('▶', 'Run it on this machine', () => this.start());
+    /** Offers the run on this machine, and in the emulated one if that has this kernel. */
+    offer(kernel) {
+        const on = (machine, words) =>
+            button('▶', words, () => this.start(`${machine}/${this.kind}/${this.name}`));
+        this.buttons = [on('run', 'Run it on this machine')];
+        if (kernel) {
+            this.buttons.push(on('emulate', `on Linux ${kernel}, emulated`));
+        }
         this.stop = button('■', 'Stop', () => post('stop', () => {}).catch(() => {}));
         this.status = status();
         this.output = make('pre', 'living-output');
@@ -35,23 +40,24 @@ class Runnable {
         this.output.setAttribute('aria-label', 'Output of your run');
         this.result = make('div', 'living-result');
         this.stop.hidden = this.output.hidden = true;
-        this.section.append(make('p', 'living-bar', this.run, this.stop, this.status),
+        this.section.append(make('p', 'living-bar', ...this.buttons, this.stop, this.status),
             this.output, this.result);
     }
 
-    async start() {
-        if (this.run.hasAttribute('aria-disabled')) {
+    async start(path) {
+        if (this.buttons[0].hasAttribute('aria-disabled')) {
             return;
         }
+        this.emulated = path.startsWith('emulate');
         this.output.replaceChildren();
         this.result.replaceChildren();
         this.status.textContent = 'Asking…';
         // A disabled button would lose the focus.
-        this.run.setAttribute('aria-disabled', 'true');
+        this.buttons.forEach(node => node.setAttribute('aria-disabled', 'true'));
         this.stop.hidden = false;
         this.ended = false;
         try {
-            await post(this.path, event => this.heard(event));
+            await post(path, event => this.heard(event));
             if (!this.ended) {
                 this.status.textContent = 'The server ended, and the run with it.';
             }
@@ -60,9 +66,9 @@ class Runnable {
                 ? 'The server does not answer: start `cargo xtask book serve` again.'
                 : `Not now: ${error.message}.`;
         }
-        this.run.removeAttribute('aria-disabled');
+        this.buttons.forEach(node => node.removeAttribute('aria-disabled'));
         if (document.activeElement === this.stop) {
-            this.run.focus();
+            this.buttons[0].focus();
         }
         this.stop.hidden = true;
     }
@@ -73,7 +79,9 @@ class Runnable {
             this.status.textContent = 'Building the programs; the first time this takes a minute or two…';
             break;
         case 'command':
-            this.status.textContent = 'Running…';
+            this.status.textContent = this.emulated
+                ? 'A kernel boots under emulation: half a minute. The first time, its programs are built: minutes…'
+                : 'Running…';
             this.print(`$ ${event.text}${event.background ? ' &' : ''}\n`, 'living-command');
             break;
         case 'output':
@@ -104,7 +112,7 @@ class Runnable {
         if (complaint && !stopped) {
             add(make('pre', 'living-complaint', complaint));
         } else if (!stopped && this.kind === 'transcript') {
-            add(differs(differences));
+            add(differs(differences, this.emulated ? 'The emulated machine' : 'Your machine'));
         }
         if (traces.length > 0) {
             add(rings(traces, this.recorded));
@@ -115,13 +123,13 @@ class Runnable {
 }
 
 /** The lines of a run that differ from the book's. */
-function differs(differences) {
+function differs(differences, machine) {
     if (differences.length === 0) {
-        return make('p', 'living-compared', 'Your machine printed what the book says.');
+        return make('p', 'living-compared', `${machine} printed what the book says.`);
     }
     const parts = differences.map(([command, lines]) =>
         make('pre', 'living-difference', `$ ${command}\n${lines}`));
-    const details = make('details', '', make('summary', '', 'What your machine printed otherwise'),
+    const details = make('details', '', make('summary', '', `${machine} printed something else`),
         make('p', '', 'A line with - stands in the book, a line with + was printed here. The tracer ' +
             'slows calls down, which can change an order or a number.'), ...parts);
     details.open = true;
@@ -141,12 +149,14 @@ async function begin() {
         return;
     }
     const offers = await get('runs');
+    const { emulated } = offers;
     for (const runnable of found) {
         const why = offers[runnable.kind][runnable.name];
         if (why) {
             runnable.refuse(why);
         } else {
-            runnable.offer();
+            const there = emulated?.[runnable.kind].includes(runnable.name);
+            runnable.offer(there ? emulated.kernel : undefined);
         }
     }
 }
