@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use common::environment;
 use common::text::{WIDTH, wrap};
+use nix::fcntl::{Flock, FlockArg};
 
 use self::answers::OfKernel;
 use self::boot::Boot;
@@ -82,6 +83,9 @@ fn run(options: &Options) -> Result<bool> {
     let places = programs::places()?;
     fs::create_dir_all(&places.cache)
         .with_context(|| format!("making {}", places.cache.display()))?;
+    // Another run would overwrite the initramfs and the disk: wait for its end.
+    let folder = fs::File::open(&places.cache).context("opening the folder of the kernels")?;
+    let _alone = Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
     let mut kernels = kernels(options, &places)?;
 
     progress("building the days statically, for an initramfs")?;
