@@ -10,7 +10,7 @@ use std::time::Duration;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
-use crate::serving::Serving;
+use crate::serving::{Serving, has_emulator};
 use crate::session::{self, Page, Tried, in_browser};
 
 /// How long to wait: it may include compiling everything that a reader's program needs.
@@ -212,6 +212,9 @@ fn each_save_is_checked_and_the_solution_opens_by_the_rules() {
             place("first_nop")
         );
         assert_eq!(page.js(&counts, vec![]).await?, json!(1), "its own rings are played");
+        let buttons =
+            format!("return {}.innerText.includes('on Linux 6.1, emulated')", place("first_nop"));
+        assert_eq!(page.js(&buttons, vec![]).await?, json!(has_emulator()));
         press(&page, "first_nop", "Show the solution").await?;
         says(&page, "first_nop", "^^^").await?;
 

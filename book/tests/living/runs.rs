@@ -4,12 +4,11 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
-use crate::serving::Serving;
+use crate::serving::{Serving, has_emulator};
 use crate::session::{Page, Tried, from_files, in_browser};
 
 /// The place below the nth element of this kind that shows its own run.
@@ -301,13 +300,6 @@ fn an_entry_of_the_atlas_runs_and_its_answers_come() {
     assert!(events.iter().any(|it| text(it).contains("NOP → 0")), "{events:?}");
     let end = events.last().expect("an end");
     assert_eq!((&end["event"], &end["complaint"]), (&json!("end"), &Value::Null), "{end}");
-}
-
-/// Whether qemu is here.
-fn has_emulator() -> bool {
-    let mut qemu = Command::new("qemu-system-x86_64");
-    let asked = qemu.arg("--version").stdout(Stdio::null()).status();
-    cfg!(target_arch = "x86_64") && asked.is_ok_and(|status| status.success())
 }
 
 #[test]

@@ -83,3 +83,10 @@ impl Drop for Serving {
         self.kill();
     }
 }
+
+/// Whether qemu is here.
+pub fn has_emulator() -> bool {
+    let mut qemu = Command::new("qemu-system-x86_64");
+    let asked = qemu.arg("--version").stdout(Stdio::null()).status();
+    cfg!(target_arch = "x86_64") && asked.is_ok_and(|status| status.success())
+}

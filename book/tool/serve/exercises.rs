@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::runs::{EMULATED, Machine, emulated_kernel};
 use crate::paths;
 use crate::problem::Complaint;
 use crate::transcript::run;
@@ -75,6 +76,8 @@ pub struct Look {
     /// It is not known yet: the program that checks may have to be built first.
     waiting: bool,
     exercises: BTreeMap<String, State>,
+    /// The kernel of the emulated machine, if there is an emulator.
+    emulated: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,7 +116,7 @@ impl Exercises {
             .filter_map(|(name, exercise)| exercise.was_saved().then(|| name.clone()))
             .collect();
         for name in &saved {
-            self.start(&mut known, name);
+            self.start(&mut known, name, Machine::This);
         }
         let state = |exercise: &Exercise| State {
             state: exercise.listed.state.clone(),
@@ -126,6 +129,7 @@ impl Exercises {
             problem: known.problem.clone(),
             waiting: !known.listed && known.problem.is_none(),
             exercises: known.all.iter().map(|(name, it)| (name.clone(), state(it))).collect(),
+            emulated: emulated_kernel(),
         }
     }
 
@@ -137,12 +141,12 @@ impl Exercises {
     }
 
     /// Checks a program now. A missing program is first made from the starter.
-    pub fn check(self: &Arc<Self>, name: &str) -> Result<(), String> {
+    pub fn check(self: &Arc<Self>, name: &str, machine: Machine) -> Result<(), String> {
         let mut known = self.lock();
         if !known.all.contains_key(name) {
             return Err("there is no such exercise".to_owned());
         }
-        self.start(&mut known, name);
+        self.start(&mut known, name, machine);
         Ok(())
     }
 
@@ -171,12 +175,12 @@ impl Exercises {
     }
 
     /// Starts a check. If one is under way, a save in the meantime is checked after it.
-    fn start(self: &Arc<Self>, known: &mut Known, name: &str) {
+    fn start(self: &Arc<Self>, known: &mut Known, name: &str, machine: Machine) {
         let Some(exercise) = known.all.get_mut(name).filter(|it| !it.checking) else { return };
         exercise.checking = true;
         let (this, name) = (Arc::clone(self), name.to_owned());
         std::thread::spawn(move || {
-            let verdict = this.judge(&name);
+            let verdict = this.judge(&name, machine);
             let mut known = this.lock();
             if let Some(exercise) = known.all.get_mut(&name) {
                 // A starter that was just written is not a save.
@@ -191,11 +195,17 @@ impl Exercises {
     }
 
     /// Compiles, runs and judges a program.
-    fn judge(&self, name: &str) -> Result<Value, String> {
+    fn judge(&self, name: &str, machine: Machine) -> Result<Value, String> {
         let _one_at_a_time = self.checking.lock().unwrap_or_else(PoisonError::into_inner);
-        let printed = self.ask(&format!("check --json --rings {name}"))?;
-        let object = printed.lines().find_map(|line| serde_json::from_str(line).ok());
-        object.filter(Value::is_object).ok_or(printed)
+        let check = format!("check --json --rings {name}");
+        let printed = match machine {
+            Machine::This => self.ask(&check)?,
+            Machine::Emulated => self.run(&format!("{EMULATED}cargo xtask exercise {check}"))?,
+        };
+        let objects = printed.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let mut object = objects.into_iter().find(Value::is_object).ok_or(printed)?;
+        object["emulated"] = (machine == Machine::Emulated).into();
+        Ok(object)
     }
 
     /// Asks for the list.
@@ -223,11 +233,15 @@ impl Exercises {
 
     /// The output of `cargo xtask exercise`.
     fn ask(&self, what: &str) -> Result<String, String> {
+        self.run(&format!("{} exercise {what}", self.xtask))
+    }
+
+    /// The output of a command.
+    fn run(&self, command: &str) -> Result<String, String> {
         let words = |wrong: Complaint| format!("{}\n{}", wrong.what, wrong.remedy);
-        let command = format!("{} exercise {what}", self.xtask);
         // Cargo's exit status is that of the check: a program that fails is an answer.
         let (_, printed) =
-            run::alone(&self.root, &command, &AtomicBool::new(false)).map_err(words)?;
+            run::alone(&self.root, command, &AtomicBool::new(false)).map_err(words)?;
         Ok(printed)
     }
 }

@@ -86,23 +86,24 @@ pub fn offer(root: &Path) -> Offer {
         let names = all[at].iter();
         names.map(|name| (name.clone(), may(KINDS[at], Machine::This, name))).collect()
     });
-    let emulated = has_emulator().then(|| {
+    let emulated = emulated_kernel().map(|kernel| {
         let [transcript, figure, atlas] = [0, 1, 2].map(|at| {
             let names = all[at].iter();
             let can = |name: &&String| may(KINDS[at], Machine::Emulated, name).is_none();
             names.filter(can).cloned().collect()
         });
-        Emulated { kernel: EMULATED_KERNEL, transcript, figure, atlas }
+        Emulated { kernel, transcript, figure, atlas }
     });
     Offer { transcript, figure, atlas, emulated }
 }
 
-/// Whether `cargo xtask kernels` can boot a machine here.
-fn has_emulator() -> bool {
+/// The kernel that `cargo xtask kernels` can boot here, if there is an emulator.
+pub fn emulated_kernel() -> Option<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&path);
-    cfg!(target_arch = "x86_64")
-        && folders.any(|folder| folder.join("qemu-system-x86_64").is_file())
+    let found = cfg!(target_arch = "x86_64")
+        && folders.any(|folder| folder.join("qemu-system-x86_64").is_file());
+    found.then_some(EMULATED_KERNEL)
 }
 
 /// The names of the book's transcripts, of its figures, or of the atlas's entries.

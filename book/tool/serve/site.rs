@@ -76,7 +76,8 @@ impl Site {
             "-/run/atlas" => return run(Kind::Atlas, Machine::This),
             "-/emulate/transcript" => return run(Kind::Transcript, Machine::Emulated),
             "-/emulate/atlas" => return run(Kind::Atlas, Machine::Emulated),
-            "-/check" => or_refused(self.exercises.check(name)),
+            "-/check" => or_refused(self.exercises.check(name, Machine::This)),
+            "-/emulate/check" => or_refused(self.exercises.check(name, Machine::Emulated)),
             "-/give-up" => or_refused(self.exercises.give_up(name)),
             "-" if name == "exercises" => Answer::json(&self.exercises.look()),
             "-" if name == "stop" => {

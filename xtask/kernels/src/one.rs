@@ -25,12 +25,16 @@ const TRACER: [&str; 6] = ["/ringtrace", "--fast", "--summary", "--recording", R
 const RUN: [&str; 6] = ["/xtask", "run", "--programs", "/days", "--patience", "60"];
 const ATLAS: [&str; 3] = ["/atlas-runner", "--programs", "/days"];
 
+/// `cargo xtask exercise check`, with a program that this tool compiles.
+const CHECK: [&str; 4] = ["/grader", "exercise", "check", "--program"];
+
 /// The program that a command of the book means in the machine, and its arguments.
 ///
 /// # Errors
 /// If it means none of the packed programs.
 pub fn program(command: &[String]) -> Result<Vec<String>> {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let packed;
     let day = words.get(3).map_or(String::new(), |name| format!("/days/{name}"));
     let is_day = |name: &str| ["day01", "day02", "day03", "day04"].contains(&name);
     let program = match words[..] {
@@ -39,12 +43,17 @@ pub fn program(command: &[String]) -> Result<Vec<String>> {
             [&TRACER[..], &[&day], rest].concat()
         }
         ["cargo", "xtask", "run", ref rest @ ..] => [&TRACER[..], &RUN, rest].concat(),
-        // It traces its programs itself.
+        // These trace their programs themselves.
         ["cargo", "xtask", "atlas", ref rest @ ..] => [&ATLAS[..], rest].concat(),
+        ["cargo", "xtask", "exercise", "check", ref rest @ .., name] => {
+            packed = format!("/exercises/{name}");
+            [&CHECK[..], &[&packed], rest, &[name]].concat()
+        }
         _ => {
             return Err(Refusal {
                 what: format!("`{}` cannot run in a booted kernel", words.join(" ")),
-                why: "the machine has the days and the atlas, but neither Cargo nor a shell"
+                why: "the machine has the days, the atlas and a learner's program, but neither Cargo \
+                      nor a shell"
                     .to_string(),
                 remedy: "cargo xtask kernels --on 6.1 -- cargo run -p day01, or -- cargo xtask \
                          run --day 3, or -- cargo xtask atlas nop"
@@ -54,6 +63,12 @@ pub fn program(command: &[String]) -> Result<Vec<String>> {
         }
     };
     Ok(program.into_iter().map(String::from).collect())
+}
+
+/// The exercise whose program in the workbook a command checks.
+pub fn exercise(command: &[String]) -> Option<&str> {
+    let is_check = command.starts_with(&["cargo", "xtask", "exercise", "check"].map(String::from));
+    command.last().filter(|_| is_check).map(String::as_str)
 }
 
 /// Prints what the program printed, and writes its rings. Returns whether it succeeded.
@@ -91,6 +106,10 @@ mod tests {
             ("cargo run -p day01", format!("{tracer} /days/day01")),
             ("cargo run -p day02 -- --entries 8", format!("{tracer} /days/day02 --entries 8")),
             ("cargo xtask run --day 3", format!("{tracer} {} --day 3", RUN.join(" "))),
+            (
+                "cargo xtask exercise check --json one_enter",
+                format!("{} /exercises/one_enter --json one_enter", CHECK.join(" ")),
+            ),
             ("cargo xtask atlas nop", format!("{} nop", ATLAS.join(" "))),
         ] {
             let words: Vec<String> = typed.split(' ').map(String::from).collect();

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use grader::exercise::exercises;
 use grader::exercise::folders::{self, day_folder};
 use grader::exercise::verify;
+use grader::exercise::workbook::Workbook;
 use serde_json::Value;
 
 use atlas_runner::EXAMPLES;
@@ -109,14 +111,16 @@ pub fn initramfs(places: &Places, options: &Options, command: &[String]) -> Resu
     if !command.is_empty() {
         archive.file(one::COMMAND.trim_start_matches('/'), command.join("\n").as_bytes());
     }
-    if options.exercises {
-        add_exercises(&mut archive, places)?;
+    let learner = one::exercise(&options.command);
+    if options.exercises || learner.is_some() {
+        add_exercises(&mut archive, places, learner)?;
     }
     Ok(archive.finish())
 }
 
-/// The exercises' folders, and their starters and solutions compiled.
-fn add_exercises(archive: &mut Archive, places: &Places) -> Result<()> {
+/// The exercises' folders, and their starters and solutions compiled, or the learner's program for
+/// one of them.
+fn add_exercises(archive: &mut Archive, places: &Places, learner: Option<&str>) -> Result<()> {
     let all = folders::load(&places.workspace)?;
     for day in NAMES {
         archive.directory(day);
@@ -131,8 +135,16 @@ fn add_exercises(archive: &mut Archive, places: &Places) -> Result<()> {
     let env = [FLAGS, STRIP, ("CARGO_BUILD_TARGET", TARGET)]
         .map(|(name, value)| (name.into(), value.into()));
     let directory = places.cache.join("exercises");
-    let programs =
-        verify::starters_and_solutions(&all, &places.workspace, &directory, env.to_vec())?;
+    let (workspace, env) = (&places.workspace, env.to_vec());
+    let programs = match learner {
+        None => verify::starters_and_solutions(&all, workspace, &directory, env)?,
+        Some(name) => {
+            let source = Workbook::of(workspace).program(name);
+            let exercise = exercises::find(&all, name)?;
+            let program = verify::learners(exercise, &source, workspace, &directory, env)?;
+            vec![(name.to_string(), program)]
+        }
+    };
     let folder = EXERCISES.trim_start_matches('/');
     archive.directory(folder);
     for (name, path) in programs {

@@ -15,15 +15,16 @@ class Exercise {
         this.section.setAttribute('aria-label', `Your program for ${this.name}`);
         keepKeys(this.section);
         this.status = status();
-        this.begin = button('✎', 'Begin', () => this.check());
-        this.again = button('✓', 'Check it now', () => this.check());
+        this.begin = button('✎', 'Begin', () => this.check('check'));
+        this.again = button('✓', 'Check it now', () => this.check('check'));
+        this.there = button('✓', '', () => this.check('emulate/check'));
         this.solve = button('→', 'Show the solution', () => this.solution(`exercise/${this.name}/solution`));
         this.giveUp = button('⚑', 'Give up and see the solution', () => this.ask());
         this.verdict = make('div', 'living-result');
         this.solved = make('div', '');
-        this.hide(this.begin, this.again, this.solve, this.giveUp);
+        this.hide(this.begin, this.again, this.there, this.solve, this.giveUp);
         this.section.append(
-            make('p', 'living-bar', this.begin, this.again, this.solve, this.giveUp, this.status),
+            make('p', 'living-bar', this.begin, this.again, this.there, this.solve, this.giveUp, this.status),
             this.verdict, this.solved);
         place.append(this.section);
     }
@@ -49,10 +50,15 @@ class Exercise {
     }
 
     /** Shows the state that the server sent. */
-    update({ state, program, begun, checking, version }) {
+    update({ state, program, begun, checking, version }, emulated) {
         const open = state === 'passed' || state === 'given up';
         this.show(this.begin, !begun && !checking);
         this.show(this.again, begun && !checking);
+        this.show(this.there, begun && !checking && Boolean(emulated));
+        if (emulated && !this.kernel) {
+            this.kernel = `Linux ${emulated}, emulated`;
+            this.there.append(`on ${this.kernel}`);
+        }
         this.show(this.solve, open);
         this.show(this.giveUp, begun && !open);
         if (version !== this.version) {
@@ -82,7 +88,7 @@ class Exercise {
         this.fetching = true;
         try {
             const verdict = await get(`exercise/${this.name}`);
-            this.word = word(verdict);
+            this.word = (verdict.emulated ? `on ${this.kernel}: ` : '') + word(verdict);
             this.verdict.replaceChildren(...parts(verdict));
         } catch (error) {
             this.word = 'it could not be checked.';
@@ -91,11 +97,10 @@ class Exercise {
         this.fetching = false;
     }
 
-    async check() {
+    async check(path) {
         try {
-            await post(`check/${this.name}`, () => {});
-            this.show(this.begin, false);
-            this.show(this.again, false);
+            await post(`${path}/${this.name}`, () => {});
+            [this.begin, this.again, this.there].forEach(node => this.show(node, false));
             this.say('It is being compiled and checked…');
         } catch (error) {
             this.say(error.message);
@@ -203,14 +208,14 @@ function begin() {
 
 async function look(all, sum) {
     try {
-        await post('exercises', ({ problem, waiting, exercises }) => {
+        await post('exercises', ({ problem, waiting, exercises, emulated }) => {
             if (sum && !waiting && !problem) {
                 sum.update(exercises);
             }
             for (const exercise of all) {
                 const state = exercises[exercise.name];
                 if (state) {
-                    exercise.update(state);
+                    exercise.update(state, emulated);
                 } else if (problem) {
                     exercise.say(`The exercises cannot be listed. ${problem}`);
                 } else if (waiting) {

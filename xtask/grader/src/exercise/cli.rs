@@ -1,6 +1,7 @@
 //! The command and its parts.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -51,6 +52,9 @@ enum Task {
         /// With the rings of the last run, as the book's pages play them
         #[arg(long, requires = "json")]
         rings: bool,
+        /// Check this compiled program, and keep no progress
+        #[arg(long, value_name = "FILE", hide = true)]
+        program: Option<PathBuf>,
     },
     /// The brief and a hint: the first, or the one with this number
     Hint {
@@ -117,8 +121,9 @@ fn run(task: &Task, folders: &Folders) -> Result<bool> {
     let workbook = Workbook::of(&workspace);
     match task {
         Task::List { json } => list(&all, &workbook, *json),
-        Task::Check { names, json, rings } => {
-            check(&exercises::pick(&all, names)?, &workbook, *json, *rings)
+        Task::Check { names, json, rings, program } => {
+            let picked = exercises::pick(&all, names)?;
+            check(&picked, &workbook, *json, *rings, program.as_deref())
         }
         Task::Hint { name, number } => hint(exercises::find(&all, name)?, *number),
         Task::Reset { name: Some(name), undo, .. } => {
@@ -186,14 +191,23 @@ fn list(all: &[Exercise], workbook: &Workbook, json: bool) -> Result<bool> {
     Ok(true)
 }
 
-fn check(picked: &[Exercise], workbook: &Workbook, json: bool, rings: bool) -> Result<bool> {
+fn check(
+    picked: &[Exercise],
+    workbook: &Workbook,
+    json: bool,
+    rings: bool,
+    program: Option<&Path>,
+) -> Result<bool> {
     let mut passed = true;
     for exercise in picked {
-        if workbook.begin(exercise)? {
+        if program.is_none() && workbook.begin(exercise)? {
             let path = workbook.program(&exercise.name);
             let _ = writeln!(io::stderr(), "the starter is in {}", path.display());
         }
-        let (verdict, record) = checked(exercise, workbook)?;
+        let (verdict, record) = match program {
+            Some(program) => check::with_record(exercise, program),
+            None => checked(exercise, workbook)?,
+        };
         passed &= verdict.passed();
         let said = match json {
             true => {
@@ -206,7 +220,7 @@ fn check(picked: &[Exercise], workbook: &Workbook, json: bool, rings: bool) -> R
             false => say(&verdict.text(exercise, Paint::for_stdout())),
         };
         // After the verdict, so that the learner sees it even if this cannot be written.
-        if verdict.passed() {
+        if verdict.passed() && program.is_none() {
             progress(workbook)?.change(|progress| progress.pass(&exercise.name, verdict.cost()))?;
         }
         said?;

@@ -22,8 +22,8 @@ use super::new;
 use super::workbook::target;
 use toolbox::output::say;
 
-pub use cases::starters_and_solutions;
 use cases::{Case, cases_of, compile, not_compiled};
+pub use cases::{learners, starters_and_solutions};
 pub use verdicts::Proof;
 use verdicts::{check_all, good_at_last, prove};
 

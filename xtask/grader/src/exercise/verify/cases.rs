@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::exercise::compile::{Build, Built};
 use crate::exercise::exercises::Exercise;
@@ -71,6 +71,28 @@ pub fn starters_and_solutions(
         Err(words) => bail!("{} does not compile: {words}", case.program),
     };
     cases.iter().map(program).collect()
+}
+
+/// Compiles a learner's program in the same way.
+///
+/// # Errors
+/// If it does not compile.
+pub fn learners(
+    exercise: &Exercise,
+    source: &Path,
+    workspace: &Path,
+    target: &Path,
+    env: Vec<(OsString, OsString)>,
+) -> Result<PathBuf> {
+    let case = Case {
+        exercise: exercise.clone(),
+        program: exercise.name.clone(),
+        source: Program::File(source.to_owned()),
+        expected: PASSED.to_string(),
+        remark: None,
+    };
+    let built = compile(&[case], "learner", workspace, target, env)?;
+    built.program(&exercise.name).map_err(|words| anyhow!("it does not compile:\n{words}"))
 }
 
 /// Makes one package with all of them, so that the shared crates are compiled once.
