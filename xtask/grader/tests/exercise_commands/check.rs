@@ -34,6 +34,17 @@ fn a_check_for_scripts_is_one_object_a_line() {
     let (status, object) = check();
     assert_eq!((status, object["verdict"].as_str()), (Some(0), Some("passed")), "{object}");
     assert_eq!(object["trace"]["rings"][0]["counts"]["NOP"], 1, "{object}");
+
+    // A compiled program alone, as in a booted kernel: no workbook is made, no progress kept.
+    let built = Workbook::of(&workspace.0).compile("first_nop").expect("it compiles");
+    let compiled = built.program("first_nop").expect("the program");
+    let program = workspace.0.join("first_nop");
+    fs::copy(compiled, &program).expect("a copy");
+    fs::remove_dir_all(workspace.0.join("workbook")).expect("the workbook");
+    let program = program.display().to_string();
+    let output = workspace.run(&["exercise", "check", "--program", &program, "first_nop"]);
+    assert!(output.status.success(), "{}", text(&output.stdout));
+    assert!(!workspace.0.join("workbook").exists());
 }
 
 /// Wrong tokens, and the verdict on them.
