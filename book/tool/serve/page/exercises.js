@@ -57,7 +57,7 @@ class Exercise {
         this.show(this.there, begun && !checking && Boolean(emulated));
         if (emulated && !this.kernel) {
             this.kernel = `Linux ${emulated}, emulated`;
-            this.there.append(`on ${this.kernel}`);
+            this.there.append(`Check it on ${this.kernel}`);
         }
         this.show(this.solve, open);
         this.show(this.giveUp, begun && !open);

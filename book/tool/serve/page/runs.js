@@ -29,7 +29,7 @@ class Runnable {
             button('▶', words, () => this.start(`${machine}/${this.kind}/${this.name}`));
         this.buttons = [on('run', 'Run it on this machine')];
         if (kernel) {
-            this.buttons.push(on('emulate', `on Linux ${kernel}, emulated`));
+            this.buttons.push(on('emulate', `Run it on Linux ${kernel}, emulated`));
         }
         this.stop = button('■', 'Stop', () => post('stop', () => {}).catch(() => {}));
         this.status = status();
