@@ -41,7 +41,7 @@ fn numbers(attempt: &Attempt, count: u64) -> Result<Measured, Failure> {
         ));
     }
     record.need_all_reaped()?;
-    need_turns(&record, &numbers, there)?;
+    need_turns(&record, here, there)?;
     Ok(Measured::of(&record))
 }
 
@@ -150,37 +150,37 @@ fn need_waits(
     Ok(())
 }
 
-/// Fails unless each number was sent, printed and answered before the next one was sent.
-fn need_turns(
-    record: &Record,
-    numbers: &[u64],
-    there: u32,
-) -> Result<(), Failure> {
+/// Fails unless each number was printed before its answer was sent, and had its answer before the
+/// next one was sent.
+fn need_turns(record: &Record, here: u32, there: u32) -> Result<(), Failure> {
     // With a polling thread the moment of a submit is unknown.
     if record.summary.polled {
         return Ok(());
     }
-    let messages = record.events.iter().filter_map(|event| match &event.what {
-        What::Submit(it) if it.op == "MSG_RING" => Some((event.us, it)),
-        _ => None,
-    });
-    let (answers, sent): (Vec<_>, Vec<_>) =
-        messages.partition(|(_, it)| it.ring == there);
-    let printed: Vec<u64> = record
-        .plain_writes_into(&record.stdout_is)
-        .iter()
-        .map(|call| call.us)
-        .collect();
-    let turns = answers.iter().zip(sent.iter().skip(1)).take(numbers.len() - 1);
-    if turns.clone().any(|((answer, _), (next, _))| next < answer) {
-        return Err(fail(record, ids::ORDER).rule(
-            "The main thread sent a number before the answer to the one before it had been sent. \
-             Wait for the message that the number is printed, and then send the next one.",
-        ));
+    let (mut sent, mut answered) = (0, 0);
+    for event in &record.events {
+        match &event.what {
+            What::Submit(it) if it.ring == here && it.op == "MSG_RING" => {
+                if answered < sent {
+                    return Err(fail(record, ids::ORDER).rule(
+                        "The main thread sent a number before it had the answer to the one before \
+                         it. Wait for the message that the number is printed, and then send the \
+                         next one.",
+                    ));
+                }
+                sent += 1;
+            }
+            What::Complete(it) if it.ring == here && it.seq.is_none() => {
+                answered += 1;
+            }
+            _ => {}
+        }
     }
-    if printed.len() == numbers.len()
-        && printed.iter().zip(&answers).any(|(call, (answer, _))| answer < call)
-    {
+    let answers = record.events.iter().filter(|event| {
+        matches!(&event.what, What::Submit(it) if it.ring == there && it.op == "MSG_RING")
+    });
+    let printed = record.plain_writes_into(&record.stdout_is);
+    if printed.iter().zip(answers).any(|(call, answer)| answer.us < call.us) {
         return Err(fail(record, ids::ORDER).rule(
             "The printing thread sent its answer before it had printed the number. Print first.",
         ));
