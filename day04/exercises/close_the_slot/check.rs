@@ -118,6 +118,11 @@ fn one(
     let answer: &[u8] = if nth % 10 == 5 { b"" } else { ACK };
     expect(run, &client, answer, &did)?;
     expect_end(run, &client, &did)?;
+    if !crowd {
+        // Or the end of the SHUTDOWN and that of the client would sometimes come together.
+        std::thread::sleep(Duration::from_millis(20));
+        rests(run);
+    }
     if nth % 10 == 3 {
         the_rest(run, &client, crowd, &did)?;
     }

@@ -14,7 +14,7 @@ pub use super::cost::Measured;
 pub use super::failure::{Failure, Passed};
 pub use super::ids::{self, Id};
 pub use super::launch::Launch;
-pub use super::measure::{ALONE, one_by_one};
+pub use super::measure::{ALONE, one_by_one, rests};
 pub use super::record::{Moved, Record, Served, SocketOption, Target, WAITS, token, user_data};
 pub use super::run::Run;
 pub use ringtrace::event::{Complete, Enter, Event, Setup, Submit, What};
