@@ -109,7 +109,8 @@ impl Run {
         let record = self.record();
         let lines = record.last_lines(|what| !matches!(what, What::Task(_)));
         match error.kind() {
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => record
+            // A client that ends its side after a reset gets ENOTCONN.
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::NotConnected => record
                 .fail(ids::RESET)
                 .kernel(lines.into_iter().chain(record.lingers()))
                 .rule(record.why_reset()),
