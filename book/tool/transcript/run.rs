@@ -7,13 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use super::running::PATIENCE;
-use super::running::Running;
+pub use super::running::{PATIENCE, environment};
+use super::running::{PORT, Running};
 use crate::problem::Complaint;
 use crate::transcript::Transcript;
-
-/// The port that the days listen on, as the reader types it.
-pub const PORT: &str = "4242";
 
 /// Events of a run; commands are named by their place in the transcript.
 #[derive(Debug)]
@@ -76,7 +73,7 @@ impl Play<'_> {
             }
         }
         for (index, command, mut running) in servers {
-            running.stop(command, self.stop).map_err(|wrong| (command.line, wrong))?;
+            running.stop(&command.text, self.stop).map_err(|wrong| (command.line, wrong))?;
             outputs[index] = running.lines(&port);
         }
         Ok(outputs)
@@ -108,26 +105,6 @@ fn free_port(transcript: &Transcript) -> Result<String, Complaint> {
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .map(|port| port.to_string())
         .ok_or_else(|| Complaint::new("no port is free on 127.0.0.1", "look at: ss -ltn"))
-}
-
-/// The environment of a command: a terminal's width and no colours, and no variables of the Cargo
-/// that started this program, which would cause a new build.
-pub fn environment(command: &mut Command) {
-    const KEPT: [&str; 4] =
-        ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "CARGO_BUILD_JOBS"];
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO") && !KEPT.contains(&text.as_ref()) {
-            command.env_remove(&name);
-        }
-    }
-    command
-        .env("CARGO_TERM_QUIET", "true")
-        .env("CARGO_TERM_COLOR", "never")
-        .env("NO_COLOR", "1")
-        .env("COLUMNS", "80")
-        .env("LC_ALL", "C.UTF-8")
-        .env_remove("RUST_BACKTRACE");
 }
 
 /// Builds what the transcripts run, so that none of them waits for a compiler.

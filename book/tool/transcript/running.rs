@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::run::{PORT, environment};
 use crate::problem::Complaint;
-use crate::transcript;
+
+/// The port that the days listen on, as the reader types it.
+pub const PORT: &str = "4242";
 
 /// A server prints this when it is ready.
 pub const READY: &str = "listening on";
@@ -171,12 +172,8 @@ impl Running {
     }
 
     /// Ends a server, unless `--max` lets it end by itself, and waits for it.
-    pub fn stop(
-        &mut self,
-        command: &transcript::Command,
-        stop: &AtomicBool,
-    ) -> Result<ExitStatus, Complaint> {
-        if !command.text.contains("--max") {
+    pub fn stop(&mut self, text: &str, stop: &AtomicBool) -> Result<ExitStatus, Complaint> {
+        if !text.contains("--max") {
             self.interrupt();
         }
         self.started = Instant::now();
@@ -223,4 +220,24 @@ fn guard(child: &Child) -> io::Result<(Child, PipeWriter)> {
     guard.stdin(waits).stdout(Stdio::null()).stderr(Stdio::null());
     guard.process_group(i32::try_from(child.id()).unwrap_or(i32::MAX));
     Ok((guard.spawn()?, life))
+}
+
+/// The environment of a command: a terminal's width and no colours, and no variables of the Cargo
+/// that started this program, which would cause a new build.
+pub fn environment(command: &mut Command) {
+    const KEPT: [&str; 4] =
+        ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "CARGO_BUILD_JOBS"];
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO") && !KEPT.contains(&text.as_ref()) {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .env("CARGO_TERM_QUIET", "true")
+        .env("CARGO_TERM_COLOR", "never")
+        .env("NO_COLOR", "1")
+        .env("COLUMNS", "80")
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("RUST_BACKTRACE");
 }

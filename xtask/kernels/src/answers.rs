@@ -68,8 +68,8 @@ pub fn read(ran: &Ran) -> Option<Asked> {
     Some(asked)
 }
 
-/// Asks the kernel of this machine in `folder`, as root like the booted ones. `None` for an ordinary user, and
-/// if there is no recording and none is made.
+/// Asks the kernel of this machine in `folder`, as root like the booted ones. `None` for an ordinary
+/// user, and if there is no recording and none is made.
 ///
 /// # Errors
 /// If no folder can be made for the programs to work in.

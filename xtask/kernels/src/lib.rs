@@ -9,8 +9,8 @@
 //! - [`debian`] fetches kernels, [`image`] reads which release one is, [`programs`] builds the days
 //!   and [`initramfs`] packs them, [`boot`] starts qemu, [`console`] reads what comes out;
 //! - [`inside`]: the first process of the booted kernel; [`facts`] and [`query`] ask the kernel,
-//!   [`one`] is a single command of the book, [`outcome`] is the result of the days, [`atlas`] what was shown of the atlas, [`answers`] what
-//!   the kernels answered to the programs of the chapters.
+//!   [`one`] is a single command of the book, [`outcome`] is the result of the days, [`atlas`] what
+//!   was shown of the atlas, [`answers`] what the kernels answered to the programs of the chapters.
 
 mod answers;
 mod atlas;

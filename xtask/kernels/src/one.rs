@@ -80,7 +80,9 @@ pub fn tell(console: &Console, recording: Option<&Path>) -> Result<bool> {
                 let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
                 let printed = out.write_all(ran.stdout.as_bytes()).and_then(|()| out.flush());
                 printed.context("writing to the standard output")?;
-                let _ = err.write_all(ran.stderr.as_bytes());
+                // That path is the machine's.
+                let stderr = ran.stderr.replace(&format!("wrote {RINGS}\n"), "");
+                let _ = err.write_all(stderr.as_bytes());
                 succeeded = ran.code == Some(0);
             }
             Message::Rings(rings) => {
