@@ -93,21 +93,33 @@ fn run(options: &Options) -> Result<bool> {
     fs::write(&initramfs, programs::initramfs(&places, options, &command)?)
         .with_context(|| format!("writing {}", initramfs.display()))?;
 
-    if let (Some(_), Some(kernel)) = (&options.on, kernels.pop()) {
-        let boot = booted(&kernel.image?, &places, options)?;
-        let result = boot.trouble.map_or(Ok(()), |trouble| bail!(trouble));
-        return result.and_then(|()| one::tell(&boot.console, options.recording.as_deref()));
+    match options.on {
+        Some(_) => run_one(kernels.swap_remove(0), &places, options),
+        None => run_all(kernels, &places, options),
     }
+}
+
+/// Runs the command of `--on`.
+fn run_one(kernel: Kernel, places: &Places, options: &Options) -> Result<bool> {
+    let boot = booted(&kernel.image?, places, options)?;
+    if let Some(trouble) = boot.trouble {
+        bail!(trouble);
+    }
+    one::tell(&boot.console, options.recording.as_deref())
+}
+
+/// Compares what all of them said with what was expected.
+fn run_all(kernels: Vec<Kernel>, places: &Places, options: &Options) -> Result<bool> {
     let mut asked = Vec::new();
     if options.answers {
         progress("asking the kernel of this machine")?;
-        let programs = programs::answers_programs(&places);
+        let programs = programs::answers_programs(places);
         let (workspace, folder) = (&places.workspace, places.cache.join("answers"));
         asked.extend(answers::of_this_machine(workspace, &folder, &programs, options.record)?);
     }
     let mut rows = Vec::new();
     for kernel in kernels {
-        let row = boot_one(kernel, &places, options)?;
+        let row = boot_one(kernel, places, options)?;
         if let (Ok(answers), true) = (&row.result, options.record) {
             for path in keep::keep(&places.workspace, answers)? {
                 say(&format!("  recorded {}", path.display()))?;
@@ -126,7 +138,7 @@ fn run(options: &Options) -> Result<bool> {
         let booted = rows.iter().filter_map(|row| row.result.as_ref().ok());
         asked.extend(booted.filter_map(Answers::of_kernel));
     }
-    let as_recorded = asked.is_empty() || report_answers(&places, options, &asked)?;
+    let as_recorded = asked.is_empty() || report_answers(places, options, &asked)?;
     Ok(as_recorded && rows.iter().all(|row| row.differences().is_empty()))
 }
 

@@ -63,7 +63,9 @@ pub fn places() -> Result<Places> {
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let day = packages.filter(|package| package["name"] == ANSWERS_OF);
     let targets = day.filter_map(|package| package["targets"].as_array()).flatten();
-    let names = targets.filter_map(|target| target["name"].as_str());
+    // Their tests have the same names.
+    let examples = targets.filter(|target| target["kind"][0] == "example");
+    let names = examples.filter_map(|target| target["name"].as_str());
     let answers = names.filter(|name| name.ends_with(answers::SUFFIX)).map(String::from).collect();
     Ok(Places { workspace, cache: target.join("kernels"), answers })
 }
