@@ -51,7 +51,7 @@ type Question = (&'static str, fn() -> Result<String>);
 fn run(options: &Options) -> Result<()> {
     // SAFETY: it only sets a timer, whose signal kills the program.
     unsafe { libc::alarm(LONGEST) };
-    // A ring, or the reason why there is none.
+    // If rings are refused, this says why.
     common::ring::build_best(&common::ring::RingOptions::default(), 8)?;
     // A child is a copy of one thread. So the questions of fork come before there are others.
     for (question, ask) in

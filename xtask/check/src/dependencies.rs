@@ -68,7 +68,7 @@ struct Advisory {
     sound: Vec<VersionReq>,
 }
 
-/// Names every dependency with a fault or another licence. Returns true if there is none.
+/// Names every dependency with a fault or another licence. Returns whether all are right.
 pub fn check(workspace: &Path) -> Result<bool> {
     let packages = packages(workspace)?;
     let text =

@@ -31,7 +31,7 @@ const PHRASES: &[(&str, &str)] = &[
 /// "there is none" and "where there are none" are plain English.
 const PLAIN: &[&str] = &["there is none", "there are none"];
 
-/// Names every line of these files with such a phrase. True if there is none.
+/// Names every line of these files with such a phrase. Returns whether all are right.
 pub fn check(workspace: &Path, files: &[String]) -> Result<bool> {
     let mut right = true;
     for file in files {

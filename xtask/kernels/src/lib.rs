@@ -64,7 +64,7 @@ pub fn main(options: &Options) -> ExitCode {
 struct Kernel {
     /// The name of its row until its release is known.
     name: String,
-    /// Its image, or why there is none.
+    /// Its image, or why it is missing.
     image: Result<PathBuf>,
 }
 

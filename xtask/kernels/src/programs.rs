@@ -60,14 +60,18 @@ pub fn places() -> Result<Places> {
     let folder = |key: &str| metadata[key].as_str().map(PathBuf::from);
     let workspace = folder("workspace_root").context("Cargo did not name the workspace")?;
     let target = folder("target_directory").context("Cargo did not name its target directory")?;
+    let answers = asking_examples(&metadata);
+    Ok(Places { workspace, cache: target.join("kernels"), answers })
+}
+
+/// The examples that ask for a chapter's answers. Their tests have the same names.
+fn asking_examples(metadata: &Value) -> Vec<String> {
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let day = packages.filter(|package| package["name"] == ANSWERS_OF);
     let targets = day.filter_map(|package| package["targets"].as_array()).flatten();
-    // Their tests have the same names.
     let examples = targets.filter(|target| target["kind"][0] == "example");
     let names = examples.filter_map(|target| target["name"].as_str());
-    let answers = names.filter(|name| name.ends_with(answers::SUFFIX)).map(String::from).collect();
-    Ok(Places { workspace, cache: target.join("kernels"), answers })
+    names.filter(|name| name.ends_with(answers::SUFFIX)).map(String::from).collect()
 }
 
 /// Builds the days and this tool statically and packs them, with the exercises if asked, and with
@@ -236,4 +240,24 @@ fn cargo() -> Command {
 /// Where the initramfs is written for the emulator.
 pub fn initramfs_path(cache: &Path) -> PathBuf {
     cache.join("initramfs.cpio")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_example_is_named_once_though_its_test_has_its_name() {
+        let target = |name: &str, kind: &str| json!({ "name": name, "kind": [kind] });
+        let targets = [
+            target("file_answers", "example"),
+            target("tree_sum", "example"),
+            target("file_answers", "test"),
+            target("link_answers", "test"),
+        ];
+        let metadata = json!({ "packages": [{ "name": ANSWERS_OF, "targets": targets }] });
+        assert_eq!(asking_examples(&metadata), ["file_answers"]);
+    }
 }

@@ -67,7 +67,7 @@ impl Workers {
         (ended > 0 || !new.is_empty()).then_some(Change { new, ended, count })
     }
 
-    /// Whether there are none.
+    /// Whether no worker is known.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }

@@ -117,7 +117,7 @@ impl Folders {
 /// The book's exercises, as from [`Folders::load`].
 ///
 /// # Errors
-/// If there is none.
+/// If no exercise is left.
 pub fn load(workspace: &Path) -> Result<Vec<Exercise>> {
     Folders::default().load(workspace)
 }
