@@ -119,7 +119,6 @@ impl<'ring> Queues<'ring> {
         }
     }
 
-    // ANCHOR: wait
     /// The one system call of a turn: submits everything that is queued and waits until
     /// `want` completions are there, or `timeout` is over.
     ///
@@ -195,7 +194,6 @@ impl<'ring> Queues<'ring> {
             },
         }
     }
-    // ANCHOR_END: wait
 
     /// The next completion, oldest first; `None` when those of the last wait are used up.
     pub fn next_completion(&mut self) -> Option<cqueue::Entry> {

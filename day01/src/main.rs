@@ -48,7 +48,6 @@ fn main() -> ExitCode {
     environment::report("day01", run(&Options::parse()))
 }
 
-// ANCHOR: run
 fn run(options: &Options) -> Result<()> {
     let survey = Survey::take();
     let text = if options.quiet {
@@ -66,4 +65,3 @@ fn run(options: &Options) -> Result<()> {
         None => written.context("writing to the standard output"),
     }
 }
-// ANCHOR_END: run

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use crate::operations::{Operations, Which, row};
 use crate::survey::{Greeting, Sizes, Survey};
 
-// ANCHOR: text
 /// The whole survey, for people. The long list comes early, so that a small terminal shows
 /// the greeting and not the list when we are done.
 pub fn text(survey: &Survey, which: Which, long: bool) -> String {
@@ -27,7 +26,6 @@ pub fn text(survey: &Survey, which: Which, long: bool) -> String {
     }
     sections.join("\n")
 }
-// ANCHOR_END: text
 
 fn fact(label: &str, value: &str) -> String {
     row(12, label, value)

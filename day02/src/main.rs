@@ -58,7 +58,6 @@ fn main() -> ExitCode {
     environment::report("day02", run(&Options::parse()))
 }
 
-// ANCHOR: run
 fn run(options: &Options) -> Result<()> {
     let report = if options.ask_for_a_ring() { one_ring::ring(options) } else { walk() };
     let written = print(options, &report);
@@ -80,7 +79,6 @@ fn walk() -> Result<Report> {
     ];
     Ok(Report::new(None, steps, features))
 }
-// ANCHOR_END: run
 
 impl Options {
     fn ask_for_a_ring(&self) -> bool {

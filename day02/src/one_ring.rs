@@ -10,7 +10,6 @@ use crate::{Options, steps};
 /// Submission queue entries, unless `--entries` says otherwise.
 const ENTRIES: u32 = 8;
 
-// ANCHOR: one_ring
 /// Sets the ring up, sends a NOP through it, and registers what was asked for.
 ///
 /// # Errors
@@ -48,7 +47,6 @@ pub fn ring(options: &Options) -> Result<Report> {
     }
     Ok(Report::new(Some(parameters), vec![step], granted.features))
 }
-// ANCHOR_END: one_ring
 
 // ANCHOR: builder
 /// Each option with the function of the builder that asks for it.

@@ -69,7 +69,6 @@ pub fn plain_ring() -> Result<IoUring, Refusal> {
         .map_err(|error| ring::refusal(&options, ENTRIES, flags, &error))
 }
 
-// ANCHOR: nop
 /// Sends a NOP and waits for its completion. Returns how many `io_uring_enter` it took: one,
 /// or none with a poller that is awake.
 pub fn nop(ring: &mut IoUring) -> Result<u32> {
@@ -109,7 +108,6 @@ fn interruptible(entered: io::Result<usize>) -> Result<u32, Refusal> {
         _ => Ok(1),
     }
 }
-// ANCHOR_END: nop
 
 /// What this kernel lacks is a row like any other, and the walk goes on.
 fn or_say_why(step: &mut Section, asked: &str, shown: Result<()>) -> Result<()> {

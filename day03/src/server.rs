@@ -326,7 +326,6 @@ impl<'ring> Server<'ring> {
         self.push(Token::on(op, slot, generation), entry)
     }
 
-    // ANCHOR: push
     fn push(&mut self, token: Token, entry: squeue::Entry) -> Result<()> {
         let entry = entry.user_data(token.pack());
         // SAFETY: the only memory our entries point at is a client's greeting and the signal
@@ -335,7 +334,6 @@ impl<'ring> Server<'ring> {
         // is in flight on its slot. `StopSignals` gives no reference to the record itself.
         unsafe { self.queues.push(&entry) }.context("submitting a full queue")
     }
-    // ANCHOR_END: push
 
     /// How long to wait at most: until the pause after a failed accept ends, or lines must be
     /// printed.

@@ -13,7 +13,6 @@ use crate::report::Section;
 /// Milliseconds until the poller sleeps: long enough to submit while it is awake.
 const IDLE: u32 = 100;
 
-// ANCHOR: poller
 /// With SQPOLL a thread of the kernel looks at the submission queue. While it is awake, a
 /// submission takes no system call. After an idle time without work it sleeps, and says so in
 /// the queue's flags: then it takes one call to wake it.
@@ -92,4 +91,3 @@ fn asleep(step: &mut Section, ring: &mut IoUring) -> Result<()> {
     Ok(())
 }
 // ANCHOR_END: asleep
-// ANCHOR_END: poller

@@ -9,7 +9,6 @@ use io_uring::{IoUring, opcode};
 use super::{interruptible, or_say_why, plain_ring};
 use crate::report::Section;
 
-// ANCHOR: registered_ring
 /// An enter names its ring by descriptor, and the kernel looks that up in the table of the
 /// process, at every call. A registered ring is named by an index into a small table of the
 /// thread's own.
@@ -53,4 +52,3 @@ pub fn show_registered_ring(step: &mut Section, ring: &mut IoUring) -> Result<()
     );
     Ok(())
 }
-// ANCHOR_END: registered_ring

@@ -16,7 +16,6 @@ use crate::report::Section;
 /// Slots of the table: as many as the queue has entries.
 const SLOTS: u32 = ENTRIES;
 
-// ANCHOR: slots
 /// A slot of a registered table is named by its index and is not a descriptor. A file that an
 /// operation puts there never appears in the process's own table.
 pub fn slots() -> Result<Section> {
@@ -56,11 +55,9 @@ fn fill_and_empty(step: &mut Section, ring: &mut IoUring) -> Result<()> {
     step.row("/proc/self/fd", list(&descriptors()?));
     read(step, ring, &before)?;
 
-    // ANCHOR: close
     let close = |slot| opcode::Close::new(types::Fixed(slot)).build();
     // SAFETY: the entries point at no memory.
     let (enters, closed) = unsafe { submit(ring, &(0..SLOTS).map(close).collect::<Vec<_>>()) }?;
-    // ANCHOR_END: close
     let failed = closed.iter().find(|result| **result < 0);
     let closed = failed.map_or("closed".to_string(), |result| answer(*result));
     step.row_with_enters(format!("{SLOTS} × Close of a slot"), enters, closed);
@@ -101,7 +98,6 @@ fn read(step: &mut Section, ring: &mut IoUring, descriptors: &[u32]) -> Result<(
     );
     Ok(())
 }
-// ANCHOR_END: slots
 
 /// Submits entries and waits for the completions of all. Returns how many `io_uring_enter` it
 /// took, and the results in the order of the entries.

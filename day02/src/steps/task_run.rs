@@ -20,7 +20,6 @@ use crate::report::Section;
 /// much sooner: the scheduler's clock alone ticks a hundred times a second or more.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-// ANCHOR: task_run
 /// An operation that had to wait is finished by the program's own thread, inside the kernel.
 /// The flags say when: as soon as possible, at the next interrupt or system call, or not before
 /// the program waits for completions.
@@ -52,9 +51,7 @@ pub fn task_run() -> Result<Section> {
     two_threads(&mut step);
     Ok(step)
 }
-// ANCHOR_END: task_run
 
-// ANCHOR: deliver
 /// Polls a socket, and says what it took to see the completion.
 fn deliver(ring: &mut IoUring) -> Result<(u32, &'static str)> {
     let (ours, theirs) = UnixStream::pair()?;
@@ -76,7 +73,6 @@ fn deliver(ring: &mut IoUring) -> Result<(u32, &'static str)> {
     }
     Ok((enters, "not seen; only a wait brings it"))
 }
-// ANCHOR_END: deliver
 
 // ANCHOR: spin
 /// Lets another thread write the byte, and looks at the completion queue, which is memory. This

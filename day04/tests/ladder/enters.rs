@@ -111,14 +111,12 @@ fn enters_a_connection_fall_from_rung_to_rung() {
     // What the end of a connection takes depends on when its shutdown is done, for that runs
     // on a thread of the kernel. The chain alone is exact.
     let mut before = i64::MAX;
-    // ANCHOR: connections
     for (rung, at_most) in [("rung1_journal", 6), ("rung2_one_submit", 4), ("rung4_linked", 3)] {
         let (Some(few), Some(many)) = (acks(rung, 10), acks(rung, 60)) else { return };
         assert!(many - few <= 50 * at_most + NEARLY, "{rung}: {} for 50", many - few);
         assert!(many < before, "{rung}: {many}, and the rung before it {before}");
         before = many;
     }
-    // ANCHOR_END: connections
     let (Some(few), Some(many)) = (acks(CHAIN, 10), acks(CHAIN, 60)) else { return };
     assert_fifty(many - few, 1, CHAIN);
 }
