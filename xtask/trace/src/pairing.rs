@@ -178,9 +178,9 @@ impl InFlight {
     }
 
     /// Forgets the entries that this answer proves done without a completion: silent ones before it
-    /// in its chain, all behind it if it has CQE_SKIP_SUCCESS and failed, and silent receives from a
-    /// socket that was shut down. Those that were cancelled are done, too, but may still have a
-    /// completion.
+    /// in its chain, all behind it if it has CQE_SKIP_SUCCESS and broke the chain, and silent
+    /// receives from a socket that was shut down. Those that were cancelled are done, too, but may
+    /// still have a completion.
     fn end_others(&mut self, by: &Flight, res: i32) {
         const SHUT_WR: u32 = 1;
         let entry = by.entry;
@@ -191,7 +191,8 @@ impl InFlight {
             let broken = by.chained && entry.has(sqe::IO_LINK) && res < 0;
             broken && other.chain == by.chain && other.seq > by.seq
         };
-        if entry.has(sqe::CQE_SKIP_SUCCESS) && res < 0 {
+        // In a chain that was broken before it, all have one.
+        if entry.has(sqe::CQE_SKIP_SUCCESS) && res < 0 && !by.unsure {
             self.silent.retain(|other| !behind(other));
             self.by_user_data.retain(|_, flights| {
                 flights.retain(|other| !behind(other));

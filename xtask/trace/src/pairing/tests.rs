@@ -152,6 +152,13 @@ fn what_is_cancelled_says_so_unless_a_silent_one_broke_the_chain() {
     assert!(flights.completed(&completion(1, -libc::EBADF, 0)).is_some());
     assert!(flights.may_wait().is_empty() && flights.armed().is_empty());
 
+    // The second is refused, so the first is cancelled, and all have a completion.
+    let mut flights = chain([LINK, SILENT | LINK, 0]);
+    for (seq, error) in [(1, libc::ECANCELED), (2, libc::EFAULT), (3, libc::ECANCELED)] {
+        let answer = flights.completed(&completion(seq, -error, 0));
+        assert_eq!(answer.expect("an answer").flight.seq, seq);
+    }
+
     let mut flights = chain([SILENT, 0, 0]);
     flights.submitted(4, 0, Entry { addr: 1, ..entry(op::ASYNC_CANCEL, 4) });
     assert!(flights.completed(&completion(4, 0, 0)).is_some());
